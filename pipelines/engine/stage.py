@@ -1,0 +1,161 @@
+"""What a stage is, and how nodes of a plan name the tables they read.
+
+A stage is a frozen dataclass; its fields are its parameters. It is called in one of two ways, told apart by its node's inputs:
+
+* every input ``aligned`` (a **map**): ``stage(batch, at)`` for each batch of the part; the batch has the columns of all inputs;
+* any other input (an **exchange** or a **reduce**): ``stage(tables, at)`` once a part, with a table for each input name.
+
+Either way it yields ``(table name, RecordBatch)`` rows or ``(file name, bytes)`` to append to a raw file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+
+Output = tuple[str, pa.RecordBatch | bytes]
+
+How = Literal[
+    "aligned",  # part i reads part i
+    "bucket",  # part i reads its range of the 64-bit keys, from every part
+    "home",  # part i reads the rows whose key is i, from every part
+    "all",  # every part reads everything
+    "paths",  # {part: path} of raw files, unread
+]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A table of one node, or of several whose parts follow one another."""
+
+    nodes: tuple[str, ...]
+    table: str
+    how: How = "aligned"
+
+
+def aligned(table: str, *nodes: str) -> Input:
+    return Input(nodes, table, "aligned")
+
+
+def bucket(table: str, *nodes: str) -> Input:
+    return Input(nodes, table, "bucket")
+
+
+def home(table: str, *nodes: str) -> Input:
+    return Input(nodes, table, "home")
+
+
+def everything(table: str, *nodes: str) -> Input:
+    return Input(nodes, table, "all")
+
+
+def paths(file: str, *nodes: str) -> Input:
+    return Input(nodes, file, "paths")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage of a plan, with what it reads and how it is run."""
+
+    name: str
+    stage: Any
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    #: a source's parts as literal rows; called when the nodes in `after` are done, with what they made
+    rows: Callable[[Mapping[str, Any]], list[pa.Table]] | None = None
+    after: tuple[str, ...] = ()
+    #: tables with one row for each input row; checked at commit, null rows stand for quarantined ones
+    same_rows: tuple[str, ...] = ()
+    #: the output depends on the outside world: kept until refreshed, whatever changes before it
+    recorded: bool = False
+    #: table and column that a recorded stage is given (as `known`) of what earlier generations hold
+    known: tuple[str, str] | None = None
+    #: how many parts an exchange has: rows, or units of the `weight` column, for each
+    per_part: tuple[Literal["rows", "weight"], int] = ("rows", 200_000)
+    #: columns whose values are counted, and numeric ones summed, into the manifest, by table
+    count: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    batch_rows: int = 512
+    deadline_s: float = 600.0  # for one row (or one batch where the stage does not say which row it is on)
+    memory: int = 6 << 30  # bytes of resident memory, of the process that runs a part
+
+    @property
+    def is_map(self) -> bool:
+        return all(i.how == "aligned" for i in self.inputs.values())
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*self.after, *(n for i in self.inputs.values() for n in i.nodes)]))
+
+
+def describe(value: Any) -> Any:
+    """A stage's class and fields as plain JSON values: what its fingerprint and its manifest say of it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kind = type(value)
+        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"class": f"{kind.__module__}:{kind.__qualname__}", **fields}
+    if isinstance(value, Mapping):
+        return {str(k): describe(v) for k, v in sorted(value.items())}
+    if isinstance(value, (list, tuple)):
+        return [describe(v) for v in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a stage's fields are plain values, not {type(value).__name__}: {value!r}")
+
+
+def fingerprint(*things: Any) -> str:
+    """Twelve hex digits that name a stage's directory."""
+    return hashlib.blake2b(json.dumps(things, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+
+def code_of(value: Any) -> dict[str, str]:
+    """Digest of the source each dataclass in `value` comes from, by room: the folder (two deep inside `pipelines`)."""
+    rooms = {"manifests"}
+
+    def walk(v: Any) -> None:
+        if dataclasses.is_dataclass(v) and not isinstance(v, type):
+            names = type(v).__module__.split(".")
+            rooms.add(".".join(names[:2]) if names[0] == "pipelines" and len(names) > 2 else names[0])
+            for f in dataclasses.fields(v):
+                walk(getattr(v, f.name))
+        elif isinstance(v, (list, tuple)):
+            for x in v:
+                walk(x)
+
+    walk(value)
+    return {room: source_digest(room) for room in sorted(rooms)}
+
+
+@functools.lru_cache(maxsize=None)
+def source_digest(package: str) -> str:
+    """Digest of every source and data file of a package, by name and content."""
+    module = importlib.import_module(package)
+    if not hasattr(module, "__path__"):
+        files = [pathlib.Path(str(module.__file__))]
+        root = files[0].parent
+    else:
+        root = pathlib.Path(next(iter(module.__path__)))
+        files = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    h = hashlib.blake2b(digest_size=8)
+    for p in files:
+        h.update(str(p.relative_to(root)).encode())
+        h.update(p.read_bytes())
+    return h.hexdigest()
+
+
+def versions_of(stage: Any) -> dict[str, str]:
+    """Versions of the libraries a stage says its output depends on (a class attribute `libraries`), and of Arrow."""
+    return {name: importlib.metadata.version(name) for name in ("pyarrow", "numpy", *getattr(stage, "libraries", ()))}
+
+
+def batches(table: pa.Table, rows: int) -> Iterator[pa.RecordBatch]:
+    for start in range(0, table.num_rows, rows):
+        yield from table.slice(start, rows).combine_chunks().to_batches()
