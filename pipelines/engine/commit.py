@@ -117,7 +117,7 @@ class _Buckets:
         order = np.argsort(place, kind="stable")  # stable: rows of one bucket keep their order
         table = table.take(pa.array(order))
         found, starts = np.unique(place[order], return_index=True)
-        ends = np.append(starts[1:], len(order))
+        ends = np.append(starts, len(order))[1:]
         weights = table["weight"].to_numpy() if "weight" in table.schema.names else np.zeros(len(order), np.int64)
         rows = []
         with pa.OSFile(self.path, "wb") as f, pa.ipc.new_file(f, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as w:

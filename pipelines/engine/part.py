@@ -102,6 +102,8 @@ def _map(work: Work, writer: PartWriter, at: Here) -> Sidecar:
                     quarantined.append((row, WHOLE_ROW, cause))
                 for table in work.same_rows:
                     writer.owe(table)
+    if work.same_rows and rows_in and len(quarantined) >= rows_in:  # not even a schema to write null rows with
+        raise CommitError(f"every one of {rows_in} rows failed, the last with {quarantined[-1][2]}")
     return writer.commit(rows_in, work.same_rows if rows_in else (), tuple(quarantined))
 
 

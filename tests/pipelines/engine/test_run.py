@@ -1,0 +1,169 @@
+"""The engine on toy stages: same bytes whatever happens, one row lost for one bad row, nothing done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipelines.engine.local import Local
+from pipelines.engine.progress import Progress
+from pipelines.engine.run import Outcome, RunError, run, states
+from pipelines.engine.stage import Node, aligned, bucket, home
+from pipelines.engine.storage import Store
+
+from .toys import Home, Keys, Numbers, Score, Sums
+
+PARTS, ROWS = 5, 200
+
+
+def plan(score: Any = Score(), modulo: int = 10, deadline: float = 60, memory: int = 6 << 30) -> list[Node]:  # noqa: B008
+    def rows(made: Any) -> list[pa.Table]:
+        return [pa.table({"start": [p * ROWS], "stop": [(p + 1) * ROWS]}) for p in range(PARTS)]
+
+    return [
+        Node("numbers", Numbers(), rows=rows),
+        Node("score", score, {"numbers": aligned("numbers", "numbers")}, same_rows=("scores",), batch_rows=64, deadline_s=deadline, memory=memory),
+        Node("keys", Keys(modulo), {"numbers": aligned("numbers", "numbers"), "scores": aligned("scores", "score")}),
+        Node("sums", Sums(), {"keyed": bucket("keyed", "keys")}, per_part=("rows", 200)),
+        Node("home", Home(), {"homes": home("homes", "sums"), "numbers": aligned("numbers", "numbers")}, same_rows=("totals",)),
+    ]
+
+
+def go(root: pathlib.Path, nodes: list[Node], start: Callable[[], Any] = lambda: Local(2), **more: Any) -> Outcome:
+    return run(nodes, str(root), start, progress=Progress(quiet=True), **more)
+
+
+def files(root: pathlib.Path) -> dict[str, str]:
+    return {
+        str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted((root / "stages").rglob("*"))
+        if p.is_file()
+    }
+
+
+def totals(root: pathlib.Path, outcome: Outcome) -> dict[int, int | None]:
+    t = outcome.made["home"].read(Store(str(root)), "totals")
+    return dict(zip(t["n"].to_pylist(), t["total"].to_pylist(), strict=True))
+
+
+def expected(modulo: int = 10, without: tuple[int, ...] = (), add: int = 0) -> dict[int, int | None]:
+    groups = {g: sum(n + add for n in range(PARTS * ROWS) if n % modulo == g and n not in without) for g in range(modulo)}
+    return {n: None if n in without else groups[n % modulo] for n in range(PARTS * ROWS)}
+
+
+def test_rows_find_their_group_and_their_way_home(tmp_path: pathlib.Path) -> None:
+    outcome = go(tmp_path, plan())
+    assert totals(tmp_path, outcome) == expected()
+    assert len(outcome.made["sums"].parts) == 5  # 1,000 rows at 200 a part
+
+
+def test_second_run_does_nothing_and_rewrites_nothing(tmp_path: pathlib.Path) -> None:
+    go(tmp_path, plan())
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file() and p.name != "lock"}
+
+    def refuse() -> Any:
+        raise AssertionError("a backend was started")
+
+    outcome = go(tmp_path, plan(), refuse)
+    assert outcome.worked == {}
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file() and p.name != "lock"} == before
+
+
+def test_changed_parameter_redoes_only_what_lies_behind_it(tmp_path: pathlib.Path) -> None:
+    go(tmp_path, plan())
+    outcome = go(tmp_path, plan(modulo=7))
+    assert set(outcome.worked) == {"keys", "sums", "home"}
+    assert totals(tmp_path, outcome) == expected(7)
+
+
+@pytest.mark.parametrize("fault", ["crash_at", "raise_at", "hang_at", "eat_at"])
+def test_a_bad_row_costs_that_row(tmp_path: pathlib.Path, fault: str) -> None:
+    outcome = go(tmp_path, plan(Score(**{fault: 333}), deadline=1.5, memory=600 << 20))
+    assert totals(tmp_path, outcome) == expected(without=(333,))
+    ((part, row, _, cause),) = outcome.made["score"].quarantined
+    assert (part, row) == (1, 133)
+    assert {"crash_at": "SIGSEGV", "raise_at": "cannot score", "hang_at": "hang", "eat_at": "memory"}[fault] in cause
+
+
+def test_same_bytes_whatever_the_slots(tmp_path: pathlib.Path) -> None:
+    go(tmp_path / "a", plan(), lambda: Local(1))
+    go(tmp_path / "b", plan(), lambda: Local(3))
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_too_many_bad_rows_stop_the_run_with_their_causes(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RunError, match="every number is bad"):
+        go(tmp_path, plan(_AllBad()))
+
+
+def test_rows_lost_without_a_word_stop_the_run(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RunError, match="200 rows went in and 199 came out"):
+        go(tmp_path, plan(_Loses()))
+
+
+def test_second_driver_is_refused(tmp_path: pathlib.Path) -> None:
+    go(tmp_path, plan())
+    import fcntl
+
+    with open(tmp_path / "lock", "a+") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        with pytest.raises(RunError, match="another driver"):
+            go(tmp_path, plan())
+
+
+def test_plan_says_what_is_done(tmp_path: pathlib.Path) -> None:
+    assert [s for _, s, _, _ in states(plan(), str(tmp_path), 16)] == ["to do"] + ["waits"] * 4
+    go(tmp_path, plan())
+    assert {s for _, s, _, _ in states(plan(), str(tmp_path), 16)} == {"done"}
+
+
+def test_kill_the_driver_and_go_on_to_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    go(tmp_path / "clean", plan(replace(Score(), add=1)))
+    code = (
+        "from tests.pipelines.engine.test_run import *\n"
+        "from tests.pipelines.engine.toys import Score\n"
+        "import pathlib, sys\n"
+        "go(pathlib.Path(sys.argv[1]), plan(Score(add=1)))"
+    )
+    root = pathlib.Path(__file__).resolve().parents[3]
+    for moment in (0.6, 0.9, 1.2):
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed")], cwd=root)
+        time.sleep(moment)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    outcome = go(tmp_path / "killed", plan(Score(add=1)))
+    assert totals(tmp_path / "killed", outcome) == expected(add=1)
+    clean, killed = files(tmp_path / "clean"), files(tmp_path / "killed")
+    assert {k: v for k, v in killed.items() if k in clean} == clean
+
+
+class _Bad(Exception):
+    pass
+
+
+from dataclasses import dataclass  # noqa: E402
+
+
+@dataclass(frozen=True)
+class _AllBad:
+    def __call__(self, batch: pa.RecordBatch, at: Any = None) -> Any:
+        raise _Bad("every number is bad")
+        yield
+
+
+@dataclass(frozen=True)
+class _Loses:
+    def __call__(self, batch: pa.RecordBatch, at: Any = None) -> Any:
+        n = batch["n"].to_pylist()
+        yield "scores", pa.record_batch({"score": pa.array([x for x in n if x != 333], pa.int64())})
