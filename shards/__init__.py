@@ -1,0 +1,1 @@
+"""The tar format: writing shards, reading and checking them, loading them for training, publishing them."""

@@ -1,0 +1,193 @@
+"""A selected document as the parts of one sample: pure functions, one for each configuration.
+
+Each gives the JSON (by the schema of shards/fields.py), the parts behind it in their order, and the text slots as a model will
+read them, one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from typing import Any, NamedTuple
+
+from manifests.schema import BREAK, IMAGE, TEXT
+from shards.image import Fitted
+from shards.tokens import END_OF_TOPIC
+
+#: between neighbouring paragraphs, as in OBELICS
+PARAGRAPH = "\n\n"
+Row = Mapping[str, Any]
+
+
+class Laid(NamedTuple):
+    fields: dict[str, Any]  #: the JSON, still without `n_text_tokens`
+    texts: list[str]  #: every text slot a model reads
+    members: list[tuple[str, bytes]]  #: what follows the JSON
+
+
+def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
+    """Slots in reading order. Neighbouring paragraphs are one slot; a break between two slots is the slot `END_OF_TOPIC`."""
+    texts: list[str | None] = []
+    parts: list[str | None] = []
+    meta: list[dict[str, Any]] = []
+    members: list[tuple[str, bytes]] = []
+    paragraph, broken = False, False
+
+    def slot(text: str | None, part: str | None) -> None:
+        nonlocal broken
+        if broken and texts:  # a break before the first slot separates nothing, nor does one behind the last
+            texts.append(END_OF_TOPIC)
+            parts.append(None)
+        broken = False
+        texts.append(text)
+        parts.append(part)
+
+    for number, node in enumerate(document["nodes"]):
+        if node["kind"] == BREAK:
+            broken, paragraph = True, False
+        elif node["kind"] == TEXT and node["text"]:
+            if paragraph:
+                texts[-1] = f"{texts[-1]}{PARAGRAPH}{node['text']}"
+            else:
+                slot(node["text"], None)
+            paragraph = True
+        elif node["kind"] == IMAGE:
+            fitted, place = images[number], places[number]
+            part = f"{len(members)}.jpg"
+            slot(None, part)
+            paragraph = False
+            members.append((part, fitted.data))
+            meta.append(
+                {
+                    "url": place["url"],
+                    "sha256": place["sha256"],
+                    "width": fitted.width,
+                    "height": fitted.height,
+                    "original_width": fitted.original[0],
+                    "original_height": fitted.original[1],
+                    "alt": node["alt"],
+                    "caption": node["caption"],
+                    "title": node["title"],
+                }
+            )
+    fields = {**_common(document, len(members)), "texts": texts, "images": parts, "image_meta": meta}
+    return Laid(fields, [text for text in texts if text is not None], members)
+
+
+def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
+    """The first image and all text: img2dataset's `.jpg`, `.txt` and `.json`."""
+    number = min(images)
+    fitted, place, node = images[number], places[number], document["nodes"][number]
+    caption = _text(document)
+    fields = {
+        **_common(document, 1),
+        "url": place["url"],
+        "page_url": document["url"],
+        "caption": caption,
+        "alt": node["alt"],
+        "key": key,
+        "status": "success",
+        "error_message": None,
+        "width": fitted.width,
+        "height": fitted.height,
+        "original_width": fitted.original[0],
+        "original_height": fitted.original[1],
+        "exif": fitted.exif,
+        "sha256": place["sha256"],
+    }
+    return Laid(fields, [caption], [("jpg", fitted.data), ("txt", caption.encode())])
+
+
+def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
+    """One page: its image, PDFA's words and lines, the text blocks in reading order, and the full text."""
+    number = min(images)
+    fitted, place = images[number], places[number]
+    text = _text(document)
+    blocks = [node for node in document["nodes"] if node["kind"] == TEXT and node["text"]]
+    figures = [_box(node["box"]) for i, node in enumerate(document["nodes"]) if node["kind"] == IMAGE and i != number and node["box"]]
+    page = _page(blocks)
+    page["images_bbox"] = figures
+    page["images_bbox_no_text_overlap"] = [f for f in figures if not any(_overlap(f, line) for line in page["lines"]["bbox"])]
+    fields = {
+        **_common(document, 1),
+        "pages": [page],
+        "blocks": [{"text": b["text"], "role": b["role"], "bbox": _box(b["box"])} for b in blocks],
+        "text": text,
+        "width": fitted.width,
+        "height": fitted.height,
+        "page_index": (document["provenance"] or {}).get("page"),
+        "sha256": place["sha256"],
+    }
+    return Laid(fields, [text], [("jpg", fitted.data), ("txt", text.encode())])
+
+
+LAYOUTS = {"interleaved": interleaved, "pairs": pairs, "ocr": ocr}
+
+
+def encode(fields: Row) -> bytes:
+    """JSON with sorted keys and nothing between them: the same fields, the same bytes."""
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+
+
+def _common(document: Row, n_images: int) -> dict[str, Any]:
+    fetched = document["fetched_at"]
+    meta = {"optout": document["optout"] or [], "provenance": document["provenance"] or {}}
+    return {
+        "id": document["id"],
+        "source": document["source"],
+        "url": document["url"],
+        "lang": document["lang"],
+        "license": document["license"],
+        "title": document["title"],
+        "fetched_at": None if fetched is None else fetched.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "n_images": n_images,
+        "meta": encode(meta).decode(),
+    }
+
+
+def _text(document: Row) -> str:
+    return PARAGRAPH.join(node["text"] for node in document["nodes"] if node["kind"] == TEXT and node["text"])
+
+
+def _page(blocks: Sequence[Row]) -> dict[str, Any]:
+    words: dict[str, list] = {"text": [], "bbox": [], "score": [], "line_pos": []}
+    lines: dict[str, list] = {"text": [], "bbox": [], "score": [], "word_slice": []}
+    for block in blocks:
+        run: list[Row] = []
+        for word in [*(block["words"] or []), None]:
+            if run and (word is None or word["line"] != run[-1]["line"]):
+                first = len(words["text"])
+                for i, w in enumerate(run):
+                    words["text"].append(w["text"])
+                    words["bbox"].append(_box(w["box"]))
+                    words["score"].append(_number(w["score"]))
+                    words["line_pos"].append([len(lines["text"]), i])
+                lines["text"].append(" ".join(w["text"] or "" for w in run))
+                lines["bbox"].append(_union([w["box"] for w in run if w["box"]]))
+                lines["score"].append(_number(sum(w["score"] or 0.0 for w in run) / len(run)))
+                lines["word_slice"].append([first, first + len(run)])
+                run = []
+            if word is not None:
+                run.append(word)
+    return {"words": words, "lines": lines}
+
+
+def _number(value: float | None) -> float:
+    """Five decimals: a fiftieth of a pixel on a page of 980, and short in JSON."""
+    return 0.0 if value is None else round(float(value), 5) + 0.0
+
+
+def _box(box: Sequence[float] | None) -> list[float]:
+    return [_number(v) for v in box or ()]
+
+
+def _union(boxes: Sequence[Sequence[float]]) -> list[float]:
+    if not boxes:
+        return []
+    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
+    return _box([left, top, max(b[0] + b[2] for b in boxes) - left, max(b[1] + b[3] for b in boxes) - top])
+
+
+def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
+    return bool(a and b) and a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]

@@ -1,0 +1,134 @@
+"""Tokenizers by name: an offline default that needs nothing, and ``tokenizer.json`` files.
+
+A shard's index holds the length of every sample in tokens, so reader and writer must mean the same tokenizer: it is known by name
+and by the sha256 of its definition. A text slot of a sample is always encoded alone, and nothing written on a page is ever read as a
+special token, however it is spelled; the one exception is a slot that is `END_OF_TOPIC` as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+PAD, BOS, EOS = "<pad>", "<s>", "</s>"
+IMAGE, FAKE, END_OF_UTTERANCE = "<image>", "<fake_token_around_image>", "<end_of_utterance>"
+#: the text slot a break node becomes: the topic of the page ends here (OBELICS' end-of-document token, its paper, appendix A.1)
+END_OF_TOPIC = "<|end_of_topic|>"
+#: in this order, those the base vocabulary lacks are appended to it
+SPECIALS = (PAD, BOS, EOS, IMAGE, FAKE, END_OF_UTTERANCE, END_OF_TOPIC)
+
+
+class Tokenizer(Protocol):
+    name: str
+    sha256: str  #: of the definition; lengths in an index hold for this one alone
+    vocab_size: int  #: base vocabulary and specials
+    specials: dict[str, int]  #: id of each name of `SPECIALS`
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Iterable[int]) -> str: ...
+
+    def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray: ...
+
+
+class Bytes:
+    """Each byte of the UTF-8 text is one token: no file, no training, every language."""
+
+    name = "bytes"
+
+    def __init__(self) -> None:
+        self.specials = {name: 256 + i for i, name in enumerate(SPECIALS)}
+        self.vocab_size = 256 + len(SPECIALS)
+        self.sha256 = hashlib.sha256("\n".join(("utf-8 bytes, then:", *SPECIALS)).encode()).hexdigest()
+        self._names = {i: name for name, i in self.specials.items()}
+
+    def encode(self, text: str) -> list[int]:
+        return [self.specials[END_OF_TOPIC]] if text == END_OF_TOPIC else list(text.encode("utf-8", "replace"))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return b"".join(bytes([i]) if i < 256 else self._names[i].encode() for i in map(int, ids)).decode("utf-8", "replace")
+
+    def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray:
+        """Tokens of each text, int32; a null has none."""
+        return np.fromiter((_bytes(text) for text in _strings(texts)), np.int32)
+
+
+def _bytes(text: str | None) -> int:
+    return 0 if text is None else 1 if text == END_OF_TOPIC else len(text.encode("utf-8", "replace"))
+
+
+class File:
+    """A Hugging Face ``tokenizer.json``, by the `tokenizers` library."""
+
+    def __init__(self, path: str | Path, name: str | None = None) -> None:
+        try:
+            from tokenizers import Tokenizer as Native
+        except ImportError as error:
+            raise ImportError(f"{path}: reading a tokenizer file needs the package tokenizers (pip install tokenizers)") from error
+        definition = Path(path).read_bytes()
+        self.name = name or str(path)
+        self.sha256 = hashlib.sha256(definition).hexdigest()
+        try:
+            native: Any = Native.from_str(definition.decode())
+        except Exception as error:  # the library raises bare Exception
+            raise ValueError(f"{path}: not a tokenizer.json ({error})") from error
+        native.no_padding()
+        native.no_truncation()
+        native.encode_special_tokens = True  # "<s>" on a page is text
+        self._native = native
+        vocabulary: dict[str, int] = native.get_vocab(with_added_tokens=True)
+        base = max(vocabulary.values(), default=-1) + 1
+        missing = [name for name in SPECIALS if name not in vocabulary]
+        added = {name: base + i for i, name in enumerate(missing)}
+        self.specials = {name: added[name] if name in added else vocabulary[name] for name in SPECIALS}
+        self.vocab_size = base + len(missing)
+        self._added = {i: name for name, i in added.items()}
+
+    def encode(self, text: str) -> list[int]:
+        if text == END_OF_TOPIC:
+            return [self.specials[END_OF_TOPIC]]
+        ids: list[int] = self._native.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        out: list[str] = []
+        run: list[int] = []
+        for i in map(int, ids):
+            if i in self._added:
+                out += [self._native.decode(run, skip_special_tokens=False), self._added[i]]
+                run = []
+            else:
+                run.append(i)
+        return "".join((*out, self._native.decode(run, skip_special_tokens=False)))
+
+    def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray:
+        """Tokens of each text, int32; a null has none."""
+        strings = _strings(texts)
+        encoded = self._native.encode_batch([text or "" for text in strings], add_special_tokens=False)
+        pairs = zip(strings, encoded, strict=True)
+        return np.fromiter((0 if s is None else 1 if s == END_OF_TOPIC else len(e.ids) for s, e in pairs), np.int32)
+
+
+def _strings(texts: pa.Array | Sequence[str]) -> list[str | None]:
+    return texts.to_pylist() if isinstance(texts, pa.Array | pa.ChunkedArray) else list(texts)
+
+
+@lru_cache(maxsize=8)
+def load(name_or_path: str | Path) -> Tokenizer:
+    """``bytes``, the name of a file of this package (``bpe-4k`` is ``shards/bpe-4k.json``), or the path of a tokenizer.json."""
+    if name_or_path == "bytes":
+        return Bytes()
+    bundled = Path(__file__).with_name(f"{name_or_path}.json")
+    if os.sep not in str(name_or_path) and bundled.is_file():
+        return File(bundled, str(name_or_path))
+    if Path(name_or_path).is_file():
+        return File(name_or_path)
+    known = ["bytes", *sorted(p.stem for p in Path(__file__).parent.glob("*.json"))]
+    raise FileNotFoundError(f"tokenizer {str(name_or_path)!r}: no such file, and not one of {', '.join(known)}")

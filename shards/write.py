@@ -1,0 +1,191 @@
+"""Packing: selected documents and the blobs they point to meet in a shard.
+
+`Pack` is an exchange. The key ranges are the shards, and as keys are uniform hashes, the exchange is the global shuffle. Documents
+are laid down in the order of (key, id), one sample at a time, so that memory holds one sample and the output is a pure function of
+the rows and the blobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec
+import pyarrow as pa
+
+from manifests.at import At, anywhere
+from manifests.schema import IMAGE, REFUSED
+from shards import layout, tar, tokens
+from shards.fields import INDEX
+from shards.image import Fitted, ImageError, fit
+
+Output = tuple[str, pa.RecordBatch | bytes]
+
+#: why a selected document did not become a sample
+REASONS = (
+    "image_undecodable",  # no image this build can read, though fetching found one
+    "blob_damaged",  # the stored bytes are not those whose sha256 was kept
+    "no_image",  # an image node without a blob; or a pair or page without an image
+    "no_text",  # nothing to read
+    "sample_too_large",
+)
+MAX_SAMPLES = 1_000_000
+_AT_ONCE = 64  # documents turned into Python at a time
+
+
+class RefusedError(ValueError):
+    """A document that cannot be packed: (reason, detail)."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Tables {"documents": SELECTED, "blobs": part -> path} to one shard.
+
+    Yields ("tar", bytes) a sample at a time, ("tar.idx", bytes), ("index", rows of `INDEX`) and ("refused", rows of REFUSED).
+    Images longer than `longest_side` are scaled down and written as JPEG of quality 95; a JPEG that fits is stored as it came.
+    `tokenizer` is a name or a path for `shards.tokens.load`. Raises ValueError where a part has more than a million documents.
+    """
+
+    config: str
+    split: str = "train"
+    longest_side: int = 980
+    tokenizer: str = "bytes"
+
+    def __post_init__(self) -> None:
+        if self.config not in layout.LAYOUTS:
+            raise ValueError(f"config {self.config!r}: one of {', '.join(layout.LAYOUTS)}")
+
+    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[Output]:
+        documents = tables["documents"]
+        if documents.num_rows > MAX_SAMPLES or not 0 <= at.part < MAX_SAMPLES:
+            raise ValueError(f"part {at.part} of {self.config}: {documents.num_rows} documents; a shard holds at most {MAX_SAMPLES}")
+        documents = documents.sort_by([("key", "ascending"), ("id", "ascending")])
+        rows: list[dict[str, Any]] = []
+        refused: list[dict[str, Any]] = []
+        offset = 0
+        with Blobs(tables["blobs"]) as blobs:
+            for row, document in enumerate(_documents(documents)):
+                if not at(row):
+                    continue
+                key = f"{at.part:06d}{len(rows):06d}"
+                try:
+                    sample, index = self._sample(key, document, blobs)
+                except RefusedError as error:
+                    refused.append({"url": document["url"], "reason": error.args[0], "provenance": document["provenance"]})
+                    continue
+                rows.append({**index, "sample_index": len(rows), "offset": offset})
+                offset += len(sample)
+                yield "tar", sample
+        yield "tar", tar.END
+        yield "tar.idx", tar.index_bytes([*(row["offset"] for row in rows), offset])
+        yield "index", pa.RecordBatch.from_pylist(rows, schema=INDEX)
+        yield "refused", pa.RecordBatch.from_pylist(refused, schema=REFUSED)
+
+    def _sample(self, key: str, document: Mapping[str, Any], blobs: Blobs) -> tuple[bytes, dict[str, Any]]:
+        places = {place["node"]: place for place in document["images"] or []}
+        if self.config == "interleaved":
+            wanted = [i for i, node in enumerate(document["nodes"]) if node["kind"] == IMAGE]
+        else:
+            wanted = sorted(places)[:1]
+        if not all(i in places for i in wanted) or (self.config != "interleaved" and not wanted):
+            raise RefusedError("no_image", document["id"])
+        images = {i: self._image(blobs, places[i]) for i in wanted}
+        laid = layout.LAYOUTS[self.config](key, document, images, places)
+        if not any(laid.texts) and (self.config != "interleaved" or not images):
+            raise RefusedError("no_text", document["id"])
+        n_tokens = int(tokens.load(self.tokenizer).count(laid.texts).sum())
+        members = [("json", layout.encode({**laid.fields, "n_text_tokens": n_tokens})), *laid.members]
+        try:
+            sample = tar.sample(key, members)
+        except tar.TarError as error:
+            raise RefusedError("sample_too_large", document["id"]) from error
+        sides = [(image.width, image.height) for image in images.values()]
+        index = {
+            "key": key,
+            "id": document["id"],
+            "config": self.config,
+            "split": self.split,
+            "size": len(sample),
+            "source": document["source"],
+            "url": document["url"],
+            "host": _host(document["url"]),
+            "lang": document["lang"],
+            "n_images": len(sides),
+            "n_text_tokens": n_tokens,
+            "px_total": sum(w * h for w, h in sides),
+            "min_side": min((min(side) for side in sides), default=0),
+            "max_side": max((max(side) for side in sides), default=0),
+            "widths": [w for w, _ in sides],
+            "heights": [h for _, h in sides],
+            "bytes": sum(len(content) for _, content in members),
+            "sha256": hashlib.sha256(sample).hexdigest(),
+        }
+        return sample, index
+
+    def _image(self, blobs: Blobs, place: Mapping[str, Any]) -> Fitted:
+        data = blobs.read(place["part"], place["offset"], place["length"])
+        if place["sha256"] is not None and hashlib.sha256(data).hexdigest() != place["sha256"]:
+            raise RefusedError("blob_damaged", place["url"])
+        try:
+            return fit(data, self.longest_side)
+        except ImageError as error:
+            raise RefusedError("image_undecodable", place["url"]) from error
+
+
+class Blobs:
+    """Ranges of the `blobs` files, by part; local files by pread, others by fsspec. Close it, or use it with `with`."""
+
+    def __init__(self, paths: Mapping[int, str]) -> None:
+        self._paths = paths
+        self._open: dict[int, Any] = {}
+
+    def read(self, part: int, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes. Raises RefusedError where the file is shorter, FileNotFoundError where it is absent."""
+        if part not in self._paths:
+            raise FileNotFoundError(f"blobs of part {part}: the documents point to it, and it was not given")
+        if part not in self._open:
+            if len(self._open) >= 256:
+                self.close()
+            self._open[part] = _opened(self._paths[part])
+        file = self._open[part]
+        if isinstance(file, int):
+            data = os.pread(file, length, offset)
+        else:
+            file.seek(offset)
+            data = file.read(length)
+        if len(data) != length:
+            raise RefusedError("blob_damaged", f"{self._paths[part]} ends before byte {offset + length}")
+        return data
+
+    def close(self) -> None:
+        for file in self._open.values():
+            os.close(file) if isinstance(file, int) else file.close()
+        self._open.clear()
+
+    def __enter__(self) -> Blobs:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _opened(path: str) -> Any:
+    fs, inner = fsspec.core.url_to_fs(path)
+    return os.open(inner, os.O_RDONLY) if "file" in fs.protocol else fs.open(inner, "rb")
+
+
+def _documents(table: pa.Table) -> Iterator[dict[str, Any]]:
+    for first in range(0, table.num_rows, _AT_ONCE):
+        yield from table.slice(first, _AT_ONCE).to_pylist()
+
+
+def _host(url: str | None) -> str:
+    try:
+        return urlsplit(url or "").hostname or ""
+    except ValueError:  # an unclosed bracket, and the like
+        return ""

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import io
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from manifests.at import Anywhere
+from shards import tar, tokens
+from shards.fields import FIELDS, INDEX
+from shards.image import fit
+from shards.tokens import END_OF_TOPIC
+from shards.write import Pack
+from tests.shards import made
+
+
+def samples(out: dict[str, Any]) -> list[tuple[str, dict[str, bytes]]]:
+    offsets = tar.read_index(out["tar.idx"], len(out["tar"]), "x.tar.idx")
+    return [tar.parse(out["tar"][a:b], "x.tar") for a, b in pairwise(offsets)]
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> made.Blobs:
+    return made.Blobs(tmp_path)
+
+
+@pytest.mark.parametrize("config", FIELDS)
+def test_every_key_is_there_with_its_type_and_order_and_bytes_do_not_depend_on_the_rows_order(blobs: made.Blobs, config: str) -> None:
+    make: Any = {"interleaved": lambda i: made.interleaved(blobs, i, i % 4), "pairs": lambda i: made.pair(blobs, i)}
+    documents = [make.get(config, lambda i: made.page(blobs, i))(i) for i in range(9)]
+    paths = blobs.write()
+    out = made.pack(Pack(config), documents, paths, part=7)
+    again = made.pack(Pack(config), documents[::-1], paths, part=7)
+    assert all(out[name] == again[name] for name in out)
+    assert out["refused"].num_rows == 0
+    by_key = sorted(documents, key=lambda d: (d["key"], d["id"]))
+    for i, (key, parts) in enumerate(samples(out)):
+        assert key == f"{7:06d}{i:06d}"
+        assert next(iter(parts)) == "json"
+        fields = json.loads(parts["json"])
+        assert set(fields) == set(FIELDS[config].names)
+        assert pa.Table.from_pylist([fields], schema=FIELDS[config]).to_pylist() == [fields]
+        assert fields["id"] == by_key[i]["id"]
+        assert parts["json"] == json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def test_the_index_tells_the_truth(blobs: made.Blobs) -> None:
+    documents = [made.interleaved(blobs, i, i) for i in range(4)]
+    out = made.pack(Pack("interleaved", "validation"), documents, blobs.write())
+    assert out["index"].schema == INDEX
+    offsets = tar.read_index(out["tar.idx"], len(out["tar"]), "x.tar.idx")
+    for i, (row, (key, parts)) in enumerate(zip(out["index"].to_pylist(), samples(out), strict=True)):
+        fields = json.loads(parts["json"])
+        assert (row["key"], row["sample_index"], row["config"], row["split"]) == (key, i, "interleaved", "validation")
+        assert (row["offset"], row["offset"] + row["size"]) == (offsets[i], offsets[i + 1])
+        assert (row["id"], row["url"], row["n_images"]) == (fields["id"], fields["url"], len(parts) - 1)
+        assert row["host"] == fields["url"].split("/")[2]
+        assert row["n_text_tokens"] == sum(len(tokens.load("bytes").encode(t)) for t in fields["texts"] if t is not None)
+        sizes = [Image.open(io.BytesIO(parts[f"{n}.jpg"])).size for n in range(row["n_images"])]
+        assert list(zip(row["widths"], row["heights"], strict=True)) == sizes
+        assert row["px_total"] == sum(w * h for w, h in sizes)
+        assert (row["min_side"], row["max_side"]) == (min(map(min, sizes), default=0), max(map(max, sizes), default=0))
+        assert row["bytes"] == sum(map(len, parts.values()))
+
+
+def test_slots_keep_the_reading_order_merge_paragraphs_and_mark_breaks(blobs: made.Blobs) -> None:
+    url = "https://i.example/a.jpg"
+    nodes = [
+        made.node("break"),
+        made.text("One."),
+        made.text("Two."),
+        made.node("image", image=url, alt="A", caption="C"),
+        made.node("break"),
+        made.node("break"),
+        made.text("Three."),
+        made.text("Four."),
+        made.node("break"),
+    ]
+    data = made.picture(1)
+    out = made.pack(Pack("interleaved"), [made.document("d", nodes, [blobs.place(3, data, url)])], blobs.write())
+    ((_, parts),) = samples(out)
+    fields = json.loads(parts["json"])
+    assert fields["texts"] == ["One.\n\nTwo.", None, END_OF_TOPIC, "Three.\n\nFour."]
+    assert fields["images"] == [None, "0.jpg", None, None]
+    assert parts["0.jpg"] == data
+    assert fields["n_text_tokens"] == len("One.\n\nTwo.") + 1 + len("Three.\n\nFour.")
+    (meta,) = fields["image_meta"]
+    assert (meta["url"], meta["alt"], meta["caption"], meta["width"], meta["original_height"]) == (url, "A", "C", 64, 48)
+
+
+def test_pairs_have_img2datasets_fields(blobs: made.Blobs) -> None:
+    document = made.pair(blobs, 3)
+    ((key, parts),) = samples(made.pack(Pack("pairs"), [document], blobs.write()))
+    fields = json.loads(parts["json"])
+    caption = document["nodes"][1]["text"]
+    assert (fields["caption"], parts["txt"].decode(), fields["key"], fields["status"]) == (caption, caption, key, "success")
+    assert (fields["url"], fields["page_url"]) == (document["images"][0]["url"], document["url"])
+    assert (fields["width"], fields["height"], fields["sha256"]) == (56, 40, document["images"][0]["sha256"])
+    assert list(parts) == ["json", "jpg", "txt"]
+
+
+def test_ocr_pages_have_pdfas_words_and_lines(blobs: made.Blobs) -> None:
+    document = made.page(blobs, 4, lines=2)
+    ((_, parts),) = samples(made.pack(Pack("ocr"), [document], blobs.write()))
+    fields = json.loads(parts["json"])
+    (page,) = fields["pages"]
+    assert page["words"]["text"] == ["w00", "w01", "w02", "w03", "w10", "w11", "w12", "w13"]
+    assert page["words"]["line_pos"][5] == [1, 1]
+    assert page["lines"]["text"] == ["w00 w01 w02 w03", "w10 w11 w12 w13"]
+    assert page["lines"]["word_slice"] == [[0, 4], [4, 8]]
+    assert page["lines"]["bbox"][1] == [0.0, 0.1, 0.38, 0.05]
+    assert fields["page_index"] == 4
+    assert parts["txt"].decode() == fields["text"] == document["nodes"][1]["text"]
+
+
+def test_a_jpeg_that_fits_is_kept_byte_for_byte() -> None:
+    for data in (made.picture(1), made.picture(1, mode="L"), made.picture(2, quality=30, progressive=True)):
+        assert fit(data, 64).data == data
+
+
+@pytest.mark.parametrize(
+    ("format", "mode"),
+    [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("WEBP", "RGB"), ("GIF", "P"), ("JPEG", "CMYK"), ("PNG", "1")],
+)
+def test_other_formats_become_rgb_jpegs(format: str, mode: str) -> None:
+    data = made.picture(5, 80, 60, format, mode)
+    fitted = fit(data, 980)
+    image = Image.open(io.BytesIO(fitted.data))
+    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (80, 60))
+    assert fit(data, 980) == fitted
+    before = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), np.int16)
+    if mode != "RGBA":
+        assert np.abs(np.asarray(image, np.int16) - before).mean() < 6
+
+
+def test_large_images_are_scaled_to_the_longest_side_and_exif_is_applied() -> None:
+    fitted = fit(made.picture(1, 300, 150), 100)
+    assert (fitted.width, fitted.height, fitted.original) == (100, 50, (300, 150))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x8298] = 6, "(c) me"
+    turned = fit(made.picture(1, 60, 40, exif=exif), 980)
+    assert (turned.width, turned.height, turned.original) == (40, 60, (40, 60))
+    assert json.loads(turned.exif) == {"Orientation": "6", "Copyright": "(c) me"}
+    assert Image.open(io.BytesIO(turned.data)).getexif().get(0x0112) is None
+
+
+def test_transparency_lies_on_white_and_sixteen_bits_are_scaled() -> None:
+    clear = io.BytesIO()
+    Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(clear, "PNG")
+    assert np.asarray(Image.open(io.BytesIO(fit(clear.getvalue(), 980).data))).min() > 250
+    deep = io.BytesIO()
+    Image.fromarray(np.full((32, 32), 32768, np.uint16)).save(deep, "PNG")
+    assert abs(int(np.asarray(Image.open(io.BytesIO(fit(deep.getvalue(), 980).data))).mean()) - 128) <= 1
+
+
+def test_what_cannot_be_packed_is_left_out_with_a_reason_and_the_rest_goes_on(blobs: made.Blobs) -> None:
+    good = made.pair(blobs, 0)
+    noise = made.document("noise", made.pair(blobs, 1)["nodes"], [blobs.place(0, b"\xff\xd8 no image", "u")])
+    damaged = made.pair(blobs, 2)
+    damaged["images"][0]["sha256"] = "0" * 64
+    blind = made.document("blind", made.pair(blobs, 3)["nodes"], [])
+    mute = made.pair(blobs, 4)
+    mute["nodes"][1]["text"] = ""
+    out = made.pack(Pack("pairs"), [good, noise, damaged, blind, mute], blobs.write())
+    assert out["index"]["id"].to_pylist() == [good["id"]]
+    reasons = sorted(row["reason"] for row in out["refused"].to_pylist())
+    assert reasons == ["blob_damaged", "image_undecodable", "no_image", "no_text"]
+    assert all(row["url"] and row["provenance"] for row in out["refused"].to_pylist())
+
+
+def test_a_row_the_engine_took_out_is_not_packed(blobs: made.Blobs) -> None:
+    documents = sorted((made.pair(blobs, i) for i in range(3)), key=lambda d: d["key"])
+    at = Anywhere(part=0, skip=frozenset({(1, 0)}))
+    out = list(Pack("pairs")({"documents": made.table(documents), "blobs": blobs.write()}, at))
+    (index,) = [piece for name, piece in out if name == "index"]
+    assert index["id"].to_pylist() == [documents[0]["id"], documents[2]["id"]]
+    assert index["key"].to_pylist() == ["000000000000", "000000000001"]
+
+
+def test_an_empty_part_is_a_valid_archive(blobs: made.Blobs) -> None:
+    out = made.pack(Pack("pairs"), [], blobs.write())
+    assert (out["tar"], out["tar.idx"], out["index"].num_rows) == (tar.END, bytes(8), 0)
+
+
+def test_a_wrong_config_is_one_clear_line() -> None:
+    with pytest.raises(ValueError, match="config 'pair': one of interleaved, pairs, ocr"):
+        Pack("pair")
