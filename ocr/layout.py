@@ -1,0 +1,282 @@
+"""Words of a page -> words, lines and blocks in reading order.
+
+The text layer comes as segments: words on one baseline, in one direction, of one size. They are turned so that the direction most
+of the text runs in becomes left to right (a landscape table on a portrait page reads as its reader reads it, and vertical
+Japanese falls out right as well), put in order by `order.rows`, and grouped into paragraphs. Text in other directions (a margin
+stamp, axis labels) follows, each direction by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median
+
+from ocr.order import Piece, Row, rows
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1; points of the page as shown, origin top left
+
+RIGHT, DOWN, LEFT, UP, SLANTED = range(5)  # where a line's text runs to, on the page as shown
+
+WIDE_GAP = 1.2  # heights between two words that part a segment; a wide word gap in justified text stays below
+SAME_LINE_GAP = 1.5  # heights between two segments on one baseline that still are one line
+NEW_PARAGRAPH = 1.35  # of the column's usual line distance
+INDENT = 0.7  # heights a first line is indented by, at least
+SIZE_STEP = 1.12  # ratio of sizes that parts a heading from its text
+HEADING_WORDS = 25  # longer than this is no heading
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    box: Box
+    score: float = 1.0  # 1.0 from a text layer, confidence/100 from OCR
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Words on one baseline, as the source groups them."""
+
+    words: tuple[Word, ...]
+    direction: int  # RIGHT .. SLANTED
+    size: float  # of the font, points
+    bold: bool
+    block: int  # the source's block: a hint that a paragraph ends
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    box: Box
+    start: int  # its words: [start, end) of the page's words
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    role: str  # heading, paragraph, item, table
+    text: str
+    box: Box
+    start: int  # its lines: [start, end) of the page's lines
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    words: tuple[Word, ...]
+    lines: tuple[Line, ...]
+    blocks: tuple[Block, ...]
+
+
+def union(boxes: Sequence[Box]) -> Box:
+    return (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
+
+
+def turned(box: Box, direction: int, width: float, height: float) -> Box:
+    """The box on a page turned so that `direction` runs to the right."""
+    x0, y0, x1, y1 = box
+    if direction == DOWN:  # the top of the letters is on the right: what is right comes first
+        return (y0, width - x1, y1, width - x0)
+    if direction == LEFT:
+        return (width - x1, height - y1, width - x0, height - y0)
+    if direction == UP:
+        return (height - y1, x0, height - y0, x1)
+    return box
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A paragraph in the making, in the turned frame."""
+
+    rows: list[list[Segment]]
+    role: str
+
+
+def layout(segments: Sequence[Segment], width: float, height: float) -> Layout:
+    """Order and group the segments of a page of that size (points)."""
+    weight = [0] * 5
+    for s in segments:
+        weight[s.direction] += sum(len(w.text) for w in s.words)
+    body = _body_size(segments)
+    groups: list[_Group] = []
+    for direction in sorted(range(5), key=lambda d: (-weight[d], d)):
+        some = [p for s in segments if s.direction == direction for p in _parted(s, direction, width, height)]
+        if some:
+            groups += _groups(some, direction, width, height, body)
+    return _flat(groups, width, height)
+
+
+def _parted(segment: Segment, direction: int, width: float, height: float) -> Iterator[Segment]:
+    """The segment, cut at wide gaps: some PDFs draw a line right across the columns."""
+    start = 0
+    boxes = [turned(w.box, direction, width, height) for w in segment.words]
+    for i in range(1, len(boxes)):
+        gap = max(boxes[i][0] - boxes[i - 1][2], boxes[i - 1][0] - boxes[i][2])
+        if gap > WIDE_GAP * min(boxes[i][3] - boxes[i][1], boxes[i - 1][3] - boxes[i - 1][1]):
+            yield replace(segment, words=segment.words[start:i])
+            start = i
+    yield replace(segment, words=segment.words[start:])
+
+
+_RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+
+
+def _groups(segments: list[Segment], direction: int, width: float, height: float, body: float) -> list[_Group]:
+    boxes = [turned(union([w.box for w in s.words]), direction, width, height) for s in segments]
+    pieces = [Piece(*box, words=len(s.words), index=i) for i, (s, box) in enumerate(zip(segments, boxes, strict=True))]
+    letters = "".join(w.text for s in segments for w in s.words)
+    right_to_left = 2 * len(_RTL.findall(letters)) > len(letters)
+    found: list[_Group] = []
+    column: list[Row] = []
+    for row in [*rows(pieces, right_to_left), None]:
+        if column and (row is None or row.column != column[0].column):
+            found += _paragraphs(column, segments, body)
+            column = []
+        if row is not None:
+            column.append(row)
+    return found
+
+
+_BULLET = re.compile("[•‣▪▫◦●○■□➢✓❖*·–—\uf0b7\uf0a7-]")
+_NUMBERED = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\]")
+
+
+def _paragraphs(column: list[Row], segments: Sequence[Segment], body: float) -> Iterator[_Group]:
+    """The rows of one column, parted where a paragraph ends."""
+    facts = [_RowFacts.of(row, segments) for row in column]
+    steps = [b.middle - a.middle for a, b in pairwise(facts) if b.middle > a.middle]
+    heights = median(f.height for f in facts)
+    usual = min(median(steps), 2.6 * heights) if len(steps) >= 3 else 1.3 * heights
+    left = min(f.x0 for f in facts)
+    start = 0
+    for i in range(1, len(facts) + 1):
+        if i == len(facts) or _parts(facts[i - 1], facts[i], usual, left):
+            yield _Group([f.segments for f in facts[start:i]], _role(facts[start:i], body))
+            start = i
+
+
+@dataclass(frozen=True, slots=True)
+class _RowFacts:
+    segments: list[Segment]
+    x0: float
+    x1: float
+    middle: float
+    height: float
+    size: float
+    bold: bool
+    tabular: bool  # cells, parted by gaps wider than a word gap
+    item: bool  # begins as a list item does
+
+    @classmethod
+    def of(cls, row: Row, segments: Sequence[Segment]) -> _RowFacts:
+        own = [segments[p.index] for p in row.pieces]
+        main = max(row.pieces, key=lambda p: (p.words, -p.index))
+        first = own[0].words[0].text
+        bullet = bool(_BULLET.fullmatch(first) or (_BULLET.match(first) and first[0] in "•‣▪●■➢\uf0b7"))
+        item = (bullet or bool(_NUMBERED.fullmatch(first))) and sum(len(s.words) for s in own) > 1
+        gaps = [abs(_gap(a, b)) > 2 * main.height for a, b in pairwise(row.pieces)]
+        return cls(
+            segments=own,
+            x0=min(p.x0 for p in row.pieces),
+            x1=max(p.x1 for p in row.pieces),
+            middle=main.middle,
+            height=main.height,
+            size=segments[main.index].size,
+            bold=all(s.bold for s in own),
+            tabular=sum(gaps) >= (2 if item else 1),
+            item=item,
+        )
+
+
+def _gap(a: Piece, b: Piece) -> float:
+    return max(b.x0 - a.x1, a.x0 - b.x1)
+
+
+def _parts(a: _RowFacts, b: _RowFacts, usual: float, left: float) -> bool:
+    """Whether a paragraph ends between two rows of a column."""
+    if a.tabular or b.tabular:
+        return a.tabular != b.tabular or b.middle - a.middle > 2 * NEW_PARAGRAPH * usual
+    if b.middle - a.middle > NEW_PARAGRAPH * max(usual, 0.0):
+        return True
+    if max(a.size, b.size) > SIZE_STEP * min(a.size, b.size) or a.bold != b.bold:
+        return True
+    if b.item:
+        return True
+    indented = b.x0 - left > INDENT * b.height and a.x0 - left < 0.3 * a.height
+    return indented and (a.segments[0].block != b.segments[0].block or _ends(a))
+
+
+def _ends(row: _RowFacts) -> bool:
+    return row.segments[-1].words[-1].text[-1] in ".!?:;\"”’)]。"
+
+
+def _role(facts: Sequence[_RowFacts], body: float) -> str:
+    if len(facts) > 1 and all(f.tabular for f in facts):
+        return "table"
+    words = [w.text for f in facts for s in f.segments for w in s.words]
+    letters = sum(c.isalpha() for c in "".join(words))
+    big = all(f.size > SIZE_STEP * body for f in facts)
+    bold = all(f.bold for f in facts) and all(f.size > 0.95 * body for f in facts)
+    if (big or (bold and words[-1][-1] not in ".,;")) and len(words) <= HEADING_WORDS and len(facts) <= 4 and letters >= 3:
+        return "heading"
+    return "item" if facts[0].item else "paragraph"
+
+
+def _body_size(segments: Sequence[Segment]) -> float:
+    """The font size half of the letters are at or under."""
+    weights = sorted((s.size, sum(len(w.text) for w in s.words)) for s in segments)
+    half = sum(n for _, n in weights) / 2
+    for size, n in weights:
+        half -= n
+        if half <= 0:
+            return size
+    return 0.0
+
+
+def _flat(groups: Sequence[_Group], width: float, height: float) -> Layout:
+    words: list[Word] = []
+    lines: list[Line] = []
+    blocks: list[Block] = []
+    for group in groups:
+        first_line, first_word = len(lines), len(words)
+        breaks: list[int] = []
+        for row in group.rows:
+            for k, s in enumerate(row):
+                if k and _joined(row[k - 1], s, width, height):
+                    last = lines.pop()
+                    start, box = last.start, union([last.box, *(w.box for w in s.words)])
+                else:
+                    start, box = len(words), union([w.box for w in s.words])
+                words += s.words
+                lines.append(Line(box, start, len(words)))
+            breaks.append(len(words))
+        text = paragraph([[w.text for w in words[a:b]] for a, b in zip([first_word, *breaks], breaks, strict=False)])
+        blocks.append(Block(group.role, text, union([x.box for x in lines[first_line:]]), first_line, len(lines)))
+    return Layout(tuple(words), tuple(lines), tuple(blocks))
+
+
+def _joined(a: Segment, b: Segment, width: float, height: float) -> bool:
+    one = turned(a.words[-1].box, a.direction, width, height)
+    two = turned(b.words[0].box, b.direction, width, height)
+    return max(two[0] - one[2], one[0] - two[2]) < SAME_LINE_GAP * min(one[3] - one[1], two[3] - two[1])
+
+
+def paragraph(lines: Sequence[Sequence[str]]) -> str:
+    """One text of several lines of words. A word hyphenated at a line's end is made whole.
+
+    Only where a letter stands before the hyphen, a small one begins the next line, and the word has no other hyphen
+    ("state-of-the-" + "art" keeps its hyphen). The words themselves, beside the text, stay as printed.
+    """
+    out: list[str] = []
+    fresh = False
+    for line in lines:
+        for word in line:
+            last = out[-1] if out else ""
+            if fresh and len(last) > 2 and last[-1] in "-‐" and last[-2].isalpha() and word[0].islower() and "-" not in last[:-1]:
+                out[-1] = last[:-1] + word
+            else:
+                out.append(word)
+            fresh = False
+        fresh = True
+    return " ".join(out)
