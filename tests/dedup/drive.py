@@ -1,0 +1,99 @@
+"""What the tests need of an engine: documents in parts, exchanges by key, and the chain of the stages of one dedup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from dedup.components import Components
+from dedup.group import Group
+from dedup.sign import Sign
+from dedup.verify import Carry, Verify
+from manifests.at import Anywhere
+from manifests.schema import DECISION, DOCUMENT
+
+Tables = dict[str, list[pa.RecordBatch]]
+
+
+@dataclass(frozen=True)
+class Doc:
+    id: str
+    texts: tuple[str, ...] = ()
+    url: str | None = None
+    fetched: int | None = None
+    keep: bool = True
+    image: str | None = None
+    node_keep: tuple[bool, ...] | None = None
+    page: int | None = None
+
+    def row(self) -> dict[str, Any]:
+        nodes = [{"kind": "image", "image": self.image}] if self.image else []
+        nodes += [{"kind": "text", "text": t} for t in self.texts]
+        return {
+            "id": self.id,
+            "url": self.url,
+            "fetched_at": None if self.fetched is None else datetime.fromtimestamp(self.fetched, UTC),
+            "provenance": {"file": "f", "page": self.page},
+            "nodes": nodes,
+            "keep": self.keep,
+            "node_keep": list(self.node_keep) if self.node_keep is not None else [True] * len(nodes),
+        }
+
+
+def batch(docs: Sequence[Doc]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([d.row() for d in docs], schema=pa.schema([*DOCUMENT, *DECISION]))
+
+
+def call(stage: Callable, tables: Mapping[str, pa.Table], part: int = 0) -> Tables:
+    return gather(stage(tables, Anywhere(part=part)))
+
+
+def gather(outputs: Any, into: Tables | None = None) -> Tables:
+    found: Tables = {} if into is None else into
+    for name, rows in outputs:
+        found.setdefault(name, []).append(rows)
+    return found
+
+
+def bucketed(batches: list[pa.RecordBatch], buckets: int) -> list[pa.Table]:
+    """By key range, as the engine does."""
+    table = pa.Table.from_batches(batches)
+    which = [k * buckets >> 64 for k in table.column("key").to_pylist()]
+    return [table.take(pa.array([n for n, w in enumerate(which) if w == b], pa.int64())) for b in range(buckets)]
+
+
+def chain(parts: Sequence[Sequence[Doc]], buckets: int, sign: Sign, verify: Verify, step: int = 3) -> list[dict[str, Any]]:
+    """Sign -> Group -> Components -> Carry -> Verify over documents in parts; ``step`` documents a batch."""
+    bands: list[pa.RecordBatch] = []
+    signed: list[pa.Table] = []
+    for number, docs in enumerate(parts):
+        out: Tables = {}
+        for low in range(0, max(len(docs), 1), step):
+            gather(sign(batch(docs[low : low + step]), Anywhere(part=number, first=low)), out)
+        bands += out["bands"]
+        signed.append(pa.Table.from_batches(out["signatures"]))
+        assert signed[-1].num_rows == len(docs)
+    edges = [e for b in bucketed(bands, buckets) for e in call(Group(), {"bands": b})["edges"]]
+    homes = pa.Table.from_batches(call(Components(), {"edges": pa.Table.from_batches(edges)})["homes"])
+    clusters: list[pa.RecordBatch] = []
+    for number, rows in enumerate(signed):
+        mine = homes.filter(pa.array([k == number for k in homes.column("key").to_pylist()], pa.bool_()))
+        clusters += call(Carry(), {"homes": mine, "signatures": rows}, number)["clusters"]
+    found = [d for b in bucketed(clusters, buckets) for d in call(verify, {"clusters": b})["duplicates"]]
+    ids = [[d.id for d in docs] for docs in parts]
+    rows = pa.Table.from_batches(found).to_pylist()
+    for row in rows:
+        row["id"] = ids[row["key"]][row["row"]]
+        assert ids[row["survivor"] >> 32][row["survivor"] & 0xFFFFFFFF] == row["survivor_id"]
+    return rows
+
+
+def dropped(rows: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    """id -> (reason, survivor's id)."""
+    out = {r["id"]: (r["reason"], r["survivor_id"]) for r in rows}
+    assert len(out) == len(rows), "a document was dropped twice"
+    return out

@@ -1,0 +1,32 @@
+"""Text made by rule: sentences over a fixed vocabulary, and copies with some words changed."""
+
+from __future__ import annotations
+
+import random
+
+SYLLABLES = ("ba", "den", "cor", "li", "mar", "sto", "ven", "tra", "pul", "gen", "hor", "vi", "sal", "wer", "nok", "ti")
+
+
+def vocabulary(size: int = 3000) -> list[str]:
+    rng = random.Random(7)
+    found: dict[str, None] = {}
+    while len(found) < size:
+        found["".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 4)))] = None
+    return list(found)
+
+
+VOCABULARY = vocabulary()
+
+
+def prose(seed: int, words: int = 200) -> str:
+    rng = random.Random(seed)
+    return " ".join(rng.choice(VOCABULARY) for _ in range(words))
+
+
+def changed(text: str, share: float, seed: int) -> str:
+    """The text with exactly ``share`` of its words (rounded) replaced by others."""
+    rng = random.Random(seed)
+    words = text.split()
+    for place in rng.sample(range(len(words)), round(share * len(words))):
+        words[place] = rng.choice(("alpha", "omega", "delta", "sigma", "kappa")) + rng.choice("abcdefgh") + "x"  # in no vocabulary
+    return " ".join(words)

@@ -1,0 +1,205 @@
+"""The whole dedup, from documents to the rows that leave, against a brute-force reference."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dedup import minhash
+from dedup.sign import Sign
+from dedup.text import words
+from dedup.urls import canonical_page
+from dedup.verify import Verify
+
+from .drive import Doc, chain, dropped
+from .prose import changed, prose
+
+SMALL = Sign(bands=14, rows=4)
+
+
+def split(docs: list[Doc], parts: int) -> list[list[Doc]]:
+    size = -(-len(docs) // parts) if docs else 1
+    return [docs[n * size : (n + 1) * size] for n in range(parts)]
+
+
+def reference(docs: list[Doc], sign: Sign, threshold: float) -> dict[str, tuple[str, str]]:
+    """The same rules, one pair at a time, with no keys of ours but the signatures themselves.
+
+    Candidates: same address, same text, or an equal band; clusters: transitive closure; then in order of preference each document is the
+    duplicate of the first survivor of its cluster it matches.
+    """
+    import pyarrow as pa
+
+    texts = ["" if not d.keep else " ".join(d.texts) for d in docs]
+    hashed, offsets = words(pa.array(texts, pa.string()))
+    lengths = np.diff(offsets)
+    size = sign.bands * sign.rows
+    signatures = minhash.signatures(*minhash.shingles(hashed, offsets, sign.shingle), size, sign.seed).reshape(-1, sign.bands, sign.rows)
+    live = [n for n, d in enumerate(docs) if d.keep]
+
+    def match(i: int, j: int) -> str | None:
+        a, b = docs[i], docs[j]
+        if a.url and b.url and canonical_page(a.url) == canonical_page(b.url):
+            return "duplicate_url"
+        if lengths[i] and texts[i].lower() == texts[j].lower():
+            return "duplicate_text"
+        if lengths[i] and lengths[j] and (signatures[i] == signatures[j]).mean() >= threshold:
+            return "near_duplicate"
+        return None
+
+    def meet(i: int, j: int) -> bool:
+        band = lengths[i] and lengths[j] and (signatures[i] == signatures[j]).all(axis=1).any()
+        return bool(band) or match(i, j) in ("duplicate_url", "duplicate_text")
+
+    cluster = {n: {n} for n in live}
+    for i in live:
+        for j in live:
+            if i < j and meet(i, j) and cluster[i] is not cluster[j]:
+                both = cluster[i] | cluster[j]
+                for n in both:
+                    cluster[n] = both
+    out: dict[str, tuple[str, str]] = {}
+    survivors: list[int] = []
+    first = -(10**12)
+    for n in sorted(live, key=lambda n: (-(docs[n].fetched if docs[n].fetched is not None else first), -int(lengths[n]), docs[n].id, n)):
+        for s in survivors:
+            if cluster[s] is cluster[n] and (why := match(s, n)):
+                out[docs[n].id] = (why, docs[s].id)
+                break
+        else:
+            survivors.append(n)
+    return out
+
+
+SAME = ["http://a.example/same", "https://A.example:443/same#top", "http://b.example/?utm_source=x"]
+BASES = [prose(n, 40) for n in range(4)]
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> list[Doc]:
+    docs = []
+    for n in range(draw(st.integers(0, 14))):
+        base = draw(st.sampled_from(BASES))
+        copies = [base, base.upper(), *(changed(base, share, n) for share in (0.03, 0.1, 0.5)), base + " " + BASES[0]]
+        text = draw(st.sampled_from([*copies, "", "short one", "Short, one", "7 8"]))
+        cut = draw(st.integers(0, len(text.split())))
+        pieces = tuple(p for p in (" ".join(text.split()[:cut]), " ".join(text.split()[cut:])) if p)
+        docs.append(
+            Doc(
+                id=f"{n:04x}",
+                texts=pieces,
+                url=draw(st.sampled_from([None, f"http://a.example/{n}", *SAME])),
+                fetched=draw(st.sampled_from([None, 100, 200])),
+                keep=draw(st.sampled_from([True, True, True, False])),
+            )
+        )
+    return docs
+
+
+@settings(max_examples=60, deadline=None)
+@given(docs=corpora(), parts=st.integers(1, 5), buckets=st.integers(1, 4), step=st.integers(1, 6), seed=st.integers(0, 5))
+def test_result_is_the_reference_whatever_the_partitioning(docs: list[Doc], parts: int, buckets: int, step: int, seed: int) -> None:
+    shuffled = docs[:]
+    random.Random(seed).shuffle(shuffled)
+    expected = reference(docs, SMALL, 0.7)
+    assert dropped(chain(split(docs, 1), 1, SMALL, Verify(0.7))) == expected
+    assert dropped(chain(split(shuffled, parts), buckets, SMALL, Verify(0.7), step)) == expected
+
+
+def test_planted_copies_are_found_and_others_stay() -> None:
+    originals = [Doc(f"o{n:03d}", (prose(n, 300),), fetched=200) for n in range(60)]
+    copies = [Doc(f"c{n:03d}", (changed(prose(n, 300), 0.03, 1000 + n),), fetched=100) for n in range(60)]
+    found = dropped(chain(split(originals + copies, 4), 3, Sign(bands=28, rows=4), Verify(0.6), 16))
+    assert all(name.startswith("c") for name in found), "an original, or a document with no copy, was dropped"
+    assert all(found[name] == ("near_duplicate", "o" + name[1:]) for name in found)
+    assert len(found) >= 58
+
+
+def test_default_parameters_find_light_edits() -> None:
+    originals = [Doc(f"o{n:03d}", (prose(n, 300),), fetched=200) for n in range(40)]
+    copies = [Doc(f"c{n:03d}", (changed(prose(n, 300), 0.01, 1000 + n),), fetched=100) for n in range(40)]
+    found = dropped(chain([originals, copies], 2, Sign(), Verify(), 16))
+    assert set(found) <= {d.id for d in copies}
+    assert len(found) >= 38
+
+
+def test_a_chain_of_candidates_drops_only_true_duplicates_of_a_survivor() -> None:
+    """a - b - c - d: each 20 % from the next, so a and d are unlike; who is unlike every survivor survives."""
+    a = prose(1, 200)
+    texts = [a]
+    for n in range(3):
+        words_ = texts[-1].split()
+        words_[50 * n : 50 * n + 30] = prose(100 + n, 30).split()
+        texts.append(" ".join(words_))
+    docs = [Doc(n, (t,), fetched=200 - k) for k, (n, t) in enumerate(zip("abcd", texts, strict=True))]
+    found = dropped(chain([docs], 1, Sign(bands=56, rows=2), Verify(0.6)))
+    assert found == {"b": ("near_duplicate", "a"), "d": ("near_duplicate", "c")}
+
+
+def test_survivor_is_the_newest_then_the_longest_then_the_smallest_id() -> None:
+    def survivor(*docs: Doc) -> set[str]:
+        return {d.id for d in docs} - set(dropped(chain([list(docs)], 2, Sign(near=False), Verify())))
+
+    url = "http://a.example/p"
+    assert survivor(Doc("a", ("one two",), url, 100), Doc("b", ("one",), url, 300), Doc("c", ("one",), url, None)) == {"b"}
+    assert survivor(Doc("a", ("one two",), url, 100), Doc("b", ("one two three",), url, 100)) == {"b"}
+    assert survivor(Doc("b", ("one two",), url, 100), Doc("a", ("three four",), url, 100)) == {"a"}
+
+
+def test_dropped_documents_and_nodes_take_no_part() -> None:
+    text = prose(3, 50)
+    docs = [
+        Doc("a", (text,), "http://a.example/1", 300, keep=False),
+        Doc("b", (text,), "http://a.example/1", 100),
+        Doc("c", (text, prose(4, 50)), "http://a.example/2", 90, node_keep=(True, False)),
+    ]
+    assert dropped(chain([docs], 1, Sign(), Verify())) == {"c": ("duplicate_text", "b")}
+
+
+def test_pages_of_one_pdf_are_not_duplicates_of_each_other() -> None:
+    docs = [Doc(f"p{n}", (prose(n, 60),), "http://a.example/x.pdf", 100, page=n) for n in range(3)]
+    assert dropped(chain([docs], 1, Sign(), Verify())) == {}
+    again = [Doc(f"q{n}", (prose(10 + n, 60),), "https://a.example/x.pdf", 50, page=n) for n in range(3)]
+    assert dropped(chain([docs, again], 2, Sign(), Verify())) == {f"q{n}": ("duplicate_url", f"p{n}") for n in range(3)}
+
+
+def test_pairs_meet_by_image_and_caption_alone() -> None:
+    sign = Sign(by_url=False, by_text=False, near=False, by_pair=True)
+    docs = [
+        Doc("a", ("a red boat",), "http://p.example/", image="http://i.example/1.jpg"),
+        Doc("b", ("a red boat",), "http://q.example/", image="http://i.example/1.jpg"),
+        Doc("c", ("a red boat",), "http://p.example/", image="http://i.example/2.jpg"),
+        Doc("d", ("A red boat",), "http://p.example/", image="http://i.example/1.jpg"),
+    ]
+    rows = chain([docs], 2, sign, Verify())
+    assert dropped(rows) == {"b": ("duplicate_pair", "a")}
+    assert rows[0]["similarity"] is None
+
+
+def test_many_unlike_members_are_bounded_by_rounds_and_none_is_dropped_unchecked() -> None:
+    """One boilerplate band joins unlike documents: after `rounds` survivors only hashes decide, and exact copies still go."""
+    docs = [Doc(f"{n:03d}", (prose(n, 30),), "http://a.example/same" if n % 7 == 0 else None) for n in range(30)]
+    docs += [Doc(f"x{n:02d}", docs[n].texts) for n in range(30)]
+    few = dropped(chain([docs], 1, Sign(bands=112, rows=1, shingle=1), Verify(0.9, rounds=3)))
+    many = dropped(chain([docs], 1, Sign(bands=112, rows=1, shingle=1), Verify(0.9)))
+    assert few == many
+    # 4 of the 5 with one address go; of the copies, those whose original went that way stay, as nobody else has their text
+    assert sum(why == "duplicate_url" for why, _ in few.values()) == 4
+    assert sum(why == "duplicate_text" for why, _ in few.values()) == 26
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert chain([[], []], 2, Sign(), Verify()) == []
+
+
+def test_bad_parameters_are_named() -> None:
+    with pytest.raises(ValueError, match="threshold"):
+        Verify(threshold=1.5)
+    with pytest.raises(ValueError, match="bands"):
+        Sign(bands=0)
+    with pytest.raises(ValueError, match="nothing to look for"):
+        Sign(by_url=False, by_text=False, near=False)
