@@ -1,7 +1,7 @@
 """Sign: under which keys a document may meet its duplicates, and its signature for checking whether it did.
 
 Keys bring candidates together (exact address, exact text, exact pair, MinHash bands); `dedup.verify` decides. The defaults are
-FineWeb's: 14 bands of 8 rows over word 5-grams (Penedo et al. 2024, §3.4: aimed at documents at least 75 % similar; datatrove
+FineWeb's: 14 bands of 8 rows over word 5-grams (Penedo et al. 2024: aimed at documents at least 75 % similar; datatrove
 ``MinhashConfig``).
 """
 

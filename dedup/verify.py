@@ -75,7 +75,7 @@ class Verify:
     with it, and is its duplicate if it has the same address, the same text (hash and number of words), the same pair, or an
     estimated similarity of at least ``threshold``; among those that are not, the first survives, and so on.
 
-    ``threshold``: 0.8 as in OmniCorpus (Li et al. 2024, §3.2); Data-Juicer's default is 0.7. Copies with 3 % of their words changed
+    ``threshold``: 0.8 as in OmniCorpus (Li et al. 2024); Data-Juicer's default is 0.7. Copies with 3 % of their words changed
     have a similarity of about 0.75 under 5-word shingles: catching those takes 0.7 or less. ``rounds``: survivors of one cluster
     that are compared by signature; what is left then is compared by its hashes alone, so a bucket of a hundred thousand unlike
     documents costs seconds, not hours, and drops nobody unchecked.

@@ -1,0 +1,57 @@
+"""Paragraphs a host repeats."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from dedup.paragraphs import Paragraphs, RepeatedParagraphs
+from manifests.at import Anywhere
+
+from .drive import Doc, batch, bucketed, gather
+
+MENU = "Subscribe to our newsletter"
+
+
+def repeated(parts: list[list[Doc]], stage: RepeatedParagraphs, buckets: int = 3) -> list[tuple[int, int, int, int]]:
+    rows = [r for n, docs in enumerate(parts) for r in gather(Paragraphs()(batch(docs), Anywhere(part=n)))["paragraphs"]]
+    found = [r for b in bucketed(rows, buckets) for _, r in stage({"paragraphs": b})]
+    return sorted(tuple(r.values()) for r in pa.Table.from_batches(found).to_pylist())
+
+
+def site(host: str, *texts: tuple[str, ...]) -> list[Doc]:
+    return [Doc(f"{host}{n}", t, f"http://{host}/{n}") for n, t in enumerate(texts)]
+
+
+def test_a_paragraph_of_three_documents_leaves_them_all() -> None:
+    docs = site("a.example", ("one", MENU), (MENU, "two"), ("three", "four", MENU))
+    assert repeated([docs[:2], docs[2:]], RepeatedParagraphs()) == [(0, 0, 1, 3), (0, 1, 0, 3), (1, 0, 2, 3)]
+    assert repeated([docs[:2]], RepeatedParagraphs()) == []
+
+
+def test_hosts_count_apart() -> None:
+    docs = site("a.example", (MENU,), (MENU,)) + site("www.a.example", (MENU,)) + [Doc("x", (MENU,)), Doc("y", (MENU,), "http://[bad")]
+    assert repeated([docs], RepeatedParagraphs()) == []
+
+
+def test_a_refrain_counts_once_unless_occurrences_are_asked_for() -> None:
+    docs = site("a.example", ("la la", "verse", "la la", "la la"), ("verse",))
+    assert repeated([docs], RepeatedParagraphs()) == []
+    assert repeated([docs], RepeatedParagraphs(occurrences=True)) == [(0, 0, 0, 3), (0, 0, 2, 3), (0, 0, 3, 3)]
+
+
+def test_dropped_nodes_and_documents_do_not_count() -> None:
+    docs = [
+        *site("a.example", (MENU,), (MENU,)),
+        Doc("c", (MENU,), "http://a.example/c", keep=False),
+        Doc("d", (MENU, "rest"), "http://a.example/d", node_keep=(False, True)),
+    ]
+    assert repeated([docs], RepeatedParagraphs()) == []
+
+
+def test_image_nodes_keep_their_place() -> None:
+    docs = [Doc(f"{n}", ("own " + str(n), MENU), f"http://a.example/{n}", image="http://i.example/x") for n in range(3)]
+    assert repeated([docs], RepeatedParagraphs()) == [(0, n, 2, 3) for n in range(3)]
+
+
+def test_nothing() -> None:
+    assert repeated([[]], RepeatedParagraphs()) == []
