@@ -1,0 +1,113 @@
+"""What each Unicode code point is: lookup tables indexed by code point, built once a process (about 0.3 s).
+
+The classes follow Python's `str` methods (isspace, isalnum, ...), so that a plain Python reading of a definition gives the same answer.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPACE, SPECIAL, TOKEN, POINT, ALPHA, UPPER, DIGIT, DAMAGED = (1 << i for i in range(8))
+
+CODES = sys.maxunicode + 1
+LAST_DENSE = 0x32400  # above it: unassigned planes, tags, variation selectors and private use
+
+#: spaces that `str.isspace` does not count; from OBELICS' cond_standardize_whitespace (object replacement) and the zero-width ones
+MORE_SPACES = "\u200b\u2060\ufeff\ufffc"
+#: what joins or colours emoji: zero-width joiner, variation selectors, keycap
+EMOJI_GLUE = "\u200d\ufe0e\ufe0f\u20e3"
+FOLDED = {0x2019: 0x27, 0x02BC: 0x27}  # typographic apostrophes, so that don’t is don't
+
+SCRIPTS = (
+    "", "latin", "han", "kana", "hangul", "thai", "greek", "hebrew", "devanagari", "bengali", "tamil", "telugu", "armenian", "georgian",
+    "other",
+)  # fmt: skip
+_RANGES = (
+    ("latin", 0x41, 0x24F), ("latin", 0x1E00, 0x1EFF), ("greek", 0x370, 0x3FF), ("greek", 0x1F00, 0x1FFF), ("armenian", 0x530, 0x58F),
+    ("hebrew", 0x590, 0x5FF), ("devanagari", 0x900, 0x97F), ("bengali", 0x980, 0x9FF), ("tamil", 0xB80, 0xBFF), ("telugu", 0xC00, 0xC7F),
+    ("thai", 0xE00, 0xE7F), ("georgian", 0x10A0, 0x10FF), ("hangul", 0x1100, 0x11FF), ("kana", 0x3040, 0x30FF), ("hangul", 0x3130, 0x318F),
+    ("han", 0x3400, 0x4DBF), ("han", 0x4E00, 0x9FFF), ("hangul", 0xAC00, 0xD7AF), ("han", 0xF900, 0xFAFF), ("kana", 0xFF66, 0xFF9F),
+    ("han", 0x20000, 0x323AF),
+)  # fmt: skip
+
+
+def _classes_of(char: str) -> int:
+    category = unicodedata.category(char)
+    found = 0
+    space = char.isspace() or char in MORE_SPACES
+    if space:
+        found |= SPACE
+    if space or category[0] in "PS" or char in "0123456789" or char in EMOJI_GLUE:
+        found |= SPECIAL
+    if char.isalnum() or char in "_'":  # the regular expression [\w']
+        found |= TOKEN
+    if char in ",;:?!.":
+        found |= POINT
+    if char.isalpha():
+        found |= ALPHA
+    if char.isupper():
+        found |= UPPER
+    if char.isdecimal():
+        found |= DIGIT
+    if char == "\ufffd" or category == "Co" or (category == "Cc" and not space):
+        found |= DAMAGED
+    return found
+
+
+@lru_cache
+def classes() -> NDArray[np.uint8]:
+    """Class bits of every code point.
+
+    SPECIAL is OBELICS' set of special characters in our reading: white space, ASCII digits, and all of Unicode's punctuation and symbols
+    (categories P and S, which hold the emoji and OBELICS' ~150 symbols) with what glues emoji together.
+    """
+    table = np.zeros(CODES, np.uint8)
+    table[:LAST_DENSE] = [_classes_of(chr(code)) for code in range(LAST_DENSE)]
+    table[0xF0000:] = DAMAGED  # private use planes
+    return table
+
+
+@lru_cache
+def scripts() -> NDArray[np.uint8]:
+    """Index into SCRIPTS of every code point that is a letter, 0 for the others."""
+    table = np.full(CODES, SCRIPTS.index("other"), np.uint8)
+    for name, low, high in _RANGES:
+        table[low : high + 1] = SCRIPTS.index(name)
+    table[(classes() & ALPHA) == 0] = 0
+    return table
+
+
+def _spread(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finalizer (Steele, Lea, Flood 2014): a fixed random-looking 64-bit number for each number."""
+    x = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@lru_cache
+def symbols() -> NDArray[np.uint64]:
+    """A 64-bit number for each code point."""
+    return _spread(np.arange(CODES, dtype=np.uint64))
+
+
+@lru_cache
+def folded_symbols() -> NDArray[np.uint64]:
+    """A 64-bit number for each code point, the same for upper and lower case and for the two apostrophes.
+
+    Lower case is taken code point by code point: a final sigma stays one, and İ keeps its own place.
+    """
+    lower = np.arange(CODES)
+    for code in range(LAST_DENSE):
+        small = chr(code).lower()
+        if len(small) == 1:
+            lower[code] = ord(small)
+    for code, plain in FOLDED.items():
+        lower[code] = plain
+    folded: NDArray[np.uint64] = symbols()[lower]
+    return folded

@@ -1,0 +1,1 @@
+"""Rule tables by name, each threshold with its source; read them with `filters.rules.load`."""

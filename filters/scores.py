@@ -1,0 +1,91 @@
+"""Every score there is, by the level it is measured at, with its meaning: the names a rule table may use.
+
+Scores are float32 unless the meaning says otherwise. "Share" is between 0 and 1. A null score means that the measure does not
+apply (an image node has no words) or is not known (the page states no rendered size); a null score never drops anything.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+#: measured on a text, whether that is a paragraph or the text nodes of a document joined by a blank line
+TEXT: Final = MappingProxyType(
+    {
+        "words": "number of words: split at white space, stripped of special characters, empty ones left out",
+        "characters": "number of code points, without the blank lines between paragraphs",
+        "mean_word_length": "mean code points of a word; null without words",
+        "char_repetition": "10-character n-grams: share taken by the most frequent of those seen twice or more (OBELICS)",
+        "word_repetition": "5-word n-grams: share of those seen twice or more (OBELICS)",
+        "special_characters": "share of characters that are white space, punctuation, symbols, ASCII digits or emoji",
+        "stop_words": "share of words in the stop-word list of the document's language; null where there is no list",
+        "flagged_words": "share of words in the list of adult words",
+        "spam_words": "share of words in the list of page furniture (share, subscribe, cookies ...)",
+        "punctuation": "share of , ; : ? ! . among tokens; null for a paragraph of fewer than 12 tokens",
+        "alpha_words": "share of words with a letter",
+        "uppercase": "share of letters that are upper case; null without letters",
+        "digits": "share of characters that are decimal digits",
+        "damaged": "share of characters that are U+FFFD, control, or private use: a broken text layer or encoding",
+        "language": "string: ISO 639-1 code by vote of the paragraphs; null where nothing speaks for any",
+        "language_score": "confidence in that language, 0 to 1",
+    }
+)
+
+#: measured on a document as a whole
+DOCUMENT_ONLY: Final = MappingProxyType(
+    {
+        "images": "number of image nodes",
+        "paragraphs": "number of text nodes",
+        "words_per_image": "words divided by images; null without images",
+        "longest_paragraph": "words of the longest paragraph",
+        "short_paragraphs": "share of paragraphs of four words or fewer; null without paragraphs",
+        "duplicate_paragraphs": "share of paragraphs that repeat an earlier one of the document, case ignored; null without paragraphs",
+        "gopher_stop_words": "how many of the, be, to, of, and, that, have, with occur",
+        "hashes": "# per word",
+        "ellipses": "... and … per word",
+        "bullets": "share of paragraphs that begin with a bullet or a dash; null without paragraphs",
+        "ellipsis_ends": "share of paragraphs that end in an ellipsis; null without paragraphs",
+        "terminal_ends": "share of paragraphs that end in . ! ? or a quotation mark; null without paragraphs",
+        "braces": "number of { in the text",
+        "lorem_ipsum": "1 where the text holds `lorem ipsum`, case ignored, else 0",
+        "javascript": "share of paragraphs that name javascript; null without paragraphs",
+        "policy": "share of paragraphs that hold a phrase of cookie or privacy notices; null without paragraphs",
+        "word_confidence": "mean confidence of the words of a PDF page, 0 to 1; null where nodes have no words",
+    }
+)
+
+DOCUMENT: Final = MappingProxyType({**TEXT, **DOCUMENT_ONLY})
+NODE: Final = TEXT
+
+#: what the page alone says of an image, before it is fetched
+IMAGE_ON_PAGE: Final = MappingProxyType(
+    {
+        "rendered_min": "shorter side the page states, pixels; null where it states none",
+        "rendered_max": "longer side the page states, pixels",
+        "banned_url": "number of banned words in the address (whole words of its path and host)",
+        "alt_words": "number of words of the alternative text, 0 without one",
+    }
+)
+
+#: what is known once it is fetched
+IMAGE_FETCHED: Final = MappingProxyType(
+    {
+        "status": "string: outcome of the fetch, `ok` where there are bytes",
+        "format": "string: jpeg, png, webp, gif, ... of the original bytes",
+        "side_min": "shorter side, pixels",
+        "side_max": "longer side, pixels",
+        "aspect": "longer side divided by shorter side",
+        "pixels": "width times height",
+        "frames": "number of frames; more than 1 is an animation",
+        "bytes": "bytes as fetched",
+        "bytes_per_pixel": "bytes divided by pixels: near nothing for images of one colour",
+        "optout": "string: the opt-out directive met; null where none",
+    }
+)
+
+IMAGE: Final = MappingProxyType({**IMAGE_FETCHED, **IMAGE_ON_PAGE})
+
+#: scores that are strings: a rule on them has `any_of`, all others have `min` or `max`
+STRINGS: Final = frozenset({"language", "status", "format", "optout"})
+
+LEVELS: Final = MappingProxyType({"document": DOCUMENT, "node": NODE, "image": IMAGE})

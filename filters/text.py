@@ -1,0 +1,234 @@
+"""Text scores of documents and of their paragraphs, a whole batch at a time: numpy over flat arrays, no Python loop over words.
+
+Definitions: `filters.scores` names them; those of OBELICS are as in its paper (arXiv 2306.16527, A.2) and its published code, and are
+written down plainly in tests/filters/plain.py, which the tests hold this module to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from filters import characters as ch
+from filters import language
+from filters.flat import Flat, chunks
+from filters.lines import line_scores
+from filters.repetition import repeats
+from filters.scores import DOCUMENT, NODE, STRINGS
+from filters.wordlists import Lexicon, count_hits, languages, words
+from manifests.at import At, anywhere
+from manifests.schema import IMAGE, TEXT
+
+Floats = NDArray[np.float64]
+Output = tuple[str, pa.RecordBatch | bytes]
+
+CHARACTER_GRAM, WORD_GRAM = 10, 5  # OBELICS, A.2
+FEW_TOKENS = 12  # OBELICS: punctuation is no ground for a paragraph of fewer tokens
+
+
+def _type(score: str) -> pa.DataType:
+    return pa.string() if score in STRINGS else pa.float32()
+
+
+#: one row a document; ``node_`` columns have one value a node, null for images and breaks
+SCORES = pa.schema([(s, _type(s)) for s in DOCUMENT] + [(f"node_{s}", pa.list_(_type(s))) for s in NODE])
+
+
+@dataclass(frozen=True)
+class TextScores:
+    """Map: documents -> ("scores", SCORES), one row a document.
+
+    ``language_model``: a fastText model file; None: the embedded default (`filters.language`). ``stop_words`` (English),
+    ``flagged_words``, ``spam_words``: a list of ours by name, or a file of words. A row that ``at`` refuses is a row of nulls.
+    """
+
+    language_model: str | None = None
+    stop_words: str = "stop_en"
+    flagged_words: str = "flagged_en"
+    spam_words: str = "spam_en"
+
+    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+        nodes = batch["nodes"]
+        sizes = np.asarray(pc.fill_null(pc.list_value_length(nodes), 0).to_numpy(zero_copy_only=False), np.int64)
+        flat_nodes = nodes.flatten()
+        kind = pc.struct_field(flat_nodes, "kind")
+        is_text = np.asarray(pc.fill_null(pc.equal(kind, TEXT), False).to_numpy(zero_copy_only=False), np.bool_)
+        is_image = np.asarray(pc.fill_null(pc.equal(kind, IMAGE), False).to_numpy(zero_copy_only=False), np.bool_)
+        node_offsets = _offsets(sizes)
+        text_offsets = _offsets(is_text)[node_offsets]
+        images = np.diff(_offsets(is_image)[node_offsets])
+        texts = pc.struct_field(flat_nodes, "text").filter(pa.array(is_text))
+
+        lexicon = _lexicon(self.stop_words, self.flagged_words, self.spam_words)
+        documents: list[dict[str, Floats]] = []
+        paragraphs: list[dict[str, Floats]] = []
+        spoken: list[tuple[pa.Array, pa.Array]] = []
+        left_out: list[NDArray[np.bool_]] = []
+        for first, last, flat in chunks(texts, text_offsets):
+            entries = lexicon.find(flat.word_hashes)
+            if self.language_model is None:
+                each = language.by_function_words(flat, lexicon, entries)
+                refused = np.zeros(last - first, np.bool_)  # nothing native here: no row to stand on
+            else:
+                each, refused = language.by_fasttext(flat, self.language_model, at, first)
+            left_out.append(refused)
+            whole = language.vote(each, flat)
+            spoken.append((whole.strings(), each.strings()))
+            by_document, by_paragraph = text_scores(flat, lexicon, entries, whole)
+            by_document |= line_scores(flat, lexicon, entries, images[first:last])
+            by_document["language_score"] = np.where(whole.code >= 0, whole.score, np.nan)
+            by_paragraph["language_score"] = np.where(each.code >= 0, each.score, np.nan)
+            documents.append(by_document)
+            paragraphs.append(by_paragraph)
+
+        columns: dict[str, pa.Array] = {}
+        out = np.concatenate([*left_out, np.zeros(0, np.bool_)])
+        confidence = _word_confidence(flat_nodes, node_offsets)
+        for score in DOCUMENT:
+            if score == "language":
+                column = pa.chunked_array([w for w, _ in spoken], pa.string()).combine_chunks()
+                columns[score] = pc.if_else(pa.array(out), pa.scalar(None, pa.string()), column)
+            else:
+                values = confidence if score == "word_confidence" else _join(documents, score)
+                columns[score] = _nullable(np.where(out, np.nan, values))
+        offsets = pa.array(node_offsets, pa.int32(), mask=np.append(out, False))
+        place = np.cumsum(is_text) - 1
+        for score in NODE:
+            if score == "language":
+                each_text = pa.chunked_array([e for _, e in spoken], pa.string()).combine_chunks()
+                values_ = each_text.take(pa.array(place, mask=~is_text))
+            else:
+                spread = np.full(len(is_text), np.nan)
+                spread[is_text] = _join(paragraphs, score)
+                values_ = _nullable(spread)
+            columns[f"node_{score}"] = pa.ListArray.from_arrays(offsets, values_)
+        yield "scores", pa.RecordBatch.from_arrays([columns[f.name] for f in SCORES], schema=SCORES)
+
+
+def text_scores(
+    flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], spoken: language.Guess
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """The scores that documents and paragraphs share (`filters.scores.TEXT`, without the language), NaN where null."""
+    paragraphs, documents, total = flat.paragraphs, flat.documents, flat.by_document
+
+    counts = {
+        "words": flat.paragraph_words.size,
+        "characters": paragraphs.size,
+        "letters_of_words": flat.words_sum(flat.words.size),
+        "special": paragraphs.count(flat.where(ch.SPECIAL)),
+        "points": paragraphs.count(flat.where(ch.POINT)),
+        "tokens": paragraphs.count(_starts(flat.where(ch.TOKEN))) + paragraphs.count(flat.where(ch.POINT)),
+        "alpha_words": flat.words_where(flat.words.count(flat.where(ch.ALPHA)) > 0),
+        "upper": paragraphs.count(flat.where(ch.UPPER)),
+        "alpha": paragraphs.count(flat.where(ch.ALPHA)),
+        "digits": paragraphs.count(flat.where(ch.DIGIT)),
+        "damaged": paragraphs.count(flat.where(ch.DAMAGED)),
+        "flagged": count_hits(flat, lexicon, entries, "flagged"),
+        "spam": count_hits(flat, lexicon, entries, "spam"),
+    }
+    counts["stop"], listed = _stop_words(flat, lexicon, entries, spoken)
+    # the blank lines between paragraphs are characters of the document's text, special ones
+    whole = {key: total(value) for key, value in counts.items()}
+    between = documents.size - whole["characters"]
+    special_share = _ratio(whole["special"] + between, documents.size, empty=0)
+
+    ch_whole, ch_each = repeats(np.take(ch.symbols(), flat.codes), CHARACTER_GRAM, documents, paragraphs)
+    w_whole, w_each = repeats(flat.word_hashes, WORD_GRAM, flat.document_words, flat.paragraph_words)
+
+    by_document = _ratios(whole) | {
+        "special_characters": special_share,
+        "char_repetition": ch_whole.share_of_top(),
+        "word_repetition": w_whole.share_repeated(),
+    }
+    by_paragraph = _ratios(counts) | {
+        "special_characters": _ratio(counts["special"], counts["characters"], empty=0),
+        "char_repetition": ch_each.share_of_top(),
+        "word_repetition": w_each.share_repeated(),
+    }
+    by_document["stop_words"][~listed] = np.nan
+    by_paragraph["stop_words"][np.repeat(~listed, flat.of.size)] = np.nan
+    by_paragraph["punctuation"][counts["tokens"] < FEW_TOKENS] = np.nan
+    return by_document, by_paragraph
+
+
+def _ratios(n: dict[str, NDArray]) -> dict[str, Floats]:
+    """Shares from counts. As in OBELICS, a share of no words, or of no characters, is 0."""
+    return {
+        "words": n["words"].astype(float),
+        "characters": n["characters"].astype(float),
+        "mean_word_length": _ratio(n["letters_of_words"], n["words"]),
+        "stop_words": _ratio(n["stop"], n["words"], empty=0),
+        "flagged_words": _ratio(n["flagged"], n["words"], empty=0),
+        "spam_words": _ratio(n["spam"], n["words"], empty=0),
+        "punctuation": _ratio(n["points"], n["tokens"], empty=0),
+        "alpha_words": _ratio(n["alpha_words"], n["words"], empty=0),
+        "uppercase": _ratio(n["upper"], n["alpha"]),
+        "digits": _ratio(n["digits"], n["characters"], empty=0),
+        "damaged": _ratio(n["damaged"], n["characters"], empty=0),
+    }
+
+
+def _stop_words(
+    flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], spoken: language.Guess
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Stop words of each paragraph, by the list of its document's language, and which documents have a list.
+
+    A document whose language is not known is read as English: the rule that asks for stop words exists to drop such text.
+    """
+    english = lexicon.column("stop_en")
+    column_of = np.array([lexicon.column(f"stop_{label}") if label in languages() else -1 for label in spoken.labels] + [english])
+    of_document = column_of[spoken.code]  # code -1, unknown, is the last place
+    of_word = np.repeat(of_document, flat.document_words.size)
+    return flat.words_where(lexicon.member[entries, of_word]), of_document >= 0
+
+
+@lru_cache(maxsize=4)
+def _lexicon(stop_words: str, flagged_words: str, spam_words: str) -> Lexicon:
+    stop = {f"stop_{code}": words(stop_words if code == "en" else f"stop_{code}") for code in languages()}
+    return Lexicon.of({**stop, "flagged": words(flagged_words), "spam": words(spam_words), "gopher": words("gopher_en")})
+
+
+def _word_confidence(nodes: pa.Array, offsets: NDArray[np.int64]) -> Floats:
+    """Mean confidence of each document's PDF words; NaN without."""
+    found = pc.struct_field(nodes, "words")
+    sizes = np.asarray(pc.fill_null(pc.list_value_length(found), 0).to_numpy(zero_copy_only=False), np.int64)
+    score = pc.struct_field(found.flatten(), "score").to_numpy(zero_copy_only=False).astype(float)
+    edges = _offsets(sizes)[offsets]
+    known = ~np.isnan(score)
+    return _ratio(np.diff(_running(np.where(known, score, 0))[edges]), np.diff(_offsets(known)[edges]))
+
+
+def _starts(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """First place of each run."""
+    starts = where.copy()
+    starts[1:] &= ~where[:-1]
+    return starts
+
+
+def _ratio(part: NDArray, whole: NDArray, empty: float = np.nan) -> Floats:
+    share: Floats = np.divide(part, whole, out=np.full(len(whole), empty, float), where=whole > 0)
+    return share
+
+
+def _offsets(sizes: NDArray) -> NDArray[np.int64]:
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    return offsets
+
+
+def _running(values: Floats) -> Floats:
+    return np.concatenate([np.zeros(1), np.cumsum(values)])
+
+
+def _join(parts: list[dict[str, Floats]], score: str) -> Floats:
+    return np.concatenate([*(p[score] for p in parts), np.zeros(0)])
+
+
+def _nullable(values: Floats) -> pa.Array:
+    return pa.array(values.astype(np.float32), mask=np.isnan(values))

@@ -1,0 +1,206 @@
+"""The columnar scores against plain Python, on known values, random prose and hostile text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filters import flat as flat_module
+from filters.text import SCORES, TextScores
+from filters.wordlists import words
+from tests.filters import plain
+from tests.filters.make import documents
+
+PICTURE = {"image": "http://a.example/a.png"}
+
+
+def score(*rows: list[Any]) -> list[dict[str, Any]]:
+    ((table, batch),) = TextScores()(documents(*rows))
+    assert table == "scores"
+    assert isinstance(batch, pa.RecordBatch)
+    batch.validate(full=True)
+    assert batch.schema == SCORES
+    assert batch.num_rows == len(rows)
+    return batch.to_pylist()
+
+
+def check(paragraphs: list[str]) -> None:
+    """One document among others: every shared score equals the plain definition, for the document and for each paragraph."""
+    (_, row, _) = score(["Something before."], paragraphs, ["And after it."])
+    english = {plain.fold(w) for w in words("stop_en")}
+    flagged, spam = set(words("flagged_en")), set(words("spam_en"))
+    for prefix, texts in (("", ["\n\n".join(paragraphs)]), ("node_", paragraphs)):
+        for i, text in enumerate(texts):
+
+            def value(name: str, prefix: str = prefix, i: int = i) -> Any:
+                return row[f"{prefix}{name}"][i] if prefix else row[name]
+
+            ws = plain.words(text)
+            assert value("words") == len(ws)
+            assert value("characters") == len(text) - (0 if prefix else 2 * max(len(paragraphs) - 1, 0))
+            assert value("char_repetition") == pytest.approx(plain.char_repetition(text), abs=1e-6)
+            assert value("word_repetition") == pytest.approx(plain.word_repetition(text), abs=1e-6)
+            assert value("special_characters") == pytest.approx(plain.special_characters(text), abs=1e-6)
+            assert value("flagged_words") == pytest.approx(plain.share_of_words(text, flagged), abs=1e-6)
+            assert value("spam_words") == pytest.approx(plain.share_of_words(text, spam), abs=1e-6)
+            if row["language"] in (None, "en"):
+                assert value("stop_words") == pytest.approx(plain.share_of_words(text, english), abs=1e-6)
+            if prefix and len(plain.tokens(text)) < 12:
+                assert value("punctuation") is None
+            else:
+                assert value("punctuation") == pytest.approx(plain.punctuation(text), abs=1e-6)
+            length = plain.mean_word_length(text)
+            assert value("mean_word_length") == (None if length is None else pytest.approx(length, rel=1e-6))
+
+
+PROSE = st.lists(
+    st.lists(st.sampled_from([*words("stop_en")[:40], "Paris", "river,", "don’t", "(stone)", "2019", "share", "—", "x."]), max_size=60).map(
+        " ".join
+    ),
+    max_size=6,
+)
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
+ODD = st.text(
+    st.sampled_from("aA. \u200f\u202e\u0627\u05d0\U0001f600\u200d\ufe0f\x00\x07\ufffdİΣς’'_-…#{漢かก\U000e0041\U0010fffd\u3000"),
+    max_size=120,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PROSE)
+def test_random_prose(paragraphs: list[str]) -> None:
+    check(paragraphs)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(ANY_TEXT | ODD, max_size=5))
+def test_hostile_text(paragraphs: list[str]) -> None:
+    check(paragraphs)
+
+
+@pytest.mark.parametrize(
+    "paragraphs",
+    [
+        [],
+        [""],
+        ["", ""],
+        ["word"],
+        ["😀" * 500],
+        ["👩‍👩‍👧‍👦 🇫🇷 1️⃣"],
+        ["\x00\x01\x02"],
+        ["‮שלום עולם‬"],
+        ["aaaaaaaaaaaaaaaaaaaaaaaa"],
+        ["no no no no no no no no"],
+    ],
+)
+def test_edges(paragraphs: list[str]) -> None:
+    check(paragraphs)
+
+
+def test_one_line_of_a_megabyte() -> None:
+    line = " ".join(f"word{i % 977}" for i in range(130_000))
+    assert len(line) > 1_000_000
+    (row,) = score([line])
+    assert row["words"] == 130_000
+    assert row["word_repetition"] == pytest.approx(1.0)
+    assert row["char_repetition"] == pytest.approx(plain.char_repetition(line), abs=1e-6)
+
+
+def test_values_by_hand() -> None:
+    (row,) = score(["The cat sat on the mat, and the dog sat too.", "Share this: subscribe now!", PICTURE, "---"])
+    assert row["images"] == 1
+    assert row["paragraphs"] == 2
+    assert row["words"] == 15
+    assert row["node_words"] == [11, 4, None, None]
+    # the, on, the, and, the, too; this, now
+    assert row["stop_words"] == pytest.approx(8 / 15)
+    assert row["node_spam_words"][:2] == [0, 0.5]
+    # share, subscribe are no stop words; 15 words and 4 marks: , . : !
+    assert row["punctuation"] == pytest.approx(4 / 19)
+    assert row["node_punctuation"] == [pytest.approx(2 / 13), None, None, None]
+    assert row["words_per_image"] == 15
+    assert row["terminal_ends"] == 1
+    assert row["language"] == "en"
+    assert row["node_language"] == ["en", "en", None, None]
+
+
+def test_repetition_by_hand() -> None:
+    # 8 words of which the first four come again: 5-grams abcda bcdab cdabc dabcd: 4, all different; then twelve words: 8 grams, 4 twice
+    (a, b) = score(["a1 b1 c1 d1 a1 b1 c1 d1".replace("1", "x")], ["ax bx cx dx ax bx cx dx ax bx cx dx"])
+    assert a["word_repetition"] == 0
+    assert b["word_repetition"] == 1
+    # "abcdefghij" twice: 11 grams, one of them twice, 10 different: the top min(3, 1) takes 2 of 11
+    (c,) = score(["abcdefghijabcdefghij"])
+    assert c["char_repetition"] == pytest.approx(2 / 11)
+
+
+def test_paragraph_repetition_is_not_the_documents() -> None:
+    line = "one two three four five six seven eight nine ten eleven twelve"
+    (row,) = score([line, line])
+    assert row["node_word_repetition"] == [0, 0]
+    assert row["word_repetition"] == pytest.approx(16 / 20)  # 20 grams; the 8 of each line occur twice, the 4 across the gap once
+    assert row["duplicate_paragraphs"] == 0.5
+
+
+def test_lines_and_phrases() -> None:
+    (row,) = score(
+        ["• an item", "- another…", "We use COOKIES here. Lorem IPSUM dolor {x}", "Enable JavaScript...", "İ #tag javascript and lorem"],
+    )
+    assert row["bullets"] == pytest.approx(0.4)
+    assert row["ellipsis_ends"] == pytest.approx(0.4)
+    assert row["policy"] == pytest.approx(0.2)
+    assert row["lorem_ipsum"] == 1
+    assert row["braces"] == 1
+    assert row["javascript"] == pytest.approx(0.4)
+    assert row["hashes"] == pytest.approx(1 / row["words"])
+    assert row["ellipses"] == pytest.approx(2 / row["words"])
+    assert row["terminal_ends"] == 0
+
+
+def test_damaged_and_confidence() -> None:
+    page = {
+        "kind": "text",
+        "text": "ab\ufffd\ue000",
+        "words": [{"text": "ab", "score": 0.5, "line": 0}, {"text": "c", "score": 1.0, "line": 0}],
+    }
+    (row, other) = score([page], ["plain"])
+    assert row["damaged"] == 0.5
+    assert row["word_confidence"] == 0.75
+    assert other["word_confidence"] is None
+
+
+def test_null_nodes_and_slices() -> None:
+    whole = documents(["first one"], [], ["the third of them", PICTURE])
+    rows = whole.to_pylist()
+    rows[1]["nodes"] = None
+    batch = pa.RecordBatch.from_pylist(rows, schema=whole.schema)
+    ((_, scores),) = TextScores()(batch)
+    assert scores["words"].to_pylist() == [2, 0, 4]
+    assert scores["node_words"].to_pylist() == [[2], [], [4, None]]
+    ((_, part),) = TextScores()(batch.slice(1, 2))
+    assert part.to_pylist() == scores.slice(1, 2).to_pylist()
+    ((_, none),) = TextScores()(batch.slice(0, 0))
+    assert none.num_rows == 0
+
+
+def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [[f"The number {i} of the many rows, and its {j} paragraph of text." for j in range(i % 5)] for i in range(60)]
+    whole = score(*rows)
+    monkeypatch.setattr(flat_module, "CHUNK", 100)
+    assert score(*rows) == whole
+
+
+def test_a_missing_list_is_one_line() -> None:
+    with pytest.raises(ValueError, match=r"word list `/nowhere/words.txt` cannot be read"):
+        list(TextScores(flagged_words="/nowhere/words.txt")(documents(["text"])))
+
+
+def test_own_list(tmp_path: Any) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("# mine\nmushroom Badger\n")
+    ((_, scores),) = TextScores(flagged_words=str(path))(documents(["badger badger MUSHROOM snake"]))
+    assert scores["flagged_words"].to_pylist() == [0.75]
