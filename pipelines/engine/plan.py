@@ -131,6 +131,9 @@ def todo(node: Node, made: Mapping[str, Made], keyed: Mapping[str, int], root: s
 
 
 def _rows_digest(table: pa.Table) -> str:
+    """Digest of a source's rows. Where they say both, `file` is what an input is called and `path` merely where it is read today."""
+    if {"file", "path"} <= set(table.column_names):
+        table = table.drop_columns("path")
     return hashlib.blake2b(json.dumps(table.to_pylist(), sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
 
 
@@ -175,13 +178,13 @@ def write_manifest(store: Store, t: Todo, parts: list[Sidecar]) -> None:
     """`parts.parquet` names every file of the stage; `manifest.json`, written last, says the stage is done."""
     rows = [
         {"part": s.part, "rows_in": s.rows_in, "table": name, "file": f.name, "rows": f.rows, "bytes": f.bytes, "sha256": f.sha256,
-         "buckets": [list(b) for b in f.buckets]}
+         "buckets": [list(b) for b in f.buckets], "counts": json.dumps(s.counts.get(name, {}), sort_keys=True)}
         for s in parts for name, f in s.files.items()
     ]  # fmt: skip
     sink = pa.BufferOutputStream()
     schema = pa.schema(
         [("part", pa.int64()), ("rows_in", pa.int64()), ("table", pa.string()), ("file", pa.string()), ("rows", pa.int64()),
-         ("bytes", pa.int64()), ("sha256", pa.string()), ("buckets", pa.list_(pa.list_(pa.int64())))]
+         ("bytes", pa.int64()), ("sha256", pa.string()), ("buckets", pa.list_(pa.list_(pa.int64()))), ("counts", pa.string())]
     )  # fmt: skip
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
     store.replace(f"{t.folder}/parts.parquet", sink.getvalue().to_pybytes())
@@ -203,14 +206,16 @@ def read_manifest(store: Store, folder: str) -> tuple[list[Sidecar], dict[str, A
     about = json.loads(store.read(f"{folder}/manifest.json"))
     files: dict[int, dict[str, File]] = {}
     rows_in: dict[int, int] = {}
+    counts: dict[int, dict[str, Any]] = {}
     for r in pq.read_table(pa.BufferReader(store.read(f"{folder}/parts.parquet"))).to_pylist():
         buckets = tuple((b[0], b[1], b[2]) for b in r["buckets"])
         files.setdefault(r["part"], {})[r["table"]] = File(r["file"], r["rows"], r["bytes"], r["sha256"], buckets)
         rows_in[r["part"]] = r["rows_in"]
+        counts.setdefault(r["part"], {})[r["table"]] = json.loads(r["counts"])
     quarantined: dict[int, list[tuple[int, int, str]]] = {}
     for part, row, sub, cause in about["quarantined"]:
         quarantined.setdefault(part, []).append((row, sub, cause))
     parts = [
-        Sidecar(n, rows_in.get(n, 0), files.get(n, {}), {}, tuple(quarantined.get(n, ()))) for n in range(about["parts"])
+        Sidecar(n, rows_in.get(n, 0), files.get(n, {}), counts.get(n, {}), tuple(quarantined.get(n, ()))) for n in range(about["parts"])
     ]
     return parts, about

@@ -164,7 +164,7 @@ class _Driver:
                 raise RunError(f"{work.node}: workers were lost {active.lost} times ({ended.cause}); look at the cluster\n{ended.detail}")
             active.waiting.appendleft(work)
             return
-        if ended.fatal or not work.is_map:
+        if ended.fatal or (not work.is_map and ended.sub == WHOLE_ROW):
             raise RunError(f"{where}: {ended.cause}\n{ended.detail}".rstrip())
         self.progress.note(f"{where}: {ended.cause}; quarantined" if work.batch_rows == 1 or ended.sub != WHOLE_ROW else f"{where}: {ended.cause}; looking for the row")
         active.waiting.appendleft(again(work, ended.row, ended.sub, ended.cause))

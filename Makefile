@@ -1,0 +1,33 @@
+# `make demo` and `make test` do everything from a fresh clone; both install into .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN = .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: install demo test test-real lint bench clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -U pip
+	$(BIN)/pip install -q torch==2.13.0  # first and pinned: anything later that asks for torch finds this one
+	$(BIN)/pip install -q -c constraints.txt -e ".[pipeline,pdf,ray,train,bench,test]"
+	touch $@
+
+demo: install
+	$(BIN)/python -m pipelines.demo
+
+test: install
+	$(BIN)/python -m pytest -n 2
+
+# what needs ../shared (skipped with a message where it is absent) or takes long
+test-real: install
+	$(BIN)/python -m pytest -m "real or slow"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,247 @@
+"""The `panoramix` command. stdout is data, stderr is progress; exit 0 ok, 1 problems found, 2 wrong usage or recipe.
+
+Every command imports what it needs when it is called: help and a run with nothing to do stay quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Run = Annotated[Path, typer.Argument(help="A run's folder.")]
+
+
+def main() -> None:
+    app()
+
+
+@contextlib.contextmanager
+def _clear(*faults: type[BaseException]) -> Iterator[None]:
+    """Known faults become one line on stderr and exit code 2."""
+    try:
+        yield
+    except faults as e:
+        err.print(f"panoramix: {e}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe, such as pipelines/recipes/idefics2.yaml.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a key: web.warc=pages.warc.gz; may be given again.")] = None,
+    folder: Annotated[str | None, typer.Option("--out", help="The run's folder or fsspec URL; runs/NAME if not given.")] = None,
+    on: Annotated[str, typer.Option(help="local, ray, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")] = "auto",
+    plan: Annotated[bool, typer.Option("--plan", help="Print stages, parts and what is done; start nothing.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="About so many inputs of each kind, always the same ones.")] = None,
+    refresh: Annotated[list[str] | None, typer.Option(help="A recorded stage to make anew (web.crawl, fetch); may be given again.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Parts at a time; one a core if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take raw web, image lists and PDFs to shards, as a recipe says."""
+    from pipelines import recipe as recipes
+    from pipelines.engine.run import RunError, states
+    from pipelines.main import execute, table
+
+    with _clear(recipes.RecipeError, RunError):
+        read = recipes.read(recipe, settings or ())
+        root = folder or f"runs/{read.name}"
+        if plan:
+            from pipelines.job import job
+
+            made = job(read, root, limit)
+            _print_plan(states(made.nodes, root, made.buckets), as_json)
+            return
+        stats = execute(read, root, on=on, limit=limit, refresh=refresh or (), workers=workers)
+    if as_json:
+        print(json.dumps(stats))
+        return
+    out.print(table(stats))
+    base = root.rstrip("/")
+    for name in ("shards", "report.html", "manifest.json"):
+        out.print(f"{name:14s} {base}/{name}", highlight=False)
+
+
+def _print_plan(rows: list[tuple[str, str, int, int]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([dict(zip(("stage", "state", "parts", "done"), r, strict=True)) for r in rows]))
+        return
+    t = Table("stage", "state", "parts", "done")
+    for name, state, parts, done in rows:
+        t.add_row(name, state, str(parts or ""), str(done or ""))
+    out.print(t)
+
+
+@app.command()
+def extract(
+    files: Annotated[list[Path], typer.Argument(help="WARC or HTML files.")],
+    output: Annotated[Path, typer.Option("-o", help="JSON lines: url, texts, images; the lists are parallel.")],
+) -> None:
+    """Interleaved documents of a few files, before any filter."""
+    from pipelines.extract.try_it import extract_files
+
+    with _clear(FileNotFoundError, ValueError), open(output, "w", encoding="utf-8") as f:
+        n = 0
+        for document in extract_files([str(p) for p in files]):
+            f.write(json.dumps(document, ensure_ascii=False) + "\n")
+            n += 1
+    err.print(f"{n} documents in {output}", highlight=False)
+
+
+@app.command()
+def pages(
+    files: Annotated[list[Path], typer.Argument(help="PDF files.")],
+    output: Annotated[Path, typer.Option("-o", help="Folder for NAME-p0001.jpg and NAME-p0001.json.")],
+) -> None:
+    """Page images and words of a few PDFs."""
+    from ocr.export import write_pages
+
+    refused = 0
+    with _clear(FileNotFoundError):
+        for row in write_pages([str(p) for p in files], str(output)):
+            print(json.dumps(row, ensure_ascii=False))
+            refused += "reason" in row
+    raise typer.Exit(1 if refused else 0)
+
+
+@app.command()
+def stats(run_folder: Run, as_json: Json = False) -> None:
+    """A run's mixture, funnel and reasons."""
+    from pipelines.main import table
+
+    read = _read(run_folder, "stats.json")
+    if as_json:
+        print(json.dumps(read))
+    else:
+        out.print(table(read))
+
+
+@app.command()
+def report(run_folder: Run, output: Annotated[Path, typer.Option("-o", help="Where to put the HTML file.")]) -> None:
+    """A run's report: one HTML file that needs nothing else."""
+    _read(run_folder, "stats.json")
+    output.write_bytes((run_folder / "report.html").read_bytes())
+    err.print(f"{output}", highlight=False)
+
+
+@app.command()
+def samples(
+    run_folder: Run,
+    config: Annotated[str, typer.Option(help="interleaved, pairs or ocr.")] = "interleaved",
+    number: Annotated[int, typer.Option("-n", min=1)] = 3,
+    as_json: Json = False,
+) -> None:
+    """Documents as they stand in the shards, in reading order."""
+    from manifests.inspect import InspectError, samples as look
+
+    with _clear(InspectError, FileNotFoundError):
+        for document in look(str(run_folder), config, number):
+            print(json.dumps(document, ensure_ascii=False) if as_json else document["rendered"])
+
+
+@app.command()
+def explain(run_folder: Run, what: Annotated[str, typer.Argument(help="A document's id, a page's or an image's URL.")], as_json: Json = False) -> None:
+    """Why a document, page or image is, or is not, in the data."""
+    from manifests.inspect import InspectError, explain as ask
+
+    with _clear(InspectError, FileNotFoundError):
+        found = ask(str(run_folder), what)
+    if not found:
+        err.print(f"{what}: the run has never met it", highlight=False)
+        raise typer.Exit(1)
+    for row in found:
+        print(json.dumps(row, ensure_ascii=False, default=str) if as_json else row["says"])
+
+
+@app.command()
+def diff(first: Run, second: Run, as_json: Json = False) -> None:
+    """What differs between two runs: documents, images, tokens, reasons."""
+    from manifests.inspect import diff as compare
+
+    rows = compare(_read(first, "stats.json"), _read(second, "stats.json"))
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        t = Table("source", "what", str(first), str(second), "change")
+        for r in rows:
+            t.add_row(r["source"], r["what"], str(r["first"]), str(r["second"]), f"{r['second'] - r['first']:+}")
+        out.print(t)
+
+
+@app.command()
+def verify(path: Annotated[Path, typer.Argument(help="A run, a folder of shards, or one shard.")], as_json: Json = False) -> None:
+    """Check shards against their manifest: bytes, counts, indexes."""
+    from shards.verify import verify as check
+
+    with _clear(FileNotFoundError, ValueError):
+        problems = list(check(str(path)))
+    for p in problems:
+        print(json.dumps(vars(p), default=str) if as_json else str(p))
+    if problems:
+        raise typer.Exit(1)
+    err.print(f"{path}: every shard is what the manifest says", highlight=False)
+
+
+@app.command()
+def publish(
+    run_folder: Run,
+    repo: Annotated[str, typer.Argument(help="namespace/name of a dataset repository on the Hugging Face Hub.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print files and bytes; send nothing.")] = False,
+    private: Annotated[bool, typer.Option(help="Create the repository as private.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Publish a run's shards to the Hub, with a dataset card made from the manifest."""
+    from shards.hub import publish as send
+
+    with _clear(FileNotFoundError, ValueError):
+        result = send(str(run_folder), repo, dry_run=dry_run, private=private)
+    print(json.dumps(result, indent=None if as_json else 1, default=str))
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A training recipe, such as trainer/recipes/demo.yaml.")],
+    data: Annotated[Path, typer.Option("--data", help="A run's folder.")],
+    folder: Annotated[Path | None, typer.Option("--out", help="For checkpoints and logs; DATA/train if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train the reference model on a run's shards."""
+    from trainer.run import train as begin
+
+    with _clear(FileNotFoundError, ValueError):
+        result = begin(recipe, data, folder or data / "train")
+    print(json.dumps(result, indent=None if as_json else 1, default=str))
+
+
+@app.command()
+def schema() -> None:
+    """The recipe's JSON schema, for editors to complete keys with."""
+    from pipelines.recipe import Recipe
+
+    print(json.dumps(Recipe.model_json_schema(), indent=1))
+
+
+def _read(folder: Path, name: str) -> Any:
+    try:
+        return json.loads((folder / name).read_text("utf-8"))
+    except FileNotFoundError:
+        err.print(f"panoramix: {folder} is no finished run: it has no {name}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from None
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.getcwd())
+    main()

@@ -1,0 +1,75 @@
+"""`make demo`: the whole job on the sample web, crawl to training, on this machine alone.
+
+Starts the sample web on loopback, runs `pipelines/recipes/sample.yaml` through it into `runs/demo`, trains on the shards, stops the web.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+from rich.console import Console
+
+HERE = pathlib.Path(__file__).resolve().parent
+RUN = "runs/demo"
+
+
+def main() -> None:
+    began = time.monotonic()
+    console = Console()
+    pairs = pathlib.Path("runs/sample/pairs.csv")
+    pairs.parent.mkdir(parents=True, exist_ok=True)
+    web = subprocess.Popen([sys.executable, "-m", "pipelines.sample", "--port", "0", "--pairs", str(pairs)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert web.stdout is not None
+        line = web.stdout.readline()
+        if not line:
+            raise SystemExit("the sample web did not start; see the message above")
+        proxy = line.split()[-1]
+        for name in ("http_proxy", "HTTP_PROXY"):
+            os.environ[name] = proxy
+        for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
+            os.environ.pop(name, None)
+        stats = _run(str(pairs))
+    finally:
+        web.terminate()
+        web.wait()
+    made = time.monotonic()
+    trained = _train()
+    _show(console, stats, trained, made - began, time.monotonic() - made)
+
+
+def _run(pairs: str) -> dict:
+    from pipelines.main import execute
+    from pipelines.recipe import read
+
+    return execute(read(str(HERE / "recipes" / "sample.yaml"), [f"pairs.urls={pairs}"]), RUN, on="local")
+
+
+def _train() -> dict:
+    from trainer.run import train
+
+    return train("trainer/recipes/demo.yaml", RUN, f"{RUN}/train")
+
+
+def _show(console: Console, stats: dict, trained: dict, pipeline_s: float, training_s: float) -> None:
+    from pipelines.main import table
+
+    console.print(table(stats))
+    for stage in trained["stages"]:
+        first, last = stage["first_loss"], stage["last_loss"]
+        console.print(f"{stage['name']:8s} loss {first:.3f} at the first step, {last:.3f} at the last of {stage['steps']} ({1 - last / first:.0%} less)")
+    held = trained.get("held_out")
+    if held:
+        console.print(f"held-out pairs: loss {held['normal']:.3f} with their own images, {held['permuted']:.3f} with each other's")
+    for config in ("interleaved", "pairs", "ocr"):
+        console.print(f"shards   {RUN}/shards/{config}/", highlight=False)
+    console.print(f"report   {RUN}/report.html", highlight=False)
+    console.print(f"pipeline {pipeline_s:.0f} s, training {training_s:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""The main job as a plan: which stages a recipe asks for, and which reads what.
+
+Three sources go the same way: documents, scores, decisions, duplicates, images, the last selection, shards. Nothing is run here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+
+from dedup.components import Components
+from dedup.group import Group
+from dedup.images import ImageCounts
+from dedup.sign import Sign
+from dedup.verify import Carry, Verify
+from filters.rules import Rule, Rules
+from filters.text import Decide, TextScores
+from manifests.schema import key64
+from ocr.stages import Pages
+from pipelines import recipe as recipes
+from pipelines.crawl.fetch import Fetch
+from pipelines.crawl.live import Crawl, hosts_of
+from pipelines.engine.plan import Made
+from pipelines.engine.stage import Node, aligned, bucket, everything, home, paths
+from pipelines.engine.storage import Store
+from pipelines.extract.stages import Extract, Pairs, UrlList
+from pipelines.select.join import ByAddress, Join
+from pipelines.select.links import Links
+from pipelines.select.select import Select
+from shards.write import Pack
+
+#: the config of the shards each source becomes
+CONFIGS = {"web": "interleaved", "pairs": "pairs", "pdf": "ocr"}
+SPLITS = ("train", "validation")
+
+WARC_SLICE = 64 << 20  # bytes of a WARC file in one part
+PDF_PART = 16 << 20  # bytes of PDFs in one part
+PDF_FILES = 32
+HOSTS_A_PART = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe's plan, and how finely its exchanges are cut."""
+
+    nodes: tuple[Node, ...]
+    buckets: int
+    sources: tuple[str, ...]
+
+
+def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
+    """The plan of a recipe whose run lives at `root`. `limit`: about that many inputs of each kind, always the same ones."""
+    inputs = recipes.files(recipe)
+    nodes: list[Node] = []
+    sources = []
+    fetched: list[str] = []
+    if recipe.web is not None:
+        nodes += _web(recipe, inputs, root, limit)
+        nodes += _decided("web", ("web.extract",), recipe.web, recipe.rules("web"), _near(recipe.web.near), recipe.web.near.threshold)
+        sources.append("web")
+        fetched.append("web.links")
+    if recipe.pairs is not None:
+        made = []
+        if recipe.web is not None and recipe.pairs.from_pages:
+            nodes.append(Node("pairs.pages", Pairs(), {"documents": aligned("documents", "web.extract")}))
+            made.append("pairs.pages")
+        if inputs["pairs.urls"]:
+            rows = [pa.table(_file(p)) for p in _some(inputs["pairs.urls"], limit)]
+            nodes.append(Node("pairs.listed", UrlList(), rows=lambda made, rows=rows: rows, count=_REFUSED))  # type: ignore[misc]
+            made.append("pairs.listed")
+        sign = Sign(by_url=False, by_text=False, near=False, by_pair=True)
+        nodes += _decided("pairs", tuple(made), recipe.pairs, recipe.rules("pairs"), sign, 1.0)
+        sources.append("pairs")
+        fetched.append("pairs.links")
+    if recipe.pdf is not None:
+        nodes += _pdf(recipe, inputs, root, limit)
+        sign = replace(_near(recipe.pdf.near), by_url=False)
+        nodes += _decided("pdf", ("pdf.pages",), recipe.pdf, recipe.rules("pdf"), sign, recipe.pdf.near.threshold)
+        sources.append("pdf")
+    if fetched:
+        nodes += _fetch(recipe, fetched)
+    for source in sources:
+        nodes += _packed(source, recipe)
+    return Job(tuple(nodes), _buckets(inputs), tuple(sources))
+
+
+_REFUSED: Mapping[str, tuple[str, ...]] = {"refused": ("reason",)}
+
+
+def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, limit: int | None) -> list[Node]:
+    web = recipe.web
+    assert web is not None
+    nodes = []
+    slices = [s for p in inputs["web.warc"] for s in _slices(p)]
+    crawled = bool(web.seeds)
+    if crawled:
+        hosts = _some(hosts_of(web.seeds), limit)
+        rows = [pa.table({"host": [h], "seeds": [s]}) for h, s in hosts]
+        crawl = Crawl(
+            max_pages=web.crawl.max_pages, max_depth=web.crawl.max_depth, deadline_s=web.crawl.deadline_s, max_bytes=web.crawl.max_bytes,
+            crawl_delay_cap_s=web.crawl.crawl_delay_cap_s, allow_private=tuple(recipe.fetch.allow_private),
+        )  # fmt: skip
+        nodes.append(Node("web.crawl", crawl, rows=lambda made: rows, recorded=True, count={"pages": ("status",)}, deadline_s=24 * 3600))
+
+    def sliced(made: Mapping[str, Made]) -> list[pa.Table]:
+        found = list(slices)
+        for n, part in enumerate(made["web.crawl"].parts if crawled else ()):
+            if "warc" in part.files:
+                f = part.files["warc"]
+                found.append({"path": [Store(root).path(f.name)], "file": [f"web.crawl/{n:05d}.warc.gz"], "offset": [0], "length": [f.bytes],
+                              "size": [f.bytes], "changed": [f.sha256]})  # fmt: skip
+        return [pa.table(s) for s in found]
+
+    count = {**_REFUSED, "documents": ("lang",)}
+    stage = Extract() if limit is None else Extract(limit=max(1, -(-limit // max(1, len(slices)))))
+    nodes.append(Node("web.extract", stage, rows=sliced, after=("web.crawl",) if crawled else (), count=count, deadline_s=60))
+    return nodes
+
+
+def _pdf(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, limit: int | None) -> list[Node]:
+    pdf = recipe.pdf
+    assert pdf is not None
+    files = [_file(p) for p in _some(inputs["pdf.paths"], limit)]
+    own = [{**{k: v[0] for k, v in f.items()}, "url": f"file:{f['file'][0]}", "offset": None, "length": None} for f in files]
+    met = recipe.web is not None and pdf.from_pages
+
+    def parts(made: Mapping[str, Made]) -> list[pa.Table]:
+        rows = list(own)
+        for n, part in enumerate(made["web.extract"].parts if met else ()):
+            if "pdfs" not in part.files or "pdf_bytes" not in part.files:
+                continue
+            file = part.files["pdf_bytes"]
+            table = Made("", [part]).read(Store(root), "pdfs")
+            rows += [
+                {"path": Store(root).path(file.name), "file": f"web.extract/{n:05d}", "size": r["size"], "changed": file.sha256,
+                 "url": r["url"], "offset": r["start"], "length": r["size"]}
+                for r in table.to_pylist()
+            ]  # fmt: skip
+        return [pa.Table.from_pylist(g, schema=_PDF_ROW) for g in _groups(rows)]
+
+    stage = Pages(dpi=pdf.dpi, longest_side=pdf.longest_side, max_pages=pdf.max_pages, ocr=pdf.ocr == "auto")
+    count = {**_REFUSED, "outcomes": ("status",)}
+    return [Node("pdf.pages", stage, rows=parts, after=("web.extract",) if met else (), count=count, deadline_s=60, batch_rows=1)]
+
+
+_PDF_ROW = pa.schema(
+    [("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string()), ("url", pa.string()),
+     ("offset", pa.int64()), ("length", pa.int64())]
+)  # fmt: skip
+
+
+def _decided(source: str, documents: tuple[str, ...], table: Any, rules: Rules, sign: Sign, threshold: float) -> list[Node]:
+    """Scores, decisions and duplicates of one source."""
+    d = aligned("documents", *documents)
+    # how many images are left is asked last (pipelines.select): here only that there is one to begin with
+    before = replace(rules, document=tuple(replace(r, max=None) if r.score == "images" else r for r in rules.document))
+    n = f"{source}.".__add__
+    return [
+        Node(n("score"), TextScores(language_model=table.text.language_model), {"documents": d}, same_rows=("scores",)),
+        Node(
+            n("decide"), Decide(before), {"documents": d, "scores": aligned("scores", n("score"))},
+            same_rows=("decisions",), count={"decisions": ("reason", "node_reason")},
+        ),
+        Node(n("sign"), sign, {"documents": d, "decisions": aligned("decisions", n("decide"))}, same_rows=("signatures",)),
+        Node(n("group"), Group(), {"bands": bucket("bands", n("sign"))}, per_part=("rows", 5_000_000)),
+        Node(n("components"), Components(), {"edges": everything("edges", n("group"))}),
+        Node(n("carry"), Carry(), {"homes": home("homes", n("components")), "signatures": aligned("signatures", n("sign"))}),
+        Node(n("verify"), Verify(threshold), {"clusters": bucket("clusters", n("carry"))}, count={"duplicates": ("reason",)}),
+        Node(n("links"), Links(rules), _here(source, documents)),
+    ]  # fmt: skip
+
+
+def _here(source: str, documents: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "documents": aligned("documents", *documents),
+        "decisions": aligned("decisions", f"{source}.decide"),
+        "duplicates": home("duplicates", f"{source}.verify"),
+    }
+
+
+def _fetch(recipe: recipes.Recipe, links: list[str]) -> list[Node]:
+    f = recipe.fetch
+    stage = Fetch(
+        deadline_s=f.deadline_s, max_bytes=f.max_bytes, max_pixels=f.max_pixels, threads=f.threads, per_host=f.per_host, robots=f.robots,
+        allow_private=tuple(f.allow_private),
+    )  # fmt: skip
+    longest = 600 + 2 * f.deadline_s * f.addresses_a_part  # every address of one host in turn, each to its deadline
+    return [
+        Node(
+            "fetch", stage, {"wanted": bucket("wanted", *links)}, recorded=True, known=("outcomes", "url"),
+            per_part=("rows", f.addresses_a_part), count={"outcomes": ("status", "format")}, deadline_s=longest,
+        ),
+        Node("fetch.keys", ByAddress(), {"outcomes": aligned("outcomes", "fetch")}),
+    ]  # fmt: skip
+
+
+def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
+    """Images, the last selection and shards of one source."""
+    rules = recipe.rules(source)
+    limits = next((r for r in rules.document if r.score == "images"), Rule("images"))
+    documents = {"web": ("web.extract",), "pairs": _pair_nodes(recipe), "pdf": ("pdf.pages",)}[source]
+    n = f"{source}.".__add__
+    blobs = "pdf.pages" if source == "pdf" else "fetch"
+    nodes = []
+    if source == "pdf":
+        nodes.append(Node("pdf.keys", ByAddress(), {"outcomes": aligned("outcomes", "pdf.pages")}))
+    keys = "pdf.keys" if source == "pdf" else "fetch.keys"
+    select = Select(
+        rules,
+        images=(1 if limits.min is None else limits.min, float(1 << 30) if limits.max is None else limits.max),
+        one_image=source != "web",
+        tokenizer=recipe.tokenizer,
+        validation=recipe.shards.validation,
+        seed=recipe.seed,
+    )
+    nodes += [
+        Node(n("join"), Join(), {"places": bucket("places", n("links")), "outcomes": bucket("outcomes", keys)}),
+        Node(n("count"), ImageCounts(), {"images": bucket("images", n("join"))}),
+        Node(
+            n("select"), select, {**_here(source, documents), "images": home("counted", n("count"))}, same_rows=("documents",),
+            count={"documents": ("reason", "split", "images", "tokens"), "texts": ("reason",), "images": ("reason",)},
+        ),
+    ]  # fmt: skip
+    for split in SPLITS:
+        pack = Pack(CONFIGS[source], split, recipe.shards.longest_side, recipe.tokenizer)
+        reads = {"documents": bucket(split, n("select")), "blobs": paths("blobs", blobs)}
+        nodes.append(Node(n(split), pack, reads, per_part=("weight", recipe.shards.bytes), count={"index": ("n_images", "n_text_tokens"), **_REFUSED}))
+    return nodes
+
+
+def _pair_nodes(recipe: recipes.Recipe) -> tuple[str, ...]:
+    assert recipe.pairs is not None
+    pages = ("pairs.pages",) if recipe.web is not None and recipe.pairs.from_pages else ()
+    return (*pages, *(("pairs.listed",) if recipe.pairs.urls else ()))
+
+
+def _near(near: recipes.Near) -> Sign:
+    return Sign(near=near.on, bands=near.bands, rows=near.rows, shingle=near.shingle)
+
+
+def _file(path: str) -> dict[str, list[Any]]:
+    """A raw input as the fingerprint knows it: name, size, and time of change or ETag."""
+    if "://" not in path:
+        stat = os.stat(path)
+        return {"path": [os.path.abspath(path)], "file": [path], "size": [stat.st_size], "changed": [str(stat.st_mtime_ns)]}
+    fs, name = fsspec.core.url_to_fs(path)
+    info = fs.info(name)
+    return {"path": [path], "file": [path], "size": [info["size"]], "changed": [str(info.get("ETag") or info.get("mtime") or "")]}
+
+
+def _slices(path: str) -> list[dict[str, list[Any]]]:
+    file = _file(path)
+    size = file["size"][0]
+    starts = range(0, max(size, 1), WARC_SLICE)
+    return [{**file, "offset": [s], "length": [min(WARC_SLICE, size - s)]} for s in starts]
+
+
+def _groups(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """PDFs in parts of so many bytes and files, in their order."""
+    groups: list[list[dict[str, Any]]] = []
+    held = 0
+    for row in rows:
+        if not groups or held + row["size"] > PDF_PART or len(groups[-1]) >= PDF_FILES:
+            groups.append([])
+            held = 0
+        groups[-1].append(row)
+        held += row["size"]
+    return groups
+
+
+def _some(items: list[Any], limit: int | None) -> list[Any]:
+    """`limit` of them, chosen by hash, in their order."""
+    if limit is None or limit >= len(items):
+        return items
+    chosen = sorted(range(len(items)), key=lambda i: key64(str(items[i])))[:limit]
+    return [items[i] for i in sorted(chosen)]
+
+
+def _buckets(inputs: Mapping[str, list[str]]) -> int:
+    """Key ranges of the exchanges: a power of two, one for about every 8 MB of input, so that the result does not depend on workers."""
+    size = sum(_file(p)["size"][0] for names in inputs.values() for p in names)
+    return 1 << min(14, max(4, (size >> 23).bit_length()))

@@ -1,0 +1,239 @@
+"""Recipes: what a run is to do, read from YAML and checked before anything starts.
+
+Every key has a default that is right for most; a recipe says only what differs. ``--set web.rules.document.words.min=20`` changes one key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from filters.rules import RuleError, Rules, load
+
+
+class RecipeError(Exception):
+    """A recipe that cannot be run: one line that names the key and what to do."""
+
+
+def _listed(value: Any) -> Any:
+    """A single path or address is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+Strings = Annotated[list[str], BeforeValidator(_listed)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+
+class Near(_Table):
+    """MinHash near-duplicates. Defaults: FineWeb's 14 bands of 8 rows over word 5-grams."""
+
+    on: bool = True
+    threshold: float = Field(0.7, gt=0, le=1, description="estimated Jaccard similarity from which a document is a copy")
+    bands: int = Field(14, ge=1)
+    rows: int = Field(8, ge=1)
+    shingle: int = Field(5, ge=1, description="words")
+
+
+class Text(_Table):
+    language_model: str | None = Field(None, description="path of a fastText model such as lid.176.bin; without one a small default, named in the report")
+
+
+class Crawl(_Table):
+    """The polite crawl of `web.seeds`. It stays on the seeds' hosts."""
+
+    max_pages: int = Field(1000, ge=1, description="a host")
+    max_depth: int = Field(5, ge=0)
+    deadline_s: float = Field(30, gt=0, description="total, an address")
+    max_bytes: int = Field(50 << 20, ge=1, description="of one answer")
+    crawl_delay_cap_s: float = Field(30, ge=0, description="longest robots.txt Crawl-delay that is kept; hosts that ask for more are left out")
+
+
+class Web(_Table):
+    """Interleaved documents from web pages."""
+
+    warc: Strings = Field([], description="WARC files: paths, globs or fsspec URLs")
+    seeds: Strings = Field([], description="addresses to crawl from")
+    crawl: Crawl = Crawl()
+    preset: str = "obelics"
+    rules: dict[str, Any] = Field({}, description="changes to the preset: {document: {words: {min: 20}}, node: ..., image: ...}")
+    text: Text = Text()
+    near: Near = Near()
+
+
+class Pairs(_Table):
+    """Image-text pairs, from the same pages and from lists of addresses."""
+
+    from_pages: bool = True
+    urls: Strings = Field([], description="CSV, TSV, JSONL or Parquet files with url and text columns")
+    preset: str = "pairs"
+    rules: dict[str, Any] = {}
+    text: Text = Text()
+
+
+class Pdf(_Table):
+    """PDF pages: page images with words and boxes."""
+
+    from_pages: bool = Field(True, description="also the PDFs met in WARC files and crawls")
+    paths: Strings = Field([], description="PDF files, folders or globs")
+    dpi: int = Field(150, ge=36, le=600)
+    longest_side: int = Field(2048, ge=64, description="pixels of a page image")
+    max_pages: int = Field(50, ge=1, description="of one PDF; MINT-1T takes 50")
+    ocr: Literal["auto", "never"] = Field("auto", description="Tesseract where it is installed and a page has no text layer")
+    preset: str = "pdf"
+    rules: dict[str, Any] = {}
+    text: Text = Text()
+    near: Near = Near()
+
+
+class Fetch(_Table):
+    """Fetching images, each address once."""
+
+    deadline_s: float = Field(20, gt=0, description="total, an address")
+    max_bytes: int = Field(20 << 20, ge=1)
+    max_pixels: int = Field(100_000_000, ge=1)
+    threads: int = Field(32, ge=1)
+    per_host: int = Field(2, ge=1)
+    robots: bool = True
+    allow_private: Strings = Field([], description="private address ranges that may be reached, such as 10.1.0.0/16")
+    addresses_a_part: int = Field(5000, ge=1)
+
+
+class Shards(_Table):
+    bytes: int = Field(1_000_000_000, ge=1, description="about, of one shard")
+    longest_side: int = Field(980, ge=14, description="pixels; larger images are scaled down (Idefics2: 980)")
+    validation: float = Field(0.01, ge=0, lt=1, description="share of registered domains held out")
+
+
+class Recipe(_Table):
+    name: str = "run"
+    web: Web | None = None
+    pairs: Pairs | None = None
+    pdf: Pdf | None = None
+    fetch: Fetch = Fetch()
+    shards: Shards = Shards()
+    tokenizer: str = Field("bytes", description="`bytes`, or the path of a tokenizer.json")
+    mixtures: dict[str, Any] = Field({"stage1": "stage1", "stage2": "stage2"}, description="training stage -> preset, or a whole mixture")
+    seed: int = 0
+
+    def rules(self, source: str) -> Rules:
+        table = getattr(self, source)
+        try:
+            return load({"preset": table.preset, **table.rules})
+        except RuleError as e:
+            raise RecipeError(f"{source}.{e}") from None
+
+
+def read(path: str, settings: Iterable[str] = ()) -> Recipe:
+    """The recipe of a file, with ``key=value`` settings over it. Raises RecipeError."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            table = yaml.safe_load(f) or {}
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe{_similar(path, [str(p) for p in own()])}") from None
+    except yaml.YAMLError as e:
+        raise RecipeError(f"{path}: not YAML: {' '.join(str(e).split())}") from None
+    if not isinstance(table, dict):
+        raise RecipeError(f"{path}: a recipe is a table of keys, not a {type(table).__name__}")
+    for setting in settings:
+        _set(table, setting)
+    try:
+        recipe = Recipe(**table)
+    except ValidationError as e:
+        raise RecipeError(f"{path}: {_first(e)}") from None
+    for source in ("web", "pairs", "pdf"):
+        if getattr(recipe, source) is not None:
+            recipe.rules(source)
+    _inputs(recipe)
+    return recipe
+
+
+def own() -> list[pathlib.Path]:
+    """The recipes that come with the project."""
+    return sorted((pathlib.Path(__file__).parent / "recipes").glob("*.yaml"))
+
+
+def _set(table: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {setting}: expected key=value, such as web.warc=pages.warc.gz")
+    *path, last = key.split(".")
+    for name in path:
+        table = table.setdefault(name, {})
+        if table is None or not isinstance(table, dict):
+            raise RecipeError(f"--set {setting}: {name!r} is a value, not a table of keys")
+    table[last] = yaml.safe_load(value)
+
+
+def _first(e: ValidationError) -> str:
+    """The first fault, in one line with the nearest valid key."""
+    fault = e.errors()[0]
+    where = ".".join(str(p) for p in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        model: Any = Recipe
+        for name in fault["loc"][:-1]:
+            model = _model(model.model_fields[str(name)].annotation)
+        return f"{where}: no such key{_similar(str(fault['loc'][-1]), model.model_fields)}"
+    return f"{where}: {fault['msg'].lower()}, not {fault['input']!r}"
+
+
+def _model(annotation: Any) -> Any:
+    options = getattr(annotation, "__args__", (annotation,))
+    return next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+
+
+def _similar(name: str, names: Iterable[str]) -> str:
+    names = list(names)
+    near = difflib.get_close_matches(name, names, 1, 0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(names))}"
+
+
+def _inputs(recipe: Recipe) -> None:
+    """Every input exists, and there is at least one."""
+    if recipe.web is None and recipe.pairs is None and recipe.pdf is None:
+        raise RecipeError("the recipe has no source: give it `web`, `pairs` or `pdf`")
+    if recipe.web is not None and not recipe.web.warc and not recipe.web.seeds:
+        raise RecipeError("web: no input; give web.warc (WARC files) or web.seeds (addresses to crawl from)")
+    if recipe.web is None and recipe.pairs is not None and not recipe.pairs.urls:
+        raise RecipeError("pairs: no input; give pairs.urls (a file with url and text columns), or a `web` source to take pairs from")
+    if recipe.web is None and recipe.pdf is not None and not recipe.pdf.paths:
+        raise RecipeError("pdf: no input; give pdf.paths (PDF files or folders)")
+    files(recipe)
+    if recipe.tokenizer not in ("bytes", "bpe-4k") and not os.path.exists(recipe.tokenizer):
+        raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither a name (bytes, bpe-4k) nor a file")
+    for source in ("web", "pairs", "pdf"):
+        table = getattr(recipe, source)
+        if table is not None and table.text.language_model and not os.path.exists(table.text.language_model):
+            raise RecipeError(f"{source}.text.language_model: no file {table.text.language_model}")
+
+
+def files(recipe: Recipe) -> Mapping[str, list[str]]:
+    """Input files by key, patterns and folders resolved, sorted. Raises RecipeError where a name matches nothing."""
+    found = {}
+    for key, names, suffix in (
+        ("web.warc", recipe.web.warc if recipe.web else [], ".warc.gz"),
+        ("pairs.urls", recipe.pairs.urls if recipe.pairs else [], ""),
+        ("pdf.paths", recipe.pdf.paths if recipe.pdf else [], ".pdf"),
+    ):
+        paths: list[str] = []
+        for name in names:
+            if "://" in name:
+                matched = [name]
+            elif os.path.isdir(name):
+                matched = [p for p in glob.glob(os.path.join(glob.escape(name), "**"), recursive=True) if p.endswith(suffix) and os.path.isfile(p)]
+            else:
+                matched = [p for p in glob.glob(name, recursive=True) if os.path.isfile(p)]
+            if not matched:
+                raise RecipeError(f"{key}: {name} matches no file")
+            paths += matched
+        found[key] = sorted(set(paths))
+    return found

@@ -1,0 +1,90 @@
+"""Which image addresses to fetch, and where in which documents they stand."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.image import image_columns
+from filters.rules import Rules, decide
+from filters.scores import IMAGE_ON_PAGE
+from manifests.at import At, anywhere
+from manifests.schema import IMAGE, key64
+from pipelines.engine.stage import Output
+
+#: an image of a kept document, on its way to what became of its address
+PLACE = pa.schema(
+    [
+        ("key", pa.uint64()),  # of the address
+        ("url", pa.string()),
+        ("doc", pa.uint64()),  # part << 32 | row
+        ("part", pa.int32()),
+        ("row", pa.int32()),
+        ("node", pa.int32()),
+        ("alt", pa.string()),
+        ("rendered_width", pa.int32()),
+        ("rendered_height", pa.int32()),
+    ]
+)
+
+WANTED = pa.schema([("key", pa.uint64()), ("url", pa.string())])  # key: of the host, so that one part owns a host and can be polite
+
+
+def kept_rows(tables: Mapping[str, pa.Table]) -> np.ndarray:
+    """Row numbers of the documents that the rules kept and that are no duplicates."""
+    keep = np.asarray(pc.fill_null(tables["decisions"]["keep"], False).to_numpy(zero_copy_only=False), bool).copy()
+    if tables["duplicates"].num_rows:
+        keep[tables["duplicates"]["row"].to_numpy()] = False
+    return np.flatnonzero(keep)
+
+
+@dataclass(frozen=True)
+class Links:
+    """Exchange by part: `documents`, `decisions` and the `duplicates` that came home -> `places` (PLACE: every image of a kept
+    document) and `wanted` (WANTED: the addresses among them that no rule on what the page says refuses)."""
+
+    rules: Rules
+
+    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
+        rows = kept_rows(tables)
+        nodes = tables["documents"]["nodes"].combine_chunks().take(pa.array(rows))
+        node_keep = tables["decisions"]["node_keep"].combine_chunks().take(pa.array(rows))
+        flat = nodes.flatten()
+        lengths = pc.list_value_length(nodes).to_numpy(zero_copy_only=False).astype(np.int64)
+        row = np.repeat(rows, lengths)
+        node = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        kind, image = pc.struct_field(flat, "kind"), pc.struct_field(flat, "image")
+        wanted = pc.and_(pc.and_(pc.equal(kind, IMAGE), pc.is_valid(image)), pc.fill_null(node_keep.flatten(), True))
+        at_image = np.flatnonzero(wanted.to_numpy(zero_copy_only=False))
+        take = pa.array(at_image)
+        urls = image.take(take)
+        part = np.full(len(at_image), at.part, np.int32)
+        places = pa.RecordBatch.from_arrays(
+            [
+                pa.array([key64(u) for u in urls.to_pylist()], pa.uint64()),
+                urls,
+                pa.array(part.astype(np.uint64) << np.uint64(32) | row[at_image].astype(np.uint64)),
+                pa.array(part),
+                pa.array(row[at_image], pa.int32()),
+                pa.array(node[at_image], pa.int32()),
+                pc.struct_field(flat, "alt").take(take),
+                pc.struct_field(flat, "width").take(take),
+                pc.struct_field(flat, "height").take(take),
+            ],
+            schema=PLACE,
+        )
+        yield "places", places
+        on_page = tuple(r for r in self.rules.image if r.score in IMAGE_ON_PAGE)
+        fine = decide(on_page, image_columns(pa.Table.from_batches([places])), places.num_rows).keep
+        fetch = pc.unique(urls.filter(fine)).to_pylist()
+        yield "wanted", pa.RecordBatch.from_arrays([pa.array([host_key(u) for u in fetch], pa.uint64()), pa.array(fetch, pa.string())], schema=WANTED)
+
+
+def host_key(url: str) -> int:
+    return key64(f"host {urllib.parse.urlsplit(url).netloc.lower()}")

@@ -1,0 +1,170 @@
+"""The last decision: which images stay, which documents have enough left, what each holds when it is packed, and why the rest left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from filters.image import image_columns
+from filters.rules import Rule, Rules, decide
+from filters.scores import IMAGE_ON_PAGE
+from manifests.at import At, anywhere
+from manifests.ledger import DOCUMENTS, IMAGES, TEXTS
+from manifests.schema import DOCUMENT, IMAGE, SELECTED, TEXT, key64
+from manifests.sketch import sketch
+from pipelines.engine.stage import Output
+from pipelines.select.domain import split_of
+from pipelines.select.links import kept_rows
+from pipelines.select.samples import Samples
+from shards.tokens import load
+
+Row = dict[str, Any]
+
+#: rows turned into Python at a time
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Select:
+    """Exchange by part: `documents`, `decisions`, and what came home of them (`duplicates`, `images`) ->
+
+    `train` and `validation` (manifests.schema.SELECTED), the ledger's `documents` (one row a document), `texts` and `images`
+    (one row for each that left), `sketches` (manifests.sketch.SKETCH) and `samples` (pipelines.select.samples.SAMPLE).
+
+    `images`: least and most images of a document (OBELICS: 1 to 30), counted after images left. `one_image`: the document is its
+    one image, so it goes for its image's reason (pairs, pages).
+    """
+
+    rules: Rules
+    images: tuple[float, float] = (0, float("inf"))
+    one_image: bool = False
+    uses: int = 10
+    tokenizer: str = "bytes"
+    validation: float = 0.01
+    seed: int = 0
+
+    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
+        documents, decisions = tables["documents"], tables["decisions"]
+        tokenizer = load(self.tokenizer)
+        placed = self._images(tables["images"])
+        duplicates = {r["row"]: r for r in tables["duplicates"].to_pylist()}
+        kept = set(kept_rows(tables).tolist())
+        samples = Samples()
+        seen: dict[str, list[float]] = {}
+        for start in range(0, documents.num_rows, _AT_ONCE):
+            ledger: dict[str, list[Row]] = {"documents": [], "texts": [], "images": []}
+            out: dict[str, list[Row]] = {"train": [], "validation": []}
+            pairs = zip(documents.slice(start, _AT_ONCE).to_pylist(), decisions.slice(start, _AT_ONCE).to_pylist(), strict=True)
+            for row, (document, decision) in enumerate(pairs, start):
+                images = placed.get(row, {})
+                entry: Row = {"id": document["id"], "source": document["source"], "url": document["url"], "keep": False}
+                if row not in kept:
+                    self._dropped(entry, decision, duplicates.get(row))
+                    ledger["documents"].append(entry)
+                    samples.add(entry, document, decision, {})
+                    continue
+                selected, split = self._selected(entry, document, decision, images, ledger, tokenizer)
+                samples.add(entry, document, decision, images)
+                ledger["documents"].append(entry)
+                if selected is not None:
+                    out[split].append(selected)
+                    _measure(seen, selected)
+            for split, rows in out.items():
+                yield split, pa.RecordBatch.from_pylist(rows, schema=SELECTED)
+            for name, schema in (("documents", DOCUMENTS), ("texts", TEXTS), ("images", IMAGES)):
+                yield name, pa.RecordBatch.from_pylist(ledger[name], schema=schema)
+        yield "sketches", sketch({name: np.array(values) for name, values in sorted(seen.items())})
+        yield "samples", samples.batch()
+
+    def _images(self, counted: pa.Table) -> dict[int, dict[int, Row]]:
+        """Image rows by document row and node, each with the `drop` its rules gave: reason, score and threshold, or None."""
+        if not counted.num_rows:
+            return {}
+        columns = {**image_columns(counted), "uses": counted["uses"].combine_chunks()}
+        # what the page says comes first: an image it ruled out was never fetched
+        rules = sorted(self.rules.image, key=lambda r: r.score not in IMAGE_ON_PAGE)
+        fetched = Rule("status", any_of=("ok",))
+        first = [r for r in rules if r.score in IMAGE_ON_PAGE]
+        rest = [r for r in rules if r.score not in IMAGE_ON_PAGE and r.score != "status"]
+        used = Rule("uses", max=self.uses)
+        decided = decide((*first, fetched, *rest, used), columns, counted.num_rows)
+        out: dict[int, dict[int, Row]] = {}
+        for r, keep, reason, score, threshold in zip(
+            counted.to_pylist(), decided.keep.to_pylist(), decided.reason.to_pylist(), decided.score.to_pylist(), decided.threshold.to_pylist(),
+            strict=True,
+        ):  # fmt: skip
+            if not keep and reason == "status":
+                reason, score, threshold = r["status"] or "not_fetched", None, None
+            elif keep and r["repeated"]:
+                keep, reason = False, "repeated_in_document"
+            r["drop"] = None if keep else (reason, score, threshold)
+            out.setdefault(r["row"], {})[r["node"]] = r
+        return out
+
+    def _dropped(self, entry: Row, decision: Row, duplicate: Row | None) -> None:
+        if duplicate is not None:
+            entry.update(reason=duplicate["reason"], score=duplicate["similarity"], survivor=duplicate["survivor_id"])
+        else:
+            entry.update(reason=decision["reason"] or "quarantined", score=decision["score"], threshold=decision["threshold"])
+
+    def _selected(
+        self, entry: Row, document: Row, decision: Row, images: dict[int, Row], ledger: dict[str, list[Row]], tokenizer: Any
+    ) -> tuple[Row | None, str]:
+        nodes, placed, gone = [], [], None
+        weight = 512
+        for n, (node, keep) in enumerate(zip(document["nodes"], decision["node_keep"], strict=True)):
+            if node["kind"] == TEXT and not keep:
+                text = (node["text"] or "")[:200]
+                ledger["texts"].append(
+                    {"id": document["id"], "node": n, "reason": decision["node_reason"][n], "score": decision["node_score"][n], "text": text}
+                )
+            elif node["kind"] == IMAGE:
+                image = images.get(n)
+                drop = image["drop"] if image is not None else (decision["node_reason"][n] or "no_address", decision["node_score"][n], None)
+                if image is None or drop is not None:
+                    gone = gone or drop
+                    reason, score, threshold = drop
+                    ledger["images"].append(
+                        {"id": document["id"], "node": n, "image": node["image"], "reason": reason, "score": score, "threshold": threshold}
+                    )
+                    continue
+                placed.append({**{f: image[f] for f in _PLACED}, "node": len(nodes), "part": image["blob_part"]})
+                weight += image["length"]
+                nodes.append(node)
+            elif keep:
+                nodes.append(node)
+                weight += len(node["text"] or "")
+        if self.one_image and gone is not None:
+            entry.update(reason=gone[0], score=gone[1], threshold=gone[2])
+            return None, ""
+        low, high = self.images
+        if not low <= len(placed) <= high:
+            under = len(placed) < low
+            entry.update(reason="images_low" if under else "images_high", score=len(placed), threshold=low if under else high)
+            return None, ""
+        tokens = int(tokenizer.count([n["text"] or "" for n in nodes if n["kind"] == TEXT]).sum())
+        split = split_of(document["url"], self.validation, self.seed)
+        entry.update(keep=True, split=split, images=len(placed), tokens=tokens)
+        own = {f.name: document[f.name] for f in DOCUMENT}
+        key = key64(f"order {self.seed} {document['id']}")
+        return {**own, "nodes": nodes, "key": key, "weight": weight, "images": placed, "tokens": tokens}, split
+
+
+_PLACED = ("url", "sha256", "width", "height", "format", "offset", "length")
+
+
+def _measure(seen: dict[str, list[float]], selected: Row) -> None:
+    """What the report draws of a kept document."""
+    texts = [n["text"] or "" for n in selected["nodes"] if n["kind"] == TEXT]
+    seen.setdefault("tokens", []).append(selected["tokens"])
+    seen.setdefault("words", []).append(sum(len(t.split()) for t in texts))
+    seen.setdefault("images", []).append(len(selected["images"]))
+    for image in selected["images"]:
+        sides = sorted((image["width"] or 0, image["height"] or 0))
+        seen.setdefault("short side", []).append(sides[0])
+        seen.setdefault("aspect", []).append(sides[1] / max(sides[0], 1))
+        seen.setdefault("image bytes", []).append(image["length"])
