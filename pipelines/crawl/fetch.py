@@ -21,7 +21,7 @@ from manifests.at import At, anywhere
 from manifests.schema import OUTCOME
 from pipelines.crawl.downloader import Spool, download
 from pipelines.crawl.guard import Refused, Target, parse
-from pipelines.crawl.http import USER_AGENT, Response, Session, retry_after
+from pipelines.crawl.http import USER_AGENT, Response, Session, second_try
 from pipelines.crawl.image import Looked, look
 from pipelines.crawl.optout import reserved
 from pipelines.crawl.robots import Robots, Rules
@@ -33,8 +33,6 @@ Output = tuple[str, pa.RecordBatch | bytes]
 #: statuses that say something of the host rather than of the address
 OF_THE_HOST = frozenset({"dns", "refused", "tls", "timeout"})
 
-LONGEST_RETRY_S = 5.0  # a server that asks for more is left alone
-FIRST_RETRY_S = 1.0  # where it does not say
 ROWS = 4096  # outcomes a batch
 
 
@@ -195,7 +193,7 @@ class _Visit:
             return _barred(self._robots.rules(to, min(remaining, 15.0)), to) if stage.robots else None
 
         answer = self._get(url, until, on_redirect)
-        if answer.again and (wait := _pause(answer, until)) is not None and holds[0] == host:
+        if holds[0] == host and (wait := second_try(answer, until)) is not None:
             time.sleep(wait)
             answer = self._get(url, until, on_redirect)
         self._count(host, answer.status)
@@ -233,10 +231,3 @@ def _barred(rules: Rules, target: Target) -> str | None:
     if rules.failed:
         return rules.failed
     return None if rules.allows(target.path) else "robots"
-
-
-def _pause(answer: Response, until: float) -> float | None:
-    """Seconds before a second try, or None where there is to be none."""
-    asked = retry_after(answer)
-    wait = FIRST_RETRY_S if asked is None else asked
-    return wait if wait <= LONGEST_RETRY_S and time.monotonic() + wait < until else None

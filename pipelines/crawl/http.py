@@ -29,6 +29,8 @@ REDIRECTS = (301, 302, 303, 307, 308)
 IDLE = 64  # connections kept open
 DRAIN = 65_536  # bytes of a body nobody wants that are read so as to keep its connection
 NAMES_S = 300.0  # seconds a resolved name is good for
+FIRST_RETRY_S = 1.0  # before a second try, where the server does not say
+LONGEST_RETRY_S = 5.0  # a server that asks for more is left alone
 
 Judge = Callable[[int, Headers], str | None]  # sees status and headers before the body is read; answers a status to stop there
 Hop = Callable[[str, float], str | None]  # sees a redirect's target and the seconds left; answers a status to stop there
@@ -52,7 +54,7 @@ class Response:
     detail: str = ""
     sent: bytes = b""  # the last request's head, and the head of its answer, as on the wire
     head: bytes = b""
-    address: str = ""  # the peer's; a proxy's behind a proxy
+    address: str = ""  # the peer's; empty behind a proxy
 
     def get(self, name: str, default: str = "") -> str:
         return next((v for k, v in self.headers if k.lower() == name.lower()), default)
@@ -78,6 +80,16 @@ def retry_after(response: Response, now: float | None = None) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now))
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def second_try(response: Response, until: float) -> float | None:
+    """Seconds to wait before a second try, or None where there is to be none: only after a reset, a 5xx or a 429, only if the server
+    does not ask for long, and only within the monotonic time ``until``."""
+    if not response.again:
+        return None
+    asked = retry_after(response)
+    wait = FIRST_RETRY_S if asked is None else asked
+    return wait if wait <= LONGEST_RETRY_S and time.monotonic() + wait < until else None
 
 
 @functools.lru_cache(maxsize=4)
@@ -144,7 +156,7 @@ class Session:
                 if response.status != "redirects":
                     return response
                 location = response.get("location")
-                following = _join(url, location) if location and response.http_status in REDIRECTS else ""
+                following = join(url, location) if location and response.http_status in REDIRECTS else ""
                 if not following or len(hops) > max_redirects or following in hops:
                     return response
                 if on_redirect and (stop := on_redirect(following, left(until))):
@@ -187,7 +199,7 @@ class Session:
         kept = False
         try:
             kept, response = self._answer(conn, head, max_bytes, judge)
-            return replace(response, sent=request, head=head.raw, address=conn.address)
+            return replace(response, sent=request, head=head.raw, address="" if proxy else conn.address)
         finally:
             if kept and keeps_alive(head):
                 self._keep(key, conn)
@@ -289,7 +301,8 @@ class Session:
                     del self._idle[oldest]
 
 
-def _join(url: str, location: str) -> str:
+def join(url: str, location: str) -> str:
+    """A Location header made absolute, without fragment; "" where it is none."""
     # header bytes came as latin-1; addresses outside ASCII are UTF-8 in practice
     text = location.encode("latin-1", "replace").decode("utf-8", "replace")
     try:

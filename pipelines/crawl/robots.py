@@ -127,6 +127,11 @@ class Robots:
         self._known: dict[str, Rules] = {}
         self._asking: dict[str, threading.Lock] = {}
 
+    def known(self, target: Target) -> Rules | None:
+        """The rules, where they have been asked for."""
+        with self._lock:
+            return self._known.get(f"{target.scheme}://{target.netloc}")
+
     def rules(self, target: Target, deadline_s: float = ROBOTS_S) -> Rules:
         origin = f"{target.scheme}://{target.netloc}"
         with self._lock:
