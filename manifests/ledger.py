@@ -29,7 +29,13 @@ DOCUMENTS = pa.schema(
 )
 
 TEXTS = pa.schema(
-    [("id", pa.string()), ("node", pa.int32()), ("reason", REASON), ("score", pa.float32()), ("text", pa.string())]  # the first 200 characters
+    [
+        ("id", pa.string()),
+        ("node", pa.int32()),
+        ("reason", REASON),
+        ("score", pa.float32()),
+        ("text", pa.string()),  # the first 200 characters
+    ]
 )
 
 IMAGES = pa.schema(
@@ -43,6 +49,4 @@ IMAGES = pa.schema(
     ]
 )
 
-QUARANTINE = pa.schema(
-    [("stage", pa.string()), ("part", pa.int64()), ("row", pa.int64()), ("sub", pa.int64()), ("cause", pa.string())]
-)
+QUARANTINE = pa.schema([("stage", pa.string()), ("part", pa.int64()), ("row", pa.int64()), ("sub", pa.int64()), ("cause", pa.string())])

@@ -131,17 +131,16 @@ def _quarantine(made: Mapping[str, Made]) -> bytes:
 
 
 def _mixtures(recipe: Recipe, manifest: Mapping[str, Any], store: Store) -> dict[str, str]:
-    """The recipe's training stages, for the sources this run has: `mixtures/<stage>.json`."""
+    """The recipe's training stages, for the sources this run has: `mixtures/<stage>.json`, or why there is none."""
     have = [c for c, splits in manifest["configs"].items() if "train" in splits]
     written = {}
     for stage, which in recipe.mixtures.items():
-        table = mixture.preset(which) if isinstance(which, str) else which
         try:
-            chosen = mixture.of_sources(table, have)
+            chosen = mixture.load(which).available(have)
         except mixture.MixtureError as e:
             written[stage] = f"left out: {e}"
             continue
-        store.replace(f"mixtures/{stage}.json", _json(chosen))
+        store.replace(f"mixtures/{stage}.json", chosen.to_json().encode())
         written[stage] = f"mixtures/{stage}.json"
     return written
 

@@ -145,7 +145,8 @@ def samples(
     as_json: Json = False,
 ) -> None:
     """Documents as they stand in the shards, in reading order."""
-    from manifests.inspect import InspectError, samples as look
+    from manifests.inspect import InspectError
+    from manifests.inspect import samples as look
 
     with _clear(InspectError, FileNotFoundError):
         for document in look(str(run_folder), config, number):
@@ -153,9 +154,12 @@ def samples(
 
 
 @app.command()
-def explain(run_folder: Run, what: Annotated[str, typer.Argument(help="A document's id, a page's or an image's URL.")], as_json: Json = False) -> None:
+def explain(
+    run_folder: Run, what: Annotated[str, typer.Argument(help="A document's id, a page's or an image's URL.")], as_json: Json = False
+) -> None:
     """Why a document, page or image is, or is not, in the data."""
-    from manifests.inspect import InspectError, explain as ask
+    from manifests.inspect import InspectError
+    from manifests.inspect import explain as ask
 
     with _clear(InspectError, FileNotFoundError):
         found = ask(str(run_folder), what)

@@ -22,7 +22,9 @@ def main() -> None:
     console = Console()
     pairs = pathlib.Path("runs/sample/pairs.csv")
     pairs.parent.mkdir(parents=True, exist_ok=True)
-    web = subprocess.Popen([sys.executable, "-m", "pipelines.sample", "--port", "0", "--pairs", str(pairs)], stdout=subprocess.PIPE, text=True)
+    web = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.sample", "--port", "0", "--pairs", str(pairs)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert web.stdout is not None
         line = web.stdout.readline()
@@ -61,7 +63,9 @@ def _show(console: Console, stats: dict, trained: dict, pipeline_s: float, train
     console.print(table(stats))
     for stage in trained["stages"]:
         first, last = stage["first_loss"], stage["last_loss"]
-        console.print(f"{stage['name']:8s} loss {first:.3f} at the first step, {last:.3f} at the last of {stage['steps']} ({1 - last / first:.0%} less)")
+        console.print(
+            f"{stage['name']:8s} loss {first:.3f} at the first step, {last:.3f} at the last of {stage['steps']} ({1 - last / first:.0%} less)"
+        )
     held = trained.get("held_out")
     if held:
         console.print(f"held-out pairs: loss {held['normal']:.3f} with their own images, {held['permuted']:.3f} with each other's")

@@ -112,8 +112,13 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
         for n, part in enumerate(made["web.crawl"].parts if crawled else ()):
             if "warc" in part.files:
                 f = part.files["warc"]
-                found.append({"path": [Store(root).path(f.name)], "file": [f"web.crawl/{n:05d}.warc.gz"], "offset": [0], "length": [f.bytes],
-                              "size": [f.bytes], "changed": [f.sha256]})  # fmt: skip
+                file = {
+                    "path": [Store(root).path(f.name)],
+                    "file": [f"web.crawl/{n:05d}.warc.gz"],
+                    "size": [f.bytes],
+                    "changed": [f.sha256],
+                }
+                found.append({**file, "offset": [0], "length": [f.bytes]})
         return [pa.table(s) for s in found]
 
     count = {**_REFUSED, "documents": ("lang",)}
@@ -229,7 +234,11 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     for split in SPLITS:
         pack = Pack(CONFIGS[source], split, recipe.shards.longest_side, recipe.tokenizer)
         reads = {"documents": bucket(split, n("select")), "blobs": paths("blobs", blobs)}
-        nodes.append(Node(n(split), pack, reads, per_part=("weight", recipe.shards.bytes), count={"index": ("n_images", "n_text_tokens"), **_REFUSED}))
+        nodes.append(
+            Node(
+                n(split), pack, reads, per_part=("weight", recipe.shards.bytes), count={"index": ("n_images", "n_text_tokens"), **_REFUSED}
+            )
+        )
     return nodes
 
 

@@ -62,5 +62,13 @@ def table(stats: dict[str, Any], most: int = 4) -> Table:
         if len(top) > most:
             said += f"\n{sum(n for _, n in top[most:]):7,d}  {len(top) - most} other reasons"
         came = s["funnel"][0][1]
-        t.add_row(f"{name}\n[dim]{s['config']}[/dim]", f"{came:,}", f"{s['samples']:,}", said, f"{s['images']:,}", f"{s['tokens']:,}", f"{s['bytes']:,}")
+        t.add_row(
+            f"{name}\n[dim]{s['config']}[/dim]",
+            f"{came:,}",
+            f"{s['samples']:,}",
+            said,
+            f"{s['images']:,}",
+            f"{s['tokens']:,}",
+            f"{s['bytes']:,}",
+        )
     return t

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from filters.rules import RuleError, Rules, load
+from shards import mixture
 
 
 class RecipeError(Exception):
@@ -45,7 +46,9 @@ class Near(_Table):
 
 
 class Text(_Table):
-    language_model: str | None = Field(None, description="path of a fastText model such as lid.176.bin; without one a small default, named in the report")
+    language_model: str | None = Field(
+        None, description="path of a fastText model such as lid.176.bin; without one a small default, named in the report"
+    )
 
 
 class Crawl(_Table):
@@ -55,7 +58,9 @@ class Crawl(_Table):
     max_depth: int = Field(5, ge=0)
     deadline_s: float = Field(30, gt=0, description="total, an address")
     max_bytes: int = Field(50 << 20, ge=1, description="of one answer")
-    crawl_delay_cap_s: float = Field(30, ge=0, description="longest robots.txt Crawl-delay that is kept; hosts that ask for more are left out")
+    crawl_delay_cap_s: float = Field(
+        30, ge=0, description="longest robots.txt Crawl-delay that is kept; hosts that ask for more are left out"
+    )
 
 
 class Web(_Table):
@@ -208,6 +213,11 @@ def _inputs(recipe: Recipe) -> None:
     if recipe.web is None and recipe.pdf is not None and not recipe.pdf.paths:
         raise RecipeError("pdf: no input; give pdf.paths (PDF files or folders)")
     files(recipe)
+    for stage, which in recipe.mixtures.items():
+        try:
+            mixture.load(which)
+        except mixture.MixtureError as e:
+            raise RecipeError(f"mixtures.{stage}: {e}") from None
     if recipe.tokenizer not in ("bytes", "bpe-4k") and not os.path.exists(recipe.tokenizer):
         raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither a name (bytes, bpe-4k) nor a file")
     for source in ("web", "pairs", "pdf"):
@@ -229,7 +239,9 @@ def files(recipe: Recipe) -> Mapping[str, list[str]]:
             if "://" in name:
                 matched = [name]
             elif os.path.isdir(name):
-                matched = [p for p in glob.glob(os.path.join(glob.escape(name), "**"), recursive=True) if p.endswith(suffix) and os.path.isfile(p)]
+                matched = [
+                    p for p in glob.glob(os.path.join(glob.escape(name), "**"), recursive=True) if p.endswith(suffix) and os.path.isfile(p)
+                ]
             else:
                 matched = [p for p in glob.glob(name, recursive=True) if os.path.isfile(p)]
             if not matched:

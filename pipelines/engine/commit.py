@@ -68,7 +68,8 @@ class _Rows:
     suffix = "parquet"
 
     def __init__(self, path: str):
-        self.path, self.rows, self.writer = path, 0, None
+        self.path, self.rows = path, 0
+        self.writer: Any = None
         self.schema = pa.schema([])
         self.held: list[pa.RecordBatch] = []
         self.held_bytes = 0
@@ -204,7 +205,9 @@ class PartWriter:
         for table in same_rows:
             rows = files[table].rows if table in files else 0
             if rows != rows_in:
-                raise CommitError(f"{self.folder} part {self.part}: {rows_in} rows went in and {rows} came out in {table!r}; nothing was committed")
+                raise CommitError(
+                    f"{self.folder} part {self.part}: {rows_in} rows went in and {rows} came out in {table!r}; nothing was committed"
+                )
         for name, file in files.items():
             self.store.publish(os.path.join(self.scratch, name), file.name)
         counts = {t: {c: dict(sorted(v.items())) for c, v in cs.items()} for t, cs in sorted(self.counts.items())}

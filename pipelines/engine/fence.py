@@ -30,6 +30,7 @@ from pipelines.engine.part import FATAL, Work, run_part, why
 
 _CRUMB = struct.Struct("<qqd")  # row, sub-row, monotonic seconds
 
+
 @dataclass(frozen=True)
 class Ended:
     """How a part ended in the child: committed, or failed at a row for a cause."""

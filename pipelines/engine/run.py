@@ -166,7 +166,11 @@ class _Driver:
             return
         if ended.fatal or (not work.is_map and ended.sub == WHOLE_ROW):
             raise RunError(f"{where}: {ended.cause}\n{ended.detail}".rstrip())
-        self.progress.note(f"{where}: {ended.cause}; quarantined" if work.batch_rows == 1 or ended.sub != WHOLE_ROW else f"{where}: {ended.cause}; looking for the row")
+        self.progress.note(
+            f"{where}: {ended.cause}; quarantined"
+            if work.batch_rows == 1 or ended.sub != WHOLE_ROW
+            else f"{where}: {ended.cause}; looking for the row"
+        )
         active.waiting.appendleft(again(work, ended.row, ended.sub, ended.cause))
 
     def _check_quarantine(self, active: _Active) -> None:
@@ -175,7 +179,9 @@ class _Driver:
         if len(gone) > QUARANTINE_ROWS and len(gone) > QUARANTINE_SHARE * rows:
             causes = Counter(cause for _, _, cause in gone).most_common(10)
             table = "\n".join(f"  {n:6d}  {cause}" for cause, n in causes)
-            raise RunError(f"{active.todo.node.name}: {len(gone)} of {rows} rows quarantined, more than {QUARANTINE_SHARE:.1%}; causes:\n{table}")
+            raise RunError(
+                f"{active.todo.node.name}: {len(gone)} of {rows} rows quarantined, more than {QUARANTINE_SHARE:.1%}; causes:\n{table}"
+            )
 
     def _finish(self, active: _Active) -> None:
         t = active.todo
@@ -205,7 +211,9 @@ def _recorded(store: Store, node: Node) -> dict[str, Made]:
     for folder in json.loads(store.read(f"stages/{node.name}.json"))["generations"]:
         finished = read_manifest(store, folder)
         if finished is None:
-            raise RunError(f"{folder}/manifest.json is gone, though stages/{node.name}.json names it; restore it, or run with --refresh {node.name}")
+            raise RunError(
+                f"{folder}/manifest.json is gone, though stages/{node.name}.json names it; restore it, or run with --refresh {node.name}"
+            )
         made.parts += finished[0]
         made.counts = merge_counts([made.counts, finished[1]["counts"]])
         made.folders.append(folder)

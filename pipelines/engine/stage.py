@@ -134,7 +134,7 @@ def code_of(value: Any) -> dict[str, str]:
     return {room: source_digest(room) for room in sorted(rooms)}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def source_digest(package: str) -> str:
     """Digest of every source and data file of a package, by name and content."""
     module = importlib.import_module(package)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -83,7 +82,10 @@ class Links:
         on_page = tuple(r for r in self.rules.image if r.score in IMAGE_ON_PAGE)
         fine = decide(on_page, image_columns(pa.Table.from_batches([places])), places.num_rows).keep
         fetch = pc.unique(urls.filter(fine)).to_pylist()
-        yield "wanted", pa.RecordBatch.from_arrays([pa.array([host_key(u) for u in fetch], pa.uint64()), pa.array(fetch, pa.string())], schema=WANTED)
+        yield (
+            "wanted",
+            pa.RecordBatch.from_arrays([pa.array([host_key(u) for u in fetch], pa.uint64()), pa.array(fetch, pa.string())], schema=WANTED),
+        )
 
 
 def host_key(url: str) -> int:

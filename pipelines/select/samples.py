@@ -11,9 +11,7 @@ from manifests.schema import DOCUMENT, IMAGE, key64
 
 Row = dict[str, Any]
 
-PICTURE = pa.struct(
-    [("node", pa.int32()), ("reason", pa.string()), ("part", pa.int32()), ("offset", pa.int64()), ("length", pa.int64())]
-)
+PICTURE = pa.struct([("node", pa.int32()), ("reason", pa.string()), ("part", pa.int32()), ("offset", pa.int64()), ("length", pa.int64())])
 
 SAMPLE = pa.schema(
     [

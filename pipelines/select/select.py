@@ -93,10 +93,8 @@ class Select:
         used = Rule("uses", max=self.uses)
         decided = decide((*first, fetched, *rest, used), columns, counted.num_rows)
         out: dict[int, dict[int, Row]] = {}
-        for r, keep, reason, score, threshold in zip(
-            counted.to_pylist(), decided.keep.to_pylist(), decided.reason.to_pylist(), decided.score.to_pylist(), decided.threshold.to_pylist(),
-            strict=True,
-        ):  # fmt: skip
+        answers = [column.to_pylist() for column in decided]
+        for r, keep, reason, score, threshold in zip(counted.to_pylist(), *answers, strict=True):
             if not keep and reason == "status":
                 reason, score, threshold = r["status"] or "not_fetched", None, None
             elif keep and r["repeated"]:
@@ -114,13 +112,21 @@ class Select:
     def _selected(
         self, entry: Row, document: Row, decision: Row, images: dict[int, Row], ledger: dict[str, list[Row]], tokenizer: Any
     ) -> tuple[Row | None, str]:
-        nodes, placed, gone = [], [], None
+        nodes: list[Row] = []
+        placed: list[Row] = []
+        gone = None
         weight = 512
         for n, (node, keep) in enumerate(zip(document["nodes"], decision["node_keep"], strict=True)):
             if node["kind"] == TEXT and not keep:
                 text = (node["text"] or "")[:200]
                 ledger["texts"].append(
-                    {"id": document["id"], "node": n, "reason": decision["node_reason"][n], "score": decision["node_score"][n], "text": text}
+                    {
+                        "id": document["id"],
+                        "node": n,
+                        "reason": decision["node_reason"][n],
+                        "score": decision["node_score"][n],
+                        "text": text,
+                    }
                 )
             elif node["kind"] == IMAGE:
                 image = images.get(n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +34,15 @@ def plan(score: Any = Score(), modulo: int = 10, deadline: float = 60, memory: i
 
     return [
         Node("numbers", Numbers(), rows=rows),
-        Node("score", score, {"numbers": aligned("numbers", "numbers")}, same_rows=("scores",), batch_rows=64, deadline_s=deadline, memory=memory),
+        Node(
+            "score",
+            score,
+            {"numbers": aligned("numbers", "numbers")},
+            same_rows=("scores",),
+            batch_rows=64,
+            deadline_s=deadline,
+            memory=memory,
+        ),
         Node("keys", Keys(modulo), {"numbers": aligned("numbers", "numbers"), "scores": aligned("scores", "score")}),
         Node("sums", Sums(), {"keyed": bucket("keyed", "keys")}, per_part=("rows", 200)),
         Node("home", Home(), {"homes": home("homes", "sums"), "numbers": aligned("numbers", "numbers")}, same_rows=("totals",)),
@@ -46,9 +55,7 @@ def go(root: pathlib.Path, nodes: list[Node], start: Callable[[], Any] = lambda:
 
 def files(root: pathlib.Path) -> dict[str, str]:
     return {
-        str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted((root / "stages").rglob("*"))
-        if p.is_file()
+        str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((root / "stages").rglob("*")) if p.is_file()
     }
 
 
@@ -114,8 +121,6 @@ def test_rows_lost_without_a_word_stop_the_run(tmp_path: pathlib.Path) -> None:
 
 def test_second_driver_is_refused(tmp_path: pathlib.Path) -> None:
     go(tmp_path, plan())
-    import fcntl
-
     with open(tmp_path / "lock", "a+") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         with pytest.raises(RunError, match="another driver"):
@@ -148,17 +153,10 @@ def test_kill_the_driver_and_go_on_to_the_same_bytes(tmp_path: pathlib.Path) -> 
     assert {k: v for k, v in killed.items() if k in clean} == clean
 
 
-class _Bad(Exception):
-    pass
-
-
-from dataclasses import dataclass  # noqa: E402
-
-
 @dataclass(frozen=True)
 class _AllBad:
     def __call__(self, batch: pa.RecordBatch, at: Any = None) -> Any:
-        raise _Bad("every number is bad")
+        raise ValueError("every number is bad")
         yield
 
 

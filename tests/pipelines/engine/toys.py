@@ -88,5 +88,6 @@ class Home:
     def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[tuple[str, Any]]:
         total = {r["row"]: r["total"] for r in tables["homes"].to_pylist()}
         n = tables["numbers"]["n"].to_pylist()
-        yield "totals", pa.record_batch({"n": pa.array(n, pa.int64()), "total": pa.array([total.get(i) for i in range(len(n))], pa.int64())})
+        totals = [total.get(i) for i in range(len(n))]
+        yield "totals", pa.record_batch({"n": pa.array(n, pa.int64()), "total": pa.array(totals, pa.int64())})
         yield "text", "".join(f"{x} {total.get(i)}\n" for i, x in enumerate(n)).encode()
