@@ -125,7 +125,7 @@ def load(name_or_path: str | Path) -> Tokenizer:
     """``bytes``, the name of a file of this package (``bpe-4k`` is ``shards/bpe-4k.json``), or the path of a tokenizer.json."""
     if name_or_path == "bytes":
         return Bytes()
-    bundled = Path(__file__).with_name(f"{name_or_path}.json")
+    bundled = Path(__file__).parent / f"{name_or_path}.json"
     if os.sep not in str(name_or_path) and bundled.is_file():
         return File(bundled, str(name_or_path))
     if Path(name_or_path).is_file():

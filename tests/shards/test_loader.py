@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shards import loader as module
+from shards import source, tokens
+from shards.loader import Batch, Loader, LoaderError, Sample, decode
+from tests.shards import made
+
+IMAGE = {"mode": "native", "longest": 64, "shortest": 16}
+
+
+def mixture(**lengths: int) -> dict[str, Any]:
+    weights = {"interleaved": 0.5, "pairs": 0.3, "ocr": 0.2}
+    sources = {name: {"weight": weights[name], "sequence_length": length, "image": IMAGE} for name, length in lengths.items()}
+    return {"stage": "test", "seed": 3, "batch_sequences": 8, "tokens_per_image": 4, "sources": sources}
+
+
+ALL = mixture(interleaved=512, pairs=256, ocr=256)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.run(tmp_path_factory.mktemp("run"), {"interleaved": [15, 9, 12], "pairs": [20, 11], "ocr": [13]})
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (source, module):
+        monkeypatch.setattr(place, "BLOCK_SAMPLES", 20)
+
+
+def names(batches: list[Batch]) -> list[list[list[tuple[str, int]]]]:
+    """Keys and pieces, by batch and sequence."""
+    return [[[(s.config + s.key, s.piece[0] if s.piece else 0) for s in sequence] for sequence in b.sequences] for b in batches]
+
+
+def flat(batches: list[Batch]) -> Counter[str]:
+    return Counter(s.config + s.key for b in batches for sequence in b.sequences for s in sequence)
+
+
+def listed(run: Path, config: str) -> set[str]:
+    shards = json.loads((run / "manifest.json").read_text())["configs"][config]["train"]
+    return {f"{config}{part:06d}{i:06d}" for part, shard in enumerate(shards) for i in range(shard["samples"])}
+
+
+def length(sample: Sample, per_image: int = 4) -> int:
+    count = tokens.load("bytes").encode
+    return 2 + sum(per_image + 2 if isinstance(part, int) else len(count(part)) for part in sample.parts())
+
+
+@pytest.mark.parametrize("config", ["interleaved", "pairs", "ocr"])
+def test_every_sample_exactly_once_in_an_epoch_and_again_in_another_order(run: Path, config: str) -> None:
+    one = mixture(**{config: 512})
+    once = list(Loader(run, one, epochs=1))
+    assert flat(once) == Counter(listed(run, config))
+    twice = list(Loader(run, one, epochs=2))
+    assert flat(twice) == Counter(dict.fromkeys(listed(run, config), 2))
+    assert [b.step for b in twice] == list(range(len(twice)))
+    first = [key for b in names(twice) for sequence in b for key, _ in sequence][: len(listed(run, config))]
+    assert sorted(first) != first
+    assert len(Loader(run, one)) == len(once)
+
+
+def test_with_several_sources_each_is_read_through_and_the_shares_are_the_weights(run: Path) -> None:
+    loader = Loader(run, ALL, epochs=1)
+    batches = list(loader)
+    seen = flat(batches)
+    assert set(seen) == listed(run, "interleaved") | listed(run, "pairs") | listed(run, "ocr")
+    assert len(batches) == len(loader)
+    assert all(s.config == b.source for b in batches for sequence in b.sequences for s in sequence)
+    many = list(islice(Loader(run, ALL), 100))
+    shares = Counter(b.source for b in many)
+    assert {name: n / 100 for name, n in shares.items()} == pytest.approx({"interleaved": 0.5, "pairs": 0.3, "ocr": 0.2}, abs=0.03)
+    assert Loader(run, ALL).realised(100) == {name: n / 100 for name, n in shares.items()}
+
+
+def test_samples_come_back_whole(run: Path) -> None:
+    for batch in Loader(run, ALL, epochs=1):
+        for sequence in batch.sequences:
+            assert sum(length(sample) for sample in sequence) <= batch.sequence_length
+            for sample in sequence:
+                parts = sample.parts()
+                assert [p for p in parts if isinstance(p, int)] == list(range(len(sample.images)))
+                assert len(sample.images) == sample.json["n_images"]
+                texts = [p for p in parts if isinstance(p, str)]
+                assert sum(len(t.encode()) for t in texts) == sample.json["n_text_tokens"]
+                for data in sample.images:
+                    assert decode(data, **batch.image).shape[2] == 3
+        assert batch.image == IMAGE
+        assert batch.sequence_length == ALL["sources"][batch.source]["sequence_length"]
+
+
+def interleave(parts: list[list[Batch]]) -> list[list[list[tuple[str, int]]]]:
+    """The ranks' batches laid together as the global batch they were cut from."""
+    joined = []
+    for ranks in zip(*(names(part) for part in parts), strict=True):
+        deepest = max(len(rank) for rank in ranks)
+        joined.append([rank[i] for i in range(deepest) for rank in ranks if i < len(rank)])
+    return joined
+
+
+@pytest.mark.parametrize("world", [2, 4, 8])
+def test_every_rank_has_the_same_steps_and_together_they_have_the_global_batches(run: Path, world: int) -> None:
+    whole = list(islice(Loader(run, ALL, seed=5), 30))
+    ranks = [list(islice(Loader(run, ALL, seed=5, rank=r, world=world), 30)) for r in range(world)]
+    assert interleave(ranks) == names(whole)
+    assert all(len(b.sequences) == 8 // world for rank in ranks for b in rank)
+    assert all([b.source for b in rank] == [b.source for b in whole] for rank in ranks)
+    finite = [list(Loader(run, ALL, rank=r, world=world, epochs=1)) for r in range(world)]
+    assert len({len(rank) for rank in finite}) == 1
+    assert interleave(finite) == names(list(Loader(run, ALL, epochs=1)))
+
+
+@pytest.mark.parametrize("at", [0, 1, 7, 23, 40])
+def test_resumes_at_any_batch_on_any_number_of_ranks_sample_by_sample(run: Path, at: int) -> None:
+    whole = names(list(islice(Loader(run, ALL), 60)))
+    first = [Loader(run, ALL, rank=r, world=4) for r in range(4)]
+    assert interleave([list(islice(loader, at)) for loader in first]) == whole[:at]
+    states = [json.dumps(loader.state_dict()) for loader in first]
+    assert len(set(states)) == 1
+    assert len(states[0]) < 1000
+    assert str(run) not in states[0]
+    for world in (1, 2, 8):
+        ranks = [Loader(run, ALL, rank=r, world=world) for r in range(world)]
+        for loader in ranks:
+            loader.load_state_dict(json.loads(states[0]))
+        assert interleave([list(islice(loader, 60 - at)) for loader in ranks]) == whole[at:]
+
+
+def test_a_loader_goes_on_where_the_last_loop_stopped_and_starts_again_after_its_epochs(run: Path) -> None:
+    whole = names(list(islice(Loader(run, ALL), 6)))
+    loader = Loader(run, ALL)
+    assert names(list(islice(loader, 2))) + names(list(islice(loader, 4))) == whole
+    finite = Loader(run, ALL, epochs=1)
+    assert names(list(finite)) == names(list(finite))
+
+
+def test_another_seed_is_another_order_of_the_same_samples(run: Path) -> None:
+    one = mixture(pairs=256)
+    a, b = (list(Loader(run, one, seed=seed, epochs=1)) for seed in (0, 1))
+    assert names(a) != names(b)
+    assert flat(a) == flat(b)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"batch_sequences": 16}, "batch_sequences was 8, is 16"),
+        ({"tokens_per_image": 9}, "tokens_per_image was 4, is 9"),
+        ({"sequence_length": {"pairs": 300}}, r"sources.pairs was \[0.3, 256, 'drop'\], is \[0.3, 300, 'drop'\]"),
+        ({"mixture": mixture(interleaved=512, pairs=256)}, r"sources\.ocr was .*, is None"),
+    ],
+)
+def test_a_state_of_another_order_is_refused_and_what_changed_is_said(run: Path, changed: dict[str, Any], message: str) -> None:
+    state = Loader(run, ALL).state_dict()
+    with pytest.raises(LoaderError, match=message):
+        Loader(run, **{"mixture": ALL, **changed}).load_state_dict(state)
+
+
+def test_a_state_for_other_shards_is_refused(run: Path, tmp_path: Path) -> None:
+    other = made.run(tmp_path, {"interleaved": [4], "pairs": [5], "ocr": [3]})
+    with pytest.raises(LoaderError, match="shards was"):
+        Loader(other, ALL).load_state_dict(Loader(run, ALL).state_dict())
+
+
+@pytest.fixture(scope="module")
+def lengthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.run(tmp_path_factory.mktemp("long"), {"interleaved": [8], "pairs": [6]}, images=2, words=150)
+
+
+@pytest.mark.parametrize("config", ["interleaved", "pairs"])
+def test_long_samples_are_cut_into_pieces_that_fit_and_lose_next_to_nothing(lengthy: Path, config: str) -> None:
+    given = mixture(**{config: 300})
+    given["sources"][config]["long"] = "chunk"
+    loader = Loader(lengthy, given, epochs=1)
+    pieces: dict[str, dict[int, Sample]] = {}
+    for batch in loader:
+        for sequence in batch.sequences:
+            assert sum(map(length, sequence)) <= 300
+            for sample in sequence:
+                pieces.setdefault(sample.key, {})[sample.piece[0] if sample.piece else 0] = sample
+    whole = {s.key: s for b in Loader(lengthy, mixture(**{config: 9000}), epochs=1) for q in b.sequences for s in q}
+    assert set(pieces) == set(whole)
+    lost = 0
+    for key, found in pieces.items():
+        assert sorted(found) == list(range(next(iter(found.values())).piece[1]))  # type: ignore[index]
+        words = [w for i in sorted(found) for p in found[i].parts() if isinstance(p, str) for w in p.split()]
+        expected = [w for p in whole[key].parts() if isinstance(p, str) for w in p.split()]
+        lost += len(expected) - len(words)
+        assert set(words) <= set(expected)
+        images = [data for i in sorted(found) for data in found[i].images]
+        assert images == (whole[key].images if config == "interleaved" else whole[key].images * len(found))
+    assert lost == 0
+    assert loader.counts[f"{config}/cut_tokens"] == 0
+    assert loader.counts[f"{config}/chunked"] == sum(map(len, pieces.values()))
+
+
+def test_a_window_shows_an_image_fits_and_changes_with_the_epoch(lengthy: Path) -> None:
+    given = mixture(interleaved=300)
+    given["sources"]["interleaved"]["long"] = "window"
+    samples = [s for b in Loader(lengthy, given, epochs=3) for q in b.sequences for s in q]
+    assert Counter(s.key for s in samples) == Counter(dict.fromkeys({s.key for s in samples}, 3))
+    assert all(length(s) <= 300 for s in samples)
+    by_key: dict[str, set[str]] = {}
+    for sample in samples:
+        by_key.setdefault(sample.key, set()).add(json.dumps(sample.json))
+    assert max(map(len, by_key.values())) > 1
+    whole = {s.key: s for b in Loader(lengthy, mixture(interleaved=9000), epochs=1) for q in b.sequences for s in q}
+    assert all(bool(s.images) == bool(whole[s.key].images) for s in samples)
+
+
+def test_dropped_samples_are_counted(lengthy: Path, run: Path) -> None:
+    with pytest.raises(LoaderError, match="pairs: no sample fits a sequence of 300 tokens"):
+        next(iter(Loader(lengthy, mixture(pairs=300))))
+    short = Loader(run, mixture(pairs=72), epochs=1)
+    assert short.dropped()["pairs"] == 31 - sum(flat(list(short)).values()) > 0
+
+
+@pytest.mark.parametrize("shard", [0, 1, 2])
+def test_a_block_in_which_nothing_fits_leaves_the_epochs_exact(tmp_path: Path, shard: int) -> None:
+    folder = made.run(tmp_path, {"pairs": [20, 20, 20]})
+    index = folder / f"index/pairs-train-{shard:06d}.parquet"
+    table = pq.read_table(index)
+    at = table.schema.get_field_index("n_text_tokens")
+    pq.write_table(table.set_column(at, table.schema.field(at), pa.array([9999] * 20, table.schema.field(at).type)), index)
+    kept = {key for key in listed(folder, "pairs") if not key.startswith(f"pairs{shard:06d}")}
+    loader = Loader(folder, mixture(pairs=256), epochs=2)
+    assert flat(list(loader)) == Counter(dict.fromkeys(kept, 2))
+    assert loader.dropped() == {"pairs": 20}
+
+
+def damaged(run: Path, tmp_path: Path) -> Path:
+    folder = made.run(tmp_path, {"pairs": [10]})
+    shard = folder / "shards/pairs/train-000000.tar"
+    data = bytearray(shard.read_bytes())
+    at = data.index(b"000000000004.jpg")
+    data[at + 124 : at + 136] = b"7" * 11 + b"\0"
+    shard.write_bytes(data)
+    return folder
+
+
+def test_a_damaged_sample_is_an_error_that_names_it_or_is_skipped_and_counted(run: Path, tmp_path: Path) -> None:
+    folder = damaged(run, tmp_path)
+    with pytest.raises(LoaderError, match=r"train-000000\.tar at byte \d+: a member of 8589934591 bytes does not fit"):
+        list(Loader(folder, mixture(pairs=256), epochs=1))
+    loader = Loader(folder, mixture(pairs=256), epochs=1, on_error="skip")
+    assert flat(list(loader)) == Counter(listed(folder, "pairs") - {"pairs000000000004"})
+    assert loader.counts["pairs/skipped"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rank": 3, "world": 3}, "rank 3 of 3"),
+        ({"world": 3}, "batch a multiple"),
+        ({"on_error": "ignore"}, "'raise' or 'skip'"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"sequence_length": {"pears": 9}}, "'pears' is no source"),
+        ({"split": "test"}, "none of its sources"),
+    ],
+)
+def test_wrong_arguments_are_one_clear_line(run: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Loader(run, ALL, **options)
+
+
+def test_another_tokenizer_is_refused(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    pytest.importorskip("tokenizers").Tokenizer(pytest.importorskip("tokenizers").models.BPE()).save(str(path))
+    with pytest.raises(LoaderError, match="the lengths in the index were counted with bytes"):
+        Loader(run, ALL, tokenizer=path)
+
+
+def test_reads_from_any_filesystem_as_from_the_disk(run: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    for path in run.rglob("*"):
+        if path.is_file():
+            memory.pipe(f"/copy/{path.relative_to(run)}", path.read_bytes())
+    remote, local = list(Loader("memory://copy", ALL, epochs=1)), list(Loader(run, ALL, epochs=1))
+    assert names(remote) == names(local)
+    assert remote == local
+
+
+def test_decode_keeps_the_shape_the_mode_asks_for() -> None:
+    data = made.picture(1, 400, 200)
+    assert decode(data, "square", 96, 0).shape == (96, 96, 3)
+    assert decode(data, "native", 100, 40).shape == (50, 100, 3)
+    assert decode(made.picture(1, 40, 20), "native", 200, 50).shape == (50, 100, 3)
+    assert decode(made.picture(1, 400, 20), "native", 200, 50).shape == (10, 200, 3)
+    exact = decode(data, "native", 400, 0)
+    assert np.abs(exact.astype(int) - decode(made.picture(1, 400, 200, "PNG"), "native", 400, 0)).mean() < 5
+
+
+def test_loading_leaves_no_file_open(run: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    loader = Loader(run, ALL)
+    list(islice(loader, 5))
+    del loader
+    assert len(os.listdir("/proc/self/fd")) <= before

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shards import mixture, plan
+from shards.mixture import MixtureError
+
+WEIGHTS = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5).map(lambda w: np.array(w) / sum(w))
+
+
+@settings(max_examples=60, deadline=None)
+@given(WEIGHTS, st.integers(0, 1 << 40), st.integers(0, 5000), st.integers(1, 300))
+def test_any_stretch_of_the_schedule_is_found_without_what_lies_before_it(weights: np.ndarray, seed: int, start: int, n: int) -> None:
+    whole, numbers = plan.schedule(weights, seed, 0, start + n)
+    chosen, number = plan.schedule(weights, seed, start, n)
+    assert np.array_equal(chosen, whole[start:])
+    assert np.array_equal(number, numbers[start:])
+    for s in range(len(weights)):
+        assert np.array_equal(numbers[whole == s], np.arange((whole == s).sum()))
+
+
+@settings(max_examples=40, deadline=None)
+@given(WEIGHTS, st.integers(0, 1 << 40), st.integers(0, 10**9))
+def test_proportions_hold_in_every_stretch(weights: np.ndarray, seed: int, start: int) -> None:
+    chosen, _ = plan.schedule(weights, seed, start, 500)
+    assert len(chosen) == 500
+    for length in (10, 100, 500):
+        counts = np.bincount(chosen[:length], minlength=len(weights))
+        assert np.abs(counts - weights * length).max() <= len(weights) + 2
+
+
+def test_the_schedule_depends_on_the_seed_and_is_not_periodic() -> None:
+    weights = np.array([0.5, 0.5])
+    a, b = (plan.schedule(weights, seed, 0, 64)[0] for seed in (1, 2))
+    assert not np.array_equal(a, b)
+    assert len({tuple(a[i : i + 8]) for i in range(0, 64, 8)}) > 2
+
+
+def test_the_order_is_pinned() -> None:
+    """Other numbers here would mean that every saved state is worthless: then raise plan.VERSION."""
+    assert plan.VERSION == 1
+    assert plan.seeded(1, 2, 3) == 15020427595393229491
+    assert plan.shuffled(8, 7).tolist() == [1, 5, 7, 0, 4, 6, 3, 2]
+    assert plan.schedule(np.array([0.7, 0.3]), 5, 1000, 10)[0].tolist() == [0, 1, 0, 0, 0, 1, 0, 1, 0, 0]
+    assert plan.first_fit(np.array([6, 5, 4, 5, 7, 3]), 10).tolist() == [0, 1, 0, 1, 2, 2]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 40), max_size=30), st.integers(0, 1 << 40), st.integers(1, 100))
+def test_blocks_hold_every_shard_once_and_enough_samples(samples: list[int], seed: int, size: int) -> None:
+    cut = plan.blocks(samples, seed, size)
+    assert sorted(shard for block in cut for shard in block.tolist()) == list(range(len(samples)))
+    assert all(sum(samples[shard] for shard in block) >= size for block in cut[:-1])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(1, 50), max_size=200), st.integers(1, 8))
+def test_first_fit_overfills_no_bin_and_leaves_no_item_out(lengths: list[int], open_bins: int) -> None:
+    bins = plan.first_fit(np.array(lengths, np.int64), 50, open_bins)
+    fill = np.bincount(bins, weights=lengths, minlength=0) if lengths else np.zeros(0)
+    assert (fill <= 50).all()
+    assert (fill > 0).all()  # numbered without gaps
+
+
+def test_first_fit_fills_well() -> None:
+    lengths = np.random.default_rng(0).integers(10, 600, 5000)
+    bins = plan.first_fit(lengths, 2048)
+    assert lengths.sum() / (2048 * (bins.max() + 1)) > 0.97
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 6)), min_size=1, max_size=40),
+    st.sampled_from(["chunk", "window", "drop"]),
+    st.integers(100, 600),
+    st.booleans(),
+    st.integers(1, 64),
+)
+def test_items_are_whole_or_cut_or_dropped_and_always_fit(
+    samples: list[tuple[int, int]], long: str, capacity: int, repeat: bool, per_image: int
+) -> None:
+    texts, images = (np.array(column) for column in zip(*samples, strict=True))
+    items = plan.items(texts, images, per_image, capacity, long, repeat)
+    assert (items.length <= capacity).all()
+    assert (items.length >= plan.MARKS).all()
+    for row in range(len(samples)):
+        mine = items.row == row
+        total = texts[row] + images[row] * (per_image + 2) + plan.MARKS
+        if total <= capacity:
+            assert (items.pieces[mine].tolist(), items.length[mine].tolist()) == ([0], [total])
+        elif long == "drop":
+            assert not mine.any()
+        elif mine.any():
+            assert items.piece[mine].tolist() == list(range(items.pieces[mine][0]))
+            assert (items.pieces[mine][0] == 1) == (long == "window")
+
+
+def test_a_pack_lists_every_item_once() -> None:
+    rng = np.random.default_rng(3)
+    items = plan.items(rng.integers(1, 900, 300), rng.integers(0, 3, 300), 64, 512, "chunk", False)
+    packs = plan.pack(items, 512, 9)
+    assert sorted(zip(packs.row, packs.piece, strict=True)) == sorted(zip(items.row, items.piece, strict=True))
+    assert all(packs.length[a:b].sum() <= 512 for a, b in zip(packs.start[:-1], packs.start[1:], strict=True))
+    assert not np.array_equal(packs.row, plan.pack(items, 512, 10).row)
+
+
+def test_the_presets_are_the_papers_and_survive_json() -> None:
+    for name, shares in (("stage1", [0.70, 0.30]), ("stage2", [0.45, 0.35, 0.20])):
+        preset = mixture.load(name)
+        assert preset.weights() == pytest.approx(shares)
+        assert mixture.load(mixture.json.loads(preset.to_json())) == preset
+    lengths = {name: s.sequence_length for name, s in mixture.load("stage2").sources.items()}
+    assert lengths == {"interleaved": 2048, "pairs": 1536, "ocr": 1024}
+
+
+def test_a_missing_source_is_said_and_its_share_given_to_the_others() -> None:
+    said: list[str] = []
+    kept = mixture.load("stage2").available(["interleaved", "ocr"], said.append)
+    assert kept.weights() == pytest.approx([0.45 / 0.65, 0.20 / 0.65])
+    assert said == ["mixture stage2: no samples of pairs; the rest is interleaved 69%, ocr 31%"]
+    with pytest.raises(MixtureError, match="none of its sources"):
+        mixture.load("stage1").available(["ocr"])
+
+
+def test_realised_shares_are_those_of_the_schedule() -> None:
+    assert mixture.realised(mixture.load("stage2"), 1000) == pytest.approx({"interleaved": 0.45, "pairs": 0.35, "ocr": 0.20}, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"wieght": 1}, "sources.pairs: unknown 'wieght'; did you mean 'weight'"),
+        ({"weight": 0}, "sources.pairs: weight is 0, not a positive number"),
+        ({"weight": True}, "weight is True"),
+        ({"sequence_length": 1.5}, "sequence_length is 1.5, not a positive whole number"),
+        ({"long": "cut"}, "sources.pairs.long: 'cut' is not one of chunk, window, drop"),
+        ({"image": {"mode": "round"}}, "sources.pairs.image.mode: 'round'"),
+    ],
+)
+def test_a_wrong_mixture_is_one_line_that_names_the_key(change: dict[str, object], message: str) -> None:
+    with pytest.raises(MixtureError) as caught:
+        mixture.load({"sources": {"pairs": {"weight": 1, "sequence_length": 64, **change}}})
+    assert message in str(caught.value)
