@@ -18,8 +18,9 @@ from dedup.group import Group
 from dedup.images import ImageCounts
 from dedup.sign import Sign
 from dedup.verify import Carry, Verify
+from filters.decide import Decide
 from filters.rules import Rule, Rules
-from filters.text import Decide, TextScores
+from filters.text import TextScores
 from manifests.schema import key64
 from ocr.stages import Pages
 from pipelines import recipe as recipes
@@ -41,7 +42,7 @@ SPLITS = ("train", "validation")
 WARC_SLICE = 64 << 20  # bytes of a WARC file in one part
 PDF_PART = 16 << 20  # bytes of PDFs in one part
 PDF_FILES = 32
-HOSTS_A_PART = 1
+HOSTS_A_PART = 16  # crawled side by side, each politely
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
     crawled = bool(web.seeds)
     if crawled:
         hosts = _some(hosts_of(web.seeds), limit)
-        rows = [pa.table({"host": [h], "seeds": [s]}) for h, s in hosts]
+        groups = [hosts[i : i + HOSTS_A_PART] for i in range(0, len(hosts), HOSTS_A_PART)]
+        rows = [pa.table({"host": [h for h, _ in g], "seeds": [s for _, s in g]}) for g in groups]
         crawl = Crawl(
             max_pages=web.crawl.max_pages, max_depth=web.crawl.max_depth, deadline_s=web.crawl.deadline_s, max_bytes=web.crawl.max_bytes,
             crawl_delay_cap_s=web.crawl.crawl_delay_cap_s, allow_private=tuple(recipe.fetch.allow_private),

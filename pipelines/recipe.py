@@ -56,10 +56,11 @@ class Crawl(_Table):
 
     max_pages: int = Field(1000, ge=1, description="a host")
     max_depth: int = Field(5, ge=0)
+    delay_s: float = Field(0.5, ge=0, description="between two requests to a host; robots.txt may ask for more")
     deadline_s: float = Field(30, gt=0, description="total, an address")
     max_bytes: int = Field(50 << 20, ge=1, description="of one answer")
     crawl_delay_cap_s: float = Field(
-        30, ge=0, description="longest robots.txt Crawl-delay that is kept; hosts that ask for more are left out"
+        30, ge=0, description="a robots.txt Crawl-delay above it counts as this much"
     )
 
 
