@@ -65,7 +65,5 @@ class Group:
         leaf = node != root
         yield (
             "edges",
-            pa.record_batch(
-                [pa.array(mix64(root[leaf])), pa.array(root[leaf]), pa.array(node[leaf]), pa.array(surest[leaf])], schema=EDGES
-            ),
+            pa.record_batch([pa.array(mix64(root[leaf])), pa.array(root[leaf]), pa.array(node[leaf]), pa.array(surest[leaf])], schema=EDGES),
         )

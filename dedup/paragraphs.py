@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dedup.group import column
 from dedup.hashing import hash_strings, mix64, numbers, part_of, row_of
@@ -47,7 +48,7 @@ class Paragraphs:
         mask = nodes.of_kind(TEXT) & np.array([bool(h) for h in hosts], bool)[nodes.document]
         document = nodes.document[mask]
         # Two hashes mixed in turn, so that no text can be made to look like another host's.
-        key = mix64(hash_strings(hosts)[document] + np.uint64(1)) ^ hash_strings(nodes.field("text", mask).to_pylist())
+        key = mix64(hash_strings(hosts)[document] + np.uint64(1)) ^ hash_strings(pc.fill_null(nodes.field("text", mask), "").to_pylist())
         doc = numbers(at.part, at.first, batch.num_rows)[document]
         yield (
             "paragraphs",

@@ -139,8 +139,7 @@ def page_hashes(batch: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> tuple[U64
     if "provenance" in batch.schema.names:
         pages = pc.struct_field(batch.column("provenance"), "page").to_pylist()
     missing = np.array([not u for u in urls], bool) | ~kept
-    found = (None if m else canonical_page(u, p) for u, p, m in zip(urls, pages, missing, strict=True))
-    return hash_strings(found), missing
+    return hash_strings(["" if m else canonical_page(u, p) for u, p, m in zip(urls, pages, missing, strict=True)]), missing
 
 
 def pair_hashes(nodes: Nodes, texts: pa.Array) -> tuple[U64, npt.NDArray[np.bool_]]:
@@ -152,7 +151,7 @@ def pair_hashes(nodes: Nodes, texts: pa.Array) -> tuple[U64, npt.NDArray[np.bool
     for document, place in zip(documents.tolist(), first.tolist(), strict=True):
         if images[place]:
             pairs[document] = f"{images[place]}\0{texts[document].as_py()}"
-    return hash_strings(pairs), np.array([p is None for p in pairs], bool)
+    return hash_strings([p or "" for p in pairs]), np.array([p is None for p in pairs], bool)
 
 
 def _seconds(batch: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> pa.Array:

@@ -62,9 +62,7 @@ def flat_nodes(batch: pa.RecordBatch, stage: str) -> Nodes:
     wrong = np.flatnonzero((lengths != flags) & (keep_np | (flags != 0)))
     if wrong.size:
         row = int(wrong[0])
-        raise ValueError(
-            f"{stage}: row {row} has {lengths[row]} nodes but {flags[row]} node decisions; zip documents with their own decisions"
-        )
+        raise ValueError(f"{stage}: row {row} has {lengths[row]} nodes but {flags[row]} node decisions; zip documents with their own decisions")
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     document = np.repeat(np.arange(len(lengths)), lengths)

@@ -54,9 +54,7 @@ class Carry:
         there[there] = known[by_doc[place[there]]] == doc[there]
         if not there.all():
             lost = int(doc[np.flatnonzero(~there)[0]])
-            raise ValueError(
-                f"Carry: no signature for row {lost & 0xFFFFFFFF} of part {lost >> 32}; give it the signatures of the parts in homes"
-            )
+            raise ValueError(f"Carry: no signature for row {lost & 0xFFFFFFFF} of part {lost >> 32}; give it the signatures of the parts in homes")
         rows = signatures.take(pa.array(by_doc[place]))
         rows = rows.add_column(0, "root", pa.array(root)).add_column(0, "key", pa.array(mix64(root)))
         for batch in rows.combine_chunks().to_batches():

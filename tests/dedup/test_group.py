@@ -1,0 +1,128 @@
+"""Stars, forests, and the stages between signing and deciding, one at a time."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dedup.components import HOMES, MEMBERS, Components
+from dedup.group import EDGES, Group
+from dedup.sign import BANDS, Sign, signatures_schema
+from dedup.verify import DUPLICATES, Carry, Verify
+from manifests.at import Anywhere
+
+from .drive import Doc, batch, call, gather
+from .prose import changed, prose
+
+
+def bands(rows: list[tuple[int, int, int]]) -> pa.Table:
+    return pa.Table.from_pylist([{"key": k, "doc": d, "kind": n} for k, d, n in rows], schema=BANDS)
+
+
+def edges(rows: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    table = call(Group(), {"bands": bands(rows)})["edges"][0]
+    assert table.schema == EDGES
+    return [(r["a"], r["b"], r["kind"]) for r in table.to_pylist()]
+
+
+def test_a_group_of_k_gives_k_minus_one_edges_to_its_smallest() -> None:
+    assert edges([(9, d, 2) for d in (5, 3, 8, 3, 7)]) == [(3, 5, 2), (3, 7, 2), (3, 8, 2)]
+
+
+def test_a_key_joins_only_within_its_kind() -> None:
+    assert edges([(9, 1, 0), (9, 2, 1), (9, 3, 1)]) == [(2, 3, 1)]
+
+
+def test_the_surest_kind_is_told() -> None:
+    assert edges([(1, 1, 2), (1, 2, 2), (2, 1, 0), (2, 2, 0), (3, 2, 2), (3, 4, 2)]) == [(1, 2, 0), (1, 4, 2)]
+
+
+def test_nothing() -> None:
+    assert edges([]) == []
+    out = call(Components(), {"edges": pa.Table.from_pylist([], schema=EDGES)})
+    assert out["members"][0].schema == MEMBERS
+    assert out["homes"][0].schema == HOMES
+    assert out["homes"][0].num_rows == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 3))), st.randoms(use_true_random=False))
+def test_forest_joins_what_keys_join_in_any_order(rows: list[tuple[int, int, int]], rng: random.Random) -> None:
+    found = edges(rows)
+    shuffled = rows[:]
+    rng.shuffle(shuffled)
+    assert edges(shuffled) == found
+    assert len({b for _, b, _ in found}) == len(found), "one edge a document"
+    cluster = {d: {d} for _, d, _ in rows}
+    for k, d, n in rows:
+        for k2, d2, n2 in rows:
+            if (k, n) == (k2, n2):
+                both = cluster[d] | cluster[d2]
+                for x in both:
+                    cluster[x] = both
+    assert sorted((a, b) for a, b, _ in found) == sorted((min(c), d) for d, c in cluster.items() if d != min(c))
+
+
+def test_components_join_the_forests_of_all_buckets() -> None:
+    far = 7 << 32 | 5
+    table = pa.Table.from_pylist([{"key": 0, "a": a, "b": b, "kind": 2} for a, b in [(4, 6), (2, 4), (10, far)]], schema=EDGES)
+    out = call(Components(), {"edges": table})
+    assert [(r["doc"], r["root"]) for r in out["members"][0].to_pylist()] == [(2, 2), (4, 2), (6, 2), (10, 10), (far, 10)]
+    assert [tuple(r.values()) for r in out["homes"][0].to_pylist()] == [(0, 2, 2), (0, 4, 2), (0, 6, 2), (0, 10, 10), (7, 5, 10)]
+
+
+def signed(docs: list[Doc], part: int = 0) -> pa.Table:
+    return pa.Table.from_batches(gather(Sign()(batch(docs), Anywhere(part=part)))["signatures"])
+
+
+def clusters(docs: list[Doc]) -> pa.Table:
+    homes = pa.table([np.zeros(len(docs), np.uint64), np.arange(len(docs), dtype=np.int32), np.zeros(len(docs), np.uint64)], schema=HOMES)
+    return pa.Table.from_batches(call(Carry(), {"homes": homes, "signatures": signed(docs)})["clusters"])
+
+
+def duplicates(table: pa.Table, stage: Verify) -> list[dict[str, Any]]:
+    out = call(stage, {"clusters": table})["duplicates"][0]
+    assert out.schema == DUPLICATES
+    return out.to_pylist()
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 1000])
+def test_verify_does_not_depend_on_the_order_of_its_rows(rounds: int) -> None:
+    docs = [Doc(f"{n}", (changed(prose(n % 3, 80), 0.02 * (n % 4), n),), f"http://a.example/{n % 7}") for n in range(20)]
+    table = clusters(docs)
+    expected = duplicates(table, Verify(0.7, rounds))
+    assert len(expected) > 5
+    for seed in range(4):
+        order = np.random.default_rng(seed).permutation(len(docs))
+        assert duplicates(table.take(pa.array(order)), Verify(0.7, rounds)) == expected
+
+
+def test_one_hash_and_another_length_is_a_collision_not_a_copy() -> None:
+    table = clusters([Doc("a", (prose(1, 40),)), Doc("b", (prose(2, 50),))])
+    place = table.schema.get_field_index("text_hash")
+    table = table.set_column(place, table.schema.field(place), pa.array([7, 7], pa.uint64()))
+    for rounds in (1, 2):
+        assert duplicates(table, Verify(rounds=rounds)) == []
+
+
+def test_carry_names_a_document_it_has_no_signature_for() -> None:
+    homes = pa.table([np.array([3], np.uint64), np.array([1], np.int32), np.array([9], np.uint64)], schema=HOMES)
+    with pytest.raises(ValueError, match="no signature for row 1 of part 3"):
+        list(Carry()({"homes": homes, "signatures": signed([Doc("a", ("one",))], part=3)}))
+
+
+def test_carry_brings_the_rows_of_its_documents() -> None:
+    homes = pa.table([np.array([3, 3], np.uint64), np.array([2, 0], np.int32), np.array([9, 9], np.uint64)], schema=HOMES)
+    docs = [Doc("a", ("one",)), Doc("b", ("two",)), Doc("c", ())]
+    out = pa.Table.from_batches(call(Carry(), {"homes": homes, "signatures": signed(docs, 3)}, 3)["clusters"])
+    assert out.schema.names == ["key", "root", *signatures_schema(112).names]
+    assert out.column("id").to_pylist() == ["a", "c"]
+    assert out.column("root").to_pylist() == [9, 9]
+    none = call(Carry(), {"homes": homes.slice(0, 0), "signatures": signed(docs, 3)}, 3)["clusters"]
+    assert [b.num_rows for b in none] == [0]
+    assert none[0].schema == out.schema
