@@ -1,0 +1,132 @@
+"""Which address an image element means, and what it says about itself.
+
+``src`` is not always it: lazy loaders keep the picture elsewhere until the reader scrolls, ``srcset`` and ``<picture>`` offer several
+sizes (WHATWG HTML §4.8.4), AMP has its own element. Data URIs are left out: they are placeholders and icons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipelines.extract.urls import absolute
+
+#: largest width asked of a srcset, pixels: above it a vision encoder sees nothing more, and the bytes cost
+MAX_WIDTH = 2048
+#: largest density descriptor taken, as 2x screens do
+MAX_DENSITY = 2.0
+#: both stated sides at or under this are an icon, a bullet, a tracking pixel
+ICON = 48
+
+Attributes = Mapping[str, str | None]
+
+#: where lazy loaders put the address, most telling first
+LAZY = (
+    "data-src", "data-lazy-src", "data-original", "data-orig-file", "data-hi-res-src", "data-full-src", "data-image-src", "data-img-src",
+    "data-lazy", "data-lazyload", "data-lazyload-src", "data-actualsrc", "data-original-src", "data-echo", "data-url", "data-image",
+    "data-src-medium", "data-src-large", "data-cfsrc", "data-ezsrc", "data-gt-lazy-src", "data-lateloadsrc", "data-scroll-image",
+    "data-src-fg", "data-lazy-original", "data-td-src-property", "data-runner-src", "data-pin-media", "src2",
+)  # fmt: skip
+LAZY_SET = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-ll-srcset", "data-bgset")
+
+# undecoded by the readers of training sets; a picture element offers them beside a jpeg
+_UNREAD = re.compile(r"avif|jxl|svg|heic|jp2", re.I)
+_STAND_IN = re.compile(
+    r"(?:^|[/_.-])(?:blank|spacer|transparent|placeholder|pixel|1x1|lazy(?:load)?|loading|loader|empty|clear|dummy|grey|gray|trans)"
+    r"[\w-]*\.(?:gif|png|jpe?g|svg|webp)",
+    re.I,
+)
+_LOOKS_LIKE_IMAGE = re.compile(r"\S+\.(?:jpe?g|png|webp|gif)(?:\?\S*)?\Z", re.I)
+_SRCSET_ITEM = re.compile(r"\s*(\S*[^\s,])(?:\s+([\d.]+)([wx])[^,]*)?\s*(?:,|\Z)")
+_PIXELS = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*\Z")
+_STYLE_SIDE = re.compile(r"(?:^|[;\s])(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?px", re.I)
+
+
+def srcset(value: str) -> Iterator[tuple[str, float, str]]:
+    """Candidates of a srcset: (address, number, ``w`` or ``x``). Commas inside an address are part of it, as the standard says."""
+    for m in _SRCSET_ITEM.finditer(value[:20000]):
+        if m[1] and not m[1].startswith("data:"):
+            try:
+                yield m[1], float(m[2] or 1), m[3] or "x"
+            except ValueError:
+                continue
+
+
+def largest(value: str) -> str | None:
+    """The largest candidate of a srcset that fits MAX_WIDTH (or MAX_DENSITY); where none fits, the smallest."""
+    fits: tuple[float, str] | None = None
+    least: tuple[float, str] | None = None
+    for url, number, unit in srcset(value):
+        size = number if unit == "w" else number * 1000  # a srcset is of one unit; were it mixed, 2x beats 1999w
+        limit = MAX_WIDTH if unit == "w" else MAX_DENSITY * 1000
+        if size <= limit and (fits is None or size > fits[0]):
+            fits = (size, url)
+        if least is None or size < least[0]:
+            least = (size, url)
+    best = fits or least
+    return best[1] if best else None
+
+
+def address(attributes: Attributes, sources: str | None, base: str) -> str | None:
+    """The canonical address of an image element; None where it has none worth fetching.
+
+    ``sources``: the srcset of the first usable ``<source>`` of the ``<picture>`` around it.
+    Order: the element's own srcset (largest that fits), a real ``src``... see the loop; the first that gives an address is taken.
+    """
+    for ref in _references(attributes, sources):
+        if not ref or ref.startswith("data:") or _STAND_IN.search(ref):
+            continue
+        url = absolute(base, ref)
+        if url is not None and not url.lower().split("?", 1)[0].endswith(".svg"):
+            return url
+    return None
+
+
+def _references(attributes: Attributes, sources: str | None) -> Iterator[str | None]:
+    for name in LAZY_SET:
+        if value := attributes.get(name):
+            yield largest(value)
+    if value := attributes.get("srcset"):
+        yield largest(value)
+    for name in LAZY:
+        if (value := attributes.get(name)) and value[0] not in "{[":
+            yield value.strip()
+    if sources:
+        yield largest(sources)
+    yield (attributes.get("src") or "").strip()
+    for name, value in attributes.items():
+        if value and name.startswith("data-") and _LOOKS_LIKE_IMAGE.match(value):
+            yield value
+
+
+def usable_source(attributes: Attributes) -> str | None:
+    """The srcset of a ``<source>`` that a raster decoder can read; None for video, audio and AVIF."""
+    kind = attributes.get("type") or ""
+    if kind and (not kind.startswith("image/") or _UNREAD.search(kind)):
+        return None
+    value = attributes.get("srcset") or attributes.get("data-srcset")
+    return value if value and not value.startswith("data:") else None
+
+
+def size(attributes: Attributes) -> tuple[int | None, int | None]:
+    """Rendered width and height in pixels as the element states them; None for a side it does not state, or states in percent."""
+    width, height = (_pixels(attributes.get(side)) for side in ("width", "height"))
+    style = attributes.get("style")
+    if style and (width is None or height is None):
+        stated = {m[1].lower(): int(m[2]) for m in _STYLE_SIDE.finditer(style[:2000])}
+        width = stated.get("width", width) if width is None else width
+        height = stated.get("height", height) if height is None else height
+    return width, height
+
+
+def _pixels(value: Any) -> int | None:
+    m = _PIXELS.match(value) if value else None
+    return int(m[1]) if m else None
+
+
+def is_icon(width: int | None, height: int | None) -> bool:
+    """Whether the stated size is that of an icon or a tracking pixel: both sides small, or one of a few pixels."""
+    if width is not None and height is not None and width <= ICON and height <= ICON:
+        return True
+    return any(side is not None and 0 < side <= 12 for side in (width, height)) or width == 0 or height == 0

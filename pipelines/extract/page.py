@@ -1,0 +1,46 @@
+"""The one function of this folder: a page's bytes in, its title, language, licence, signals and nodes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from selectolax.lexbor import LexborHTMLParser
+
+from pipelines.extract import meta
+from pipelines.extract.blocks import Leaf, walk
+from pipelines.extract.charset import to_utf8
+from pipelines.extract.content import article
+from pipelines.extract.guard import bounded
+from pipelines.extract.nodes import Node, Page, break_node, text_node
+
+
+def extract(html: bytes, url: str, content_type: str | None = None, headers: Mapping[str, str] | None = None) -> Page:
+    """Extract the article of a page and its images, in reading order.
+
+    ``html``: the bytes as fetched; ``url``: where from; ``content_type``: the HTTP header, for its charset; ``headers``: HTTP headers with
+    lower-case names, for opt-out signals. Never raises on any bytes; a page without an article has no nodes.
+    """
+    tree = LexborHTMLParser(bounded(to_utf8(html, content_type)))
+    page, base = meta.read(tree, url, headers or {})
+    if tree.body is not None:
+        page.nodes = nodes(article(walk(tree.body, base)))
+    return page
+
+
+def nodes(leaves: list[Leaf]) -> list[Node]:
+    """Leaves as nodes: the cells of a table row joined, captions given to their images."""
+    out: list[Node] = []
+    row = -1
+    for leaf in leaves:
+        if leaf.node is not None:
+            out.append(leaf.node)
+        elif leaf.role == "break":
+            if out and out[-1].kind != "break":
+                out.append(break_node())
+        else:
+            if leaf.role == "caption" and out and out[-1].kind == "image" and out[-1].caption is None:
+                out[-1].caption = leaf.text
+            out.append(text_node(leaf.text, leaf.role))
+    while out and out[-1].kind == "break":
+        out.pop()
+    return out

@@ -1,0 +1,70 @@
+"""Image-text pairs out of documents: each image with the best words its page has for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from manifests.at import At, anywhere
+from manifests.schema import DOCUMENT, document_id
+from pipelines.extract.nodes import image_node, text_node
+
+Output = tuple[str, "pa.RecordBatch | bytes"]
+
+SOURCE = "pairs"
+
+
+def pair(image: dict[str, Any], text: str, about: dict[str, Any]) -> dict[str, Any]:
+    """A pair document: an image node and a text node. ``about``: the fields it takes over from where it was found."""
+    return {
+        "id": document_id(SOURCE, image["image"], text.encode("utf-8", "surrogatepass")),
+        "source": SOURCE,
+        "url": about.get("url"),
+        "fetched_at": about.get("fetched_at"),
+        "lang": about.get("lang"),
+        "license": about.get("license"),
+        "title": about.get("title"),
+        "optout": about.get("optout"),
+        "provenance": about.get("provenance"),
+        "nodes": [image, text_node(text, "caption").row()],
+    }
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Map. DOCUMENT rows -> ``documents``: one pair an image node that has a caption, else an alt, else a title.
+
+    ``min_chars``: shorter texts give no pair (an alt of ``img`` or ``.`` says nothing). One page's image with the same text gives one pair.
+    """
+
+    min_chars: int = 5
+
+    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+        rows: list[dict[str, Any]] = []
+        columns = ["url", "fetched_at", "lang", "license", "title", "optout", "provenance", "nodes"]
+        for document in batch.select(columns).to_pylist():
+            seen: set[str] = set()
+            for node in document["nodes"] or ():
+                if node["kind"] != "image" or not node["image"]:
+                    continue
+                text = self.text_of(node)
+                if text is None:
+                    continue
+                image = image_node(node["image"], **{k: node[k] for k in ("alt", "caption", "title", "width", "height")}).row()
+                row = pair(image, text, document)
+                if row["id"] not in seen:
+                    seen.add(row["id"])
+                    rows.append(row)
+        if rows:
+            yield "documents", pa.RecordBatch.from_pylist(rows, DOCUMENT)
+
+    def text_of(self, node: dict[str, Any]) -> str | None:
+        """The words of an image node: caption, else alt, else title, on one line; None where none is long enough."""
+        for name in ("caption", "alt", "title"):
+            text = " ".join((node[name] or "").split())
+            if len(text) >= self.min_chars:
+                return text
+        return None

@@ -1,0 +1,138 @@
+"""The stage that reads WARC slices: documents, PDFs for the ocr room, and a row for every response that became neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from manifests.at import At, anywhere
+from manifests.schema import DOCUMENT, PROVENANCE, REFUSED, document_id
+from pipelines.crawl.warc import Record, Refusal, records
+from pipelines.extract.page import extract
+from pipelines.extract.pairs import Pairs
+from pipelines.extract.urllist import UrlList
+
+__all__ = ["PDFS", "SLICES", "Extract", "Pairs", "UrlList"]
+
+Output = tuple[str, "pa.RecordBatch | bytes"]
+
+#: input rows: a slice of a WARC file; a null length means to its end
+SLICES = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
+
+#: PDF responses: where their bytes stand in this part's raw file ``pdf_bytes``
+PDFS = pa.schema(
+    [
+        ("url", pa.string()),
+        ("fetched_at", pa.timestamp("s", tz="UTC")),
+        ("provenance", PROVENANCE),
+        ("start", pa.int64()),
+        ("size", pa.int64()),
+    ]
+)
+
+#: documents handed on at a time
+BATCH = 256
+
+_HTML = frozenset(("text/html", "application/xhtml+xml"))
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Map. SLICES rows -> ``documents`` (DOCUMENT), ``refused`` (REFUSED), ``pdfs`` (PDFS) and the raw file ``pdf_bytes``.
+
+    Reasons: ``http_error`` (status not 2xx), ``not_html``, ``empty_page`` (no article), ``empty_payload``, ``pdf_truncated``, those of
+    ``pipelines.crawl.warc.REASONS``, and, with ``refuse_optout``, ``optout`` (any signal met). ``at``'s sub-row is the number of the response
+    within its slice. ``start`` counts from the first PDF of the batch: a part's slices must come in one batch, as an input of a few rows does.
+    """
+
+    source: str = "web"
+    refuse_optout: bool = False
+
+    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+        documents: list[dict[str, Any]] = []
+        refused: list[dict[str, Any]] = []
+        pdfs: list[dict[str, Any]] = []
+        written = 0
+        for row, part in enumerate(batch.to_pylist()):
+            path = part["path"]
+            for sub, item in enumerate(records(path, part["offset"] or 0, part["length"])):
+                if not at(row, sub):
+                    continue
+                where = {"file": path, "offset": item.offset, "length": item.length, "page": None}
+                if isinstance(item, Refusal):
+                    refused.append({"url": item.url, "reason": item.reason, "provenance": where})
+                    continue
+                reason = _unfit(item)
+                if reason is None and item.mime not in _HTML and _is_pdf(item):
+                    pdfs.append(
+                        {
+                            "url": item.url, "fetched_at": item.fetched_at, "provenance": where,
+                            "start": written, "size": len(item.payload),
+                        }
+                    )  # fmt: skip
+                    written += len(item.payload)
+                    yield "pdf_bytes", item.payload
+                    continue
+                if reason is None:
+                    document = self._document(item, where)
+                    if isinstance(document, str):
+                        reason = document
+                    else:
+                        documents.append(document)
+                if reason is not None:
+                    refused.append({"url": item.url, "reason": reason, "provenance": where})
+                if len(documents) >= BATCH:
+                    yield "documents", pa.RecordBatch.from_pylist(documents, DOCUMENT)
+                    documents = []
+        if documents:
+            yield "documents", pa.RecordBatch.from_pylist(documents, DOCUMENT)
+        if refused:
+            yield "refused", pa.RecordBatch.from_pylist(refused, REFUSED)
+        if pdfs:
+            yield "pdfs", pa.RecordBatch.from_pylist(pdfs, PDFS)
+
+    def _document(self, item: Record, where: dict[str, Any]) -> dict[str, Any] | str:
+        """The document of an HTML response, or why there is none."""
+        page = extract(item.payload, item.url, item.content_type, item.headers)
+        if page.optout and self.refuse_optout:
+            return "optout"
+        if not page.nodes:
+            return "empty_page"
+        return {
+            "id": document_id(self.source, item.url, item.payload),
+            "source": self.source,
+            "url": item.url,
+            "fetched_at": item.fetched_at,
+            "lang": page.lang,
+            "license": page.license,
+            "title": page.title,
+            "optout": page.optout,
+            "provenance": where,
+            "nodes": [node.row() for node in page.nodes],
+        }
+
+
+def _unfit(item: Record) -> str | None:
+    if not item.ok:
+        return "http_error"
+    if not item.payload:
+        return "empty_payload"
+    if item.mime in _HTML:
+        return None
+    if _is_pdf(item):
+        return "pdf_truncated" if item.truncated else None
+    return "not_html" if item.mime else (None if _looks_html(item.payload) else "not_html")
+
+
+def _is_pdf(item: Record) -> bool:
+    """A PDF by its name and its first kilobyte (ISO 32000-1 annex H.3.4.1 lets readers look that far for the header)."""
+    named = item.mime in ("application/pdf", "application/x-pdf", "application/octet-stream", "binary/octet-stream", "")
+    return named and b"%PDF-" in item.payload[:1024]
+
+
+def _looks_html(payload: bytes) -> bool:
+    head = payload[:1024].lstrip().lower()
+    return head.startswith((b"<!doctype html", b"<html", b"\xef\xbb\xbf<!doctype html"))
