@@ -51,9 +51,7 @@ class DatatroveFilter:
         filter_ = _filter(self.filter, self.arguments)
         passes: list[float | None] = []
         why: list[str | None] = []
-        for row, (text, id_, url, lang) in enumerate(
-            zip(joined_text(batch), *(batch[c].to_pylist() for c in ("id", "url", "lang")), strict=True)
-        ):
+        for row, (text, id_, url, lang) in enumerate(zip(joined_text(batch), *(batch[c].to_pylist() for c in ("id", "url", "lang")), strict=True)):
             if not at(row):
                 passes.append(None)
                 why.append(None)

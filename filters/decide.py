@@ -157,9 +157,7 @@ def _codes(reason: pa.DictionaryArray, names: tuple[str, ...]) -> NDArray[np.int
     return codes
 
 
-def _node_codes(
-    by_text: Decided, by_image: Decided, is_text: Bools, is_image: Bools, stray: Bools, names: tuple[str, ...]
-) -> NDArray[np.int8]:
+def _node_codes(by_text: Decided, by_image: Decided, is_text: Bools, is_image: Bools, stray: Bools, names: tuple[str, ...]) -> NDArray[np.int8]:
     code = np.where(is_text, _codes(by_text.reason, names), np.where(is_image, _codes(by_image.reason, names), np.int8(-1)))
     code[stray] = names.index(STRAY_BREAK)
     return code.astype(np.int8)

@@ -45,10 +45,9 @@ class Spans:
 
     def count(self, where: Bools) -> Ints:
         """How many are true in each slice."""
-        running = np.zeros(len(where) + 1, np.int64)
-        np.cumsum(where, out=running[1:])
-        counted: Ints = running[self.end] - running[self.start]
-        return counted
+        running = np.zeros(len(where) + 1, np.int32)
+        np.cumsum(where, dtype=np.int32, out=running[1:])
+        return (running[self.end] - running[self.start]).astype(np.int64)
 
     def sum(self, values: NDArray) -> NDArray:
         """Sum over each slice."""
@@ -131,6 +130,10 @@ class Flat:
         """Which code points are of a class."""
         found: Bools = (self.kinds & kind) != 0
         return found
+
+    def count(self, kind: int) -> Ints:
+        """How many of each paragraph's code points are of a class."""
+        return self.paragraphs.count(self.where(kind))
 
     def words_where(self, where: Bools) -> Ints:
         """How many of each paragraph's words are true in ``where``."""

@@ -48,14 +48,12 @@ class Repeats:
 def repeats(symbols: UInt64s, n: int, documents: Spans, paragraphs: Spans) -> tuple[Repeats, Repeats]:
     """Repeats of n-grams of ``symbols`` within each document, and within each paragraph of them."""
     hashes = grams(symbols, n)
-    keys, total = _keys(hashes, n, documents, None)
-    whole, again = _runs(keys, total)
+    whole, again = _runs(*_keys(hashes, n, documents))
 
     # a bitmap of the repeated grams; what it lets through in error is sorted with the rest and found single
     marks = np.zeros(1 << MARK_BITS, np.bool_)
-    marks[_mark(again, _bits(len(total)))] = True
-    keys, total = _keys(hashes, n, paragraphs, marks)
-    within, _ = _runs(keys, total)
+    marks[_mark(again, 24 - _bits(len(documents)))] = True
+    within, _ = _runs(*_marked_keys(hashes, n, paragraphs, marks))
     return whole, within
 
 
@@ -63,24 +61,32 @@ def _bits(groups: int) -> int:
     return max(int(groups - 1).bit_length(), 1)
 
 
-def _mark(keys: UInt64s, bits: int) -> UInt64s:
-    """18 bits from the middle of the gram's hash, which keys hold whatever the number of groups (up to 2**24)."""
-    return (keys >> np.uint64(24 - bits)) & np.uint64((1 << MARK_BITS) - 1)
+def _mark(hashes: UInt64s, shift: int) -> UInt64s:
+    """18 bits from the middle of the grams' hashes, which keys hold too, shifted, whatever the number of groups (up to 2**24)."""
+    return (hashes >> np.uint64(shift)) & np.uint64((1 << MARK_BITS) - 1)
 
 
-def _keys(hashes: UInt64s, n: int, groups: Spans, marks: NDArray[np.bool_] | None) -> tuple[UInt64s, Ints]:
-    """Group number over hash, for the grams that lie within a group, and how many each group has; with marks, only marked grams' keys."""
-    total = np.maximum(groups.size - n + 1, 0)
+def _keys(hashes: UInt64s, n: int, groups: Spans) -> tuple[UInt64s, Ints]:
+    """Group number over hash, for the grams that lie within a group; and how many each group has."""
     if len(groups) >= 1 << 24:
-        raise ValueError("more than 16 million groups at once")
-    bits = _bits(len(groups))
-    group = np.repeat(np.arange(len(groups), dtype=np.uint64), total)
-    place = np.arange(len(group)) + np.repeat(groups.start - (np.cumsum(total) - total), total)
-    chosen = hashes[place]
-    if marks is not None:
-        some = marks[(chosen >> np.uint64(24)) & np.uint64((1 << MARK_BITS) - 1)]
-        chosen, group = chosen[some], group[some]
-    return (group << np.uint64(64 - bits)) | (chosen >> np.uint64(bits)), total
+        raise ValueError("more than 16 million documents at once")
+    total, bits = np.maximum(groups.size - n + 1, 0), _bits(len(groups))
+    group = np.repeat(np.arange(len(groups), dtype=np.uint64) << np.uint64(64 - bits), total)
+    pieces = [hashes[s : s + t] for s, t in zip(groups.start.tolist(), total.tolist(), strict=True)]  # slices: faster than an index
+    chosen = np.concatenate(pieces) if pieces else hashes[:0]
+    return group | (chosen >> np.uint64(bits)), total
+
+
+def _marked_keys(hashes: UInt64s, n: int, groups: Spans, marks: NDArray[np.bool_]) -> tuple[UInt64s, Ints]:
+    """As `_keys`, of the marked grams alone."""
+    total, bits = np.maximum(groups.size - n + 1, 0), _bits(len(groups))
+    if not len(groups):
+        return hashes[:0], total
+    place = np.flatnonzero(marks[_mark(hashes, 24)])
+    group = np.maximum(np.searchsorted(groups.start, place, "right") - 1, 0)
+    inside = (place >= groups.start[group]) & (place < groups.start[group] + total[group])
+    place, group = place[inside], group[inside]
+    return (group.astype(np.uint64) << np.uint64(64 - bits)) | (hashes[place] >> np.uint64(bits)), total
 
 
 def _runs(keys: UInt64s, total: Ints) -> tuple[Repeats, UInt64s]:

@@ -111,9 +111,7 @@ class TextScores:
         yield "scores", pa.RecordBatch.from_arrays([columns[f.name] for f in SCORES], schema=SCORES)
 
 
-def text_scores(
-    flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], spoken: language.Guess
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
+def text_scores(flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], spoken: language.Guess) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """The scores that documents and paragraphs share (`filters.scores.TEXT`, without the language), NaN where null."""
     paragraphs, documents, total = flat.paragraphs, flat.documents, flat.by_document
 
@@ -121,14 +119,14 @@ def text_scores(
         "words": flat.paragraph_words.size,
         "characters": paragraphs.size,
         "letters_of_words": flat.words_sum(flat.words.size),
-        "special": paragraphs.count(flat.where(ch.SPECIAL)),
-        "points": paragraphs.count(flat.where(ch.POINT)),
-        "tokens": paragraphs.count(_starts(flat.where(ch.TOKEN))) + paragraphs.count(flat.where(ch.POINT)),
+        "special": flat.count(ch.SPECIAL),
+        "points": flat.count(ch.POINT),
+        "tokens": paragraphs.count(_starts(flat.where(ch.TOKEN))) + flat.count(ch.POINT),
         "alpha_words": flat.words_where(flat.words.count(flat.where(ch.ALPHA)) > 0),
-        "upper": paragraphs.count(flat.where(ch.UPPER)),
-        "alpha": paragraphs.count(flat.where(ch.ALPHA)),
-        "digits": paragraphs.count(flat.where(ch.DIGIT)),
-        "damaged": paragraphs.count(flat.where(ch.DAMAGED)),
+        "upper": flat.count(ch.UPPER),
+        "alpha": flat.count(ch.ALPHA),
+        "digits": flat.count(ch.DIGIT),
+        "damaged": flat.count(ch.DAMAGED),
         "flagged": count_hits(flat, lexicon, entries, "flagged"),
         "spam": count_hits(flat, lexicon, entries, "spam"),
     }
@@ -174,9 +172,7 @@ def _ratios(n: dict[str, NDArray]) -> dict[str, Floats]:
     }
 
 
-def _stop_words(
-    flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], spoken: language.Guess
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _stop_words(flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], spoken: language.Guess) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Stop words of each paragraph, by the list of its document's language, and which documents have a list.
 
     A document whose language is not known is read as English: the rule that asks for stop words exists to drop such text.

@@ -1,0 +1,131 @@
+"""Text scores against datatrove's Gopher filters: documents a second on one core, over the same real documents.
+
+Documents: the reference texts of ``../shared/realweb/truth.jsonl``, repeated; every copy ends in its own number. Each contender runs in a
+process of its own, bound to one core, over batches that are made as they are needed (making them is not timed). Ours gives every text
+score there is (OBELICS' and Gopher's quality measures, C4's lines, the language); a datatrove filter gives one verdict, and stops at the
+first of its rules that fails.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+TRUTH = Path(__file__).resolve().parents[1].parent / "shared" / "realweb" / "truth.jsonl"
+BATCH = 512
+MANY, FEW = 20_480, 1_024  # documents for ours, and for those a hundred times slower
+
+Timed = Callable[[list[str]], None]
+
+
+def texts() -> list[str]:
+    """The real documents, paragraphs parted by blank lines."""
+    with TRUTH.open(encoding="utf-8") as file:
+        found = [row["text"] for row in map(json.loads, file) if row.get("text")]
+    return ["\n\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip()) for text in found]
+
+
+def batches(count: int) -> Iterator[list[str]]:
+    real = texts()
+    for first in range(0, count, BATCH):
+        yield [f"{real[i % len(real)]} {i}" for i in range(first, min(first + BATCH, count))]
+
+
+def _documents(batch: list[str]) -> pa.RecordBatch:
+    from manifests.schema import DOCUMENT
+
+    rows = [{"id": str(i), "nodes": [{"kind": "text", "text": p} for p in text.split("\n\n")]} for i, text in enumerate(batch)]
+    return pa.RecordBatch.from_pylist(rows, schema=DOCUMENT)
+
+
+def ours(batch: list[str]) -> Callable[[], object]:
+    """Every text score, the language by the embedded default."""
+    from filters.text import TextScores
+
+    return partial(lambda stage, documents: list(stage(documents)), TextScores(), _documents(batch))
+
+
+def ours_decision(batch: list[str]) -> Callable[[], object]:
+    """The OBELICS rules over stored scores."""
+    from filters.decide import Decide
+    from filters.rules import load
+    from filters.text import TextScores
+
+    documents = _documents(batch)
+    ((_, scores),) = TextScores()(documents)
+    assert isinstance(scores, pa.RecordBatch)
+    zipped = pa.RecordBatch.from_arrays([*documents.columns, *scores.columns], names=[*documents.schema.names, *scores.schema.names])
+    return partial(lambda stage: list(stage(zipped)), Decide(load("obelics")))
+
+
+def datatrove(name: str, spacy: bool, batch: list[str]) -> Callable[[], object]:
+    """A datatrove filter with its default words (spaCy's), or with words split at white space."""
+    import datatrove.pipeline.filters as theirs
+    from datatrove.data import Document
+    from datatrove.pipeline.filters import gopher_quality_filter, gopher_repetition_filter
+
+    if not spacy:
+        for module in (gopher_quality_filter, gopher_repetition_filter):
+            module.split_into_words = lambda text, language: text.split()
+    filter_ = getattr(theirs, name)()
+    documents = [Document(text=text, id=str(i)) for i, text in enumerate(batch)]
+    return lambda: [filter_.filter(document) for document in documents]
+
+
+CONTENDERS: dict[str, tuple[int, Callable[[list[str]], Callable[[], object]]]] = {
+    "ours: every text score": (MANY, ours),
+    "ours: the OBELICS decision": (MANY, ours_decision),
+    "datatrove GopherQuality, spaCy words": (FEW, partial(datatrove, "GopherQualityFilter", True)),
+    "datatrove GopherRepetition, spaCy words": (FEW, partial(datatrove, "GopherRepetitionFilter", True)),
+    "datatrove GopherQuality, white-space words": (FEW, partial(datatrove, "GopherQualityFilter", False)),
+    "datatrove GopherRepetition, white-space words": (FEW, partial(datatrove, "GopherRepetitionFilter", False)),
+}
+
+
+def _measure(contender: str, limit: int | None, queue: Any) -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    count, prepare = CONTENDERS[contender]
+    prepare(texts()[:4])()  # tables and tokenizers load on first use
+    done, words, wall, cpu = 0, 0, 0.0, 0.0
+    for batch in batches(min(count, limit or count)):
+        run = prepare(batch)
+        wall0, cpu0 = time.perf_counter(), time.process_time()
+        run()
+        wall, cpu = wall + time.perf_counter() - wall0, cpu + time.process_time() - cpu0
+        done, words = done + len(batch), words + sum(len(text.split()) for text in batch)
+    queue.put(
+        {
+            "name": contender,
+            "documents": done,
+            "words_per_doc": round(words / done),
+            "docs_per_s": round(done / wall, 1),
+            "docs_per_cpu_s": round(done / cpu, 1),  # what a busy machine leaves comparable
+            "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        }
+    )
+
+
+def rows(limit: int | None = None) -> list[dict[str, Any]]:
+    """One row a contender. ``limit``: at most that many documents each."""
+    if not TRUTH.exists():
+        raise SystemExit(f"bench filters needs the real documents of {TRUTH.parent}")
+    context = multiprocessing.get_context("spawn")
+    found = []
+    for contender in CONTENDERS:
+        queue = context.Queue()
+        process = context.Process(target=_measure, args=(contender, limit, queue))
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise SystemExit(f"bench filters: `{contender}` ended with exit code {process.exitcode}")
+        found.append(queue.get())
+    return found
