@@ -1,0 +1,28 @@
+"""``python -m pipelines.sample --port N [--pairs FILE]``: the sample web in the foreground, until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+
+from pipelines.sample.pairs import write_pairs
+from pipelines.sample.server import serve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.sample", description="serve the sample web as an HTTP proxy on loopback")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes any free one")
+    parser.add_argument("--pairs", help="also write the list of image addresses and captions (CSV) to this file")
+    given = parser.parse_args()
+    if given.pairs:
+        write_pairs(given.pairs)
+    with serve(given.port) as web:
+        print(f"sample web: http_proxy={web.proxy}", flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return
+
+
+if __name__ == "__main__":
+    main()

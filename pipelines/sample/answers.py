@@ -1,0 +1,44 @@
+"""What the sample web says to one request: a status, headers, a body, and the manner in which it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+#: plain: as it is; short: a Content-Length larger than the body; drip: a few bytes a second; hang: headers never come;
+#: reset: the connection is cut
+Manner = Literal["plain", "short", "drip", "hang", "reset"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    mime: str
+    body: bytes
+    kind: str  # for the statistics: page, image, pdf, robots, sitemap, index, missing, redirect, odd
+    headers: Mapping[str, str] = field(default_factory=dict)
+    manner: Manner = "plain"
+
+    @property
+    def etag(self) -> str:
+        return '"' + hashlib.blake2b(self.body, digest_size=8).hexdigest() + '"'
+
+
+Maker = Callable[[], Answer]
+
+HTML = "text/html; charset=utf-8"
+
+
+def page(text: str, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(200, HTML, text.encode(), "page", headers or {})
+
+
+def redirect(to: str, status: int = 302) -> Answer:
+    return Answer(status, HTML, b"", "redirect", {"Location": to})
+
+
+def failure(status: int, words: str, headers: Mapping[str, str] | None = None) -> Answer:
+    body = f"<!doctype html><title>{status} {words}</title><h1>{words}</h1><p>The page you asked for is not to be had here.</p>"
+    return Answer(status, HTML, body.encode(), "missing", headers or {})

@@ -1,0 +1,1 @@
+"""Pictures drawn by code: charts, plans and scenes in one dominant colour each."""
