@@ -26,7 +26,13 @@ EDGES = pa.schema(
 
 
 def column(table: pa.Table, name: str, kind: Any = np.uint64) -> npt.NDArray[Any]:
-    return np.asarray(table.column(name).to_numpy(), kind)
+    """A column without nulls as numpy; empty where the table has no columns at all, which is how a table nobody wrote to looks."""
+    if not table.schema.names:
+        return np.zeros(0, kind)
+    values = table.column(name)
+    if values.null_count:  # numpy would make floats of them, and document numbers do not fit those
+        raise ValueError(f"column {name} has {values.null_count} nulls; it may have none here")
+    return np.asarray(values.to_numpy(), kind)
 
 
 def forest(a: U64, b: U64) -> tuple[U64, U64]:

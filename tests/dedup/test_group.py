@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from dedup.components import HOMES, MEMBERS, Components
 from dedup.group import EDGES, Group
+from dedup.images import ImageCounts
+from dedup.paragraphs import RepeatedParagraphs
 from dedup.sign import BANDS, Sign, signatures_schema
 from dedup.verify import DUPLICATES, Carry, Verify
 from manifests.at import Anywhere
@@ -49,6 +51,39 @@ def test_nothing() -> None:
     assert out["members"][0].schema == MEMBERS
     assert out["homes"][0].schema == HOMES
     assert out["homes"][0].num_rows == 0
+
+
+def test_tables_nobody_wrote_to() -> None:
+    """Such a table has no columns."""
+    none = pa.table({})
+    assert call(Group(), {"bands": none})["edges"][0].num_rows == 0
+    assert call(Components(), {"edges": none})["homes"][0].num_rows == 0
+    assert call(Carry(), {"homes": none, "signatures": none}) == {}
+    assert call(Carry(), {"homes": none, "signatures": signed([Doc("a", ("one",))])})["clusters"][0].num_rows == 0
+    assert call(Verify(), {"clusters": none})["duplicates"][0].num_rows == 0
+    assert call(ImageCounts(), {"images": none}) == {}
+    assert call(RepeatedParagraphs(), {"paragraphs": none})["repeated"][0].num_rows == 0
+
+
+def test_rows_left_out_on_the_way_are_null_rows_and_meet_nobody() -> None:
+    far = 9_007_199_254_740_993 >> 32  # a part whose document numbers no float holds
+    docs = [Doc("a", ("one two",), "http://a.example/"), Doc("b", ("one two",), "http://b.example/"), Doc("c", ("three",))]
+    rows = batch(docs)
+    gone = pa.RecordBatch.from_arrays([pa.nulls(2, f.type) for f in rows.schema], schema=rows.schema)
+    mixed = pa.Table.from_batches([rows.slice(0, 1), gone, rows.slice(1)]).combine_chunks().to_batches()[0]
+    out = gather(Sign()(mixed, Anywhere(part=far)))
+    signatures = pa.Table.from_batches(out["signatures"])
+    signatures = pa.concat_tables([signatures, pa.table([pa.nulls(1, f.type) for f in signatures.schema], schema=signatures.schema)])
+    tables = call(Group(), {"bands": pa.Table.from_batches(out["bands"])})
+    homes = call(Components(), {"edges": pa.Table.from_batches(tables["edges"])})["homes"]
+    found = call(Carry(), {"homes": pa.Table.from_batches(homes), "signatures": signatures}, far)["clusters"][0]
+    assert found.column("id").to_pylist() == ["a", "b"]
+    assert [d & 0xFFFFFFFF for d in found.column("doc").to_pylist()] == [0, 3]
+
+
+def test_a_null_where_none_may_be_is_named() -> None:
+    with pytest.raises(ValueError, match="column doc has 1 nulls"):
+        list(Group()({"bands": pa.Table.from_pylist([{"key": 1, "doc": None, "kind": 0}], schema=BANDS)}))
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 3))), st.randoms(use_true_random=False))

@@ -42,9 +42,7 @@ def counted(table: pa.Table) -> pa.Table:
 
 
 def test_uses_are_documents() -> None:
-    out = counted(
-        images([(1, 0, 0, "a"), (0, 5, 2, "a"), (0, 5, 1, "a"), (0, 6, 0, "b"), (0, 7, 0, None), (0, 7, 1, None), (1, 0, 4, "a")])
-    )
+    out = counted(images([(1, 0, 0, "a"), (0, 5, 2, "a"), (0, 5, 1, "a"), (0, 6, 0, "b"), (0, 7, 0, None), (0, 7, 1, None), (1, 0, 4, "a")]))
     found = [(r["key"], r["row"], r["node"], r["uses"], r["first"], r["repeated"]) for r in out.to_pylist()]
     assert found == [
         (0, 5, 1, 2, True, False),
