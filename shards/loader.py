@@ -218,9 +218,7 @@ class Loader:
         if state.get("version") != 1:
             raise LoaderError(f"loader state of version {state.get('version')!r}; this code reads 1")
         before, now = {"seed": state["seed"], **state["fingerprint"]}, {"seed": self.seed, **self.fingerprint()}
-        changed = [
-            f"{k} was {before.get(k)}, is {now.get(k)}" for k in (*now, *(k for k in before if k not in now)) if before.get(k) != now.get(k)
-        ]
+        changed = [f"{k} was {before.get(k)}, is {now.get(k)}" for k in (*now, *(k for k in before if k not in now)) if before.get(k) != now.get(k)]
         if changed:
             raise LoaderError("this state is of another data order: " + "; ".join(changed))
         self._cursors = [Cursor(*state["cursors"][source.config]) for source in self._sources]

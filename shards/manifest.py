@@ -1,7 +1,7 @@
 """The top manifest of a run, as far as shards are concerned: what there is to read, and what it must be.
 
     {"version": 1, "tokenizer": {"name", "sha256"},
-     "configs": {config: {split: [{"path", "index", "samples", "bytes", "sha256", "images", "tokens"}]}}}
+     "configs": {config: {split: [{"path", "index", "samples", "bytes", "sha256", "images", "tokens", "index_sha256"?}]}}}
 
 Paths are relative to the manifest's folder. A shard without a row here does not exist.
 """
@@ -33,6 +33,7 @@ class Shard:
     sha256: str
     images: int
     tokens: int
+    index_sha256: str | None = None  #: of the index, where the manifest keeps it
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def _shard(row: Any, where: str) -> Shard:
     for field in fields(Shard):
         kind = int if field.type == "int" else str
         value = row.get(field.name) if isinstance(row, dict) else None
+        if value is None and field.default is None:
+            continue
         if type(value) is not kind or (isinstance(value, int) and value < 0):
             raise ManifestError(f"{where}: {field.name} is {value!r}, not {'a count' if kind is int else 'a string'}")
         values[field.name] = value

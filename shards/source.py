@@ -42,9 +42,7 @@ class Block(NamedTuple):
 class Source:
     """The packs of one configuration, as one endless stream."""
 
-    def __init__(
-        self, store: Store, config: str, spec: mixture.Source, shards: tuple[manifest.Shard, ...], per_image: int, seed: int
-    ) -> None:
+    def __init__(self, store: Store, config: str, spec: mixture.Source, shards: tuple[manifest.Shard, ...], per_image: int, seed: int) -> None:
         self.config, self.spec, self.shards = config, spec, shards
         self._store, self._per_image, self._seed = store, per_image, seed
         self._planned: dict[tuple[int, int], Block] = {}

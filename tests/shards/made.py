@@ -89,11 +89,7 @@ def pair(blobs: Blobs, seed: int, words: int = 9) -> dict[str, Any]:
 
 
 def page(blobs: Blobs, seed: int, lines: int = 3) -> dict[str, Any]:
-    words = [
-        {"text": f"w{line}{i}", "box": [0.1 * i, 0.1 * line, 0.08, 0.05], "score": 1.0, "line": line}
-        for line in range(lines)
-        for i in range(4)
-    ]
+    words = [{"text": f"w{line}{i}", "box": [0.1 * i, 0.1 * line, 0.08, 0.05], "score": 1.0, "line": line} for line in range(lines) for i in range(4)]
     block = text(" ".join(w["text"] for w in words), box=[0.0, 0.0, 0.5, 0.3], words=words)
     nodes = [node("image", image=f"pdf:{seed}#0", box=[0, 0, 1, 1]), block]
     provenance = {"file": "a.pdf", "offset": None, "length": None, "page": seed % 7}

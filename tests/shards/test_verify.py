@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from shards.verify import KINDS, verify
+from tests.shards import made
+
+TAR = "shards/pairs/train-000001.tar"
+INDEX = "index/pairs-train-000001.parquet"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.run(tmp_path_factory.mktemp("whole"), {"pairs": [4, 5], "interleaved": [3]})
+
+
+@pytest.fixture
+def run(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "run"))
+
+
+def test_a_whole_run_has_no_problem(run: Path) -> None:
+    assert list(verify(run)) == []
+    (run / "shards/pairs/.nv-meta").mkdir()
+    (run / "shards/pairs/.nv-meta/split.yaml").write_text("")
+    assert list(verify(run)) == []
+    assert list(verify(run / TAR)) == []
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.write_bytes(data)
+
+
+def recount(run: Path, **values: int) -> None:
+    raw = json.loads((run / "manifest.json").read_text())
+    raw["configs"]["pairs"]["train"][1].update(values)
+    (run / "manifest.json").write_text(json.dumps(raw))
+
+
+def short_index(run: Path) -> None:
+    pq.write_table(pq.read_table(run / INDEX).slice(1), run / INDEX)
+
+
+def cut(path: Path, by: int) -> None:
+    path.write_bytes(path.read_bytes()[:-by])
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
+    "a bit of an image": (lambda run: flip(run / TAR, 700), TAR, "damaged", "in sample 000001000000"),
+    "a bit of the end": (lambda run: flip(run / TAR, -3), TAR, "damaged", "every sample of the index is whole"),
+    "no shard": (lambda run: (run / TAR).unlink(), TAR, "missing", "5 samples"),
+    "no index": (lambda run: (run / INDEX).unlink(), INDEX, "missing", TAR),
+    "no offsets": (lambda run: (run / f"{TAR}.idx").unlink(), f"{TAR}.idx", "missing", TAR),
+    "cut shard": (lambda run: cut(run / TAR, 3000), TAR, "truncated", "whole samples: 4 of 5"),
+    "grown shard": (lambda run: (run / TAR).write_bytes((run / TAR).read_bytes() + b"\0"), TAR, "damaged", "bytes, not"),
+    "a bit of the offsets": (lambda run: flip(run / f"{TAR}.idx", 9), f"{TAR}.idx", "damaged", "offsets"),
+    "cut offsets": (lambda run: cut(run / f"{TAR}.idx", 8), f"{TAR}.idx", "damaged", "5 samples"),
+    "cut index": (lambda run: cut(run / INDEX, 9), INDEX, "damaged", "Parquet"),
+    "a row less": (short_index, INDEX, "count", "samples come to 4, the manifest says 5"),
+    "a wrong count": (lambda run: recount(run, samples=6), TAR, "count", "5 samples, the manifest says 6"),
+    "a wrong image count": (lambda run: recount(run, images=9), INDEX, "count", "images come to 5, the manifest says 9"),
+    "an extra file": (lambda run: (run / "shards/pairs/notes.txt").write_text(""), "shards/pairs/notes.txt", "extra", "does not name"),
+    "no manifest": (lambda run: (run / "manifest.json").unlink(), "manifest.json", "manifest", "no such file"),
+    "a path outside": (
+        lambda run: (run / "manifest.json").write_text((run / "manifest.json").read_text().replace(TAR, "../x.tar")),
+        "manifest.json",
+        "manifest",
+        "leaves the folder",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_each_damage_is_found_and_named(run: Path, name: str) -> None:
+    damage, path, kind, detail = DAMAGES[name]
+    damage(run)
+    found = list(verify(run))
+    assert any((p.path, p.kind) == (path, kind) and detail in p.detail for p in found), [str(p) for p in found]
+    assert {p.path for p in found} <= {path, INDEX, TAR}
+    assert all(p.kind in KINDS for p in found)
+
+
+def test_every_flipped_byte_of_a_shard_is_found(run: Path) -> None:
+    good = (run / TAR).read_bytes()
+    for at in range(0, len(good), 997):
+        flip(run / TAR, at)
+        assert [(p.path, p.kind) for p in verify(run)] == [(TAR, "damaged")]
+        (run / TAR).write_bytes(good)
+
+
+def test_an_index_swapped_for_anothers_is_found(run: Path) -> None:
+    shutil.copy(run / "index/pairs-train-000000.parquet", run / INDEX)
+    assert {(p.path, p.kind) for p in verify(run)} >= {(INDEX, "count"), (INDEX, "index")}
+
+
+def test_the_sha256_of_an_index_is_held_against_it_where_the_manifest_has_it(run: Path) -> None:
+    recount(run, index_sha256="0" * 64)  # type: ignore[arg-type]
+    assert [(p.path, p.kind) for p in verify(run)] == [(INDEX, "damaged")]
+
+
+def test_one_tar_alone_is_checked_for_its_structure(run: Path) -> None:
+    cut(run / TAR, 2000)
+    ((problem),) = verify(run / TAR)
+    assert (problem.path, problem.kind) == ("train-000001.tar", "truncated")
