@@ -5,7 +5,8 @@ Two ways, and `name` says which was used:
 * fastText, where the user names a model file (lid.176.bin or .ftz, or one of their own). Paragraphs are lower-cased first, as in OBELICS.
 * ``function-words``: the default, which needs no file and no network. It counts function words (the lists of `filters/lists`, some fifty
   to three hundred a language) and, for scripts that one language has to itself, letters. It knows about thirty languages and is made
-  for running text: a paragraph of fewer than five words with none of those words is left undecided.
+  for running text: a paragraph whose words speak for two languages alike, or one of fewer than five words with no function word, is left
+  undecided and does not vote.
 
 A document's language is the one with the most characters behind it, each paragraph's characters weighted by its confidence (mOSCAR's
 vote, reference: arXiv 2406.08707); the document's confidence is that sum's share of the characters that voted.
@@ -119,13 +120,15 @@ def by_function_words(flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32]) 
     # the words that few languages share decide which; how sure that is, the share of all hits that are words of that language
     code = votes.argmax(1) if paragraphs else np.zeros(0, np.int64)
     hits = np.bincount(paragraph[hit], minlength=paragraphs)
-    known = hits > 0
+    most = votes[np.arange(paragraphs), code]
+    tied = (votes >= most[:, None] * (1 - 1e-9)).sum(1) > 1  # `refer to caption`: English, Czech and Polish have `to`
+    known = (hits > 0) & ~tied
     share = np.divide(hits, per_paragraph, out=np.zeros(paragraphs), where=known)
     own = counts[np.arange(paragraphs), code]
     score = np.divide(own, hits, out=np.zeros(paragraphs), where=known) * np.minimum(share / FULL_SHARE, 1)
     code = np.where(known, code, -1)
     _by_script(flat, code, score)
-    return Guess(labels(), code, score, (code >= 0) | (per_paragraph >= FEW_WORDS))
+    return Guess(labels(), code, score, (code >= 0) | ((per_paragraph >= FEW_WORDS) & (hits == 0)))
 
 
 def _by_script(flat: Flat, code: NDArray[np.int64], score: NDArray[np.float64]) -> None:

@@ -73,6 +73,13 @@ def test_unknown_is_null_and_long_gibberish_counts_against() -> None:
     assert mixed["language_score"] < 0.4
 
 
+def test_a_tie_is_undecided() -> None:
+    (caption, page) = score(["Refer to caption"], [SENTENCES["en"], "Refer to caption seventeen please friend"])
+    assert caption["language"] is None
+    assert page["node_language"] == ["en", None]
+    assert page["language_score"] == pytest.approx(page["node_language_score"][0])
+
+
 def test_stop_words_follow_the_language_and_are_null_without_a_list() -> None:
     german, korean, unknown = score([SENTENCES["de"]], [SENTENCES["ko"]], ["blorp zug fnord"])
     assert german["stop_words"] > 0.35
@@ -124,3 +131,18 @@ def test_fasttext_stands_on_each_row_and_leaves_refused_ones_null(model: str) ->
 def test_a_missing_model_is_one_line() -> None:
     with pytest.raises(ValueError, match=r"language_model `/nowhere/lid\.bin`"):
         score(["text"], language_model="/nowhere/lid.bin")
+
+
+@pytest.mark.real
+def test_the_default_agrees_with_another_detector_on_real_prose() -> None:
+    import json
+
+    from resiliparse.parse.lang import detect_fast
+
+    truth = Path(__file__).resolve().parents[2].parent / "shared" / "realweb" / "truth.jsonl"
+    if not truth.exists():
+        pytest.skip("needs ../shared/realweb")
+    texts = [row["text"] for row in map(json.loads, truth.open(encoding="utf-8")) if row.get("text")]
+    rows = score(*([p for p in t.split("\n") if p.strip()] for t in texts))
+    same = sum(row["language"] == detect_fast(text)[0] for row, text in zip(rows, texts, strict=True))
+    assert same >= 0.95 * len(texts)

@@ -58,9 +58,7 @@ def check(paragraphs: list[str]) -> None:
 
 
 PROSE = st.lists(
-    st.lists(st.sampled_from([*words("stop_en")[:40], "Paris", "river,", "don’t", "(stone)", "2019", "share", "—", "x."]), max_size=60).map(
-        " ".join
-    ),
+    st.lists(st.sampled_from([*words("stop_en")[:40], "Paris", "river,", "don’t", "(stone)", "2019", "share", "—", "x."]), max_size=60).map(" ".join),
     max_size=6,
 )
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
