@@ -32,7 +32,8 @@ def report(stats: Row, samples: Mapping[str, Sequence[Row]], blob: Blob) -> str:
     parts += [_source(name, s) for name, s in stats["sources"].items()]
     parts += [_gallery(name, samples.get(name, ()), album) for name in stats["sources"]]
     title = f"{stats['name']}: what was made, and what was left out"
-    return f"<!doctype html><html lang=en><meta charset=utf-8><title>{_e(title)}</title><style>{_CSS}</style><h1>{_e(title)}</h1>{''.join(parts)}</html>"
+    head = f"<meta charset=utf-8><title>{_e(title)}</title><style>{_CSS}</style>"
+    return f"<!doctype html><html lang=en>{head}<h1>{_e(title)}</h1>{''.join(parts)}</html>"
 
 
 # ---- tables

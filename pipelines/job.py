@@ -104,7 +104,8 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
         groups = [hosts[i : i + HOSTS_A_PART] for i in range(0, len(hosts), HOSTS_A_PART)]
         rows = [pa.table({"host": [h for h, _ in g], "seeds": [s for _, s in g]}) for g in groups]
         crawl = Crawl(
-            max_pages=web.crawl.max_pages, max_depth=web.crawl.max_depth, deadline_s=web.crawl.deadline_s, max_bytes=web.crawl.max_bytes,
+            max_pages=web.crawl.max_pages, max_depth=web.crawl.max_depth, delay_s=web.crawl.delay_s,
+            deadline_s=web.crawl.deadline_s, max_bytes=web.crawl.max_bytes,
             crawl_delay_cap_s=web.crawl.crawl_delay_cap_s, allow_private=tuple(recipe.fetch.allow_private),
         )  # fmt: skip
         nodes.append(Node("web.crawl", crawl, rows=lambda made: rows, recorded=True, count={"pages": ("status",)}, deadline_s=24 * 3600))

@@ -92,7 +92,7 @@ class Pdf(_Table):
     from_pages: bool = Field(True, description="also the PDFs met in WARC files and crawls")
     paths: Strings = Field([], description="PDF files, folders or globs")
     dpi: int = Field(150, ge=36, le=600)
-    longest_side: int = Field(2048, ge=64, description="pixels of a page image")
+    longest_side: int = Field(980, ge=64, description="pixels of a page image; rendered at what the shards hold")
     max_pages: int = Field(50, ge=1, description="of one PDF; MINT-1T takes 50")
     ocr: Literal["auto", "never"] = Field("auto", description="Tesseract where it is installed and a page has no text layer")
     preset: str = "pdf"

@@ -64,6 +64,8 @@ class Pack:
         documents = tables["documents"]
         if documents.num_rows > MAX_SAMPLES or not 0 <= at.part < MAX_SAMPLES:
             raise ValueError(f"part {at.part} of {self.config}: {documents.num_rows} documents; a shard holds at most {MAX_SAMPLES}")
+        if not documents.num_rows:
+            return
         documents = documents.sort_by([("key", "ascending"), ("id", "ascending")])
         rows: list[dict[str, Any]] = []
         refused: list[dict[str, Any]] = []

@@ -168,6 +168,8 @@ def _reads(i: Input, made: Mapping[str, Made], part: int, parts: int, buckets: i
         if wanted:
             names.append(f.name)
             pieces.append(wanted)
+    if have and not names:  # nothing in this range: one file, for its columns
+        names, pieces = [have[0][1].name], [()]
     return Reads(i.how, tuple(names), tuple(pieces))
 
 
