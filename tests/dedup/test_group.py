@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup.components import HOMES, MEMBERS, Components
@@ -86,6 +86,7 @@ def test_a_null_where_none_may_be_is_named() -> None:
         list(Group()({"bands": pa.Table.from_pylist([{"key": 1, "doc": None, "kind": 0}], schema=BANDS)}))
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 3))), st.randoms(use_true_random=False))
 def test_forest_joins_what_keys_join_in_any_order(rows: list[tuple[int, int, int]], rng: random.Random) -> None:
     found = edges(rows)

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup.images import ImageCounts
@@ -57,6 +57,7 @@ def test_uses_are_documents() -> None:
     assert out.column("url").to_pylist()[0] == "http://i.example/2"
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 3), st.sampled_from(["a", "b", "c", None])),
