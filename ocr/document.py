@@ -53,7 +53,7 @@ def refuse(reason: str) -> NoReturn:
 class Limits:
     """How much of a file is taken."""
 
-    max_bytes: int = 100_000_000  # a file; the limit of PDFA (pixparse/pdfa-eng-wds card)
+    max_bytes: int = 100_000_000  # of a file; the limit of PDFA (pixparse/pdfa-eng-wds card)
     max_pages: int = 500  # of a file, from the first; the rest is one refused row
     max_words: int = 20_000  # of a page
     max_aspect: float = 10.0  # longer side over shorter side of a page (MinerU's limit)
@@ -86,10 +86,16 @@ def library() -> Any:
 
 @contextmanager
 def native(reason: str) -> Iterator[None]:
-    """Turns what PyMuPDF raises on broken input into a RefusedError. Put round calls of the library alone, never round our own."""
+    """Turns whatever PyMuPDF raises on broken input into a RefusedError.
+
+    Put round bare calls of the library, never round our own code: its glue raises more kinds of exceptions than can be listed
+    (MuPDF's own, RuntimeError, ValueError, and Python's where it trips over None).
+    """
     try:
         yield
-    except (library().mupdf.FzErrorBase, RuntimeError, ValueError) as e:
+    except (RefusedError, MemoryError):
+        raise
+    except Exception as e:
         raise RefusedError(reason) from e
 
 

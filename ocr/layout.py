@@ -2,8 +2,8 @@
 
 The text layer comes as segments: words on one baseline, in one direction, of one size. They are turned so that the direction most
 of the text runs in becomes left to right (a landscape table on a portrait page reads as its reader reads it, and vertical
-Japanese falls out right as well), put in order by `order.rows`, and grouped into paragraphs. Text in other directions (a margin
-stamp, axis labels) follows, each direction by itself.
+Japanese falls out right as well) and Arabic or Hebrew is mirrored, put in order by `order.rows`, and grouped into paragraphs.
+Text in other directions (a margin stamp, axis labels) follows, each direction by itself.
 """
 
 from __future__ import annotations
@@ -123,13 +123,15 @@ _RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 
 def _groups(segments: list[Segment], direction: int, width: float, height: float, body: float) -> list[_Group]:
-    boxes = [turned(union([w.box for w in s.words]), direction, width, height) for s in segments]
-    pieces = [Piece(*box, words=len(s.words), index=i) for i, (s, box) in enumerate(zip(segments, boxes, strict=True))]
     letters = "".join(w.text for s in segments for w in s.words)
-    right_to_left = 2 * len(_RTL.findall(letters)) > len(letters)
+    mirrored = 2 * len(_RTL.findall(letters)) > len(letters)
+    pieces = []
+    for i, s in enumerate(segments):
+        x0, y0, x1, y1 = turned(union([w.box for w in s.words]), direction, width, height)
+        pieces.append(Piece(-x1 if mirrored else x0, y0, -x0 if mirrored else x1, y1, len(s.words), i))
     found: list[_Group] = []
     column: list[Row] = []
-    for row in [*rows(pieces, right_to_left), None]:
+    for row in [*rows(pieces), None]:
         if column and (row is None or row.column != column[0].column):
             found += _paragraphs(column, segments, body)
             column = []
@@ -145,9 +147,8 @@ _NUMBERED = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\]")
 def _paragraphs(column: list[Row], segments: Sequence[Segment], body: float) -> Iterator[_Group]:
     """The rows of one column, parted where a paragraph ends."""
     facts = [_RowFacts.of(row, segments) for row in column]
-    steps = [b.middle - a.middle for a, b in pairwise(facts) if b.middle > a.middle]
-    heights = median(f.height for f in facts)
-    usual = min(median(steps), 2.6 * heights) if len(steps) >= 3 else 1.3 * heights
+    steps = [_step(a, b) for a, b in pairwise(facts) if b.middle > a.middle]
+    usual = min(median(steps), 2.6) if len(steps) >= 3 else 1.3
     left = min(f.x0 for f in facts)
     start = 0
     for i in range(1, len(facts) + 1):
@@ -193,18 +194,23 @@ def _gap(a: Piece, b: Piece) -> float:
     return max(b.x0 - a.x1, a.x0 - b.x1)
 
 
+def _step(a: _RowFacts, b: _RowFacts) -> float:
+    """Distance of two rows, in heights of the larger."""
+    return (b.middle - a.middle) / max(a.height, b.height)
+
+
 def _parts(a: _RowFacts, b: _RowFacts, usual: float, left: float) -> bool:
     """Whether a paragraph ends between two rows of a column."""
     if a.tabular or b.tabular:
-        return a.tabular != b.tabular or b.middle - a.middle > 2 * NEW_PARAGRAPH * usual
-    if b.middle - a.middle > NEW_PARAGRAPH * max(usual, 0.0):
+        return a.tabular != b.tabular or _step(a, b) > 2 * NEW_PARAGRAPH * usual
+    if _step(a, b) > NEW_PARAGRAPH * usual:
         return True
     if max(a.size, b.size) > SIZE_STEP * min(a.size, b.size) or a.bold != b.bold:
         return True
     if b.item:
         return True
     indented = b.x0 - left > INDENT * b.height and a.x0 - left < 0.3 * a.height
-    return indented and (a.segments[0].block != b.segments[0].block or _ends(a))
+    return indented and not a.item and _ends(a)
 
 
 def _ends(row: _RowFacts) -> bool:
@@ -215,10 +221,12 @@ def _role(facts: Sequence[_RowFacts], body: float) -> str:
     if len(facts) > 1 and all(f.tabular for f in facts):
         return "table"
     words = [w.text for f in facts for s in f.segments for w in s.words]
-    letters = sum(c.isalpha() for c in "".join(words))
+    text = "".join(words)
+    letters = sum(c.isalpha() for c in text)
     big = all(f.size > SIZE_STEP * body for f in facts)
     bold = all(f.bold for f in facts) and all(f.size > 0.95 * body for f in facts)
-    if (big or (bold and words[-1][-1] not in ".,;")) and len(words) <= HEADING_WORDS and len(facts) <= 4 and letters >= 3:
+    short = len(words) <= HEADING_WORDS and len(facts) <= 4 and letters >= max(3, len(text) / 2)
+    if short and (big or (bold and text[-1] not in ".,;")):
         return "heading"
     return "item" if facts[0].item else "paragraph"
 
@@ -262,21 +270,24 @@ def _joined(a: Segment, b: Segment, width: float, height: float) -> bool:
     return max(two[0] - one[2], one[0] - two[2]) < SAME_LINE_GAP * min(one[3] - one[1], two[3] - two[1])
 
 
-def paragraph(lines: Sequence[Sequence[str]]) -> str:
-    """One text of several lines of words. A word hyphenated at a line's end is made whole.
+#: scripts written without blanks between words: kana, Han, CJK punctuation, full-width forms
+_NO_BLANKS = re.compile("[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uff60\U00020000-\U0003ffff]")
 
-    Only where a letter stands before the hyphen, a small one begins the next line, and the word has no other hyphen
+
+def paragraph(lines: Sequence[Sequence[str]]) -> str:
+    """One text of several lines of words. A word hyphenated at a line's end is made whole; kana and Han need no blank there.
+
+    Hyphens go only where a letter stands before, a small one begins the next line, and the word has no other hyphen
     ("state-of-the-" + "art" keeps its hyphen). The words themselves, beside the text, stay as printed.
     """
     out: list[str] = []
-    fresh = False
     for line in lines:
-        for word in line:
+        for i, word in enumerate(line):
             last = out[-1] if out else ""
-            if fresh and len(last) > 2 and last[-1] in "-‐" and last[-2].isalpha() and word[0].islower() and "-" not in last[:-1]:
+            if i == 0 and len(last) > 2 and last[-1] in "-‐" and last[-2].isalpha() and word[0].islower() and "-" not in last[:-1]:
                 out[-1] = last[:-1] + word
+            elif last and (i == 0 or len(word) == 1) and _NO_BLANKS.match(last[-1]) and _NO_BLANKS.match(word):
+                out[-1] = last + word
             else:
                 out.append(word)
-            fresh = False
-        fresh = True
     return " ".join(out)

@@ -7,7 +7,7 @@ A recursive XY-cut (Nagy and Seth, 1984) over line segments, with two changes to
 * a gutter between the columns of a *table* does not count: its cells are read row by row. A table is told from columns of prose
   by aligned lines of few words.
 
-Everything here is geometry in one frame where text runs left to right and lines go down; see `layout.turned` for other directions.
+Everything here is geometry in one frame where text runs left to right and lines go down; `layout` turns and mirrors what does not.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 MIN_GUTTER = 0.8  # of the median line height: narrower gaps are word gaps
+MIN_COLUMN_WIDTH = 2.5  # of it: narrower is a column of bullets, boxes or line numbers, not of text
 MIN_COLUMN_LINES = 3  # on either side, for a gutter to be one between columns
-TABLE_ALIGNED = 0.6  # share of the shorter side's lines that have a neighbour at the same height on the other side ...
+ALIGNED = 0.2  # heights apart that lines of a table's row stand at most
+TABLE_ALIGNED = 0.7  # share of the shorter side's lines that have a neighbour at the same height on the other side ...
 TABLE_WORDS = 3.0  # ... and words a line, on the side with fewer, under which aligned columns are a table
+RUNNING_GAP = 0.7  # heights between a page's running head or foot and its text, at least (boxes include about 0.3 of leading)
+RUNNING_WORDS = 20  # in one, at most
 MAX_REACH = 300  # strips looked ahead for columns
 MAX_DEPTH = 60  # of cuts; deeper than any page that a person laid out
 CORE = 0.25  # a line's ink, up and down from its middle, in heights: font boxes overlap between lines, cores do not
@@ -53,19 +58,33 @@ class Row:
     column: int
 
 
-def rows(pieces: Sequence[Piece], right_to_left: bool = False) -> list[Row]:
+def rows(pieces: Sequence[Piece]) -> list[Row]:
     """The rows of a page as read. Every piece is in exactly one row."""
     if not pieces:
         return []
     heights = sorted(p.height for p in pieces)
-    cutter = _Cutter(max(heights[len(heights) // 2], 1e-6), right_to_left)
-    return list(cutter.region(list(pieces), 0))
+    cutter = _Cutter(max(heights[len(heights) // 2], 1e-6))
+    head, rest, foot = _running(strips(pieces))
+    found = [*cutter.single(head)] if head else []
+    found += cutter.region([p for band in rest for p in band], 0)
+    return found + ([*cutter.single(foot)] if foot else [])
+
+
+def _running(bands: list[list[Piece]]) -> tuple[list[list[Piece]], list[list[Piece]], list[list[Piece]]]:
+    """The page's strips as head, body and foot: a lone short row at the top or bottom is no part of the columns under or over it."""
+
+    def alone(one: list[Piece], other: list[Piece]) -> bool:
+        gap = max(min(p.y0 for p in other) - max(p.y1 for p in one), min(p.y0 for p in one) - max(p.y1 for p in other))
+        return one_row(one) and sum(p.words for p in one) <= RUNNING_WORDS and gap > RUNNING_GAP * max(p.height for p in one)
+
+    head = 1 if len(bands) > 1 and alone(bands[0], bands[1]) else 0
+    foot = 1 if len(bands) > 1 + head and alone(bands[-1], bands[-2]) else 0
+    return bands[:head], bands[head : len(bands) - foot], bands[len(bands) - foot :]
 
 
 class _Cutter:
-    def __init__(self, height: float, right_to_left: bool) -> None:
+    def __init__(self, height: float) -> None:
         self.height = height
-        self.reverse = right_to_left
         self.columns = 0
 
     def region(self, pieces: list[Piece], depth: int) -> Iterator[Row]:
@@ -95,10 +114,8 @@ class _Cutter:
                 fresh = True
 
     def sides(self, pieces: list[Piece], cut: float, depth: int) -> Iterator[Row]:
-        left = [p for p in pieces if p.x1 <= cut]
-        right = [p for p in pieces if p.x1 > cut]
-        for side in (right, left) if self.reverse else (left, right):
-            yield from self.region(side, depth + 1)
+        yield from self.region([p for p in pieces if p.x1 <= cut], depth + 1)
+        yield from self.region([p for p in pieces if p.x1 > cut], depth + 1)
 
     def strip(self, pieces: list[Piece], depth: int) -> Iterator[Row]:
         """Pieces no horizontal line can part: one row, or cells of several lines side by side."""
@@ -119,7 +136,7 @@ class _Cutter:
             yield self.row(band)
 
     def row(self, pieces: list[Piece]) -> Row:
-        return Row(tuple(sorted(pieces, key=lambda p: (-p.x1 if self.reverse else p.x0, p.index))), self.columns)
+        return Row(tuple(sorted(pieces, key=lambda p: (p.x0, p.index))), self.columns)
 
     def column_cut(self, pieces: list[Piece]) -> float | None:
         """The x of the widest gutter between columns of prose; None where there is none."""
@@ -133,31 +150,47 @@ class _Cutter:
         """Neighbouring strips joined where together they have columns: (pieces, whether joined)."""
         i = 0
         while i < len(bands):
-            end = self.reach(bands, i)
-            group = [p for band in bands[i:end] for p in band]
-            if end - i > 1 and end - i < len(bands) and self.column_cut(group) is not None:
-                yield group, True
-                i = end
+            for end in self.ends(bands, i):
+                group = [p for band in bands[i:end] for p in band]
+                if end - i < len(bands) and self.column_cut(group) is not None:
+                    yield group, True
+                    i = end
+                    break
             else:
                 yield bands[i], False
                 i += 1
 
-    def reach(self, bands: list[list[Piece]], start: int) -> int:
-        """Where strips from `start` on stop sharing a vertical gap. Gaps only shrink as strips join, so one walk finds it."""
+    def ends(self, bands: list[list[Piece]], start: int) -> list[int]:
+        """Where a run of strips from `start` on may end that shares a gutter: wherever one closes; the longest run first.
+
+        Gaps only shrink as strips join, so one walk finds them all.
+        """
         least = self.height * MIN_GUTTER
+        left, right = float("inf"), float("-inf")
         free = [(min(p.x0 for band in bands for p in band), max(p.x1 for band in bands for p in band))]
-        for end in range(start, min(len(bands), start + MAX_REACH)):
+        inner: list[tuple[float, float]] = []
+        found: list[int] = []
+        stop = min(len(bands), start + MAX_REACH)
+        for end in range(start, stop):
             for p in bands[end]:
                 free = [(a, b) for lo, hi in free for a, b in ((lo, min(hi, p.x0)), (max(lo, p.x1), hi)) if b - a >= least]
+                left, right = min(left, p.x0), max(right, p.x1)
+            if any(not any(a <= hi and lo <= b for a, b in free) for lo, hi in inner):
+                found.append(end)
             if not free:
-                return end
-        return min(len(bands), start + MAX_REACH)
+                break
+            inner = [(a, b) for a, b in free if left < a and b < right]
+        else:
+            found.append(stop)
+        return [end for end in reversed(found) if end - start > 1]
 
 
 def one_row(pieces: Sequence[Piece]) -> bool:
-    """Whether the pieces stand on one baseline, about."""
+    """Whether the pieces stand on one baseline, about (indices and exponents do), and none over another."""
     middles = [p.middle for p in pieces]
-    return max(middles) - min(middles) <= 0.5 * min(p.height for p in pieces)
+    if max(middles) - min(middles) > 0.5 * max(p.height for p in pieces):
+        return False
+    return all(b.x0 - a.x1 > -0.5 * min(a.height, b.height) for a, b in pairwise(sorted(pieces, key=lambda p: (p.x0, p.index))))
 
 
 def strips(pieces: Sequence[Piece]) -> list[list[Piece]]:
@@ -186,14 +219,17 @@ def gutters(pieces: Sequence[Piece], least: float) -> list[tuple[float, float]]:
 def is_column_gutter(pieces: Sequence[Piece], x: float) -> bool:
     """Whether what stands on either side of `x` are columns to be read down one after the other.
 
-    They are not where a side has under three lines, where they do not stand side by side (a third of the shorter's height), or
-    where they are a table's: most lines have a neighbour at their height and one side has few words a line.
+    They are not where a side has under three lines or is very narrow, where they do not stand side by side (for a third of the
+    shorter's height), or where they are a table's: most lines have a neighbour at their height and one side has few words a line.
     """
     left = [p for p in pieces if p.x1 <= x]
     right = [p for p in pieces if p.x1 > x]
     few, many = sorted((left, right), key=len)
     if len(strips(few)) < MIN_COLUMN_LINES:
         return False
+    for side in (left, right):
+        if max(p.x1 for p in side) - min(p.x0 for p in side) < MIN_COLUMN_WIDTH * sum(p.height for p in side) / len(side):
+            return False
     spans = [(min(p.y0 for p in side), max(p.y1 for p in side)) for side in (left, right)]
     beside = min(s[1] for s in spans) - max(s[0] for s in spans)
     if beside < min(s[1] - s[0] for s in spans) / 3:
@@ -202,7 +238,7 @@ def is_column_gutter(pieces: Sequence[Piece], x: float) -> bool:
     if words >= TABLE_WORDS:
         return True
     middles = sorted(p.middle for p in many)
-    return sum(_near(middles, p.middle, 0.3 * p.height) for p in few) < TABLE_ALIGNED * len(few)
+    return sum(_near(middles, p.middle, ALIGNED * p.height) for p in few) < TABLE_ALIGNED * len(few)
 
 
 def _near(values: Sequence[float], x: float, within: float) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from ocr import tesseract, textlayer
 from ocr.document import Document, Limits, native, refuse
 from ocr.layout import Box, Layout, layout
@@ -49,12 +52,12 @@ def read_page(
     """
     with native("page_broken"):
         page = document.handle.load_page(number)
-        picture = draw(page, render, limits.max_aspect)
-        width, height = textlayer.size_of(page)
-        found = textlayer.find_words(page)
-        pictures = textlayer.picture_boxes(page)
+    picture = draw(page, render, limits.max_aspect)
+    width, height = textlayer.size_of(page)
+    found = textlayer.find_words(page)
     if len(found) > limits.max_words:
         refuse("too_many_words")
+    pictures = textlayer.picture_boxes(page)
     seen = _seen(found, pictures, picture, width, height)
     visible = [f for f, s in zip(found, seen, strict=True) if s]
     measured = signals(
@@ -70,8 +73,7 @@ def read_page(
             refuse("blank")
         if not tesseract.available(ocr):
             refuse("no_text_layer")
-        with native("page_broken"):
-            fine = draw(page, Render(ocr.dpi, 10_000, ocr.max_pixels, gray=True), limits.max_aspect)
+        fine = draw(page, Render(ocr.dpi, 10_000, ocr.max_pixels, gray=True), limits.max_aspect)
         segments = tesseract.read(_pgm(fine), fine.dpi, (width / fine.width, height / fine.height), ocr)
     return Page(
         number=number,
@@ -94,16 +96,27 @@ def read_page(
 def _seen(found: list[textlayer.Found], pictures: list[Box], picture: Picture, width: float, height: float) -> list[bool]:
     """Which words a reader of the picture sees.
 
-    There must be ink under the word; and a word drawn invisible counts only on top of a raster picture: there it is what some
-    OCR made of a scan, elsewhere it is text put in for machines alone.
+    There must be ink under the word. A word that is not painted itself may owe it to a picture (it is what some OCR made of a
+    scan: kept) or to what is painted through its outline (kept); where it lies on words that are painted, it doubles them.
     """
     ink = inked(picture, [f.word.box for f in found], width, height)
-    return [i and (not f.hidden or _inside(f.word.box, pictures)) for f, i in zip(found, ink, strict=True)]
+    painted = np.array([f.word.box for f, i in zip(found, ink, strict=True) if i and not f.hidden]).reshape(-1, 4)
+    return [
+        i and (not f.hidden or _inside(f.word.box, pictures) or not _doubles(f.word.box, painted))
+        for f, i in zip(found, ink, strict=True)
+    ]
 
 
 def _inside(box: Box, others: list[Box]) -> bool:
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return any(o[0] <= x <= o[2] and o[1] <= y <= o[3] for o in others)
+
+
+def _doubles(box: Box, painted: npt.NDArray[np.float64]) -> bool:
+    """Whether painted words cover a third of the box."""
+    w = np.minimum(box[2], painted[:, 2]) - np.maximum(box[0], painted[:, 0])
+    h = np.minimum(box[3], painted[:, 3]) - np.maximum(box[1], painted[:, 1])
+    return bool((w.clip(0) * h.clip(0)).sum() > (box[2] - box[0]) * (box[3] - box[1]) / 3)
 
 
 def _pgm(picture: Picture) -> bytes:

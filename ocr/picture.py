@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ocr.document import library, refuse
+from ocr.document import library, native, refuse
 from ocr.layout import Box
 from ocr.textlayer import size_of
 
@@ -48,8 +48,7 @@ class Picture:
 def draw(page: Any, render: Render, max_aspect: float = 10.0) -> Picture:
     """The page as shown (crop box, rotation, annotations and form fields).
 
-    Raises RefusedError("page_size") for a page without area or more than `max_aspect` times longer than wide, and whatever
-    MuPDF raises on content it cannot draw.
+    Raises RefusedError: page_size for a page without area or more than `max_aspect` times longer than wide, page_broken.
     """
     pymupdf = library()
     width, height = size_of(page)
@@ -60,7 +59,8 @@ def draw(page: Any, render: Render, max_aspect: float = 10.0) -> Picture:
     while (math.ceil(width * zoom) + 1) * (math.ceil(height * zoom) + 1) > max(render.max_pixels, 4):
         zoom *= 0.999
     colours = pymupdf.csGRAY if render.gray else pymupdf.csRGB
-    drawn = page.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), colorspace=colours, alpha=False)
+    with native("page_broken"):
+        drawn = page.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), colorspace=colours, alpha=False)
     flat = np.frombuffer(drawn.samples, dtype=np.uint8).reshape(drawn.height, drawn.stride)
     pixels = flat[:, : drawn.width * drawn.n].reshape(drawn.height, drawn.width, drawn.n)
     return Picture(pixels, round(zoom * 72, 2))

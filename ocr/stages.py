@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from manifests.at import At, anywhere
 from manifests.schema import BOX, DOCUMENT, IMAGE, OUTCOME, REFUSED, TEXT, document_id
-from ocr import tesseract
 from ocr.document import Document, Limits, RefusedError, open_document, refuse
 from ocr.page import Page, normal, read_page
 from ocr.picture import Render
@@ -21,7 +20,8 @@ from ocr.tesseract import Ocr
 
 Output = tuple[str, pa.RecordBatch | bytes]
 
-#: what is read: a PDF is bytes [offset, offset + length) of the file at path; both null for a whole file
+#: what is read: a PDF is bytes [offset, offset + length) of the file at path; both null for a whole file. Two more columns are
+#: taken where they are there: `file` (what provenance calls the file instead of `path`) and `fetched_at`
 INPUT = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64()), ("url", pa.string())])
 
 #: beside the documents, row for row: how the page was read
@@ -65,18 +65,37 @@ class Pages:
     ``at(row)`` is called before a file is opened, ``at(row, page + 1)`` before each page (page from 0); what answers False is left out.
 
     Same bytes each time for one PyMuPDF, Pillow and Tesseract version; unless Tesseract runs into its time limit.
-    Raises ocr.tesseract.EngineError where the recipe asks for an engine or a language that is not installed.
     """
 
-    limits: Limits = field(default_factory=Limits)
-    render: Render = field(default_factory=Render)
+    dpi: int = 150  # of the page picture; less where a cap binds
+    longest_side: int = 2048  # pixels
+    max_pixels: int = 4_194_304
+    gray: bool = False
+    quality: int = 85  # of the JPEG
+    max_pages: int = 500  # of a file, from the first
+    max_bytes: int = 100_000_000  # of a file
+    max_words: int = 20_000  # of a page
+    ocr: bool = True  # Tesseract where it is installed and a page has no usable text layer
+    ocr_dpi: int = 300
+    languages: str = "eng"  # for OCR, as Tesseract names them, joined by "+"
+    min_confidence: float = 0.45  # mean, of a page read by OCR
     rules: Rules = field(default_factory=Rules)
-    ocr: Ocr = field(default_factory=Ocr)
 
     libraries: ClassVar[tuple[str, ...]] = ("pymupdf", "pillow")
 
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.max_bytes, self.max_pages, self.max_words)
+
+    @property
+    def render(self) -> Render:
+        return Render(self.dpi, self.longest_side, self.max_pixels, self.gray, self.quality)
+
+    @property
+    def engine(self) -> Ocr:
+        return Ocr("auto" if self.ocr else "none", self.languages, self.ocr_dpi, min_confidence=self.min_confidence)
+
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
-        tesseract.available(self.ocr)
         made = _Made(at)
         for i, row in enumerate(batch.to_pylist()):
             if at(i):
@@ -92,20 +111,19 @@ class Pages:
             data = read_range(row["path"], row["offset"], row["length"], self.limits)
             digest = hashlib.sha256(data).hexdigest()
             with open_document(data, self.limits) as document:
-                del data
-                for n in range(min(document.pages, self.limits.max_pages)):
+                for n in range(min(document.pages, self.max_pages)):
                     if at(i, n + 1):
                         self._page(document, n, digest, url, row, made)
                         yield
-                if document.pages > self.limits.max_pages:
-                    made.refused(url, "too_many_pages", row, self.limits.max_pages)
+                if document.pages > self.max_pages:
+                    made.refused(url, "too_many_pages", row, self.max_pages)
         except RefusedError as e:
             made.refused(url, e.reason, row, None)
 
     def _page(self, document: Document, n: int, digest: str, url: str, row: dict[str, Any], made: _Made) -> None:
         address = f"{url}#page={n + 1}"
         try:
-            page = read_page(document, n, limits=self.limits, render=self.render, rules=self.rules, ocr=self.ocr)
+            page = read_page(document, n, limits=self.limits, render=self.render, rules=self.rules, ocr=self.engine)
         except RefusedError as e:
             made.refused(address, e.reason, row, n)
             return
@@ -117,9 +135,9 @@ class _Made:
 
     def __init__(self, at: At) -> None:
         self.part = at.part
-        # Bytes that earlier batches of this part appended to `blobs`; an engine that cuts a part into batches tells.
-        appended = getattr(at, "appended", None)
-        self.offset: int = appended("blobs") if appended is not None else 0
+        # An engine's `at` lasts for one attempt at one part, so that is where the end of the part's `blobs` is kept between batches.
+        self.at = None if at is anywhere else at
+        self.offset: int = getattr(at, "end_of_blobs", 0) if self.at is not None else 0
         self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
         self.blobs: list[bytes] = []
         self.size = 0
@@ -131,6 +149,8 @@ class _Made:
     def flush(self, last: bool = False) -> Iterator[Output]:
         """Hand everything on. The last time with every table, rows or none, so that each part has each table."""
         if self.blobs:
+            if self.at is not None:
+                setattr(self.at, "end_of_blobs", self.offset)  # noqa: B010 (not part of the protocol)
             yield "blobs", b"".join(self.blobs)
         for name, schema in TABLES.items():
             if self.rows[name] or last:
@@ -179,7 +199,7 @@ class _Made:
 
 
 def _provenance(row: dict[str, Any], page: int | None) -> dict[str, Any]:
-    return {"file": row["path"], "offset": row["offset"], "length": row["length"], "page": page}
+    return {"file": row.get("file") or row["path"], "offset": row["offset"], "length": row["length"], "page": page}
 
 
 def nodes(page: Page, address: str) -> list[dict[str, Any]]:

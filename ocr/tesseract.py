@@ -11,9 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
+from statistics import median
 
 from ocr.document import clean, refuse
 from ocr.layout import RIGHT, Segment, Word, union
@@ -31,7 +32,7 @@ class Ocr:
     languages: str = "eng"  # as Tesseract names them, joined by "+"
     dpi: int = 300
     max_pixels: int = 12_000_000  # of the drawing that is read
-    timeout_s: float = 60.0
+    timeout_s: float = 40.0  # below the deadline of a fence round the page, so that it is this page's row that says why
     min_confidence: float = 0.45  # mean of the page's words; below, the page is refused as ocr_poor
 
 
@@ -113,7 +114,10 @@ def _limit(pid: int, seconds: float) -> None:
 
 
 def parse(tsv: str, scale: tuple[float, float]) -> list[Segment]:
-    """The words of Tesseract's TSV (level 5), a segment a line, in its order. Boxes in points."""
+    """The words of Tesseract's TSV (level 5), a segment a line, in its order. Boxes in points.
+
+    The height of a line's box depends on its letters, so a line's size is the median of its paragraph's.
+    """
     rows = [r for r in csv.DictReader(tsv.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE) if r["level"] == "5"]
     out = []
     for key, line in groupby(rows, key=lambda r: (int(r["block_num"]), int(r["par_num"]), int(r["line_num"]))):
@@ -127,4 +131,5 @@ def parse(tsv: str, scale: tuple[float, float]) -> list[Segment]:
         if words:
             box = union([w.box for w in words])
             out.append(Segment(tuple(words), RIGHT, box[3] - box[1], False, key[0] * 1000 + key[1]))
-    return out
+    sizes = {block: median(s.size for s in out if s.block == block) for block in {s.block for s in out}}
+    return [replace(s, size=sizes[s.block]) for s in out]

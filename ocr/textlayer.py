@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ocr.document import clean
-from ocr.layout import DOWN, LEFT, RIGHT, SLANTED, UP, Box, Segment, Word
+from ocr.document import clean, native
+from ocr.layout import DOWN, LEFT, RIGHT, SLANTED, UP, Box, Segment, Word, union
 
 #: MuPDF flags: clip to the visible page (64). Not set on purpose: keep ligatures (1), so "ﬁ" comes as "fi"; use the character
 #: id where there is no Unicode (128), which would turn U+FFFD, the sign of a broken font, into plausible garbage.
@@ -36,11 +36,11 @@ def size_of(page: Any) -> tuple[float, float]:
 def find_words(page: Any) -> list[Found]:
     """Every word of the text layer whose middle is on the page, in the order of the file. Boxes are clipped to the page."""
     width, height = size_of(page)
-    text = page.get_textpage(flags=FLAGS)
-    raw = text.extractWORDS()
-    if not raw:
-        return []
-    blocks = {block["number"]: block["lines"] for block in text.extractDICT()["blocks"] if "lines" in block}
+    with native("page_broken"):
+        text = page.get_textpage(flags=FLAGS)
+        raw = text.extractWORDS()
+        tree = text.extractDICT()["blocks"] if raw else []
+    blocks = {block["number"]: block["lines"] for block in tree if "lines" in block}
     matrix = page.rotation_matrix
     boxes = shown([w[:4] for w in raw], matrix, width, height)
     styles: dict[tuple[int, int], dict[str, Any] | None] = {}
@@ -56,6 +56,9 @@ def find_words(page: Any) -> list[Found]:
             found.append(Found(Word(string, box), False, (block, line), RIGHT, box[3] - box[1], False))
             continue
         span = _span_at(style["spans"], (x0 + x1) / 2, (y0 + y1) / 2)
+        if style["wmode"]:  # MuPDF puts the box of a vertical glyph one glyph too far down
+            dx, dy = (d * span["size"] for d in style["dir"])
+            box = shown([(x0 - dx, y0 - dy, x1 - dx, y1 - dy)], matrix, width, height)[0]
         found.append(
             Found(
                 word=Word(string, box),
@@ -78,15 +81,29 @@ def segments(found: list[Found]) -> list[Segment]:
             run = found[start:i]
             main = max(run, key=lambda f: len(f.word.text))
             bold = 2 * sum(len(f.word.text) for f in run if f.bold) > sum(len(f.word.text) for f in run)
-            out.append(Segment(tuple(f.word for f in run), main.direction, main.size, bold, main.line[0]))
+            out.append(Segment(_leaders([f.word for f in run]), main.direction, main.size, bold, main.line[0]))
             start = i
     return out
+
+
+def _leaders(words: list[Word]) -> tuple[Word, ...]:
+    """The words, with each run of single dots (". . . ." in a table of contents) made one."""
+    out: list[Word] = []
+    for word in words:
+        if word.text == "." and out and set(out[-1].text) == {"."}:
+            last = out[-1]
+            out[-1] = Word(last.text + ".", union([last.box, word.box]), last.score)
+        else:
+            out.append(word)
+    return tuple(out)
 
 
 def picture_boxes(page: Any, limit: int = 1000) -> list[Box]:
     """Boxes of the raster pictures on the page, clipped to it; at most `limit`, in drawing order."""
     width, height = size_of(page)
-    boxes = shown([i["bbox"] for i in page.get_image_info()[:limit]], page.rotation_matrix, width, height)
+    with native("page_broken"):
+        found = page.get_image_info()
+    boxes = shown([i["bbox"] for i in found[:limit]], page.rotation_matrix, width, height)
     return [b for b in boxes if b[2] - b[0] >= 1 and b[3] - b[1] >= 1]
 
 

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from ocr.route import Rules, signals, why_ocr
+
+PROSE = ["Enough", "words", "to", "be", "a", "page"] * 20
+
+
+@pytest.mark.parametrize(
+    ("words", "coverage", "why"),
+    [
+        (PROSE, 0.0, None),
+        (PROSE, 1.0, None),  # a scan with its text layer
+        ([], 0.0, "no_chars"),
+        (["Page", "3"], 1.0, "few_chars"),
+        (["Page", "3"], 0.5, None),
+        ([*PROSE, "\ufffd" * 20], 0.0, "bad_chars"),
+        ([*PROSE, "\ufffd" * 5], 0.0, None),
+        (["\uf0b7", "short"], 0.0, "bad_chars"),
+        (["#$%&(!@", "ab", "cd"] * 10, 0.0, "punctuation"),
+        (["Contents", "." * 80, "3"] * 10, 0.0, None),  # leaders
+    ],
+)
+def test_why_a_text_layer_is_not_used(words: list[str], coverage: float, why: str | None) -> None:
+    assert why_ocr(signals(words, [], coverage), Rules()) == why
+
+
+def test_signals_are_shares_of_visible_characters() -> None:
+    s = signals(["ab\ufffd", "\ue000"], ["hidden"], 0.25)
+    assert (s.chars, s.hidden, s.fffd, s.bad, s.coverage) == (4, 6, 0.25, 0.5, 0.25)
+
+
+def test_thresholds_are_the_rules() -> None:
+    s = signals(["Page", "3"], [], 1.0)
+    assert why_ocr(s, Rules(min_chars=5)) is None
+    assert why_ocr(s, Rules(min_chars=6)) == "few_chars"
