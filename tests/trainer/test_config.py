@@ -1,0 +1,93 @@
+"""Recipes: layering, and one clear line for each fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trainer.config import RECIPES, RecipeError, load
+
+STAGE = """
+stage: mine
+mixture: stage1
+model:
+  text: {hidden: 64, intermediate: 96, layers: 1, heads: 4, kv_heads: 2}
+  vision: {hidden: 32, intermediate: 64, layers: 1, heads: 4, image: 56}
+train: {steps: 3, lr: 0.001}
+profiles:
+  smoke: {train: {steps: 2}}
+  long: {train: {steps: 9}, packing: {sequences: 8}}
+"""
+
+
+def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", [p.stem for p in RECIPES.glob("stage*.yaml")])
+@pytest.mark.parametrize("profile", ["smoke", "tiny", "full"])
+def test_the_bundled_stages_have_three_sizes(name, profile):
+    (recipe,) = load(name, {"profile": profile})
+    assert recipe.stage == name
+
+
+def test_the_demo_is_both_stages_at_the_smallest_size():
+    first, second = load("demo")
+    assert (first.stage, second.stage, second.init_from) == ("stage1", "stage2", "stage1")
+    assert first == load("stage1", {"profile": "smoke"})[0]
+
+
+def test_full_is_the_papers():
+    (recipe,) = load("stage1", {"profile": "full"})
+    assert recipe.packing.sequences == 2048 and recipe.train.lr == 1e-4 and recipe.model.perceiver.latents == 64
+    assert recipe.image.mode is None and recipe.packing.sequence_length is None  # the mixture's
+
+
+def test_a_profile_lies_over_the_file_and_overrides_over_both(tmp_path):
+    path = write(tmp_path, STAGE)
+    assert load(path)[0].train.steps == 2
+    (recipe,) = load(path, {"profile": "long", "train.lr": 0.5})
+    assert (recipe.train.steps, recipe.train.lr, recipe.packing.sequences) == (9, 0.5, 8)
+
+
+def test_overrides_of_a_chain_reach_one_stage_or_all(tmp_path):
+    write(tmp_path, STAGE)
+    write(tmp_path, STAGE.replace("stage: mine", "stage: yours"), "yours.yaml")
+    chain = write(tmp_path, "chain: [mine.yaml, yours.yaml]\nset: {seed: 5}\n", "chain.yaml")
+    first, second = load(chain, {"yours.train.steps": 7, "train.lr": 0.25})
+    assert (first.train.steps, second.train.steps) == (2, 7)
+    assert first.train.lr == second.train.lr == 0.25 and first.seed == second.seed == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("steps: 3", "stepps: 3"), "train.stepps: no such key; did you mean train.steps?"),
+        (("hidden: 64", "hiden: 64"), "model.text.hiden: no such key; did you mean model.text.hidden?"),
+        (("stage: mine", "stage: mine\nxyzzy: 1"), "xyzzy: no such key"),
+        (("lr: 0.001", "lr: fast"), "train.lr: Input should be a valid number"),
+        (("mixture: stage1\n", ""), "mixture: Field required"),
+        (("  vision:", "  #"), "model: give pretrained, or backbones, or both text and vision"),
+        (("profiles:", "profile: huge\nprofiles:"), "profile: no 'huge' here; there are smoke, long"),
+        (("stage: mine", "stage: ["), "not YAML"),
+    ],
+)
+def test_a_fault_is_one_line_that_names_file_and_key(tmp_path, change, message):
+    path = write(tmp_path, STAGE.replace(*change))
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert message in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_lists_the_bundled_ones():
+    with pytest.raises(RecipeError, match="demo, stage1, stage2"):
+        load("stage9")
+
+
+def test_the_digest_is_of_what_decides_the_weights(tmp_path):
+    path = write(tmp_path, STAGE)
+    digest = load(path)[0].digest
+    assert load(path, {"evaluate.pairs": 9, "train.save_every": 1, "image.cache_mb": 3, "train.overwrite": True})[0].digest == digest
+    assert load(path, {"train.lr": 0.002})[0].digest != digest

@@ -1,0 +1,121 @@
+"""The loop: exact resume, micro-batches, the schedule, the log; the feed's thread."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+import torch
+
+from tests.trainer import small
+from tests.trainer.fakes import Loader, Sample
+from tests.trainer.pictures import picture
+from trainer import config
+from trainer.checkpoint import CheckpointError
+from trainer.feed import ahead
+from trainer.loop import Trained, fit, learning_rate
+
+IDENTITY = {"recipe": "r", "data": "d"}
+
+
+@pytest.fixture(scope="module")
+def samples():
+    drawn = [picture(seed) for seed in range(8)]
+    pairs = [Sample(f"p{i}", "pairs", [0, caption], [data]) for i, (data, caption) in enumerate(drawn)]
+    pages = [Sample(f"d{i}", "interleaved", ["first text", 0, caption, 1], [data, drawn[0][0]]) for i, (data, caption) in enumerate(drawn)]
+    return {"pairs": pairs, "interleaved": pages, "text": [Sample("t", "text", ["words alone"], [])]}
+
+
+def recipe(**train: object) -> config.Recipe:
+    settings = {"steps": 6, "lr": 1e-3, "warmup": 2, "backbones": "full", "save_every": 2, **train}
+    return config.Recipe(stage="s", mixture="m", model=small.MODEL, train=config.Train(**settings), threads=1)
+
+
+def run(folder, samples, chosen, stop=None, weights=None) -> Trained:
+    loader = Loader(samples, weights or {"pairs": 0.5, "interleaved": 0.4, "text": 0.1}, 2, 160, small.LATENTS)
+    return fit(chosen, small.model(), loader, small.collator(), folder, IDENTITY, stop)
+
+
+@pytest.mark.parametrize("backbones", ["full", "lora"])
+def test_resuming_gives_the_very_weights_of_an_uninterrupted_run(tmp_path, samples, backbones):
+    chosen = recipe(backbones=backbones, lora=config.Lora(r=2, dropout=0.1))  # dropout: torch's generator must go on too
+    whole = run(tmp_path / "whole", samples, chosen)
+    run(tmp_path / "cut", samples, chosen, stop=3)  # one step past the last checkpoint
+    resumed = run(tmp_path / "cut", samples, chosen)
+    assert [line["step"] for line in resumed.steps] == [1, 2, 3, 4, 5, 6]
+    assert [line["loss"] for line in resumed.steps] == [line["loss"] for line in whole.steps]
+    for (name, ours), theirs in zip(resumed.model.state_dict().items(), whole.model.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path, samples):
+    first = run(tmp_path, samples, recipe())
+    again = run(tmp_path, samples, recipe())
+    assert again.steps == first.steps
+    assert all(torch.equal(a, b) for a, b in zip(again.model.state_dict().values(), first.model.state_dict().values(), strict=True))
+
+
+def test_another_runs_checkpoint_is_refused(tmp_path, samples):
+    run(tmp_path, samples, recipe(), stop=2)
+    loader = Loader(samples, {"pairs": 1.0}, 2, 160, small.LATENTS)
+    with pytest.raises(CheckpointError, match="the data has changed since this run began; choose another --out"):
+        fit(recipe(), small.model(), loader, small.collator(), tmp_path, {"recipe": "r", "data": "other"})
+
+
+def test_micro_batches_give_the_same_steps(tmp_path, samples):
+    whole = run(tmp_path / "whole", samples, recipe())
+    cut = recipe().model_copy(update={"packing": config.Packing(micro_sequences=1)})
+    parts = run(tmp_path / "parts", samples, cut)
+    assert [line["loss"] for line in parts.steps] == pytest.approx([line["loss"] for line in whole.steps], abs=1e-4)
+    assert [line["tokens"] for line in parts.steps] == [line["tokens"] for line in whole.steps]
+
+
+def test_the_log_says_what_happened(tmp_path, samples, capsys):
+    trained = run(tmp_path, samples, recipe(steps=8), weights={"pairs": 0.5, "text": 0.5})
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines == trained.steps and {line["source"] for line in lines} == {"pairs", "text"}
+    for line in lines:
+        assert (line["images"] > 0) == (line["source"] == "pairs")
+        assert 0 <= line["padding"] < 1 and 0 <= line["wait"] <= line["seconds"] and line["tokens"] > 0
+        assert line["by_source"][line["source"]] == line["loss"]
+    printed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("s ")]
+    assert len(printed) == 8 and all(word in printed[-1] for word in ("loss", "lr", "gn", "tok/s", "img/s", "pad", "wait"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, samples):
+    model = small.model()
+    torch.nn.init.constant_(model.lm_head.weight, float("nan"))
+    loader = Loader(samples, {"pairs": 1.0}, 2, 160, small.LATENTS)
+    with pytest.raises(FloatingPointError, match="the loss is nan at step 1"):
+        fit(recipe(), model, loader, small.collator(), tmp_path, IDENTITY)
+
+
+def test_the_learning_rate_rises_and_falls():
+    train = config.Train(steps=10, lr=1.0, warmup=4)
+    rates = [learning_rate(train, step) for step in range(1, 11)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and rates[4:] == sorted(rates[4:], reverse=True) and 0 < rates[-1] < 0.2
+    assert learning_rate(train.model_copy(update={"schedule": "constant"}), 10) == 1.0
+    assert 0 < learning_rate(train.model_copy(update={"schedule": "cosine"}), 10) < rates[-1]
+
+
+def test_what_fails_ahead_is_raised_here():
+    def items():
+        yield 1
+        raise OSError("a shard is gone")
+
+    got = ahead(items)
+    assert next(got) == 1
+    with pytest.raises(OSError, match="a shard is gone"):
+        next(got)
+
+
+def test_closing_the_feed_ends_its_thread():
+    def items():
+        while True:
+            yield 1
+
+    got = ahead(items)
+    next(got)
+    got.close()
+    assert not any(thread.name == "batches" for thread in threading.enumerate())

@@ -1,0 +1,99 @@
+"""Models: joined from published backbones, adapted, merged, and read by plain transformers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText, MistralConfig, MistralForCausalLM, SiglipVisionConfig, SiglipVisionModel
+
+from tests.trainer import small
+from tests.trainer.test_packing import packed
+from trainer import config
+from trainer.images import to_pixels
+from trainer.model import adapt, build, decay_groups, logits, merged, token_losses
+
+TRAIN = config.Train(steps=1, lora=config.Lora(r=4, alpha=4, dropout=0.0))
+
+
+@pytest.fixture
+def backbones(tmp_path):
+    torch.manual_seed(0)
+    text = MistralConfig(
+        vocab_size=256, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, sliding_window=None
+    )
+    vision = SiglipVisionConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, image_size=56, patch_size=14)
+    MistralForCausalLM(text).save_pretrained(tmp_path / "text")
+    SiglipVisionModel(vision).save_pretrained(tmp_path / "vision")
+    return config.Backbones(text=str(tmp_path / "text"), vision=str(tmp_path / "vision"))
+
+
+def test_published_backbones_are_copied_exactly(backbones):
+    spec = config.Model(backbones=backbones, perceiver=small.MODEL.perceiver)
+    model = build(spec, small.TOKENIZER.vocab_size, small.SPECIALS).eval()
+    text = MistralForCausalLM.from_pretrained(backbones.text).eval()
+    vision = SiglipVisionModel.from_pretrained(backbones.vision).eval()
+    pixels = to_pixels([small.noise(0)], 14).values[0]
+    batch = packed([[1]])
+    with torch.no_grad():
+        seen = model.model.vision_model(pixels, torch.ones(1, 4, 4, dtype=torch.bool)).last_hidden_state
+        assert torch.equal(seen, vision(pixels).last_hidden_state)
+        ids = batch.ids[:, 1:-1]  # what the old vocabulary has
+        assert torch.equal(model(input_ids=ids, use_cache=False).logits[..., :256], text(input_ids=ids, use_cache=False).logits)
+    assert model.config.text_config.vocab_size == model.lm_head.out_features == small.TOKENIZER.vocab_size
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_adapters_train_on_both_backbones_and_merge(kind):
+    bare = small.model()
+    model = adapt(bare, TRAIN.model_copy(update={"backbones": kind}))
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert any("text_model" in n and "lora_A" in n for n in trained) and any("vision_model.encoder" in n and "lora_A" in n for n in trained)
+    assert not any("base_layer.weight" in n for n in trained) and not any("connector" in n and "lora" in n for n in trained)
+    assert {n for n, _ in model.named_parameters() if "connector." in n} <= trained
+    optimiser = torch.optim.AdamW(decay_groups(model, 0.1), lr=1e-2)
+    batch = packed([[0, 2]])
+    before = token_losses(logits(model, batch), batch.labels).sum().item()
+    for _ in range(3):
+        loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    model.eval()
+    with torch.no_grad():
+        apart = logits(model, batch)
+        plain = merged(model)
+        together = logits(plain, batch)
+    assert token_losses(apart, batch.labels).sum() < before
+    torch.testing.assert_close(together, apart, atol=2e-5, rtol=0)
+    assert not any("lora" in name for name in plain.state_dict())
+
+
+def test_frozen_backbones_leave_the_connector_trained():
+    model = adapt(small.model(), TRAIN.model_copy(update={"backbones": "frozen"}))
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert any("connector" in n for n in trained) and not any("q_proj" in n and "connector" not in n for n in trained)
+
+
+def test_decay_spares_norms_biases_and_the_perceiver():
+    decayed, spared = decay_groups(small.model(), 0.1)
+    names = {id(p): n for n, p in small.model().named_parameters()}
+    model = small.model()
+    names = {id(p): n for n, p in model.named_parameters()}
+    decayed, spared = ([names[id(p)] for p in group["params"]] for group in decay_groups(model, 0.1))
+    assert len(decayed) + len(spared) == len(names)
+    assert not any("norm" in n or "bias" in n or "perceiver_resampler" in n for n in decayed)
+    assert "lm_head.weight" in decayed and any("perceiver_resampler" in n for n in spared)
+
+
+def test_plain_transformers_reads_a_saved_model_and_generates(tmp_path):
+    model = small.model().eval()
+    model.save_pretrained(tmp_path)
+    again = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
+    batch = packed([[0]])
+    with torch.no_grad():
+        assert torch.equal(logits(model, batch), logits(again, batch))
+        prompt = replace(batch, ids=batch.ids[:, :20])
+        out = again.generate(input_ids=prompt.ids, attention_mask=torch.ones_like(prompt.ids), pixel_values=batch.pixels.values, max_new_tokens=4)
+    assert out.shape[1] > 20

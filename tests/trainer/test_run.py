@@ -1,0 +1,83 @@
+"""Both stages on real shards, as the command runs them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import trainer
+from tests.trainer import made
+from trainer.config import RecipeError
+
+FEW = {"train.steps": 3, "train.warmup": 1, "evaluate.pairs": 8}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    counts = {"pairs": {"train": 12, "validation": 8}, "interleaved": {"train": 6}, "ocr": {"train": 3}}
+    return made.run(tmp_path_factory.mktemp("run"), counts)
+
+
+def test_stage_two_goes_on_from_stage_one(data, tmp_path):
+    result = trainer.train("demo", data, tmp_path, overrides={**FEW, "stage2.train.lr": 1e-12})
+    one, two = result["stages"]
+    assert (one["stage"], two["stage"]) == ("stage1", "stage2") and result["first_loss"] == one["first_loss"]
+    # A stage that hardly moves gives back what it was given: by way of a model that a new start would not give.
+    assert two["held_out"]["normal"] == pytest.approx(one["held_out"]["normal"], abs=0.2)
+    assert one["first_loss"] - one["last_loss"] > 0.5
+    assert set(two["by_source"]) <= {"pairs", "interleaved", "ocr"}
+    assert json.loads((tmp_path / "stage2" / "result.json").read_text()) == two
+    assert two["held_out"]["pairs"] == 8
+
+
+def test_the_same_again_trains_nothing_and_another_recipe_starts_anew(data, tmp_path, capsys):
+    first = trainer.train("stage1", data, tmp_path, overrides=FEW)
+    stamp = (tmp_path / "stage1" / "model" / "model.safetensors").stat().st_mtime_ns
+    capsys.readouterr()
+    assert trainer.train("stage1", data, tmp_path, overrides=FEW) == first
+    assert "trained already" in capsys.readouterr().err
+    assert (tmp_path / "stage1" / "model" / "model.safetensors").stat().st_mtime_ns == stamp
+    other = trainer.train("stage1", data, tmp_path, overrides={**FEW, "train.lr": 1e-3})
+    assert other["last_loss"] != first["last_loss"] and other["stages"][0]["steps"] == 3
+    with pytest.raises(ValueError, match="the recipe has changed"):
+        trainer.train("stage1", data, tmp_path, overrides={**FEW, "train.overwrite": False})
+
+
+def test_stage_two_alone_says_what_it_lacks(data, tmp_path):
+    with pytest.raises(RecipeError, match=r"stage2: init_from: neither a trained stage of .* nor a model's folder: 'stage1'; train stage1"):
+        trainer.train("stage2", data, tmp_path)
+
+
+def test_by_default_it_writes_beside_the_shards(data):
+    result = trainer.train("stage1", data, overrides={**FEW, "train.steps": 1, "train.warmup": 0})
+    assert result["out"] == str(data / "train") and (data / "train" / "stage1" / "model" / "config.json").is_file()
+
+
+def test_validation_pairs_are_none_of_the_trained_ones(data):
+    from trainer.config import load
+    from trainer.data import Run
+
+    run, (recipe,) = Run.open(data), load("stage1")
+    mixed = run.mix(recipe, 8)
+    held = {sample.json["id"] for sample in run.held_out_pairs(mixed, 100, 0)}
+    trained = set()
+    for batch in run.loader(mixed, 0):
+        if batch.step == 20:
+            break
+        trained |= {sample.json["id"] for sequence in batch.sequences for sample in sequence}
+    assert len(held) == 8 and trained and not held & trained
+    assert run.held_out_pairs(mixed, 0, 0) == [] and len(run.held_out_pairs(mixed, 3, 0)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_learns_from_the_images(tmp_path, seed):
+    """The whole demo recipe. The gap must be four standard errors above nothing, and the fall is asked of each source by itself."""
+    counts = {"pairs": {"train": 600, "validation": 64}, "interleaved": {"train": 120}, "ocr": {"train": 40}}
+    result = trainer.train("demo", made.run(tmp_path / "run", counts), tmp_path / "out", overrides={"seed": seed})
+    assert result["last_loss"] < 0.8 * result["first_loss"]
+    for stage in result["stages"]:
+        held = stage["held_out"]
+        assert held["permuted"] > held["normal"] and held["gap"] > 4 * held["error"]
+        assert all(last < 0.8 * first for first, last in stage["by_source"].values())

@@ -1,0 +1,130 @@
+"""A packed batch of documents as tensors: rows of several documents that do not see each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from shards.tokens import Tokenizer
+from trainer.images import Decoder, Pixels, dummy_pixels, to_pixels
+from trainer.layout import IGNORED, Laid, Specials, lay_out
+
+
+class Document(Protocol):
+    """What a sample of ``shards.loader`` gives."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def images(self) -> list[bytes]: ...
+
+    def parts(self) -> list[str | int]: ...
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A batch for the model; T is the longest row.
+
+    ids, labels, positions, documents: int64 [rows, T]. documents numbers the documents of a row from 1; 0 is padding. labels are not
+    shifted: ``labels[r, t]`` is what ``logits[r, t - 1]`` should predict.
+    text: bool [rows, T], tokens of texts and ``</s>``. pixels: the images of all rows in order.
+    images: how many of them are real (0: pixels holds a dummy that no token points to).
+    """
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    positions: torch.Tensor
+    documents: torch.Tensor
+    text: torch.Tensor
+    pixels: Pixels
+    images: int
+
+    @property
+    def targets(self) -> int:
+        """Tokens the loss is taken over."""
+        return int((self.labels != IGNORED).sum())
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are not padding."""
+        return int((self.documents != 0).sum())
+
+    def to(self, device: torch.device) -> Tensors:
+        moved = {name: getattr(self, name).to(device) for name in ("ids", "labels", "positions", "documents", "text")}
+        return replace(self, **moved, pixels=Pixels(*(tensor.to(device) for tensor in self.pixels)))
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Lays documents out, packs the rows, decodes the images.
+
+    latents: tokens an image takes. patch: the vision tower's, in pixels. isolation: ``documents`` (each document sees itself alone and
+    counts its positions from 0) or ``none`` (neighbours in a row attend to each other, as in Idefics2's training code).
+    """
+
+    tokenizer: Tokenizer
+    decode: Decoder
+    latents: int
+    patch: int
+    isolation: str = "documents"
+
+    def __call__(self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
+        """length: tokens a row may have; a document that alone is longer is cut to it.
+
+        Raises ValueError, naming the documents, where several together pass the length: whoever packed them counted otherwise.
+        """
+        specials = Specials.of(self.tokenizer)
+        rows: list[list[Laid]] = []
+        pictures: list[np.ndarray] = []
+        for sequence in sequences:
+            row = [lay_out(document.parts(), self.tokenizer, specials, self.latents, length) for document in sequence]
+            if length is not None and sum(len(laid.ids) for laid in row) > length:
+                keys = ", ".join(document.key for document in sequence)
+                raise ValueError(f"documents {keys} are {sum(len(d.ids) for d in row)} tokens in a row of {length}: packed for another layout")
+            for document, laid in zip(sequence, row, strict=True):
+                pictures += [self.decode(document.images[number], mode, longest, shortest) for number in laid.images]
+            rows.append(row)
+        pixels = to_pixels(pictures, self.patch) if pictures else dummy_pixels(self.patch)
+        return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
+
+
+def pack(rows: Sequence[Sequence[Laid]], pad: int, pixels: Pixels, images: int, isolation: str = "documents") -> Tensors:
+    """Rows of laid-out documents side by side, padded at the end to the longest row."""
+    width = max(sum(len(laid.ids) for laid in row) for row in rows)
+
+    def fill(pieces: Iterable[Iterable[np.ndarray]], value: int) -> torch.Tensor:
+        out = np.full((len(rows), width), value, dtype=np.int64)
+        for slot, row in zip(out, pieces, strict=True):
+            joined = np.concatenate(list(row))
+            slot[: len(joined)] = joined
+        return torch.from_numpy(out)
+
+    if isolation == "documents":
+        positions = fill(([np.arange(len(laid.ids)) for laid in row] for row in rows), 0)
+    else:
+        positions = torch.arange(width).expand(len(rows), width).contiguous()
+    return Tensors(
+        ids=fill(([laid.ids for laid in row] for row in rows), pad),
+        labels=fill(([laid.labels for laid in row] for row in rows), IGNORED),
+        positions=positions,
+        documents=fill(([np.full(len(laid.ids), n if isolation == "documents" else 1) for n, laid in enumerate(row, 1)] for row in rows), 0),
+        text=fill(([laid.text for laid in row] for row in rows), 0).bool(),
+        pixels=pixels,
+        images=images,
+    )
+
+
+def attention_mask(documents: torch.Tensor) -> torch.Tensor:
+    """bool [rows, 1, T, T], True where query t may see key s: s <= t, in the same document.
+
+    Given explicitly: transformers infers it from restarting positions only without a mask and without a cache, and packs wrongly,
+    in silence, with either. Padding is a document of its own, so that no softmax is taken over nothing.
+    """
+    same = documents[:, :, None] == documents[:, None, :]
+    causal = torch.ones(same.shape[1:], dtype=torch.bool, device=documents.device).tril()
+    return (same & causal)[:, None]
