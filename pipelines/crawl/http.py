@@ -137,11 +137,13 @@ class Session:
         max_bytes: int,
         max_redirects: int = MAX_REDIRECTS,
         headers: Mapping[str, str] | None = None,
+        partial: bool = False,
         judge: Judge | None = None,
         on_redirect: Hop | None = None,
     ) -> Response:
         """GET ``url`` within ``deadline_s`` seconds of wall clock, all hops together, and at most ``max_bytes`` of decoded body.
 
+        ``partial``: of a body announced as longer, read the first ``max_bytes``; without it nothing. The status is "too_large" either way.
         ``max_redirects`` 0 follows none: the redirect itself is answered, status "redirects".
         ``judge`` may end a request when its headers are there, ``on_redirect`` before a hop; what they answer is the status.
         """
@@ -152,7 +154,8 @@ class Session:
             while True:
                 target = parse(url)
                 hops.append(url)
-                response = replace(self._once(target, dict(headers or {}), until, max_bytes, judge), final_url=url, hops=tuple(hops))
+                response = self._once(target, dict(headers or {}), until, max_bytes, partial, judge)
+                response = replace(response, final_url=url, hops=tuple(hops))
                 if response.status != "redirects":
                     return response
                 location = response.get("location")
@@ -176,7 +179,9 @@ class Session:
             again = isinstance(fault, ConnectionResetError | BrokenPipeError)
             return Response("refused", final_url=url, hops=tuple(hops), again=again, detail=str(fault))
 
-    def _once(self, target: Target, headers: dict[str, str], until: float, max_bytes: int, judge: Judge | None) -> Response:
+    def _once(
+        self, target: Target, headers: dict[str, str], until: float, max_bytes: int, partial: bool, judge: Judge | None
+    ) -> Response:
         proxy = _proxy_of(target)
         self.guard.check_literal(target.host)
         absolute = proxy is not None and target.scheme == "http"
@@ -198,7 +203,7 @@ class Session:
         conn, head = self._ask(key, target, proxy, request, until)
         kept = False
         try:
-            kept, response = self._answer(conn, head, max_bytes, judge)
+            kept, response = self._answer(conn, head, max_bytes, partial, judge)
             return replace(response, sent=request, head=head.raw, address="" if proxy else conn.address)
         finally:
             if kept and keeps_alive(head):
@@ -208,8 +213,10 @@ class Session:
 
     def _ask(self, key: tuple[str, ...], target: Target, proxy: str | None, request: bytes, until: float) -> tuple[Connection, Head]:
         """Send on a kept connection if there is one that still lives, else on a new one."""
+        kept = self._kept(key)
         while True:
-            conn = self._kept(key) or self._open(target, proxy, until)
+            conn = kept or self._open(target, proxy, until)
+            kept = None  # the next one is new, so that a request is sent twice at most
             conn.until(until)
             try:
                 try:
@@ -228,7 +235,7 @@ class Session:
             conn.used += 1
             return conn, head
 
-    def _answer(self, conn: Connection, head: Head, max_bytes: int, judge: Judge | None) -> tuple[bool, Response]:
+    def _answer(self, conn: Connection, head: Head, max_bytes: int, partial: bool, judge: Judge | None) -> tuple[bool, Response]:
         """-> (the connection may be used again, the answer)"""
         said = Response("ok", head.status, head.headers)
         if not (200 <= head.status < 300 or head.status == 304):
@@ -239,7 +246,7 @@ class Session:
             return whole, replace(said, status=status_of(head.status), body=body, again=again)
         if judge and (stop := judge(head.status, head.headers)):
             return False, replace(said, status=stop)
-        status, body, whole = read_body(conn, head, max_bytes)
+        status, body, whole = read_body(conn, head, max_bytes, partial)
         if status == "ok" and not body and head.status != 304:
             status = "empty"
         return whole, replace(said, status=status, body=body)

@@ -43,9 +43,10 @@ class Looked:
 def look(body: bytes, max_pixels: float) -> Looked:
     """Read one image. ``max_pixels``: width times height of one frame. Never raises for what the bytes hold."""
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(body), formats=FORMATS) as image:
-            warnings.simplefilter("ignore")  # Pillow's own limit is a warning at 89 megapixels; ours is below
-            return _read(image, body, max_pixels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata, and from 89 megapixels on; the limit that holds is ours
+            with Image.open(io.BytesIO(body), formats=FORMATS) as image:
+                return _read(image, body, max_pixels)
     except Image.DecompressionBombError:
         return Looked("too_many_pixels")
     except UnidentifiedImageError:

@@ -149,7 +149,7 @@ class Robots:
             return rules
 
     def _ask(self, url: str, deadline_s: float) -> Rules:
-        answer = self.session.get(url, deadline_s=deadline_s, max_bytes=MAX_BYTES)
+        answer = self.session.get(url, deadline_s=deadline_s, max_bytes=MAX_BYTES, partial=True)
         status = answer.status
         if status in ("ok", "too_large", "truncated") and answer.http_status is not None:
             return parse(answer.body, self.session.user_agent)

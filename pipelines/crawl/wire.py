@@ -174,12 +174,14 @@ def keeps_alive(head: Head) -> bool:
     return "close" not in tokens and (head.version == "1.1" or "keep-alive" in tokens)
 
 
-def read_body(conn: Connection, head: Head, max_bytes: int) -> tuple[str, bytes, bool]:
-    """-> (status, body, whole): "ok", or the Fault's status with what came before it; whole: the connection stands at its next answer."""
+def read_body(conn: Connection, head: Head, max_bytes: int, partial: bool = False) -> tuple[str, bytes, bool]:
+    """-> (status, body, whole): "ok", or the Fault's status with what came before it; whole: the connection stands at its next answer.
+
+    A body announced as longer than ``max_bytes`` is not read at all, unless ``partial``."""
     kept = bytearray()
     ended: list[bool] = []
     try:
-        for piece in _decoded(head, _pieces(conn, head, max_bytes, ended), max_bytes):
+        for piece in _decoded(head, _pieces(conn, head, None if partial else max_bytes, ended), max_bytes):
             kept += piece
             if len(kept) > max_bytes:
                 raise Fault("too_large", f"more than {max_bytes} bytes")
@@ -199,7 +201,7 @@ def _length(head: Head) -> int | None:
     return None
 
 
-def _pieces(conn: Connection, head: Head, cap: int, ended: list[bool]) -> Iterator[bytes]:
+def _pieces(conn: Connection, head: Head, cap: int | None, ended: list[bool]) -> Iterator[bytes]:
     """The body's bytes as they come, the transfer's framing taken off. ``ended`` gets True where the framing says that this was all."""
     chunked = any("chunked" in v.lower() for v in head.all("transfer-encoding"))
     length = None if chunked else _length(head)
@@ -209,7 +211,7 @@ def _pieces(conn: Connection, head: Head, cap: int, ended: list[bool]) -> Iterat
         yield from _chunks(conn)
         ended.append(True)
     elif length is not None:
-        if length > cap:
+        if cap is not None and length > cap:
             raise Fault("too_large", f"{length} bytes announced")
         yield from _exactly(conn, length)
         ended.append(True)
@@ -314,6 +316,7 @@ def _decoded(head: Head, pieces: Iterator[bytes], cap: int) -> Iterator[bytes]:
     for piece in pieces:
         raw += len(piece)
         if raw > cap:
+            yield b"" if decoders else piece
             raise Fault("too_large", f"more than {cap} bytes")
         for decoder in decoders:
             piece = decoder.feed(piece, cap - total)

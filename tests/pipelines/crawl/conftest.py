@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+from tests.pipelines.crawl.server import Web, serving
+
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+LOOPBACK = ("127.0.0.0/8",)
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+class Local(NamedTuple):
+    web: Web
+    port: int
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@pytest.fixture
+def local() -> Iterator[Local]:
+    with serving() as (web, port):
+        yield Local(web, port)
+
+
+@pytest.fixture
+def proxied(local: Local, monkeypatch: pytest.MonkeyPatch) -> Local:
+    """The server as a proxy, so that every host name leads to it."""
+    monkeypatch.setenv("http_proxy", local.base)
+    return local
+
+
+class Origin(NamedTuple):
+    proxy: str
+    ca: str
+    module: ModuleType
+
+
+@contextmanager
+def _started(folder: Path) -> Iterator[Origin]:
+    script = SHARED / "realweb" / "origin.py"
+    if not script.exists():
+        pytest.skip(f"{script} is not here: the real web is not part of the project")
+    ca = folder / "ca.pem"
+    process = subprocess.Popen([sys.executable, str(script), "--port", "0", "--ca", str(ca)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("origin: "), line
+        spec = importlib.util.spec_from_file_location("origin", script)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+        spec.loader.exec_module(module)
+        sys.dont_write_bytecode = before
+        yield Origin(line.split()[1], str(ca), module)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _use(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Origin:
+    monkeypatch.setenv("http_proxy", origin.proxy)
+    monkeypatch.setenv("https_proxy", origin.proxy)
+    monkeypatch.setenv("SSL_CERT_FILE", origin.ca)
+    return origin
+
+
+@pytest.fixture(scope="session")
+def _origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
+    with _started(tmp_path_factory.mktemp("origin")) as found:
+        yield found
+
+
+@pytest.fixture
+def origin(_origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Origin:
+    """The real web on loopback, behind the proxy variables; one for all tests."""
+    return _use(_origin, monkeypatch)
+
+
+@pytest.fixture
+def fresh_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
+    """One of its own, for tests that read its counters."""
+    with _started(tmp_path) as found:
+        yield _use(found, monkeypatch)
