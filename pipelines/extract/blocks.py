@@ -10,18 +10,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.extract import images
-from pipelines.extract.hints import BODY, CAPTION, GOOD, ICONIC, JUNK, MORE, hint
+from pipelines.extract.hints import BODY, CAPTION, GOOD, ICONIC, JUNK, MORE, hint, words
 from pipelines.extract.nodes import Node
 
 #: elements and leaves of a page that are looked at
 MAX_ELEMENTS = 200_000
+#: largest side in a file name (``-100x100.jpg``) of what is a face or a teaser, pixels
+THUMBNAIL = 120
 
 # never content, with all that is in them
-_DROP = frozenset(
-    ["script", "style", "template", "svg", "iframe", "object", "embed", "canvas", "audio", "video", "select", "option", "datalist", "button", "input", "textarea", "nav", "dialog", "head", "link", "meta", "base", "map", "progress", "meter", "footer", "aside", "menu", "frameset", "noframes", "applet", "area", "param", "source", "track", "col", "colgroup", "amp-ad", "amp-iframe", "amp-analytics", "amp-sidebar", "amp-social-share", "optgroup", "keygen", "command", "fieldset", "math-field", "rt", "rp"]
+_DROP = words(
+    """
+    script style template svg iframe object embed canvas audio video select option datalist button input textarea nav dialog head link
+    meta base map progress meter footer aside menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe amp-
+    analytics amp-sidebar amp-social-share optgroup keygen command fieldset math-field rt rp
+    """
 )
-_INLINE = frozenset(
-    ["a", "abbr", "acronym", "b", "bdi", "bdo", "big", "blink", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins", "kbd", "label", "mark", "marquee", "nobr", "output", "q", "ruby", "rb", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr", "math", "mi", "mn", "mo", "mrow", "msup", "msub", "mfrac", "semantics", "annotation", "picture", "hgroup"]
+_INLINE = words(
+    """
+    a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q ruby rb s samp small
+    span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics annotation picture hgroup
+    """
 )
 _ROLES = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),
@@ -33,8 +42,10 @@ _ROLES = {
 }
 # a paragraph inside these is still one of them
 _STRONG_ROLES = frozenset(("item", "quote", "caption", "heading"))
-_NOT_CONTENT_ROLES = frozenset(
-    ["navigation", "menu", "menubar", "dialog", "alertdialog", "search", "banner", "contentinfo", "complementary", "toolbar", "tablist", "tooltip", "button", "alert"]
+_NOT_CONTENT_ROLES = words(
+    """
+    navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tablist tooltip button alert
+    """
 )
 _BOX, _LINK, _PLAIN = 1, 2, 0
 
@@ -273,6 +284,8 @@ def _image(attributes: dict[str, str | None], sources: str | None, base: str) ->
         return None
     url = images.address(attributes, sources, base)
     if url is None:
+        return None
+    if width is None and (named := images.named_size(url)) and max(named) <= THUMBNAIL:
         return None
     alt = " ".join((attributes.get("alt") or "").split()) or None
     title = " ".join((attributes.get("title") or "").split()) or None

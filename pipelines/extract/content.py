@@ -10,7 +10,8 @@ from __future__ import annotations
 from itertools import accumulate
 
 from pipelines.extract.blocks import Blocks, Box, Leaf
-from pipelines.extract.hints import BODY, CAPTION, GOOD, JUNK, WEAK
+from pipelines.extract.hints import BODY, CAPTION, GOOD, JUNK, WEAK, words
+from pipelines.extract.phrases import SHORT, opens_teaser
 
 #: shortest text that counts as a paragraph when scoring, characters (readability.js)
 MIN_PARAGRAPH = 25
@@ -20,14 +21,28 @@ MOST = 0.5
 LEVELS = 5
 #: the parent is taken instead while it adds this share of the points
 CLIMB = 0.2
+#: characters of a paragraph that counts when climbing
+LONG = 140
+#: leaves before the root among which its headline, standfirst and first picture are looked for
+LEAD = 30
+#: largest share of the article that one line such as "Read also" may take with it
+TEASER_SHARE = 0.3
 
 _TAG_POINTS = {
     "article": 10, "main": 5, "div": 5, "section": 3, "pre": 3, "td": 3, "blockquote": 3,
     "address": -3, "ol": -3, "ul": -3, "dl": -3, "dd": -3, "dt": -3, "li": -3, "form": -3,
     "h1": -5, "h2": -5, "h3": -5, "h4": -5, "h5": -5, "h6": -5, "th": -5, "header": -3,
 }  # fmt: skip
-_CLEANED = frozenset(["div", "section", "ul", "ol", "dl", "table", "form", "header", "details", "article", "li", "center", "tbody", "tr", "td", "address", "figure"])
-_PARAGRAPH_TAGS = frozenset(["p", "pre", "blockquote", "li", "td", "th", "dd", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption", "address"])
+_CLEANED = words(
+    """
+    div section ul ol dl table form header details article li center tbody tr td address figure
+    """
+)
+_PARAGRAPH_TAGS = words(
+    """
+    p pre blockquote li td th dd dt h1 h2 h3 h4 h5 h6 figcaption address
+    """
+)
 
 
 def article(blocks: Blocks) -> list[Leaf]:
@@ -37,11 +52,9 @@ def article(blocks: Blocks) -> list[Leaf]:
         return []
     _strip_junk(boxes, leaves)
     points = _score(boxes, leaves)
-    root = _best(boxes, points)
-    if root is None:
-        return []
+    root = _best(boxes, leaves, points)
     _clean(boxes, leaves, root)
-    return _emit(boxes, leaves, root)
+    return _lead(boxes, leaves, root) + _emit(boxes, leaves, root)
 
 
 def _sums(leaves: list[Leaf], what: str) -> list[int]:
@@ -117,11 +130,25 @@ def _add(to: Box, box: Box) -> None:
     to.long += box.long
 
 
-def _best(boxes: list[Box], points: list[float]) -> Box | None:
-    top = max(range(len(boxes)), key=points.__getitem__)
-    if points[top] <= 0:
+def _best(boxes: list[Box], leaves: list[Leaf], points: list[float]) -> Box:
+    """The box with the most points, or an ancestor that holds a good deal more running text: articles come in several pieces."""
+    root = boxes[max(range(len(boxes)), key=points.__getitem__)]
+    if points[root.place] <= 0:
         return boxes[0]
-    return boxes[top]
+    mass = [0.0, *accumulate(leaf.chars - 2 * leaf.links if boxes[leaf.box].kept and leaf.chars - leaf.links >= LONG else 0 for leaf in leaves)]
+
+    def of(box: Box) -> float:
+        return mass[box.last] - mass[box.first]
+
+    best = root
+    while best.parent >= 0:
+        parent = boxes[best.parent]
+        if parent.tag in ("body", "html") and root.flags & BODY:
+            break
+        best = parent
+        if of(parent) > of(root) * (1 + CLIMB) and parent.links * 2 < parent.chars:
+            root = parent
+    return root
 
 
 def _clean(boxes: list[Box], leaves: list[Leaf], root: Box) -> None:
@@ -163,7 +190,7 @@ def _bad(box: Box) -> bool:
         return False
     density = box.links / box.chars
     weight = (25 if box.flags & GOOD else 0) - (25 if box.flags & WEAK else 0)
-    if weight < 0 and box.commas < 10:
+    if weight < 0 and box.commas < 10 and (density > 0.2 or box.chars - box.links < 200):
         return True
     if box.commas >= 10:
         return False
@@ -173,7 +200,7 @@ def _bad(box: Box) -> bool:
         return True
     if box.chars < 25 and box.images == 0 and box.heads * 10 < box.chars * 9 and box.tag not in ("li", "td", "tr", "tbody"):
         return density > 0
-    if weight < 25 and density > 0.2 and (box.tag not in ("li", "td", "tr", "tbody") or density > 0.8):
+    if weight < 25 and density > (0.2 if box.chars - box.links < 200 else 0.5) and (box.tag not in ("li", "td", "tr", "tbody") or density > 0.8):
         if box.tag in ("ul", "ol", "dl") and density < 0.5:
             return False
         return not (box.images == 1 and box.flags & CAPTION)
@@ -182,10 +209,64 @@ def _bad(box: Box) -> bool:
 
 def _emit(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
     gone = [False] * len(boxes)
-    out: list[Leaf] = []
     for box in boxes[root.place + 1 : root.end]:
         gone[box.place] = not box.kept or gone[box.parent]
-    for leaf in leaves[root.first : root.last]:
-        if not gone[leaf.box]:
+    inside = leaves[root.first : root.last]
+    kept = [not gone[leaf.box] for leaf in inside]
+    _drop_teasers(boxes, inside, kept, root)
+    return [leaf for leaf, keep in zip(inside, kept, strict=True) if keep]
+
+
+def _drop_teasers(boxes: list[Box], inside: list[Leaf], kept: list[bool], root: Box) -> None:
+    """Drop what a line such as "Read also" opens: the box that starts with it, or the line with the links behind it."""
+    running = [0, *accumulate((leaf.chars - leaf.links) * keep for leaf, keep in zip(inside, kept, strict=True))]
+    enough = running[-1] * TEASER_SHARE
+    for i, leaf in enumerate(inside):
+        if not kept[i] or not leaf.chars or leaf.chars > SHORT or not opens_teaser(leaf.text):
+            continue
+        short = leaf.role == "heading" or leaf.links * 2 >= leaf.chars or leaf.chars <= 40
+        if not short:
+            continue
+        box, stop = boxes[leaf.box], i + 1
+        while box is not root:
+            first, last = box.first - root.first, box.last - root.first
+            if any(kept[k] for k in range(first, i)) or running[last] - running[first] > enough:
+                break
+            stop = max(stop, last)
+            box = boxes[box.parent]
+        while stop < len(inside) and inside[stop].role != "heading" and inside[stop].links * 10 >= inside[stop].chars * 8 and inside[stop].chars:
+            stop += 1
+        for k in range(i, stop):
+            kept[k] = False
+
+
+def _lead(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
+    """What stands between the headline and the root: a standfirst, the picture above the article."""
+    holder = root
+    while holder.parent >= 0 and holder.tag not in ("article", "main") and holder.last - holder.first - (root.last - root.first) < LEAD:
+        holder = boxes[holder.parent]
+    start = max(holder.first, root.first - LEAD)
+    for i in range(root.first - 1, start - 1, -1):
+        if leaves[i].tag == "h1":
+            start = i if holder.tag not in ("article", "main") else start
+            break
+    else:
+        if holder.tag not in ("article", "main"):
+            return []
+    out = []
+    for leaf in leaves[start : root.first]:
+        box = boxes[leaf.box]
+        flags, figure = 0, False
+        while box.place != holder.place and box.parent >= 0:
+            if not box.kept:
+                flags |= JUNK
+            flags |= box.flags & WEAK if not box.flags & GOOD else 0
+            figure |= box.tag == "figure"
+            box = boxes[box.parent]
+        if flags & JUNK or (flags & WEAK):
+            continue
+        if leaf.node is not None or (leaf.role == "caption" and out and out[-1].node is not None):
+            out.append(leaf)
+        elif leaf.chars >= 60 and leaf.links * 3 < leaf.chars and leaf.role in ("paragraph", "heading", "quote") and leaf.tag != "h1":
             out.append(leaf)
     return out

@@ -8,31 +8,85 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 GOOD, BODY, JUNK, WEAK, CAPTION, MORE, HEADER, ICONIC = 1, 2, 4, 8, 16, 32, 64, 128
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
+
+def words(text: str) -> frozenset[str]:
+    """A table written as words with blanks between them."""
+    return frozenset(text.split())
+
+
 #: never the article, wherever it stands
-_JUNK = frozenset(
-    ["ad", "ads", "adv", "advert", "adverts", "advertisement", "advertisements", "advertising", "advertorial", "adsense", "adslot", "adunit", "adbox", "adsbygoogle", "dfp", "gpt", "anzeige", "anzeigen", "werbung", "publicite", "publicidad", "sponsor", "sponsored", "sponsors", "outbrain", "taboola", "ligatus", "breadcrumb", "breadcrumbs", "brotkrumen", "comment", "comments", "commentlist", "commentform", "disqus", "kommentar", "kommentare", "commentaires", "comentarios", "respond", "reply", "replies", "shoutbox", "trackback", "trackbacks", "pingback", "cookie", "cookies", "consent", "gdpr", "cmp", "footer", "foot", "footers", "colophon", "login", "logon", "signin", "signup", "register", "registration", "paywall", "masthead", "nav", "navigation", "navbar", "navi", "navs", "subnav", "topnav", "mainnav", "menu", "menus", "submenu", "hamburger", "newsletter", "newsletters", "subscribe", "subscription", "mailchimp", "optin", "pager", "pagination", "paging", "paginator", "pagenav", "popup", "popups", "popover", "modal", "overlay", "tooltip", "dialog", "lightbox", "related", "relateds", "recommended", "recommendation", "recommendations", "recommend", "recirc", "recirculation", "readnext", "upnext", "share", "shares", "sharing", "sharebar", "sharebuttons", "sharethis", "sharedaddy", "social", "socials", "socialmedia", "addthis", "addtoany", "shariff", "jssocials", "sidebar", "sidebars", "sidenav", "sidebox", "skip", "skiplink", "skiplinks", "skyscraper", "tagcloud", "taglist", "tags", "toolbar", "promo", "promos", "promobox", "promotion", "promotions", "teaser", "teasers", "teaserbox", "hidden", "invisible", "print", "printonly", "feedback", "donate", "donation"]
+_JUNK = words(
+    """
+    ad ads adv advert adverts advertisement advertisements advertising advertorial adsense adslot adunit adbox adsbygoogle dfp gpt
+    anzeige anzeigen werbung publicite publicidad sponsor sponsored sponsors outbrain taboola ligatus breadcrumb breadcrumbs brotkrumen
+    comment comments commentlist commentform disqus kommentar kommentare commentaires comentarios respond reply replies shoutbox
+    trackback trackbacks pingback cookie cookies consent gdpr cmp footer footers colophon logon signup 
+      masthead nav navigation navbar navi navs subnav topnav mainnav menu menus submenu hamburger newsletter
+    newsletters subscribe subscription mailchimp optin pager pagination paging paginator pagenav popup popups popover modal overlay
+    tooltip lightbox related relateds recommended recommendation recommendations recommend recirc recirculation readnext upnext
+    share shares sharing sharebar sharebuttons sharethis sharedaddy social socials socialmedia addthis addtoany shariff jssocials
+    sidebar sidebars sidenav sidebox skip skiplink skiplinks skyscraper tagcloud taglist toolbar promo promos promobox 
+         invisible printonly donate donation
+    """
 )
 
 #: often not the article
-_WEAK = frozenset(
-    ["aside", "author", "authors", "avatar", "banner", "bio", "bottom", "box", "byline", "carousel", "category", "categories", "cat", "contact", "contributor", "credits", "date", "dateline", "extra", "follow", "info", "infobox", "legal", "links", "list", "meta", "more", "navi", "next", "option", "options", "prev", "previous", "popular", "profile", "quicklinks", "rating", "ratings", "search", "shop", "shopping", "slider", "slideshow", "status", "supplemental", "tag", "tease", "time", "timestamp", "toc", "tool", "tools", "top", "topics", "trending", "twitter", "facebook", "widget", "widgets", "webring", "latest"]
+_WEAK = words(
+    """
+    aside author authors avatar banner bio   byline carousel category categories cat contributor credits dateline extra follow info infobox    meta navi      popular profile quicklinks rating
+    ratings search shop shopping    supplemental tag tease timestamp toc tool tools   trending
+    twitter facebook   webring latest paywall register registration promotion login signin teaser teasers teaserbox tags
+    """
 )
 
-_GOOD = frozenset(["article", "articles", "body", "content", "contents", "entry", "hentry", "main", "page", "post", "posts", "prose", "story", "text", "blog", "column", "section"])
+_GOOD = words(
+    """
+    article articles body content contents entry hentry main page post posts prose story text blog column section
+    """
+)
 
 #: the words that, joined, name the body of an article: entry-content, articleBody, post_text
-_BODY_FIRST = frozenset(["article", "entry", "post", "story", "blog", "news", "main", "page", "body", "content", "single", "detail", "blogpost"])
-_BODY_SECOND = frozenset(["body", "content", "contents", "text", "entry", "copy", "story", "main", "inner", "article"])
-_BODY_WHOLE = frozenset(["articlebody", "entrycontent", "postcontent", "articlecontent", "storybody", "articletext", "postbody", "storytext", "bodytext"])
+_BODY_FIRST = words(
+    """
+    article entry post story blog news main page body content single detail blogpost
+    """
+)
+_BODY_SECOND = words(
+    """
+    body content contents text entry copy story main inner article
+    """
+)
+_BODY_WHOLE = words(
+    """
+    articlebody entrycontent postcontent articlecontent storybody articletext postbody storytext bodytext
+    """
+)
 
-_CAPTION = frozenset(["caption", "captions", "legend", "figcaption", "imagecaption", "credit", "credits", "copyright", "bildunterschrift"])
-_HEADER = frozenset(["header", "head", "hero", "intro", "lead", "lede", "standfirst", "subtitle", "kicker", "headline", "title"])
-_ICONIC = frozenset(["icon", "icons", "avatar", "avatars", "emoji", "emojis", "smiley", "smilies", "wp-smiley", "gravatar", "logo", "logos", "sprite", "badge", "badges", "flag", "spinner"])
+_CAPTION = words(
+    """
+    caption captions legend figcaption imagecaption credit credits copyright bildunterschrift
+    """
+)
+_HEADER = words(
+    """
+    header head hero intro lead lede standfirst subtitle kicker headline title
+    """
+)
+_ICONIC = words(
+    """
+    icon icons avatar avatars emoji emojis smiley smilies wp-smiley gravatar logo logos sprite badge badges flag spinner
+    """
+)
+
+
+_STATE = words("has no not with without is show enable enabled single supports off label")
+_JUNK_WHOLE = words("hidden is-hidden visually-hidden screen-reader-text sr-only print-only noprint visuallyhidden d-none hide")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -40,25 +94,26 @@ def hint(names: str) -> int:
     """Flags for the class and id of an element, given as one string."""
     flags = 0
     for name in names.split()[:40]:
-        words = [w.lower() for w in _WORD.findall(name)]
-        if not words:
-            continue
-        flags |= _flags(words, name.lower())
+        parts = [w.lower() for w in _WORD.findall(name)]
+        if parts:
+            flags |= _flags(parts, name.lower())
     return flags
 
 
-def _flags(words: list[str], name: str) -> int:
+def _flags(parts: list[str], name: str) -> int:
     flags = 0
-    kinds = set(words)
-    # "has-sidebar", "no-comments", "with-nav" tell of the page, not of the element
-    state = words[0] in ("has", "no", "with", "is", "not", "show", "enable", "enabled", "page", "single", "without") and len(words) > 1
-    if kinds & _JUNK and not state:
+    kinds = set(parts)
+    # "has-sidebar", "section--has-ads", "no-comments" tell of what is inside, not of the element
+    own = kinds
+    if not kinds.isdisjoint(_STATE):
+        own = set(parts[: next(i for i, part in enumerate(parts) if part in _STATE)])
+    if own & _JUNK or name in _JUNK_WHOLE:
         flags |= JUNK
-    if kinds & _WEAK and not state:
+    if own & _WEAK:
         flags |= WEAK
     if kinds & _GOOD:
         flags |= GOOD
-    if name in _BODY_WHOLE or (len(words) >= 2 and any(a in _BODY_FIRST and b in _BODY_SECOND and a != b for a, b in zip(words, words[1:], strict=False))):
+    if name in _BODY_WHOLE or (len(parts) >= 2 and any(a in _BODY_FIRST and b in _BODY_SECOND and a != b for a, b in pairwise(parts))):
         flags |= BODY
     if kinds & _CAPTION:
         flags |= CAPTION
@@ -66,6 +121,6 @@ def _flags(words: list[str], name: str) -> int:
         flags |= HEADER
     if kinds & _ICONIC:
         flags |= ICONIC
-    if words == ["more", "link"]:
+    if parts == ["more", "link"]:
         flags |= MORE
     return flags

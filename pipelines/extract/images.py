@@ -16,6 +16,9 @@ from pipelines.extract.urls import absolute
 MAX_WIDTH = 2048
 #: largest density descriptor taken, as 2x screens do
 MAX_DENSITY = 2.0
+#: an ``src`` that its srcset says is this wide is taken as it is: the address in ``src`` is what everyone else links to and keeps, so it
+#: meets its duplicates, and 600 pixels are most of the 980 that Idefics2 reads
+ENOUGH = 600
 #: both stated sides at or under this are an icon, a bullet, a tracking pixel
 ICON = 48
 
@@ -39,6 +42,8 @@ _STAND_IN = re.compile(
 )
 _LOOKS_LIKE_IMAGE = re.compile(r"\S+\.(?:jpe?g|png|webp|gif)(?:\?\S*)?\Z", re.I)
 _SRCSET_ITEM = re.compile(r"\s*(\S*[^\s,])(?:\s+([\d.]+)([wx])[^,]*)?\s*(?:,|\Z)")
+_NAMED_SIZE = re.compile(r"[-_](\d{2,4})x(\d{2,4})\.(?:jpe?g|png|webp|gif)(?:\?|\Z)", re.I)
+_WIDTHS = re.compile(r"\s\d+w\s*(?:,|\Z)")
 _PIXELS = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*\Z")
 _STYLE_SIDE = re.compile(r"(?:^|[;\s])(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?px", re.I)
 
@@ -87,17 +92,29 @@ def _references(attributes: Attributes, sources: str | None) -> Iterator[str | N
     for name in LAZY_SET:
         if value := attributes.get(name):
             yield largest(value)
-    if value := attributes.get("srcset"):
-        yield largest(value)
+    offered = attributes.get("srcset")
+    source = (attributes.get("src") or "").strip()
+    if offered and _WIDTHS.search(offered):
+        yield source if source and _is_enough(source, offered) else largest(offered)
     for name in LAZY:
         if (value := attributes.get(name)) and value[0] not in "{[":
             yield value.strip()
+    if sources and (not source or source.startswith("data:")):
+        yield largest(sources)
+    yield source
+    if offered:
+        yield largest(offered)
     if sources:
         yield largest(sources)
-    yield (attributes.get("src") or "").strip()
     for name, value in attributes.items():
         if value and name.startswith("data-") and _LOOKS_LIKE_IMAGE.match(value):
             yield value
+
+
+def _is_enough(source: str, offered: str) -> bool:
+    """Whether a srcset offers ``source`` itself (but for its query) at ENOUGH pixels or more."""
+    plain = source.split("?", 1)[0]
+    return any(number >= ENOUGH and unit == "w" and url.split("?", 1)[0] == plain for url, number, unit in srcset(offered))
 
 
 def usable_source(attributes: Attributes) -> str | None:
@@ -111,7 +128,7 @@ def usable_source(attributes: Attributes) -> str | None:
 
 def size(attributes: Attributes) -> tuple[int | None, int | None]:
     """Rendered width and height in pixels as the element states them; None for a side it does not state, or states in percent."""
-    width, height = (_pixels(attributes.get(side)) for side in ("width", "height"))
+    width, height = (_pixels(attributes.get(side)) or None for side in ("width", "height"))  # scripts write 0 for unknown
     style = attributes.get("style")
     if style and (width is None or height is None):
         stated = {m[1].lower(): int(m[2]) for m in _STYLE_SIDE.finditer(style[:2000])}
@@ -129,4 +146,10 @@ def is_icon(width: int | None, height: int | None) -> bool:
     """Whether the stated size is that of an icon or a tracking pixel: both sides small, or one of a few pixels."""
     if width is not None and height is not None and width <= ICON and height <= ICON:
         return True
-    return any(side is not None and 0 < side <= 12 for side in (width, height)) or width == 0 or height == 0
+    return any(side is not None and 0 < side <= 12 for side in (width, height))
+
+
+def named_size(url: str) -> tuple[int, int] | None:
+    """The size a file name ends with, as WordPress and others name their thumbnails (``face-100x100.jpg``)."""
+    m = _NAMED_SIZE.search(url)
+    return (int(m[1]), int(m[2])) if m else None
