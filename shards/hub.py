@@ -34,7 +34,7 @@ _SECRETS = re.compile(rb"hf_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*
 _SCANNED = (".json", ".md", ".html", ".yaml", ".yml", ".txt", ".py")
 
 
-class PublishError(RuntimeError):
+class PublishError(ValueError):
     """A run that should not be, or was not wholly, published; the message names the files."""
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import fsspec
@@ -47,6 +47,7 @@ class Pack:
     """Tables {"documents": SELECTED, "blobs": part -> path} to one shard.
 
     Yields ("tar", bytes) a sample at a time, ("tar.idx", bytes), ("index", rows of `INDEX`) and ("refused", rows of REFUSED).
+    Nothing for a range without documents.
     Images longer than `longest_side` are scaled down and written as JPEG of quality 95; a JPEG that fits is stored as it came.
     `tokenizer` is a name or a path for `shards.tokens.load`. Raises ValueError where a part has more than a million documents.
     """
@@ -55,6 +56,9 @@ class Pack:
     split: str = "train"
     longest_side: int = 980
     tokenizer: str = "bytes"
+
+    files: ClassVar[tuple[str, ...]] = ("tokenizer",)
+    libraries: ClassVar[tuple[str, ...]] = ("pillow",)
 
     def __post_init__(self) -> None:
         if self.config not in layout.LAYOUTS:

@@ -183,9 +183,13 @@ def test_a_row_the_engine_took_out_is_not_packed(blobs: made.Blobs) -> None:
     assert index["key"].to_pylist() == ["000000000000", "000000000001"]
 
 
-def test_an_empty_part_is_a_valid_archive(blobs: made.Blobs) -> None:
-    out = made.pack(Pack("pairs"), [], blobs.write())
-    assert (out["tar"], out["tar.idx"], out["index"].num_rows) == (tar.END, bytes(8), 0)
+def test_a_range_without_documents_makes_no_shard(blobs: made.Blobs) -> None:
+    assert list(Pack("pairs")({"documents": made.table([]), "blobs": blobs.write()})) == []
+
+
+def test_a_range_of_which_nothing_is_left_is_a_valid_archive(blobs: made.Blobs) -> None:
+    out = made.pack(Pack("pairs"), [made.document("blind", made.pair(blobs, 3)["nodes"], [])], blobs.write())
+    assert (out["tar"], out["tar.idx"], out["index"].num_rows, out["refused"].num_rows) == (tar.END, bytes(8), 0, 1)
 
 
 def test_a_wrong_config_is_one_clear_line() -> None:
