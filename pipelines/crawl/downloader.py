@@ -21,12 +21,12 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-#: (row) -> the body, or the status that says why there is none. ``row`` indexes the URLs given to `download`.
+#: -> (row, its body or None, the status that says why there is none); ``row`` indexes the URLs given to `download`
 Fetch = Callable[[], tuple[int, bytes | None, str | None]]
 #: (row, body) -> None, or the status that refuses the image
 Check = Callable[[int, bytes], str | None]
-#: (row, sha256, body)
-Store = Callable[[int, str, bytes], None]
+#: (row, sha256, body); None, None for a row without an image
+Store = Callable[[int, str | None, bytes | None], None]
 
 
 @functools.lru_cache(maxsize=1)
@@ -53,7 +53,7 @@ class _Body(io.BytesIO):
 
 def download(urls: Sequence[str], fetch: Fetch, check: Check, store: Store, *, threads: int) -> None:
     """Run img2dataset's loop over the URLs: ``fetch`` is called once a row, from ``threads`` threads, and says itself which row it did;
-    ``check`` and ``store`` from the caller's thread. What one of them raises ends the loop and is raised here."""
+    ``check`` and ``store`` from the caller's thread, ``store`` for every row. What one of them raises ends the loop and is raised here."""
     if not urls:
         return
     module = _module()
@@ -62,20 +62,15 @@ def download(urls: Sequence[str], fetch: Fetch, check: Check, store: Store, *, t
         raise RuntimeError("this img2dataset's Downloader does not call download_image_with_retry: use 1.47.0")
     faults: list[BaseException] = []
 
-    def one(_: tuple[int, str], **__: Any) -> tuple[int, _Body | None, str | None]:
-        # the loop would wait for ever for a thread that raised, so a fault of ours is kept and raised at the end
-        row, body, status = fetch()
-        return row, None if body is None else _Body(body, row), status
-
-    rows = iter(range(len(urls)))  # after a fault the rest is only counted down
-
-    def guarded(ticket: tuple[int, str], **options: Any) -> tuple[int, _Body | None, str | None]:
+    def guarded(ticket: tuple[int, str], **_: Any) -> tuple[int, _Body | None, str | None]:
+        # the loop would wait for ever for a thread that raised: a fault of ours is kept, the rest only counted down, and it is raised at the end
         if not faults:
             try:
-                return one(ticket, **options)
+                row, body, status = fetch()
+                return row, None if body is None else _Body(body, row), status
             except BaseException as fault:
                 faults.append(fault)
-        return next(rows, 0), None, "internal"
+        return ticket[0], None, "internal"
 
     class Resizer:
         def __call__(self, stream: _Body, boxes: object = None) -> tuple[bytes | None, int, int, int, int, str | None]:
@@ -91,7 +86,7 @@ def download(urls: Sequence[str], fetch: Fetch, check: Check, store: Store, *, t
             pass
 
         def write(self, image: bytes | None, key: str, caption: str | None, meta: dict[str, Any]) -> None:
-            if image is None or faults:
+            if faults:
                 return
             try:
                 store(int(key), meta["sha256"], image)

@@ -74,9 +74,12 @@ class Fetch:
                 looks[row] = look(body, self.max_pixels)
                 return None if looks[row].status == "ok" else looks[row].status
 
-            def store(row: int, sha256: str, body: bytes) -> None:
-                hashes[row] = sha256
-                spool.add(sha256, body)
+            def store(row: int, sha256: str | None, body: bytes | None) -> None:
+                if sha256 is not None and body is not None:
+                    hashes[row] = sha256
+                    spool.add(sha256, body)
+                elif row not in skipped and not at(row):  # tells the engine, too, that we are alive while nothing but failures comes
+                    skipped.add(row)
 
             download(urls, visit.next, check, store, threads=self.threads)
             if len(visit.answers) != len(urls):

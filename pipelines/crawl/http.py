@@ -7,20 +7,18 @@ A session may be used by many threads; it keeps idle connections for the next re
 
 from __future__ import annotations
 
-import base64
 import functools
 import os
 import ssl
 import threading
 import time
-import urllib.parse
-import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from pipelines.crawl.guard import Guard, Refused, Target, parse
+from pipelines.crawl.proxy import ProxyDown, login_of, proxy_of, to_proxy, tunnel
 from pipelines.crawl.wire import ACCEPT_ENCODING, Connection, Fault, Head, Headers, Stale, connect, keeps_alive, left, read_body, read_head
 
 USER_AGENT = "panoramix/0.1"
@@ -34,10 +32,6 @@ LONGEST_RETRY_S = 5.0  # a server that asks for more is left alone
 
 Judge = Callable[[int, Headers], str | None]  # sees status and headers before the body is read; answers a status to stop there
 Hop = Callable[[str, float], str | None]  # sees a redirect's target and the seconds left; answers a status to stop there
-
-
-class ProxyDown(ConnectionError):  # noqa: N818
-    """The proxy that the environment names does not answer."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +90,6 @@ def second_try(response: Response, until: float) -> float | None:
 def _context(cert_file: str, cert_dir: str) -> ssl.SSLContext:
     # OpenSSL reads SSL_CERT_FILE and SSL_CERT_DIR itself: they are arguments so that a change of theirs is seen
     return ssl.create_default_context()
-
-
-def _proxy_of(target: Target) -> str | None:
-    proxies = urllib.request.getproxies_environment()
-    proxy = proxies.get(target.scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass_environment(target.netloc, proxies):  # type: ignore[attr-defined]
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 class Session:
@@ -182,7 +168,7 @@ class Session:
     def _once(
         self, target: Target, headers: dict[str, str], until: float, max_bytes: int, partial: bool, judge: Judge | None
     ) -> Response:
-        proxy = _proxy_of(target)
+        proxy = proxy_of(target)
         self.guard.check_literal(target.host)
         absolute = proxy is not None and target.scheme == "http"
         lines = {
@@ -192,7 +178,7 @@ class Session:
             "Accept-Encoding": ACCEPT_ENCODING,
             "Connection": "keep-alive",
         }
-        if absolute and proxy and (login := _login(proxy)):
+        if absolute and proxy and (login := login_of(proxy)):
             lines["Proxy-Authorization"] = login
         lines |= headers
         if any("\n" in v or "\r" in v for v in lines.values()):
@@ -255,11 +241,11 @@ class Session:
         if proxy is None:
             conn = connect(self._resolved(target, until), target.port, until)
         else:
-            conn = _to_proxy(proxy, until)
+            conn = to_proxy(proxy, until)
         try:
             if target.scheme == "https":
                 if proxy is not None:
-                    _tunnel(conn, target, proxy, until)
+                    tunnel(conn, target, proxy, until)
                 context = _context(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
                 conn.secure(context, target.host.rstrip("."), until)
         except BaseException:
@@ -316,44 +302,6 @@ def join(url: str, location: str) -> str:
         return urljoin(url, text).split("#")[0]
     except ValueError:
         return ""
-
-
-def _login(proxy: str) -> str:
-    parts = urlsplit(proxy)
-    if parts.username is None:
-        return ""
-    user, word = urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or "")
-    return "Basic " + base64.b64encode(f"{user}:{word}".encode()).decode()
-
-
-def _to_proxy(proxy: str, until: float) -> Connection:
-    parts = urlsplit(proxy)
-    if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f"the proxy variable names {parts.scheme}://{parts.hostname}: only http:// proxies are served")
-    port = parts.port or 80
-    for last in (False, True):
-        try:
-            return connect([parts.hostname], port, until)
-        except ConnectionRefusedError:
-            if last:
-                where = f"http://{parts.hostname}:{port}"
-                raise ProxyDown(f"nothing answers at the proxy {where}: start it, or unset the proxy variable") from None
-            time.sleep(min(0.5, left(until)))
-    raise AssertionError
-
-
-def _tunnel(conn: Connection, target: Target, proxy: str, until: float) -> None:
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    request = f"CONNECT {host}:{target.port} HTTP/1.1\r\nHost: {host}:{target.port}\r\n"
-    if login := _login(proxy):
-        request += f"Proxy-Authorization: {login}\r\n"
-    conn.until(until)
-    conn.send(f"{request}\r\n".encode("latin-1"), until)
-    head = read_head(conn)
-    if head.status == 504:
-        raise Fault("timeout", "the proxy waited in vain")
-    if not 200 <= head.status < 300:
-        raise Fault("refused", f"the proxy answered {head.status} to CONNECT")
 
 
 def get(

@@ -9,8 +9,8 @@ import io
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,8 @@ class Crawl:
     user_agent: str = USER_AGENT
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
-        wanted = [r for i, r in enumerate(batch.select(["host", "seeds"]).to_pylist()) if at(i)]
+        numbers = [i for i in range(batch.num_rows) if at(i)]
+        wanted = batch.select(["host", "seeds"]).take(pa.array(numbers, pa.int64())).to_pylist()
         info = io.BytesIO()
         Records(info).info(f"{at.part:06d}-{at.first:06d}.warc.gz", self.user_agent)
         yield "warc", info.getvalue()
@@ -81,13 +82,21 @@ class Crawl:
             # each host writes to a file of its own, so that they come in the order of the rows
             paths = [Path(folder, str(i)) for i in range(len(wanted))]
             tasks = [pool.submit(self._host, r["host"], r["seeds"], session, path) for r, path in zip(wanted, paths, strict=True)]
-            for task, path in zip(tasks, paths, strict=True):
-                rows = task.result()
+            for i, task, path in zip(numbers, tasks, paths, strict=True):
+                rows = self._waited(task, lambda i=i: at(i))  # type: ignore[misc]
                 with path.open("rb") as file:
                     while piece := file.read(PIECE):
                         yield "warc", piece
                 path.unlink()
                 yield "pages", pa.RecordBatch.from_pylist(rows, PAGE)
+
+    def _waited(self, task: Future[list[dict[str, Any]]], alive: Callable[[], object]) -> list[dict[str, Any]]:
+        # hosts take as long as they may; the engine, which waits for a sign of life, gets one while this one is within its time
+        until = time.monotonic() + self.host_s + 60
+        while not task.done() and time.monotonic() < until:
+            wait([task], timeout=5)
+            alive()
+        return task.result()
 
     def _host(self, host: str, seeds: list[str], session: Session, path: Path) -> list[dict[str, Any]]:
         with path.open("wb") as file:
@@ -197,8 +206,8 @@ class _Visit:
                 self._rest(rules)
 
         answer = once()
-        if (wait := second_try(answer, until)) is not None:
-            self._wait(wait)
+        if (pause := second_try(answer, until)) is not None:
+            self._wait(pause)
             answer = once()
         return answer
 
