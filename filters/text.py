@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 from functools import lru_cache
 
 import numpy as np
@@ -52,6 +53,9 @@ class TextScores:
     stop_words: str = "stop_en"
     flagged_words: str = "flagged_en"
     spam_words: str = "spam_en"
+
+    #: fields that may name files: their content is part of what the scores depend on
+    files: ClassVar[tuple[str, ...]] = ("language_model", "stop_words", "flagged_words", "spam_words")
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
         nodes = batch["nodes"]

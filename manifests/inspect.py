@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
@@ -77,9 +78,9 @@ def explain(run: str, what: str) -> list[Row]:
     for row in _where(run, "outcomes", ("url", "sha256"), what):
         size = f", {row['width']}x{row['height']} {row['format']}, sha256 {row['sha256']}" if row["status"] == "ok" else ""
         out.append({**row, "says": f"image {row['url']}: {row['status']}{size}"})
-    for row in _where(run, "images", ("image", "id"), what):
+    for row in _where(run, "images", ("image", "id"), what, ids):
         out.append({**row, "says": f"image {row['image']} at node {row['node']} of document {row['id']}: dropped, {_why(row)}"})
-    for row in _where(run, "texts", ("id",), what):
+    for row in _where(run, "texts", ("id",), what, ids):
         out.append({**row, "says": f"paragraph at node {row['node']} of document {row['id']}: dropped, {_why(row)}: {row['text'][:80]!r}"})
     for row in _index(run, ids):
         out.append({**row, "says": f"document {row['id']}: sample {row['key']} of {row['config']} {row['split']}, byte {row['offset']} of its shard"})
@@ -93,13 +94,14 @@ def _why(row: Row) -> str:
     return f"{row['reason']}{saw}"
 
 
-def _where(run: str, table: str, columns: tuple[str, ...], what: str) -> list[Row]:
+def _where(run: str, table: str, columns: tuple[str, ...], what: str, ids: Collection[str] = ()) -> list[Row]:
+    """Rows of a ledger table where one of the columns is `what`, or the document is one of `ids`."""
     folder = os.path.join(run, "ledger")
     files = sorted(os.path.join(folder, f) for f in os.listdir(folder) if f"-{table}-" in f)
     if not files:
         return []
     data = ds.dataset(files)
-    match = None
+    match = pc.field("id").isin(pa.array(sorted(ids))) if ids else None
     for c in columns:
         one = pc.field(c) == what
         match = one if match is None else match | one

@@ -16,6 +16,7 @@ import pyarrow as pa
 from dedup.components import Components
 from dedup.group import Group
 from dedup.images import ImageCounts
+from dedup.paragraphs import Paragraphs, RepeatedParagraphs
 from dedup.sign import Sign
 from dedup.verify import Carry, Verify
 from filters.decide import Decide
@@ -80,7 +81,7 @@ def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
         fetched.append("pairs.links")
     if recipe.pdf is not None:
         nodes += _pdf(recipe, inputs, root, limit)
-        sign = replace(_near(recipe.pdf.near), by_url=False)
+        sign = replace(_near(recipe.pdf.near), fold_numbers=False)  # tables that differ in their numbers are different pages
         nodes += _decided("pdf", ("pdf.pages",), recipe.pdf, recipe.rules("pdf"), sign, recipe.pdf.near.threshold)
         sources.append("pdf")
     if fetched:
@@ -125,7 +126,9 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
         return [pa.table(s) for s in found]
 
     count = {**_REFUSED, "documents": ("lang",)}
-    stage = Extract() if limit is None else Extract(limit=max(1, -(-limit // max(1, len(slices)))))
+    stage = Extract(refuse_optout=web.refuse_optout)
+    if limit is not None:
+        stage = replace(stage, limit=max(1, -(-limit // max(1, len(slices)))))
     nodes.append(Node("web.extract", stage, rows=sliced, after=("web.crawl",) if crawled else (), count=count, deadline_s=60))
     return nodes
 
@@ -226,11 +229,19 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
         validation=recipe.shards.validation,
         seed=recipe.seed,
     )
+    reads = {**_here(source, documents), "images": home("counted", n("count"))}
+    if source == "web" and recipe.web is not None and recipe.web.paragraph_uses:
+        decided = {"documents": aligned("documents", *documents), "decisions": aligned("decisions", n("decide"))}
+        nodes += [
+            Node(n("paragraphs"), Paragraphs(), decided),
+            Node(n("repeated"), RepeatedParagraphs(recipe.web.paragraph_uses), {"paragraphs": bucket("paragraphs", n("paragraphs"))}),
+        ]
+        reads["paragraphs"] = home("repeated", n("repeated"))
     nodes += [
         Node(n("join"), Join(), {"places": bucket("places", n("links")), "outcomes": bucket("outcomes", keys)}),
         Node(n("count"), ImageCounts(), {"images": bucket("images", n("join"))}),
         Node(
-            n("select"), select, {**_here(source, documents), "images": home("counted", n("count"))}, same_rows=("documents",),
+            n("select"), select, reads, same_rows=("documents",),
             count={"documents": ("reason", "split", "images", "tokens"), "texts": ("reason",), "images": ("reason",)},
         ),
     ]  # fmt: skip

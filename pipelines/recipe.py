@@ -36,12 +36,17 @@ class _Table(BaseModel):
 
 
 class Near(_Table):
-    """MinHash near-duplicates. Defaults: FineWeb's 14 bands of 8 rows over word 5-grams."""
+    """MinHash near-duplicates, each checked against the document that stays.
+
+    Defaults: FineWeb's 112 permutations and word 5-grams, cut into 28 bands of 4 rather than 14 of 8. Bands only bring candidates
+    together; what is dropped is decided by `threshold`. Copies with 3 % of their words changed: 90 % found, against 15 % with 14 of 8
+    at 0.8 (python -m bench dedup).
+    """
 
     on: bool = True
     threshold: float = Field(0.7, gt=0, le=1, description="estimated Jaccard similarity from which a document is a copy")
-    bands: int = Field(14, ge=1)
-    rows: int = Field(8, ge=1)
+    bands: int = Field(28, ge=1)
+    rows: int = Field(4, ge=1)
     shingle: int = Field(5, ge=1, description="words")
 
 
@@ -74,6 +79,8 @@ class Web(_Table):
     rules: dict[str, Any] = Field({}, description="changes to the preset: {document: {words: {min: 20}}, node: ..., image: ...}")
     text: Text = Text()
     near: Near = Near()
+    refuse_optout: bool = Field(True, description="leave out pages that reserve themselves (robots noai, TDM reservation)")
+    paragraph_uses: int = Field(2, ge=0, description="pages of one host a paragraph may stand on before it goes everywhere (OBELICS: 2); 0: any")
 
 
 class Pairs(_Table):

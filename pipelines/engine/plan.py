@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.engine.commit import File, Sidecar, content
 from pipelines.engine.part import Reads, Work
-from pipelines.engine.stage import Input, Node, code_of, describe, fingerprint, versions_of
+from pipelines.engine.stage import Input, Node, code_of, describe, files_of, fingerprint, versions_of
 from pipelines.engine.storage import Store
 
 
@@ -97,7 +97,8 @@ def todo(node: Node, made: Mapping[str, Made], keyed: Mapping[str, int], root: s
     if literal is not None:
         digests["rows"] = [_rows_digest(t) for t in literal]
     inputs = fingerprint(digests)
-    about = {"node": node.name, "stage": describe(node.stage), "keyed": dict(keyed), "versions": versions_of(node.stage)}
+    about = {"node": node.name, "stage": describe(node.stage), "keyed": dict(keyed)}
+    about |= {"versions": versions_of(node.stage), "files": files_of(node.stage)}
     if node.recorded:
         about = {**about, "recorded": True}
         folder = f"stages/{node.name}-{fingerprint(about['stage'], inputs)}"

@@ -156,6 +156,17 @@ def versions_of(stage: Any) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("pyarrow", "numpy", *getattr(stage, "libraries", ()))}
 
 
+def files_of(stage: Any) -> dict[str, str]:
+    """sha256 of the files a stage's fields name, where it says which fields do (a class attribute `files`): models, word lists."""
+    out = {}
+    for name in getattr(stage, "files", ()):
+        path = getattr(stage, name)
+        if path and pathlib.Path(path).is_file():
+            with open(path, "rb") as f:
+                out[name] = hashlib.file_digest(f, "sha256").hexdigest()
+    return out
+
+
 def batches(table: pa.Table, rows: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, table.num_rows, rows):
         yield from table.slice(start, rows).combine_chunks().to_batches()

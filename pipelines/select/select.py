@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,7 @@ _AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Select:
-    """Exchange by part: `documents`, `decisions`, and what came home of them (`duplicates`, `images`) ->
+    """Exchange by part: `documents`, `decisions`, and what came home of them (`duplicates`, `images`, maybe `paragraphs`) ->
 
     `train` and `validation` (manifests.schema.SELECTED), the ledger's `documents` (one row a document), `texts` and `images`
     (one row for each that left), `sketches` (manifests.sketch.SKETCH) and `samples` (pipelines.select.samples.SAMPLE).
@@ -47,12 +47,18 @@ class Select:
     validation: float = 0.01
     seed: int = 0
 
+    files: ClassVar[tuple[str, ...]] = ("tokenizer",)
+    libraries: ClassVar[tuple[str, ...]] = ("tldextract",)  # its list of public suffixes
+
     def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
         documents, decisions = tables["documents"], tables["decisions"]
         tokenizer = load(self.tokenizer)
         placed = self._images(tables["images"])
         duplicates = {r["row"]: r for r in tables["duplicates"].to_pylist()}
         kept = set(kept_rows(tables).tolist())
+        repeated: dict[int, dict[int, int]] = {}
+        for r in tables["paragraphs"].to_pylist() if "paragraphs" in tables else ():
+            repeated.setdefault(r["row"], {})[r["node"]] = r["uses"]
         samples = Samples()
         seen: dict[str, list[float]] = {}
         for start in range(0, documents.num_rows, _AT_ONCE):
@@ -67,6 +73,8 @@ class Select:
                     ledger["documents"].append(entry)
                     samples.add(entry, document, decision, {})
                     continue
+                for n, uses in repeated.get(row, {}).items():
+                    decision["node_keep"][n], decision["node_reason"][n], decision["node_score"][n] = False, "paragraph_repeated", uses
                 selected, split = self._selected(entry, document, decision, images, ledger, tokenizer)
                 samples.add(entry, document, decision, images)
                 ledger["documents"].append(entry)
@@ -146,6 +154,9 @@ class Select:
                 weight += len(node["text"] or "")
         if self.one_image and gone is not None:
             entry.update(reason=gone[0], score=gone[1], threshold=gone[2])
+            return None, ""
+        if not any(n["kind"] == TEXT for n in nodes):  # its paragraphs were all the host's
+            entry.update(reason="words_low", score=0.0, threshold=1.0)
             return None, ""
         low, high = self.images
         if not low <= len(placed) <= high:
