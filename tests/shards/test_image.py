@@ -43,4 +43,4 @@ def test_real_photos_fit_and_decode() -> None:
         fitted = fit(data, 980)
         assert max(fitted.width, fitted.height) == min(max(fitted.original), 980)
         assert (fitted.data == data) == (max(fitted.original) <= 980), path.name
-        assert max(decode(fitted.data, "native", 384, 378).shape) == 384
+        assert 378 <= max(decode(fitted.data, "native", 384, 378).shape) <= 384
