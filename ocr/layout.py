@@ -140,7 +140,7 @@ def _groups(segments: list[Segment], direction: int, width: float, height: float
     return found
 
 
-_BULLET = re.compile("[•‣▪▫◦●○■□➢✓❖*·–—\uf0b7\uf0a7-]")
+_BULLET = re.compile("[•‣▪▫◦●○■□➢✓❖*·–—\uf0b7\uf0a7\ufffd-]")  # Symbol's bullets come as private use or U+FFFD
 _NUMBERED = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\]")
 
 

@@ -94,12 +94,13 @@ def inked(picture: Picture, boxes: list[Box], width: float, height: float) -> li
     b = np.asarray(boxes) * scale
     x0, y0 = np.floor(b[:, 0]).astype(int), np.floor(b[:, 1]).astype(int)
     x1, y1 = np.maximum(np.ceil(b[:, 2]).astype(int), x0 + 1), np.maximum(np.ceil(b[:, 3]).astype(int), y0 + 1)
+    first = np.ascontiguousarray(pixels[:, :, pixels.shape[2] // 2])  # green finds nearly all ink
     out = []
     for left, top, right, bottom in zip(x0.tolist(), y0.tolist(), x1.tolist(), y1.tolist(), strict=True):
-        part = pixels[top:bottom, left:right]
-        if part.size == 0:
-            out.append(False)
-            continue
-        flat = part.reshape(-1, part.shape[2])
-        out.append(bool((flat.max(axis=0).astype(int) - flat.min(axis=0) >= INK).any()))
+        ink = _spread(first[top:bottom, left:right]) >= INK
+        out.append(ink or any(_spread(pixels[top:bottom, left:right, c]) >= INK for c in range(pixels.shape[2])))
     return out
+
+
+def _spread(part: Pixels) -> int:
+    return int(part.max()) - int(part.min()) if part.size else 0

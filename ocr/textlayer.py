@@ -14,6 +14,8 @@ from ocr.layout import DOWN, LEFT, RIGHT, SLANTED, UP, Box, Segment, Word, union
 #: id where there is no Unicode (128), which would turn U+FFFD, the sign of a broken font, into plausible garbage.
 FLAGS = 64
 BOLD = 16  # span flag
+_BULLETS = {"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢"}  # where Symbol and Wingdings keep them
+GUESS = 1.5  # how far, as a ratio, sizes of a scan's invisible layer are off
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def find_words(page: Any) -> list[Found]:
     styles: dict[tuple[int, int], dict[str, Any] | None] = {}
     found = []
     for (x0, y0, x1, y1, string, block, line, _), box in zip(raw, boxes, strict=True):
-        string = clean(string)
+        string = clean(_BULLETS.get(string, string))
         if not string or box[2] - box[0] <= 0 or box[3] - box[1] <= 0:
             continue
         if (block, line) not in styles:
@@ -73,7 +75,12 @@ def find_words(page: Any) -> list[Found]:
 
 
 def segments(found: list[Found]) -> list[Segment]:
-    """Words of one line of the source, side by side and of one direction, made segments."""
+    """Words of one line of the source, side by side and of one direction, made segments.
+
+    The sizes of a scan's invisible layer are some OCR's guesses, line by line: there, what differs little is made one size.
+    """
+    guessed = sorted(f.size for f in found if f.hidden)
+    usual = guessed[len(guessed) // 2] if guessed else 0.0
     out: list[Segment] = []
     start = 0
     for i in range(1, len(found) + 1):
@@ -81,7 +88,8 @@ def segments(found: list[Found]) -> list[Segment]:
             run = found[start:i]
             main = max(run, key=lambda f: len(f.word.text))
             bold = 2 * sum(len(f.word.text) for f in run if f.bold) > sum(len(f.word.text) for f in run)
-            out.append(Segment(_leaders([f.word for f in run]), main.direction, main.size, bold, main.line[0]))
+            size = usual if main.hidden and usual / GUESS < main.size < usual * GUESS else main.size
+            out.append(Segment(_leaders([f.word for f in run]), main.direction, size, bold, main.line[0]))
             start = i
     return out
 

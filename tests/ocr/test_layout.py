@@ -46,6 +46,12 @@ def test_a_list_is_told_apart_item_by_item() -> None:
     assert found == [("paragraph", "Some words first"), ("item", "1. one thing and more of it"), ("item", "2. another")]
 
 
+@pytest.mark.parametrize("bullet", ["•", "-", "*", "\ufffd", "(a)", "[3]", "iv."])
+def test_what_begins_an_item(bullet: str) -> None:
+    found = blocks([line("Some words first", 50, 100), line(bullet + " one", 50, 114), line(bullet + " two", 50, 128)])
+    assert found == [("paragraph", "Some words first"), ("item", bullet + " one"), ("item", bullet + " two")]
+
+
 def test_headings_are_larger_or_bold() -> None:
     text = [line("plain words that fill a whole line", 50, 160 + 14 * i) for i in range(4)]
     found = blocks([line("A large title", 50, 100, size=18, step=60), line("A bold heading", 50, 140, bold=True), *text])
