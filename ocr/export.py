@@ -27,7 +27,7 @@ def write_pages(
     """Write NAME-p0001.jpg and NAME-p0001.json for each page; NAME is the file's stem, dots made underscores.
 
     Yields a row a page or refusal, as it is done: ``path``, ``page`` (from 1; None where the file is refused), ``image`` and
-    ``json`` (paths written), ``words``, ``text_source``, ``reason`` (None where written; else a key of ocr.document.REASONS).
+    ``json`` (paths written), ``words``, ``text_source``, and, of refusals alone, ``reason`` (a key of ocr.document.REASONS).
     Raises ValueError where two files would write the same names.
     """
     out = Path(out_dir)
@@ -51,7 +51,7 @@ def write_pages(
                     image.write_bytes(page.jpeg)
                     record.write_text(json.dumps(pdfa(page), ensure_ascii=False) + "\n", encoding="utf-8")
                     written = {"page": n + 1, "image": str(image), "json": str(record), "words": len(page.layout.words)}
-                    yield {**refusal, **written, "text_source": page.source, "reason": None}
+                    yield {**refusal, **written, "text_source": page.source}
                 if document.pages > limits.max_pages:
                     yield {**refusal, "page": limits.max_pages + 1, "reason": "too_many_pages"}
         except RefusedError as e:

@@ -16,7 +16,8 @@ NO_OCR = Ocr("none")
 def test_a_picture_and_a_json_file_a_page(tmp_path: Path) -> None:
     (tmp_path / "my.report.pdf").write_bytes(pdfs.plain(pages=2))
     rows = list(write_pages([tmp_path / "my.report.pdf"], tmp_path / "out", ocr=NO_OCR))
-    assert [(r["page"], r["reason"], r["words"], r["text_source"]) for r in rows] == [(1, None, 17, "pdf"), (2, None, 17, "pdf")]
+    assert [(r["page"], r["words"], r["text_source"]) for r in rows] == [(1, 17, "pdf"), (2, 17, "pdf")]
+    assert not any("reason" in r for r in rows)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "my_report-p0001.jpg",
         "my_report-p0001.json",
