@@ -22,8 +22,8 @@ THUMBNAIL = 120
 _DROP = words(
     """
     script style template svg iframe object embed canvas audio video select option datalist button input textarea nav dialog head link
-    meta base map progress meter footer aside menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe amp-
-    analytics amp-sidebar amp-social-share optgroup keygen command fieldset math-field rt rp
+    meta base map progress meter footer menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe amp-
+    analytics amp-sidebar amp-social-share optgroup keygen command math-field rt rp
     """
 )
 _INLINE = words(
@@ -225,6 +225,8 @@ def walk(root: Any, base: str) -> Blocks:
                 flags = hint(names)
             if attributes.get("itemprop") == "articleBody":
                 flags |= BODY
+        if tag == "aside":
+            flags |= JUNK
         if pieces:
             flush()
         if tag == "hr":

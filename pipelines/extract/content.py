@@ -23,8 +23,14 @@ LEVELS = 5
 CLIMB = 0.2
 #: characters of a paragraph that counts when climbing
 LONG = 140
+#: a root with less running text than this takes its parent while that is not mostly links, characters
+SMALL = 500
+#: running text of an article element that is taken for whole, characters
+WHOLE = 600
 #: leaves before the root among which its headline, standfirst and first picture are looked for
 LEAD = 30
+#: shortest text, in characters, that does not stand twice within so many leaves
+REPEATED, NEAR = 30, 8
 #: largest share of the article that one line such as "Read also" may take with it
 TEASER_SHARE = 0.3
 
@@ -33,6 +39,7 @@ _TAG_POINTS = {
     "address": -3, "ol": -3, "ul": -3, "dl": -3, "dd": -3, "dt": -3, "li": -3, "form": -3,
     "h1": -5, "h2": -5, "h3": -5, "h4": -5, "h5": -5, "h6": -5, "th": -5, "header": -3,
 }  # fmt: skip
+_NEVER_JUNK = words("html body main article")
 _CLEANED = words(
     """
     div section ul ol dl table form header details article li center tbody tr td address figure
@@ -66,8 +73,11 @@ def _strip_junk(boxes: list[Box], leaves: list[Leaf]) -> None:
     running = [0, *accumulate(leaf.chars - leaf.links if leaf.chars - leaf.links >= MIN_PARAGRAPH else 0 for leaf in leaves)]
     most = running[-1] * MOST
     for box in boxes:
-        if (box.parent >= 0 and not boxes[box.parent].kept) or (box.flags & JUNK and box.tag not in ("body", "main", "article", "html") and running[box.last] - running[box.first] <= most):
+        if box.parent >= 0 and not boxes[box.parent].kept:
             box.kept = False
+        elif box.flags & JUNK and not box.flags & BODY and box.tag not in _NEVER_JUNK and running[box.last] - running[box.first] <= most:
+            # a zoom box around the picture of a figure is named like a pop-up
+            box.kept = boxes[box.parent].tag == "figure" and any(leaf.node is not None for leaf in leaves[box.first : box.last])
 
 
 def _score(boxes: list[Box], leaves: list[Leaf]) -> list[float]:
@@ -145,9 +155,17 @@ def _best(boxes: list[Box], leaves: list[Leaf], points: list[float]) -> Box:
         parent = boxes[best.parent]
         if parent.tag in ("body", "html") and root.flags & BODY:
             break
+        if best.tag == "article" and of(best) > WHOLE:
+            break  # what stands beside a whole article is another one
         best = parent
         if of(parent) > of(root) * (1 + CLIMB) and parent.links * 2 < parent.chars:
             root = parent
+    # a page of short pieces has no long paragraphs to climb by
+    while root.parent >= 0 and root.chars - root.links < SMALL:
+        parent = boxes[root.parent]
+        if parent.links * 3 > parent.chars or (root.tag == "article" and root.chars > SMALL // 2):
+            break
+        root = parent
     return root
 
 
@@ -221,7 +239,13 @@ def _drop_teasers(boxes: list[Box], inside: list[Leaf], kept: list[bool], root: 
     """Drop what a line such as "Read also" opens: the box that starts with it, or the line with the links behind it."""
     running = [0, *accumulate((leaf.chars - leaf.links) * keep for leaf, keep in zip(inside, kept, strict=True))]
     enough = running[-1] * TEASER_SHARE
+    recent: dict[str, int] = {}
     for i, leaf in enumerate(inside):
+        if leaf.chars >= REPEATED and (leaf.tag != "p" or leaf.role != "paragraph"):
+            # sliders and zoom boxes write one caption several times; a refrain further on stays
+            if i - recent.get(leaf.text, -1000) <= NEAR:
+                kept[i] = False
+            recent[leaf.text] = i
         if not kept[i] or not leaf.chars or leaf.chars > SHORT or not opens_teaser(leaf.text):
             continue
         short = leaf.role == "heading" or leaf.links * 2 >= leaf.chars or leaf.chars <= 40

@@ -10,11 +10,12 @@ import re
 _TEASERS = {
     "en": r"more (?:from|in|on|stories|news|about|coverage|like this)\b|related\b|read (?:more|also|next|on)\b|also read\b|you (?:may|might) (?:also|be)"
     r"|most (?:read|popular|viewed|shared|commented)|recommended\b|trending\b|popular (?:posts|stories|now|articles)|latest (?:news|stories|posts|articles)"
-    r"|don'?t miss|see also|also on\b|what to read next|up next|top stories|editor'?s? (?:picks?|choice)|sponsored|advertisement|promoted"
+    r"|don'?t miss|see also|also on\b|what to read next|up next|top stories|editor'?s? (?:picks?|choice)|sponsored|advert(?:isement)?\b|promoted|close\W*$|caption\W*$"
     r"|explore further|further reading|keep reading|continue reading|story continues|click here|share this|share (?:on|via|article)|share\W*$"
     r"|comments?\W*\d*\W*$|\d+ comments?|leave a (?:reply|comment)|post a comment|join the (?:conversation|discussion)|about the authors?"
     r"|sign up\b|newsletter|subscribe\b|get (?:our|the) .{0,30}newsletter|follow us|like us|tags?\W*$|tags?:|topics?:|filed under|posted in|categories"
     r"|breaking news\W*$|want more|similar (?:posts|articles|stories|products)|popular on|in other news|watch (?:now|next|more)|previous\W*$|next\W*$"
+    r"|media playback is|this slideshow requires|image copyright|have a tip|tell us what|please enable|your browser does not"
     r"|print this|email this|report this|log ?in\b",
     "de": r"lesen sie (?:auch|mehr|dazu|hier|weiter)|lies (?:auch|mehr|hier)|mehr (?:zum thema|zu\b|aus\b|von\b|lesen|dazu|infos|informationen)"
     r"|das könnte (?:sie|dich|euch)|(?:auch|ebenfalls) interessant|schon gelesen|ähnliche (?:artikel|beiträge|themen|produkte)"

@@ -45,11 +45,12 @@ class Extract:
 
     Reasons: ``http_error`` (status not 2xx), ``not_html``, ``empty_page`` (no article), ``empty_payload``, ``pdf_truncated``, those of
     ``pipelines.crawl.warc.REASONS``, and, with ``refuse_optout``, ``optout`` (any signal met). ``at``'s sub-row is the number of the response
-    within its slice. ``start`` counts from the first PDF of the batch: a part's slices must come in one batch, as an input of a few rows does.
+    within its slice. With ``limit`` a slice is read no further than its first so many documents. ``start`` counts from the first PDF of the batch: a part's slices must come in one batch, as an input of a few rows does.
     """
 
     source: str = "web"
     refuse_optout: bool = False
+    limit: int | None = None
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
         documents: list[dict[str, Any]] = []
@@ -58,7 +59,10 @@ class Extract:
         written = 0
         for row, part in enumerate(batch.to_pylist()):
             path = part["path"]
+            made = 0
             for sub, item in enumerate(records(path, part["offset"] or 0, part["length"])):
+                if self.limit is not None and made >= self.limit:
+                    break
                 if not at(row, sub):
                     continue
                 where = {"file": path, "offset": item.offset, "length": item.length, "page": None}
@@ -82,6 +86,7 @@ class Extract:
                         reason = document
                     else:
                         documents.append(document)
+                        made += 1
                 if reason is not None:
                     refused.append({"url": item.url, "reason": reason, "provenance": where})
                 if len(documents) >= BATCH:
