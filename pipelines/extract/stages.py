@@ -45,7 +45,9 @@ class Extract:
 
     Reasons: ``http_error`` (status not 2xx), ``not_html``, ``empty_page`` (no article), ``empty_payload``, ``pdf_truncated``, those of
     ``pipelines.crawl.warc.REASONS``, and, with ``refuse_optout``, ``optout`` (any signal met). ``at``'s sub-row is the number of the response
-    within its slice. With ``limit`` a slice is read no further than its first so many documents. ``start`` counts from the first PDF of the batch: a part's slices must come in one batch, as an input of a few rows does.
+    within its slice. ``start`` counts from the first PDF of the batch: a part's slices must come in one batch, as an input of a few rows does.
+
+    ``limit``: a slice is read no further than to its first so many documents; None: to its end.
     """
 
     source: str = "web"
