@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from dedup.hashing import U64, mix64
 from manifests.at import At, anywhere
@@ -37,6 +35,9 @@ def column(table: pa.Table, name: str, kind: Any = np.uint64) -> npt.NDArray[Any
 
 def forest(a: U64, b: U64) -> tuple[U64, U64]:
     """Connected components of edges: (node, root) for every node, ascending, where the root is the component's smallest node."""
+    from scipy.sparse import coo_array  # a third of a second to import, and only runs with something to group need it
+    from scipy.sparse.csgraph import connected_components
+
     nodes, index = np.unique(np.concatenate([a, b]), return_inverse=True)
     if not len(nodes):
         return nodes, nodes

@@ -14,6 +14,7 @@ from typing import Protocol
 class At(Protocol):
     part: int  # number of the part being made
     first: int  # row number, within the part, of the first row of the batch
+    ends: dict[str, int]  # bytes that earlier batches of this part have put into each raw file: where the next ones begin
 
     def __call__(self, row: int, sub: int = 0) -> bool: ...
 
@@ -25,6 +26,7 @@ class Anywhere:
     part: int = 0
     first: int = 0
     skip: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+    ends: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, row: int, sub: int = 0) -> bool:
         return (self.first + row, sub) not in self.skip

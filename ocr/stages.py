@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from manifests.at import At, anywhere
 from manifests.schema import BOX, DOCUMENT, IMAGE, OUTCOME, REFUSED, TEXT, document_id
+from ocr import tesseract
 from ocr.document import Document, Limits, RefusedError, open_document, refuse
 from ocr.page import Page, normal, read_page
 from ocr.picture import Render
@@ -83,6 +84,10 @@ class Pages:
 
     libraries: ClassVar[tuple[str, ...]] = ("pymupdf", "pillow")
 
+    def programs(self) -> dict[str, str]:
+        """Versions of the programs the output depends on."""
+        return {"tesseract": tesseract.version() or "none"} if self.ocr else {}
+
     @property
     def limits(self) -> Limits:
         return Limits(self.max_bytes, self.max_pages, self.max_words)
@@ -135,9 +140,7 @@ class _Made:
 
     def __init__(self, at: At) -> None:
         self.part = at.part
-        # An engine's `at` lasts for one attempt at one part, so that is where the end of the part's `blobs` is kept between batches.
-        self.at = None if at is anywhere else at
-        self.offset: int = getattr(at, "end_of_blobs", 0) if self.at is not None else 0
+        self.offset = at.ends.get("blobs", 0)
         self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
         self.blobs: list[bytes] = []
         self.size = 0
@@ -149,8 +152,6 @@ class _Made:
     def flush(self, last: bool = False) -> Iterator[Output]:
         """Hand everything on. The last time with every table, rows or none, so that each part has each table."""
         if self.blobs:
-            if self.at is not None:
-                setattr(self.at, "end_of_blobs", self.offset)  # noqa: B010 (not part of the protocol)
             yield "blobs", b"".join(self.blobs)
         for name, schema in TABLES.items():
             if self.rows[name] or last:

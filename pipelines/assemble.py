@@ -17,13 +17,17 @@ import pyarrow.parquet as pq
 from manifests.ledger import QUARANTINE
 from manifests.report import report
 from manifests.sketch import merge
+from pipelines.engine.commit import content
 from pipelines.engine.plan import Made
 from pipelines.engine.run import Outcome
+from pipelines.engine.stage import fingerprint, source_digest
 from pipelines.engine.storage import Store
 from pipelines.job import CONFIGS, SPLITS, Job
 from pipelines.recipe import Recipe
 from pipelines.select.samples import KEPT, OF_A_REASON
-from shards import mixture
+from shards import manifest as shard_manifest
+from shards import mixture, readers
+from shards.store import Store as ShardStore
 from shards.tokens import load
 
 VERSION = 1
@@ -45,11 +49,23 @@ def assemble(recipe: Recipe, job: Job, outcome: Outcome, root: str) -> dict[str,
     store.replace("ledger/quarantine.parquet", _quarantine(made))
     written = _mixtures(recipe, manifest, store)
     store.replace("manifest.json", _json({**manifest, "mixtures": written}))
+    listed = shard_manifest.read(ShardStore(root))
+    for name, made_for_readers in readers.files(ShardStore(root), listed, recipe.name, recipe.license).items():
+        store.replace(name, made_for_readers)  # the dataset card and Energon's metadata
     stats = _stats(recipe, job, made, manifest, written, store)
     store.replace("stats.json", _json(stats))
-    pictures = lambda source, part, offset, length: _blob(store, made, source, part, offset, length)
-    store.replace("report.html", report(stats, _samples(job, made, store), pictures).encode())
+    _report(job, made, stats, store)
     return stats
+
+
+def _report(job: Job, made: Mapping[str, Made], stats: dict[str, Any], store: Store) -> None:
+    """Drawn only where what it shows has changed: its last line says what it was made from."""
+    seen = [content(made[f"{s}.select"].parts, "samples") for s in job.sources]
+    mark = f"<!-- made from {fingerprint(stats, seen, source_digest('manifests'))} -->\n".encode()
+    if store.exists("report.html") and store.read("report.html").endswith(mark):
+        return
+    pictures = lambda source, part, offset, length: _blob(store, made, source, part, offset, length)
+    store.replace("report.html", report(stats, _samples(job, made, store), pictures).encode() + mark)
 
 
 def _shards(job: Job, made: Mapping[str, Made]) -> dict[str, str]:

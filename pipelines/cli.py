@@ -6,6 +6,7 @@ Every command imports what it needs when it is called: help and a run with nothi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import sys
@@ -110,7 +111,7 @@ def pages(
     from ocr.export import write_pages
 
     refused = 0
-    with _clear(FileNotFoundError):
+    with _clear(FileNotFoundError, ValueError):
         for row in write_pages([str(p) for p in files], str(output)):
             print(json.dumps(row, ensure_ascii=False))
             refused += "reason" in row
@@ -211,8 +212,18 @@ def publish(
     from shards.hub import publish as send
 
     with _clear(FileNotFoundError, ValueError):
-        result = send(str(run_folder), repo, dry_run=dry_run, private=private)
-    print(json.dumps(result, indent=None if as_json else 1, default=str))
+        recipe = _read(run_folder, "manifest.json")["recipe"]
+        result = send(str(run_folder), repo, dry_run=dry_run, private=private, license=recipe["license"], say=err.print)
+    told = {**dataclasses.asdict(result), "bytes": result.bytes}
+    if as_json:
+        print(json.dumps(told))
+    else:
+        for name, size in result.files.items():
+            print(f"{size:14,d}  {name}")
+        for problem in result.problems:
+            err.print(problem, style="red", markup=False)
+        err.print(f"{len(result.files)} files, {result.bytes:,} bytes" + (f": {result.url}" if result.url else ""), highlight=False)
+    raise typer.Exit(1 if result.problems else 0)
 
 
 @app.command()

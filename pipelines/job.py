@@ -109,7 +109,7 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
             deadline_s=web.crawl.deadline_s, max_bytes=web.crawl.max_bytes,
             crawl_delay_cap_s=web.crawl.crawl_delay_cap_s, allow_private=tuple(recipe.fetch.allow_private),
         )  # fmt: skip
-        nodes.append(Node("web.crawl", crawl, rows=lambda made: rows, recorded=True, count={"pages": ("status",)}, deadline_s=24 * 3600))
+        nodes.append(Node("web.crawl", crawl, rows=lambda made: rows, recorded=True, count={"pages": ("status",)}))
 
     def sliced(made: Mapping[str, Made]) -> list[pa.Table]:
         found = list(slices)
@@ -200,11 +200,10 @@ def _fetch(recipe: recipes.Recipe, links: list[str]) -> list[Node]:
         deadline_s=f.deadline_s, max_bytes=f.max_bytes, max_pixels=f.max_pixels, threads=f.threads, per_host=f.per_host, robots=f.robots,
         allow_private=tuple(f.allow_private),
     )  # fmt: skip
-    longest = 600 + 2 * f.deadline_s * f.addresses_a_part  # every address of one host in turn, each to its deadline
     return [
         Node(
             "fetch", stage, {"wanted": bucket("wanted", *links)}, recorded=True, known=("outcomes", "url"),
-            per_part=("rows", f.addresses_a_part), count={"outcomes": ("status", "format")}, deadline_s=longest,
+            per_part=("rows", f.addresses_a_part), count={"outcomes": ("status", "format")},
         ),
         Node("fetch.keys", ByAddress(), {"outcomes": aligned("outcomes", "fetch")}),
     ]  # fmt: skip
@@ -214,7 +213,7 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     """Images, the last selection and shards of one source."""
     rules = recipe.rules(source)
     limits = next((r for r in rules.document if r.score == "images"), Rule("images"))
-    documents = {"web": ("web.extract",), "pairs": _pair_nodes(recipe), "pdf": ("pdf.pages",)}[source]
+    documents = _pair_nodes(recipe) if source == "pairs" else ("web.extract",) if source == "web" else ("pdf.pages",)
     n = f"{source}.".__add__
     blobs = "pdf.pages" if source == "pdf" else "fetch"
     nodes = []

@@ -129,6 +129,7 @@ class Shards(_Table):
 
 class Recipe(_Table):
     name: str = "run"
+    license: str = Field("other", description="of the dataset, as the Hub names licences; the pages keep their own, document by document")
     web: Web | None = None
     pairs: Pairs | None = None
     pdf: Pdf | None = None

@@ -61,6 +61,7 @@ class Here:
 
     def __init__(self, part: int, mark: Callable[[int, int], None], skip: tuple[Skip, ...]):
         self.part, self.first, self.mark = part, 0, mark
+        self.ends: dict[str, int] = {}
         self.skip = {(row, sub) for row, sub, _ in skip}
 
     def __call__(self, row: int, sub: int = 0) -> bool:
@@ -97,6 +98,8 @@ def _map(work: Work, writer: PartWriter, at: Here) -> Sidecar:
         for row, (pieces, cause) in _calls(work, batch, at):
             for name, piece in pieces:
                 writer.add(name, piece)
+                if isinstance(piece, bytes):
+                    at.ends[name] = at.ends.get(name, 0) + len(piece)
             if cause:
                 if cause is not GONE:
                     quarantined.append((row, WHOLE_ROW, cause))

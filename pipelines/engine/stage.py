@@ -152,8 +152,9 @@ def source_digest(package: str) -> str:
 
 
 def versions_of(stage: Any) -> dict[str, str]:
-    """Versions of the libraries a stage says its output depends on (a class attribute `libraries`), and of Arrow."""
-    return {name: importlib.metadata.version(name) for name in ("pyarrow", "numpy", *getattr(stage, "libraries", ()))}
+    """Versions of what a stage says its output depends on: libraries (a class attribute), programs (a method); and of Arrow."""
+    libraries = {name: importlib.metadata.version(name) for name in ("pyarrow", "numpy", *getattr(stage, "libraries", ()))}
+    return {**libraries, **(stage.programs() if hasattr(stage, "programs") else {})}
 
 
 def files_of(stage: Any) -> dict[str, str]:
