@@ -33,6 +33,7 @@ def made(stage: Pages, *batches: pa.RecordBatch, at: Any = None) -> dict[str, An
         for name, piece in stage(b, at):
             if isinstance(piece, bytes):
                 raw[name] += piece
+                at.ends[name] = len(raw[name])
             else:
                 tables.setdefault(name, []).append(piece)
         at.first += b.num_rows
