@@ -10,6 +10,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from typing import Any
 
 from rich.console import Console
 
@@ -22,9 +23,7 @@ def main() -> None:
     console = Console()
     pairs = pathlib.Path("runs/sample/pairs.csv")
     pairs.parent.mkdir(parents=True, exist_ok=True)
-    web = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.sample", "--port", "0", "--pairs", str(pairs)], stdout=subprocess.PIPE, text=True
-    )
+    web = subprocess.Popen([sys.executable, "-m", "pipelines.sample", "--port", "0", "--pairs", str(pairs)], stdout=subprocess.PIPE, text=True)
     try:
         assert web.stdout is not None
         line = web.stdout.readline()
@@ -44,35 +43,38 @@ def main() -> None:
     _show(console, stats, trained, made - began, time.monotonic() - made)
 
 
-def _run(pairs: str) -> dict:
+def _run(pairs: str) -> dict[str, Any]:
     from pipelines.main import execute
     from pipelines.recipe import read
 
     return execute(read(str(HERE / "recipes" / "sample.yaml"), [f"pairs.urls={pairs}"]), RUN, on="local")
 
 
-def _train() -> dict:
+def _train() -> dict[str, Any]:
     from trainer.run import train
 
     return train("trainer/recipes/demo.yaml", RUN, f"{RUN}/train")
 
 
-def _show(console: Console, stats: dict, trained: dict, pipeline_s: float, training_s: float) -> None:
+def _show(console: Console, stats: dict[str, Any], trained: dict[str, Any], pipeline_s: float, training_s: float) -> None:
     from pipelines.main import table
 
     console.print(table(stats))
     for stage in trained["stages"]:
-        first, last = stage["first_loss"], stage["last_loss"]
-        console.print(
-            f"{stage['name']:8s} loss {first:.3f} at the first step, {last:.3f} at the last of {stage['steps']} ({1 - last / first:.0%} less)"
-        )
-    held = trained.get("held_out")
+        by_source = ", ".join(f"{s} {a:.2f} to {b:.2f}" for s, (a, b) in stage["by_source"].items())
+        console.print(f"{stage['stage']}   {stage['steps']} steps; loss of each source's first and last batch: {by_source}", highlight=False)
+    first, last = trained["first_loss"], trained["last_loss"]
+    console.print(f"loss     {first:.3f} at the first step, {last:.3f} at the last ({1 - last / first:.0%} less)", highlight=False)
+    held = trained["stages"][-1]["held_out"]
     if held:
-        console.print(f"held-out pairs: loss {held['normal']:.3f} with their own images, {held['permuted']:.3f} with each other's")
+        console.print(
+            f"held-out {held['pairs']} pairs: loss {held['normal']:.3f} with their own images, {held['permuted']:.3f} with each other's",
+            highlight=False,
+        )
     for config in ("interleaved", "pairs", "ocr"):
         console.print(f"shards   {RUN}/shards/{config}/", highlight=False)
     console.print(f"report   {RUN}/report.html", highlight=False)
-    console.print(f"pipeline {pipeline_s:.0f} s, training {training_s:.0f} s")
+    console.print(f"took     {pipeline_s:.0f} s from crawl to shards, {training_s:.0f} s of training", highlight=False)
 
 
 if __name__ == "__main__":
