@@ -19,7 +19,8 @@ __all__ = ["PDFS", "SLICES", "Extract", "Pairs", "UrlList"]
 
 Output = tuple[str, "pa.RecordBatch | bytes"]
 
-#: input rows: a slice of a WARC file; a null length means to its end
+#: input rows: a slice of a WARC file; a null length means to its end. A further column `file`, where there is one, is what provenance
+#: calls the file instead of `path`, so that records do not depend on where a run lives
 SLICES = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
 
 #: PDF responses: where their bytes stand in this part's raw file ``pdf_bytes``
@@ -61,13 +62,14 @@ class Extract:
         written = 0
         for row, part in enumerate(batch.to_pylist()):
             path = part["path"]
+            name = part.get("file") or path
             made = 0
             for sub, item in enumerate(records(path, part["offset"] or 0, part["length"])):
                 if self.limit is not None and made >= self.limit:
                     break
                 if not at(row, sub):
                     continue
-                where = {"file": path, "offset": item.offset, "length": item.length, "page": None}
+                where = {"file": name, "offset": item.offset, "length": item.length, "page": None}
                 if isinstance(item, Refusal):
                     refused.append({"url": item.url, "reason": item.reason, "provenance": where})
                     continue

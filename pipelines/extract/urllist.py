@@ -36,21 +36,23 @@ class UrlList:
     """Map. Rows with a ``path`` of a CSV, TSV, JSONL or Parquet file -> ``documents`` (pairs) and ``refused`` (REFUSED).
 
     ``url`` and ``text`` name the columns; None looks for the usual names. Compressed text files (``.gz``, ``.zst``) are read as such. Files
-    are streamed. Reasons: ``bad_url``, ``no_text``, ``text_too_long``, ``bad_row``. A refused row's provenance is the file, and the row's
-    number from 0 in ``offset``. Raises ValueError where a column is missing or the file's kind is unknown.
+    are streamed. Reasons: ``bad_url``, ``no_text``, ``text_too_long``, ``bad_row``. A refused row's provenance is the file (as the column
+    ``file`` calls it, where there is one), and the row's number from 0 in ``offset``. Raises ValueError where a column is missing or the
+    file's kind is unknown.
     """
 
     url: str | None = None
     text: str | None = None
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
-        for number, path in enumerate(batch.column("path").to_pylist()):
+        for number, part in enumerate(batch.to_pylist()):
             if not at(number):
                 continue
+            path, name = part["path"], part.get("file") or part["path"]
             documents: list[dict[str, Any]] = []
             refused: list[dict[str, Any]] = []
             for i, found in enumerate(self.rows(path)):
-                where = {"file": path, "offset": i, "length": None, "page": None}
+                where = {"file": name, "offset": i, "length": None, "page": None}
                 made = _pair(found, where)
                 if isinstance(made, str):
                     shown = str(found[0]) if found is not None and found[0] is not None else None
