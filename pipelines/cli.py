@@ -92,7 +92,7 @@ def extract(
     output: Annotated[Path, typer.Option("-o", help="JSON lines: url, texts, images; the lists are parallel.")],
 ) -> None:
     """Interleaved documents of a few files, before any filter."""
-    from pipelines.extract.try_it import extract_files
+    from pipelines.extract.interleave import extract_files
 
     with _clear(FileNotFoundError, ValueError), open(output, "w", encoding="utf-8") as f:
         n = 0

@@ -116,7 +116,7 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
         for n, part in enumerate(made["web.crawl"].parts if crawled else ()):
             if "warc" in part.files:
                 f = part.files["warc"]
-                file = {
+                file: dict[str, list[Any]] = {
                     "path": [Store(root).path(f.name)],
                     "file": [f"web.crawl/{n:05d}.warc.gz"],
                     "size": [f.bytes],
@@ -305,5 +305,5 @@ def _some(items: list[Any], limit: int | None) -> list[Any]:
 
 def _buckets(inputs: Mapping[str, list[str]]) -> int:
     """Key ranges of the exchanges: a power of two, one for about every 8 MB of input, so that the result does not depend on workers."""
-    size = sum(_file(p)["size"][0] for names in inputs.values() for p in names)
+    size: int = sum(_file(p)["size"][0] for names in inputs.values() for p in names)
     return 1 << min(14, max(4, (size >> 23).bit_length()))
