@@ -102,10 +102,11 @@ class Store:
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted; none where it does not exist."""
         if self.local:
-            return sorted(os.listdir(self.path(folder))) if os.path.isdir(self.path(folder)) else []
+            return sorted(e.name for e in os.scandir(self.path(folder)) if e.is_file()) if os.path.isdir(self.path(folder)) else []
         fs = self.fs()
         try:
-            return sorted(p.rsplit("/", 1)[-1] for p in fs.ls(self.path(folder), detail=False, refresh=True))
+            found = fs.ls(self.path(folder), detail=True, refresh=True)
+            return sorted(f["name"].rsplit("/", 1)[-1] for f in found if f["type"] == "file")
         except FileNotFoundError:
             return []
 
