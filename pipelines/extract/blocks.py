@@ -6,7 +6,7 @@ sums over ranges. The walk is a loop with its own stack: depth costs memory, nev
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.extract import images
@@ -40,23 +40,40 @@ _ROLES = {
     "figcaption": "caption",
     "caption": "caption",
 }
-# a paragraph inside these is still one of them
-_STRONG_ROLES = frozenset(("item", "quote", "caption", "heading"))
 _NOT_CONTENT_ROLES = words(
     """
     navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tablist tooltip button alert
     """
 )
-_BOX, _LINK, _PLAIN = 1, 2, 0
+_COMMAS = (",", "，", "、", "،")
+NEVER_JUNK = words("html body main article")
+
+# what the walk does with an element: up to _PICTURE it is inline
+_PLAIN, _SPAN, _LINK, _PICTURE, _BOX, _SKIP, _BREAK, _SOURCE, _IMAGE = range(9)
+_KINDS: dict[str | None, int] = {
+    **dict.fromkeys(_INLINE, _PLAIN),
+    **dict.fromkeys(_DROP, _SKIP),
+    **dict.fromkeys(("-comment", "!doctype", "-undef", "#document", None), _SKIP),
+    **dict.fromkeys(("img", "amp-img", "amp-anim", "image"), _IMAGE),
+    "span": _SPAN,
+    "label": _SPAN,
+    "a": _LINK,
+    "picture": _PICTURE,
+    "br": _BREAK,
+    "source": _SOURCE,
+}
 
 
 class Box:
-    """An element that is not inline. ``[first, last)`` are its leaves, ``[place, end)`` itself and the boxes inside it."""
+    """An element that is not inline. ``[first, last)`` are its leaves, ``[place, end)`` itself and the boxes inside it.
 
-    __slots__ = (
-        "chars", "commas", "end", "first", "flags", "heads", "images", "inputs", "items", "kept", "last", "links", "long", "parent", "place",
-        "score", "tag",
-    )  # fmt: skip
+    The sums are of its leaves, and once the scoring has added them up, of the kept boxes inside it. No slots: most boxes never leave the
+    class's zeros, and setting them on each would be a third of the walk.
+    """
+
+    kept = True
+    chars = links = commas = images = items = heads = long = 0
+    score = 0.0
 
     def __init__(self, place: int, parent: int, tag: str, flags: int, first: int) -> None:
         self.place = place
@@ -66,37 +83,31 @@ class Box:
         self.first = first
         self.last = first
         self.end = place + 1
-        self.kept = True
-        self.inputs = 0
-        self.score = 0.0
-        self.chars = self.links = self.commas = self.images = self.items = self.heads = self.long = 0
 
 
 class Leaf:
-    """A paragraph (``text``, of which ``links`` characters are link text) or an image (``node``), in box number ``box``."""
+    """A paragraph (``text``, of which ``links`` characters are link text) or an image (``node``), in box number ``box`` of tag ``tag``."""
 
     __slots__ = ("box", "chars", "commas", "links", "node", "role", "tag", "text")
 
-    def __init__(self, box: int, role: str, tag: str, text: str, links: int, node: Node | None = None) -> None:
-        self.box = box
+    def __init__(self, box: Box, role: str, text: str, links: int, node: Node | None = None) -> None:
+        self.box = box.place
+        self.tag = box.tag
         self.role = role
-        self.tag = tag
         self.text = text
         self.node = node
-        self.chars = len(text)
-        self.links = min(links, self.chars)
-        commas = text.count(",")
-        if not text.isascii():
-            commas += text.count("，") + text.count("、") + text.count("،")
-        self.commas = commas
+        self.chars = chars = len(text)
+        self.links = links if links < chars else chars
+        self.commas = text.count(",") if text.isascii() else sum(map(text.count, _COMMAS))
 
 
 @dataclass(slots=True)
 class Blocks:
-    """A walked page."""
+    """A walked page; ``skipped``: the elements named like boilerplate that were not entered."""
 
-    boxes: list[Box] = field(default_factory=list)
-    leaves: list[Leaf] = field(default_factory=list)
+    boxes: list[Box]
+    leaves: list[Leaf]
+    skipped: list[Any]
 
 
 def _hidden(attributes: dict[str, str | None]) -> bool:
@@ -108,112 +119,104 @@ def _hidden(attributes: dict[str, str | None]) -> bool:
     return "hidden" in attributes and attributes["hidden"] != "until-found"
 
 
-def walk(root: Any, base: str) -> Blocks:
-    """Walk the element ``root`` (lexbor node). ``base``: the address that references are relative to."""
-    top = Box(0, -1, root.tag, 0, 0)
-    boxes: list[Box] = [top]
+def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
+    """Walk the element ``root`` (lexbor node). ``base``: the address that references are relative to.
+
+    ``skip_junk``: do not enter boxes named like boilerplate.
+    """
+    box = Box(0, -1, root.tag, 0, 0)
+    boxes: list[Box] = [box]
     leaves: list[Leaf] = []
-    out = Blocks(boxes, leaves)
-    box, place, role, tag_now = top, 0, "paragraph", root.tag
+    role = "paragraph"
     pieces: list[str] = []
     links = 0  # characters of link text in the pieces
-    inside_link = 0
+    inside_link = inside_noscript = 0
+    skipped: list[Any] = []
     sources: str | None = None  # of the picture element around
-    noscript = 0
     budget = MAX_ELEMENTS
-    # (element to go on behind, what to undo, box, role, tag)
-    stack: list[tuple[Any, int, Box, str, str]] = []
+    path: list[Any] = []  # the open elements, and what closing each one undoes
+    undo: list[int] = []
+    roles: list[str] = []  # of the open boxes
+    kind_of = _KINDS.get
     node = root.first_child
-
-    def flush() -> None:
-        nonlocal links
-        text = " ".join("".join(pieces).split())
-        pieces.clear()
-        if text:
-            leaves.append(Leaf(place, role, tag_now, text, links))
-        links = 0
 
     while True:
         if node is None:
-            if not stack:
+            if not path:
                 break
-            node, undo, box_before, role_before, tag_before = stack.pop()
-            if undo == _BOX:
+            node = path.pop()
+            closing = undo.pop()
+            if closing == _BOX:
                 if pieces:
-                    flush()
+                    _flush(leaves, pieces, box, role, links)
+                    links = 0
                 box.last = len(leaves)
                 box.end = len(boxes)
                 if box.tag == "noscript":
-                    noscript -= 1
-                box, role, tag_now = box_before, role_before, tag_before
-                place = box.place
-            elif undo == _LINK:
+                    inside_noscript -= 1
+                role = roles.pop()
+                box = boxes[box.parent]
+            elif closing == _LINK:
                 inside_link -= 1
-            else:
+            elif closing == _PICTURE:
                 sources = None
             node = node.next
             continue
         tag = node.tag
         if tag == "-text":
-            if not noscript:
+            if not inside_noscript:
                 text = node.text_content
-                pieces.append(text)
-                if inside_link:
-                    links += len(text.strip())
+                if not text.isspace():
+                    pieces.append(text)
+                    if inside_link:
+                        links += len(text.strip())
+                elif pieces:
+                    pieces.append(" ")
             node = node.next
             continue
         budget -= 1
         if budget < 0:
             break
-        if tag in _INLINE:
+        kind = kind_of(tag, _BOX)
+        if kind <= _PICTURE:  # inline
             child = node.first_child
-            if child is not None:
-                if tag == "a":
-                    inside_link += 1
-                    stack.append((node, _LINK, box, role, tag_now))
-                    node = child
-                    continue
-                if tag == "span" or tag == "label":
-                    attributes = node.attributes
-                    if attributes and (
-                        _hidden(attributes) or ("class" in attributes and hint(attributes["class"] or "") & (JUNK | GOOD | BODY) == JUNK)
-                    ):
-                        node = node.next
-                        continue
-                stack.append((node, _PLAIN, box, role, tag_now))
-                node = child
+            if child is None or (kind == _SPAN and _no_content(node.attributes)):
+                node = node.next
                 continue
+            if kind == _LINK:
+                inside_link += 1
+            path.append(node)
+            undo.append(kind)
+            node = child
+            continue
+        if kind == _SKIP or tag is None:
             node = node.next
             continue
-        if tag == "br":
+        if kind == _BREAK:
             if pieces:
-                if pieces[-1] == "\n" or (len(pieces) > 1 and pieces[-2] == "\n" and pieces[-1].isspace()):
-                    flush()
+                if pieces[-1] == "\n" or (pieces[-1] == " " and len(pieces) > 1 and pieces[-2] == "\n"):
+                    _flush(leaves, pieces, box, role, links)
+                    links = 0
                 else:
                     pieces.append("\n")
             node = node.next
             continue
-        if tag == "source":
+        attributes = node.attributes
+        if kind == _SOURCE:
             if sources is None:
-                sources = images.usable_source(node.attributes)
+                sources = images.usable_source(attributes)
             node = node.next
             continue
-        if tag == "img" or tag == "amp-img" or tag == "amp-anim" or tag == "image":
-            attributes = node.attributes
+        if kind == _IMAGE:
             found = _image(attributes, sources, base)
             if found is not None:
                 if pieces:
-                    flush()
-                _add_image(leaves, place, tag_now, found, noscript)
+                    _flush(leaves, pieces, box, role, links)
+                    links = 0
+                _add_image(leaves, box, found, inside_noscript)
             node = node.next
             continue
-        if tag is None or tag in _DROP or tag[0] in "-!#":
-            if tag == "input" or tag == "button" or tag == "textarea" or tag == "select":
-                box.inputs += 1
-            node = node.next
-            continue
-        attributes = node.attributes
-        flags = 0
+        flags = JUNK if tag == "aside" else 0
         if attributes:
             if _hidden(attributes) or attributes.get("role") in _NOT_CONTENT_ROLES or attributes.get("aria-modal") == "true":
                 node = node.next
@@ -222,51 +225,66 @@ def walk(root: Any, base: str) -> Blocks:
             if attributes.get("id"):
                 names = f"{names} {attributes['id']}"
             if names:
-                flags = hint(names)
+                flags |= hint(names)
             if attributes.get("itemprop") == "articleBody":
                 flags |= BODY
-        if tag == "aside":
-            flags |= JUNK
         if pieces:
-            flush()
+            _flush(leaves, pieces, box, role, links)
+            links = 0
+        if skip_junk and flags & JUNK and not flags & BODY and tag not in NEVER_JUNK and box.tag != "figure":
+            skipped.append(node)
+            node = node.next
+            continue
         if tag == "hr":
             node = node.next
             continue
-        stack.append((node, _BOX, box, role, tag_now))
-        place = len(boxes)
-        box = Box(place, box.place, tag, flags, len(leaves))
+        path.append(node)
+        undo.append(_BOX)
+        roles.append(role)
+        box = Box(len(boxes), box.place, tag, flags, len(leaves))
         boxes.append(box)
-        tag_now = tag
         if tag in _ROLES:
-            if tag != "caption" or role != "caption":
-                role = _ROLES[tag]
-        elif role == "table" or (role == "quote" and tag == "table"):
+            role = _ROLES[tag]
+        elif role == "table" or (tag == "table" and role == "quote"):
             role = "paragraph"
         if flags & CAPTION and tag != "figure":
             role = "caption"
         if tag == "noscript":
-            noscript += 1
+            inside_noscript += 1
         elif tag == "pre":
             text = _code(node.text())
             if text:
-                leaves.append(Leaf(place, "code", tag, text, 0))
+                leaves.append(Leaf(box, "code", text, 0))
             node = None
             continue
         if flags & MORE:
-            leaves.append(Leaf(place, "break", tag, "", 0))
+            leaves.append(Leaf(box, "break", "", 0))
         node = node.first_child
-    # what the budget left open
     if pieces:
-        flush()
-    for _, undo, _box, _role, _tag in stack:
-        if undo == _BOX:
-            pass
-    end, last = len(boxes), len(leaves)
-    while box.parent >= 0:
-        box.last, box.end = last, end
+        _flush(leaves, pieces, box, role, links)
+    while True:  # what the budget left open
+        box.last, box.end = len(leaves), len(boxes)
+        if box.parent < 0:
+            return Blocks(boxes, leaves, skipped)
         box = boxes[box.parent]
-    top.last, top.end = last, end
-    return out
+
+
+def _flush(leaves: list[Leaf], pieces: list[str], box: Box, role: str, links: int) -> None:
+    """The pieces read since the last leaf become one."""
+    text = " ".join("".join(pieces).split())
+    pieces.clear()
+    if text:
+        leaves.append(Leaf(box, role, text, links))
+
+
+def _no_content(attributes: dict[str, str | None]) -> bool:
+    """Whether an inline element is hidden, or named like a counter of shares."""
+    if not attributes:
+        return False
+    if "style" in attributes or "hidden" in attributes:
+        return _hidden(attributes)
+    names = attributes.get("class")
+    return bool(names) and hint(names or "") & (JUNK | GOOD | BODY) == JUNK
 
 
 def _code(text: str) -> str:
@@ -294,7 +312,7 @@ def _image(attributes: dict[str, str | None], sources: str | None, base: str) ->
     return Node("image", image=url, alt=alt, title=title, width=width, height=height)
 
 
-def _add_image(leaves: list[Leaf], place: int, tag: str, node: Node, noscript: int) -> None:
+def _add_image(leaves: list[Leaf], box: Box, node: Node, noscript: int) -> None:
     """Append an image; one in ``<noscript>`` is the true form of the stand-in just before it, and takes its place."""
     before = leaves[-1].node if leaves else None
     if before is not None:
@@ -305,4 +323,4 @@ def _add_image(leaves: list[Leaf], place: int, tag: str, node: Node, noscript: i
             node.alt = node.alt or before.alt
             leaves[-1].node = node
             return
-    leaves.append(Leaf(place, "image", tag, "", 0, node))
+    leaves.append(Leaf(box, "image", "", 0, node))

@@ -24,24 +24,23 @@ def words(text: str) -> frozenset[str]:
 _JUNK = words(
     """
     ad ads adv advert adverts advertisement advertisements advertising advertorial adsense adslot adunit adbox adsbygoogle dfp gpt
-    anzeige anzeigen werbung publicite publicidad sponsor sponsored sponsors outbrain taboola ligatus breadcrumb breadcrumbs brotkrumen
-    comment comments commentlist commentform disqus kommentar kommentare commentaires comentarios respond reply replies shoutbox
-    trackback trackbacks pingback cookie cookies consent gdpr cmp footer footers colophon logon signup 
-      masthead nav navigation navbar navi navs subnav topnav mainnav menu menus submenu hamburger newsletter
-    newsletters subscribe subscription mailchimp optin pager pagination paging paginator pagenav popup popups popover modal overlay
-    tooltip lightbox related relateds recommended recommendation recommendations recommend recirc recirculation readnext upnext
-    share shares sharing sharebar sharebuttons sharethis sharedaddy social socials socialmedia addthis addtoany shariff jssocials
-    sidebar sidebars sidenav sidebox skip skiplink skiplinks skyscraper tagcloud taglist toolbar promo promos promobox 
-         invisible printonly donate donation
+    anzeige anzeigen werbung publicite publicidad sponsor sponsored sponsors outbrain taboola ligatus breadcrumb breadcrumbs
+    brotkrumen comment comments commentlist commentform disqus kommentar kommentare commentaires comentarios respond reply replies
+    shoutbox trackback trackbacks pingback cookie cookies consent gdpr cmp footer footers colophon logon signup masthead nav
+    navigation navbar navi navs subnav topnav mainnav menu menus submenu hamburger newsletter newsletters subscribe subscription
+    mailchimp optin pager pagination paging paginator pagenav popup popups popover modal overlay tooltip lightbox related relateds
+    recommended recommendation recommendations recommend recirc recirculation readnext upnext share shares sharing sharebar
+    sharebuttons sharethis sharedaddy social socials socialmedia addthis addtoany shariff jssocials sidebar sidebars sidenav sidebox
+    skip skiplink skiplinks skyscraper tagcloud taglist toolbar promo promos promobox invisible printonly donate donation
     """
 )
 
 #: often not the article
 _WEAK = words(
     """
-    aside author authors avatar banner bio   byline carousel category categories cat contributor credits dateline extra follow info infobox    meta navi      popular profile quicklinks rating
-    ratings search shop shopping    supplemental tag tease timestamp toc tool tools   trending
-    twitter facebook   webring latest paywall register registration promotion login signin teaser teasers teaserbox tags
+    aside author authors avatar banner bio byline carousel category categories cat contributor credits dateline extra follow info
+    infobox meta navi popular profile quicklinks rating ratings search shop shopping supplemental tag tease timestamp toc tool tools
+    trending twitter facebook webring latest paywall register registration promotion login signin teaser teasers teaserbox tags
     """
 )
 
@@ -89,18 +88,21 @@ _STATE = words("has no not with without is show enable enabled single supports o
 _JUNK_WHOLE = words("hidden is-hidden visually-hidden screen-reader-text sr-only print-only noprint visuallyhidden d-none hide")
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 15)
 def hint(names: str) -> int:
     """Flags for the class and id of an element, given as one string."""
     flags = 0
     for name in names.split()[:40]:
-        parts = [w.lower() for w in _WORD.findall(name)]
-        if parts:
-            flags |= _flags(parts, name.lower())
+        flags |= _flags(name)
     return flags
 
 
-def _flags(parts: list[str], name: str) -> int:
+@lru_cache(maxsize=1 << 16)
+def _flags(name: str) -> int:
+    parts = [part.lower() for part in _WORD.findall(name[:100])]
+    if not parts:
+        return 0
+    name = name.lower()
     flags = 0
     kinds = set(parts)
     # "has-sidebar", "section--has-ads", "no-comments" tell of what is inside, not of the element
@@ -113,7 +115,7 @@ def _flags(parts: list[str], name: str) -> int:
         flags |= WEAK
     if kinds & _GOOD:
         flags |= GOOD
-    if name in _BODY_WHOLE or (len(parts) >= 2 and any(a in _BODY_FIRST and b in _BODY_SECOND and a != b for a, b in pairwise(parts))):
+    if name in _BODY_WHOLE or any(a in _BODY_FIRST and b in _BODY_SECOND and a != b for a, b in pairwise(parts)):
         flags |= BODY
     if kinds & _CAPTION:
         flags |= CAPTION

@@ -32,6 +32,7 @@ LAZY = (
     "data-src-fg", "data-lazy-original", "data-td-src-property", "data-runner-src", "data-pin-media", "src2",
 )  # fmt: skip
 LAZY_SET = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-ll-srcset", "data-bgset")
+LAZY_NAMES = frozenset((*LAZY, *LAZY_SET))
 
 # undecoded by the readers of training sets; a picture element offers them beside a jpeg
 _UNREAD = re.compile(r"avif|jxl|svg|heic|jp2", re.I)
@@ -77,7 +78,8 @@ def address(attributes: Attributes, sources: str | None, base: str) -> str | Non
     """The canonical address of an image element; None where it has none worth fetching.
 
     ``sources``: the srcset of the first usable ``<source>`` of the ``<picture>`` around it.
-    Order: the element's own srcset (largest that fits), a real ``src``... see the loop; the first that gives an address is taken.
+    Order: lazy srcset, srcset by width (its largest that fits, or a ``src`` that is large ENOUGH), lazy address, ``src``, srcset by
+    density, ``<picture>`` sources, any ``data-`` attribute that names an image file. The first that gives an address is taken.
     """
     for ref in _references(attributes, sources):
         if not ref or ref.startswith("data:") or _STAND_IN.search(ref):
@@ -89,16 +91,19 @@ def address(attributes: Attributes, sources: str | None, base: str) -> str | Non
 
 
 def _references(attributes: Attributes, sources: str | None) -> Iterator[str | None]:
-    for name in LAZY_SET:
-        if value := attributes.get(name):
-            yield largest(value)
+    lazy = not LAZY_NAMES.isdisjoint(attributes)
+    if lazy:
+        for name in LAZY_SET:
+            if value := attributes.get(name):
+                yield largest(value)
     offered = attributes.get("srcset")
     source = (attributes.get("src") or "").strip()
     if offered and _WIDTHS.search(offered):
         yield source if source and _is_enough(source, offered) else largest(offered)
-    for name in LAZY:
-        if (value := attributes.get(name)) and value[0] not in "{[":
-            yield value.strip()
+    if lazy:
+        for name in LAZY:
+            if (value := attributes.get(name)) and value[0] not in "{[":
+                yield value.strip()
     if sources and (not source or source.startswith("data:")):
         yield largest(sources)
     yield source

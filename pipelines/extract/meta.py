@@ -27,8 +27,10 @@ def directives(value: str) -> list[str]:
     return [name for name in DIRECTIVES if name in words]
 
 
-def read(tree: Any, url: str, headers: Mapping[str, str]) -> tuple[Page, str]:
-    """The page without its nodes, and the base address of its references (``<base href>``, else ``url``)."""
+def read(tree: Any, url: str, headers: Mapping[str, str], marked: bool = True) -> tuple[Page, str]:
+    """``marked``: whether the source holds the word license at all.
+
+    The page without its nodes, and the base address of its references (``<base href>``, else ``url``)."""
     page, base = Page(), url
     signals: list[str] = directives(headers.get("x-robots-tag", ""))
     if headers.get("tdm-reservation", "").strip() == "1":
@@ -71,7 +73,7 @@ def read(tree: Any, url: str, headers: Mapping[str, str]) -> tuple[Page, str]:
         page.lang = language(said.get("content-language") or said.get("og:locale") or said.get("dc.language") or "")
     page.title = _line(next((said[name] for name in (*_TITLES, "title") if said.get(name, "").strip()), ""))
     page.date = next((iso for name in _DATES if name in said and (iso := date(said[name]))), None)
-    page.license = _license(tree, base, license_link) or _line(said.get("dc.rights.license") or said.get("dcterms.license") or "")
+    page.license = _license(tree, base, license_link, marked) or _line(said.get("dc.rights.license") or said.get("dcterms.license") or "")
     page.optout = sorted(set(signals))
     return page, base
 
@@ -103,8 +105,8 @@ def _base(url: str, href: str) -> str:
     return joined if joined.startswith(("http://", "https://")) else url
 
 
-def _license(tree: Any, base: str, link: str | None) -> str | None:
-    if link is None:
+def _license(tree: Any, base: str, link: str | None, marked: bool) -> str | None:
+    if link is None and marked:
         found = tree.css_first("a[rel~=license]")
         link = found.attributes.get("href") if found is not None else None
     return (absolute(base, link) or canonical(link)) if link else None

@@ -13,6 +13,11 @@ from pipelines.extract.content import article
 from pipelines.extract.guard import bounded
 from pipelines.extract.nodes import Node, Page, break_node, text_node
 
+#: running text, in characters, below which a page is read again with what is named like boilerplate
+LITTLE = 1000
+#: shortest text that counts as running text here
+SENTENCE = 40
+
 
 def extract(html: bytes, url: str, content_type: str | None = None, headers: Mapping[str, str] | None = None) -> Page:
     """Extract the article of a page and its images, in reading order.
@@ -20,17 +25,22 @@ def extract(html: bytes, url: str, content_type: str | None = None, headers: Map
     ``html``: the bytes as fetched; ``url``: where from; ``content_type``: the HTTP header, for its charset; ``headers``: HTTP headers with
     lower-case names, for opt-out signals. Never raises on any bytes; a page without an article has no nodes.
     """
-    tree = LexborHTMLParser(bounded(to_utf8(html, content_type)))
-    page, base = meta.read(tree, url, headers or {})
+    source = bounded(to_utf8(html, content_type))
+    tree = LexborHTMLParser(source)
+    page, base = meta.read(tree, url, headers or {}, marked=b"license" in source)
     if tree.body is not None:
-        page.nodes = nodes(article(walk(tree.body, base)))
+        blocks = walk(tree.body, base)
+        if blocks.skipped:
+            running = sum([n for leaf in blocks.leaves if (n := leaf.chars - leaf.links) >= SENTENCE])
+            if running < LITTLE and any(len(element.text()) > running for element in blocks.skipped):
+                blocks = walk(tree.body, base, skip_junk=False)
+        page.nodes = nodes(article(blocks))
     return page
 
 
 def nodes(leaves: list[Leaf]) -> list[Node]:
     """Leaves as nodes: the cells of a table row joined, captions given to their images."""
     out: list[Node] = []
-    row = -1
     for leaf in leaves:
         if leaf.node is not None:
             out.append(leaf.node)
