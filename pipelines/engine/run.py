@@ -197,7 +197,8 @@ class _Driver:
         made = Made(name, parts, counts, [t.folder])
         if t.node.recorded:
             old = before.get(name, Made(name))
-            made = Made(name, [*old.parts, *parts], merge_counts([old.counts, counts]), [*old.folders, t.folder])
+            new = [] if old.parts and _brought_nothing(parts) else parts
+            made = Made(name, [*old.parts, *new], merge_counts([old.counts, counts]), [*old.folders, t.folder])
             self.store.replace(f"stages/{name}.json", json.dumps({"generations": made.folders}, indent=1).encode())
         self.outcome.made[name] = made
         self.progress.end(name)
@@ -214,10 +215,16 @@ def _recorded(store: Store, node: Node) -> dict[str, Made]:
             raise RunError(
                 f"{folder}/manifest.json is gone, though stages/{node.name}.json names it; restore it, or run with --refresh {node.name}"
             )
-        made.parts += finished[0]
+        if not (made.parts and _brought_nothing(finished[0])):
+            made.parts += finished[0]
         made.counts = merge_counts([made.counts, finished[1]["counts"]])
         made.folders.append(folder)
     return {node.name: made}
+
+
+def _brought_nothing(parts: list[Sidecar]) -> bool:
+    """A later generation that found all it was asked for in the earlier ones: it adds no parts, so nothing that reads them is redone."""
+    return not any(s.quarantined or any(f.rows or f.name.endswith(".bin") for f in s.files.values()) for s in parts)
 
 
 def _committed(store: Store, t: Todo) -> dict[int, Sidecar]:
