@@ -1,0 +1,95 @@
+"""The main job on the sample web, run once: what the tests of a whole run share."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import json
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.engine.progress import Progress
+from pipelines.main import execute
+from pipelines.recipe import read
+from pipelines.sample import serve, write_pairs
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RECIPE = ROOT / "pipelines" / "recipes" / "sample.yaml"
+PROXIES = tuple(name for p in ("http_proxy", "https_proxy", "no_proxy", "all_proxy") for name in (p, p.upper()))
+
+Row = dict[str, Any]
+
+
+class SampleRun:
+    """A finished run of the sample recipe: its folder, and its tables as rows."""
+
+    def __init__(self, folder: pathlib.Path, pairs: pathlib.Path) -> None:
+        self.folder, self.pairs = folder, pairs
+        self.settings = [f"pairs.urls={pairs}"]
+        self.stats = json.loads((folder / "stats.json").read_text())
+        self.manifest = json.loads((folder / "manifest.json").read_text())
+
+    @functools.cache  # noqa: B019  lives as long as the tests
+    def ledger(self, label: str, table: str) -> list[Row]:
+        """Rows of ``ledger/<label>-<table>-*.parquet``, in order."""
+        return [r for p in sorted(self.folder.glob(f"ledger/{label}-{table}-*.parquet")) for r in pq.read_table(p).to_pylist()]
+
+    def documents(self, source: str) -> dict[str, Row]:
+        """The ledger's documents of a source by address; web pages have one each."""
+        return {r["url"]: r for r in self.ledger(source, "documents")}
+
+    def shards(self, config: str) -> list[tuple[str, Row]]:
+        """(split, the manifest's row) of a config's shards."""
+        return [(split, s) for split, rows in sorted(self.manifest["configs"][config].items()) for s in rows]
+
+    @functools.cache  # noqa: B019
+    def index(self, config: str) -> list[Row]:
+        """Index rows of a config, shard after shard."""
+        return [r for _, s in self.shards(config) for r in pq.read_table(self.folder / s["index"]).to_pylist()]
+
+    @functools.cache  # noqa: B019
+    def packed(self, config: str) -> list[Row]:
+        """The JSON of every sample, in the order of the index."""
+        from shards import tar
+
+        out = []
+        for _, s in self.shards(config):
+            with open(self.folder / s["path"], "rb") as f:
+                data = f.read()
+            for row in pq.read_table(self.folder / s["index"]).to_pylist():
+                _, parts = tar.parse(data[row["offset"] : row["offset"] + row["size"]], s["path"])
+                out.append(json.loads(parts["json"]))
+        return out
+
+    def copy(self, folder: pathlib.Path) -> pathlib.Path:
+        """The run in another folder, by links: committed files are replaced, never written into."""
+        return pathlib.Path(shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", "tmp")))
+
+
+def without_proxies(patch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        patch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+    """The sample recipe run on the sample web. Workers of one test run share it: the first makes it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        base = base.parent
+    folder, pairs = base / "sample", base / "pairs.csv"
+    with open(base / "sample.lock", "w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "run.json").exists():
+            write_pairs(pairs)
+            without_proxies(patch)
+            with serve() as web:
+                patch.setenv("http_proxy", web.proxy)
+                patch.setenv("HTTP_PROXY", web.proxy)
+                execute(read(str(RECIPE), [f"pairs.urls={pairs}"]), str(folder), on="local", workers=2, progress=Progress(quiet=True))
+    return SampleRun(folder, pairs)

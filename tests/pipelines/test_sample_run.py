@@ -1,0 +1,343 @@
+"""The whole job on the sample web: every planted fault has its reason, every row is accounted for, and nothing is done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from manifests.schema import STATUSES
+from pipelines.engine.progress import Progress
+from pipelines.main import execute
+from pipelines.recipe import read
+from pipelines.sample import FAULTS, Fault
+from pipelines.sample.articles import BADGE, BADGE_USES, STANDING
+from pipelines.sample.pairs import BAD_ROWS, PAIRS, rows
+from shards.tokens import END_OF_TOPIC
+from shards.verify import verify
+
+from .conftest import RECIPE, SampleRun, without_proxies
+
+SOURCES = {"web": "interleaved", "pairs": "pairs", "pdf": "ocr"}
+DUPLICATE = {"duplicate_text", "near_duplicate", "duplicate_url"}
+
+FOR = {level: [f for f in FAULTS if f.level == level] for level in ("image", "document", "paragraph", "dedup", "pdf", "crawl")}
+
+
+def _named(fault: Fault) -> str:
+    return f"{fault.name} ({fault.reason})"
+
+
+def test_every_fault_is_of_a_level_that_is_tested() -> None:
+    assert sum(map(len, FOR.values())) == len(FAULTS) > 50
+    assert all(f.count == len(set(f.urls)) > 0 for f in FAULTS)
+
+
+# ---- planted faults
+
+
+@pytest.mark.parametrize("fault", FOR["image"], ids=_named)
+def test_image_fault(sample_run: SampleRun, fault: Fault) -> None:
+    fetched = [r["status"] for r in sample_run.ledger("fetch", "outcomes") if r["url"] in fault.urls]
+    dropped = [r["reason"] for r in sample_run.ledger("web", "images") if r["image"] in fault.urls]
+    shown = [m["url"] for d in sample_run.packed("interleaved") for m in d["image_meta"] if m["url"] in fault.urls]
+    if fault.reason == "kept":
+        assert (fetched, dropped, sorted(shown)) == (["ok"] * fault.count, [], sorted(fault.urls))
+        return
+    assert fetched == [fault.reason if fault.reason in STATUSES else "ok"] * fault.count
+    places = BADGE_USES if fault.urls == (BADGE.url,) else fault.count
+    assert (dropped, shown) == ([fault.reason] * places, [])
+
+
+@pytest.mark.parametrize("fault", FOR["document"], ids=_named)
+def test_document_fault(sample_run: SampleRun, fault: Fault) -> None:
+    seen = [(r["reason"] or "kept", r["keep"]) for r in sample_run.ledger("web", "documents") if r["url"] in fault.urls]
+    refused = [r["reason"] for r in sample_run.ledger("web", "refused") if r["url"] in fault.urls]
+    if fault.reason == "optout":  # a page that reserves itself never becomes a document
+        assert (seen, refused) == ([], ["optout"] * fault.count)
+    else:
+        assert (seen, refused) == ([(fault.reason, fault.reason == "kept")] * fault.count, [])
+    assert sum(d["url"] in fault.urls for d in sample_run.packed("interleaved")) == (fault.count if fault.reason == "kept" else 0)
+
+
+@pytest.mark.parametrize("name", ["lazy", "responsive", "noscript", "base", "deep", "unclosed"])
+def test_images_that_pages_hide_are_found(sample_run: SampleRun, name: str) -> None:
+    (page,) = (d for d in sample_run.packed("interleaved") if d["url"] == f"http://corner.example/odd/{name}.html")
+    assert page["n_images"] == 2 + (name == "base")
+    if name == "base":
+        assert "http://corner.example/base/dir/relative-1.jpg" in [m["url"] for m in page["image_meta"]]
+
+
+@pytest.mark.parametrize("name", ["old-letters", "wrong-letters"])
+def test_letters_are_read_in_their_encoding(sample_run: SampleRun, name: str) -> None:
+    """Whatever became of the page, its words are in what extraction made of it: curly quotes, a cedilla, a dash, and no debris."""
+    from pipelines.sample import foreign
+
+    texts = {t for d in sample_run.packed("interleaved") if d["url"].endswith(f"/odd/{name}.html") for t in d["texts"] if t}
+    assert set(map(" ".join, map(str.split, foreign.OLD_LETTERS))) <= texts
+
+
+@pytest.mark.parametrize("fault", FOR["paragraph"], ids=_named)
+def test_paragraph_fault(sample_run: SampleRun, fault: Fault) -> None:
+    documents = sample_run.documents("web")
+    kept = {documents[u]["id"] for u in fault.urls if documents[u]["keep"]}
+    assert all(documents[u]["reason"] in DUPLICATE for u in fault.urls if not documents[u]["keep"])
+    begins = next((s for h, s in STANDING.items() if fault.urls[0].startswith(f"http://{h}/")), "Please share this post")[:200]
+    found = [r for r in sample_run.ledger("web", "texts") if r["id"] in kept and r["text"].startswith(begins)]
+    assert Counter(r["reason"] for r in found) == {fault.reason: len(kept)}
+    assert {r["id"] for r in found} == kept
+    if fault.reason == "paragraph_repeated":
+        host = fault.urls[0].split("/")[2]
+        assert {r["score"] for r in found} == {float(sum(u.split("/")[2] == host for u in fault.urls))}
+
+
+@pytest.mark.parametrize("fault", FOR["dedup"], ids=_named)
+def test_dedup_fault(sample_run: SampleRun, fault: Fault) -> None:
+    """Of a copy and its original exactly one goes, with this reason; which one, their times and lengths decide."""
+    every = sample_run.ledger("web", "documents")
+    of_url, of_id = sample_run.documents("web"), {r["id"]: r for r in every}
+    for url in fault.urls:
+        copy = of_url[url]
+        if copy["keep"]:
+            gone = [r["reason"] for r in every if r["survivor"] == copy["id"]]
+            assert gone == [fault.reason], url
+        else:
+            assert copy["reason"] == fault.reason, url
+            assert of_id[copy["survivor"]]["keep"], url
+            assert of_id[copy["survivor"]]["url"] not in fault.urls
+
+
+def test_nothing_is_a_duplicate_but_what_was_planted(sample_run: SampleRun) -> None:
+    planted = Counter(f.reason for f in FOR["dedup"] for _ in f.urls)
+    dropped = sample_run.stats["sources"]["web"]["dropped"]
+    assert {r: n for r, n in dropped.items() if r in DUPLICATE} == dict(planted)
+
+
+@pytest.mark.parametrize("fault", FOR["pdf"], ids=_named)
+def test_pdf_fault(sample_run: SampleRun, fault: Fault) -> None:
+    assert [r["reason"] for r in sample_run.ledger("pdf", "refused") if r["url"] in fault.urls] == [fault.reason] * fault.count
+
+
+@pytest.mark.parametrize("fault", FOR["crawl"], ids=_named)
+def test_crawl_fault(sample_run: SampleRun, fault: Fault) -> None:
+    assert [r["status"] for r in sample_run.ledger("crawl", "pages") if r["url"] in fault.urls] == [fault.reason] * fault.count
+
+
+def test_bad_rows_of_the_pairs_list(sample_run: SampleRun) -> None:
+    refused = Counter(r["reason"] for r in sample_run.ledger("pairs", "refused"))
+    assert refused == {"bad_url": sum(r == "bad_url" for _, _, r in BAD_ROWS), "no_text": sum(not text for _, text in rows())}
+    status = {r["url"]: r["status"] for r in sample_run.ledger("fetch", "outcomes")}
+    for url, _, reason in BAD_ROWS:
+        assert reason == "bad_url" or status[url] == reason, url
+    assert sum(m["url"].startswith("http://pictures.example/list/") for m in sample_run.packed("pairs")) > 0.9 * PAIRS
+
+
+def test_a_reserved_or_closed_image_is_in_no_shard(sample_run: SampleRun) -> None:
+    closed = {u for f in FOR["image"] if f.reason in ("optout", "robots", "private_address") for u in f.urls}
+    shown = {m["url"] for d in sample_run.packed("interleaved") for m in d["image_meta"]} | {d["url"] for d in sample_run.packed("pairs")}
+    assert closed and not closed & shown
+
+
+# ---- accounting
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_documents_in_are_kept_or_dropped_or_not_packed(sample_run: SampleRun, source: str) -> None:
+    stats, documents = sample_run.stats["sources"][source], sample_run.ledger(source, "documents")
+    assert stats["documents"] == len(documents) == stats["kept"] + sum(stats["dropped"].values())
+    assert stats["kept"] == sum(r["keep"] for r in documents) == stats["samples"] + sum(stats["unpacked"].values())
+    assert stats["dropped"] == Counter(r["reason"] for r in documents if not r["keep"])
+    assert all((r["reason"] is None) == r["keep"] for r in documents)
+    assert stats["refused"] == Counter(r["reason"] for r in sample_run.ledger(source, "refused"))
+    for table in ("texts", "images"):
+        assert stats[f"{table}_dropped"] == Counter(r["reason"] for r in sample_run.ledger(source, table))
+    steps = [n for _, n in stats["funnel"]]
+    assert steps == sorted(steps, reverse=True)
+    assert steps[:2] == [stats["documents"] + sum(stats["refused"].values()), stats["documents"]]
+    assert steps[-1] == stats["samples"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_kept_documents_are_the_samples_of_the_shards(sample_run: SampleRun, source: str) -> None:
+    config = SOURCES[source]
+    kept = {r["id"]: r for r in sample_run.ledger(source, "documents") if r["keep"]}
+    index = {r["id"]: r for r in sample_run.index(config)}
+    unpacked = sum(sample_run.stats["sources"][source]["unpacked"].values())
+    assert len(index) == len(sample_run.index(config)) == len(kept) - unpacked
+    for id, row in index.items():
+        assert (row["split"], row["n_images"], row["config"]) == (kept[id]["split"], kept[id]["images"], config)
+    for packed in sample_run.packed(config):  # the ledger counts the nodes' text, the shard also the blank lines between them
+        between = sum(2 * t.count("\n\n") for t in _texts(packed)) + sum(t == END_OF_TOPIC for t in _texts(packed))
+        assert kept[packed["id"]]["tokens"] == index[packed["id"]]["n_text_tokens"] - between
+    stats = sample_run.stats["sources"][source]
+    assert stats["images"] == sum(r["n_images"] for r in index.values())
+    assert stats["tokens"] == sum(r["n_text_tokens"] for r in index.values())
+
+
+def _texts(packed: dict[str, Any]) -> list[str]:
+    return [t for t in packed["texts"] if t is not None] if "texts" in packed else [packed["caption"] if "caption" in packed else packed["text"]]
+
+
+def test_outcomes_add_up(sample_run: SampleRun) -> None:
+    outcomes = sample_run.ledger("fetch", "outcomes")
+    assert sample_run.stats["fetch"]["status"] == Counter(r["status"] for r in outcomes)
+    assert len({r["url"] for r in outcomes}) == len(outcomes)
+    assert sample_run.stats["crawl"] == Counter(r["status"] for r in sample_run.ledger("crawl", "pages"))
+    assert sample_run.stats["quarantined"] == {}
+
+
+def test_no_site_is_on_both_sides_of_the_split(sample_run: SampleRun) -> None:
+    hosts: dict[str, set[str]] = {"train": set(), "validation": set()}
+    for row in sample_run.index("interleaved"):
+        hosts[row["split"]].add(row["host"])
+    assert hosts["train"] and hosts["validation"] and not hosts["train"] & hosts["validation"]
+
+
+# ---- shards
+
+
+def test_every_shard_is_in_the_manifest_with_its_true_sha256(sample_run: SampleRun) -> None:
+    named = {}
+    for config in SOURCES.values():
+        for _, s in sample_run.shards(config):
+            named |= {s["path"]: s["sha256"], s["index"]: s["index_sha256"]}
+            assert (sample_run.folder / s["path"]).stat().st_size == s["bytes"]
+    there = [*sample_run.folder.glob("shards/*/*.tar"), *sample_run.folder.glob("index/*.parquet")]
+    assert {str(p.relative_to(sample_run.folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in there} == named
+
+
+def test_verify_finds_nothing_and_then_a_flipped_bit(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
+    assert list(verify(sample_run.folder)) == []
+    folder = sample_run.copy(tmp_path / "run")
+    (_, shard), *_ = sample_run.shards("pairs")
+    row = sample_run.index("pairs")[5]
+    data = bytearray((folder / shard["path"]).read_bytes())
+    data[row["offset"] + row["size"] // 2] ^= 1
+    (folder / shard["path"]).unlink()  # a link: the run itself stays whole
+    (folder / shard["path"]).write_bytes(data)
+    (problem,) = verify(folder)
+    assert (problem.path, problem.kind) == (shard["path"], "damaged") and row["key"] in problem.detail
+
+
+def test_nothing_in_a_run_names_its_folder(sample_run: SampleRun) -> None:
+    """A run can be moved, and two runs compared."""
+    own = str(sample_run.folder).encode()
+    files = [p for p in sample_run.folder.rglob("*") if p.is_file() and p.name not in ("lock", "run.json")]
+    assert len(files) > 100
+    assert [p for p in files if own in p.read_bytes()] == []
+
+
+@pytest.mark.parametrize("config", SOURCES.values())
+def test_shards_load_in_webdataset(sample_run: SampleRun, config: str) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    urls = [str(sample_run.folder / s["path"]) for _, s in sample_run.shards(config)]
+    samples = list(webdataset.WebDataset(urls, shardshuffle=False).decode("pil"))
+    for sample, row in zip(samples, sample_run.index(config), strict=True):
+        names = [f"{i}.jpg" for i in range(row["n_images"])] if config == "interleaved" else ["jpg"]
+        assert sample["__key__"] == row["key"]
+        assert {k: sample["json"][k] for k in _SHARED} == {k: row[k] for k in _SHARED}
+        assert sample["json"]["page_url" if config == "pairs" else "url"] == row["url"]
+        assert [sample[n].size for n in names] == list(zip(row["widths"], row["heights"], strict=True))
+        if config != "interleaved":
+            assert sample["txt"] == sample["json"]["caption" if config == "pairs" else "text"]
+
+
+_SHARED = ("id", "source", "lang", "n_images", "n_text_tokens")
+
+
+@pytest.mark.parametrize("config", SOURCES.values())
+def test_shards_load_in_datasets(sample_run: SampleRun, tmp_path: pathlib.Path, config: str) -> None:
+    datasets = pytest.importorskip("datasets")
+    from shards import readers
+
+    features = datasets.Features._from_yaml_list(readers.features(config, max(r["n_images"] for r in sample_run.index(config))))
+    files = [str(sample_run.folder / s["path"]) for _, s in sample_run.shards(config)]
+    loaded = datasets.load_dataset("webdataset", data_files={"train": files}, split="train", features=features, cache_dir=str(tmp_path))
+    assert loaded.num_rows == len(sample_run.index(config))
+    for name in [n for n, f in loaded.features.items() if isinstance(f, datasets.Image)]:
+        loaded = loaded.cast_column(name, datasets.Image(decode=False))
+    for found, row, packed in zip(loaded, sample_run.index(config), sample_run.packed(config), strict=True):
+        assert (found["__key__"], found["json"]) == (row["key"], packed)
+        pictures = [v for n, v in found.items() if n.endswith("jpg") and v is not None]
+        assert len(pictures) == row["n_images"]
+    assert loaded.cast_column(name, datasets.Image())[0][name] is None or loaded.cast_column(name, datasets.Image())[0][name].size
+
+
+# ---- the same again
+
+
+def _files(folder: pathlib.Path) -> dict[pathlib.Path, tuple[int, int]]:
+    return {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in folder.rglob("*") if p.is_file() and p.name != "lock"}
+
+
+def _again(sample_run: SampleRun, folder: pathlib.Path, *settings: str, on: str = "local") -> dict[str, Any]:
+    recipe = read(str(RECIPE), [*sample_run.settings, *settings])
+    return execute(recipe, str(folder), on=on, workers=2, progress=Progress(quiet=True))
+
+
+def test_an_identical_second_run_does_nothing(sample_run: SampleRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_proxies(monkeypatch)
+
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("a backend was started")
+
+    monkeypatch.setattr("pipelines.main._backend", refuse)
+    before = _files(sample_run.folder)
+    began = time.monotonic()
+    stats = _again(sample_run, sample_run.folder)
+    assert time.monotonic() - began < 3
+    assert json.loads(json.dumps(stats)) == sample_run.stats
+    assert _files(sample_run.folder) == before
+
+
+def test_a_changed_text_threshold_redoes_only_what_lies_behind_the_decision(
+    sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_proxies(monkeypatch)  # nothing outside can be reached, and nothing has to be
+    folder = sample_run.copy(tmp_path / "run")
+    stats = _again(sample_run, folder, "web.rules.document.words.min=300")
+    worked = set(json.loads((folder / "run.json").read_text())["parts"])
+    assert "web.decide" in worked and "web.select" in worked and not worked & {"web.crawl", "web.extract", "web.score"}
+    assert {w for w in worked if not w.startswith("web.")} == {"fetch"}  # asked, and found to have it all
+    for stage in ("web.crawl", "fetch"):  # what was recorded stays, and nothing is added to it
+        made = {p: k for p, k in _files(sample_run.folder / "stages").items() if p.parent.name.startswith(f"{stage}-")}
+        kept = _files(folder / "stages")
+        assert made and {k: v for k, v in kept.items() if (sample_run.folder / k.relative_to(folder)) in made} == {
+            folder / p.relative_to(sample_run.folder): k for p, k in made.items()
+        }
+    stats = json.loads(json.dumps(stats))
+    assert stats["fetch"] == sample_run.stats["fetch"] and stats["crawl"] == sample_run.stats["crawl"]
+    assert stats["sources"]["web"]["dropped"]["words_low"] > sample_run.stats["sources"]["web"]["dropped"]["words_low"]
+    for source in ("pairs", "pdf"):
+        assert stats["sources"][source] == sample_run.stats["sources"][source]
+    assert list(verify(folder)) == []
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes(sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the same recorded crawl and fetch, another backend makes every shard, index and the manifest again, bit for bit."""
+    without_proxies(monkeypatch)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    folder = tmp_path / "ray"
+    for path in (sample_run.folder / "stages").iterdir():
+        if path.name in ("web.crawl.json", "fetch.json") or path.name.startswith(("web.crawl-", "fetch-")):
+            target = folder / "stages" / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(path, target) if path.is_dir() else shutil.copyfile(path, target)
+    _again(sample_run, folder, on="ray")
+    worked = json.loads((folder / "run.json").read_text())["parts"]
+    assert "web.extract" in worked and "web.crawl" not in worked and "fetch" not in worked
+    assert _digests(folder) == _digests(sample_run.folder)
+
+
+def _digests(folder: pathlib.Path) -> dict[str, str]:
+    paths = [*folder.glob("shards/*/*"), *folder.glob("index/*"), *folder.glob("ledger/*"), folder / "manifest.json", folder / "stats.json"]
+    assert len(paths) > 15
+    return {os.path.relpath(p, folder): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(paths)}
