@@ -12,10 +12,16 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from filters.rules import RuleError, Rules, load
+from filters.scores import LEVELS
+from filters.text import SCORES
+from manifests.schema import DOCUMENT
+from pipelines.adapted.scores import Scores, by_filter, by_function
+from pipelines.extract import from_datatrove
 from shards import mixture
 
 
@@ -50,10 +56,30 @@ class Near(_Table):
     shingle: int = Field(5, ge=1, description="words")
 
 
+ScoreName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", description="what the score's columns are called by, in rules and reasons")]
+
+
+class DatatroveFilter(_Table):
+    """A datatrove filter as a score: a rule `<name>_passes: {min: 1}` drops what it does not let pass."""
+
+    name: ScoreName
+    filter: str = Field(description="import path of a filter class, such as datatrove.pipeline.filters.C4QualityFilter")
+    arguments: dict[str, Any] = Field({}, description="its keyword arguments")
+
+
+class Function(_Table):
+    """A function of a document's text that returns a number: a rule `<name>: {min: 0.5}` drops by it."""
+
+    name: ScoreName
+    function: str = Field(description="import path, such as my.module:score")
+
+
 class Text(_Table):
     language_model: str | None = Field(
         None, description="path of a fastText model such as lid.176.bin; without one a small default, named in the report"
     )
+    datatrove: list[DatatroveFilter] = Field([], description="datatrove filters, each a score that the document rules may name")
+    functions: list[Function] = Field([], description="functions of one's own, each a score that the document rules may name")
 
 
 class Crawl(_Table):
@@ -69,12 +95,22 @@ class Crawl(_Table):
     )
 
 
+class Datatrove(_Table):
+    """Documents that a datatrove reader reads, beside those of the web pages."""
+
+    reader: str = Field(description="import path of a reader class, such as datatrove.pipeline.readers.JsonlReader")
+    arguments: dict[str, Any] = Field({}, description="its keyword arguments, such as {data_folder: my/texts, glob_pattern: '*.jsonl.gz'}")
+    shards: int = Field(1, ge=1, description="how finely a reader that reads no files is cut (HuggingFaceDatasetReader)")
+    paragraphs: Literal["lines", "blank_lines"] = Field("lines", description="a paragraph is a line, or what stands between blank lines")
+
+
 class Web(_Table):
     """Interleaved documents from web pages."""
 
     warc: Strings = Field([], description="WARC files: paths, globs or fsspec URLs")
     seeds: Strings = Field([], description="addresses to crawl from")
     crawl: Crawl = Crawl()
+    datatrove: Datatrove | None = Field(None, description="documents of a datatrove reader, which go the way of the pages")
     preset: str = "obelics"
     rules: dict[str, Any] = Field({}, description="changes to the preset: {document: {words: {min: 20}}, node: ..., image: ...}")
     text: Text = Text()
@@ -141,10 +177,41 @@ class Recipe(_Table):
 
     def rules(self, source: str) -> Rules:
         table = getattr(self, source)
+        own = [c.name for s in self.scores(source) for c in s.columns() if pa.types.is_floating(c.type)]
         try:
-            return load({"preset": table.preset, **table.rules})
+            rules = load({"preset": table.preset, **table.rules}, own)
         except RuleError as e:
             raise RecipeError(f"{source}.{e}") from None
+        for level, known in LEVELS.items():
+            for rule in getattr(rules, level):
+                if rule.score in known:
+                    continue
+                where = f"{source}.rules.{level}.{rule.score}"
+                if rule.score not in own:
+                    raise RecipeError(f"{where}: nothing gives this score; name it in {source}.text.datatrove or {source}.text.functions")
+                if level != "document":
+                    raise RecipeError(f"{where}: a score of whole documents; its rule goes under {source}.rules.document")
+                if rule.any_of is not None:
+                    raise RecipeError(f"{where}.any_of: a number; give min or max")
+        return rules
+
+    def scores(self, source: str) -> tuple[Scores, ...]:
+        """The filters and functions that a source's `text` names. Raises RecipeError where one is not to be had."""
+        text = getattr(self, source).text
+        made: list[Scores] = []
+        taken = {*DOCUMENT.names, *SCORES.names}
+        for key, entries in (("datatrove", text.datatrove), ("functions", text.functions)):
+            for i, entry in enumerate(entries):
+                where = f"{source}.text.{key}.{i} ({entry.name})"
+                try:
+                    score = by_filter(entry.name, entry.filter, entry.arguments) if key == "datatrove" else by_function(entry.name, entry.function)
+                except ValueError as e:
+                    raise RecipeError(f"{where}: {e}") from None
+                if twice := [c for c in score.columns().names if c in taken]:
+                    raise RecipeError(f"{where}: there is a column {twice[0]!r} already; give it another name")
+                taken.update(score.columns().names)
+                made.append(score)
+        return tuple(made)
 
 
 def read(path: str, settings: Iterable[str] = ()) -> Recipe:
@@ -195,6 +262,8 @@ def _first(e: ValidationError) -> str:
     if fault["type"] == "extra_forbidden":
         model: Any = Recipe
         for name in fault["loc"][:-1]:
+            if isinstance(name, int):  # a place in a list
+                continue
             model = _model(model.model_fields[str(name)].annotation)
         return f"{where}: no such key{_similar(str(fault['loc'][-1]), model.model_fields)}"
     return f"{where}: {fault['msg'].lower()}, not {fault['input']!r}"
@@ -215,13 +284,14 @@ def _inputs(recipe: Recipe) -> None:
     """Every input exists, and there is at least one."""
     if recipe.web is None and recipe.pairs is None and recipe.pdf is None:
         raise RecipeError("the recipe has no source: give it `web`, `pairs` or `pdf`")
-    if recipe.web is not None and not recipe.web.warc and not recipe.web.seeds:
-        raise RecipeError("web: no input; give web.warc (WARC files) or web.seeds (addresses to crawl from)")
+    if recipe.web is not None and not recipe.web.warc and not recipe.web.seeds and recipe.web.datatrove is None:
+        raise RecipeError("web: no input; give web.warc (WARC files), web.seeds (addresses to crawl from) or web.datatrove (a reader)")
     if recipe.web is None and recipe.pairs is not None and not recipe.pairs.urls:
         raise RecipeError("pairs: no input; give pairs.urls (a file with url and text columns), or a `web` source to take pairs from")
     if recipe.web is None and recipe.pdf is not None and not recipe.pdf.paths:
         raise RecipeError("pdf: no input; give pdf.paths (PDF files or folders)")
     files(recipe)
+    read_by_datatrove(recipe)
     for stage, which in recipe.mixtures.items():
         try:
             mixture.load(which)
@@ -233,6 +303,17 @@ def _inputs(recipe: Recipe) -> None:
         table = getattr(recipe, source)
         if table is not None and table.text.language_model and not os.path.exists(table.text.language_model):
             raise RecipeError(f"{source}.text.language_model: no file {table.text.language_model}")
+
+
+def read_by_datatrove(recipe: Recipe) -> list[dict[str, Any]]:
+    """What `web.datatrove` reads, as rows of from_datatrove.INPUTS. Raises RecipeError where there is no such reader, or nothing to read."""
+    table = recipe.web.datatrove if recipe.web is not None else None
+    if table is None:
+        return []
+    try:
+        return from_datatrove.inputs(table.reader, table.arguments, table.shards)
+    except ValueError as e:
+        raise RecipeError(f"web.datatrove: {e}") from None
 
 
 def files(recipe: Recipe) -> Mapping[str, list[str]]:
