@@ -20,7 +20,7 @@ from dedup.paragraphs import Paragraphs, RepeatedParagraphs
 from dedup.sign import Sign
 from dedup.verify import Carry, Verify
 from filters.decide import Decide
-from filters.rules import Rule, Rules
+from filters.rules import Rule
 from filters.text import TextScores
 from manifests.schema import key64
 from ocr.stages import Pages
@@ -30,6 +30,8 @@ from pipelines.crawl.live import Crawl, hosts_of
 from pipelines.engine.plan import Made
 from pipelines.engine.stage import Node, aligned, bucket, everything, home, paths
 from pipelines.engine.storage import Store
+from pipelines.extract.from_datatrove import FromDatatrove
+from pipelines.extract.from_datatrove import parts as datatrove_parts
 from pipelines.extract.stages import Extract, Pairs, UrlList
 from pipelines.select.join import ByAddress, Join
 from pipelines.select.links import Links
@@ -58,37 +60,39 @@ class Job:
 def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
     """The plan of a recipe whose run lives at `root`. `limit`: about that many inputs of each kind, always the same ones."""
     inputs = recipes.files(recipe)
+    read = recipes.read_by_datatrove(recipe)
     nodes: list[Node] = []
     sources = []
     fetched: list[str] = []
     if recipe.web is not None:
-        nodes += _web(recipe, inputs, root, limit)
-        nodes += _decided("web", ("web.extract",), recipe.web, recipe.rules("web"), _near(recipe.web.near), recipe.web.near.threshold)
+        nodes += _web(recipe, inputs, root, limit) if "web.extract" in _web_nodes(recipe) else []
+        nodes += _datatrove(recipe, read, limit)
+        nodes += _decided("web", _web_nodes(recipe), recipe, _near(recipe.web.near), recipe.web.near.threshold)
         sources.append("web")
         fetched.append("web.links")
     if recipe.pairs is not None:
         made = []
         if recipe.web is not None and recipe.pairs.from_pages:
-            nodes.append(Node("pairs.pages", Pairs(), {"documents": aligned("documents", "web.extract")}))
+            nodes.append(Node("pairs.pages", Pairs(), {"documents": aligned("documents", *_web_nodes(recipe))}))
             made.append("pairs.pages")
         if inputs["pairs.urls"]:
             rows = [pa.table(_file(p)) for p in _some(inputs["pairs.urls"], limit)]
             nodes.append(Node("pairs.listed", UrlList(), rows=lambda made, rows=rows: rows, count=_REFUSED))  # type: ignore[misc]
             made.append("pairs.listed")
         sign = Sign(by_url=False, by_text=False, near=False, by_pair=True)
-        nodes += _decided("pairs", tuple(made), recipe.pairs, recipe.rules("pairs"), sign, 1.0)
+        nodes += _decided("pairs", tuple(made), recipe, sign, 1.0)
         sources.append("pairs")
         fetched.append("pairs.links")
     if recipe.pdf is not None:
         nodes += _pdf(recipe, inputs, root, limit)
         sign = replace(_near(recipe.pdf.near), fold_numbers=False)  # tables that differ in their numbers are different pages
-        nodes += _decided("pdf", ("pdf.pages",), recipe.pdf, recipe.rules("pdf"), sign, recipe.pdf.near.threshold)
+        nodes += _decided("pdf", ("pdf.pages",), recipe, sign, recipe.pdf.near.threshold)
         sources.append("pdf")
     if fetched:
         nodes += _fetch(recipe, fetched)
     for source in sources:
         nodes += _packed(source, recipe)
-    return Job(tuple(nodes), _buckets(inputs), tuple(sources))
+    return Job(tuple(nodes), _buckets(inputs, sum(r["size"] for r in read)), tuple(sources))
 
 
 _REFUSED: Mapping[str, tuple[str, ...]] = {"refused": ("reason",)}
@@ -133,12 +137,26 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
     return nodes
 
 
+def _datatrove(recipe: recipes.Recipe, rows: list[dict[str, Any]], limit: int | None) -> list[Node]:
+    """The documents of a datatrove reader."""
+    table = recipe.web.datatrove if recipe.web is not None else None
+    if table is None:
+        return []
+    stage = FromDatatrove(table.reader, tuple(table.arguments.items()), paragraphs=table.paragraphs)
+    if limit is not None:
+        chosen = set(_some([r["file"] for r in rows], limit))
+        rows = [r for r in rows if r["file"] in chosen]
+        stage = replace(stage, limit=max(1, -(-limit // len(rows))))
+    tables = datatrove_parts(rows)
+    return [Node("web.datatrove", stage, rows=lambda made: tables, count={**_REFUSED, "documents": ("lang",)})]
+
+
 def _pdf(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, limit: int | None) -> list[Node]:
     pdf = recipe.pdf
     assert pdf is not None
     files = [_file(p) for p in _some(inputs["pdf.paths"], limit)]
     own = [{**{k: v[0] for k, v in f.items()}, "url": f"file:{f['file'][0]}", "offset": None, "length": None} for f in files]
-    met = recipe.web is not None and pdf.from_pages
+    met = pdf.from_pages and "web.extract" in _web_nodes(recipe)
 
     def parts(made: Mapping[str, Made]) -> list[pa.Table]:
         rows = list(own)
@@ -165,16 +183,21 @@ _PDF_ROW = pa.schema(
 )  # fmt: skip
 
 
-def _decided(source: str, documents: tuple[str, ...], table: Any, rules: Rules, sign: Sign, threshold: float) -> list[Node]:
+def _decided(source: str, documents: tuple[str, ...], recipe: recipes.Recipe, sign: Sign, threshold: float) -> list[Node]:
     """Scores, decisions and duplicates of one source."""
     d = aligned("documents", *documents)
+    rules = recipe.rules(source)
     # how many images are left is asked last (pipelines.select): here only that there is one to begin with
     before = replace(rules, document=tuple(replace(r, max=None) if r.score == "images" else r for r in rules.document))
     n = f"{source}.".__add__
+    own = {n(f"score.{s.name}"): s for s in recipe.scores(source)}
+    model = getattr(recipe, source).text.language_model
     return [
-        Node(n("score"), TextScores(language_model=table.text.language_model), {"documents": d}, same_rows=("scores",)),
+        Node(n("score"), TextScores(language_model=model), {"documents": d}, same_rows=("scores",)),
+        *(Node(name, stage, {"documents": d}, same_rows=("scores",)) for name, stage in own.items()),
         Node(
-            n("decide"), Decide(before), {"documents": d, "scores": aligned("scores", n("score"))},
+            n("decide"), Decide(before),
+            {"documents": d, "scores": aligned("scores", n("score")), **{name: aligned("scores", name) for name in own}},
             same_rows=("decisions",), count={"decisions": ("reason", "node_reason")},
         ),
         Node(n("sign"), sign, {"documents": d, "decisions": aligned("decisions", n("decide"))}, same_rows=("signatures",)),
@@ -213,7 +236,7 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     """Images, the last selection and shards of one source."""
     rules = recipe.rules(source)
     limits = next((r for r in rules.document if r.score == "images"), Rule("images"))
-    documents = _pair_nodes(recipe) if source == "pairs" else ("web.extract",) if source == "web" else ("pdf.pages",)
+    documents = _pair_nodes(recipe) if source == "pairs" else _web_nodes(recipe) if source == "web" else ("pdf.pages",)
     n = f"{source}.".__add__
     blobs = "pdf.pages" if source == "pdf" else "fetch"
     nodes = []
@@ -253,6 +276,12 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
             )
         )
     return nodes
+
+
+def _web_nodes(recipe: recipes.Recipe) -> tuple[str, ...]:
+    web = recipe.web
+    pages = ("web.extract",) if web is not None and (web.warc or web.seeds) else ()
+    return (*pages, *(("web.datatrove",) if web is not None and web.datatrove is not None else ()))
 
 
 def _pair_nodes(recipe: recipes.Recipe) -> tuple[str, ...]:
@@ -303,7 +332,7 @@ def _some(items: list[Any], limit: int | None) -> list[Any]:
     return [items[i] for i in sorted(chosen)]
 
 
-def _buckets(inputs: Mapping[str, list[str]]) -> int:
+def _buckets(inputs: Mapping[str, list[str]], more: int = 0) -> int:
     """Key ranges of the exchanges: a power of two, one for about every 8 MB of input, so that the result does not depend on workers."""
-    size: int = sum(_file(p)["size"][0] for names in inputs.values() for p in names)
+    size: int = more + sum(_file(p)["size"][0] for names in inputs.values() for p in names)
     return 1 << min(14, max(4, (size >> 23).bit_length()))

@@ -145,7 +145,7 @@ class FromDatatrove:
         if not nodes:
             return None
         address = about.get("url")
-        url = (canonical(address) if isinstance(address, str) else None) or f"datatrove:{quote(file)}/{place}"
+        url = (canonical(address) if isinstance(address, str) else None) or f"datatrove:{quote(file, safe='/:')}/{place}"
         return {
             "id": document_id(self.source, url, text.encode()),
             "source": self.source,
