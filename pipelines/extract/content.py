@@ -11,6 +11,8 @@ from pipelines.extract.scoring import MIN_PARAGRAPH, root_of
 
 #: leaves before the root among which its headline, standfirst and first picture are looked for
 LEAD = 30
+#: longest name of a picture in a table cell, characters
+LABEL = 40
 #: shortest text there that is a standfirst, characters
 STANDFIRST = 60
 #: shortest text, in characters, that does not stand twice within so many leaves
@@ -71,6 +73,8 @@ def _bad(box: Box) -> bool:
     if not box.chars:
         return False
     density = box.links / box.chars
+    if box.tag == "td" and box.images and box.chars <= LABEL * box.images:
+        return False  # pictures with their names under them
     weight = (25 if box.flags & GOOD else 0) - (25 if box.flags & WEAK else 0)
     if weight < 0 and box.commas < 10 and (density > 0.2 or box.chars - box.links < 200):
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
@@ -40,10 +40,9 @@ def read(tree: Any, url: str, headers: Mapping[str, str], marked: bool = True) -
         attributes = root.attributes
         page.lang = language(attributes.get("lang") or attributes.get("xml:lang") or "")
     said: dict[str, str] = {}
-    node = tree.head.first_child if tree.head is not None else None
     based = False
     license_link = None
-    while node is not None:
+    for node in _elements(tree):
         tag = node.tag
         if tag == "meta":
             attributes = node.attributes
@@ -68,7 +67,6 @@ def read(tree: Any, url: str, headers: Mapping[str, str], marked: bool = True) -
             attributes = node.attributes
             if "license" in (attributes.get("rel") or "").lower().split():
                 license_link = attributes.get("href")
-        node = node.next
     if page.lang is None:
         page.lang = language(said.get("content-language") or said.get("og:locale") or said.get("dc.language") or "")
     page.title = _line(next((said[name] for name in (*_TITLES, "title") if said.get(name, "").strip()), ""))
@@ -76,6 +74,21 @@ def read(tree: Any, url: str, headers: Mapping[str, str], marked: bool = True) -
     page.license = _license(tree, base, license_link, marked) or _line(said.get("dc.rights.license") or said.get("dcterms.license") or "")
     page.optout = sorted(set(signals))
     return page, base
+
+
+def _elements(tree: Any) -> Iterator[Any]:
+    """The elements of the head; of the whole page where the head holds no title: a stray element ends a head early, and the rest of it
+    lands in the body."""
+    if tree.head is None:
+        return
+    titled = False
+    node = tree.head.first_child
+    while node is not None:
+        titled = titled or node.tag == "title"
+        yield node
+        node = node.next
+    if not titled and tree.body is not None:
+        yield from tree.body.css("meta,title,link,base")
 
 
 def language(value: str) -> str | None:

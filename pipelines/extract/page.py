@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from selectolax.lexbor import LexborHTMLParser
 
+from manifests.schema import BREAK, IMAGE
 from pipelines.extract import meta
-from pipelines.extract.blocks import Leaf, walk
+from pipelines.extract.blocks import Box, Leaf, walk
 from pipelines.extract.charset import to_utf8
 from pipelines.extract.content import article
 from pipelines.extract.guard import bounded
 from pipelines.extract.nodes import Node, Page, break_node, text_node
+
+_WORD = re.compile(r"\w")
 
 #: running text, in characters, below which a page is read again with what is named like boilerplate
 LITTLE = 1000
@@ -34,23 +38,32 @@ def extract(html: bytes, url: str, content_type: str | None = None, headers: Map
             running = sum([n for leaf in blocks.leaves if (n := leaf.chars - leaf.links) >= SENTENCE])
             if running < LITTLE and any(len(element.text()) > running for element in blocks.skipped):
                 blocks = walk(tree.body, base, skip_junk=False)
-        page.nodes = nodes(article(blocks))
+        page.nodes = nodes(article(blocks), blocks.boxes)
     return page
 
 
-def nodes(leaves: list[Leaf]) -> list[Node]:
-    """Leaves as nodes: the cells of a table row joined, captions given to their images."""
+def nodes(leaves: list[Leaf], boxes: list[Box]) -> list[Node]:
+    """Leaves as nodes: the cells of a table row joined by a bar, captions given to their images, lines without a word left out."""
     out: list[Node] = []
+    row = -1  # the box of the table row that the last node is of
     for leaf in leaves:
         if leaf.node is not None:
             out.append(leaf.node)
         elif leaf.role == "break":
-            if out and out[-1].kind != "break":
+            if out and out[-1].kind != BREAK:
                 out.append(break_node())
-        else:
-            if leaf.role == "caption" and out and out[-1].kind == "image" and out[-1].caption is None:
-                out[-1].caption = leaf.text
+        elif _WORD.search(leaf.text):
+            here = boxes[leaf.box].parent if leaf.role == "table" else -1
+            last = out[-1] if out else None
+            if here >= 0 and here == row and last is not None and last.text is not None:
+                last.text = f"{last.text} | {leaf.text}"
+                continue
+            if leaf.role == "caption" and last is not None and last.kind == IMAGE and last.caption is None:
+                last.caption = leaf.text
+            row = here
             out.append(text_node(leaf.text, leaf.role))
-    while out and out[-1].kind == "break":
+            continue
+        row = -1
+    while out and out[-1].kind == BREAK:
         out.pop()
     return out

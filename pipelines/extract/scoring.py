@@ -120,7 +120,7 @@ def _climb(boxes: list[Box], leaves: list[Leaf], root: Box, chars: list[int], li
     while root.parent >= 0:
         text, linked = chars[root.last] - chars[root.first], links[root.last] - links[root.first]
         parent = boxes[root.parent]
-        if text - linked >= SMALL or (root.tag == "article" and text > SMALL // 2):
+        if text - linked >= (SMALL * 2 if parent.tag in ("main", "article") else SMALL) or (root.tag == "article" and text > SMALL // 2):
             break
         if (links[parent.last] - links[parent.first]) * 3 > chars[parent.last] - chars[parent.first]:
             break
