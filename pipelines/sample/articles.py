@@ -15,6 +15,8 @@ from pipelines.sample.topics import TOPICS
 
 PICTURE_HOST = "pictures.example"
 
+Style = Literal["caption", "alt", "both"]
+
 _FIRST = ("Ada", "Bram", "Clara", "Dora", "Emil", "Freya", "Georg", "Hanna", "Ivo", "Jonas", "Kit", "Lena", "Mats", "Nora", "Otto", "Petra",
           "Quentin", "Rosa", "Sven", "Tilda", "Ulla", "Viktor", "Wanda", "Yusuf")  # fmt: skip
 _LAST = ("Ashby", "Bergman", "Carver", "Dunn", "Eriksen", "Fairley", "Grange", "Holt", "Ibsen", "Jessop", "Keller", "Lowe", "Marsh", "Nolan",
@@ -58,7 +60,7 @@ class Block:
     kind: Literal["p", "h2", "list", "quote", "figure"]
     text: str = ""
     picture: Picture | None = None
-    style: Literal["caption", "alt", "both"] = "both"
+    style: Style = "both"  # where the caption stands: beside the picture, in its alt attribute, or in both
 
 
 @dataclass(frozen=True, eq=False)  # one object a page: hashed by identity
@@ -137,7 +139,8 @@ def illustrate(topic: Topic, book: Sketchbook, rng: random.Random, count: int) -
     made = []
     for kind in rng.sample(topic.kinds, count):
         subjects = topic.shows.get(kind, ("the whole county",))
-        style = rng.choices(("caption", "alt", "both"), (45, 35, 20))[0]
+        styles: tuple[Style, ...] = ("caption", "alt", "both")
+        style = rng.choices(styles, (45, 35, 20))[0]
         made.append(Block("figure", picture=book.new(picture_base(topic, rng), kind, subjects), style=style))
     return made
 
@@ -201,3 +204,8 @@ def library() -> tuple[tuple[Article, ...], Sketchbook]:
             articles.append(article)
     book.pictures[BADGE.url] = BADGE
     return tuple(articles), book
+
+
+def standing_urls() -> tuple[str, ...]:
+    """The pages that hold their host's standing paragraph."""
+    return tuple(a.url for a in library()[0] if a.topic.host in STANDING)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.sample.articles import BADGE
+from pipelines.sample.articles import BADGE, standing_urls
 
 Level = Literal["image", "document", "paragraph", "dedup", "pdf", "crawl"]
 
@@ -93,7 +93,7 @@ DOCUMENT_FAULTS = (
     Fault("deep nesting", "document", "kept", _odd("deep")),
     Fault("unclosed tags", "document", "kept", _odd("unclosed")),
     Fault("share and subscribe paragraph", "paragraph", "spam_words_high", _odd("please-share")),
-    Fault("paragraph that every page repeats", "paragraph", "paragraph_repeated", ("http://riverlog.example/",)),
+    Fault("paragraph that every page repeats", "paragraph", "paragraph_repeated", standing_urls()),
 )
 
 DEDUP_FAULTS = (

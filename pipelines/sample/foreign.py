@@ -29,6 +29,7 @@ LOREM = (
     "non proident, sunt in culpa qui officia deserunt mollit anim id est laborum.",
     "Sed ut perspiciatis unde omnis iste natus error sit voluptatem accusantium doloremque laudantium, totam rem aperiam, eaque ipsa quae ab "
     "illo inventore veritatis et quasi architecto beatae vitae dicta sunt explicabo.",
+    "This text is here only until the real one has been written, and it will be gone by then.",
 )
 
 KEYWORDS = (
@@ -66,4 +67,12 @@ OLD_LETTERS = (
     "We were let in once, on the day of the fête, and found nothing there but a piano, an old résumé and a crème brûlée that nobody had claimed.",
     "It’s odd how much of a town’s history ends up in such rooms – a façade is rebuilt, a name is changed, and yet the smell of coffee stays. "
     "“Everything comes back,” the elder one used to say, “except the spoons.”",
+)
+
+#: a page that prints its text twice
+OLD_SONG = (
+    "The song about the ship has nine verses, and at the inn by the harbour they sing all of them, even the one that no longer means anything.",
+    "It tells of a captain who would not wait for the tide, of a cook who could see in the dark, and of a cat that was the only one to be saved.",
+    "My uncle used to say that you could hear from the way people sang the third verse whether the herring had been good that year or not.",
+    "When the inn was sold they painted the words on the wall above the door, with two mistakes in them, and now it is sung with the mistakes.",
 )

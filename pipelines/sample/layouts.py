@@ -154,7 +154,10 @@ def tables(article: Article, near: Neighbours, extra_head: str = "") -> str:
 def soup(article: Article, near: Neighbours, extra_head: str = "") -> str:
     """Nothing but divs and spans with machine-made class names."""
     rng = random.Random("soup " + article.url)
-    name = lambda: f"css-{rng.randrange(16**5):05x}"
+
+    def name() -> str:
+        return f"css-{rng.randrange(16**5):05x}"
+
     body = []
     for block in article.blocks:
         if block.picture is not None:

@@ -34,11 +34,7 @@ _TEXTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wrong-letters": ("The back room", tuple(reversed(foreign.OLD_LETTERS))),
     "three-words": ("Soon", ("More is coming soon.",)),
     "echo": ("Echo", ("the water went down and the water went down and " * 12 + "then it stopped.",)),
-    "chorus": ("Chorus", tuple(
-        f"{start}, and then we all sang it together once more. It was late, and nobody in the room wanted to be the first to go home."
-        for start in ("First came the song about the ship", "Next was the one with the goat", "After that we had the long ballad",
-                      "Then somebody began the round", "At last it was the lullaby", "Even the cook knew the one about rain")
-    )),
+    "chorus": ("Chorus", foreign.OLD_SONG * 2),
 }  # fmt: skip
 
 
@@ -63,13 +59,13 @@ def _faulty(url: str, number: int) -> Picture:
 
 
 def _changed(article: Article, name: str) -> Article:
-    """The same article with about three words in a hundred exchanged."""
+    """The same article with one or two words in a hundred exchanged: a Jaccard similarity of about 0.85 in shingles of five words."""
     rng = random.Random("changed " + name)
     other = ("quite", "small", "often", "perhaps", "rather", "indeed")
     blocks = []
     for block in article.blocks:
         words = block.text.split(" ") if block.kind == "p" else []
-        for _ in range(len(words) * 3 // 100):
+        for _ in range(len(words) * 2 // 100):
             words[rng.randrange(len(words))] = rng.choice(other)
         blocks.append(replace(block, text=" ".join(words)) if words else block)
     return replace(article, url=_url(name), topic=_here(article.topic), blocks=tuple(blocks), remarks=())
@@ -102,7 +98,7 @@ def _pages() -> tuple[dict[str, Article], Sketchbook]:
     put(replace(parts[0], url=_url("long-read"), blocks=(figure, *(b for p in parts for b in p.blocks))))
     for i, (name, (title, texts)) in enumerate(_TEXTS.items()):
         figure = Block("figure", picture=book.new(f"http://{HOST}/images/", ("boats", "street", "still")[i % 3], ()))
-        if name in ("leuchtturm", "le-marche"):
+        if name in ("leuchtturm", "le-marche", "three-words"):
             figure = replace(figure, style="alt")
         topic = replace(_here(TOPICS[0]), motto=title)
         put(Article(_url(name), topic, title, "Anonymous", "2021-03-04", (Block("p", texts[0]), figure, *(Block("p", t) for t in texts[1:]))))
@@ -149,7 +145,7 @@ def _noscript(text: str, article: Article) -> str:
 
 def _base(text: str, article: Article) -> str:
     text = text.replace("<head>", f'<head><base href="http://{HOST}/base/dir/">')
-    figure = '<figure><img src="relative-1.jpg" alt=""><figcaption>A map in orange with four islands and a road</figcaption></figure>'
+    figure = '<figure><img src="relative-1.jpg" alt=""><figcaption>A map in orange, with four islands and a road</figcaption></figure>'
     return text.replace("</article>", figure + "</article>")
 
 

@@ -47,7 +47,7 @@ def rows() -> list[tuple[str, str]]:
         made[20 + 40 * i] = (made[20 + 40 * i][0], "")
     for i, (url, text, _) in enumerate(BAD_ROWS):
         made.insert(15 + 37 * i, (url, text))
-    made += made[100 : 100 + DUPLICATES]
+    made += made[210 : 210 + DUPLICATES]
     return made
 
 

@@ -40,7 +40,7 @@ class Paper:
 @functools.lru_cache(maxsize=1)
 def papers() -> tuple[Paper, ...]:
     book = Sketchbook("papers")
-    made = []
+    made: list[Paper] = []
     for manner, count in COUNTS.items():
         for i in range(1, count + 1):
             number = len(made)

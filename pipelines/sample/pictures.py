@@ -73,17 +73,17 @@ class Picture:
         n = NUMBERS[self.count]
         s = "" if self.count == 1 else "s"
         if self.kind == "map":
-            return f"A map in {self.colour} with {n} island{s} and a {self.feature}"
+            return f"A map in {self.colour}, with {n} island{s} and a {self.feature}"
         if self.kind == "night":
-            return f"A night scene in {self.colour} with {n} hill{s} under a {self.feature} moon"
+            return f"A night scene in {self.colour}, with {n} hill{s} under a {self.feature} moon"
         if self.kind == "boats":
-            return f"A sea scene in {self.colour} with {n} sailing boat{s} {self.feature}"
+            return f"A sea scene in {self.colour}, with {n} sailing boat{s} {self.feature}"
         if self.kind == "garden":
-            return f"A garden scene in {self.colour} with {n} flower{s} before {self.feature}"
+            return f"A garden scene in {self.colour}, with {n} flower{s} before {self.feature}"
         if self.kind == "street":
-            return f"A street scene in {self.colour} with {n} house{s} and a {self.feature}"
+            return f"A street scene in {self.colour}, with {n} house{s} and a {self.feature}"
         if self.kind == "still":
-            return f"A still life in {self.colour} with {n} {self.feature[:-1] + s} on a table"
+            return f"A still life in {self.colour}, with {n} {self.feature[:-1] + s} on a table"
         thing = _PLURAL[self.kind] if s else _PLURAL[self.kind][:-1]
         return f"A {_NAMES[self.kind]} in {self.colour} with {n} {thing}, showing {self.feature}"
 

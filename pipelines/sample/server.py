@@ -11,6 +11,7 @@ import contextlib
 import email.utils
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -62,12 +63,19 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, port: int, stats: Stats) -> None:
         self.stats, self.closing = stats, threading.Event()
+        self.cut: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def shutdown_request(self, request: Any) -> None:
+        if request in self.cut:
+            # closed without the shutdown that comes first elsewhere, and would send an orderly end
+            self.cut.discard(request)
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # a client that hangs up early is part of the play (deadlines, byte caps); everything else is shown
-        import sys
-
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -100,6 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if made.manner == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.server.cut.add(self.connection)
             self.close_connection = True
             return
         known = made.status == 200 and self.headers.get("If-None-Match") == made.etag

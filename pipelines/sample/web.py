@@ -17,6 +17,7 @@ from pipelines.sample.articles import Article, library
 from pipelines.sample.layouts import LAYOUTS, Link, Neighbours
 from pipelines.sample.pairs import shelf
 from pipelines.sample.pictures import Picture, render
+from pipelines.sample.styles import sheet
 from pipelines.sample.topics import TOPICS
 
 CLOSED = "closed.example"
@@ -105,6 +106,7 @@ def address_book() -> dict[str, Maker]:
         put(f"http://{host}/about", functools.partial(_index, f"About {site}", f"{site} is made by a few friends. {motto}.", []))
         put(f"http://{host}/archive", functools.partial(_index, f"Archive of {site}", "Everything by date.", links))
         put(f"http://{host}/contact", functools.partial(_index, "Contact", "Write to us.", []))
+        put(f"http://{host}/style.css", functools.partial(Answer, 200, "text/css", sheet(host).encode(), "style"))
         rules = ROBOTS.get(host, "User-agent: *\nDisallow:\n") + f"\nSitemap: http://{host}/sitemap.xml\n"
         put(f"http://{host}/robots.txt", functools.partial(Answer, 200, "text/plain; charset=utf-8", rules.encode(), "robots"))
         _put_sitemaps(put, host, [u for u, _ in links])

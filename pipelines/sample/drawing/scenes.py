@@ -21,20 +21,22 @@ def _tree(canvas: Canvas, x: float, foot: float, size: float, leaf: Colour) -> N
 def night(canvas: Canvas, colour: Colour, count: int, moon: str, rng: random.Random) -> None:
     """``count`` ridges of hills in ``colour`` below a dark sky with a full, half or crescent moon."""
     w, h = canvas.width, canvas.height
-    sky: Colour = (14, 18, 44)
-    canvas.fade((6, 8, 26), (34, 40, 78), 0, h * 0.7)
+    top, low = (6, 8, 26), (34, 40, 78)
+    canvas.fade(top, low, 0, h * 0.7)
     for _ in range(70):
         canvas.disc(rng.uniform(0, w), rng.uniform(0, h * 0.6), rng.choice((0.8, 1.2, 1.8)), (235, 238, 255))
     x, y, r = w * rng.uniform(0.2, 0.8), h * rng.uniform(0.18, 0.26), h * 0.125
-    canvas.disc(x, y, r * 1.18, (46, 50, 84))
+    shadow = mix(top, low, y / (h * 0.7))  # the sky at the moon's height
+    if moon == "full":
+        canvas.disc(x, y, r * 1.18, (46, 50, 84))
     canvas.disc(x, y, r, _MOONLIGHT)
     if moon == "full":
         for dx, dy, s in ((-0.3, -0.2, 0.22), (0.25, 0.3, 0.18), (0.3, -0.35, 0.12)):
             canvas.disc(x + dx * r, y + dy * r, s * r, (226, 216, 180))
     elif moon == "half":
-        canvas.box(x, y - r * 1.2, x + r * 1.2, y + r * 1.2, sky)
+        canvas.box(x, y - r * 1.05, x + r * 1.05, y + r * 1.05, shadow)
     else:
-        canvas.disc(x + r * 0.5, y - r * 0.15, r * 0.95, sky)
+        canvas.disc(x + r * 0.5, y - r * 0.15, r * 0.95, shadow)
     for i in range(count):
         base = h * (0.5 + 0.42 * i / count)
         phase, waves = rng.uniform(0, 6), rng.uniform(0.8, 1.6)
@@ -123,8 +125,8 @@ def street(canvas: Canvas, colour: Colour, count: int, thing: str, rng: random.R
         for k in range(6 if thing == "tram" else 4):
             wide = long / (7 if thing == "tram" else 5)
             canvas.box(x - long / 2 + wide * (k + 0.62), h * 0.69, x - long / 2 + wide * (k + 1.4), h * 0.77, glass)
-        for k in (-0.3, 0.3):
-            canvas.disc(x + long * k, h * 0.905, h * 0.034, INK)
+        for side in (-0.3, 0.3):
+            canvas.disc(x + long * side, h * 0.905, h * 0.034, INK)
         if thing == "tram":
             canvas.path([(x, h * 0.66), (x - 22, h * 0.6), (x + 12, h * 0.55)], INK, 4)
             canvas.path([(0, h * 0.55), (w, h * 0.55)], INK, 2)

@@ -67,7 +67,7 @@ _OPENING, *_SECTIONS, _CLOSING = sections(
   discussion] [stops|is over].
 - [It is raining|Rain runs down the window], there is {base} in the [basket|larder], and [that|this] is [all|as much]
   [reason|cause] as anyone [needs|wants] for {name}.
-- [A reader|Somebody] from {town} [asks|wants to know] why {name} at home is [never|not] like {name} at [the inn|her mother's
+- [A reader|Somebody] from {town} [asks|wants to know] why {name} at home is [never|not] like the one at [the inn|her mother's
   table], and the answer [is|turns out to be] {heat}.
 = What you need | The shopping | Before you begin | Ingredients and tools
 - [Take|Start with] {base}, [the best|as good as] you can [find|get] without [fuss|driving anywhere], and [do not|never]

@@ -104,11 +104,12 @@ _OPENING, *_SECTIONS, _CLOSING = sections(
 = What the eye can see | At the eyepiece | What it looks like | A first look
 - [Without any help|To the naked eye] there is [little more than a hint|not much], but in [a pair of binoculars|ordinary
   binoculars] it [becomes|turns into] {look}.
-- [Most people|Many beginners] expect colour, and are [a little|at first] disappointed; [what they get|the reward] is {look},
-  which is [better|stranger] the longer you [stay|watch].
+- [Most people|Many beginners] expect colour, and are [a little|at first] disappointed; [what they get|the reward] is
+  [shape and silence|depth and stillness], which is [better|stranger] the longer you [stay|watch].
 - [Keep the power low|Use the lowest power you have], because {it} [wants|needs] space around it, and a [narrow|tight] view
   [shows|gives] only a part of the whole.
-- {person} [describes|once described] it as {look}, and [after many nights|having looked again] we [cannot do better|have no
+  - {person} [describes|once described] it as [breath on a cold window|a thumbprint on glass], and [after many nights|having
+  looked again] we [cannot do better|have no
   quarrel with that].
 - [With a small telescope|In a telescope of the size that fits under a bed] the [view|sight] [opens out|changes], and you
   [begin|start] to see that some parts are [brighter|thicker] than others.

@@ -1,0 +1,204 @@
+"""What the sample holds: enough of it, always the same, in prose that reads as prose."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.sample import HOSTS, SEEDS, write_pairs
+from pipelines.sample.articles import BADGE, BADGE_USES, Article, library
+from pipelines.sample.drawing.canvas import COLOURS
+from pipelines.sample.pairs import BAD_ROWS, DUPLICATES, EMPTY_TEXTS, shelf
+from pipelines.sample.papers import papers, render_paper
+from pipelines.sample.pictures import COUNTS, KINDS, Picture, Sketchbook, render
+from pipelines.sample.topics import TOPICS
+from pipelines.sample.web import address_book, answer
+
+#: a hundred and some of the most common English words: fewer than any list in use, so a share measured with it is a lower bound
+_COMMON = (
+    "a about above after again all almost along always an and another any are as at away be because been before behind below "
+    "beside better between both but by can could did do does done down each else enough even ever every everything few first "
+    "for from get go had half has have he her here him his how if in into is it its just last least less like made make many "
+    "may me might more most much must my never no nobody none nor not nothing now of off often on once one only or other our "
+    "out over own quite rather same say see she should since so some something soon still such take than that the their them "
+    "then there these they thing this those three through to too two under until up us very was we well were what when where "
+    "which while who whole why will with without would you your "
+)
+STOP_WORDS = frozenset(_COMMON.split())
+
+ARTICLES = library()[0]
+
+
+def test_there_is_enough_of_everything() -> None:
+    book = address_book()
+    kinds = Counter("image" if u.endswith((".jpg", ".png", ".webp")) else "pdf" if u.endswith(".pdf") else "other" for u in book)
+    assert len(ARTICLES) >= 150
+    assert len({a.topic.host for a in ARTICLES}) >= 6
+    assert kinds["image"] >= 600
+    assert kinds["pdf"] >= 20
+    assert all(1 <= len(a.pictures) <= 5 for a in ARTICLES)
+    assert all(url.startswith("http://") and url.split("/")[2].endswith(".example") for url in book)
+    assert {url.split("/")[2] for url in SEEDS} <= set(HOSTS)
+
+
+def test_every_picture_an_article_shows_is_served() -> None:
+    book = address_book()
+    assert all(p.url in book for a in ARTICLES for p in a.pictures)
+    assert sum(BADGE in a.pictures for a in ARTICLES) == BADGE_USES > 10
+
+
+def test_two_generations_give_the_same_bytes() -> None:
+    """A sample of every kind of address, made here and by a fresh process with another hash seed."""
+    urls = [u for u in address_book() if not u.endswith((".pdf", "huge-1.jpg", "bomb-1.png"))][::13]
+    urls += [next(p.url for p in papers() if p.manner == m) for m in ("plain", "scan", "locked", "rotated")]
+    script = (
+        "import sys,hashlib; from pipelines.sample.web import answer\n"
+        "for u in sys.stdin.read().split('\\n'):\n"
+        "    a = answer(u); print(hashlib.sha256(repr((a.status, a.mime, a.headers, a.body)).encode()).hexdigest())"
+    )
+    root = Path(__file__).resolve().parents[3]
+    env = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(root)}
+    there = subprocess.run([sys.executable, "-c", script], input="\n".join(urls), capture_output=True, text=True, check=True, env=env).stdout
+    here = [answer(u) for u in urls]
+    assert there.split() == [hashlib.sha256(repr((a.status, a.mime, a.headers, a.body)).encode()).hexdigest() for a in here]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.lower())
+
+
+def _repeated(tokens: list[str] | str, n: int) -> float:
+    grams = Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+    return sum(c for c in grams.values() if c > 1) / max(1, sum(grams.values()))
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda t: t.name)
+def test_prose_passes_the_rules_of_obelics(topic: object) -> None:
+    """Document limits of OBELICS' table 3, with measures written anew here."""
+    for article in (a for a in ARTICLES if a.topic is topic):
+        words = _words(article.text)
+        assert 300 <= len(words) <= 1900, article.url
+        assert sum(w in STOP_WORDS for w in words) / len(words) >= 0.37, article.url
+        tokens = re.findall(r"[\w']+|[,;:?!.]", article.text)
+        assert sum(t in ",;:?!." for t in tokens) / len(tokens) >= 0.05, article.url
+        assert _repeated(words, 5) <= 0.15, article.url
+        assert sum(not c.isalpha() for c in article.text) / len(article.text) <= 0.25, article.url
+        assert "{" not in article.text
+        assert "[" not in article.text
+
+
+def test_nearly_every_paragraph_passes_the_rules_of_paragraphs() -> None:
+    paragraphs = [p for a in ARTICLES for p in a.text.split("\n\n")]
+    poor = [p for p in paragraphs if sum(w in STOP_WORDS for w in _words(p)) / len(_words(p)) < 0.3 or _repeated(_words(p), 5) > 0.1]
+    assert len(poor) / len(paragraphs) < 0.01, poor[:3]
+
+
+def test_sentences_are_well_formed() -> None:
+    for article in ARTICLES:
+        for paragraph in article.text.split("\n\n"):
+            assert paragraph[0].isupper() or paragraph[0].isdigit(), paragraph
+            assert paragraph[-1] in ".?!", paragraph
+            assert not re.search(r"\s[,;:.?!]|[,;:]{2}|  |\bthe the\b|\ba a\b", paragraph), paragraph
+
+
+def _shingles(article: Article) -> frozenset[tuple[str, ...]]:
+    words = _words(article.text)
+    return frozenset(tuple(words[i : i + 5]) for i in range(len(words) - 4))
+
+
+def test_no_two_honest_pages_are_near_duplicates() -> None:
+    """Pages of one topic share sentence forms; even so they share few runs of five words. Pages of two topics share none to speak of."""
+    worst = 0.0
+    for topic in TOPICS:
+        sets = [_shingles(a) for a in ARTICLES if a.topic is topic]
+        worst = max(worst, *(len(x & y) / len(x | y) for x, y in itertools.combinations(sets, 2)))
+    assert worst < 0.3
+
+
+def test_no_paragraph_stands_on_three_pages_unless_planted() -> None:
+    seen = Counter((a.topic.host, p) for a in ARTICLES for p in set(a.text.split("\n\n")))
+    assert [(host, n) for (host, _), n in seen.items() if n > 2] == [("riverlog.example", 24)]
+
+
+def test_captions_are_regular_and_never_the_same() -> None:
+    pictures = [*library()[1].pictures.values(), *shelf()]
+    captions = [p.caption for p in pictures if p != BADGE]
+    assert len(set(captions)) == len(captions)
+    colours = "|".join(COLOURS)
+    assert all(re.fullmatch(rf"A [a-z ]+ in ({colours}),? with (one|two|three|four|five|six|seven) .+", c) for c in captions)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_colour_and_kind_can_be_seen(kind: str) -> None:
+    """The named colour covers a good part of every picture, and another colour at the same address gives another picture."""
+    subject = {"map": "river", "night": "full", "boats": "by day", "garden": "one tree", "street": "tram", "still": "jars"}.get(kind, "rain by month")
+    for colour in COLOURS:
+        made = Picture(f"http://pictures.example/t/{kind}.png", kind, colour, COUNTS[kind][0] + 1, subject)
+        pixels = np.asarray(Image.open(io.BytesIO(render(made))).convert("RGB")).astype(int)
+        near = np.abs(pixels - np.array(COLOURS[colour])).sum(axis=2) < 110
+        assert near.mean() > 0.02, (kind, colour, near.mean())
+        assert max(pixels.shape[:2]) <= 1000
+        assert min(pixels.shape[:2]) >= 480
+
+
+def test_a_sketchbook_never_repeats_itself() -> None:
+    book = Sketchbook("test")
+    made = [book.new("http://pictures.example/t/", "boats", ()) for _ in range(100)]
+    assert len({p.caption for p in made}) == len({p.url for p in made}) == 100
+    with pytest.raises(ValueError, match="no new caption"):
+        _use_up(book, "boats")
+
+
+def _use_up(book: Sketchbook, kind: str) -> None:
+    for _ in range(1000):
+        book.new("http://pictures.example/t/", kind, ())
+
+
+def test_drawing_is_fast() -> None:
+    some = shelf()[:40]
+    start = time.process_time()
+    for picture in some:
+        render.__wrapped__(picture)
+    assert (time.process_time() - start) / len(some) < 0.04  # about 0.008 on an idle core
+
+
+def test_pdfs_are_what_they_say() -> None:
+    pymupdf = pytest.importorskip("pymupdf")
+    pymupdf.TOOLS.mupdf_display_errors(False)
+    first = {p.manner: p for p in reversed(papers())}
+    opened = {m: pymupdf.open(stream=render_paper(first[m]), filetype="pdf") for m in ("plain", "columns", "scan", "rotated", "locked")}
+    assert len(opened["plain"][0].get_text().split()) > 200
+    assert {round(b[0]) for b in opened["columns"][0].get_text("blocks") if len(b[4]) > 200} == {62, 308}
+    assert opened["scan"][0].get_text() == ""
+    assert opened["scan"][0].get_images()
+    assert opened["rotated"][0].rotation in (90, 180, 270)
+    assert opened["locked"].needs_pass
+    assert opened["locked"].authenticate("open")
+    assert first["locked"].article.title.split()[0] in opened["locked"][0].get_text()
+    for paper in (p for p in papers() if p.manner == "cut"):
+        with pytest.raises(pymupdf.FileDataError):
+            pymupdf.open(stream=render_paper(paper), filetype="pdf")
+
+
+def test_the_list_of_pairs(tmp_path: Path) -> None:
+    with write_pairs(tmp_path / "pairs.csv").open(newline="", encoding="utf-8") as f:
+        rows = [(r["url"], r["text"]) for r in csv.DictReader(f)]
+    good = {p.url: p.caption for p in shelf()}
+    assert len(rows) == len(good) + len(BAD_ROWS) + DUPLICATES >= 300
+    assert sum(text == "" for _, text in rows) == EMPTY_TEXTS
+    assert len(rows) - len(set(rows)) == DUPLICATES
+    assert {u for u, _, _ in BAD_ROWS} == {u for u, _ in rows} - set(good)
+    assert all(text in ("", good[url]) for url, text in rows if url in good)
