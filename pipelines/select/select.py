@@ -115,7 +115,10 @@ class Select:
         if duplicate is not None:
             entry.update(reason=duplicate["reason"], score=duplicate["similarity"], survivor=duplicate["survivor_id"])
         else:
-            entry.update(reason=decision["reason"] or "quarantined", score=decision["score"], threshold=decision["threshold"])
+            reason = decision["reason"] or "quarantined"
+            if self.one_image and reason == "images_low":  # say what was wrong with the one there was
+                reason = next((r for r in decision["node_reason"] or () if r), reason)
+            entry.update(reason=reason, score=decision["score"], threshold=decision["threshold"])
 
     def _selected(
         self, entry: Row, document: Row, decision: Row, images: dict[int, Row], ledger: dict[str, list[Row]], tokenizer: Any
