@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from trainer import config
 from trainer.collate import Tensors, attention_mask
-from trainer.layout import Specials
+from trainer.layout import IGNORED, Specials
 
 # The library warns of configurations we set on purpose and draws bars on stderr between our log lines.
 transformers_logging.set_verbosity_error()
@@ -180,4 +180,7 @@ def logits(model: nn.Module, batch: Tensors) -> torch.Tensor:
 
 def token_losses(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """float32 [rows, T - 1]: the cross-entropy of each next token, 0 where it is not predicted."""
-    return nn.functional.cross_entropy(scores[:, :-1].float().transpose(1, 2), labels[:, 1:], reduction="none")
+    # The labels move, not the logits: no copy of the largest tensor there is.
+    after = torch.cat([labels[:, 1:], labels.new_full((len(labels), 1), IGNORED)], dim=1)
+    losses = nn.functional.cross_entropy(scores.flatten(0, 1).float(), after.flatten(), ignore_index=IGNORED, reduction="none")
+    return losses.view(labels.shape)[:, :-1]
