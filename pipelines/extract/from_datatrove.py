@@ -289,7 +289,7 @@ def _string(value: Any) -> str | None:
 
 
 def _pixels(value: Any) -> int | None:
-    return value if isinstance(value, int) and 0 < value < 1 << 31 else None
+    return value if type(value) is int and 0 < value < 1 << 31 else None  # True is no width
 
 
 def _language(value: Any) -> str | None:
