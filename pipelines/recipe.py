@@ -252,7 +252,10 @@ def _set(table: dict[str, Any], setting: str) -> None:
         table = table.setdefault(name, {})
         if table is None or not isinstance(table, dict):
             raise RecipeError(f"--set {setting}: {name!r} is a value, not a table of keys")
-    table[last] = yaml.safe_load(value)
+    try:
+        table[last] = yaml.safe_load(value)
+    except yaml.YAMLError:  # `*.pdf` is an alias to YAML, and a pattern to everyone else
+        table[last] = value
 
 
 def _first(e: ValidationError) -> str:
@@ -295,7 +298,7 @@ def _inputs(recipe: Recipe) -> None:
     for stage, which in recipe.mixtures.items():
         try:
             mixture.load(which)
-        except mixture.MixtureError as e:
+        except (mixture.MixtureError, FileNotFoundError) as e:
             raise RecipeError(f"mixtures.{stage}: {e}") from None
     if recipe.tokenizer not in ("bytes", "bpe-4k") and not os.path.exists(recipe.tokenizer):
         raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither a name (bytes, bpe-4k) nor a file")
