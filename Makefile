@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export OMP_WAIT_POLICY = PASSIVE  # spinning threads cost more than they win where cores are few
 
 .PHONY: install demo test test-real lint bench clean
 
