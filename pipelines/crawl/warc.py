@@ -16,21 +16,19 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import fsspec
 
-#: bytes of a payload, stored or decoded, that are taken
-MAX_PAYLOAD = 64 << 20
-MAX_HEADERS = 1 << 20
-CHUNK = 1 << 18
+from pipelines.crawl.bytestream import CHUNK, END_OF_HEADERS, BrokenError, ByteStream, Member, Plain
+from pipelines.crawl.message import MAX_PAYLOAD, decoded, headers
 
 #: why a record was refused
 REASONS = ("warc_truncated", "warc_corrupt", "warc_header", "record_too_large", "bad_encoding")
 
 _MAGIC = b"\x1f\x8b\x08"
 _RECORD_START = re.compile(rb"(?:^|\n)(WARC/[01]\.\d+\r?\n)")
-_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +67,6 @@ class Refusal:
     url: str | None = None
 
 
-class _Broken(Exception):
-    """The data cannot be read on; ``args[0]`` is the reason."""
-
-
 def records(path: str, offset: int = 0, length: int | None = None) -> Iterator[Record | Refusal]:
     """The responses and resources of the slice ``[offset, offset + length)`` of a WARC file, plain or gzip, in file order.
 
@@ -93,112 +87,7 @@ def slices(size: int, target: int = 64 << 20) -> list[tuple[int, int]]:
     """Cut a file of ``size`` bytes into slices ``(offset, length)`` of about ``target`` bytes, for ``records``."""
     n = max(1, round(size / target))
     bounds = [size * i // n for i in range(n + 1)]
-    return [(a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
-
-
-# --- streams: the bytes of one gzip member, or of a plain file -------------------------------------------------------
-
-
-class _Bytes:
-    """What the record parser reads from: ``fill`` appends more bytes to ``buffer`` and answers False at the end."""
-
-    def __init__(self) -> None:
-        self.buffer = bytearray()
-
-    def fill(self) -> bool:
-        raise NotImplementedError
-
-    def take(self, n: int) -> bytes:
-        """Exactly ``n`` bytes; fewer raise."""
-        while len(self.buffer) < n:
-            if not self.fill():
-                raise _Broken("warc_truncated")
-        out = bytes(self.buffer[:n])
-        del self.buffer[:n]
-        return out
-
-    def skip(self, n: int) -> None:
-        while n > 0:
-            if not self.buffer and not self.fill():
-                raise _Broken("warc_truncated")
-            step = min(n, len(self.buffer))
-            del self.buffer[:step]
-            n -= step
-
-    def head(self) -> bytes | None:
-        """The header block of the next record, with its blank line; None where only line ends are left."""
-        while True:
-            while self.buffer and self.buffer[0] in b"\r\n":
-                del self.buffer[: len(self.buffer) - len(self.buffer.lstrip(b"\r\n"))]
-            if self.buffer:
-                break
-            if not self.fill():
-                return None
-        start = 0
-        while (m := _END_OF_HEADERS.search(self.buffer, start)) is None:
-            if len(self.buffer) > MAX_HEADERS:
-                raise _Broken("warc_header")
-            start = max(0, len(self.buffer) - 4)
-            if not self.fill():
-                raise _Broken("warc_truncated")
-        out = bytes(self.buffer[: m.end()])
-        if not out.startswith(b"WARC/"):
-            raise _Broken("warc_header")
-        del self.buffer[: m.end()]
-        return out
-
-
-class _Member(_Bytes):
-    """One gzip member of ``f``; ``rest`` is what was read behind its end, ``used`` its compressed bytes once it has ended."""
-
-    def __init__(self, f: Any, first: bytes) -> None:
-        super().__init__()
-        self.f = f
-        self.read = len(first)
-        self.pending = first
-        self.inflate = zlib.decompressobj(31)
-
-    def fill(self) -> bool:
-        if self.inflate.eof:
-            return False
-        if not self.pending:
-            self.pending = self.f.read(CHUNK)
-            self.read += len(self.pending)
-            if not self.pending:
-                raise _Broken("warc_truncated")
-        try:
-            self.buffer += self.inflate.decompress(self.pending, CHUNK * 4)
-        except zlib.error as e:
-            raise _Broken("warc_corrupt") from e
-        self.pending = self.inflate.unconsumed_tail
-        return True
-
-    @property
-    def rest(self) -> bytes:
-        return self.inflate.unused_data
-
-    @property
-    def used(self) -> int:
-        return self.read - len(self.inflate.unused_data if self.inflate.eof else self.pending)
-
-
-class _Plain(_Bytes):
-    """A plain file from where it stands; ``place`` is the file offset of the buffer's first byte."""
-
-    def __init__(self, f: Any, place: int) -> None:
-        super().__init__()
-        self.f = f
-        self.read_to = place
-
-    def fill(self) -> bool:
-        data = self.f.read(CHUNK)
-        self.buffer += data
-        self.read_to += len(data)
-        return bool(data)
-
-    @property
-    def place(self) -> int:
-        return self.read_to - len(self.buffer)
+    return [(a, b - a) for a, b in pairwise(bounds)]
 
 
 # --- the two layouts --------------------------------------------------------------------------------------------------
@@ -228,7 +117,7 @@ def _gzip_records(f: Any, offset: int, stop: int | None) -> Iterator[Record | Re
             yield Refusal("warc_corrupt", start, (after or _end(f, stop)) - start)
             start, at = after, -1
             continue
-        member = _Member(f, rest)
+        member = Member(f, rest)
         found: list[Record | Refusal] = []
         try:
             while True:
@@ -240,7 +129,7 @@ def _gzip_records(f: Any, offset: int, stop: int | None) -> Iterator[Record | Re
                 item = _read(member, head)
                 if item is not None:
                     found.append(item)
-        except _Broken as e:
+        except BrokenError as e:
             if found:
                 yield _placed(found.pop(), start, member.used)
             after = _next_member(f, start + 1, stop) if e.args[0] != "warc_truncated" else _next_member(f, start + 3, stop)
@@ -258,7 +147,7 @@ def _plain_records(f: Any, offset: int, stop: int | None) -> Iterator[Record | R
     start: int | None = 0 if offset == 0 else _next_plain(f, offset, stop)
     while start is not None and (stop is None or start < stop):
         f.seek(start)
-        stream = _Plain(f, start)
+        stream = Plain(f, start)
         try:
             while True:
                 head = stream.head()
@@ -270,7 +159,7 @@ def _plain_records(f: Any, offset: int, stop: int | None) -> Iterator[Record | R
                 item = _read(stream, head)
                 if item is not None:
                     yield _placed(item, start, stream.place - start)
-        except _Broken as e:
+        except BrokenError as e:
             start = max(start, stream.place) if e.args[0] == "warc_header" else start
             after = _next_plain(f, start + 1, stop)
             yield Refusal(e.args[0], start, (after or _end(f, stop)) - start, getattr(e, "url", None))
@@ -342,7 +231,7 @@ def _next_plain(f: Any, place: int, stop: int | None) -> int | None:
                 begin = m.start()
                 break  # its headers may not be read yet
             ahead = window[m.start(1) : m.start(1) + 65536]
-            end = _END_OF_HEADERS.search(ahead)
+            end = END_OF_HEADERS.search(ahead)
             if end is not None and b"\nwarc-type:" in (low := ahead[: end.end()].lower()) and b"\ncontent-length:" in low:
                 return place + m.start(1)
         if not data:
@@ -359,9 +248,9 @@ def _next_plain(f: Any, place: int, stop: int | None) -> int | None:
 # --- one record -------------------------------------------------------------------------------------------------------
 
 
-def _read(stream: _Bytes, head: bytes) -> Record | Refusal | None:
+def _read(stream: ByteStream, head: bytes) -> Record | Refusal | None:
     """The record whose headers were just read; None for a type that is none of ours."""
-    _, warc = _headers(head)
+    _, warc = headers(head)
     url = warc.get("warc-target-uri", "").strip().strip("<>")
     stated = warc.get("content-length", "").strip()
     if not stated.isdigit():
@@ -376,21 +265,21 @@ def _read(stream: _Bytes, head: bytes) -> Record | Refusal | None:
             stream.skip(size)
             return Refusal("record_too_large", 0, 0, url)
         block = stream.take(size)
-    except _Broken as e:
+    except BrokenError as e:
         raise _broken(e.args[0], url) from e
     status, http, payload = 200, {"content-type": warc.get("content-type", "")}, block
     if kind == "response":
         if not block.startswith(b"HTTP/"):  # a name server's answer
             return None
-        end = _END_OF_HEADERS.search(block)
-        first, http = _headers(block[: end.end()] if end else block)
+        end = END_OF_HEADERS.search(block)
+        first, http = headers(block[: end.end()] if end else block)
         payload = block[end.end() :] if end else b""
         words = first.split(None, 2)
         status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-        decoded = _decoded(payload, http)
-        if decoded is None:
+        plain = decoded(payload, http)
+        if plain is None:
             return Refusal("bad_encoding", 0, 0, url)
-        payload = decoded
+        payload = plain
     return Record(
         url=url,
         fetched_at=_time(warc.get("warc-date", "")),
@@ -405,31 +294,10 @@ def _read(stream: _Bytes, head: bytes) -> Record | Refusal | None:
     )
 
 
-def _broken(reason: str, url: str) -> _Broken:
-    e = _Broken(reason)
+def _broken(reason: str, url: str) -> BrokenError:
+    e = BrokenError(reason)
     e.url = url or None  # type: ignore[attr-defined]
     return e
-
-
-def _headers(block: bytes) -> tuple[str, dict[str, str]]:
-    """First line and fields of a header block; folded lines joined, names in lower case, repeated fields joined by a comma."""
-    try:
-        text = block.decode("utf-8")
-    except UnicodeDecodeError:
-        text = block.decode("latin-1")
-    lines = text.split("\n")
-    fields: dict[str, str] = {}
-    name = ""
-    for line in lines[1:]:
-        if line[:1] in (" ", "\t"):
-            if name:
-                fields[name] += " " + line.strip()
-            continue
-        key, colon, value = line.partition(":")
-        name = key.strip().lower() if colon else ""
-        if name:
-            fields[name] = f"{fields[name]}, {value.strip()}" if name in fields else value.strip()
-    return lines[0].strip(), fields
 
 
 def _time(value: str) -> datetime | None:
@@ -440,78 +308,3 @@ def _time(value: str) -> datetime | None:
     return out.replace(tzinfo=UTC) if out.tzinfo is None else out.astimezone(UTC)
 
 
-def _decoded(payload: bytes, http: Mapping[str, str]) -> bytes | None:
-    """Undo chunks and content encodings. Archives often keep the headers of an encoding they have undone: data that is not encoded
-    as stated is taken as it is. None where it is encoded, and broken from its start."""
-    if "chunked" in http.get("transfer-encoding", "").lower():
-        payload = _unchunked(payload)
-    for coding in reversed([c.strip().lower() for c in http.get("content-encoding", "").split(",")]):
-        if coding in ("gzip", "x-gzip", "deflate"):
-            if payload[:2] == b"\x1f\x8b":
-                out = _inflated(payload, 31)
-            elif coding == "deflate" and (payload[:1] == b"\x78" or payload[:64].lstrip()[:1] not in b"<{%"):
-                out = _inflated(payload, 15) or _inflated(payload, -15)
-            else:
-                continue
-            if not out and payload:
-                return None
-            payload = out
-        elif coding in ("br", "zstd"):
-            if payload[:64].lstrip().lower().startswith((b"<!", b"<h", b"<?", b"%pdf")):
-                continue
-            decoded = _brotli(payload) if coding == "br" else _zstd(payload)
-            if decoded is None:
-                return None
-            payload = decoded
-    return payload
-
-
-def _unchunked(data: bytes) -> bytes:
-    """RFC 9112 §7.1. Data that is not in chunks, or stops being so, is taken as it is from there on."""
-    out: list[bytes] = []
-    i = 0
-    while i < len(data):
-        end = data.find(b"\n", i, i + 1024)
-        text = data[i : end if end >= 0 else i].split(b";")[0].strip()
-        if not text or not re.fullmatch(rb"[0-9a-fA-F]{1,8}", text):
-            return b"".join([*out, data[i:]])
-        size = int(text, 16)
-        if size == 0:
-            break
-        out.append(data[end + 1 : end + 1 + size])
-        i = end + 1 + size
-        i += 2 if data[i : i + 2] == b"\r\n" else data[i : i + 1] == b"\n"
-    return b"".join(out)
-
-
-def _inflated(data: bytes, wbits: int) -> bytes:
-    """What inflates of ``data``, to MAX_PAYLOAD: a broken end costs the end."""
-    inflate = zlib.decompressobj(wbits)
-    out = bytearray()
-    try:
-        while data and not inflate.eof and len(out) < MAX_PAYLOAD:
-            out += inflate.decompress(data, min(CHUNK * 4, MAX_PAYLOAD - len(out)))
-            data = inflate.unconsumed_tail
-    except zlib.error:
-        return bytes(out)
-    return bytes(out)
-
-
-def _brotli(data: bytes) -> bytes | None:
-    import brotli  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    try:
-        out: bytes = brotli.decompress(data)
-    except brotli.error:
-        return None
-    return out[:MAX_PAYLOAD]
-
-
-def _zstd(data: bytes) -> bytes | None:
-    import zstandard  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    try:
-        out: bytes = zstandard.ZstdDecompressor().decompressobj().decompress(data)
-    except zstandard.ZstdError:
-        return None
-    return out[:MAX_PAYLOAD]
