@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -182,6 +183,9 @@ def make(reader: str, arguments: Mapping[str, Any]) -> Any:
         raise ValueError(f"`{reader}` is not a datatrove reader class")
     # what datatrove wants as a pair, YAML writes as a list: [s3://bucket/folder, {anon: true}]
     given = {k: tuple(v) if isinstance(v, list) and k in ("data_folder", "paths_file") else v for k, v in arguments.items()}
+    folder = given.get("data_folder")
+    if isinstance(folder, str) and "://" not in folder:  # fsspec remembers where a relative folder first led
+        given["data_folder"] = os.path.abspath(folder)
     try:
         return kind(**given)
     except Exception as e:  # a constructor of other people's, which may ask for a package or a file

@@ -37,6 +37,8 @@ WANTED = pa.schema([("key", pa.uint64()), ("url", pa.string())])  # key: of the 
 
 def kept_rows(tables: Mapping[str, pa.Table]) -> np.ndarray:
     """Row numbers of the documents that the rules kept and that are no duplicates."""
+    if not tables["decisions"].num_columns:  # a part without documents: nothing was written
+        return np.zeros(0, np.int64)
     keep = np.asarray(pc.fill_null(tables["decisions"]["keep"], False).to_numpy(zero_copy_only=False), bool).copy()
     if tables["duplicates"].num_rows:
         keep[tables["duplicates"]["row"].to_numpy()] = False
@@ -52,6 +54,10 @@ class Links:
 
     def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
         rows = kept_rows(tables)
+        if not tables["documents"].num_columns:
+            yield "places", pa.RecordBatch.from_pylist([], schema=PLACE)
+            yield "wanted", pa.RecordBatch.from_pylist([], schema=WANTED)
+            return
         nodes = tables["documents"]["nodes"].combine_chunks().take(pa.array(rows))
         node_keep = tables["decisions"]["node_keep"].combine_chunks().take(pa.array(rows))
         flat = nodes.flatten()
