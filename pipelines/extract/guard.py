@@ -22,6 +22,8 @@ SUSPICIOUS_TAG = 32768
 MAX_ATTRIBUTES = 1000
 
 _VOID = frozenset(b"area base br col embed hr img input link meta param source track wbr keygen frame".split())
+# an opening of these closes an open one of the same name
+_CLOSING = frozenset((b"p", b"li", b"dt", b"dd", b"tr", b"td", b"th", b"option"))
 _FORMATTING = frozenset(b"a b big code em font i nobr s small strike strong tt u".split())
 _TAG = re.compile(rb"<(/?)([a-zA-Z][^\s/>\x00]{0,30})(?:[^>\"']|\"[^\"]*\"|'[^']*')*+>")
 _RAW = re.compile(rb"(<!--.*?(?:-->|\Z)|<(script|style|textarea|title)\b.*?(?:</\2|\Z))", re.S | re.I)
@@ -98,11 +100,11 @@ def _flattened(html: bytes) -> bytes:
                     pass
             return tag[0]
         if len(stack) >= MAX_DEPTH:
-            if name in (b"p", b"li", b"dt", b"dd", b"tr", b"td", b"th", b"option") and name in stack[-4:]:
-                return tag[0]  # their openings close one another
+            if name == b"p":
+                return tag[0]  # a paragraph closes the one before: it adds one level, once
             refused[name] = refused.get(name, 0) + 1
             return b" "
-        if name in (b"p", b"li", b"dt", b"dd", b"tr", b"td", b"th", b"option") and stack and stack[-1] == name:
+        if stack and stack[-1] == name and name in _CLOSING:
             return tag[0]
         stack.append(name)
         return tag[0]

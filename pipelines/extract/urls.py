@@ -18,6 +18,7 @@ _BARE_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[\"<>\\^`{|}]")
 # what nearly every address looks like: nothing to normalise in it
 _PLAIN = re.compile(r"https?://[a-z0-9.-]+\.[a-z]{2,}/(?:[A-Za-z0-9_~!$&'()*+,;=:@?/-]|\.(?![./]))*\Z")
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\Z")
 _CONTROL = re.compile(r"[\t\n\r]")
 
 
@@ -69,14 +70,14 @@ def absolute(base: str, ref: str) -> str | None:
 def _host(host: str) -> str | None:
     """A host in lower-case ASCII, IDNA where needed; None where it cannot be one."""
     host = host.rstrip(".").lower()
-    if host.isascii():
-        if ":" in host:  # IPv6: urlsplit has checked and unwrapped it
-            return f"[{host}]"
-        return host if host and re.fullmatch(r"[a-z0-9._-]+", host) else None
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError:
-        return None
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            return None
+    if ":" in host:  # IPv6: urlsplit has checked and unwrapped it
+        return f"[{host}]"
+    return host if _HOST.match(host) else None
 
 
 def _escape(text: str) -> str:
