@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 from selectolax.lexbor import LexborHTMLParser
@@ -43,8 +44,12 @@ def extract(html: bytes, url: str, content_type: str | None = None, headers: Map
 
 
 def nodes(leaves: list[Leaf], boxes: list[Box]) -> list[Node]:
-    """Leaves as nodes: the cells of a table row joined by a bar, captions given to their images, lines without a word left out."""
+    """Leaves as nodes: the cells of a table row joined by a bar, captions given to their images, lines without a word left out.
+
+    A cell of several paragraphs is no cell of a table of figures but a page laid out in one, and its paragraphs stay apart.
+    """
     out: list[Node] = []
+    cells = Counter(leaf.box for leaf in leaves if leaf.role == "table" and leaf.text)
     row = -1  # the box of the table row that the last node is of
     for leaf in leaves:
         if leaf.node is not None:
@@ -53,7 +58,8 @@ def nodes(leaves: list[Leaf], boxes: list[Box]) -> list[Node]:
             if out and out[-1].kind != BREAK:
                 out.append(break_node())
         elif _WORD.search(leaf.text):
-            here = boxes[leaf.box].parent if leaf.role == "table" else -1
+            laid_out = cells[leaf.box] > 1
+            here = boxes[leaf.box].parent if leaf.role == "table" and not laid_out else -1
             last = out[-1] if out else None
             if here >= 0 and here == row and last is not None and last.text is not None:
                 last.text = f"{last.text} | {leaf.text}"
@@ -61,7 +67,7 @@ def nodes(leaves: list[Leaf], boxes: list[Box]) -> list[Node]:
             if leaf.role == "caption" and last is not None and last.kind == IMAGE and last.caption is None:
                 last.caption = leaf.text
             row = here
-            out.append(text_node(leaf.text, leaf.role))
+            out.append(text_node(leaf.text, "paragraph" if laid_out else leaf.role))
             continue
         row = -1
     while out and out[-1].kind == BREAK:
