@@ -245,7 +245,7 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     keys = "pdf.keys" if source == "pdf" else "fetch.keys"
     select = Select(
         rules,
-        images=(1 if limits.min is None else limits.min, float(1 << 30) if limits.max is None else limits.max),
+        images=(0 if limits.min is None else limits.min, float(1 << 30) if limits.max is None else limits.max),
         one_image=source != "web",
         tokenizer=recipe.tokenizer,
         validation=recipe.shards.validation,
