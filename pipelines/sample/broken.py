@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import random
 import struct
 import zlib
 from collections.abc import Mapping
@@ -11,13 +12,21 @@ from collections.abc import Mapping
 from PIL import Image
 
 from pipelines.sample.answers import HTML, Answer, Maker, failure, redirect
-from pipelines.sample.pictures import Picture, render
+from pipelines.sample.drawing.canvas import COLOURS
+from pipelines.sample.pictures import COUNTS, FEATURES, Picture, render
 
 _BASE = "http://corner.example/broken/"
 
 
+def stand_in(url: str) -> Picture:
+    """The picture that a page announces at a faulty address; where the address works after all, it is what comes."""
+    rng = random.Random("stand-in " + url)
+    kind = rng.choice(("boats", "night", "garden", "street", "still"))
+    return Picture(url, kind, rng.choice(list(COLOURS)), rng.randint(*COUNTS[kind]), rng.choice(FEATURES[kind]))
+
+
 def _good(name: str) -> bytes:
-    return render(Picture(f"{_BASE}{name}.jpg", "boats", "red", 3, "by day"))
+    return render(stand_in(f"{_BASE}{name}.jpg"))
 
 
 def _png(width: int, height: int, packed: bytes) -> bytes:
@@ -79,7 +88,7 @@ def answers() -> Mapping[str, Maker]:
         "private-1.jpg": lambda: redirect("http://169.254.169.254/latest/meta-data/"),
         "page-1.jpg": _page_as_image,
         "page-2.jpg": _page_as_image,
-        "drawing-1.svg": _svg,
+        "drawing-1.jpg": _svg,
         "nothing-1.jpg": lambda: Answer(200, jpeg, b"", "odd"),
         "half-1.jpg": lambda: Answer(200, jpeg, _good("half-1")[: len(_good("half-1")) // 2], "odd"),
         "short-1.jpg": lambda: Answer(200, jpeg, _good("short-1")[:9000], "odd", manner="short"),
@@ -91,14 +100,14 @@ def answers() -> Mapping[str, Maker]:
         "reset-1.jpg": lambda: Answer(200, jpeg, b"", "odd", manner="reset"),
         "huge-1.jpg": lambda: Answer(200, jpeg, _good("huge-1") + b"\0" * (32 << 20), "odd"),
         "garbage-1.png": lambda: Answer(200, "image/png", _png(640, 480, b"this is no deflated stream at all" * 40), "odd"),
-        "pixel-1.png": lambda: Answer(200, "image/png", _plain(1, 1, "PNG"), "odd"),
+        "dot-1.png": lambda: Answer(200, "image/png", _plain(1, 1, "PNG"), "odd"),
         "banner-1.png": lambda: Answer(200, "image/png", _plain(1500, 180, "PNG"), "odd"),
         "dance-1.gif": _dance,
         "untyped-1.jpg": lambda: Answer(200, "application/octet-stream", _good("untyped-1"), "odd"),
         "liar-1.jpg": lambda: Answer(200, HTML, _good("liar-1"), "odd"),
         "moved-1.jpg": lambda: redirect(_BASE + "moved-2.jpg?step=2", 301),
         "moved-2.jpg?step=2": lambda: redirect(_BASE + "moved-3.jpg", 302),
-        "moved-3.jpg": lambda: Answer(200, jpeg, _good("moved-3"), "image"),
+        "moved-3.jpg": lambda: Answer(200, jpeg, _good("moved-1"), "image"),
     }
     for i in (1, 2):
         made[f"gone-{i}.jpg"] = lambda: failure(410, "Gone")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.sample.articles import BADGE, standing_urls
+from pipelines.sample.articles import BADGE, library, standing_urls
 
 Level = Literal["image", "document", "paragraph", "dedup", "pdf", "crawl"]
 
@@ -49,7 +49,7 @@ IMAGE_FAULTS = (
     Fault("redirect to a private address", "image", "private_address", _broken("private-1.jpg")),
     Fault("literal private address", "image", "private_address", ("http://192.168.0.7/camera.jpg",)),
     Fault("HTML sent as an image", "image", "not_image", _broken("page-1.jpg", "page-2.jpg")),
-    Fault("SVG", "image", "not_image", _broken("drawing-1.svg")),
+    Fault("SVG sent as a JPEG", "image", "not_image", _broken("drawing-1.jpg")),
     Fault("empty body", "image", "empty", _broken("nothing-1.jpg")),
     Fault("half a JPEG", "image", "truncated", _broken("half-1.jpg")),
     Fault("body shorter than announced", "image", "truncated", _broken("short-1.jpg")),
@@ -61,7 +61,7 @@ IMAGE_FAULTS = (
     Fault("hang", "image", "timeout", _broken("hang-1.jpg")),
     Fault("connection reset", "image", "refused", _broken("reset-1.jpg")),
     Fault("forbidden by robots.txt", "image", "robots", ("http://closed.example/pictures/vault-1.jpg", "http://closed.example/pictures/vault-2.jpg")),
-    Fault("tracking pixel", "image", "side_min_low", _broken("pixel-1.png")),
+    Fault("tracking pixel", "image", "side_min_low", _broken("dot-1.png")),
     Fault("banner", "image", "aspect_high", _broken("banner-1.png")),
     Fault("animated GIF", "image", "format", _broken("dance-1.gif")),
     Fault("redirect chain that works", "image", "kept", _broken("moved-1.jpg")),
@@ -96,10 +96,13 @@ DOCUMENT_FAULTS = (
     Fault("paragraph that every page repeats", "paragraph", "paragraph_repeated", standing_urls()),
 )
 
+#: the address by which a newsletter links to an article of the same host
+CAMPAIGN = library()[0][30].url + "?utm_source=newsletter&utm_medium=email"
+
 DEDUP_FAULTS = (
     Fault("mirror", "dedup", "duplicate_text", tuple(f"http://mirror.example/copy/{i}.html" for i in range(1, 5))),
     Fault("a few words changed", "dedup", "near_duplicate", _odd("nearly-1", "nearly-2", "nearly-3")),
-    Fault("same page, old address", "dedup", "duplicate_url", _odd("old-address")),
+    Fault("same page, campaign address", "dedup", "duplicate_url", (CAMPAIGN,)),
     Fault("in too many articles", "image", "uses_high", (BADGE.url,)),
 )
 
@@ -109,10 +112,11 @@ PDF_FAULTS = (
 )
 
 CRAWL_FAULTS = (
-    Fault("closed host", "crawl", "robots", ("http://closed.example/", "http://closed.example/vault")),
+    Fault("closed host", "crawl", "robots", ("http://closed.example/",)),
     Fault("closed folder", "crawl", "robots", ("http://riverlog.example/drafts/unfinished.html",)),
     Fault("dead page", "crawl", "http_404", ("http://corner.example/odd/nobody-home.html",)),
     Fault("page that is gone", "crawl", "http_410", ("http://corner.example/odd/demolished.html",)),
+    Fault("page that has moved", "crawl", "redirects", _odd("old-address")),
     Fault("page redirects for ever", "crawl", "redirects", ("http://corner.example/odd/roundabout.html",)),
 )
 

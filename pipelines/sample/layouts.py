@@ -153,7 +153,7 @@ def tables(article: Article, near: Neighbours, extra_head: str = "") -> str:
 
 def soup(article: Article, near: Neighbours, extra_head: str = "") -> str:
     """Nothing but divs and spans with machine-made class names."""
-    rng = random.Random("soup " + article.url)
+    rng = random.Random("soup " + article.title)
 
     def name() -> str:
         return f"css-{rng.randrange(16**5):05x}"

@@ -14,13 +14,14 @@ from PIL import Image
 from pipelines.sample import oddities, papers
 from pipelines.sample.answers import HTML, Answer, Maker, failure, page
 from pipelines.sample.articles import Article, library
+from pipelines.sample.faults import CAMPAIGN
 from pipelines.sample.layouts import LAYOUTS, Link, Neighbours
 from pipelines.sample.pairs import shelf
 from pipelines.sample.pictures import Picture, render
 from pipelines.sample.styles import sheet
 from pipelines.sample.topics import TOPICS
 
-CLOSED = "closed.example"
+CLOSED, DRAFT = "closed.example", "http://riverlog.example/drafts/unfinished.html"
 
 #: robots.txt of the hosts that say more than "welcome"
 ROBOTS = {
@@ -32,9 +33,11 @@ ROBOTS = {
 HOSTS = (*(t.host for t in TOPICS), oddities.HOST, oddities.MIRROR, papers.HOST, "pictures.example", CLOSED)
 
 
-def _neighbours(article: Article, rng: random.Random) -> Neighbours:
+def _neighbours(article: Article) -> Neighbours:
+    """Links of a page; they follow from its title and host alone, so that a mirror has the same."""
+    rng = random.Random(f"near {article.topic.host} {article.title}")
     articles, _ = library()
-    near = [a for a in articles if a.topic.host == article.topic.host and a.url != article.url]
+    near = [a for a in articles if a.topic.host == article.topic.host and a.title != article.title]
     far = [a for a in articles if a.topic.host != article.topic.host]
     related = [(a.url, a.title) for a in rng.sample(near, 5)] if near else []
     return Neighbours(related, [(a.url, a.title) for a in rng.sample(far, 3)])
@@ -47,7 +50,7 @@ def article_page(article: Article, extra_head: str = "") -> str:
     head = extra_head
     if article.topic.host == "workbench.example":
         head += '<link rel="license" href="https://creativecommons.org/licenses/by/4.0/">'
-    return layout(article, _neighbours(article, random.Random("near " + article.url)), head)
+    return layout(article, _neighbours(article), head)
 
 
 def picture_answer(picture: Picture) -> Answer:
@@ -95,6 +98,9 @@ def address_book() -> dict[str, Maker]:
         listed[article.topic.host].append((article.url, article.title))
     for host, links in {oddities.HOST: oddities.links(), oddities.MIRROR: oddities.mirror_links(), papers.HOST: papers.links()}.items():
         listed[host] += links
+    put(CAMPAIGN, book[CAMPAIGN.split("?")[0]])
+    listed["allotment.example"].append((CAMPAIGN, "From our newsletter"))
+    listed["riverlog.example"].append((DRAFT, "A draft"))
     listed[CLOSED].append((f"http://{CLOSED}/vault", "The vault"))
     put(f"http://{CLOSED}/vault", lambda: page("<title>Vault</title><p>Nobody who reads robots.txt has ever seen this sentence."))
 
@@ -110,7 +116,7 @@ def address_book() -> dict[str, Maker]:
         rules = ROBOTS.get(host, "User-agent: *\nDisallow:\n") + f"\nSitemap: http://{host}/sitemap.xml\n"
         put(f"http://{host}/robots.txt", functools.partial(Answer, 200, "text/plain; charset=utf-8", rules.encode(), "robots"))
         _put_sitemaps(put, host, [u for u, _ in links])
-    put("http://riverlog.example/drafts/unfinished.html", lambda: page("<title>Draft</title><p>This page is not ready to be read."))
+    put(DRAFT, lambda: page("<title>Draft</title><p>This page is not ready to be read."))
     return book
 
 
