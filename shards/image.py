@@ -1,84 +1,40 @@
-"""Images on their way into a shard and out of it: fit to a longest side, decode at the size a model wants."""
+"""Images on their way out of a shard: decoded, at the size a model wants, by the fastest decoder at hand."""
 
 from __future__ import annotations
 
 import io
-import json
 import warnings
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-QUALITY = 95
+from shards import jpeg
+
 #: pixels; what fetching lets through is smaller, so this only stops a blob that was never checked
 MAX_PIXELS = 200_000_000
-#: EXIF tags worth keeping beside a pair, none of them about a place
-EXIF = ("ImageDescription", "Make", "Model", "Orientation", "Software", "DateTime", "Artist", "Copyright")
 
-_ERRORS = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, MemoryError)
-_ORIENTATION = 0x0112
+#: what Pillow raises on bytes that are no image: whatever its parser met
+ERRORS = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, MemoryError)
+ORIENTATION = 0x0112  # EXIF's tag
+#: a picture shrunk by more is averaged over its areas, so that fine patterns do not alias
+_LINEAR = 1.5
 
 
 class ImageError(ValueError):
     """Bytes that are no image this build of Pillow can read."""
 
 
-class Fitted(NamedTuple):
-    data: bytes  #: JPEG
-    width: int  #: pixels, of `data`
-    height: int
-    original: tuple[int, int]  #: width and height before, after EXIF orientation
-    exif: str  #: JSON object of the tags of `EXIF`
-
-
-def fit(data: bytes, longest: int) -> Fitted:
-    """A JPEG whose longest side is at most `longest` pixels.
-
-    A JPEG that fits, upright and not CMYK, is returned as it is, byte for byte. Anything else is decoded (first frame, EXIF
-    orientation applied, transparency on white), scaled down with Lanczos where it is too large, and written as RGB JPEG of quality 95
-    without chroma subsampling.
-    Raises ImageError.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _fit(data, longest)
-    except ImageError:
-        raise
-    except _ERRORS as error:  # Pillow raises whatever its parser met
-        raise ImageError(f"{type(error).__name__}: {error}") from error
-
-
-def _fit(data: bytes, longest: int) -> Fitted:
-    image = _open(data)
-    tags = image.getexif()
-    exif = _exif_json(tags)
-    turned = tags.get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    width, height = image.size[::-1] if turned else image.size
-    scale = min(1.0, longest / max(width, height))
-    upright = tags.get(_ORIENTATION, 1) in (0, 1)
-    if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") and upright and scale == 1.0:
-        return Fitted(data, width, height, (width, height), exif)
-    target = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # DCT scaling first, still at least twice the target, so that Lanczos decides the look
-    image.draft("RGB", (2 * max(target), 2 * max(target)))
-    pixels = _upright(_rgb(image), tags.get(_ORIENTATION, 1))
-    if pixels.size != target:
-        pixels = pixels.resize(target, Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    pixels.save(out, "JPEG", quality=QUALITY, subsampling=0)  # full chroma: coloured text stays sharp
-    return Fitted(out.getvalue(), *target, (width, height), exif)
-
-
-def _open(data: bytes) -> Image.Image:
+def opened(data: bytes) -> Image.Image:
     image: Image.Image = Image.open(io.BytesIO(data))
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(f"{image.width} x {image.height} pixels")
     return image
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 and 32 bit greys, which convert() would clip
         image = image.convert("I").point(lambda v: v * (1 / 256)).convert("L")
     if "A" in image.getbands() or "transparency" in image.info:
@@ -99,16 +55,10 @@ _TURNS = {
 }
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def upright(image: Image.Image, orientation: int) -> Image.Image:
     for turn in _TURNS.get(orientation, ()):
         image = image.transpose(turn)
     return image
-
-
-def _exif_json(tags: Any) -> str:
-    names = {number: name for number, name in ExifTags.TAGS.items() if name in EXIF}
-    found = {names[n]: str(v).strip("\0 ")[:500] for n, v in tags.items() if n in names}
-    return json.dumps(found, sort_keys=True, separators=(",", ":"))
 
 
 def size_for(width: int, height: int, mode: str, longest: int, shortest: int) -> tuple[int, int]:
@@ -126,19 +76,90 @@ def size_for(width: int, height: int, mode: str, longest: int, shortest: int) ->
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def decode(data: bytes, mode: str = "native", longest: int = 980, shortest: int = 378) -> np.ndarray:
+def decode(data: bytes, mode: str = "native", longest: int = 980, shortest: int = 378, by: str | None = None) -> np.ndarray:
     """Pixels (height, width, 3) uint8 of an image at the size `size_for` gives. Raises ImageError.
 
-    JPEGs are decoded at the smallest DCT scale that is still as large as wanted, which is most of the speed.
+    A JPEG is decoded at the smallest DCT scale that is still as large as wanted, which is most of the speed. ``by``: one of `decoders`,
+    the fastest of them if not given. They agree but for rounding and the filter of the last resize; the decoder at hand is no part of a
+    loader's order, so name one where pixels must be the same everywhere. Anything but an upright grey or colour JPEG, and any JPEG that
+    a fast decoder complains about, is Pillow's. It releases the interpreter lock while it works, so threads decode side by side.
     """
+    fast = _fast(by or decoders()[0])
+    if fast is not None and data[:2] == b"\xff\xd8":
+        pixels = _jpeg(data, mode, longest, shortest, fast)
+        if pixels is not None:
+            return pixels
     try:
-        image = _open(data)
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        size = size_for(image.width, image.height, mode, longest, shortest)
-        image.draft("RGB", size)
-        pixels = _upright(_rgb(image).resize(size, Image.Resampling.BILINEAR), orientation)
-        return np.asarray(pixels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = opened(data)
+            orientation = image.getexif().get(ORIENTATION, 1)
+            size = size_for(image.width, image.height, mode, longest, shortest)
+            image.draft("RGB", size)
+            return np.asarray(upright(rgb(image).resize(size, Image.Resampling.BILINEAR), orientation))
     except ImageError:
         raise
-    except _ERRORS as error:
+    except ERRORS as error:
         raise ImageError(f"{type(error).__name__}: {error}") from error
+
+
+def _jpeg(data: bytes, mode: str, longest: int, shortest: int, fast: _Fast) -> np.ndarray | None:
+    """By a fast decoder; None where the file is not for it."""
+    try:
+        frame = jpeg.frame(data)
+    except jpeg.JpegError:
+        return None
+    if frame.orientation != 1 or frame.components not in (1, 3) or frame.width * frame.height > MAX_PIXELS:
+        return None
+    size = size_for(frame.width, frame.height, mode, longest, shortest)
+    pixels = fast(data, frame, size)
+    return None if pixels is None else _resized(pixels, size)
+
+
+def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    if (width, height) == size:
+        return pixels
+    cv2 = _module("cv2")
+    if cv2 is None:
+        return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+    shrunk = max(width / size[0], height / size[1])
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if shrunk > _LINEAR else cv2.INTER_LINEAR))
+
+
+#: decodes to RGB at a DCT scale no smaller than the size (width, height) wanted; None where the decoder refuses
+_Fast = Callable[[bytes, jpeg.Frame, tuple[int, int]], np.ndarray | None]
+
+
+def decoders() -> tuple[str, ...]:
+    """The JPEG decoders at hand, the fastest first, as `python -m bench loader` found them (pyvips came behind Pillow)."""
+    return tuple(name for name, module in (("simplejpeg", "simplejpeg"), ("opencv", "cv2"), ("pillow", "PIL")) if _module(module))
+
+
+@lru_cache
+def _module(name: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError:
+        return None
+
+
+def _fast(by: str) -> _Fast | None:
+    if by not in decoders():
+        raise ValueError(f"decoder {by!r}: there are {', '.join(decoders())}")
+    return {"simplejpeg": _by_simplejpeg, "opencv": _by_opencv}.get(by)
+
+
+def _by_simplejpeg(data: bytes, frame: jpeg.Frame, size: tuple[int, int]) -> np.ndarray | None:
+    try:
+        return np.asarray(_module("simplejpeg").decode_jpeg(data, "RGB", min_width=size[0], min_height=size[1], min_factor=1))
+    except ValueError:  # damaged, or of a kind it does not read: Pillow has the last word
+        return None
+
+
+def _by_opencv(data: bytes, frame: jpeg.Frame, size: tuple[int, int]) -> np.ndarray | None:
+    cv2 = _module("cv2")
+    scale = min(frame.width / size[0], frame.height / size[1])
+    flag = next((f"IMREAD_REDUCED_COLOR_{s}" for s in (8, 4, 2) if scale >= s), "IMREAD_COLOR")
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), getattr(cv2, flag))
+    return None if pixels is None else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))

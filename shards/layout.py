@@ -12,7 +12,7 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from manifests.schema import BREAK, IMAGE, TEXT
-from shards.image import Fitted
+from shards.fit import Fitted
 from shards.tokens import END_OF_TOPIC
 
 #: between neighbouring paragraphs, as in OBELICS

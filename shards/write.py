@@ -22,7 +22,8 @@ from manifests.at import At, anywhere
 from manifests.schema import IMAGE, REFUSED
 from shards import layout, tar, tokens
 from shards.fields import INDEX
-from shards.image import Fitted, ImageError, fit
+from shards.fit import Fitted, fit
+from shards.image import ImageError
 
 Output = tuple[str, pa.RecordBatch | bytes]
 
@@ -48,7 +49,7 @@ class Pack:
 
     Yields ("tar", bytes) a sample at a time, ("tar.idx", bytes), ("index", rows of `INDEX`) and ("refused", rows of REFUSED).
     Nothing for a range without documents.
-    Images longer than `longest_side` are scaled down and written as JPEG of quality 95; a JPEG that fits is stored as it came.
+    Images longer than `longest_side` are scaled down and written as JPEG of quality 95; a JPEG that fits is stored as it came but for its metadata.
     `tokenizer` is a name or a path for `shards.tokens.load`. Raises ValueError where a part has more than a million documents.
     """
 

@@ -14,7 +14,7 @@ from PIL import Image
 from manifests.at import Anywhere
 from shards import tar, tokens
 from shards.fields import FIELDS, INDEX
-from shards.image import fit
+from shards.fit import fit
 from shards.tokens import END_OF_TOPIC
 from shards.write import Pack
 from tests.shards import made

@@ -1,0 +1,179 @@
+"""JPEGs without what is said about them: the same pixels in every decoder, and hostile bytes do no harm."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from shards import jpeg
+from shards.fit import fit
+from shards.image import ImageError, decode, decoders
+from tests.shards import made
+
+PHOTOS = Path(__file__).resolve().parents[2].parent / "shared" / "realweb" / "photos"
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def place() -> bytes:
+    """EXIF with a camera's owner and a place, as a phone writes it."""
+    exif = Image.Exif()
+    exif[0x013B] = "Jo Doe"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
+    return exif.tobytes()
+
+
+def photo(**options: object) -> bytes:
+    """A JPEG with everything that is said about pictures, and another picture behind it."""
+    plain = made.picture(7, 61, 45, **options)
+    said = [
+        segment(0xE1, place()),
+        segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta>home</x:xmpmeta>"),
+        segment(0xE0, b"JFXX\0\x10" + made.picture(8, 16, 16)),
+        segment(0xED, b"Photoshop 3.0\x008BIM byline"),
+        segment(0xE2, b"MPF\0II*\0"),
+        segment(0xFE, b"a comment"),
+    ]
+    first = plain.index(b"\xff\xe0")
+    at = first + 2 + int.from_bytes(plain[first + 2 : first + 4], "big")
+    return plain[:at] + b"".join(said) + plain[at:] + made.picture(9, 32, 32, exif=place())
+
+
+KINDS = [{}, {"progressive": True}, {"mode": "L"}, {"quality": 30, "subsampling": 2}, {"icc_profile": b"a profile" * 40}]
+
+
+@pytest.mark.filterwarnings("ignore:Image appears to be a malformed MPO")
+@pytest.mark.parametrize("options", KINDS)
+def test_what_is_said_about_a_photo_goes_and_its_pixels_stay_bit_for_bit(options: dict[str, object]) -> None:
+    data = photo(**options)
+    out = jpeg.bare(data)
+    for said in (b"Exif", b"Jo Doe", b"xmpmeta", b"JFXX", b"8BIM", b"MPF", b"a comment"):
+        assert said in data
+        assert said not in out
+    assert data.endswith(made.picture(9, 32, 32, exif=place()))
+    assert (b"ICC_PROFILE" in out) == ("icc_profile" in options)
+    plain = made.picture(7, 61, 45, **options)
+    assert out == plain
+    assert jpeg.bare(plain) is plain
+    for before, after in zip(everyones(data), everyones(out), strict=True):
+        assert np.array_equal(before, after)
+
+
+def everyones(data: bytes) -> list[np.ndarray]:
+    """Pixels by every reader at hand."""
+    out = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))]
+    with suppress(ImportError):
+        import simplejpeg
+
+        out.append(simplejpeg.decode_jpeg(data))
+    with suppress(ImportError):
+        import cv2
+
+        out.append(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+    return out
+
+
+def test_a_jpeg_that_fits_is_stored_bit_for_bit_but_for_its_metadata() -> None:
+    plain = made.picture(3, 60, 40)
+    said = made.picture(3, 60, 40, exif=place(), comment=b"taken at home")
+    fitted = fit(said, 980)
+    assert said != fitted.data == plain == fit(plain, 980).data
+    assert fitted.exif == '{"Artist":"Jo Doe"}'
+
+
+def test_a_picture_that_is_written_anew_has_no_metadata_either() -> None:
+    out = fit(made.picture(3, 600, 400, exif=place(), comment=b"taken at home"), 100).data
+    image = Image.open(io.BytesIO(out))
+    assert not image.getexif()
+    assert "comment" not in image.info
+    gif = io.BytesIO()
+    Image.new("P", (40, 40)).save(gif, "GIF", comment=b"a place")
+    assert b"a place" not in fit(gif.getvalue(), 980).data
+
+
+def test_a_thumbnail_in_jfif_goes_and_adobes_colours_stay() -> None:
+    plain = made.picture(1)
+    at = 4 + int.from_bytes(plain[4:6], "big")
+    thumbnail = segment(0xE0, plain[6:18] + b"\x02\x01" + b"\1\2\3\4\5\6")
+    assert jpeg.bare(plain[:2] + thumbnail + plain[at:]) == plain
+    adobe = plain[:at] + segment(0xEE, b"Adobe\0d\0\0\0\0\1") + plain[at:]
+    assert jpeg.bare(adobe) is adobe
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("by", decoders())
+def test_every_decoder_turns_a_photo_upright(orientation: int, by: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = made.picture(5, 64, 48, exif=exif, quality=98)
+    assert jpeg.frame(data) == (64, 48, 3, orientation)
+    wanted = np.asarray(Image.open(io.BytesIO(fit(data, 980).data)).convert("RGB"), np.int16)
+    found = decode(data, "native", 64, 0, by)
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted).mean() < 3
+
+
+@pytest.mark.parametrize("by", decoders())
+@pytest.mark.parametrize("picture", [made.picture(1, 400, 300), made.picture(1, 400, 300, mode="L"), made.picture(1, 400, 300, mode="CMYK")])
+@pytest.mark.parametrize("size", [(400, 0), (320, 0), (150, 0), (40, 0), (800, 500)])
+def test_the_decoders_agree(by: str, picture: bytes, size: tuple[int, int]) -> None:
+    pixels = decode(picture, "native", *size, by)
+    wanted = decode(picture, "native", *size, "pillow")
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == wanted.shape
+    assert np.abs(pixels.astype(np.int16) - wanted).mean() < 2
+
+
+def test_a_decoder_that_is_not_there_is_one_clear_line() -> None:
+    with pytest.raises(ValueError, match=r"decoder 'nvjpeg': there are .*pillow"):
+        decode(made.picture(1), by="nvjpeg")
+
+
+GOOD = [photo(), made.picture(2, progressive=True), made.picture(3, mode="L")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(GOOD), st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=4), st.integers(0, 6000))
+def test_damaged_jpegs_keep_their_pixels_or_are_refused(good: bytes, damage: list[tuple[int, int]], end: int) -> None:
+    data = bytearray(good)
+    for at, value in damage:
+        data[at % len(data)] = value
+    broken = bytes(data[: end if end < len(data) else None])
+    for read in (jpeg.frame, jpeg.bare):
+        with suppress(jpeg.JpegError):
+            out = read(broken)
+            assert len(out) <= len(broken)
+    for by in decoders():
+        with suppress(ImageError):
+            assert decode(broken, "square", 16, 16, by).shape == (16, 16, 3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xda\0\2"]))
+def test_any_bytes_are_read_or_refused(data: bytes, head: bytes) -> None:
+    read: Callable[[bytes], object]
+    for read in (jpeg.frame, jpeg.bare):
+        with suppress(jpeg.JpegError):
+            read(head + data)
+
+
+@pytest.mark.real
+def test_real_photos_keep_their_pixels() -> None:
+    if not PHOTOS.is_dir():
+        pytest.skip("needs the photos of ../shared/realweb")
+    for path in sorted(PHOTOS.iterdir()):
+        data = path.read_bytes()
+        with suppress(jpeg.JpegError):
+            for before, after in zip(everyones(data), everyones(jpeg.bare(data)), strict=True):
+                assert np.array_equal(before, after), path.name
