@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
-GOOD, BODY, JUNK, WEAK, CAPTION, MORE, HEADER, ICONIC = 1, 2, 4, 8, 16, 32, 64, 128
+GOOD, BODY, JUNK, WEAK, CAPTION, MORE, ICONIC = 1, 2, 4, 8, 16, 32, 64
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
@@ -72,11 +72,6 @@ _CAPTION = words(
     caption captions legend figcaption imagecaption credit credits copyright bildunterschrift
     """
 )
-_HEADER = words(
-    """
-    header head hero intro lead lede standfirst subtitle kicker headline title
-    """
-)
 _ICONIC = words(
     """
     icon icons avatar avatars emoji emojis smiley smilies wp-smiley gravatar logo logos sprite badge badges flag spinner
@@ -119,8 +114,6 @@ def _flags(name: str) -> int:
         flags |= BODY
     if kinds & _CAPTION:
         flags |= CAPTION
-    if kinds & _HEADER:
-        flags |= HEADER
     if kinds & _ICONIC:
         flags |= ICONIC
     if parts == ["more", "link"]:

@@ -1,0 +1,97 @@
+"""HTML to main content on one core: ours, trafilatura with its images, resiliparse, and lexbor's parse with one full walk as the limit.
+
+Pages: the real ones beside the checkout (../shared/realweb) where they are there, else pages made by rule; each row says which. All
+contenders read the same bytes in one process, in turns, so that what else the machine does touches them alike; the figure is the median of
+ROUNDS rounds of processor time. `of_limit` is the speed as a share of lexbor's parse and walk in the same run.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipelines.crawl.warc import Record, records
+from pipelines.extract.page import extract
+
+PAGES = Path(__file__).resolve().parents[2] / "shared" / "realweb" / "pages.warc.gz"
+ROUNDS = 5
+
+Row = dict[str, Any]
+Page = tuple[str, bytes]
+
+
+def pages() -> tuple[str, list[Page]]:
+    """(where they are from, address and bytes of each page)."""
+    if PAGES.exists():
+        return "real pages", [(r.url, r.payload) for r in records(str(PAGES)) if isinstance(r, Record)]
+    rng = random.Random(1)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(5000)]
+
+    def prose(n: int) -> str:
+        return " ".join(rng.choices(words, k=n))
+
+    def made(i: int) -> bytes:
+        menu = "".join(f"<li class='menu-item m{k}'><a href='/{k}'>{prose(2)}</a></li>" for k in range(80))
+        body = "".join(f"<p class='p{k}'>{prose(60)}, <b>{prose(3)}</b>.</p><img src='/{i}/{k}.jpg' alt='{prose(4)}'>" for k in range(20))
+        return f"<html><head><title>{prose(5)}</title></head><body><nav><ul>{menu}</ul></nav><article>{body}</article></body></html>".encode()
+
+    return "made pages", [(f"https://site.org/{i}", made(i)) for i in range(200)]
+
+
+def _ours(url: str, html: bytes) -> object:
+    return extract(html, url, "text/html").nodes
+
+
+def _lexbor(url: str, html: bytes) -> object:
+    from selectolax.lexbor import LexborHTMLParser
+
+    root = LexborHTMLParser(html).root
+    seen = 0
+    for node in root.traverse(include_text=True):
+        seen += len(node.text_content or "") if node.is_text_node else len(node.attributes)
+    return seen
+
+
+def _resiliparse(url: str, html: bytes) -> object:
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+
+    return extract_plain_text(bytes_to_str(html, detect_encoding(html)), main_content=True)
+
+
+def _trafilatura(url: str, html: bytes) -> object:
+    import trafilatura
+
+    return trafilatura.extract(html, url=url, include_images=True, include_comments=False)
+
+
+CONTENDERS: dict[str, Callable[[str, bytes], object]] = {
+    "ours": _ours,
+    "lexbor parse and walk": _lexbor,
+    "resiliparse main content, text only": _resiliparse,
+    "trafilatura with images": _trafilatura,
+}
+
+
+def rows(rounds: int = ROUNDS) -> list[Row]:
+    """One row a contender: pages, pages a second of one core (median of ``rounds``), and its share of the limit."""
+    source, given = pages()
+    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    for read in CONTENDERS.values():  # warm up: imports, tables, caches
+        for url, html in given[:20]:
+            read(url, html)
+    for _ in range(rounds):
+        for name, read in CONTENDERS.items():
+            start = time.process_time()
+            for url, html in given:
+                read(url, html)
+            seconds[name].append(time.process_time() - start)
+    limit = statistics.median(seconds["lexbor parse and walk"])
+    return [
+        {"contender": name, "source": source, "pages": len(given), "pages_per_s": len(given) / (t := statistics.median(took)), "of_limit": limit / t}
+        for name, took in seconds.items()
+    ]
