@@ -13,23 +13,23 @@ _TEASERS = {
         r"|you (?:may|might) (?:also|be)|most (?:read|popular|viewed|shared|commented)|recommended\b|trending\b"
         r"|popular (?:posts|stories|now|articles)|latest (?:news|stories|posts|articles)|don'?t miss|see also|also on\b"
         r"|what to read next|up next|top stories|editor'?s? (?:picks?|choice)|sponsored|advert(?:isement)?\b|promoted|close\W*$"
-        r"|caption\W*$|explore further|further reading|keep reading|continue reading|story continues|click here|share this"
+        r"|caption\W*$|further reading|keep reading|continue reading|story continues|click here|share this"
         r"|share (?:on|via|article)|share\W*$|comments?\W*\d*\W*$|\d+ comments?|leave a (?:reply|comment)|post a comment"
         r"|join the (?:conversation|discussion)|about the authors?|sign up\b|newsletter|subscribe\b|get (?:our|the) .{0,30}newsletter"
         r"|follow us|like us|tags?\W*$|tags?:|topics?:|filed under|posted in|categories|breaking news\W*$|want more"
         r"|similar (?:posts|articles|stories|products)|popular on|in other news|watch (?:now|next|more)|previous\W*$|next\W*$"
-        r"|media playback is|this slideshow requires|image copyright|have a tip|tell us what|please enable|your browser does not"
+        r"|this slideshow requires|please enable|your browser does not"
         r"|print this|email this|report this|log ?in\b"
     ),
     "de": (
         r"lesen sie (?:auch|mehr|dazu|hier|weiter)|lies (?:auch|mehr|hier)"
         r"|mehr (?:zum thema|zu\b|aus\b|von\b|lesen|dazu|infos|informationen)|das könnte (?:sie|dich|euch)"
         r"|(?:auch|ebenfalls) interessant|schon gelesen|ähnliche (?:artikel|beiträge|themen|produkte)"
-        r"|weitere (?:artikel|beiträge|themen|meldungen|news|nachrichten|links|infos|informationen|tipps|tourentipps)|weiterlesen"
+        r"|weitere (?:artikel|beiträge|themen|meldungen|news|nachrichten|links|infos|informationen|tipps)|weiterlesen"
         r"|kommentare?\W*\d*\W*$|\d+ kommentare?|kommentar (?:schreiben|verfassen|hinterlassen)|über (?:den|die) autor|teilen\W*$"
         r"|artikel (?:teilen|drucken|weiterempfehlen)|verwandte|passend (?:zum|dazu)|zum thema\W*$|schlagw[oö]rt|meistgelesen"
         r"|beliebte(?:ste)? |neueste |anzeige\W*$|werbung\W*$|newsletter|folgen sie uns|jetzt (?:lesen|anmelden|abonnieren)"
-        r"|hinterlasse |schreibe? einen kommentar|vorheriger|nächster|zurück\W*$|nach oben|drucken\W*$|dieser artikel erschien"
+        r"|hinterlasse |schreibe? einen kommentar|vorheriger|nächster|zurück\W*$|nach oben|drucken\W*$"
     ),
     "fr": (
         r"lire (?:aussi|la suite|également|plus)|à lire (?:aussi|également)?|sur le même (?:sujet|thème)"
