@@ -29,7 +29,7 @@ def main() -> None:
         line = web.stdout.readline()
         if not line:
             raise SystemExit("the sample web did not start; see the message above")
-        proxy = line.split()[-1]
+        proxy = line.rpartition("=")[2].strip()
         for name in ("http_proxy", "HTTP_PROXY"):
             os.environ[name] = proxy
         for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):

@@ -28,6 +28,7 @@ from pipelines import recipe as recipes
 from pipelines.crawl.fetch import Fetch
 from pipelines.crawl.live import Crawl, hosts_of
 from pipelines.engine.plan import Made
+from pipelines.engine.run import RunError
 from pipelines.engine.stage import Node, aligned, bucket, everything, home, paths
 from pipelines.engine.storage import Store
 from pipelines.extract.from_datatrove import FromDatatrove
@@ -117,6 +118,12 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
 
     def sliced(made: Mapping[str, Made]) -> list[pa.Table]:
         found = list(slices)
+        if crawled and not made["web.crawl"].counts.get("pages", {}).get("status", {}).get("ok"):
+            statuses = ", ".join(f"{s} {n}" for s, n in sorted(made["web.crawl"].counts.get("pages", {}).get("status", {}).items()))
+            raise RunError(
+                f"web.crawl: no page of {len(web.seeds)} seeds could be had ({statuses}); look at the network and the proxy "
+                "variables, then run again with --refresh web.crawl"
+            )
         for n, part in enumerate(made["web.crawl"].parts if crawled else ()):
             if "warc" in part.files:
                 f = part.files["warc"]
