@@ -180,7 +180,9 @@ def _card(source: str, row: Row, album: _Album) -> str:
             body.append(f"<div class='image{' out' if why else ''}'>{shown}<small>{label} <b>{said}</b></small></div>")
         else:
             body.append("<hr>")
-    head = f"<a href='{_e(row['url'])}'>{_e(row['title'] or row['url'])}</a>"
+    head = _e(row["title"] or row["url"])
+    if row["url"].startswith(("http://", "https://")):  # nothing else that a record may name is for clicking
+        head = f"<a href='{_e(row['url'])}'>{head}</a>"
     why = ""
     if row["reason"]:
         saw = "" if row["score"] is None else f" {row['score']:.3g}"

@@ -1,0 +1,62 @@
+"""Charts are well-formed SVG, whatever they are given, and their numbers add up."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manifests.chart import WIDTH, bars, histogram
+from manifests.sketch import ZERO
+
+NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufffe\uffff"), max_size=20)
+
+
+
+
+def texts(svg: ET.Element) -> list[str]:
+    return ["".join(t.itertext()) for t in svg.iter("text")]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["<script>alert(1)</script>", "a & b", "'\"", "plain"]) | NAMES, st.integers(0, 10**9)), max_size=30))
+def test_bars_escape_their_names_and_stay_within_the_picture(rows: list[tuple[str, int]]) -> None:
+    svg = bars(rows)
+    assert "<script" not in svg
+    names = texts(ET.fromstring(f"<svg>{''.join(re.findall('<text.*?</text>', svg.replace('class=soft', ''), re.S))}</svg>"))
+    shown = min(len(rows), 14)
+    assert len(names) == 2 * shown
+    assert names[0 : 2 * (shown - 1) : 2] == [name for name, _ in rows[: shown - 1]]
+    assert sum(int(n.replace(",", "")) for n in names[1::2]) == sum(n for _, n in rows)
+    for x, width in re.findall(r"<rect class=b x='([\d.]+)' y='\d+' width='([\d.]+)'", svg):
+        assert float(x) + float(width) <= WIDTH
+
+
+def test_bars_sum_up_what_is_too_much_and_say_shares() -> None:
+    svg = bars([(f"r{i:02d}", 100 - i) for i in range(20)], of=200)
+    assert "7 others" in svg and "r12" in svg and "r13" not in svg
+    assert "100 (50%)" in svg and f"{sum(100 - i for i in range(13, 20)):,}" in svg
+
+
+@pytest.mark.parametrize("counts", [{}, {ZERO: 5}])
+def test_a_histogram_of_nothing_says_so(counts: dict[int, int]) -> None:
+    assert f"all {counts.get(ZERO, 0)} are zero" in histogram(counts)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.integers(-80, 300), st.integers(1, 10**6), min_size=1, max_size=40), st.integers(0, 9))
+def test_a_histogram_has_a_column_a_bin_and_names_the_zeros(counts: dict[int, int], zeros: int) -> None:
+    whole = {**counts, ZERO: zeros} if zeros else counts
+    svg = histogram(whole)
+    columns = re.findall(r"<rect class=b x='([\d.]+)' y='([\d.]+)' width='([\d.]+)' height='([\d.]+)'", svg)
+    assert len(columns) == len(counts)
+    assert all(float(x) + float(w) <= WIDTH + 1 and float(y) >= 0 for x, y, w, _ in columns)
+    assert "p5 " in svg and "p95 " in svg and (f"zero: {zeros:,}" in svg) == bool(zeros)
+
+
+def test_the_tallest_column_is_the_fullest_bin() -> None:
+    heights = [float(h) for h in re.findall(r"<rect class=b [^>]* height='([\d.]+)'", histogram({0: 1, 8: 4, 16: 2}))]
+    assert heights[1] == max(heights) and abs(heights[0] * 4 - heights[1]) < 0.5

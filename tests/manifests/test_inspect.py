@@ -1,0 +1,102 @@
+"""Looking into a run, on a run of four rows written by hand."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.inspect import InspectError, diff, explain, samples
+from manifests.ledger import DOCUMENTS, IMAGES, QUARANTINE, TEXTS
+from manifests.schema import OUTCOME, REFUSED
+from shards import tar
+
+KEPT, GONE, IMAGE = "aa" * 16, "bb" * 16, "http://p.example/1.jpg"
+
+
+def table(run: pathlib.Path, name: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> None:
+    (run / name).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), run / name)
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path) -> pathlib.Path:
+    fields = {"id": KEPT, "url": "http://a.example/", "texts": ["Hello", None], "images": [None, "0.jpg"],
+              "image_meta": [{"width": 4, "height": 3, "alt": "a boat", "url": IMAGE}]}  # fmt: skip
+    path = tmp_path / "shards" / "interleaved" / "train-000000.tar"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(tar.sample("000", [("json", json.dumps(fields).encode()), ("0.jpg", b"x")]) + bytes(2 * tar.BLOCK))
+    index = pa.schema([("id", pa.string()), ("key", pa.string()), ("config", pa.string()), ("split", pa.string()), ("offset", pa.int64())])
+    table(tmp_path, "index/interleaved-train-000000.parquet", index,
+          [{"id": KEPT, "key": "000", "config": "interleaved", "split": "train", "offset": 0}])  # fmt: skip
+    shard = {"path": "shards/interleaved/train-000000.tar", "index": "index/interleaved-train-000000.parquet"}
+    (tmp_path / "manifest.json").write_text(json.dumps({"configs": {"interleaved": {"train": [shard]}}}))
+    table(tmp_path, "ledger/web-documents-00000.parquet", DOCUMENTS, [
+        {"id": KEPT, "source": "web", "url": "http://a.example/", "keep": True, "split": "train", "images": 1, "tokens": 5},
+        {"id": GONE, "source": "web", "url": "http://b.example/", "keep": False, "reason": "near_duplicate", "score": 0.91, "survivor": KEPT},
+    ])  # fmt: skip
+    table(tmp_path, "ledger/web-images-00000.parquet", IMAGES,
+          [{"id": KEPT, "node": 3, "image": "http://p.example/2.jpg", "reason": "side_min_low", "score": 20, "threshold": 150}])  # fmt: skip
+    table(tmp_path, "ledger/web-texts-00000.parquet", TEXTS, [{"id": KEPT, "node": 4, "reason": "words_low", "score": 2, "text": "Share\nthis"}])
+    table(tmp_path, "ledger/web-refused-00000.parquet", REFUSED, [{"url": "http://c.example/", "reason": "not_html"}])
+    table(tmp_path, "ledger/fetch-outcomes-00000.parquet", OUTCOME, [
+        {"url": IMAGE, "status": "ok", "width": 4, "height": 3, "format": "jpeg", "sha256": "cd" * 32},
+        {"url": "http://p.example/2.jpg", "status": "http_404"},
+    ])  # fmt: skip
+    table(tmp_path, "ledger/quarantine.parquet", QUARANTINE, [])
+    return tmp_path
+
+
+def says(run: pathlib.Path, what: str) -> list[str]:
+    return [r["says"] for r in explain(str(run), what)]
+
+
+def test_a_kept_document_is_told_whole_by_id_and_by_url(run: pathlib.Path) -> None:
+    for what in (KEPT, "http://a.example/"):
+        document, image, text, place = says(run, what)
+        assert document == f"web document {KEPT} (http://a.example/): kept, in train, 1 images, 5 tokens"
+        assert image.endswith("dropped, side_min_low (20, limit 150)")
+        assert text.endswith("dropped, words_low (2): 'Share\\nthis'")
+        assert "sample 000 of interleaved train, byte 0" in place
+
+
+def test_a_duplicate_names_its_survivor(run: pathlib.Path) -> None:
+    assert says(run, GONE) == [f"web document {GONE} (http://b.example/): dropped, near_duplicate (0.91), a duplicate of {KEPT}"]
+
+
+def test_images_and_refused_pages_by_their_address(run: pathlib.Path) -> None:
+    assert says(run, IMAGE) == [f"image {IMAGE}: ok, 4x3 jpeg, sha256 {'cd' * 32}"] == says(run, "cd" * 32)
+    outcome, dropped = says(run, "http://p.example/2.jpg")
+    assert outcome == "image http://p.example/2.jpg: http_404" and f"of document {KEPT}" in dropped
+    assert says(run, "http://c.example/") == ["http://c.example/: never became a document, not_html"]
+    assert says(run, "http://nowhere.example/") == says(run, "") == []
+
+
+def test_samples_come_from_the_shard(run: pathlib.Path) -> None:
+    (found,) = samples(str(run), "interleaved", 5)
+    assert (found["key"], found["id"]) == ("000", KEPT)
+    assert found["rendered"] == f"── 000  http://a.example/\nHello\n[image 0.jpg  4x3  a boat  {IMAGE}]\n"
+
+
+def test_what_a_run_does_not_have_is_one_line(run: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(InspectError, match=r"no config 'pairs'; it has interleaved$"):
+        samples(str(run), "pairs", 1)
+    empty = tmp_path_factory.mktemp("empty")
+    for look in (lambda: explain(str(empty), "x"), lambda: samples(str(empty), "pairs", 1)):
+        with pytest.raises(InspectError, match="no finished run"):
+            look()
+
+
+def test_diff_names_what_changed_and_nothing_else() -> None:
+    numbers = {"documents": 9, "samples": 4, "images": 2, "tokens": 7, "bytes": 8, "shards": 1}
+    one = {**numbers, "refused": {}, "dropped": {"words_low": 2}, "unpacked": {}}
+    other = {**one, "samples": 3, "dropped": {"language": 1}}
+    rows = diff({"sources": {"web": one}}, {"sources": {"web": other, "pdf": {**one, "documents": 0}}})
+    web = {r["what"]: (r["first"], r["second"]) for r in rows if r["source"] == "web"}
+    assert web == {"samples": (4, 3), "dropped: words_low": (2, 0), "dropped: language": (0, 1)}
+    assert {r["first"] for r in rows if r["source"] == "pdf"} == {0}
+    assert diff({"sources": {"web": one}}, {"sources": {"web": one}}) == []

@@ -1,0 +1,123 @@
+"""The report: nothing a page says can become markup, and a picture that cannot be read costs its own place only."""
+
+from __future__ import annotations
+
+import html.parser
+import io
+import json
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from manifests.report import MOST_BYTES, report
+
+HOSTILE = "<script>alert('1')</script>\" onload=\"x' onerror='y"
+
+
+def stats(**more: Any) -> dict[str, Any]:
+    source = {
+        "config": "interleaved", "documents": 5, "refused": {HOSTILE: 1}, "funnel": [["read", 6], ["documents", 5], ["packed", 2]],
+        "kept": 2, "dropped": {HOSTILE: 3}, "unpacked": {"no_blob": 1}, "texts_dropped": {"words_low": 9}, "images_dropped": {},
+        "splits": {"validation": {"samples": 1}}, "samples": 2, "images": 3, "tokens": 400, "bytes": 12345, "shards": 1,
+        "sketches": {"tokens": {"60": 2}}, "rules": {"document": [{"score": HOSTILE, "min": 1.0, "max": None, "any_of": ["en"], "source": HOSTILE}]},
+    }  # fmt: skip
+    return {
+        "name": HOSTILE, "tokenizer": {"name": HOSTILE, "sha256": "0" * 64}, "sources": {"web": source}, "fetch": {"status": {"ok": 3}, "format": {}},
+        "crawl": {HOSTILE: 2}, "quarantined": {}, "mixtures": {}, **more,
+    }  # fmt: skip
+
+
+def node(kind: str, **more: Any) -> dict[str, Any]:
+    return {"kind": kind, "role": None, "text": None, "image": None, "alt": None, "caption": None, "title": None, **more}
+
+
+def sample(**more: Any) -> dict[str, Any]:
+    return {
+        "id": "ab" * 16, "url": f"http://x.example/{HOSTILE}", "title": HOSTILE, "reason": None, "score": None, "threshold": None,
+        "nodes": [
+            node("text", role="heading", text=HOSTILE), node("image", image=HOSTILE, alt=HOSTILE), node("break"),
+            node("text", role=HOSTILE, text=HOSTILE),
+        ],
+        "node_reason": [None, None, None, HOSTILE], "pictures": [{"node": 1, "reason": HOSTILE, "part": 0, "offset": 0, "length": 10}],
+        **more,
+    }  # fmt: skip
+
+
+class Tags(html.parser.HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def picture(side: int = 400) -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((side, side), 60).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("reason", [None, HOSTILE])
+def test_hostile_words_stay_words(reason: str | None) -> None:
+    page = report(stats(), {"web": [sample(reason=reason, score=0.5, threshold=0.1)]}, lambda *_: picture())
+    found = Tags(page)
+    assert "script" not in found.tags
+    assert not [a for a in found.attributes if a[1].startswith("on")]
+    assert "".join(found.words).count("<script>alert('1')</script>") >= 8
+    assert all(v.startswith("data:image/webp;base64,") for t, n, v in found.attributes if n == "src")
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,<script>alert(1)</script>", "file:papers/a.pdf"])
+def test_only_web_addresses_are_links(url: str) -> None:
+    page = Tags(report(stats(), {"web": [sample(url=url)]}, lambda *_: picture()))
+    assert not [v for _, n, v in page.attributes if n == "href" and not v.startswith(("http://", "https://", "#"))]
+    assert "".join(page.words).count("<script>") >= 5
+
+
+def test_pictures_are_inside_and_no_larger_than_shown() -> None:
+    page = Tags(report(stats(), {"web": [sample()]}, lambda *_: picture()))
+    (source,) = [v for t, n, v in page.attributes if (t, n) == ("img", "src")]
+    import base64
+
+    shown = Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1])))
+    assert shown.format == "WEBP" and max(shown.size) == 220
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", picture()[:300]])
+def test_a_picture_that_cannot_be_read_costs_its_own_place_only(data: bytes) -> None:
+    page = report(stats(), {"web": [sample(title="still here")]}, lambda *_: data)
+    assert "still here" in page and page.rstrip().endswith("</html>")
+
+
+def test_pictures_stop_at_a_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("manifests.report.MOST_BYTES", 20_000)
+    rows = [sample(id=f"{i:032x}") for i in range(12)]
+    whole = Tags(report(stats(), {"web": rows}, lambda *_: picture())).tags.count("img")
+    assert 0 < whole < 12 and MOST_BYTES > 1 << 20
+
+
+def test_numbers_of_the_mixture_are_on_the_page() -> None:
+    mixtures = {"stage1": {"sources": {"interleaved": {"weight": 7, "sequence_length": 2048, "image": {"mode": "fit", "longest": 384}}}}}
+    words = "\n".join(Tags(report(stats(mixtures=mixtures), {}, lambda *_: b"")).words)
+    for said in ("400", "12.3 kB", "100.0%", "2,048", "fit, up to 384 px", "no_blob (at packing)"):
+        assert said in words, said
+
+
+def test_the_same_statistics_give_the_same_page() -> None:
+    first, second = (report(json.loads(json.dumps(stats())), {"web": [sample()]}, lambda *_: picture_of_zeros()) for _ in range(2))
+    assert first == second
+
+
+def picture_of_zeros() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (300, 200)).save(out, "PNG")
+    return out.getvalue()
