@@ -65,7 +65,7 @@ def test_a_folder_without_a_run_is_one_line_that_names_it(tmp_path: pathlib.Path
     result = call(command, "empty", *(["empty"] if command == "diff" else []), *OF_A_RUN[command])
     said = result.stdout + result.stderr
     assert result.exit_code == (1 if command == "verify" else 2), said  # to verify is to look for what is wrong
-    assert "empty" in said and "manifest.json" in said or "stats.json" in said
+    assert ("empty" in said and "manifest.json" in said) or "stats.json" in said
     assert "Traceback" not in said and len(" ".join(said.split())) < 300
     assert os.listdir(tmp_path) == ["empty"] and os.listdir(tmp_path / "empty") == []
 
