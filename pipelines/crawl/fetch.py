@@ -148,11 +148,12 @@ class _Visit:
 
     def next(self) -> tuple[int, bytes | None, str | None]:
         row, host = self._schedule.take()
-        holds, delay = host, 0.0
+        holds: str | None = host
+        delay = 0.0
         try:
             answer, holds, delay = self._ask(self.urls[row], host)
         finally:
-            if holds:
+            if holds is not None:  # addresses without a host share the host ""
                 self._schedule.give_back(holds, delay)
         optout = None
         if answer.status == "optout":
@@ -162,8 +163,8 @@ class _Visit:
         self.answers[row] = (Response(answer.status, final_url=answer.final_url), optout, size)
         return row, body, None if body is not None else answer.status
 
-    def _ask(self, url: str, host: str) -> tuple[Response, str, float]:
-        """-> (answer, the host whose slot is still held or "", seconds it asked to rest)"""
+    def _ask(self, url: str, host: str) -> tuple[Response, str | None, float]:
+        """-> (answer, the host whose slot is still held or None, seconds it asked to rest)"""
         stage = self.stage
         try:
             target = parse(url)
@@ -180,7 +181,7 @@ class _Visit:
                 self._count(host, status)
                 return Response(status, final_url=url, detail="robots.txt"), host, 0.0
             delay = min(rules.delay or 0.0, stage.crawl_delay_cap_s)
-        holds = [host]
+        holds: list[str | None] = [host]
         until = time.monotonic() + stage.deadline_s
 
         def on_redirect(following: str, remaining: float) -> str | None:
@@ -189,8 +190,8 @@ class _Visit:
             except Refused as fault:
                 return fault.status
             if to.host != holds[0]:
-                old, holds[0] = holds[0], ""
-                if not self._schedule.move(old, to.host, remaining):
+                old, holds[0] = holds[0], None
+                if old is None or not self._schedule.move(old, to.host, remaining):
                     return "timeout"
                 holds[0] = to.host
             return _barred(self._robots.rules(to, min(remaining, 15.0)), to) if stage.robots else None

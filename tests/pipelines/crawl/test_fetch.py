@@ -125,6 +125,11 @@ def test_what_is_known_is_not_asked_for_and_nothing_wanted_is_an_empty_table(pro
     assert run([], Fetch()) == ({}, b"")
 
 
+def test_addresses_without_a_host_are_answered_however_many(proxied: Local) -> None:
+    rows, _ = run([f"http:///{i}.jpg" for i in range(10)] + ["no address at all"], QUICK)
+    assert Counter(r["status"] for r in rows.values()) == {"bad_url": 11}
+
+
 def test_at_most_so_many_of_a_host_in_flight(proxied: Local) -> None:
     proxied.web.slow = 0.02
     urls = [f"http://h{i % 3}.example/image/{i}" for i in range(60)]
