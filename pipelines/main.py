@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pipelines.assemble import assemble
@@ -49,26 +50,23 @@ def _backend(on: str, workers: int | None) -> Any:
     return OnRay(os.environ.get("RAY_ADDRESS") if on == "ray" else on, workers)
 
 
-def table(stats: dict[str, Any], most: int = 4) -> Table:
-    """A run in one table: for each source what came in, what stayed, and the top reasons why the rest left."""
-    t = Table("source", "documents in", "kept", "dropped, by reason", "images", "tokens", "bytes")
+def table(stats: dict[str, Any], most: int = 5) -> Table:
+    """A run in one table, for 80 columns: what came in, what stayed, and the top reasons why the rest left, refusals included."""
+    t = Table(box=SIMPLE_HEAD, pad_edge=False)
+    t.add_column("source")
+    for name in ("in", "kept", "images", "tokens", "bytes"):
+        t.add_column(name, justify="right", no_wrap=True)
+    t.add_column("dropped, by reason", no_wrap=True)
     for name, s in stats["sources"].items():
-        gone = {**s["refused"]}
-        for more in (s["dropped"], s["unpacked"]):
-            for reason, n in more.items():
+        gone: dict[str, int] = {}
+        for group in ("refused", "dropped", "unpacked"):
+            for reason, n in s[group].items():
                 gone[reason] = gone.get(reason, 0) + n
         top = sorted(gone.items(), key=lambda x: (-x[1], x[0]))
-        said = "\n".join(f"{n:7,d}  {reason}" for reason, n in top[:most])
+        said = [f"{n:6,d} {reason}" for reason, n in top[:most]]
         if len(top) > most:
-            said += f"\n{sum(n for _, n in top[most:]):7,d}  {len(top) - most} other reasons"
-        came = s["funnel"][0][1]
-        t.add_row(
-            f"{name}\n[dim]{s['config']}[/dim]",
-            f"{came:,}",
-            f"{s['samples']:,}",
-            said,
-            f"{s['images']:,}",
-            f"{s['tokens']:,}",
-            f"{s['bytes']:,}",
-        )
+            said.append(f"{sum(n for _, n in top[most:]):6,d} {len(top) - most} other reasons")
+        size = f"{s['bytes'] / 1e6:,.1f} MB"
+        came = f"{s['funnel'][0][1]:,}"
+        t.add_row(name, came, f"{s['samples']:,}", f"{s['images']:,}", f"{s['tokens']:,}", size, "\n".join(said))
     return t
