@@ -104,7 +104,9 @@ class Select:
         answers = [column.to_pylist() for column in decided]
         for r, keep, reason, score, threshold in zip(counted.to_pylist(), *answers, strict=True):
             if not keep and reason == "status":
-                reason, score, threshold = r["status"] or "not_fetched", None, None
+                reason, score, threshold = r["status"], None, None
+            elif keep and r["status"] is None:  # nothing is known of it, which no rule takes for a fault: its fetch was quarantined
+                keep, reason = False, "not_fetched"
             elif keep and r["repeated"]:
                 keep, reason = False, "repeated_in_document"
             r["drop"] = None if keep else (reason, score, threshold)

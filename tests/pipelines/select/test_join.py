@@ -1,0 +1,48 @@
+"""Outcomes find every place of their address."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from filters.rules import Rules
+from manifests.schema import OUTCOME, key64
+from pipelines.select.join import KEYED, PLACED, ByAddress, Join
+from pipelines.select.links import PLACE
+
+from .make import document, image, outcome, placed, tables, text
+
+A, B, C = (f"http://p.example/{n}.jpg" for n in "abc")
+
+
+def test_an_outcome_comes_to_every_place_and_an_unfetched_address_has_none() -> None:
+    given = tables([document("http://a.example/", image(A), text(), image(B)), document("http://b.example/", image(A), image(C))])
+    joined = placed(given, Rules(), [outcome(A), outcome(C, "http_404")])
+    assert joined.schema == PLACED
+    rows = {(r["row"], r["node"]): r for r in joined.to_pylist()}
+    assert {k: (r["url"], r["status"]) for k, r in rows.items()} == {(0, 0): (A, "ok"), (0, 2): (B, None), (1, 0): (A, "ok"), (1, 1): (C, "http_404")}
+    assert rows[0, 0]["blob_part"] == 3 and rows[0, 0]["part"] == 0  # where its bytes are, where its document is
+    assert rows[0, 2]["sha256"] is None and rows[0, 2]["blob_part"] is None
+
+
+def test_the_same_bytes_at_two_addresses_meet_under_one_key() -> None:
+    given = tables([document("http://a.example/", image(A), image(B), image(C))])
+    same = "ab" * 32
+    keys = placed(given, Rules(), [outcome(A, sha256=same), outcome(B, sha256=same), outcome(C, "timeout")])["key"].to_pylist()
+    assert keys == [key64(same), key64(same), key64(f"address {C}")]
+
+
+def test_addresses_are_keyed_as_the_links_are() -> None:
+    batch = pa.RecordBatch.from_pylist([outcome(A), outcome(B, "robots")], schema=OUTCOME)
+    ((name, keyed),) = ByAddress()(batch)
+    assert name == "outcomes" and keyed.schema == KEYED
+    assert keyed["key"].to_pylist() == [key64(A), key64(B)]
+    assert keyed.select(OUTCOME.names).to_pylist() == batch.to_pylist()
+
+
+def test_no_places_or_no_outcomes() -> None:
+    ((_, none),) = Join()({"places": PLACE.empty_table(), "outcomes": KEYED.empty_table()})
+    assert none.num_rows == 0 and none.schema == PLACED
+    given = tables([document("http://a.example/", image(A))])
+    assert placed(given, Rules(), []).to_pylist()[0]["status"] is None
+    ((_, bare),) = Join()({"places": pa.table({}), "outcomes": pa.table({})})  # nobody wrote either
+    assert bare.num_rows == 0 and bare.schema == PLACED
