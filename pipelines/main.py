@@ -53,19 +53,20 @@ def _backend(on: str, workers: int | None) -> Any:
 def table(stats: dict[str, Any], most: int = 5) -> Table:
     """A run in one table, for 80 columns: what came in, what stayed, and the top reasons why the rest left, refusals included."""
     t = Table(box=SIMPLE_HEAD, pad_edge=False)
-    t.add_column("source")
+    t.add_column("source", no_wrap=True)
     for name in ("in", "kept", "images", "tokens", "bytes"):
         t.add_column(name, justify="right", no_wrap=True)
     t.add_column("dropped, by reason", no_wrap=True)
-    for name, s in stats["sources"].items():
+    for name in sorted(stats["sources"], key=("web", "pairs", "pdf").index):
+        s = stats["sources"][name]
         gone: dict[str, int] = {}
         for group in ("refused", "dropped", "unpacked"):
             for reason, n in s[group].items():
                 gone[reason] = gone.get(reason, 0) + n
         top = sorted(gone.items(), key=lambda x: (-x[1], x[0]))
-        said = [f"{n:6,d} {reason}" for reason, n in top[:most]]
+        said = [f"{n:5,d} {reason}" for reason, n in top[:most]]
         if len(top) > most:
-            said.append(f"{sum(n for _, n in top[most:]):6,d} {len(top) - most} other reasons")
+            said.append(f"{sum(n for _, n in top[most:]):5,d} {len(top) - most} other reasons")
         size = f"{s['bytes'] / 1e6:,.1f} MB"
         came = f"{s['funnel'][0][1]:,}"
         t.add_row(name, came, f"{s['samples']:,}", f"{s['images']:,}", f"{s['tokens']:,}", size, "\n".join(said))
