@@ -27,6 +27,7 @@ MOST_BYTES = 12 << 20  # of thumbnails in one report
 
 def report(stats: Row, samples: Mapping[str, Sequence[Row]], blob: Blob) -> str:
     """The whole page as HTML. `stats` is stats.json, `samples` the rows to show by source (pipelines.select.samples.SAMPLE)."""
+    stats = {**stats, "sources": {n: stats["sources"][n] for n in NAMES if n in stats["sources"]}}
     album = _Album(blob)
     parts = [_mixture(stats), _funnels(stats), _fetch(stats)]
     parts += [_source(name, s) for name, s in stats["sources"].items()]
