@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from manifests.ledger import QUARANTINE
 from manifests.report import report
 from manifests.sketch import merge
-from pipelines.engine.commit import content
 from pipelines.engine.plan import Made
 from pipelines.engine.run import Outcome
 from pipelines.engine.stage import fingerprint, source_digest
@@ -38,9 +37,9 @@ def assemble(recipe: Recipe, job: Job, outcome: Outcome, root: str) -> dict[str,
     store = Store(root)
     made = outcome.made
     links = {**_shards(job, made), **_ledger(job, made)}
-    for target, name in links.items():
-        store.link(name, target)
     manifest = _manifest(recipe, job, made)
+    _withdraw(manifest, store)
+    store.link_all(links)
     keep = {*links, "ledger/quarantine.parquet"}
     for folder in ("index", "ledger", *(f"shards/{c}" for c in CONFIGS.values())):
         for name in store.names(folder):
@@ -58,9 +57,15 @@ def assemble(recipe: Recipe, job: Job, outcome: Outcome, root: str) -> dict[str,
     return stats
 
 
+def _withdraw(manifest: Mapping[str, Any], store: Store) -> None:
+    """A manifest whose shards are about to be replaced goes first: interrupted, a run has none rather than a wrong one."""
+    if store.exists("manifest.json") and json.loads(store.read("manifest.json"))["configs"] != json.loads(_json(manifest["configs"])):
+        store.remove("manifest.json")
+
+
 def _report(job: Job, made: Mapping[str, Made], stats: dict[str, Any], store: Store) -> None:
     """Drawn only where what it shows has changed: its last line says what it was made from."""
-    seen = [content(made[f"{s}.select"].parts, "samples") for s in job.sources]
+    seen = [made[f"{s}.select"].parts.content("samples") for s in job.sources]
     mark = f"<!-- made from {fingerprint(stats, seen, source_digest('manifests'))} -->\n".encode()
     if store.exists("report.html") and store.read("report.html").endswith(mark):
         return

@@ -201,6 +201,26 @@ def verify(path: Annotated[Path, typer.Argument(help="A run, a folder of shards,
 
 
 @app.command()
+def gc(
+    run_folder: Annotated[str, typer.Argument(help="A run's folder or fsspec URL.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go; remove nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove stage folders a finished run no longer uses, files that no record names, and half-made ones."""
+    from pipelines.engine.gc import collect
+    from pipelines.engine.run import RunError
+
+    with _clear(RunError):
+        gone = collect(run_folder, dry_run)
+    if as_json:
+        print(json.dumps(gone))
+        return
+    for name, size in gone.items():
+        print(f"{size:14,d}  {name}")
+    err.print(f"{len(gone)} of them, {sum(gone.values()):,} bytes" + (", left where they are" if dry_run else " removed"), highlight=False)
+
+
+@app.command()
 def publish(
     run_folder: Run,
     repo: Annotated[str, typer.Argument(help="namespace/name of a dataset repository on the Hugging Face Hub.")],

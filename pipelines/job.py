@@ -277,11 +277,9 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     for split in SPLITS:
         pack = Pack(CONFIGS[source], split, recipe.shards.longest_side, recipe.tokenizer)
         reads = {"documents": bucket(split, n("select")), "blobs": paths("blobs", blobs)}
-        nodes.append(
-            Node(
-                n(split), pack, reads, per_part=("weight", recipe.shards.bytes), count={"index": ("n_images", "n_text_tokens"), **_REFUSED}
-            )
-        )
+        count = {"index": ("n_images", "n_text_tokens"), **_REFUSED}
+        shares = {"documents": ("index", "refused")}
+        nodes.append(Node(n(split), pack, reads, adds_up=shares, per_part=("weight", recipe.shards.bytes), count=count))
     return nodes
 
 

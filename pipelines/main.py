@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pipelines.assemble import assemble
 from pipelines.engine.progress import Progress
-from pipelines.engine.run import RunError, run
+from pipelines.engine.run import RunError, clear, run
 from pipelines.engine.storage import Store
 from pipelines.job import job
 from pipelines.recipe import Recipe
@@ -31,10 +31,11 @@ def execute(
         if name not in known:
             raise RunError(f"--refresh {name}: not a recorded stage of this recipe; those are {', '.join(sorted(known)) or 'none'}")
     outcome = run(made.nodes, root, lambda: _backend(on, workers), buckets=made.buckets, refresh=refresh, progress=progress)
-    stats = assemble(recipe, made, outcome, root)
-    if outcome.worked:  # times stand here alone, outside every hash
-        times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.worked}
-        Store(root).replace("run.json", json.dumps(times, indent=1).encode())
+    with clear(root):
+        stats = assemble(recipe, made, outcome, root)
+        if outcome.worked:  # times stand here alone, outside every hash
+            times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.worked}
+            Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
 
 

@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -191,7 +192,14 @@ class PartWriter:
             for pair in pc.value_counts(values).to_pylist():
                 tally["kept" if pair["values"] is None else str(pair["values"])] += pair["counts"]
 
-    def commit(self, rows_in: int, same_rows: tuple[str, ...], quarantined: tuple[tuple[int, int, str], ...]) -> Sidecar:
+    def commit(
+        self,
+        rows_in: int,
+        same_rows: tuple[str, ...],
+        quarantined: tuple[tuple[int, int, str], ...],
+        adds_up: Mapping[str, tuple[int, tuple[str, ...]]] = MappingProxyType({}),
+    ) -> Sidecar:
+        """`adds_up`: input -> (its rows, the tables that share them out). Raises CommitError where rows are missing or made up."""
         files = {}
         for name in sorted(self.open):
             writer = self.open[name]
@@ -202,30 +210,33 @@ class PartWriter:
             digest = _sha256(made)
             final = f"{self.folder}/{self.part:05d}-{name}-{digest[:10]}.{writer.suffix}"
             files[name] = File(final, writer.rows, os.path.getsize(made), digest, buckets)
+        rows = {name: f.rows for name, f in files.items()}
+        where = f"{self.folder} part {self.part}"
         for table in same_rows:
-            rows = files[table].rows if table in files else 0
-            if rows != rows_in:
+            if (came := rows.get(table, 0)) != rows_in:
+                raise CommitError(f"{where}: {rows_in} rows went in and {came} came out in {table!r}; nothing was committed")
+        for asked, (went, tables) in adds_up.items():
+            came = sum(rows.get(t, 0) for t in tables)
+            if came + len(quarantined) != went:
                 raise CommitError(
-                    f"{self.folder} part {self.part}: {rows_in} rows went in and {rows} came out in {table!r}; nothing was committed"
+                    f"{where}: {went} rows of {asked!r} went in, {came} came out in {' and '.join(tables)} and {len(quarantined)} are "
+                    "quarantined; nothing was committed"
                 )
         for name, file in files.items():
             self.store.publish(os.path.join(self.scratch, name), file.name)
         counts = {t: {c: dict(sorted(v.items())) for c, v in cs.items()} for t, cs in sorted(self.counts.items())}
         sidecar = Sidecar(self.part, rows_in, files, counts, quarantined)
-        name = f"{self.folder}/{self.part:05d}.json"
-        if not self.store.create(name, sidecar.to_json()):
-            return Sidecar.from_json(self.store.read(name))
-        return sidecar
+        return sidecar if self.store.create(self.done, sidecar.to_json()) else self.committed()
+
+    @property
+    def done(self) -> str:
+        return f"{self.folder}/{self.part:05d}.json"
+
+    def committed(self) -> Sidecar:
+        """What an earlier attempt has committed. Raises FileNotFoundError."""
+        return Sidecar.from_json(self.store.read(self.done))
 
 
 def _sha256(path: str) -> str:
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def content(sidecars: list[Sidecar], table: str) -> str:
-    """Digest of a table over all parts: what a child's fingerprint depends on."""
-    h = hashlib.blake2b(digest_size=16)
-    for s in sidecars:
-        h.update(s.files[table].sha256.encode() if table in s.files else b"-")
-    return h.hexdigest()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import mmap
 import os
 import pickle
+import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -21,26 +22,17 @@ import tempfile
 import threading
 import time
 import traceback
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipelines.engine.commit import Sidecar
-from pipelines.engine.part import FATAL, Work, run_part, why
+from pipelines.engine.part import OUTSIDE, Work, fatal, run_part, why
+from pipelines.engine.retry import Ended, Kind
 
 _CRUMB = struct.Struct("<qqd")  # row, sub-row, monotonic seconds
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a part ended in the child: committed, or failed at a row for a cause."""
-
-    sidecar: Sidecar | None
-    row: int = 0
-    sub: int = 0
-    cause: str = ""
-    detail: str = ""
-    fatal: bool = False
+OUTSIDE_S = 3600.0  # for reading, committing and loading a model, whatever a row is given
+PARTS_A_CHILD = 1000  # then a fresh one, against what libraries leak
 
 
 class Child:
@@ -49,12 +41,17 @@ class Child:
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self.work: Work | None = None
+        self.stage: Any = None  # the last it was given
+        self.parts = 0
 
     def start(self, work: Work) -> None:
+        if self.process is not None and (self.parts >= PARTS_A_CHILD or _resident(self.process.pid) > work.memory / 2):
+            self.close()
         if self.process is None:
             self._spawn()
-        self.work = work
-        _CRUMB.pack_into(self.crumb, 0, 0, -1, time.monotonic())
+        self.work, self.stage = work, work.stage
+        self.parts += 1
+        _write(self.crumb, 0, OUTSIDE)
         with contextlib.suppress(BrokenPipeError):  # it died idle: poll says so
             self.pipe.send_bytes(pickle.dumps(work))
 
@@ -72,10 +69,11 @@ class Child:
         if self.process.poll() is not None:
             return self._died()
         row, sub, since = _CRUMB.unpack_from(self.crumb, 0)
-        if time.monotonic() - since > self.work.deadline_s:
-            return self._killed(row, sub, "hang", f"no answer within {self.work.deadline_s:g} s")
+        seconds = max(self.work.deadline_s, OUTSIDE_S) if sub == OUTSIDE else self.work.deadline_s
+        if time.monotonic() - since > seconds:
+            return self._killed(row, sub, "hang", f"hang: no answer within {seconds:g} s")
         if _resident(self.process.pid) > self.work.memory:
-            return self._killed(row, sub, "memory", f"more than {self.work.memory >> 20} MiB resident")
+            return self._killed(row, sub, "memory", f"memory: more than {self.work.memory >> 20} MiB resident")
         return None
 
     def close(self) -> None:
@@ -86,13 +84,16 @@ class Child:
 
     def _spawn(self) -> None:
         here, there = os.pipe(), os.pipe()  # here: child -> parent; there: parent -> child
-        self.crumb_file = tempfile.NamedTemporaryFile(prefix="panoramix-row-")  # noqa: SIM115  closed in _forget
-        self.crumb_file.truncate(_CRUMB.size)
-        self.crumb = mmap.mmap(self.crumb_file.fileno(), _CRUMB.size)
+        self.folder = tempfile.mkdtemp(prefix=f"{_mine()}{os.getpid()}-")  # the child's own: gone when it is
+        crumb = os.path.join(self.folder, "row")
+        with open(crumb, "w+b") as f:
+            f.truncate(_CRUMB.size)
+            self.crumb = mmap.mmap(f.fileno(), _CRUMB.size)
         for fd in (there[0], here[1]):
             os.set_inheritable(fd, True)
-        code = f"from pipelines.engine.fence import child; child({there[0]}, {here[1]}, {self.crumb_file.name!r}, {os.getpid()})"
+        code = f"from pipelines.engine.fence import child; child({there[0]}, {here[1]}, {crumb!r}, {os.getpid()})"
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "1"}
+        env["TMPDIR"] = self.folder
         self.process = subprocess.Popen([sys.executable, "-c", code], pass_fds=(there[0], here[1]), env=env, stdin=subprocess.DEVNULL)
         os.close(there[0])
         os.close(here[1])
@@ -104,17 +105,30 @@ class Child:
         row, sub, _ = _CRUMB.unpack_from(self.crumb, 0)
         cause = signal.Signals(-code).name if code < 0 else f"exit {code}"
         self._forget()
-        return Ended(None, row, sub, f"crash: {cause}")
+        return Ended(None, row, sub, "lost" if code == -signal.SIGKILL else "crash", f"crash: {cause}")
 
-    def _killed(self, row: int, sub: int, cause: str, detail: str) -> Ended:
+    def _killed(self, row: int, sub: int, kind: Kind, cause: str) -> Ended:
         self.close()
-        return Ended(None, row, sub, cause, detail)
+        return Ended(None, row, sub, kind, cause)
 
     def _forget(self) -> None:
         self.pipe.close()
         self.crumb.close()
-        self.crumb_file.close()
-        self.process = self.work = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.process = self.work = self.stage = None
+        self.parts = 0
+
+
+def _mine() -> str:
+    return f"panoramix-{socket.gethostname()}-"
+
+
+def sweep() -> None:
+    """Remove what children of dead parents have left on this machine."""
+    for name in os.listdir(tempfile.gettempdir()):
+        owner = name.removeprefix(_mine()).partition("-")[0]
+        if name.startswith(_mine()) and not os.path.exists(f"/proc/{owner}"):
+            shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
 
 
 class _Pipe:
@@ -127,18 +141,24 @@ class _Pipe:
         self.outgoing.close()
 
 
+def _write(crumb: Any, row: int, sub: int) -> None:
+    """Where the part stands, and since when. In one copy: `pack_into` clears the place first, and whoever reads it in that moment takes
+    the row for one that hangs since the machine was started."""
+    crumb[: _CRUMB.size] = _CRUMB.pack(row, sub, time.monotonic())
+
+
 def attempt(work: Work, crumb: Any) -> Ended:
     """Run a part in this process; exceptions become how it ended."""
 
     def mark(row: int, sub: int) -> None:
-        _CRUMB.pack_into(crumb, 0, row, sub, time.monotonic())
+        _write(crumb, row, sub)
 
     try:
         return Ended(run_part(work, mark))
     except Exception as e:
         row, sub, _ = _CRUMB.unpack_from(crumb, 0)
-        full = isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
-        return Ended(None, row, sub, why(e), traceback.format_exc(), isinstance(e, FATAL) or full or not work.is_map)
+        kind: Kind = "fatal" if fatal(e) else "memory" if isinstance(e, MemoryError) else "exception"
+        return Ended(None, row, sub, kind, why(e), traceback.format_exc())
 
 
 def child(incoming: int, outgoing: int, crumb_path: str, parent: int) -> None:
@@ -150,10 +170,16 @@ def child(incoming: int, outgoing: int, crumb_path: str, parent: int) -> None:
         crumb = mmap.mmap(f.fileno(), _CRUMB.size)
     while True:
         try:
-            work = pickle.loads(pipe_in.recv_bytes())
+            data = pipe_in.recv_bytes()
         except EOFError:
             return
-        pipe_out.send_bytes(pickle.dumps(attempt(work, crumb)))
+        try:
+            work = pickle.loads(data)
+        except Exception as e:  # a stage whose module this machine does not have
+            ended = Ended(None, kind="fatal", cause=why(e), detail=traceback.format_exc())
+        else:
+            ended = attempt(work, crumb)
+        pipe_out.send_bytes(pickle.dumps(ended))
 
 
 def _die_with(parent: int) -> None:

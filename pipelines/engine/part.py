@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import contextlib
+import errno
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,12 +17,22 @@ from pipelines.engine.commit import CommitError, PartWriter, Sidecar
 from pipelines.engine.stage import How, batches
 from pipelines.engine.storage import Store
 
-Skip = tuple[int, int, str]  # row, sub-row (-1: the whole row), cause
+Skip = tuple[int, int, str]  # row, sub-row or WHOLE_ROW, cause
 
-WHOLE_ROW = -1
+# where a part stands when it is on no sub-row
+WHOLE_ROW = -1  # on this row
+BATCH = -2  # somewhere in the batch that begins with this row (or anywhere in an exchange)
+OUTSIDE = -3  # reading, committing, loading a model: no row is to blame
 
-#: a fault of the machine or the recipe, not of a row: quarantining rows would only hide it
-FATAL = (ImportError, FileNotFoundError, PermissionError, CommitError)
+
+class BrokenFileError(Exception):
+    """An input that was committed is not what was committed any more; the message names it."""
+
+
+def fatal(e: BaseException) -> bool:
+    """A fault of the machine or the program, not of a row: quarantining rows would only hide it."""
+    full = isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
+    return full or isinstance(e, (ImportError, FileNotFoundError, PermissionError, CommitError, BrokenFileError))
 
 
 @dataclass(frozen=True)
@@ -52,8 +65,13 @@ class Work:
     batch_rows: int = 512
     deadline_s: float = 600.0
     memory: int = 6 << 30
+    gpus: float = 0
+    adds_up: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # what earlier attempts have taught (engine.retry)
     skip: tuple[Skip, ...] = ()
-    attempt: int = 1
+    suspects: tuple[int, ...] = ()  # first rows of batches to go through row by row
+    tries: int = 0
+    lost: int = 0
 
 
 class Here:
@@ -72,81 +90,125 @@ class Here:
         return True
 
 
+_opened: tuple[Any, Any] = (None, None)  # the stage whose model this process holds, and the model
+
+
+def _ready(stage: Any) -> Any:
+    """What is called for a part: the stage, or what it has opened."""
+    global _opened
+    if not hasattr(stage, "open"):
+        return stage
+    if _opened[0] != stage:
+        _opened = (None, None)  # the old model goes before the new one comes
+        _opened = (stage, stage.open())
+    return _opened[1]
+
+
 def run_part(work: Work, mark: Callable[[int, int], None]) -> Sidecar:
     """Make and commit one part. `mark(row, sub)` is told where the stage stands before it touches that row."""
     store = Store(work.root)
     at = Here(work.number, mark, work.skip)
+    mark(0, OUTSIDE)
     with store.scratch() as scratch:
         writer = PartWriter(store, work.folder, scratch, work.part, work.keyed, work.count)
+        if work.tries or work.lost or work.skip:  # the last attempt may have died between its commit and its answer
+            with contextlib.suppress(FileNotFoundError):
+                return writer.committed()
+        work = replace(work, stage=_ready(work.stage))
         if work.is_map:
             return _map(work, writer, at)
         tables = {name: _table(work, reads) for name, reads in work.reads.items()}
-        mark(0, WHOLE_ROW)
+        mark(0, BATCH)
         for name, piece in work.stage(tables, at):
             writer.add(name, piece)
+        mark(0, OUTSIDE)
         # an exchange answers for the rows of its aligned input
         rows_in = max([t.num_rows for n, t in tables.items() if work.reads[n].how == "aligned"], default=0)
-        return writer.commit(rows_in, work.same_rows if rows_in else (), work.skip)
+        adds_up = {name: (tables[name].num_rows, shares) for name, shares in work.adds_up.items()}
+        return writer.commit(rows_in, work.same_rows if rows_in else (), work.skip, adds_up)
 
 
 def _map(work: Work, writer: PartWriter, at: Here) -> Sidecar:
-    quarantined = list(work.skip)
+    """The stage, on the longest runs of rows that are not quarantined: the same calls however it was found out which are."""
+    quarantined = {(row, sub): cause for row, sub, cause in work.skip}
     rows_in = 0
     for batch in _zipped(work):
-        at.first = rows_in
+        first = rows_in
         rows_in += batch.num_rows
-        for row, (pieces, cause) in _calls(work, batch, at):
-            for name, piece in pieces:
+        suspected = first in work.suspects
+        while True:
+            bad = sorted(row for row, sub in quarantined if sub == WHOLE_ROW and first <= row < rows_in)
+            try:
+                if suspected:
+                    quarantined |= {(row, WHOLE_ROW): cause for row, cause in _spoilt(work, batch, at, first, bad)}
+                    suspected = False
+                    continue
+                # all of it before any is kept, as an exception may yet come; but one row of a source may fan out to more than fits
+                held = None if work.rows is not None else [list(_call(work, batch, at, first, run)) for run in _runs(first, rows_in, bad)]
+            except Exception as e:
+                if work.rows is not None or first in work.suspects or fatal(e):
+                    raise
+                work = replace(work, suspects=(*work.suspects, first))
+                suspected = True
+                continue
+            break
+        for i, run in enumerate(_runs(first, rows_in, bad)):
+            for name, piece in held[i] if held is not None else _call(work, batch, at, first, run):
                 writer.add(name, piece)
                 if isinstance(piece, bytes):
                     at.ends[name] = at.ends.get(name, 0) + len(piece)
-            if cause:
-                if cause is not GONE:
-                    quarantined.append((row, WHOLE_ROW, cause))
+            if run.stop < rows_in:  # a bad row follows
                 for table in work.same_rows:
                     writer.owe(table)
-    if work.same_rows and rows_in and len(quarantined) >= rows_in:  # not even a schema to write null rows with
-        raise CommitError(f"every one of {rows_in} rows failed, the last with {quarantined[-1][2]}")
-    return writer.commit(rows_in, work.same_rows if rows_in else (), tuple(quarantined))
+        at.mark(rows_in, OUTSIDE)
+    if work.same_rows and rows_in and not writer.open:
+        _schema_alone(work, writer, at, list(quarantined.values())[-1])
+    skipped = tuple((row, sub, cause) for (row, sub), cause in sorted(quarantined.items()))
+    adds_up = {name: (rows_in, shares) for name, shares in work.adds_up.items()}
+    return writer.commit(rows_in, work.same_rows if rows_in else (), skipped, adds_up)
 
 
-GONE = "quarantined before"
+def _runs(first: int, end: int, bad: list[int]) -> list[range]:
+    """Row ranges between bad rows; each but the last ends before a bad row, and may be empty."""
+    edges = [first - 1, *bad, end]
+    return [range(a + 1, b) for a, b in itertools.pairwise(edges)]
 
 
-def _calls(work: Work, batch: pa.RecordBatch, at: Here) -> Iterator[tuple[int, tuple[Iterable[tuple[str, Any]], str]]]:
-    """Call the stage on a batch; on each row alone where a row is quarantined or the batch raises."""
-    first, rows = at.first, batch.num_rows
-    gone = {r for r, sub in at.skip if sub == WHOLE_ROW and first <= r < first + rows}
-    at.mark(first, WHOLE_ROW)
-    if not gone:
-        if work.rows is not None:  # a source: one row may fan out to more than fits in memory, so nothing is held back
-            yield first, (work.stage(batch, at), "")
-            return
-        try:
-            yield first, (list(work.stage(batch, at)), "")
-            return
-        except FATAL:
-            raise
-        except Exception as e:
-            if rows == 1:
-                yield first, ([], why(e))
-                return
-    for i in range(rows):
-        at.first = first + i
-        if at.first in gone:
-            yield at.first, ([], GONE)
-        elif gone or rows > 1:
-            one = batch.slice(i, 1)
-            at.mark(at.first, WHOLE_ROW)
-            if work.rows is not None:
-                yield at.first, (work.stage(one, at), "")
-                continue
+def _call(work: Work, batch: pa.RecordBatch, at: Here, first: int, run: range) -> Iterator[tuple[str, Any]]:
+    if run:
+        at.first = run.start
+        at.mark(*((run.start, WHOLE_ROW) if len(run) == 1 else (first, BATCH)))
+        yield from work.stage(batch.slice(run.start - first, len(run)) if len(run) < batch.num_rows else batch, at)
+
+
+def _spoilt(work: Work, batch: pa.RecordBatch, at: Here, first: int, bad: list[int]) -> Iterator[tuple[int, str]]:
+    """The rows of a batch that raise when the stage is called on each alone; one that ends the process is marked when it does."""
+    for row in range(first, first + batch.num_rows):
+        if row not in bad:
             try:
-                yield at.first, (list(work.stage(one, at)), "")
-            except FATAL:
-                raise
+                for _ in _call(work, batch, at, first, range(row, row + 1)):
+                    pass
             except Exception as e:
-                yield at.first, ([], why(e))
+                if fatal(e):
+                    raise
+                yield row, why(e)
+
+
+def _schema_alone(work: Work, writer: PartWriter, at: Here, cause: str) -> None:
+    """Every row of the part is quarantined: null rows need a schema, which the stage gives for no rows, or another part has."""
+    for batch in _zipped(work):
+        with contextlib.suppress(Exception):  # not promised by any stage: the next way is tried
+            for name, piece in work.stage(batch.slice(0, 0), at):
+                writer.add(name, piece)
+        break
+    store = Store(work.root)
+    for name in store.names(work.folder) if not writer.open else ():
+        for table in work.same_rows:
+            if f"-{table}-" in name and name.endswith(".parquet") and table not in writer.open:
+                with _opened_file(work.root, f"{work.folder}/{name}") as f:
+                    writer.add(table, pa.RecordBatch.from_pylist([], schema=pq.ParquetFile(f).schema_arrow))
+    if not writer.open:
+        raise CommitError(f"{work.node}, part {work.number}: every row failed, the last with {cause}")
 
 
 def why(e: Exception) -> str:
@@ -172,7 +234,7 @@ def _batches(work: Work, reads: Reads) -> Iterator[pa.RecordBatch]:
     held: list[pa.RecordBatch] = []
     rows = 0
     for path in reads.files:
-        with _opened(work.root, path) as f:
+        with _opened_file(work.root, path) as f:
             for batch in pq.ParquetFile(f).iter_batches(batch_size=work.batch_rows):
                 held.append(batch)
                 rows += batch.num_rows
@@ -191,7 +253,7 @@ def _table(work: Work, reads: Reads) -> Any:
         return {p: Store(work.root).path(f) for p, f in zip(reads.parts, reads.files, strict=True)}
     tables = []
     for i, path in enumerate(reads.files):
-        with _opened(work.root, path) as f:
+        with _opened_file(work.root, path) as f:
             if path.endswith(".arrow"):
                 file = pa.ipc.open_file(f)
                 pieces = reads.pieces[i] if reads.pieces else range(file.num_record_batches)
@@ -205,17 +267,16 @@ def _table(work: Work, reads: Reads) -> Any:
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
-def _opened(root: str, name: str) -> Any:
+@contextlib.contextmanager
+def _opened_file(root: str, name: str) -> Iterator[Any]:
+    """A committed file, for reading. Raises BrokenFileError where it is gone or not whole."""
     store = Store(root)
-    if store.local:
-        return pa.OSFile(store.path(name), "rb")
-    return fsspec.open(store.path(name), "rb").open()
-
-
-def again(work: Work, row: int, sub: int, cause: str) -> Work:
-    """The same part once more, without the row that spoilt it, or row by row where that row is not known yet."""
-    if sub == WHOLE_ROW and work.is_map and work.batch_rows > 1:
-        return replace(work, batch_rows=1, attempt=work.attempt + 1)
-    if work.same_rows:
-        sub = WHOLE_ROW  # an aligned output needs its null row put in by the engine
-    return replace(work, skip=(*work.skip, (row, sub, cause)), attempt=work.attempt + 1)
+    try:
+        with pa.OSFile(store.path(name), "rb") if store.local else fsspec.open(store.path(name), "rb") as f:
+            yield f
+    except (pa.ArrowInvalid, FileNotFoundError, EOFError) as e:
+        folder = name.rpartition("/")[0]
+        raise BrokenFileError(
+            f"{store.path(name)} was committed and is {'gone' if isinstance(e, FileNotFoundError) else 'broken'} ({e}); remove {folder} and "
+            "run again to make it anew"
+        ) from e

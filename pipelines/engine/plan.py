@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.engine.commit import File, Sidecar, content
+from pipelines.engine.commit import Sidecar
 from pipelines.engine.part import Reads, Work
+from pipelines.engine.parts import Counts, Parts
 from pipelines.engine.stage import Input, Node, code_of, describe, files_of, fingerprint, versions_of
 from pipelines.engine.storage import Store
 
@@ -21,38 +22,25 @@ class PlanError(Exception):
     """The plan names a node or a table wrongly: a fault of the program, not of the data."""
 
 
-@dataclass
 class Made:
     """What a node has committed: its parts, in order, over all generations of a recorded one."""
 
-    name: str
-    parts: list[Sidecar] = field(default_factory=list)
-    counts: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    folders: list[str] = field(default_factory=list)
+    def __init__(self, name: str, parts: Sequence[Sidecar] = (), counts: Counts | None = None, folders: Sequence[str] = ()):
+        self.name, self.parts, self.counts, self.folders = name, Parts.of(parts), counts or {}, list(folders)
 
     def rows(self, table: str) -> int:
-        return sum(s.files[table].rows for s in self.parts if table in s.files)
+        return self.parts.tables().get(table, 0)
 
     @property
     def quarantined(self) -> list[tuple[int, int, int, str]]:
         """(part, row, sub-row, cause)"""
-        return [(n, *q) for n, s in enumerate(self.parts) for q in s.quarantined]
+        return [(n, *q) for n, rows in sorted(self.parts.quarantined.items()) for q in rows]
 
     def read(self, store: Store, table: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A whole table, small ones only; no columns where nothing was written."""
-        tables = [pq.read_table(pa.BufferReader(store.read(s.files[table].name)), columns=columns) for s in self.parts if table in s.files]
+        files = store.read_all(name for _, name in self.parts.files(table))
+        tables = [pq.read_table(pa.BufferReader(data), columns=columns) for data in files]
         return pa.concat_tables(tables) if tables else pa.table({})
-
-
-def merge_counts(counts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, int]]]:
-    total: dict[str, dict[str, dict[str, int]]] = {}
-    for c in counts:
-        for table, columns in c.items():
-            for column, values in columns.items():
-                sums = total.setdefault(table, {}).setdefault(column, {})
-                for value, n in values.items():
-                    sums[value] = sums.get(value, 0) + n
-    return total
 
 
 def keyed_tables(nodes: Sequence[Node], buckets: int) -> dict[str, dict[str, int]]:
@@ -82,64 +70,72 @@ def check(nodes: Sequence[Node]) -> None:
 
 @dataclass(frozen=True)
 class Todo:
-    """A node whose parents are done: where its parts go, and all of them."""
+    """A node whose parents are done: where its parts go, how many there are, and each of them when asked for."""
 
     node: Node
     folder: str
-    inputs: str  # digest of what it reads
-    works: tuple[Work, ...]
+    count: int
+    work: Callable[[int], Work]
     about: Mapping[str, Any]  # for its manifest
 
 
-def todo(node: Node, made: Mapping[str, Made], keyed: Mapping[str, int], root: str, buckets: int) -> Todo:
+def todo(node: Node, made: Mapping[str, Made], keyed: Mapping[str, int], root: str, buckets: int, epoch: int = 0) -> Todo:
+    """`epoch`: how often a recorded node was refreshed."""
     literal = node.rows(made) if node.rows else None
-    digests = {name: [content(made[n].parts, i.table) for n in i.nodes] for name, i in sorted(node.inputs.items())}
+    digests = {name: [made[n].parts.content(i.table) for n in i.nodes] for name, i in sorted(node.inputs.items())}
     if literal is not None:
-        digests["rows"] = [_rows_digest(t) for t in literal]
+        digests["rows"] = [_rows_digest(t) for t in (literal.to_batches(_MANY) if isinstance(literal, pa.Table) else literal)]
     inputs = fingerprint(digests)
-    about = {"node": node.name, "stage": describe(node.stage), "keyed": dict(keyed)}
+    about = {"node": node.name, "stage": describe(node.stage), "keyed": dict(keyed), "format": FORMAT}
     about |= {"versions": versions_of(node.stage), "files": files_of(node.stage)}
     if node.recorded:
         about = {**about, "recorded": True}
-        folder = f"stages/{node.name}-{fingerprint(about['stage'], inputs)}"
+        folder = f"stages/{node.name}-{fingerprint(about['stage'], inputs, *([epoch] if epoch else []))}"
     else:
         about["code"] = code_of(node.stage)
+        about["cut"] = [node.batch_rows, *node.per_part, describe(node.count)]
         folder = f"stages/{node.name}-{fingerprint(about, inputs)}"
     about = {**about, "inputs": digests if literal is None else inputs, "parents": list(node.parents)}
 
+    first = next((i for i in node.inputs.values() if i.how == "aligned"), None)
     if literal is not None:
         count = len(literal)
-    elif any(i.how == "aligned" for i in node.inputs.values()):
-        count = len(_union(next(i for i in node.inputs.values() if i.how == "aligned"), made))
+    elif first is not None:
+        count = sum(len(made[n].parts) for n in first.nodes)
     elif any(i.how == "bucket" for i in node.inputs.values()):
         count = _exchange_parts(node, made, buckets)
     else:
         count = 1
     base = len(made[node.name].parts) if node.recorded and node.name in made else 0
-    works = []
-    for i in range(count):
-        reads = {name: _reads(n, made, i, count, buckets) for name, n in node.inputs.items()}
-        if node.recorded and node.known and node.name in made:
-            table, column = node.known
-            reads["known"] = replace(_reads(Input((node.name,), table, "all"), made, 0, 1, buckets), columns=(column,))
-        works.append(
-            Work(
-                node.name, root, folder, i, base + i, node.stage, reads, literal[i] if literal is not None else None,
-                dict(keyed), node.same_rows, dict(node.count), node.is_map, node.batch_rows, node.deadline_s, node.memory,
-            )
+    readers = {name: _reader(i, made, count, buckets) for name, i in node.inputs.items()}
+    if node.recorded and node.known and node.name in made:
+        table, column = node.known
+        seen = replace(_reader(Input((node.name,), table, "all"), made, 1, buckets)(0), columns=(column,))
+        readers["known"] = lambda part: seen
+
+    def work(i: int) -> Work:
+        rows = None if literal is None else literal.take([i]) if isinstance(literal, pa.Table) else literal[i]
+        return Work(
+            node.name, root, folder, i, base + i, node.stage, {name: read(i) for name, read in readers.items()}, rows,
+            keyed, node.same_rows, node.count, node.is_map, node.batch_rows, node.deadline_s, node.memory, node.gpus, node.adds_up,
         )  # fmt: skip
-    return Todo(node, folder, inputs, tuple(works), about)
+
+    return Todo(node, folder, count, work, about)
 
 
-def _rows_digest(table: pa.Table) -> str:
+FORMAT = 1  # of the files the engine writes: a stage's output is made anew when it changes
+_MANY = 10_000
+
+
+def _rows_digest(table: pa.Table | pa.RecordBatch) -> str:
     """Digest of a source's rows. Where they say both, `file` is what an input is called and `path` merely where it is read today."""
-    if {"file", "path"} <= set(table.column_names):
-        table = table.drop_columns("path")
+    if {"file", "path"} <= set(table.schema.names):
+        table = table.select([n for n in table.schema.names if n != "path"])
     return hashlib.blake2b(json.dumps(table.to_pylist(), sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
 
 
-def _union(i: Input, made: Mapping[str, Made]) -> list[Sidecar]:
-    return [s for n in i.nodes for s in made[n].parts]
+def _union(i: Input, made: Mapping[str, Made]) -> Parts:
+    return Parts.join([made[n].parts for n in i.nodes])
 
 
 def _exchange_parts(node: Node, made: Mapping[str, Made], buckets: int) -> int:
@@ -152,73 +148,35 @@ def _exchange_parts(node: Node, made: Mapping[str, Made], buckets: int) -> int:
     return max(1, min(buckets, -(-total // node.per_part[1])))
 
 
-def _reads(i: Input, made: Mapping[str, Made], part: int, parts: int, buckets: int) -> Reads:
-    sidecars = _union(i, made)
+def _reader(i: Input, made: Mapping[str, Made], parts: int, buckets: int) -> Callable[[int], Reads]:
+    """Which files of an input each part reads, and of keyed tables which record batches."""
+    union = _union(i, made)
     if i.how == "aligned":
-        files = [sidecars[part].files[i.table]] if i.table in sidecars[part].files else []
-        return Reads(i.how, tuple(f.name for f in files))
-    have: list[tuple[int, File]] = [(n, s.files[i.table]) for n, s in enumerate(sidecars) if i.table in s.files]
-    if i.how == "paths":
-        return Reads(i.how, tuple(f.name for _, f in have), parts=tuple(n for n, _ in have))
-    if i.how == "all":
-        return Reads(i.how, tuple(f.name for _, f in have))
-    low, high = (part, part + 1) if i.how == "home" else (part * buckets // parts, (part + 1) * buckets // parts)
-    names, pieces = [], []
-    for _, f in have:
-        wanted = tuple(n for n, b in enumerate(f.buckets) if low <= b[0] < high)
-        if wanted:
-            names.append(f.name)
-            pieces.append(wanted)
-    if have and not names:  # nothing in this range: one file, for its columns
-        names, pieces = [have[0][1].name], [()]
-    return Reads(i.how, tuple(names), tuple(pieces))
 
+        def one(part: int) -> Reads:
+            files = union[part].files
+            return Reads("aligned", (files[i.table].name,) if i.table in files else ())
 
-# ---- a finished stage's manifest
+        return one
+    if i.how in ("paths", "all"):
+        have = list(union.files(i.table))
+        all_of_them = Reads(i.how, tuple(name for _, name in have), parts=tuple(n for n, _ in have) if i.how == "paths" else ())
+        return lambda part: all_of_them
+    names: list[str] = []
+    where: dict[int, list[tuple[int, int]]] = {}  # bucket -> (file, record batch)
+    for s in union:
+        if i.table in s.files:
+            for piece, (bucket, _, _) in enumerate(s.files[i.table].buckets):
+                where.setdefault(bucket, []).append((len(names), piece))
+            names.append(s.files[i.table].name)
 
+    def some(part: int) -> Reads:
+        low, high = (part, part + 1) if i.how == "home" else (part * buckets // parts, (part + 1) * buckets // parts)
+        pieces: dict[int, list[int]] = {}
+        for file, piece in sorted(p for b in range(low, high) for p in where.get(b, ())):
+            pieces.setdefault(file, []).append(piece)
+        if names and not pieces:  # nothing in this range: one file, for its columns
+            pieces = {0: []}
+        return Reads(i.how, tuple(names[f] for f in pieces), tuple(tuple(p) for p in pieces.values()))
 
-def write_manifest(store: Store, t: Todo, parts: list[Sidecar]) -> None:
-    """`parts.parquet` names every file of the stage; `manifest.json`, written last, says the stage is done."""
-    rows = [
-        {"part": s.part, "rows_in": s.rows_in, "table": name, "file": f.name, "rows": f.rows, "bytes": f.bytes, "sha256": f.sha256,
-         "buckets": [list(b) for b in f.buckets], "counts": json.dumps(s.counts.get(name, {}), sort_keys=True)}
-        for s in parts for name, f in s.files.items()
-    ]  # fmt: skip
-    sink = pa.BufferOutputStream()
-    schema = pa.schema(
-        [("part", pa.int64()), ("rows_in", pa.int64()), ("table", pa.string()), ("file", pa.string()), ("rows", pa.int64()),
-         ("bytes", pa.int64()), ("sha256", pa.string()), ("buckets", pa.list_(pa.list_(pa.int64()))), ("counts", pa.string())]
-    )  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
-    store.replace(f"{t.folder}/parts.parquet", sink.getvalue().to_pybytes())
-    about = {
-        **t.about,
-        "parts": len(parts),
-        "rows_in": sum(s.rows_in for s in parts),
-        "tables": {n: sum(s.files[n].rows for s in parts if n in s.files) for n in sorted({n for s in parts for n in s.files})},
-        "counts": merge_counts(s.counts for s in parts),
-        "quarantined": [[s.part, *q] for s in parts for q in s.quarantined],
-    }
-    store.replace(f"{t.folder}/manifest.json", json.dumps(about, indent=1, sort_keys=True).encode())
-
-
-def read_manifest(store: Store, folder: str) -> tuple[list[Sidecar], dict[str, Any]] | None:
-    """The parts of a finished stage; None where it is not finished."""
-    if not store.exists(f"{folder}/manifest.json"):
-        return None
-    about = json.loads(store.read(f"{folder}/manifest.json"))
-    files: dict[int, dict[str, File]] = {}
-    rows_in: dict[int, int] = {}
-    counts: dict[int, dict[str, Any]] = {}
-    for r in pq.read_table(pa.BufferReader(store.read(f"{folder}/parts.parquet"))).to_pylist():
-        buckets = tuple((b[0], b[1], b[2]) for b in r["buckets"])
-        files.setdefault(r["part"], {})[r["table"]] = File(r["file"], r["rows"], r["bytes"], r["sha256"], buckets)
-        rows_in[r["part"]] = r["rows_in"]
-        counts.setdefault(r["part"], {})[r["table"]] = json.loads(r["counts"])
-    quarantined: dict[int, list[tuple[int, int, str]]] = {}
-    for part, row, sub, cause in about["quarantined"]:
-        quarantined.setdefault(part, []).append((row, sub, cause))
-    parts = [
-        Sidecar(n, rows_in.get(n, 0), files.get(n, {}), counts.get(n, {}), tuple(quarantined.get(n, ()))) for n in range(about["parts"])
-    ]
-    return parts, about
+    return some

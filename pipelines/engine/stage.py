@@ -6,6 +6,9 @@ A stage is a frozen dataclass; its fields are its parameters. It is called in on
 * any other input (an **exchange** or a **reduce**): ``stage(tables, at)`` once a part, with a table for each input name.
 
 Either way it yields ``(table name, RecordBatch)`` rows or ``(file name, bytes)`` to append to a raw file.
+
+A stage with a method ``open`` (a model) is not called itself: ``stage.open()`` is, once in a worker's life, and what it returns is called
+for every part that follows.
 """
 
 from __future__ import annotations
@@ -71,10 +74,13 @@ class Node:
     stage: Any
     inputs: Mapping[str, Input] = field(default_factory=dict)
     #: a source's parts as literal rows; called when the nodes in `after` are done, with what they made
-    rows: Callable[[Mapping[str, Any]], list[pa.Table]] | None = None
+    #: (one table: a row a part)
+    rows: Callable[[Mapping[str, Any]], list[pa.Table] | pa.Table] | None = None
     after: tuple[str, ...] = ()
     #: tables with one row for each input row; checked at commit, null rows stand for quarantined ones
     same_rows: tuple[str, ...] = ()
+    #: tables that share out the rows of an input (of a map: of its rows): each row is in one of them, or quarantined; checked at commit
+    adds_up: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: the output depends on the outside world: kept until refreshed, whatever changes before it
     recorded: bool = False
     #: table and column that a recorded stage is given (as `known`) of what earlier generations hold
@@ -86,6 +92,7 @@ class Node:
     batch_rows: int = 512
     deadline_s: float = 600.0  # for one row (or one batch where the stage does not say which row it is on)
     memory: int = 6 << 30  # bytes of resident memory, of the process that runs a part
+    gpus: float = 0  # share of a GPU a part takes; with `open`, for models
 
     @property
     def is_map(self) -> bool:

@@ -6,10 +6,11 @@ A file appears under its name only when all its bytes are there: local files are
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class Store:
         return f"{self.root.rstrip('/')}/{name}"
 
     def fs(self) -> Any:
-        return fsspec.core.url_to_fs(self.root)[0]
+        return fsspec.core.url_to_fs(self.root, use_listings_cache=False)[0]  # others write here too: nothing is remembered
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[str]:
@@ -59,10 +60,8 @@ class Store:
         """Write a small file only if there is none of that name; False where there is one."""
         target = self.path(name)
         if not self.local:
-            fs = self.fs()
-            try:
-                # S3 refuses the second writer (If-None-Match); other stores are asked first
-                fs.pipe_file(target, data, mode="create")
+            try:  # S3 refuses the second writer (If-None-Match); other stores are asked first, which two at the same moment can pass
+                self.fs().pipe_file(target, data, mode="create")
             except FileExistsError:
                 return False
             return True
@@ -91,46 +90,101 @@ class Store:
             self.publish(made, name)
 
     def read(self, name: str) -> bytes:
+        """Raises FileNotFoundError."""
         if self.local:
             with open(self.path(name), "rb") as f:
                 return f.read()
         return bytes(self.fs().cat_file(self.path(name)))
 
+    def read_all(self, names: Iterable[str]) -> Iterator[bytes]:
+        """Many small files, in order; side by side where a request takes long."""
+        if self.local:
+            yield from map(self.read, names)
+            return
+        fs, left = self.fs(), list(names)
+        for i in range(0, len(left), 1000):
+            wanted = [fs._strip_protocol(self.path(n)) for n in left[i : i + 1000]]
+            found = fs.cat(wanted) if len(wanted) > 1 else {wanted[0]: fs.cat_file(wanted[0])}
+            yield from (bytes(found[w]) for w in wanted)
+
     def exists(self, name: str) -> bool:
         return os.path.exists(self.path(name)) if self.local else bool(self.fs().exists(self.path(name)))
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Name -> bytes of the files in a folder, sorted; none where it does not exist."""
+        if self.local:
+            if not os.path.isdir(self.path(folder)):
+                return {}
+            with os.scandir(self.path(folder)) as found:
+                return dict(sorted((e.name, e.stat().st_size) for e in found if e.is_file()))
+        try:
+            listed = self.fs().ls(self.path(folder), detail=True)
+        except FileNotFoundError:
+            return {}
+        return dict(sorted((f["name"].rsplit("/", 1)[-1], int(f["size"])) for f in listed if f["type"] == "file"))
+
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted; none where it does not exist."""
+        return list(self.sizes(folder))
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders in a folder, sorted."""
         if self.local:
-            return sorted(e.name for e in os.scandir(self.path(folder)) if e.is_file()) if os.path.isdir(self.path(folder)) else []
-        fs = self.fs()
+            path = self.path(folder)
+            return sorted(e.name for e in os.scandir(path) if e.is_dir()) if os.path.isdir(path) else []
         try:
-            found = fs.ls(self.path(folder), detail=True, refresh=True)
-            return sorted(f["name"].rsplit("/", 1)[-1] for f in found if f["type"] == "file")
+            listed = self.fs().ls(self.path(folder), detail=True)
         except FileNotFoundError:
             return []
+        return sorted(f["name"].rstrip("/").rsplit("/", 1)[-1] for f in listed if f["type"] == "directory")
 
-    def link(self, name: str, target: str) -> None:
-        """Give a committed file a second name: a hard link where there are such, else a copy by the store."""
-        if not self.local:
-            self.fs().copy(self.path(name), self.path(target))
+    def link_all(self, links: Mapping[str, str]) -> None:
+        """Give committed files second names (target -> name): hard links where there are such, else copies, made once.
+
+        What an object store has copied stands in ``links.json``; a target is taken off that list before it is copied anew, so that
+        the list is true whenever this is interrupted.
+        """
+        if self.local:
+            for target, name in links.items():
+                self._link(name, target)
             return
-        goal = self.path(target)
+        before = json.loads(self.read("links.json")) if self.exists("links.json") else {}
+        same = {t: n for t, n in links.items() if before.get(t) == n}
+        if same == links:
+            return
+        self.replace("links.json", json.dumps(same).encode())
+        fs = self.fs()
+        for target, name in links.items():
+            if target not in same:
+                fs.copy(self.path(name), self.path(target))
+        self.replace("links.json", json.dumps(links).encode())
+
+    def _link(self, name: str, target: str) -> None:
+        source, goal = self.path(name), self.path(target)
+        if os.path.exists(goal) and os.path.samefile(source, goal):
+            return
         os.makedirs(os.path.dirname(goal), exist_ok=True)
-        if os.path.exists(goal):
-            if os.path.samefile(self.path(name), goal):
-                return
-            os.unlink(goal)
-        try:
-            os.link(self.path(name), goal)
-        except OSError:  # a file system without links
-            shutil.copyfile(self.path(name), goal)
+        with self.scratch() as folder:
+            made = os.path.join(folder, "new")
+            try:
+                os.link(source, made)
+            except FileNotFoundError:
+                raise
+            except OSError:  # a file system without links
+                shutil.copyfile(source, made)
+            os.replace(made, goal)
 
     def remove(self, name: str) -> None:
         if self.local:
             os.unlink(self.path(name))
         else:
             self.fs().rm_file(self.path(name))
+
+    def remove_folder(self, name: str) -> None:
+        if self.local:
+            shutil.rmtree(self.path(name), ignore_errors=True)
+        elif self.fs().exists(self.path(name)):
+            self.fs().rm(self.path(name), recursive=True)
 
 
 def _sync_folder(folder: str) -> None:
