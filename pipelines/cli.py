@@ -36,7 +36,7 @@ def _clear(*faults: type[BaseException]) -> Iterator[None]:
     try:
         yield
     except faults as e:
-        err.print(f"panoramix: {e}", style="red", markup=False, highlight=False)
+        err.print(f"panoramix: {e}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
 
 
@@ -273,7 +273,7 @@ def _read(folder: Path, name: str) -> Any:
     try:
         return json.loads((folder / name).read_text("utf-8"))
     except FileNotFoundError:
-        err.print(f"panoramix: {folder} is no finished run: it has no {name}", style="red", markup=False, highlight=False)
+        err.print(f"panoramix: {folder} is no finished run: it has no {name}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
 
 
