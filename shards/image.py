@@ -76,6 +76,16 @@ def size_for(width: int, height: int, mode: str, longest: int, shortest: int) ->
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+def patches_of(width: np.ndarray, height: np.ndarray, mode: str, longest: int, shortest: int, patch: int) -> np.ndarray:
+    """Patches (n,) int64 of images of these sizes, pixels (n,), at the size `size_for` gives them; one not wholly covered counts."""
+    if mode == "square":
+        return np.full(len(width), (-(-longest // patch)) ** 2, np.int64)
+    width, height = width.astype(np.float64), height.astype(np.float64)
+    scale = np.minimum(np.maximum(1.0, shortest / np.minimum(width, height)), longest / np.maximum(width, height))
+    sides = [np.maximum(1, np.rint(side * scale)) for side in (width, height)]
+    return np.asarray(np.ceil(sides[0] / patch) * np.ceil(sides[1] / patch)).astype(np.int64)
+
+
 def decode(data: bytes, mode: str = "native", longest: int = 980, shortest: int = 378, by: str | None = None) -> np.ndarray:
     """Pixels (height, width, 3) uint8 of an image at the size `size_for` gives. Raises ImageError.
 

@@ -12,35 +12,42 @@ What is promised:
 * The order of batches, and of what is in them, is a function of the manifest, the mixture and the seed (shards/plan.py). Rank r of W
   takes the sequences r, r + W, r + 2W ... of each global batch, so every rank has the same number of steps, and the global order
   does not depend on W. The global batch must be a multiple of W.
-* Packing is planned from the lengths in the index, before a sample is read.
+* Packing is planned from the lengths in the index, before a sample is read: on tokens and, where the mixture says so, on patches.
 * Each source goes through its own epochs: every sample that fits exactly once, then again in another order. The packs run on from
   one epoch into the next, so no batch is short. A loader's epoch is over when every source has had one; smaller sources, or those
   with more weight, have begun again by then. With ``epochs=N`` the last batch of a single source may be short (some ranks may get
   fewer sequences, even none).
-* `state_dict` after a batch is all that is needed to go on behind it, on any number of ranks: a few hundred bytes, no paths, no
-  credentials. It is refused where shards, mixture, tokenizer or packing are not the same, and the message says which.
+* `Batch.state` (or `state_dict` after a batch) is all that is needed to go on behind it, on any number of ranks and workers: a few
+  hundred bytes, no paths, no credentials. It is refused where shards, mixture, tokenizer or packing are not the same, and the message
+  says which.
 
-Needs numpy, pyarrow, pillow and fsspec. Samples are read with one `pread` each (a ranged request on remote stores).
+With ``threads``, samples are read, and with ``decoded`` their images decoded, by threads a little ahead of the loop. Workers of
+torch.utils.data.DataLoader take turns with the batches (shards/workers.py).
+
+Needs numpy, pyarrow, pillow and fsspec; decodes faster with simplejpeg and opencv. Samples are read with one `pread` each (a ranged
+request on remote stores, kept in a bounded `cache` on the local disk if one is given).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from manifests.schema import key64
-from shards import long, manifest, plan, tar, tokens
+from shards import manifest, plan, tokens
 from shards import mixture as mixtures
+from shards.cache import Cache
 from shards.image import decode
-from shards.sample import Sample, SampleError, parse
-from shards.source import BLOCK_SAMPLES, Block, Cursor, LoaderError, Source
+from shards.order import Order, Place
+from shards.reading import Checked, Reader
+from shards.sample import Sample
+from shards.source import BLOCK_SAMPLES, Cursor, LoaderError, Source
 from shards.store import Store
 
 __all__ = ["Batch", "Loader", "LoaderError", "Sample", "decode"]
@@ -53,6 +60,8 @@ class Batch:
     sequence_length: int  #: tokens a sequence may have
     image: dict[str, Any]  #: mode, longest, shortest: for `decode`
     sequences: list[list[Sample]]  #: this rank's
+    state: dict[str, Any]  #: for `Loader.load_state_dict`, to go on behind this batch
+    counts: dict[str, int] = field(default_factory=dict)  #: what became of its samples, by "config/what": see `Loader.counts`
 
 
 class Loader:
@@ -61,7 +70,9 @@ class Loader:
     root: the run's folder, or any URL fsspec knows. mixture: a file, a mapping of its shape, or ``stage1`` or ``stage2``.
     batch_sequences, tokens_per_image, sequence_length (configuration -> tokens): override the mixture's. on_error: ``raise``, or
     ``skip`` to leave a damaged sample out of its sequence and count it. epochs: None for ever. tokenizer: a name, a path, or one at
-    hand; it must be the one the index was counted with (needed only to cut samples that are too long).
+    hand; it must be the one the index was counted with (needed only to cut samples that are too long). decoded: give each sample its
+    `pixels`, at the size its source wants. threads: that read and decode ahead, 0 for none. cache: a local folder for ranges of a
+    remote run, of at most `cache_bytes`.
 
     Raises LoaderError, ManifestError, MixtureError.
     """
@@ -81,9 +92,13 @@ class Loader:
         on_error: str = "raise",
         epochs: int | None = None,
         tokenizer: str | Path | tokens.Tokenizer | None = None,
+        decoded: bool = False,
+        threads: int = 0,
+        cache: str | Path | None = None,
+        cache_bytes: int = 20 * 10**9,
         say: Callable[[str], object] | None = None,
     ) -> None:
-        self._store = Store(root)
+        self._store = Store(root, None if cache is None else Cache(cache, cache_bytes))
         self.manifest = manifest.read(self._store)
         self.mixture = _mixture(mixture, self.manifest, split, batch_sequences, tokens_per_image, sequence_length, say)
         self.batch_sequences, self.split, self.seed = self.mixture.batch_sequences, split, seed
@@ -97,87 +112,39 @@ class Loader:
             )
         if epochs is not None and epochs < 1:
             raise LoaderError(f"epochs is {epochs}: at least 1, or None")
-        self._skip = on_error == "skip"
-        self._tokenizer = _tokenizer(tokenizer, self.manifest)
+        if threads < 0:
+            raise LoaderError(f"threads is {threads}: 0 or more")
+        self._threads = threads
+        checked = Checked(tokenizer, self.manifest)
         whole = plan.seeded(self.mixture.seed, seed)
-        self._schedule_seed = whole
         self._sources = [
             Source(self._store, name, spec, self.manifest.shards(name, split), self.mixture.tokens_per_image, plan.seeded(whole, i + 1))
             for i, (name, spec) in enumerate(self.mixture.sources.items())
         ]
-        self._cursors = [Cursor() for _ in self._sources]
-        self._position = 0
-        #: what happened to samples so far, by "config/what": skipped, chunked, windowed, cut tokens
+        self._order = Order(self._sources, self.mixture.weights(), whole, self.batch_sequences, epochs)
+        self._reader = Reader(self._store, self._sources, self.mixture.tokens_per_image, whole, checked, on_error == "skip", decoded)
+        self._place = self._order.start
+        self._turn: int | None = None  # of a DataLoader worker: how many batches the others take before its next
+        #: everything the order depends on, short enough to read
+        self.fingerprint = self._fingerprint()
+        #: what happened to samples so far, by "config/what": skipped (damaged), chunked, windowed, cut_tokens
         self.counts: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Batch]:
         """From where the loader stands, which is behind the last batch it gave; from the start again once `epochs` are through."""
-        while not self._finished():
-            window = 1024
-            chosen, _ = plan.schedule(self.mixture.weights(), self._schedule_seed, self._position, window)
-            for s in chosen.tolist():
-                yield self._batch(s)
-                if self._finished():
-                    break
-        self._cursors, self._position = [Cursor() for _ in self._sources], 0
-
-    def _finished(self) -> bool:
-        return self.epochs is not None and all(cursor.epoch >= self.epochs for cursor in self._cursors)
-
-    def _batch(self, s: int) -> Batch:
-        source, cursor = self._sources[s], self._cursors[s]
-        sequences: list[list[Sample]] = []
-        for slot, (block, pack, here, behind) in enumerate(source.take(cursor)):
-            if slot % self.world == self.rank:
-                samples = list(self._samples(source, block, pack, here))
-                sequences += [samples] if samples else []
-            self._cursors[s] = behind
-            if slot + 1 == self.batch_sequences or self._finished():
-                break
-        step, self._position = self._position, self._position + 1
-        return Batch(step, source.config, source.spec.sequence_length, asdict(source.spec.image), sequences)
-
-    def _samples(self, source: Source, block: Block, pack: int, here: Cursor) -> Iterator[Sample]:
-        packs = block.packs
-        for item in range(packs.start[pack], packs.start[pack + 1]):
-            row, pieces = int(packs.row[item]), int(packs.pieces[item])
-            shard, start = source.shards[int(block.shard[row])], int(block.offset[row])
-            size, where = int(block.size[row]), f"{self._store.root}/{shard.path} at byte {start}"
-            try:
-                data = self._store.range(shard.path, start, start + size)
-                sample = parse(source.config, data, int(block.images[row]), where)
-            except (tar.TarError, SampleError, OSError) as error:
-                if not self._skip:
-                    raise LoaderError(str(error)) from error
-                self.counts[f"{source.config}/skipped"] += 1
-                continue
-            if pieces:
-                sample = self._cut(sample, source, int(packs.piece[item]), pieces, int(packs.length[item]) - plan.MARKS, here.epoch)
-            if sample.parts():  # nothing is left of a piece that had to lose all it held
-                yield sample
-
-    def _cut(self, sample: Sample, source: Source, piece: int, pieces: int, budget: int, epoch: int) -> Sample:
-        config, image, repeat = sample.config, self.mixture.tokens_per_image + 2, sample.config != "interleaved"
-        if source.spec.long == "window":
-            chance = plan.seeded(self._schedule_seed, epoch, key64(sample.key)) / (1 << 64)
-            cut = long.window(sample.parts(), chance, budget, image, repeat, self._tokenizer())
-        else:
-            cut = long.chunk(sample.parts(), piece, pieces, budget, image, repeat, self._tokenizer())
-        self.counts[f"{config}/{'windowed' if source.spec.long == 'window' else 'chunked'}"] += 1
-        self.counts[f"{config}/cut_tokens"] += cut.lost
-        return sample.with_parts(cut.parts, (piece, pieces))
+        number, workers = worker()
+        mine = islice(self._order.walk(self._place, self.rank, self.world), number if self._turn is None else self._turn, None, workers)
+        for planned, sequences, counts in self._reader.batches(mine, self._threads):
+            self.counts.update(counts)
+            self._place, self._turn = planned.behind, workers - 1 if workers > 1 else None
+            source = self._sources[planned.source]
+            image = asdict(source.spec.image)
+            yield Batch(planned.step, source.config, source.spec.sequence_length, image, sequences, self._state(self._place), dict(counts))
+        self._place, self._turn = self._order.start, None
 
     def __len__(self) -> int:
         """Batches of one epoch, the first: until every source has been through. Plans all of it, so it takes a moment on large sets."""
-        wanted = [-(-source.packs_in_epoch() // self.batch_sequences) for source in self._sources]
-        seen, total, window = np.zeros(len(wanted), np.int64), 0, 4096
-        while True:
-            chosen, _ = plan.schedule(self.mixture.weights(), self._schedule_seed, total, window)
-            running = seen + np.cumsum(np.eye(len(wanted), dtype=np.int64)[chosen], axis=0)
-            done = np.flatnonzero(np.all(running >= np.array(wanted), axis=1))
-            if len(done):
-                return total + int(done[0]) + 1
-            seen, total = running[-1], total + window
+        return self._order.steps()
 
     def dropped(self) -> dict[str, int]:
         """How many samples of each source are left out of every epoch, being too long. Plans a whole epoch."""
@@ -187,8 +154,7 @@ class Loader:
         """The share of each source among the first `steps` batches."""
         return mixtures.realised(self.mixture, steps, self.seed)
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Everything the order depends on, short enough to read."""
+    def _fingerprint(self) -> dict[str, Any]:
         listed = [(s.config, [shard.sha256 for shard in s.shards]) for s in self._sources]
         return {
             "plan": plan.VERSION,
@@ -199,30 +165,48 @@ class Loader:
             "mixture_seed": self.mixture.seed,
             "batch_sequences": self.batch_sequences,
             "tokens_per_image": self.mixture.tokens_per_image,
-            **{f"sources.{s.config}": [s.spec.weight, s.spec.sequence_length, s.spec.long] for s in self._sources},
+            **{f"sources.{s.config}": _spec(s.spec) for s in self._sources},
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Where to go on: behind the last batch given. The same on every rank."""
-        return {
-            "version": 1,
-            "seed": self.seed,
-            "epoch": min(cursor.epoch for cursor in self._cursors),
-            "position": self._position,
-            "cursors": {s.config: list(cursor) for s, cursor in zip(self._sources, self._cursors, strict=True)},
-            "fingerprint": self.fingerprint(),
-        }
+        """Where to go on: behind the last batch given. The same on every rank, unless it is taken in a DataLoader's worker."""
+        number, workers = worker()
+        state = self._state(self._place)
+        return {**state, "worker": [number, workers]} if self._turn is not None else state
+
+    def _state(self, place: Place) -> dict[str, Any]:
+        cursors = {s.config: list(cursor) for s, cursor in zip(self._sources, place.cursors, strict=True)}
+        epoch = min(cursor.epoch for cursor in place.cursors)
+        return {"version": 1, "seed": self.seed, "epoch": epoch, "position": place.step, "cursors": cursors, "fingerprint": self.fingerprint}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on behind the batch the state was taken at. Raises LoaderError saying what is not as it was."""
         if state.get("version") != 1:
             raise LoaderError(f"loader state of version {state.get('version')!r}; this code reads 1")
-        before, now = {"seed": state["seed"], **state["fingerprint"]}, {"seed": self.seed, **self.fingerprint()}
+        before, now = {"seed": state["seed"], **state["fingerprint"]}, {"seed": self.seed, **self.fingerprint}
         changed = [f"{k} was {before.get(k)}, is {now.get(k)}" for k in (*now, *(k for k in before if k not in now)) if before.get(k) != now.get(k)]
         if changed:
             raise LoaderError("this state is of another data order: " + "; ".join(changed))
-        self._cursors = [Cursor(*state["cursors"][source.config]) for source in self._sources]
-        self._position = int(state["position"])
+        taken = state.get("worker")
+        if taken is not None and list(taken) != list(worker()):
+            raise LoaderError(
+                f"this state is of worker {taken[0]} of {taken[1]} of a DataLoader; to go on with other workers, keep the `state` of the last batch"
+            )
+        self._place = Place(int(state["position"]), tuple(Cursor(*state["cursors"][source.config]) for source in self._sources))
+        self._turn = None if taken is None else taken[1] - 1
+
+
+def worker() -> tuple[int, int]:
+    """(number, of how many) of the torch.utils.data.DataLoader worker this is; (0, 1) outside one. Does not import torch."""
+    torch = sys.modules.get("torch.utils.data")
+    info = None if torch is None else torch.get_worker_info()
+    return (0, 1) if info is None else (info.id, info.num_workers)
+
+
+def _spec(spec: mixtures.Source) -> list[Any]:
+    """What of a source's entry decides its order."""
+    own = [spec.weight, spec.sequence_length, spec.long]
+    return own if spec.patches is None else [*own, spec.patches, spec.patch, *asdict(spec.image).values()]
 
 
 def _mixture(
@@ -246,21 +230,3 @@ def _mixture(
         batch_sequences=batch_sequences or out.batch_sequences,
         tokens_per_image=tokens_per_image or out.tokens_per_image,
     )
-
-
-def _tokenizer(given: Any, listed: manifest.Manifest) -> Callable[[], tokens.Tokenizer]:
-    """The tokenizer when it is needed; one that is given is checked at once."""
-    want = listed.tokenizer
-
-    def checked(tokenizer: tokens.Tokenizer) -> tokens.Tokenizer:
-        if tokenizer.sha256 != want["sha256"]:
-            raise LoaderError(
-                f"tokenizer {tokenizer.name} is {tokenizer.sha256[:16]}, but the lengths in the index were counted with "
-                f"{want['name']}, {want['sha256'][:16]}; give that one, or pack again"
-            )
-        return tokenizer
-
-    if given is not None:
-        ready = checked(given if hasattr(given, "encode") else tokens.load(given))
-        return lambda: ready
-    return lambda: checked(tokens.load(want["name"]))

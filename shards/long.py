@@ -24,28 +24,35 @@ class Piece(NamedTuple):
     lost: int  #: tokens left out at its end to keep within its length
 
 
+class Room(NamedTuple):
+    """What a piece may have."""
+
+    tokens: int  #: marks not counted
+    image: int  #: tokens an image takes
+    patches: int = 0  #: of all its images
+    each: Sequence[int] = ()  #: patches of each image of the sample; none where nobody counts them
+
+
 class _Unit(NamedTuple):
     slot: int
     content: Part
     middle: float  #: tokens before its middle
 
 
-def chunk(parts: Sequence[Part], piece: int, pieces: int, budget: int, image: int, repeat: bool, tokenizer: Tokenizer) -> Piece:
-    """Piece `piece` of `pieces` of about equal length. budget: tokens it may have, marks not counted; image: tokens an image takes.
+def chunk(parts: Sequence[Part], piece: int, pieces: int, room: Room, repeat: bool, tokenizer: Tokenizer) -> Piece:
+    """Piece `piece` of `pieces` of about equal length.
 
     ``repeat``: the images are in every piece, and only the text is cut.
     """
-    units, total = _units(parts, image, tokenizer, repeat)
+    units, total = _units(parts, room.image, tokenizer, repeat)
     low, high = total * piece / pieces, total * (piece + 1) / pieces
-    return _joined(
-        parts, [u for u in units if low <= u.middle < high or (piece + 1 == pieces and u.middle >= high)], budget, image, repeat, tokenizer
-    )
+    return _joined(parts, [u for u in units if low <= u.middle < high or (piece + 1 == pieces and u.middle >= high)], room, repeat, tokenizer)
 
 
-def window(parts: Sequence[Part], chance: float, budget: int, image: int, repeat: bool, tokenizer: Tokenizer) -> Piece:
-    """One stretch of at most `budget` tokens; around one of its images where it has any. chance: in [0, 1), decides which."""
-    units, total = _units(parts, image, tokenizer, repeat)
-    width = budget * (1 - SLACK) - (image * sum(isinstance(p, int) for p in parts) if repeat else 0)
+def window(parts: Sequence[Part], chance: float, room: Room, repeat: bool, tokenizer: Tokenizer) -> Piece:
+    """One stretch of at most `room.tokens` tokens; around one of its images where it has any. chance: in [0, 1), decides which."""
+    units, total = _units(parts, room.image, tokenizer, repeat)
+    width = room.tokens * (1 - SLACK) - (room.image * sum(isinstance(p, int) for p in parts) if repeat else 0)
     seen = [unit.middle for unit in units if isinstance(unit.content, int)]
     if seen:
         which = int(chance * len(seen))
@@ -53,7 +60,7 @@ def window(parts: Sequence[Part], chance: float, budget: int, image: int, repeat
     else:
         start = chance * (total - width)
     start = min(max(start, 0.0), max(total - width, 0.0))
-    return _joined(parts, [u for u in units if start <= u.middle < start + width], budget, image, repeat, tokenizer)
+    return _joined(parts, [u for u in units if start <= u.middle < start + width], room, repeat, tokenizer)
 
 
 def _units(parts: Sequence[Part], image: int, tokenizer: Tokenizer, repeat: bool) -> tuple[list[_Unit], float]:
@@ -73,23 +80,25 @@ def _units(parts: Sequence[Part], image: int, tokenizer: Tokenizer, repeat: bool
     return units, at
 
 
-def _joined(parts: Sequence[Part], units: Sequence[_Unit], budget: int, image: int, repeat: bool, tokenizer: Tokenizer) -> Piece:
-    """Units as parts again, shortened from the end until they fit."""
+def _joined(parts: Sequence[Part], units: Sequence[_Unit], room: Room, repeat: bool, tokenizer: Tokenizer) -> Piece:
+    """Units as parts again, shortened from the end until they fit; an image that there are no patches for is left out."""
+    image, left_patches = room.image, room.patches
     slots: list[tuple[int, list[Part]]] = []
     for unit in units:
         if not slots or slots[-1][0] != unit.slot:
             slots.append((unit.slot, []))
         slots[-1][1].append(unit.content)
     out: list[Part] = []
-    left, lost = budget, 0
+    left, lost = room.tokens, 0
     if repeat:
         out = [part for part in parts if isinstance(part, int)]
         left -= image * len(out)
     for _, run in slots:
         if isinstance(run[0], int):
-            if left >= image:
+            cost = room.each[run[0]] if room.each else 0
+            if left >= image and cost <= left_patches:
                 out.append(run[0])
-                left -= image
+                left, left_patches = left - image, left_patches - cost
             else:
                 lost += image
             continue

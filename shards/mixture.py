@@ -40,6 +40,8 @@ class Source:
     sequence_length: int
     image: Image = field(default_factory=Image)
     long: str = "drop"
+    patches: int | None = None  #: of a sequence's images together, a budget beside the tokens; None: any number
+    patch: int = 14  #: side of a patch, pixels
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ def _parse(raw: Any, where: str) -> Mixture:
                 _number(image, "shortest", at, int, Image.shortest),
             ),
             _one_of(given.get("long", Source.long), LONG, f"{at}.long"),
+            None if given.get("patches") is None else _number(given, "patches", at, int),
+            _number(given, "patch", at, int, Source.patch),
         )
     seed = raw.get("seed", 0)
     if type(seed) is not int:

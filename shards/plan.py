@@ -86,6 +86,23 @@ def blocks(samples: Sequence[int], seed: int, size: int) -> list[np.ndarray]:
     return [*out, np.array(run)] if run else out
 
 
+class Patches(NamedTuple):
+    """What the images of samples cost the vision tower, and how much of it a sequence may have."""
+
+    each: np.ndarray  #: (images of all samples,) patches of each image
+    start: np.ndarray  #: (samples + 1,) where each sample's images begin in `each`
+    budget: int  #: patches of a sequence
+
+    def of(self, row: int) -> list[int]:
+        found: list[int] = self.each[self.start[row] : self.start[row + 1]].tolist()
+        return found
+
+    def totals(self) -> np.ndarray:
+        """Patches of each sample, (samples,)."""
+        running = np.concatenate([[0], np.cumsum(self.each)]).astype(np.int64)
+        return np.asarray(running[self.start[1:]] - running[self.start[:-1]])
+
+
 class Items(NamedTuple):
     """What is packed: samples, or pieces of them. All (n,) int64."""
 
@@ -93,19 +110,26 @@ class Items(NamedTuple):
     piece: np.ndarray  #: which piece of it, from 0
     pieces: np.ndarray  #: of how many; 0 where the sample is whole
     length: np.ndarray  #: tokens, at most the sequence's
+    patches: np.ndarray  #: at most, and at most the sequence's; 0 where nobody counts them
 
 
-def items(texts: np.ndarray, images: np.ndarray, per_image: int, capacity: int, long: str, repeat: bool) -> Items:
+def items(
+    texts: np.ndarray, images: np.ndarray, per_image: int, capacity: int, long: str, repeat: bool, patches: Patches | None = None
+) -> Items:
     """Samples as they will be packed. texts, images: tokens of text and number of images of each sample, (n,).
 
     A sample has its text tokens, `per_image` tokens an image with one on either side, and two marks. One that is longer than
-    `capacity` is cut (``chunk``), shown through one window (``window``) or left out (``drop``), as is one that cannot be cut because
-    its images leave no room. ``repeat``: the sample is one image with its text, and every piece has the image again.
+    `capacity`, or has more patches than a sequence may have, is cut (``chunk``), shown through one window (``window``) or left out
+    (``drop``), as is one that cannot be cut because its images leave no room. ``repeat``: the sample is one image with its text, and
+    every piece has the image again. How many patches a piece will have is known once it is cut; it is planned as the largest images
+    that its tokens could hold, within the budget, and whoever cuts it keeps to the budget.
     """
     texts, images = texts.astype(np.int64), images.astype(np.int64)
     image = per_image + 2
     total = texts + images * image + MARKS
-    fits = total <= capacity
+    light = np.zeros(len(texts), np.int64) if patches is None else patches.totals()
+    budget = 0 if patches is None else patches.budget
+    fits = (total <= capacity) & (light <= budget)
     pieces = np.zeros(len(texts), np.int64)
     length = np.minimum(total, capacity)
     keep = fits.copy()
@@ -113,37 +137,51 @@ def items(texts: np.ndarray, images: np.ndarray, per_image: int, capacity: int, 
         room = capacity - MARKS - (image * images if repeat else image * (images > 0))
         slack = int(np.ceil(SLACK * capacity))
         body = texts if repeat else texts + images * image
-        able = ~fits & (room > 2 * slack)
+        able = ~fits & (room > 2 * slack) & ((light <= budget) | (not repeat))
         keep |= able
-        cut = -(-body // np.maximum(room - slack, 1)) if long == "chunk" else np.ones_like(body)
+        cut = np.ones_like(body)
+        if long == "chunk":
+            cut = -(-body // np.maximum(room - slack, 1))
+            if patches is not None and not repeat:
+                cut = np.maximum(cut, np.ceil(light / (budget * (1 - SLACK))).astype(np.int64))
         pieces = np.where(able, cut, 0)
         # a piece is its share of the body, an image more at most, and what cutting between words costs
         share = -(-body // np.maximum(pieces, 1)) + slack + (capacity - MARKS - room) + MARKS
         length = np.where(able, np.minimum(share, capacity), length)
+        if patches is not None and not repeat:
+            for cut_row in np.flatnonzero(able).tolist():
+                most = int(length[cut_row] - MARKS) // image
+                light[cut_row] = min(sum(sorted(patches.of(cut_row), reverse=True)[:most]), budget)
     row = np.flatnonzero(keep)
     times = np.maximum(pieces[row], 1)
     first = np.repeat(np.cumsum(times) - times, times)
     rows = np.repeat(row, times)
-    return Items(rows, np.arange(len(rows)) - first, pieces[rows], length[rows])
+    return Items(rows, np.arange(len(rows)) - first, pieces[rows], length[rows], light[rows])
 
 
-def first_fit(lengths: np.ndarray, capacity: int, open_bins: int = OPEN_BINS) -> np.ndarray:
+def first_fit(
+    lengths: np.ndarray, capacity: int, open_bins: int = OPEN_BINS, patches: np.ndarray | None = None, budget: int = 0
+) -> np.ndarray:
     """The bin (n,) of each item, bins numbered as they are opened: the first open bin with room, else a new one.
 
-    lengths: (n,), each at most `capacity`. At most `open_bins` are open; the oldest is closed for a new one, which keeps the cost
-    linear and the items of a bin near one another.
+    lengths: (n,), each at most `capacity`; patches, where they are counted: (n,), each at most `budget`; a bin has room for both. At
+    most `open_bins` are open; the oldest is closed for a new one, which keeps the cost linear and the items of a bin near one another.
     """
     bins = np.empty(len(lengths), np.int64)
     room = np.zeros(open_bins, np.int64)  # of the open bins, oldest first
+    space = np.zeros(open_bins, np.int64)
+    light = [0] * len(lengths) if patches is None else patches.tolist()
     opened = 0
     for i, length in enumerate(lengths.tolist()):
-        at = int(np.argmax(room >= length))
-        if room[at] < length:
-            room[:-1] = room[1:]
-            room[-1] = capacity
+        fits = room >= length if patches is None else (room >= length) & (space >= light[i])
+        at = int(fits.argmax())
+        if not fits[at]:
+            room[:-1], space[:-1] = room[1:], space[1:]
+            room[-1], space[-1] = capacity, budget
             at = open_bins - 1
             opened += 1
         room[at] -= length
+        space[at] -= light[i]
         bins[i] = opened - open_bins + at
     return bins
 
@@ -161,10 +199,10 @@ class Packs(NamedTuple):
         return len(self.start) - 1
 
 
-def pack(planned: Items, capacity: int, seed: int) -> Packs:
-    """Items shuffled and packed; the items of a pack keep the shuffled order."""
+def pack(planned: Items, capacity: int, seed: int, budget: int | None = None) -> Packs:
+    """Items shuffled and packed; the items of a pack keep the shuffled order. budget: patches of a pack, None where they do not count."""
     order = shuffled(len(planned.row), seed)
-    bins = first_fit(planned.length[order], capacity)
+    bins = first_fit(planned.length[order], capacity, patches=None if budget is None else planned.patches[order], budget=budget or 0)
     order = order[np.argsort(bins, kind="stable")]
     counts = np.bincount(bins, minlength=0)
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from shards import tar
 from shards.layout import PARAGRAPH
@@ -27,6 +29,8 @@ class Sample:
     images: list[bytes]
     #: (which piece, of how many) where the sample was longer than its sequence; the texts and images are the piece's
     piece: tuple[int, int] | None = None
+    #: `images` decoded, (height, width, 3) uint8 each, where the loader was asked for it
+    pixels: list[np.ndarray] | None = field(default=None, compare=False)
 
     def parts(self) -> list[Part]:
         """Texts, and numbers of images in `images`, in the document's order. A break is the text `shards.tokens.END_OF_TOPIC`."""

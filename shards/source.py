@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards import manifest, mixture, plan
+from shards.image import patches_of
 from shards.store import Store
 
 #: samples shuffled and packed together, at least; what a rank plans at a time
 BLOCK_SAMPLES = 65_536
 _COLUMNS = ["offset", "size", "n_text_tokens", "n_images"]
+_SIDES = ("widths", "heights")
 
 
 class LoaderError(ValueError):
@@ -37,6 +39,7 @@ class Block(NamedTuple):
     size: np.ndarray
     images: np.ndarray
     dropped: int
+    patches: plan.Patches | None
 
 
 class Source:
@@ -62,23 +65,36 @@ class Source:
         return self._planned[epoch, number]
 
     def _plan(self, shards: np.ndarray, seed: int) -> Block:
-        columns: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
-        for number in shards.tolist():
-            shard = self.shards[number]
-            try:
-                table = pq.read_table(io.BytesIO(self._store.read(shard.index)), columns=_COLUMNS)
-            except (pa.ArrowException, OSError) as error:
-                raise LoaderError(f"{self._store.root}/{shard.index}: no index that can be read ({error})") from error
-            if table.num_rows != shard.samples:
-                raise LoaderError(f"{shard.index}: {table.num_rows} rows, but the manifest says {shard.samples} samples; run verify")
-            for name in _COLUMNS:
-                columns[name].append(table[name].to_numpy().astype(np.int64))
-        joined = {name: np.concatenate(arrays) for name, arrays in columns.items()}
-        texts, images, length = joined["n_text_tokens"], joined["n_images"], self.spec.sequence_length
-        items = plan.items(texts, images, self._per_image, length, self.spec.long, self.config != "interleaved")
+        tables = [self._read(self.shards[number]) for number in shards.tolist()]
+        joined = {name: np.concatenate([t[name].to_numpy().astype(np.int64) for t in tables]) for name in _COLUMNS}
+        texts, images, spec = joined["n_text_tokens"], joined["n_images"], self.spec
+        patches = self._patches(tables, images)
+        items = plan.items(texts, images, self._per_image, spec.sequence_length, spec.long, self.config != "interleaved", patches)
         dropped = len(texts) - len(np.unique(items.row))
         number = np.repeat(shards, [self.shards[s].samples for s in shards.tolist()])
-        return Block(plan.pack(items, length, seed), number, joined["offset"], joined["size"], images, dropped)
+        packs = plan.pack(items, spec.sequence_length, seed, spec.patches)
+        return Block(packs, number, joined["offset"], joined["size"], images, dropped, patches)
+
+    def _read(self, shard: manifest.Shard) -> pa.Table:
+        try:
+            names = [*_COLUMNS, *(_SIDES if self.spec.patches is not None else ())]
+            table = pq.read_table(io.BytesIO(self._store.read(shard.index)), columns=names)
+        except (pa.ArrowException, OSError) as error:
+            raise LoaderError(f"{self._store.root}/{shard.index}: no index that can be read ({error})") from error
+        if table.num_rows != shard.samples:
+            raise LoaderError(f"{shard.index}: {table.num_rows} rows, but the manifest says {shard.samples} samples; run verify")
+        return table
+
+    def _patches(self, tables: list[pa.Table], images: np.ndarray) -> plan.Patches | None:
+        """What the images cost, where the mixture has a budget for it."""
+        if self.spec.patches is None:
+            return None
+        width, height = (np.concatenate([t[name].combine_chunks().flatten().to_numpy() for t in tables]) for name in _SIDES)
+        start = np.concatenate([[0], np.cumsum(images)]).astype(np.int64)
+        if not len(width) == len(height) == start[-1]:
+            raise LoaderError(f"{self.config}: the index has sides of {len(width)} images, not of {start[-1]}; run verify")
+        image = self.spec.image
+        return plan.Patches(patches_of(width, height, image.mode, image.longest, image.shortest, self.spec.patch), start, self.spec.patches)
 
     def take(self, cursor: Cursor) -> Iterator[tuple[Block, int, Cursor, Cursor]]:
         """From `cursor` on: (block, pack, its place, the place behind it). Raises LoaderError where no sample fits."""
@@ -89,7 +105,8 @@ class Source:
                 yield block, pack, here, here._replace(pack=pack + 1) if pack + 1 < len(block.packs) else self._behind(here)
             behind = self._behind(cursor)
             if cursor == Cursor(cursor.epoch) and behind == Cursor(cursor.epoch + 1) and not len(block.packs):
-                raise LoaderError(f"{self.config}: no sample fits a sequence of {self.spec.sequence_length} tokens")
+                budget = f" and {self.spec.patches} patches" if self.spec.patches is not None else ""
+                raise LoaderError(f"{self.config}: no sample fits a sequence of {self.spec.sequence_length} tokens{budget}")
             cursor = behind
 
     def _behind(self, cursor: Cursor) -> Cursor:

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
+
+from shards.cache import Cache
 
 _OPEN = 128  # file descriptors kept
 
 
 class Store:
-    """Files below `root`, a folder or any URL fsspec knows. Picklable; not meant for several threads at a time."""
+    """Files below `root`, a folder or any URL fsspec knows. Picklable, and safe for several threads.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    cache: where ranges of remote files are kept, None for nowhere.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], cache: Cache | None = None) -> None:
         self.root = str(root).rstrip("/") or "/"
+        self.cache = cache
         self._connect()
 
     def _connect(self) -> None:
         self.fs, self._base = fsspec.core.url_to_fs(self.root)
         protocol = self.fs.protocol
         self.local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
-        self._open: OrderedDict[str, int] = OrderedDict()
+        self._open: OrderedDict[str, BinaryIO] = OrderedDict()
+        self._lock = threading.Lock()
 
     def _path(self, path: str) -> str:
         return f"{self._base.rstrip('/')}/{path}"
@@ -32,19 +40,30 @@ class Store:
         data: bytes = self.fs.cat_file(self._path(path))
         return data
 
-    def range(self, path: str, start: int, end: int) -> bytes:
-        """Bytes [start, end), fewer where the file is shorter. Raises FileNotFoundError."""
-        if not self.local:
-            data: bytes = self.fs.cat_file(self._path(path), start=start, end=end)
+    def range(self, path: str, start: int, end: int, version: str = "") -> bytes:
+        """Bytes [start, end), fewer where the file is shorter. version: what tells this file from another of its name, for the cache.
+
+        Raises FileNotFoundError.
+        """
+        if self.local:
+            return os.pread(self._file(path).fileno(), end - start, start)
+        whole = self._path(path)
+        if self.cache is None:
+            data: bytes = self.fs.cat_file(whole, start=start, end=end)
             return data
-        fd = self._open.get(path)
-        if fd is None:
-            if len(self._open) >= _OPEN:
-                os.close(self._open.popitem(last=False)[1])
-            fd = self._open[path] = os.open(self._path(path), os.O_RDONLY)
-        else:
-            self._open.move_to_end(path)
-        return os.pread(fd, end - start, start)
+        return self.cache.range(f"{self.root}/{path} {version}", start, end, lambda a, b: self.fs.cat_file(whole, start=a, end=b))
+
+    def _file(self, path: str) -> BinaryIO:
+        """A file that is dropped here while another thread reads it is closed when that one is done with it."""
+        with self._lock:
+            file = self._open.get(path)
+            if file is None:
+                file = self._open[path] = open(self._path(path), "rb", buffering=0)  # noqa: SIM115
+                if len(self._open) > _OPEN:
+                    self._open.popitem(last=False)
+            else:
+                self._open.move_to_end(path)
+            return file
 
     def size(self, path: str) -> int:
         """Bytes. Raises FileNotFoundError."""
@@ -60,16 +79,11 @@ class Store:
         return sorted(str(path)[len(base) :] for path in self.fs.find(self._path(folder)))
 
     def close(self) -> None:
-        while self._open:
-            os.close(self._open.popitem()[1])
+        self._open.clear()
 
-    def __getstate__(self) -> dict[str, str]:
-        return {"root": self.root}
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "cache": self.cache and (str(self.cache.folder), self.cache.limit, self.cache.block)}
 
-    def __setstate__(self, state: dict[str, str]) -> None:
-        self.root = state["root"]
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.root, self.cache = state["root"], state["cache"] and Cache(*state["cache"])
         self._connect()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_open"):
-            self.close()

@@ -221,6 +221,28 @@ def test_a_window_shows_an_image_fits_and_changes_with_the_epoch(lengthy: Path) 
     assert all(bool(s.images) == bool(whole[s.key].images) for s in samples)
 
 
+@pytest.mark.parametrize("long", ["chunk", "window", "drop"])
+def test_images_keep_within_the_budget_of_patches(lengthy: Path, run: Path, long: str) -> None:
+    given = mixture(interleaved=300)
+    given["sources"]["interleaved"] |= {"long": long, "patches": 20, "patch": 16, "image": {"mode": "native", "longest": 64, "shortest": 48}}
+    seen = 0
+    for folder in (lengthy, run):
+        loader = Loader(folder, given, epochs=1)
+        if long == "drop" and folder == lengthy:
+            with pytest.raises(LoaderError, match="no sample fits a sequence of 300 tokens and 20 patches"):
+                list(loader)
+            continue
+        for sequence in (q for b in loader for q in b.sequences):
+            sizes = [decode(image, "native", 64, 48).shape for s in sequence for image in s.images]
+            assert sum(-(-h // 16) * -(-w // 16) for h, w, _ in sizes) <= 20
+            assert sum(map(length, sequence)) <= 300
+            seen += len(sizes)
+    assert seen > 5
+    assert "patches" not in json.dumps(Loader(run, ALL).state_dict())
+    with pytest.raises(LoaderError, match=r"sources.interleaved was .* 20, 16, 'native', 64, 48\], is"):
+        Loader(run, mixture(interleaved=300)).load_state_dict(Loader(run, given).state_dict())
+
+
 def test_dropped_samples_are_counted(lengthy: Path, run: Path) -> None:
     with pytest.raises(LoaderError, match="pairs: no sample fits a sequence of 300 tokens"):
         next(iter(Loader(lengthy, mixture(pairs=300))))

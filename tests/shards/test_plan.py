@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards import mixture, plan
+from shards.image import patches_of, size_for
 from shards.mixture import MixtureError
 
 WEIGHTS = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5).map(lambda w: np.array(w) / sum(w))
@@ -107,6 +110,50 @@ def test_a_pack_lists_every_item_once() -> None:
     assert not np.array_equal(packs.row, plan.pack(items, 512, 10).row)
 
 
+IMAGE_MODES = st.tuples(st.sampled_from(["native", "square"]), st.integers(16, 980), st.integers(1, 500), st.sampled_from([14, 16]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4000), st.integers(1, 4000)), min_size=1, max_size=20), IMAGE_MODES)
+def test_patches_are_those_of_the_size_a_model_sees(sizes: list[tuple[int, int]], how: tuple[str, int, int, int]) -> None:
+    mode, longest, shortest, patch = how
+    width, height = (np.array(side, np.uint16) for side in zip(*sizes, strict=True))
+    seen = [size_for(w, h, mode, longest, shortest) for w, h in sizes]
+    assert patches_of(width, height, *how).tolist() == [-(-w // patch) * -(-h // patch) for w, h in seen]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 900), st.lists(st.integers(1, 400), max_size=6)), min_size=1, max_size=40),
+    st.sampled_from(["chunk", "window", "drop"]),
+    st.integers(50, 1500),
+    st.booleans(),
+)
+def test_a_sequence_keeps_within_both_budgets(samples: list[tuple[int, list[int]]], long: str, budget: int, repeat: bool) -> None:
+    texts, each = np.array([t for t, _ in samples]), [e for _, e in samples]
+    counts = np.array([len(e) for e in each])
+    patches = plan.Patches(np.array([p for e in each for p in e], np.int64), np.concatenate([[0], np.cumsum(counts)]), budget)
+    items = plan.items(texts, counts, 10, 300, long, repeat, patches)
+    assert (items.patches <= budget).all()
+    packs = plan.pack(items, 300, 1, budget)
+    cost = {(r, p): c for r, p, c in zip(items.row.tolist(), items.piece.tolist(), items.patches.tolist(), strict=True)}
+    assert sorted(zip(packs.row, packs.piece, strict=True)) == sorted(cost)
+    for a, b in pairwise(packs.start):
+        assert packs.length[a:b].sum() <= 300
+        assert sum(cost[key] for key in zip(packs.row[a:b].tolist(), packs.piece[a:b].tolist(), strict=True)) <= budget
+    for row in range(len(samples)):
+        mine = items.row == row
+        whole = texts[row] + counts[row] * 12 + plan.MARKS <= 300 and sum(each[row]) <= budget
+        assert items.pieces[mine].tolist() == [0] if whole else 0 not in items.pieces[mine]
+        assert whole or not mine.any() or long != "drop"
+
+
+def test_without_a_budget_packs_are_as_they_were() -> None:
+    rng = np.random.default_rng(3)
+    items = plan.items(rng.integers(1, 900, 300), rng.integers(0, 3, 300), 64, 512, "chunk", False)
+    assert plan.pack(items, 512, 9).row[:12].tolist() == [20, 95, 94, 224, 283, 186, 291, 39, 209, 49, 99, 294]  # plan.VERSION 1
+
+
 def test_the_presets_are_the_papers_and_survive_json() -> None:
     for name, shares in (("stage1", [0.70, 0.30]), ("stage2", [0.45, 0.35, 0.20])):
         preset = mixture.load(name)
@@ -136,6 +183,7 @@ def test_realised_shares_are_those_of_the_schedule() -> None:
         ({"weight": 0}, "sources.pairs: weight is 0, not a positive number"),
         ({"weight": True}, "weight is True"),
         ({"sequence_length": 1.5}, "sequence_length is 1.5, not a positive whole number"),
+        ({"patches": 0}, "sources.pairs: patches is 0, not a positive whole number"),
         ({"long": "cut"}, "sources.pairs.long: 'cut' is not one of chunk, window, drop"),
         ({"image": {"mode": "round"}}, "sources.pairs.image.mode: 'round'"),
     ],
