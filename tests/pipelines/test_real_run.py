@@ -1,0 +1,176 @@
+"""The Idefics2 recipe on real pages and PDFs, through an origin that answers for every address with the faults of the real web."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.crawl.fetch import OF_THE_HOST, Fetch
+from pipelines.engine.progress import Progress
+from pipelines.main import execute
+from pipelines.recipe import read
+from shards.verify import verify
+
+from .conftest import ROOT, without_proxies
+
+REAL = ROOT.parent / "shared" / "realweb"
+PDFS = 40
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.skipif(not REAL.is_dir(), reason=f"needs the real pages and PDFs of {REAL}"),
+]
+
+#: kind of address -> what fetching it must come to. Not here: a drip, which a small image survives; redirects, whose second address is of
+#: another kind
+STATUS = {
+    "missing": "http_404", "forbidden": "http_403", "gone": "http_410", "too_many": "http_429", "error": "http_5xx", "hang": "timeout",
+    "reset": "refused", "html": "not_image", "svg": "not_image", "empty": "empty", "truncated": "truncated", "bomb": "too_many_pixels",
+    "noai": "optout", "loop": "redirects", "private": "private_address", "jpeg": "ok", "png": "ok", "webp": "ok", "gif": "ok", "cmyk": "ok",
+    "rotated": "ok", "wrong_type": "ok", "pixel": "ok", "ratio": "ok",
+}  # fmt: skip
+#: why a paper, or a page of it, is none
+NO_PAGE = {"encrypted", "corrupt", "not_pdf", "no_pages", "too_many_pages", "page_size", "blank", "no_text", "ocr_poor"}
+SOURCES = {"web": "interleaved", "pairs": "pairs", "pdf": "ocr"}
+
+
+class RealRun:
+    def __init__(self, folder: pathlib.Path, stats: dict[str, Any], origin: ModuleType, served: dict[str, Any]) -> None:
+        self.folder, self.stats, self.origin, self.served = folder, stats, origin, served
+
+    def ledger(self, label: str, table: str) -> list[dict[str, Any]]:
+        return [r for p in sorted(self.folder.glob(f"ledger/{label}-{table}-*.parquet")) for r in pq.read_table(p).to_pylist()]
+
+    def disallowed(self, url: str) -> bool:
+        """What the origin's robots.txt says of a host, by its docstring."""
+        return bool(self.origin.digest(urlsplit(url).netloc) % 16 == 0)
+
+
+@pytest.fixture(scope="module")
+def real_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRun]:
+    base = tmp_path_factory.mktemp("real")
+    papers = base / "papers"
+    papers.mkdir()
+    every = sorted((REAL / "pdfs").glob("*.pdf"))
+    for path in every[:: len(every) // PDFS][:PDFS]:
+        (papers / path.name).symlink_to(path)
+    spec = importlib.util.spec_from_file_location("origin", REAL / "origin.py")
+    assert spec is not None and spec.loader is not None
+    origin = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(origin)
+    command = [sys.executable, str(REAL / "origin.py"), "--port", "0", "--ca", str(base / "ca.pem")]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        proxy = server.stdout.readline().split()[1]
+        settings = [f"web.warc={REAL / 'pages.warc.gz'}", f"pdf.paths={papers}"]
+        with pytest.MonkeyPatch.context() as patch:
+            without_proxies(patch)
+            for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+                patch.setenv(name, proxy)
+            patch.setenv("SSL_CERT_FILE", str(base / "ca.pem"))
+            recipe = read(str(ROOT / "pipelines" / "recipes" / "idefics2.yaml"), settings)
+            stats = execute(recipe, str(base / "run"), on="local", workers=2, progress=Progress(quiet=True))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy}))
+        served = json.loads(opener.open("http://origin.example/stats", timeout=10).read())
+        yield RealRun(base / "run", stats, origin, served)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_real_pages_and_papers_come_to_shards(real_run: RealRun) -> None:
+    assert list(verify(real_run.folder)) == []
+    for source, config in SOURCES.items():
+        s = real_run.stats["sources"][source]
+        assert s["config"] == config and s["samples"] > {"web": 60, "pairs": 200, "pdf": 40}[source]  # most pages are not English, or are lists
+        assert s["documents"] == len(real_run.ledger(source, "documents")) == s["kept"] + sum(s["dropped"].values())
+        assert s["kept"] == s["samples"] + sum(s["unpacked"].values())
+    assert real_run.stats["quarantined"] == {}
+
+
+def test_statuses_are_those_of_the_origin(real_run: RealRun) -> None:
+    """Every address of a definite kind, but those of hosts that robots.txt closes or that were left for giving no answer."""
+    outcomes = real_run.ledger("fetch", "outcomes")
+    silent = Counter(urlsplit(r["url"]).netloc for r in outcomes if r["status"] in OF_THE_HOST)
+    left = {h for h, n in silent.items() if n >= Fetch().give_up_after}
+    seen: Counter[str] = Counter()
+    wrong, late = [], 0
+    for r in outcomes:
+        kind = real_run.origin.kind_of(r["url"])
+        if kind not in STATUS or real_run.disallowed(r["url"]) or urlsplit(r["url"]).netloc in left:
+            continue
+        if r["url"].count("://") > 1:  # an address in an address: the origin takes it for the one it was asked for
+            continue
+        seen[kind] += 1
+        if r["status"] == "timeout" != STATUS[kind]:
+            late += 1  # the origin makes its images when they are first asked for, on this machine
+        elif r["status"] != STATUS[kind]:
+            wrong.append((r["url"], kind, r["status"]))
+    assert wrong == [] and late < 0.02 * len(outcomes)
+    assert len(seen) > 18 and sum(seen.values()) > 0.8 * len(outcomes), seen
+
+
+def test_closed_hosts_are_never_asked_for_an_image(real_run: RealRun) -> None:
+    outcomes = real_run.ledger("fetch", "outcomes")
+    closed = Counter(r["status"] for r in outcomes if real_run.disallowed(r["url"]))
+    assert set(closed) == {"robots"} and closed["robots"] > 20
+    asked = {r["url"] for r in outcomes if r["status"] == "robots"}
+    assert all(real_run.disallowed(u) or real_run.origin.kind_of(u) == "redirect" for u in asked)
+
+
+def test_no_host_is_asked_by_more_than_it_may_be(real_run: RealRun) -> None:
+    """The origin counts a request in flight until it has answered it: one that hangs, long after we have gone."""
+    host, most = real_run.served["busiest_host"]
+    given_up = sum(r["status"] == "timeout" and urlsplit(r["url"]).netloc == host for r in real_run.ledger("fetch", "outcomes"))
+    assert 0 < most <= Fetch().per_host + given_up, host
+
+
+def test_every_paper_gives_pages_or_a_reason(real_run: RealRun) -> None:
+    given = {p.name for p in (real_run.folder.parent / "papers").iterdir()}
+    pages = Counter(pathlib.PurePath(r["url"].split("#")[0]).name for r in real_run.ledger("pdf", "documents"))
+    refused = {pathlib.PurePath((r["url"] or "").split("#")[0]).name for r in real_run.ledger("pdf", "refused")}
+    assert len(given) == PDFS and set(pages) | refused == given
+    assert {r["reason"] for r in real_run.ledger("pdf", "refused")} <= NO_PAGE
+
+
+def test_images_are_as_the_ledger_says(real_run: RealRun) -> None:
+    """Of the packed documents: each picture has a good outcome, and within a document none stands twice."""
+    good = {r["url"]: r for r in real_run.ledger("fetch", "outcomes") if r["status"] == "ok"}
+    from shards import tar
+
+    checked = 0
+    for path in sorted((real_run.folder / "shards" / "interleaved").glob("*.tar")):
+        with open(path, "rb") as f:
+            for _, members in tar.groups(tar.scan(f, str(path)), str(path)):
+                at = f.tell()
+                f.seek(members[0].offset)
+                document = json.loads(f.read(members[0].size))
+                f.seek(at)
+                hashes = [m["sha256"] for m in document["image_meta"]]
+                assert hashes == [good[m["url"]]["sha256"] for m in document["image_meta"]] and len(set(hashes)) == len(hashes)
+                assert [(m["original_width"], m["original_height"]) for m in document["image_meta"]] == [
+                    (good[m["url"]]["width"], good[m["url"]]["height"]) for m in document["image_meta"]
+                ]
+                assert all(max(m["width"], m["height"]) <= 980 for m in document["image_meta"])
+                checked += len(hashes)
+    assert checked == real_run.stats["sources"]["web"]["images"]
+
+
+def test_nothing_in_the_run_names_its_folder(real_run: RealRun) -> None:
+    own = os.fsencode(str(real_run.folder))
+    assert [p for p in real_run.folder.rglob("*") if p.is_file() and p.name != "lock" and own in p.read_bytes()] == []
