@@ -10,6 +10,7 @@ import unicodedata
 from functools import lru_cache
 
 import numpy as np
+import regex  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 SPACE, SPECIAL, TOKEN, POINT, ALPHA, UPPER, DIGIT, DAMAGED = (1 << i for i in range(8))
@@ -82,7 +83,7 @@ def scripts() -> NDArray[np.uint8]:
     return table
 
 
-def _spread(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def spread(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64's finalizer (Steele, Lea, Flood 2014): a fixed random-looking 64-bit number for each number."""
     x = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -93,12 +94,12 @@ def _spread(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 @lru_cache
 def symbols() -> NDArray[np.uint64]:
     """A 64-bit number for each code point."""
-    return _spread(np.arange(CODES, dtype=np.uint64))
+    return spread(np.arange(CODES, dtype=np.uint64))
 
 
 @lru_cache
-def folded_symbols() -> NDArray[np.uint64]:
-    """A 64-bit number for each code point, the same for upper and lower case and for the two apostrophes.
+def folded() -> NDArray[np.int64]:
+    """The code point each code point is read as where case does not matter: lower case, and one apostrophe for two.
 
     Lower case is taken code point by code point: a final sigma stays one, and İ keeps its own place.
     """
@@ -109,5 +110,19 @@ def folded_symbols() -> NDArray[np.uint64]:
             lower[code] = ord(small)
     for code, plain in FOLDED.items():
         lower[code] = plain
-    folded: NDArray[np.uint64] = symbols()[lower]
-    return folded
+    return lower
+
+
+@lru_cache
+def folded_symbols() -> NDArray[np.uint64]:
+    """A 64-bit number for each code point, the same for those that `folded` reads alike."""
+    return np.take(symbols(), folded())
+
+
+@lru_cache
+def sentence_ends() -> NDArray[np.bool_]:
+    """Which code points end a sentence: Unicode's property Sentence_Terminal (172 in Unicode 17)."""
+    table = np.zeros(CODES, np.bool_)
+    every = "".join(chr(c) for c in range(LAST_DENSE) if not 0xD800 <= c < 0xE000)
+    table[[ord(c) for c in regex.findall(r"\p{Sentence_Terminal}", every)]] = True
+    return table

@@ -1,8 +1,9 @@
 """The decision: rule tables over stored scores, row for row beside the documents.
 
 Order, as in OBELICS: paragraphs first, then the document on what is left. Scores were measured on the whole document, and only what is
-cheap is measured again over the kept nodes: ``words``, ``characters``, ``paragraphs``, ``longest_paragraph``, ``images`` and
-``words_per_image``. All other document scores stand as they were measured on the whole page.
+cheap is measured again over the kept nodes: ``words``, ``spaced_words``, ``characters``, ``paragraphs``, ``longest_paragraph``,
+``images``, ``words_per_image``, ``sentences``, ``braces`` and ``lorem_ipsum``. All other document scores stand as they were measured on
+the whole page.
 
 Image nodes are asked those image rules that the page alone can answer (`filters.scores.IMAGE_ON_PAGE`), before anything is fetched; the
 rest of the image table is asked once the outcomes are known (`filters.image`).
@@ -104,7 +105,7 @@ def _again(columns: Mapping[str, pa.Array], kept: Bools, is_text: Bools, is_imag
     out: dict[str, pa.Array] = {}
     text, images = kept & is_text, np.diff(_offsets(kept & is_image)[edges])
     counts: dict[str, Floats] = {"images": images.astype(float), "paragraphs": np.diff(_offsets(text)[edges]).astype(float)}
-    for name in ("words", "characters"):
+    for name in ("words", "characters", "spaced_words", "sentences", "braces", "lorem_ipsum"):
         if f"node_{name}" in columns:
             values = np.nan_to_num(_node_values(columns[f"node_{name}"], edges)) * text
             counts[name] = np.diff(np.concatenate([np.zeros(1), np.cumsum(values)])[edges])

@@ -16,44 +16,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from filters import characters as ch
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-UInt64s = NDArray[np.uint64]
+from filters.hashing import Running, UInt64s
+from filters.spans import Bools, Ints, Spans
 
 GAP = "\n\n"
-CHUNK = 1 << 18  # code points worked on at once: the arrays stay in the processor's cache, and memory is flat in the size of the input
-
-#: base of the polynomial hashes (any odd number with scattered bits) and its inverse modulo 2**64
-BASE = 0x9E3779B97F4A7C55
-INVERSE = pow(BASE, -1, 1 << 64)
-
-
-@dataclass(frozen=True, eq=False)
-class Spans:
-    """Slices of an array, in order and apart from each other."""
-
-    start: Ints
-    end: Ints
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    @property
-    def size(self) -> Ints:
-        return self.end - self.start
-
-    def count(self, where: Bools) -> Ints:
-        """How many are true in each slice."""
-        running = np.zeros(len(where) + 1, np.int32)
-        np.cumsum(where, dtype=np.int32, out=running[1:])
-        return (running[self.end] - running[self.start]).astype(np.int64)
-
-    def sum(self, values: NDArray) -> NDArray:
-        """Sum over each slice."""
-        running = np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])
-        total: NDArray = running[self.end] - running[self.start]
-        return total
+CHUNK = 1 << 19  # code points worked on at once: the arrays stay near the processor, and memory is flat in the size of the input
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +36,9 @@ class Flat:
     def documents(self) -> Spans:
         """Each document's code points, blank lines between its paragraphs included; empty for a document without paragraphs."""
         none = self.of.size == 0
-        if not len(self.paragraphs):
-            zeros = np.zeros(len(self.of), np.int64)
-            return Spans(zeros, zeros)
-        start = self.paragraphs.start[np.minimum(self.of.start, len(self.paragraphs) - 1)]
-        end = self.paragraphs.end[np.maximum(self.of.end - 1, 0)]
-        return Spans(np.where(none, 0, start), np.where(none, 0, end))
+        start = np.append(self.paragraphs.start, len(self.codes))[self.of.start]
+        end = np.append(0, self.paragraphs.end)[self.of.end]
+        return Spans(start, np.where(none, start, end))
 
     @cached_property
     def kinds(self) -> NDArray[np.uint8]:
@@ -83,47 +47,111 @@ class Flat:
         return kinds
 
     @cached_property
-    def words(self) -> Spans:
-        """Words: runs without white space, stripped of special characters at both ends; those left empty are none."""
+    def spaced(self) -> Spans:
+        """Runs without white space."""
         space = (self.kinds & ch.SPACE) != 0
         edge = np.flatnonzero(np.diff(space, prepend=True, append=True))
-        start, end = edge[::2], edge[1::2]
-        good = np.flatnonzero((self.kinds & ch.SPECIAL) == 0)
-        before = np.zeros(len(space) + 1, np.int32)
-        np.cumsum((self.kinds & ch.SPECIAL) == 0, out=before[1:])
-        low, high = before[start], before[end]
-        some = low < high
-        return Spans(good[low[some]], good[high[some] - 1] + 1)
+        return Spans(edge[::2], edge[1::2])
 
     @cached_property
-    def _folded(self) -> tuple[UInt64s, UInt64s]:
-        return _running(np.take(ch.folded_symbols(), self.codes))
+    def lines(self) -> Spans:
+        """Lines that are not blank: paragraphs, and what line breaks within a paragraph part (code, tables)."""
+        edge = np.flatnonzero(np.diff(self.codes == ord("\n"), prepend=True, append=True))
+        start, end = edge[::2], edge[1::2]
+        some = np.diff(np.searchsorted(self.spaced.start, np.append(start, len(self.codes)))) > 0
+        return Spans(start[some], end[some])
 
-    def _hashes(self, spans: Spans) -> UInt64s:
-        running, inverse = self._folded
-        hashes: UInt64s = (running[spans.end] - running[spans.start]) * inverse[spans.start]
-        return hashes
+    @cached_property
+    def document_lines(self) -> Spans:
+        """Each document's lines, as slices of ``lines``."""
+        edges = np.searchsorted(self.lines.start, np.append(self.documents.start, len(self.codes)))
+        return Spans(edges[:-1], edges[1:])
+
+    @cached_property
+    def _terms(self) -> tuple[Spans, Bools]:
+        """Words and numbers, and which are words."""
+        start, end = self.spaced.start, self.spaced.end
+        plain = (self.kinds & ch.SPECIAL) == 0
+        good = np.flatnonzero(plain)
+        before = np.zeros(len(plain) + 1, np.int32)
+        np.cumsum(plain, out=before[1:])
+        low, high = before[start], before[end]
+        word = low < high
+        first, last = np.zeros(len(start), np.int64), np.zeros(len(start), np.int64)
+        first[word], last[word] = good[low[word]], good[high[word] - 1] + 1
+        digit = np.flatnonzero(self.kinds & ch.DIGIT)
+        rest = np.flatnonzero(~word)
+        begin, stop = np.searchsorted(digit, start[rest]), np.searchsorted(digit, end[rest])
+        some = begin < stop
+        first[rest[some]], last[rest[some]] = digit[begin[some]], digit[stop[some] - 1] + 1
+        some = last > 0
+        return Spans(first[some], last[some]), word[some]
+
+    @property
+    def terms(self) -> Spans:
+        """Words, and numbers: runs that hold no word but digits, from the first to the last. In their order."""
+        return self._terms[0]
+
+    @property
+    def is_word(self) -> Bools:
+        """Which terms are words."""
+        return self._terms[1]
+
+    @cached_property
+    def words(self) -> Spans:
+        """Words: runs without white space, stripped of special characters at both ends; those left empty are none."""
+        return Spans(self.terms.start[self.is_word], self.terms.end[self.is_word])
+
+    @cached_property
+    def _folded(self) -> Running:
+        return Running.of(np.take(ch.folded_symbols(), self.codes))
+
+    @cached_property
+    def exact(self) -> Running:
+        """Hashes of the code points, cases apart."""
+        return Running.of(np.take(ch.symbols(), self.codes))
+
+    @cached_property
+    def term_hashes(self) -> UInt64s:
+        """Hash of each term, case folded."""
+        return self._folded.between(self.terms.start, self.terms.end)
 
     @cached_property
     def word_hashes(self) -> UInt64s:
         """Hash of each word, case folded."""
-        return self._hashes(self.words)
+        hashes: UInt64s = self.term_hashes[self.is_word]
+        return hashes
+
+    def _in_paragraphs(self, spans: Spans) -> Spans:
+        """Each paragraph's slice of some spans of code points."""
+        edges = np.searchsorted(spans.start, np.append(self.paragraphs.start, len(self.codes)))
+        return Spans(edges[:-1], edges[1:])
 
     @cached_property
-    def paragraph_hashes(self) -> UInt64s:
-        """Hash of each paragraph, case folded."""
-        return self._hashes(self.paragraphs)
+    def paragraph_spaced(self) -> Spans:
+        return self._in_paragraphs(self.spaced)
+
+    @cached_property
+    def paragraph_terms(self) -> Spans:
+        return self._in_paragraphs(self.terms)
 
     @cached_property
     def paragraph_words(self) -> Spans:
         """Each paragraph's words, as slices of ``words``."""
-        edges = np.searchsorted(self.words.start, np.append(self.paragraphs.start, len(self.codes)))
-        return Spans(edges[:-1], edges[1:])
+        return self._in_paragraphs(self.words)
 
     @cached_property
     def document_words(self) -> Spans:
         """Each document's words, as slices of ``words``."""
-        edges = np.append(self.paragraph_words.start, len(self.words))
+        return self._in_documents(self.paragraph_words, len(self.words))
+
+    @cached_property
+    def document_terms(self) -> Spans:
+        """Each document's terms, as slices of ``terms``."""
+        return self._in_documents(self.paragraph_terms, len(self.terms))
+
+    def _in_documents(self, in_paragraphs: Spans, length: int) -> Spans:
+        edges = np.append(in_paragraphs.start, length)
         return Spans(edges[self.of.start], edges[self.of.end])
 
     def where(self, kind: int) -> Bools:
@@ -172,53 +200,22 @@ def chunks(texts: pa.Array, offsets: Ints) -> Iterator[tuple[int, int, Flat]]:
 
 def _flat(texts: pa.Array, lengths: Ints, offsets: Ints) -> Flat:
     end = np.cumsum(lengths + len(GAP)) - len(GAP)
-    text = "".join(t + GAP for t in pc.fill_null(texts, "").to_pylist())
+    every = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), pc.fill_null(texts, ""))
+    text = pc.binary_join(every, GAP)[0].as_py() + GAP * bool(len(texts))
     codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     return Flat(text, codes, Spans(end - lengths, end), Spans(offsets[:-1], offsets[1:]))
 
 
-def word_hashes(words: list[str]) -> UInt64s:
-    """The hash that each of these strings has as a word of a text."""
-    if not words:
-        return np.zeros(0, np.uint64)
-    lengths = np.array([len(w) for w in words])
-    codes = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
-    running, inverse = _running(np.take(ch.folded_symbols(), codes))
-    end = np.cumsum(lengths)
-    start = end - lengths
-    hashes: UInt64s = (running[end] - running[start]) * inverse[start]
-    return hashes
+def flat_of(documents: list[list[str]]) -> Flat:
+    """Documents as lists of paragraphs, all in one piece, whatever their size."""
+    sizes = [len(paragraphs) for paragraphs in documents]
+    texts = pa.array([p for paragraphs in documents for p in paragraphs], pa.string())
+    lengths = np.asarray(pc.utf8_length(texts).to_numpy(zero_copy_only=False), np.int64)
+    return _flat(texts, lengths, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)]))
 
 
-def grams(symbols: UInt64s, n: int) -> UInt64s:
-    """Hash of the ``n`` symbols from each place on (as long as there are n): polynomial, modulo 2**64, the same at every place."""
-    if len(symbols) < n:
-        return np.zeros(0, np.uint64)
-    running, inverse = _running(symbols)
-    hashes: UInt64s = (running[n:] - running[:-n]) * inverse[: len(symbols) - n + 1]
-    return hashes
-
-
-def _running(symbols: UInt64s) -> tuple[UInt64s, UInt64s]:
-    """Prefix sums of symbol times BASE**place, and the inverse powers: a slice's hash is a difference times the inverse at its start."""
-    powers, inverses = _powers(len(symbols) + 1)
-    running = np.zeros(len(symbols) + 1, np.uint64)
-    np.cumsum(symbols * powers[:-1], out=running[1:])
-    return running, inverses
-
-
-_table: list[UInt64s] = []
-
-
-def _powers(size: int) -> tuple[UInt64s, UInt64s]:
-    if not _table or len(_table[0]) < size:
-        length = max(size, 2 * CHUNK)
-        made = []
-        for base in (BASE, INVERSE):
-            steps = np.full(length, base, np.uint64)
-            steps[0] = 1
-            made.append(np.cumprod(steps))
-        if length > 2 * CHUNK:  # a giant document: not worth keeping
-            return made[0][:size], made[1][:size]
-        _table[:] = made
-    return _table[0][:size], _table[1][:size]
+def split_words(text: str) -> list[str]:
+    """The words and numbers of a text, case folded, as the scores count them: what another program is given to split alike."""
+    flat = flat_of([[text]])
+    folded = ch.folded()[flat.codes].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    return [folded[a:b] for a, b in zip(flat.terms.start.tolist(), flat.terms.end.tolist(), strict=True)]

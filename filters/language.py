@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from filters import characters as ch
 from filters.flat import Flat
-from filters.wordlists import Lexicon, languages
+from filters.wordlists import Hits, Lexicon, languages
 
 DEFAULT = "function-words"
 
@@ -104,22 +104,22 @@ def _evidence(lexicon: Lexicon) -> _Evidence:
     return _Evidence(lexicon)
 
 
-def by_function_words(flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32]) -> Guess:
-    """Language of each paragraph from its function words and its script. ``entries`` are the words' entries in ``lexicon``."""
-    evidence, kinds, paragraphs = _evidence(lexicon), len(labels()), len(flat.paragraphs)
+def by_function_words(flat: Flat, found: Hits) -> Guess:
+    """Language of each paragraph from its function words and its script."""
+    evidence, kinds, paragraphs = _evidence(found.lexicon), len(labels()), len(flat.paragraphs)
     per_paragraph = flat.paragraph_words.size
-    paragraph = np.repeat(np.arange(paragraphs), per_paragraph)
-    hit = np.flatnonzero(evidence.size[entries])
-    size = evidence.size[entries[hit]]
+    counted = evidence.size[found.entry] > 0
+    entry, paragraph = found.entry[counted], found.paragraph[counted]
+    size = evidence.size[entry]
     # each hit's row of the evidence table, laid end to end
-    place = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size) + np.repeat(evidence.first[entries[hit]], size)
-    cell = np.repeat(paragraph[hit], size) * kinds + evidence.language[place]
+    place = np.arange(size.sum()) + np.repeat(evidence.first[entry] - (np.cumsum(size) - size), size)
+    cell = np.repeat(paragraph * kinds, size) + evidence.language[place]
     votes = np.bincount(cell, evidence.weight[place], paragraphs * kinds).reshape(paragraphs, kinds)
     counts = np.bincount(cell, minlength=paragraphs * kinds).reshape(paragraphs, kinds)
 
     # the words that few languages share decide which; how sure that is, the share of all hits that are words of that language
     code = votes.argmax(1) if paragraphs else np.zeros(0, np.int64)
-    hits = np.bincount(paragraph[hit], minlength=paragraphs)
+    hits = np.bincount(paragraph, minlength=paragraphs)
     most = votes[np.arange(paragraphs), code]
     tied = (votes >= most[:, None] * (1 - 1e-9)).sum(1) > 1  # `refer to caption`: English, Czech and Polish have `to`
     known = (hits > 0) & ~tied

@@ -1,58 +1,87 @@
-"""Scores of a document as a whole: of its lines (here: paragraphs), its phrases and its make-up. Gopher's, C4's and OmniCorpus' measures.
+"""Scores of lines, phrases and make-up: Gopher's, C4's, FineWeb's and OmniCorpus' measures.
 
-Sources: Gopher (arXiv 2112.11446, A.1.1), C4 (arXiv 1910.10683, 2.2), OmniCorpus (arXiv 2406.08418: words an image, short paragraphs).
+Sources: Gopher (arXiv 2112.11446, A.1.1), C4 (arXiv 1910.10683, 2.2, and its code, tensorflow datasets' c4_utils), FineWeb (arXiv
+2406.17557, and datatrove's FineWebQualityFilter), OmniCorpus (arXiv 2406.08418: words an image, short paragraphs).
 """
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.flat import Flat, Ints
-from filters.wordlists import Lexicon, lines
+from filters import characters as ch
+from filters.flat import Flat
+from filters.spans import Bools, Ints, Spans
+from filters.wordlists import Hits, lines
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
-BULLETS = "•-*‣▪"
-TERMINAL = ".!?\"'”’»"
+BULLETS = "•-"  # as datatrove reads Gopher
+TERMINAL = ".!?\"'"  # C4
 ELLIPSIS = "…"
-SHORT = 4  # words; OmniCorpus
+CLOSING = "\"')]”’»"  # what may stand between a sentence's end and the blank after it
+CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")  # C4 takes them out before it looks at a line's end
+SHORT_WORDS = 4  # OmniCorpus
+SHORT_CHARACTERS = 30  # FineWeb
 
 
-def line_scores(flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], images: Ints) -> dict[str, Floats]:
-    """`filters.scores.DOCUMENT_ONLY` but for word_confidence, NaN where null. ``images``: image nodes of each document."""
-    paragraphs, total = flat.of.size, flat.by_document
-    per_paragraph = flat.paragraph_words.size
-    count = total(per_paragraph)
-    first, last = _edge(flat, 0), _edge(flat, -1)
-    dots = np.where(flat.paragraphs.size >= 3, (last == ord(".")) & (_edge(flat, -2) == ord(".")) & (_edge(flat, -3) == ord(".")), False)
-    ellipsis = dots | (last == ord(ELLIPSIS))
-    lower = flat.text.replace("İ", "I").lower()  # İ alone would change the length
-
-    def share(of: Bools) -> Floats:
-        return _ratio(total(of.astype(np.int64)), paragraphs)
-
+def line_scores(flat: Flat) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """`filters.scores.LINES` of documents and of paragraphs, NaN where null."""
+    ends = _ends(flat)
+    plain = np.minimum(flat.codes, 127).astype(np.uint8).tobytes().lower()  # every phrase looked for is ASCII
     policy = np.zeros(len(flat.paragraphs), np.bool_)
     for phrase in lines("policy_en"):
-        policy |= _found(flat, lower, phrase) > 0
+        policy |= _found(flat, plain, phrase) > 0
+    shares = {
+        "terminal_ends": ends,
+        "javascript": _found(flat, plain, "javascript") > 0,
+        "policy": policy,
+    }
+    counts = {
+        "spaced_words": flat.paragraph_spaced.size,
+        "sentences": _sentences(flat),
+        "braces": _rare(flat, "{"),
+        "lorem_ipsum": _found(flat, plain, "lorem ipsum"),
+    }
+    longest = flat.paragraph_spaced.largest(flat.spaced.size)
+    each = {name: values.astype(float) for name, values in (shares | counts | {"longest_word": longest}).items()}
+    whole = {name: _ratio(flat.by_document(values.astype(np.int64)), flat.of.size) for name, values in shares.items()}
+    whole |= {name: flat.by_document(values).astype(float) for name, values in counts.items()}
+    return whole | {"longest_word": flat.of.largest(longest).astype(float)}, each
+
+
+def document_scores(flat: Flat, hits: Hits, images: Ints) -> dict[str, Floats]:
+    """`filters.scores.DOCUMENT_ONLY` but for Gopher's repetition and word_confidence, NaN where null. ``images``: image nodes of each."""
+    paragraphs, total = flat.of.size, flat.by_document
+    words = flat.paragraph_words.size
+    count, terms = total(words), total(flat.paragraph_terms.size)
+    lines_, of = flat.lines, flat.document_lines
+    size, repeated, last = lines_.size, _repeated(flat), _edge(flat, lines_, -1)
+    first = flat.codes[flat.spaced.start[np.searchsorted(flat.spaced.start, lines_.start)]]  # after what indents it
+
+    def share(where: Bools) -> Floats:
+        return _ratio(of.count(where), of.size)
+
     return {
         "images": images.astype(float),
         "paragraphs": paragraphs.astype(float),
         "words_per_image": _ratio(count, images),
-        "longest_paragraph": _largest(flat, per_paragraph),
-        "short_paragraphs": share(per_paragraph <= SHORT),
-        "duplicate_paragraphs": _ratio(_duplicates(flat), paragraphs),
-        "gopher_stop_words": _different(flat, lexicon, entries, "gopher"),
-        "hashes": _ratio(total(flat.paragraphs.count(flat.codes == ord("#"))), count),
-        "ellipses": _ratio(total(flat.paragraphs.count(flat.codes == ord(ELLIPSIS)) + _found(flat, flat.text, "...")), count),
+        "longest_paragraph": flat.of.largest(words).astype(float),
+        "short_paragraphs": _ratio(flat.of.count(words <= SHORT_WORDS), paragraphs),
+        "short_lines": share(size <= SHORT_CHARACTERS),
+        "lines_per_word": _ratio(np.maximum(of.size - 1, 0), terms),
+        "duplicate_lines": share(repeated),
+        "duplicate_line_characters": _ratio(of.sum(repeated * size), of.sum(size)),
+        "gopher_words": terms.astype(float),
+        "gopher_word_length": _ratio(total(flat.paragraph_terms.sum(flat.terms.size)), terms),
+        "gopher_stop_words": _different(hits, "gopher", len(flat.of)),
+        "hashes": _ratio(total(_rare(flat, "#")), terms),
+        "ellipses": _ratio(total(_rare(flat, ELLIPSIS) + _found(flat, flat.text, "...")), terms),
         "bullets": share(np.isin(first, _codes(BULLETS))),
-        "ellipsis_ends": share(ellipsis),
-        "terminal_ends": share(np.isin(last, _codes(TERMINAL)) & ~ellipsis),
-        "braces": total(flat.paragraphs.count(flat.codes == ord("{"))).astype(float),
-        "lorem_ipsum": (total(_found(flat, lower, "lorem ipsum")) > 0).astype(float),
-        "javascript": share(_found(flat, lower, "javascript") > 0),
-        "policy": share(policy),
+        "ellipsis_ends": share(_dotted(flat, lines_) | (last == ord(ELLIPSIS))),
+        "sentence_ends": share(ch.sentence_ends()[last]),
     }
 
 
@@ -60,50 +89,84 @@ def _codes(characters: str) -> NDArray[np.uint32]:
     return np.array([ord(c) for c in characters], np.uint32)
 
 
-def _edge(flat: Flat, place: int) -> NDArray[np.uint32]:
-    """The paragraph's character at ``place`` (from its end if negative), 0 where it is too short."""
-    at = (flat.paragraphs.start if place >= 0 else flat.paragraphs.end) + place
-    inside = (at >= flat.paragraphs.start) & (at < flat.paragraphs.end)
+def _edge(flat: Flat, spans: Spans, place: int) -> NDArray[np.uint32]:
+    """The character at ``place`` (negative: from the end) of each slice, 0 where it is too short."""
+    at = (spans.start if place >= 0 else spans.end) + place
+    inside = (at >= spans.start) & (at < spans.end)
     found = np.zeros(len(at), np.uint32)
     found[inside] = flat.codes[at[inside]]
     return found
 
 
-def _found(flat: Flat, text: str, phrase: str) -> Ints:
+def _dotted(flat: Flat, spans: Spans) -> Bools:
+    """Slices that end in three full stops."""
+    dotted: Bools = (_edge(flat, spans, -1) == ord(".")) & (_edge(flat, spans, -2) == ord(".")) & (_edge(flat, spans, -3) == ord("."))
+    return dotted
+
+
+def _ends(flat: Flat) -> Bools:
+    """Paragraphs that end as C4 asks: a terminal mark, but no three full stops; citations at the end do not count."""
+    last = _edge(flat, flat.paragraphs, -1)
+    ends = np.isin(last, _codes(TERMINAL)) & ~_dotted(flat, flat.paragraphs)
+    for p in np.flatnonzero(last == ord("]")).tolist():
+        text = CITATION.sub("", flat.text[flat.paragraphs.start[p] : flat.paragraphs.end[p]])
+        ends[p] = text.endswith(tuple(TERMINAL)) and not text.endswith("...")
+    return ends
+
+
+def _sentences(flat: Flat) -> Ints:
+    """Sentences of each paragraph: ends of . ! ? (and closing marks) before white space, and what is left after the last."""
+    codes = flat.codes
+    place = np.flatnonzero((codes == ord(".")) | (codes == ord("!")) | (codes == ord("?")))
+    after = place + 1
+    if len(place):
+        after = after + np.isin(codes[after], _codes(CLOSING))
+        blank = (flat.kinds[after] & ch.SPACE) != 0
+        after = after[blank]
+    paragraph = flat.paragraphs.owner(len(codes))[after - 1] if len(after) else after
+    count = np.bincount(paragraph, minlength=len(flat.paragraphs))
+    last = np.zeros(len(flat.paragraphs), np.int64)
+    last[paragraph] = after  # in their order: the last one stays
+    return count + ((flat.paragraphs.size > 0) & (last < flat.paragraphs.end))
+
+
+def _rare(flat: Flat, character: str) -> Ints:
+    """How often a character that most texts lack occurs in each paragraph."""
+    return _counted(flat, np.flatnonzero(flat.codes == ord(character)))
+
+
+def _found(flat: Flat, text: str | bytes, phrase: str) -> Ints:
     """How often ``phrase`` occurs in each paragraph, without overlap. A step a hit, and these are rare."""
+    what: str | bytes = phrase if isinstance(text, str) else phrase.encode()
     places = []
-    at = text.find(phrase)
+    at = text.find(what)  # type: ignore[arg-type]
     while at >= 0:
         places.append(at)
-        at = text.find(phrase, at + len(phrase))
-    paragraph = np.searchsorted(flat.paragraphs.start, np.array(places, np.int64), "right") - 1
-    return np.bincount(paragraph, minlength=len(flat.paragraphs)).astype(np.int64)
+        at = text.find(what, at + len(phrase))  # type: ignore[arg-type]
+    return _counted(flat, np.array(places, np.int64))
 
 
-def _largest(flat: Flat, values: Ints) -> Floats:
-    largest = np.zeros(len(flat.of))
-    np.maximum.at(largest, _document(flat), values)
-    return largest
+def _counted(flat: Flat, places: Ints) -> Ints:
+    if not len(places):
+        return np.zeros(len(flat.paragraphs), np.int64)
+    paragraph = np.searchsorted(flat.paragraphs.start, places, "right") - 1
+    return np.bincount(paragraph, minlength=len(flat.paragraphs))
 
 
-def _document(flat: Flat) -> Ints:
-    return np.repeat(np.arange(len(flat.of)), flat.of.size)
+def _repeated(flat: Flat) -> Bools:
+    """Lines that repeat an earlier one of their document."""
+    document, hashes = flat.document_lines.owner(len(flat.lines)), flat.exact.between(flat.lines.start, flat.lines.end)
+    order = np.lexsort((hashes, document))  # stable: the earliest of each kind comes first
+    again = np.zeros(len(order), np.bool_)
+    again[order[1:]] = (document[order[1:]] == document[order[:-1]]) & (hashes[order[1:]] == hashes[order[:-1]])
+    return again
 
 
-def _duplicates(flat: Flat) -> Ints:
-    """Paragraphs of each document that repeat an earlier one, case ignored."""
-    document, hashes = _document(flat), flat.paragraph_hashes
-    order = np.lexsort((hashes, document))
-    same = (document[order][1:] == document[order][:-1]) & (hashes[order][1:] == hashes[order][:-1])
-    return np.bincount(document[order][1:][same], minlength=len(flat.of)).astype(np.int64)
-
-
-def _different(flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], name: str) -> Floats:
+def _different(hits: Hits, name: str, documents: int) -> Floats:
     """How many words of a list occur in each document."""
-    hit = np.flatnonzero(lexicon.has(entries, name))
-    document = np.repeat(np.arange(len(flat.of)), flat.document_words.size)[hit]
-    pairs = np.unique(document * np.int64(len(lexicon.member)) + entries[hit])
-    return np.bincount(pairs // len(lexicon.member), minlength=len(flat.of)).astype(float)
+    some, words = hits.has(name), len(hits.lexicon.hashes)
+    pairs = np.unique(hits.document[some] * np.int64(words) + hits.entry[some])
+    return np.bincount(pairs // max(words, 1), minlength=documents).astype(float)
 
 
 def _ratio(part: NDArray, whole: NDArray) -> Floats:

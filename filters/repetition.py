@@ -1,7 +1,7 @@
-"""n-gram repetition, by document and by paragraph, with one sort of the document's n-grams.
+"""n-gram repetition, by document and by paragraph, with one sort of all the n-grams at hand.
 
-Grams are compared by 64-bit hashes with the group's number in the top bits: after one sort, equal grams of one document are neighbours.
-A gram that repeats within a paragraph repeats within its document, so only those few are sorted again by paragraph.
+Grams are compared by 64-bit hashes that the document's number has gone into. The place of each goes into the low bits of what is sorted,
+so equal grams are neighbours in the order of their places, and so by paragraph too.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.flat import Spans, UInt64s, grams
+from filters.characters import spread
+from filters.hashing import Running, UInt64s
+from filters.spans import Bools, Ints, Spans
 
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-MARK_BITS = 18
 
 
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """Of each group: grams in all, different grams; and of each gram seen twice or more: its group and count."""
+    """Of each slice: grams in all, different grams; and of each gram seen twice or more in one: that slice and how often."""
 
     total: Ints
     unique: Ints
@@ -37,71 +36,75 @@ class Repeats:
 
         (OBELICS' character repetition); 0 without grams.
         """
-        order = np.lexsort((-self.count, self.group))
-        group, count = self.group[order], self.count[order]
+        by_count = np.sort((self.group.astype(np.uint64) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - self.count.astype(np.uint64)))
+        group = (by_count >> np.uint64(32)).astype(np.int64)
+        count = (np.uint64(0xFFFFFFFF) - (by_count & np.uint64(0xFFFFFFFF))).astype(np.int64)
         repeated = np.bincount(group, minlength=len(self.total))
         rank = np.arange(len(group)) - (np.cumsum(repeated) - repeated)[group]
         top = rank < np.sqrt(self.unique).astype(np.int64)[group]
         return _share(np.bincount(group[top], count[top], len(self.total)), self.total)
 
 
-def repeats(symbols: UInt64s, n: int, documents: Spans, paragraphs: Spans) -> tuple[Repeats, Repeats]:
+def repeats(symbols: Running, n: int, documents: Spans, paragraphs: Spans) -> tuple[Repeats, Repeats]:
     """Repeats of n-grams of ``symbols`` within each document, and within each paragraph of them."""
-    hashes = grams(symbols, n)
-    whole, again = _runs(*_keys(hashes, n, documents))
-
-    # a bitmap of the repeated grams; what it lets through in error is sorted with the rest and found single
-    marks = np.zeros(1 << MARK_BITS, np.bool_)
-    marks[_mark(again, 24 - _bits(len(documents)))] = True
-    within, _ = _runs(*_marked_keys(hashes, n, paragraphs, marks))
-    return whole, within
-
-
-def _bits(groups: int) -> int:
-    return max(int(groups - 1).bit_length(), 1)
+    place, first = equal(salted(symbols.grams(n), n, documents))
+    length = len(symbols.sums) - 1
+    whole = _by(documents.owner(length)[place] if len(place) else place, first, documents, n)
+    paragraph = paragraphs.owner(length)[place] if len(place) else place
+    inside = np.flatnonzero(place + n <= paragraphs.end[paragraph])
+    gram = np.cumsum(first)[inside]
+    paragraph = paragraph[inside]
+    first = np.ones(len(inside), np.bool_)
+    first[1:] = (gram[1:] != gram[:-1]) | (paragraph[1:] != paragraph[:-1])
+    return whole, _by(paragraph, first, paragraphs, n)
 
 
-def _mark(hashes: UInt64s, shift: int) -> UInt64s:
-    """18 bits from the middle of the grams' hashes, which keys hold too, shifted, whatever the number of groups (up to 2**24)."""
-    return (hashes >> np.uint64(shift)) & np.uint64((1 << MARK_BITS) - 1)
+def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:
+    """The grams' hashes, different in each document, and different everywhere for those that reach out of theirs."""
+    if not len(hashes):
+        return hashes
+    salt = spread(np.arange(len(documents), dtype=np.uint64))[documents.owner(len(hashes) + n - 1)[: len(hashes)]]
+    made: UInt64s = hashes ^ salt
+    # what lies between two documents is shorter than a gram, so those that reach out begin in the last n - 1 places, or in between
+    gap = int((documents.start[1:] - documents.end[:-1]).max(initial=0))
+    out = documents.end[:, None] - n + 1 + np.arange(n - 1 + gap)
+    out = out[(out >= documents.start[:, None]) & (out < len(hashes)) & (out < np.append(documents.start[1:], len(hashes))[:, None])]
+    made[out] = spread(out.astype(np.uint64) ^ np.uint64(1 << 63))
+    return made
 
 
-def _keys(hashes: UInt64s, n: int, groups: Spans) -> tuple[UInt64s, Ints]:
-    """Group number over hash, for the grams that lie within a group; and how many each group has."""
-    if len(groups) >= 1 << 24:
-        raise ValueError("more than 16 million documents at once")
-    total, bits = np.maximum(groups.size - n + 1, 0), _bits(len(groups))
-    group = np.repeat(np.arange(len(groups), dtype=np.uint64) << np.uint64(64 - bits), total)
-    pieces = [hashes[s : s + t] for s, t in zip(groups.start.tolist(), total.tolist(), strict=True)]  # slices: faster than an index
-    chosen = np.concatenate(pieces) if pieces else hashes[:0]
-    return group | (chosen >> np.uint64(bits)), total
+def equal(hashes: UInt64s, places: Ints | None = None) -> tuple[Ints, Bools]:
+    """Places of the hashes that occur twice or more, equal ones side by side, in order; and which is the first of its kind.
+
+    ``places``: where the hashes stand, ascending, if not 0, 1, 2 ...
+    """
+    none = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    if len(hashes) < 2:
+        return none
+    low = np.uint64((1 << len(hashes).bit_length()) - 1)
+    keys = np.sort((hashes & ~low) | np.arange(len(hashes), dtype=np.uint64))
+    same = (keys[1:] ^ keys[:-1]) <= low
+    if not same.any():
+        return none
+    member = np.concatenate([same, np.zeros(1, np.bool_)])
+    member[1:] |= same
+    chosen = np.flatnonzero(member)
+    index = (keys[chosen] & low).astype(np.int64)
+    first = np.ones(len(index), np.bool_)
+    found = hashes[index]  # the low bits were not compared yet
+    first[1:] = found[1:] != found[:-1]
+    return (index if places is None else places[index]), first
 
 
-def _marked_keys(hashes: UInt64s, n: int, groups: Spans, marks: NDArray[np.bool_]) -> tuple[UInt64s, Ints]:
-    """As `_keys`, of the marked grams alone."""
-    total, bits = np.maximum(groups.size - n + 1, 0), _bits(len(groups))
-    if not len(groups):
-        return hashes[:0], total
-    place = np.flatnonzero(marks[_mark(hashes, 24)])
-    group = np.maximum(np.searchsorted(groups.start, place, "right") - 1, 0)
-    inside = (place >= groups.start[group]) & (place < groups.start[group] + total[group])
-    place, group = place[inside], group[inside]
-    return (group.astype(np.uint64) << np.uint64(64 - bits)) | (hashes[place] >> np.uint64(bits)), total
-
-
-def _runs(keys: UInt64s, total: Ints) -> tuple[Repeats, UInt64s]:
-    """Counts by group, and the keys seen twice or more. ``keys`` may lack single grams."""
-    if not len(keys):
-        none = np.zeros(0, np.int64)
-        return Repeats(total, total.copy(), none, none), keys
-    keys = np.sort(keys)
-    start = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), keys[1:] != keys[:-1]]))
-    count = np.diff(np.append(start, len(keys)))
+def _by(owner: Ints, first: Bools, slices: Spans, n: int) -> Repeats:
+    """Counts of runs (each begins where ``first``) by the slice that each place is in."""
+    start = np.flatnonzero(first)
+    count = np.diff(np.append(start, len(first)))
     some = count > 1
-    again, count = keys[start[some]], count[some]
-    group = (again >> np.uint64(64 - _bits(len(total)))).astype(np.int64)
+    group, count = owner[start[some]], count[some]
+    total = np.maximum(slices.size - n + 1, 0)
     unique = total - np.bincount(group, count - 1, len(total)).astype(np.int64)
-    return Repeats(total, unique, group, count), again
+    return Repeats(total, unique, group, count)
 
 
 def _share(part: NDArray, whole: NDArray) -> Floats:

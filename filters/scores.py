@@ -22,12 +22,26 @@ TEXT: Final = MappingProxyType(
         "flagged_words": "share of words in the list of adult words",
         "spam_words": "share of words in the list of page furniture (share, subscribe, cookies ...)",
         "punctuation": "share of , ; : ? ! . among tokens; null for a paragraph of fewer than 12 tokens",
-        "alpha_words": "share of words with a letter",
+        "alpha_words": "share of words and numbers with a letter",
         "uppercase": "share of letters that are upper case; null without letters",
         "digits": "share of characters that are decimal digits",
         "damaged": "share of characters that are U+FFFD, control, or private use: a broken text layer or encoding",
         "language": "string: ISO 639-1 code by vote of the paragraphs; null where nothing speaks for any",
         "language_score": "confidence in that language, 0 to 1",
+    }
+)
+
+#: of a text's lines, which are its paragraphs here: of one paragraph, a share is 0 or 1
+LINES: Final = MappingProxyType(
+    {
+        "spaced_words": "number of pieces between white space, whatever they hold",
+        "longest_word": "code points of the longest of them",
+        "sentences": "number of sentences: ends of . ! ? before white space, and what is left after the last",
+        "terminal_ends": "share of paragraphs that end in . ! ? or a straight quotation mark, and not in three full stops (C4)",
+        "braces": "number of { in the text",
+        "lorem_ipsum": "how often the text holds `lorem ipsum`, case ignored",
+        "javascript": "share of paragraphs that name javascript; null without paragraphs",
+        "policy": "share of paragraphs that hold a phrase of cookie or privacy notices; null without paragraphs",
     }
 )
 
@@ -39,23 +53,26 @@ DOCUMENT_ONLY: Final = MappingProxyType(
         "words_per_image": "words divided by images; null without images",
         "longest_paragraph": "words of the longest paragraph",
         "short_paragraphs": "share of paragraphs of four words or fewer; null without paragraphs",
-        "duplicate_paragraphs": "share of paragraphs that repeat an earlier one of the document, case ignored; null without paragraphs",
+        "short_lines": "share of lines of thirty characters or fewer; null without lines (a paragraph is a line, or several, as code is)",
+        "lines_per_word": "line breaks (one fewer than lines) per word or number; null without",
+        "duplicate_lines": "share of lines that repeat an earlier one of the document; null without lines",
+        "duplicate_line_characters": "characters of those, share of all lines' characters; null without",
+        "gopher_words": "number of words and numbers: pieces stripped of punctuation and symbols, those left empty not counted",
+        "gopher_word_length": "mean code points of those; null without",
         "gopher_stop_words": "how many of the, be, to, of, and, that, have, with occur",
-        "hashes": "# per word",
-        "ellipses": "... and … per word",
-        "bullets": "share of paragraphs that begin with a bullet or a dash; null without paragraphs",
-        "ellipsis_ends": "share of paragraphs that end in an ellipsis; null without paragraphs",
-        "terminal_ends": "share of paragraphs that end in . ! ? or a quotation mark; null without paragraphs",
-        "braces": "number of { in the text",
-        "lorem_ipsum": "1 where the text holds `lorem ipsum`, case ignored, else 0",
-        "javascript": "share of paragraphs that name javascript; null without paragraphs",
-        "policy": "share of paragraphs that hold a phrase of cookie or privacy notices; null without paragraphs",
+        "hashes": "# per word or number",
+        "ellipses": "... and … per word or number",
+        "bullets": "share of lines that begin with a bullet or a dash; null without lines",
+        "ellipsis_ends": "share of lines that end in an ellipsis; null without lines",
+        "sentence_ends": "share of lines that end in a mark that ends sentences, of any script; null without lines",
+        **{f"top_{n}_gram": f"characters of the most frequent {n} words in a row, times their count, share of all" for n in (2, 3, 4)},
+        **{f"duplicate_{n}_grams": f"characters of {n} words in a row that were met before, share of all" for n in range(5, 11)},
         "word_confidence": "mean confidence of the words of a PDF page, 0 to 1; null where nodes have no words",
     }
 )
 
-DOCUMENT: Final = MappingProxyType({**TEXT, **DOCUMENT_ONLY})
-NODE: Final = TEXT
+DOCUMENT: Final = MappingProxyType({**TEXT, **LINES, **DOCUMENT_ONLY})
+NODE: Final = MappingProxyType({**TEXT, **LINES})
 
 #: what the page alone says of an image, before it is fetched
 IMAGE_ON_PAGE: Final = MappingProxyType(

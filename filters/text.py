@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from filters import characters as ch
 from filters import language
 from filters.flat import Flat, chunks
-from filters.lines import line_scores
+from filters.gopher import repetition_scores
+from filters.hashing import Running
+from filters.lines import document_scores, line_scores
 from filters.repetition import repeats
 from filters.scores import DOCUMENT, NODE, STRINGS
-from filters.wordlists import Lexicon, count_hits, languages, words
+from filters.wordlists import Hits, Lexicon, languages, words
 from manifests.at import At, anywhere
 from manifests.schema import IMAGE, TEXT
 
@@ -75,17 +77,20 @@ class TextScores:
         spoken: list[tuple[pa.Array, pa.Array]] = []
         left_out: list[NDArray[np.bool_]] = []
         for first, last, flat in chunks(texts, text_offsets):
-            entries = lexicon.find(flat.word_hashes)
+            hits = Hits.of(lexicon, flat)
             if self.language_model is None:
-                each = language.by_function_words(flat, lexicon, entries)
+                each = language.by_function_words(flat, hits)
                 refused = np.zeros(last - first, np.bool_)  # nothing native here: no row to stand on
             else:
                 each, refused = language.by_fasttext(flat, self.language_model, at, first)
             left_out.append(refused)
             whole = language.vote(each, flat)
             spoken.append((whole.strings(), each.strings()))
-            by_document, by_paragraph = text_scores(flat, lexicon, entries, whole)
-            by_document |= line_scores(flat, lexicon, entries, images[first:last])
+            by_document, by_paragraph = text_scores(flat, hits, whole)
+            lines_of_document, lines_of_paragraph = line_scores(flat)
+            by_document |= lines_of_document | document_scores(flat, hits, images[first:last])
+            by_document |= repetition_scores(flat, flat.documents.size - np.maximum(flat.of.size - 1, 0))
+            by_paragraph |= lines_of_paragraph
             by_document["language_score"] = np.where(whole.code >= 0, whole.score, np.nan)
             by_paragraph["language_score"] = np.where(each.code >= 0, each.score, np.nan)
             documents.append(by_document)
@@ -115,33 +120,35 @@ class TextScores:
         yield "scores", pa.RecordBatch.from_arrays([columns[f.name] for f in SCORES], schema=SCORES)
 
 
-def text_scores(flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], spoken: language.Guess) -> tuple[dict[str, Floats], dict[str, Floats]]:
+def text_scores(flat: Flat, hits: Hits, spoken: language.Guess) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """The scores that documents and paragraphs share (`filters.scores.TEXT`, without the language), NaN where null."""
     paragraphs, documents, total = flat.paragraphs, flat.documents, flat.by_document
 
+    points = flat.count(ch.POINT)
     counts = {
         "words": flat.paragraph_words.size,
+        "terms": flat.paragraph_terms.size,
         "characters": paragraphs.size,
         "letters_of_words": flat.words_sum(flat.words.size),
         "special": flat.count(ch.SPECIAL),
-        "points": flat.count(ch.POINT),
-        "tokens": paragraphs.count(_starts(flat.where(ch.TOKEN))) + flat.count(ch.POINT),
-        "alpha_words": flat.words_where(flat.words.count(flat.where(ch.ALPHA)) > 0),
+        "points": points,
+        "tokens": paragraphs.count(_starts(flat.where(ch.TOKEN))) + points,
+        "alpha_words": flat.paragraph_terms.count(flat.terms.count(flat.where(ch.ALPHA)) > 0),
         "upper": flat.count(ch.UPPER),
         "alpha": flat.count(ch.ALPHA),
         "digits": flat.count(ch.DIGIT),
         "damaged": flat.count(ch.DAMAGED),
-        "flagged": count_hits(flat, lexicon, entries, "flagged"),
-        "spam": count_hits(flat, lexicon, entries, "spam"),
+        "flagged": hits.count(hits.has("flagged")),
+        "spam": hits.count(hits.has("spam")),
     }
-    counts["stop"], listed = _stop_words(flat, lexicon, entries, spoken)
+    counts["stop"], listed = _stop_words(hits, spoken)
     # the blank lines between paragraphs are characters of the document's text, special ones
     whole = {key: total(value) for key, value in counts.items()}
     between = documents.size - whole["characters"]
     special_share = _ratio(whole["special"] + between, documents.size, empty=0)
 
-    ch_whole, ch_each = repeats(np.take(ch.symbols(), flat.codes), CHARACTER_GRAM, documents, paragraphs)
-    w_whole, w_each = repeats(flat.word_hashes, WORD_GRAM, flat.document_words, flat.paragraph_words)
+    ch_whole, ch_each = repeats(flat.exact, CHARACTER_GRAM, documents, paragraphs)
+    w_whole, w_each = repeats(Running.of(flat.word_hashes), WORD_GRAM, flat.document_words, flat.paragraph_words)
 
     by_document = _ratios(whole) | {
         "special_characters": special_share,
@@ -169,23 +176,22 @@ def _ratios(n: dict[str, NDArray]) -> dict[str, Floats]:
         "flagged_words": _ratio(n["flagged"], n["words"], empty=0),
         "spam_words": _ratio(n["spam"], n["words"], empty=0),
         "punctuation": _ratio(n["points"], n["tokens"], empty=0),
-        "alpha_words": _ratio(n["alpha_words"], n["words"], empty=0),
+        "alpha_words": _ratio(n["alpha_words"], n["terms"], empty=0),
         "uppercase": _ratio(n["upper"], n["alpha"]),
         "digits": _ratio(n["digits"], n["characters"], empty=0),
         "damaged": _ratio(n["damaged"], n["characters"], empty=0),
     }
 
 
-def _stop_words(flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], spoken: language.Guess) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _stop_words(hits: Hits, spoken: language.Guess) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Stop words of each paragraph, by the list of its document's language, and which documents have a list.
 
     A document whose language is not known is read as English: the rule that asks for stop words exists to drop such text.
     """
-    english = lexicon.column("stop_en")
-    column_of = np.array([lexicon.column(f"stop_{label}") if label in languages() else -1 for label in spoken.labels] + [english])
+    column = hits.lexicon.column
+    column_of = np.array([column(f"stop_{label}") if label in languages() else -1 for label in spoken.labels] + [column("stop_en")])
     of_document = column_of[spoken.code]  # code -1, unknown, is the last place
-    of_word = np.repeat(of_document, flat.document_words.size)
-    return flat.words_where(lexicon.member[entries, of_word]), of_document >= 0
+    return hits.count(hits.lexicon.member[hits.entry, of_document[hits.document]]), of_document >= 0
 
 
 @lru_cache(maxsize=4)

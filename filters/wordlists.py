@@ -12,10 +12,9 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.flat import Flat, word_hashes
-
-UInt64s = NDArray[np.uint64]
-Ints = NDArray[np.int64]
+from filters.flat import Flat
+from filters.hashing import UInt64s, word_hashes
+from filters.spans import Ints
 
 BUCKET_BITS = 16
 
@@ -47,12 +46,12 @@ def languages() -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Lexicon:
-    """Several word lists in one table. An entry is a word; the last entry stands for every word that is in no list."""
+    """Several word lists in one table. An entry is a word."""
 
     names: tuple[str, ...]
     hashes: UInt64s  # sorted, one an entry
     first: NDArray[np.int32]  # first entry of each bucket of the hash's top bits; one more closes the last
-    member: NDArray[np.bool_]  # entries + 1, lists
+    member: NDArray[np.bool_]  # entries, lists
 
     @staticmethod
     def of(lists: dict[str, list[str]]) -> Lexicon:
@@ -60,7 +59,7 @@ class Lexicon:
         every = sorted({w for ws in lists.values() for w in ws})
         hashes, order = np.unique(word_hashes(every), return_index=True)
         place = {every[int(o)]: i for i, o in enumerate(order)}
-        member = np.zeros((len(hashes) + 1, len(lists)), np.bool_)
+        member = np.zeros((len(hashes), len(lists)), np.bool_)
         for column, ws in enumerate(lists.values()):
             for word in ws:
                 if word in place:  # two spellings that fold to one word have one entry
@@ -69,33 +68,47 @@ class Lexicon:
         first = np.searchsorted(bucket, np.arange((1 << BUCKET_BITS) + 1)).astype(np.int32)
         return Lexicon(tuple(lists), hashes, first, member)
 
-    def find(self, hashes: UInt64s) -> NDArray[np.int32]:
-        """Entry of each word: an index into ``member``."""
-        missing = len(self.hashes)
-        if not missing:
-            return np.zeros(len(hashes), np.int32)
+    def find(self, hashes: UInt64s) -> tuple[Ints, NDArray[np.int32]]:
+        """Places of the words that are in a list, in order, and the entry of each: an index into ``member``."""
         bucket = (hashes >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
-        entry = self.first[bucket]
-        found = np.full(len(hashes), missing, np.int32)
-        rows = np.flatnonzero(entry < self.first[bucket + 1])  # most words fall into an empty bucket
-        entry, last = entry[rows], self.first[bucket[rows] + 1]
+        entry, last = self.first[bucket], self.first[bucket + 1]
+        rows = np.flatnonzero(entry < last)  # most words fall into an empty bucket
+        entry, last = entry[rows], last[rows]
+        found = np.full(len(hashes), -1, np.int32)
         while len(rows):
             hit = self.hashes[entry] == hashes[rows]
             found[rows[hit]] = entry[hit]
             entry = entry + 1
             more = ~hit & (entry < last)
             rows, entry, last = rows[more], entry[more], last[more]
-        return found
+        place = np.flatnonzero(found >= 0)
+        return place, found[place]
 
     def column(self, name: str) -> int:
         return self.names.index(name)
 
-    def has(self, entries: NDArray[np.int32], name: str) -> NDArray[np.bool_]:
-        """For each entry, whether the list ``name`` holds it."""
-        found: NDArray[np.bool_] = self.member[entries, self.column(name)]
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """The words of some texts that are in a list: entry, paragraph and document of each, in their order."""
+
+    lexicon: Lexicon
+    entry: NDArray[np.int32]
+    paragraph: Ints
+    document: Ints
+    paragraphs: int
+
+    @staticmethod
+    def of(lexicon: Lexicon, flat: Flat) -> Hits:
+        place, entry = lexicon.find(flat.word_hashes)
+        paragraph = flat.paragraph_words.owner(len(flat.words))[place] if len(place) else place
+        return Hits(lexicon, entry, paragraph, flat.of.owner(len(flat.paragraphs))[paragraph], len(flat.paragraphs))
+
+    def has(self, name: str) -> NDArray[np.bool_]:
+        """Whether the list ``name`` holds each."""
+        found: NDArray[np.bool_] = self.lexicon.member[self.entry, self.lexicon.column(name)]
         return found
 
-
-def count_hits(flat: Flat, lexicon: Lexicon, entries: NDArray[np.int32], name: str) -> Ints:
-    """Words of each paragraph that are in the list ``name``."""
-    return flat.words_where(lexicon.has(entries, name))
+    def count(self, where: NDArray[np.bool_]) -> Ints:
+        """How many are true in each paragraph."""
+        return np.bincount(self.paragraph[where], minlength=self.paragraphs)

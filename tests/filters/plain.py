@@ -43,6 +43,61 @@ def words(text: str) -> list[str]:
     return out
 
 
+def pieces(text: str) -> list[str]:
+    return [p for p in "".join(" " if is_space(c) else c for c in text).split(" ") if p]
+
+
+def terms(text: str) -> list[str]:
+    """Words, and numbers: pieces that hold no word but a digit, from the first digit to the last."""
+    out = []
+    for piece in pieces(text):
+        if word := words(piece):
+            out += word
+        elif digits := [i for i, c in enumerate(piece) if c.isdecimal()]:
+            out.append(piece[digits[0] : digits[-1] + 1])
+    return out
+
+
+def top_gram(paragraphs: list[str], n: int) -> float:
+    """Characters of the most frequent n words in a row (the earliest of several), times their count, share of the text's."""
+    ts, text = terms("\n".join(paragraphs)), "\n".join(paragraphs)
+    counts = Counter(" ".join(ts[i : i + n]) for i in range(len(ts) - n + 1))
+    if not counts:
+        return 0.0
+    most = max(counts.values())
+    first = next(gram for gram, count in counts.items() if count == most)
+    return len(first) * most / len(text)
+
+
+def duplicate_grams(paragraphs: list[str], n: int) -> float:
+    """Characters of the n words in a row that were met before, read from the start and stepped over, share of the text's."""
+    ts, text = terms("\n".join(paragraphs)), "\n".join(paragraphs)
+    seen, taken, i = set(), 0, 0
+    while i + n <= len(ts):
+        gram = tuple(ts[i : i + n])
+        if gram in seen:
+            taken += sum(map(len, gram))
+            i += n
+        else:
+            seen.add(gram)
+            i += 1
+    return taken / len(text) if text else 0.0
+
+
+def sentences(text: str) -> int:
+    """Ends of . ! ?, maybe with one closing mark, before white space or the end; and what is left after the last."""
+    ends = [i for i, c in enumerate(text) if c in ".!?" and _blank_after(text, i)]
+    rest = text[ends[-1] + 1 :].lstrip("\"')]”’»") if ends else text
+    return len(ends) + bool(rest)
+
+
+def _blank_after(text: str, at: int) -> bool:
+    after = text[at + 1 : at + 3]
+    if after[:1] and after[0] in "\"')]”’»":
+        after = after[1:]
+    return not after or is_space(after[0])
+
+
 def char_repetition(text: str) -> float:
     counts = Counter(text[i : i + 10] for i in range(len(text) - 9))
     if not counts:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters import flat as flat_module
+from filters.flat import split_words
 from filters.text import SCORES, TextScores
 from filters.wordlists import words
 from tests.filters import plain
@@ -33,6 +34,16 @@ def check(paragraphs: list[str]) -> None:
     (_, row, _) = score(["Something before."], paragraphs, ["And after it."])
     english = {plain.fold(w) for w in words("stop_en")}
     flagged, spam = set(words("flagged_en")), set(words("spam_en"))
+    text = "\n\n".join(paragraphs)
+    assert split_words(text) == plain.terms(text)
+    assert row["gopher_words"] == len(plain.terms(text))
+    for n in (2, 3, 4):
+        assert row[f"top_{n}_gram"] == pytest.approx(plain.top_gram(paragraphs, n), abs=1e-6)
+    for n in range(5, 11):
+        assert row[f"duplicate_{n}_grams"] == pytest.approx(plain.duplicate_grams(paragraphs, n), abs=1e-6)
+    assert row["node_sentences"] == [plain.sentences(p) for p in paragraphs]
+    assert row["node_spaced_words"] == [len(plain.pieces(p)) for p in paragraphs]
+    assert row["node_longest_word"] == [max(map(len, plain.pieces(p)), default=0) for p in paragraphs]
     for prefix, texts in (("", ["\n\n".join(paragraphs)]), ("node_", paragraphs)):
         for i, text in enumerate(texts):
 
@@ -41,6 +52,8 @@ def check(paragraphs: list[str]) -> None:
 
             ws = plain.words(text)
             assert value("words") == len(ws)
+            ts = plain.terms(text)
+            assert value("alpha_words") == pytest.approx(sum(any(map(str.isalpha, t)) for t in ts) / len(ts) if ts else 0, abs=1e-6)
             assert value("characters") == len(text) - (0 if prefix else 2 * max(len(paragraphs) - 1, 0))
             assert value("char_repetition") == pytest.approx(plain.char_repetition(text), abs=1e-6)
             assert value("word_repetition") == pytest.approx(plain.word_repetition(text), abs=1e-6)
@@ -99,11 +112,12 @@ def test_edges(paragraphs: list[str]) -> None:
     check(paragraphs)
 
 
-def test_one_line_of_a_megabyte() -> None:
-    line = " ".join(f"word{i % 977}" for i in range(130_000))
-    assert len(line) > 1_000_000
+def test_one_line_of_five_megabytes() -> None:
+    line = " ".join(f"word{i % 977}" for i in range(650_000))
+    assert len(line) > 5_000_000
     (row,) = score([line])
-    assert row["words"] == 130_000
+    assert row["words"] == 650_000
+    assert row["duplicate_10_grams"] == pytest.approx(plain.duplicate_grams([line], 10), abs=1e-6)
     assert row["word_repetition"] == pytest.approx(1.0)
     assert row["char_repetition"] == pytest.approx(plain.char_repetition(line), abs=1e-6)
 
@@ -141,7 +155,7 @@ def test_paragraph_repetition_is_not_the_documents() -> None:
     (row,) = score([line, line])
     assert row["node_word_repetition"] == [0, 0]
     assert row["word_repetition"] == pytest.approx(16 / 20)  # 20 grams; the 8 of each line occur twice, the 4 across the gap once
-    assert row["duplicate_paragraphs"] == 0.5
+    assert (row["duplicate_lines"], row["duplicate_line_characters"]) == (0.5, 0.5)
 
 
 def test_lines_and_phrases() -> None:
@@ -154,9 +168,27 @@ def test_lines_and_phrases() -> None:
     assert row["lorem_ipsum"] == 1
     assert row["braces"] == 1
     assert row["javascript"] == pytest.approx(0.4)
-    assert row["hashes"] == pytest.approx(1 / row["words"])
-    assert row["ellipses"] == pytest.approx(2 / row["words"])
+    assert row["hashes"] == pytest.approx(1 / row["gopher_words"])
+    assert row["ellipses"] == pytest.approx(2 / row["gopher_words"])
     assert row["terminal_ends"] == 0
+
+
+def test_what_c4_and_fineweb_ask_of_lines() -> None:
+    long = "A line of more than thirty characters that ends well."
+    (row,) = score([long, "Cited.[1][edit]", "Cited. [2]", 'He said "yes"', "so on...", "def f():\n    return 1\n\n    return 1", long])
+    assert row["node_terminal_ends"] == [1, 1, 0, 1, 0, 0, 1]
+    assert row["node_sentences"] == [1, 1, 2, 1, 1, 1, 1]
+    assert row["sentence_ends"] == pytest.approx(3 / 9)  # the code is three lines, its blank one not counted
+    assert row["short_lines"] == pytest.approx(7 / 9)
+    assert row["duplicate_lines"] == pytest.approx(2 / 9)
+    assert row["lines_per_word"] == pytest.approx(8 / row["gopher_words"])
+
+
+def test_numbers_are_no_words_but_count_for_gopher() -> None:
+    (row,) = score(["The 1,234 ships of 2019 (12) — and 3rd & last."])
+    assert split_words("The 1,234 ships of 2019 (12) — and 3rd & last.") == ["the", "1,234", "ships", "of", "2019", "12", "and", "rd", "last"]
+    assert (row["words"], row["gopher_words"], row["spaced_words"]) == (6, 9, 11)
+    assert row["alpha_words"] == pytest.approx(6 / 9)
 
 
 def test_damaged_and_confidence() -> None:

@@ -1,0 +1,116 @@
+"""Our presets against the datatrove filters they are read from: on real documents, do they give the same verdicts?
+
+Documents: the reference texts and the pages of ``../shared/realweb``, extracted as a run extracts them. datatrove is given each as lines,
+and our words (`filters.flat.split_words`) and sentences as its tokenizer; beside it, its verdicts with its own words, spaCy's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.filters import TRUTH
+from manifests.schema import DOCUMENT, TEXT
+
+PRESETS = {"gopher": ("GopherQualityFilter", "GopherRepetitionFilter"), "c4": ("C4QualityFilter",), "fineweb": ("FineWebQualityFilter",)}
+Verdict = tuple[bool, str]
+
+
+def documents() -> Iterator[list[str]]:
+    """Paragraphs of each real document."""
+    from pipelines.extract.interleave import extract_files
+
+    with TRUTH.open(encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            if row.get("text"):
+                yield [" ".join(line.split()) for line in row["text"].split("\n") if line.strip()]
+    for page in extract_files([str(TRUTH.parent / "pages.warc.gz")]):
+        if texts := [t for t in page["texts"] if t]:
+            yield texts
+
+
+def ours(preset: str, texts: list[list[str]]) -> list[Verdict]:
+    """Kept or not, and why not, by one of our presets."""
+    from filters.decide import Decide
+    from filters.rules import load
+    from filters.text import TextScores
+
+    rows = [{"id": str(i), "nodes": [{"kind": TEXT, "text": p} for p in paragraphs]} for i, paragraphs in enumerate(texts)]
+    batch = pa.RecordBatch.from_pylist(rows, schema=DOCUMENT)
+    ((_, scores),) = TextScores()(batch)
+    assert isinstance(scores, pa.RecordBatch)
+    zipped = pa.RecordBatch.from_arrays([*batch.columns, *scores.columns], names=[*batch.schema.names, *scores.schema.names])
+    ((_, decided),) = Decide(load(preset))(zipped)
+    assert isinstance(decided, pa.RecordBatch)
+    said = zip(*(decided[c].to_pylist() for c in ("keep", "reason", "score", "threshold")), strict=True)
+    return [(k, "" if k else f"{r} {s:.4g} against {t:.4g}" if s is not None else r) for k, r, s, t in said]
+
+
+def tokenizer() -> Any:
+    """Our words and sentences, as datatrove takes them."""
+    from datatrove.utils.word_tokenizers import WordTokenizer
+
+    from filters.flat import flat_of, split_words
+    from filters.lines import line_scores
+
+    class Ours(WordTokenizer):
+        def word_tokenize(self, text: str) -> list[str]:
+            return split_words(text)
+
+        def sent_tokenize(self, text: str) -> list[str]:
+            return [text] * len(self.span_tokenize(text))
+
+        def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+            number = int(line_scores(flat_of([[text]]))[1]["sentences"][0])
+            return [(i, i + 1) for i in range(number)]  # only their number is asked for
+
+    return Ours()
+
+
+def theirs(preset: str, texts: list[list[str]], language: Any) -> list[Verdict]:
+    """Kept or not, and why not, by datatrove's classes. ``language``: as they take it, a code or a tokenizer."""
+    import datatrove.pipeline.filters as filters
+    from datatrove.data import Document
+
+    made = [getattr(filters, name)(language=language) for name in PRESETS[preset]]
+    found: list[Verdict] = []
+    with np.errstate(all="ignore"):
+        for i, paragraphs in enumerate(texts):
+            verdict: Verdict = (True, "")
+            for filter_ in made:
+                result = filter_.filter(Document(text="\n".join(paragraphs), id=str(i)))
+                if result is not True:
+                    verdict = (False, result[1] if isinstance(result, tuple) else "filtered")
+                    break
+            found.append(verdict)
+    return found
+
+
+def compare(preset: str, texts: list[list[str]], language: Any) -> tuple[float, list[str]]:
+    """Share of documents with the same verdict, and a line for each other one: what either says of it."""
+    lines = []
+    for paragraphs, mine, other in zip(texts, ours(preset, texts), theirs(preset, texts, language), strict=True):
+        if mine[0] != other[0]:
+            said = [f"{who}: {verdict[1] or 'kept'}" for who, verdict in (("ours", mine), ("datatrove", other))]
+            lines.append(f"{preset}: {'; '.join(said)}; `{' '.join(paragraphs)[:60]}`")
+    return 1 - len(lines) / len(texts), lines
+
+
+def rows(limit: int | None = None, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
+    """One row a preset; every disagreement is said."""
+    if not TRUTH.exists():
+        raise SystemExit(f"bench parity needs the real documents of {TRUTH.parent}")
+    texts = list(documents())[:limit]
+    found = []
+    for preset in PRESETS:
+        same, lines = compare(preset, texts, tokenizer())
+        for line in lines:
+            say(line)
+        with_spacy, _ = compare(preset, texts, "eng")
+        kept = sum(keep for keep, _ in ours(preset, texts))
+        found.append({"preset": preset, "documents": len(texts), "kept": kept, "same_words": round(same, 4), "spacy_words": round(with_spacy, 4)})
+    return found

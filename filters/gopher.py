@@ -1,0 +1,93 @@
+"""Gopher's repetition of words (MassiveText; arXiv 2112.11446, A.1.1 and table A1), as shares of a document's characters.
+
+What the shares count is read as in datatrove's GopherRepetitionFilter: the top n-gram is the most frequent one, the earliest of several,
+its words joined by blanks, times how often it occurs; duplicates are found by reading on from the start, an n-gram that was met before
+counts with all its words and is stepped over. Words are words and numbers (`filters.flat`), case folded.
+
+A longer n-gram can repeat only where the shorter one does, so all nine lengths cost little more than the first.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filters.flat import Flat
+from filters.hashing import Running
+from filters.repetition import equal, salted
+from filters.spans import Bools, Ints
+
+Floats = NDArray[np.float64]
+
+TOP: Final = (2, 3, 4)
+DUPLICATED: Final = (5, 6, 7, 8, 9, 10)
+
+
+def repetition_scores(flat: Flat, characters: Ints) -> dict[str, Floats]:
+    """``top_2_gram`` to ``top_4_gram`` and ``duplicate_5_grams`` to ``duplicate_10_grams``; 0 for a document too short for them.
+
+    ``characters``: of each document's text, a line break between two paragraphs counted as one.
+    """
+    documents, letters = flat.document_terms, np.append(0, np.cumsum(flat.terms.size))
+    running = Running.of(flat.term_hashes)
+    owner = documents.owner(len(flat.terms))
+    place, first = equal(salted(running.grams(2), 2, documents))
+    out: dict[str, Floats] = {}
+    for n in range(TOP[0], DUPLICATED[-1] + 1):
+        if n > TOP[0]:
+            repeated = np.zeros(len(flat.terms) + 1, np.bool_)
+            repeated[place] = True
+            candidates = np.flatnonzero(repeated[:-1] & repeated[1:])
+            salt = owner[candidates].astype(np.uint64) << np.uint64(40)
+            place, first = equal(running.between(candidates, candidates + n) ^ salt, candidates)
+        if n in TOP:
+            taken = _top(n, place, first, owner, documents.start, documents.size, letters)
+            out[f"top_{n}_gram"] = _share(taken, characters)
+        else:
+            taken = _duplicated(n, place, first, owner, letters, len(documents))
+            out[f"duplicate_{n}_grams"] = _share(taken, characters)
+    return out
+
+
+def _top(n: int, place: Ints, first: Bools, owner: Ints, start: Ints, size: Ints, letters: Ints) -> Ints:
+    """Characters of each document's most frequent n-gram, times its count: of the first n-gram, where none repeats."""
+    best = np.where(size >= n, start, -1)
+    count = np.ones(len(start), np.int64)
+    begin = np.flatnonzero(first)
+    if len(begin):
+        document, times = owner[place[begin]], np.diff(np.append(begin, len(place)))
+        order = np.lexsort((place[begin], -times, document))
+        document = document[order]
+        leads = order[np.concatenate([np.ones(1, np.bool_), document[1:] != document[:-1]])]
+        of = owner[place[begin[leads]]]
+        best[of], count[of] = place[begin[leads]], times[leads]
+    at = np.maximum(best, 0)
+    last = np.minimum(at + n, len(letters) - 1)
+    taken: Ints = np.where(best >= 0, (letters[last] - letters[at] + n - 1) * count, 0)
+    return taken
+
+
+def _duplicated(n: int, place: Ints, first: Bools, owner: Ints, letters: Ints, documents: int) -> Ints:
+    """Characters of the n-grams that repeat an earlier one. A step for each n-gram that repeats at all: in prose, these are few."""
+    order = np.argsort(place)
+    gram = np.cumsum(first) - 1
+    seen = bytearray(int(gram[-1]) + 1 if len(gram) else 0)
+    met: list[int] = []
+    clear = 0
+    for at, which in zip(place[order].tolist(), gram[order].tolist(), strict=True):
+        if at >= clear:
+            if seen[which]:
+                met.append(at)
+                clear = at + n
+            else:
+                seen[which] = 1
+    found = np.array(met, np.int64)
+    taken = np.bincount(owner[found], letters[found + n] - letters[found], documents)
+    return taken.astype(np.int64)
+
+
+def _share(part: Ints, whole: Ints) -> Floats:
+    share: Floats = np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+    return share

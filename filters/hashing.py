@@ -1,0 +1,74 @@
+"""64-bit hashes of every slice of an array of symbols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filters import characters as ch
+from filters.spans import Ints
+
+UInt64s = NDArray[np.uint64]
+
+#: base of the polynomial hashes (any odd number with scattered bits) and its inverse modulo 2**64
+BASE = 0x9E3779B97F4A7C55
+INVERSE = pow(BASE, -1, 1 << 64)
+KEPT = 1 << 20  # powers kept for the next texts: more than a chunk (`filters.flat`) needs
+
+
+def word_hashes(words: list[str]) -> UInt64s:
+    """The hash that each of these strings has as a word of a text."""
+    if not words:
+        return np.zeros(0, np.uint64)
+    lengths = np.array([len(w) for w in words])
+    codes = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
+    end = np.cumsum(lengths)
+    return Running.of(np.take(ch.folded_symbols(), codes)).between(end - lengths, end)
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """Polynomial hashes, modulo 2**64, of the slices of an array of symbols, the same wherever a slice stands.
+
+    Prefix sums of symbol times BASE**place: a slice's hash is a difference times the inverse power at its start.
+    """
+
+    sums: UInt64s
+    inverses: UInt64s
+
+    @staticmethod
+    def of(symbols: UInt64s) -> Running:
+        powers, inverses = _powers(len(symbols) + 1)
+        sums = np.zeros(len(symbols) + 1, np.uint64)
+        np.cumsum(symbols * powers[:-1], out=sums[1:])
+        return Running(sums, inverses)
+
+    def between(self, start: Ints, end: Ints) -> UInt64s:
+        hashes: UInt64s = (self.sums[end] - self.sums[start]) * self.inverses[start]
+        return hashes
+
+    def grams(self, n: int) -> UInt64s:
+        """Of the ``n`` symbols from each place on, as long as there are n."""
+        if len(self.sums) <= n:
+            return np.zeros(0, np.uint64)
+        hashes: UInt64s = (self.sums[n:] - self.sums[:-n]) * self.inverses[: len(self.sums) - n]
+        return hashes
+
+
+_table: list[UInt64s] = []
+
+
+def _powers(size: int) -> tuple[UInt64s, UInt64s]:
+    if not _table or len(_table[0]) < size:
+        length = max(size, KEPT)
+        made = []
+        for base in (BASE, INVERSE):
+            steps = np.full(length, base, np.uint64)
+            steps[0] = 1
+            made.append(np.cumprod(steps))
+        if length > KEPT:  # a giant document: not worth keeping
+            return made[0][:size], made[1][:size]
+        _table[:] = made
+    return _table[0][:size], _table[1][:size]

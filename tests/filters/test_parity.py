@@ -1,0 +1,50 @@
+"""Our presets give the verdicts of the datatrove classes they are read from, where both split words alike."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.filters import TRUTH
+from bench.parity import PRESETS, compare, documents, tokenizer
+
+SENTENCE = "The {} ship of the harbour left in the morning, and the people went down with their friends to see it go."
+
+
+def made() -> list[list[str]]:
+    prose = [SENTENCE.format(i) for i in ("first", "second", "third", "old", "new", "last")]
+    return [
+        prose,
+        prose[:2],
+        prose * 2,
+        [*prose, prose[0]],
+        [" ".join([SENTENCE.format("same")] * 8)],
+        [p.rstrip(".") for p in prose],
+        [*prose, "This is lorem ipsum at its best, as it should be."],
+        [*prose, "function() { return 1 } is no line of prose.", "and { without an end"],
+        [*prose, "lorem ipsum is left out with its line"],
+        [*prose[:4], "Read our privacy policy before you go on.", "Enable JavaScript to see the rest of it."],
+        ["• " + p for p in prose],
+        [p[:-1] + "..." for p in prose],
+        [p + " #a #b #c #d" for p in prose],
+        ["1 2 3 4 5 6 7 8 9 10 11 12"] * 9,
+        [f"row {i}" for i in range(60)],
+        ["w" * 1200 + ".", *prose],
+    ]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_made_documents(preset: str) -> None:
+    same, lines = compare(preset, made(), tokenizer())
+    assert same == 1, lines
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("preset", PRESETS)
+def test_real_documents(preset: str) -> None:
+    if not TRUTH.exists():
+        pytest.skip("needs ../shared/realweb")
+    texts = list(documents())
+    assert len(texts) > 500
+    same, lines = compare(preset, texts, tokenizer())
+    print(*lines, sep="\n")  # each with what either side says
+    assert same >= 0.995, lines
