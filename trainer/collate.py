@@ -10,12 +10,15 @@ import numpy as np
 import torch
 
 from shards.tokens import Tokenizer
-from trainer.images import Decoder, Pixels, dummy_pixels, to_pixels
+from trainer.images import Eye, Pixels, dummy_pixels, to_pixels
 from trainer.layout import IGNORED, Laid, Specials, lay_out
+
+#: images an image is shown as where its sample is split: 4 crops, then the whole
+VIEWS = 5
 
 
 class Document(Protocol):
-    """What a sample of ``shards.loader`` gives."""
+    """What a sample of ``shards.loader`` gives; ``views`` (1 or VIEWS) and ``epoch`` too, where the mixture splits images."""
 
     @property
     def key(self) -> str: ...
@@ -63,15 +66,17 @@ class Tensors:
 class Collator:
     """Lays documents out, packs the rows, decodes the images.
 
-    latents: tokens an image takes. patch: the vision tower's, in pixels. isolation: ``documents`` (each document sees itself alone and
-    counts its positions from 0) or ``none`` (neighbours in a row attend to each other, as in Idefics2's training code).
+    latents: tokens an image takes in the text. features: what it is to the decoder (more, where cross-attention looks at it).
+    patch: the vision tower's, in pixels. isolation: ``documents`` (each document sees itself alone and counts its positions from 0) or
+    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code).
     """
 
     tokenizer: Tokenizer
-    decode: Decoder
+    eye: Eye
     latents: int
     patch: int
     isolation: str = "documents"
+    features: int = 0
 
     def __call__(self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
         """length: tokens a row may have; a document that alone is longer is cut to it.
@@ -82,15 +87,37 @@ class Collator:
         rows: list[list[Laid]] = []
         pictures: list[np.ndarray] = []
         for sequence in sequences:
-            row = [lay_out(document.parts(), self.tokenizer, specials, self.latents, length) for document in sequence]
+            row = [lay_out(split(document), self.tokenizer, specials, self.latents, length) for document in sequence]
             if length is not None and sum(len(laid.ids) for laid in row) > length:
                 keys = ", ".join(document.key for document in sequence)
                 raise ValueError(f"documents {keys} are {sum(len(d.ids) for d in row)} tokens in a row of {length}: packed for another layout")
             for document, laid in zip(sequence, row, strict=True):
-                pictures += [self.decode(document.images[number], mode, longest, shortest) for number in laid.images]
+                pictures += self.look(document, laid.images, mode, longest, shortest)
             rows.append(row)
         pixels = to_pixels(pictures, self.patch) if pictures else dummy_pixels(self.patch)
         return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
+
+
+    def nothing(self) -> Tensors:
+        """A batch without a token to predict."""
+        specials = Specials.of(self.tokenizer)
+        empty = Laid(np.array([specials.bos]), np.array([IGNORED]), np.array([False]), ())
+        return pack([[empty]], specials.pad, dummy_pixels(self.patch), 0, self.isolation)
+
+    def look(self, document: Document, numbers: Sequence[int], mode: str, longest: int, shortest: int) -> list[np.ndarray]:
+        """The images the layout names; of one that is split, the views that are still there after a cut."""
+        views, epoch = getattr(document, "views", 1), getattr(document, "epoch", 0)
+        if views == 1:
+            return [self.eye.whole(document.images[n], mode, longest, shortest, document.key, epoch, n) for n in numbers]
+        shown = {n: self.eye.views(document.images[n], mode, longest, shortest, document.key, epoch, n) for n in {n // VIEWS for n in numbers}}
+        return [shown[number // VIEWS][number % VIEWS] for number in numbers]
+
+
+def split(document: Document) -> list[str | int]:
+    """The document's parts; where its images are split, image n as the adjacent images 5n to 5n + 4."""
+    if getattr(document, "views", 1) == 1:
+        return document.parts()
+    return [view for part in document.parts() for view in ([part] if isinstance(part, str) else range(VIEWS * part, VIEWS * (part + 1)))]
 
 
 def pack(rows: Sequence[Sequence[Laid]], pad: int, pixels: Pixels, images: int, isolation: str = "documents") -> Tensors:

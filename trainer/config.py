@@ -7,175 +7,41 @@ and ``full`` (the paper's numbers). ``profile`` names the one to take. A file wi
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
+
+from trainer.schema import (
+    Backbones,
+    Chain,
+    Connector,
+    Evaluate,
+    File,
+    Image,
+    Lora,
+    Model,
+    Packing,
+    Part,
+    Perceiver,
+    Recipe,
+    Text,
+    Train,
+    Vision,
+)
+
+__all__ = [
+    "Backbones", "Connector", "Evaluate", "Image", "Lora", "Model", "Packing", "Perceiver", "Recipe", "RecipeError", "Text", "Train",
+    "Vision", "load",
+]  # fmt: skip
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the message is one line that names the file and the key."""
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class Text(Part):
-    """A Mistral decoder."""
-
-    hidden: int = Field(gt=0)
-    intermediate: int = Field(gt=0)
-    layers: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    kv_heads: int = Field(gt=0)
-    positions: int = Field(default=2048, gt=0)  # longest document, tokens
-
-
-class Vision(Part):
-    """A SigLIP tower. image and patch in pixels; image sets the grid of learned positions."""
-
-    hidden: int = Field(gt=0)
-    intermediate: int = Field(gt=0)
-    layers: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    image: int = Field(gt=0)
-    patch: int = Field(default=14, gt=0)
-
-
-class Perceiver(Part):
-    """The resampler: latents tokens an image, whatever its size."""
-
-    latents: int = Field(default=64, gt=0)
-    depth: int = Field(default=3, gt=0)
-    heads: int = Field(default=16, gt=0)
-    head_dim: int = Field(default=96, gt=0)
-    kv_heads: int = Field(default=4, gt=0)
-
-
-class Backbones(Part):
-    """Published backbones by folder or Hub name; the connector is new."""
-
-    text: str
-    vision: str
-
-
-class Model(Part):
-    """Idefics2: from a checkpoint (pretrained), from published backbones, or from configurations with random weights."""
-
-    pretrained: str | None = None
-    backbones: Backbones | None = None
-    text: Text | None = None
-    vision: Vision | None = None
-    perceiver: Perceiver = Perceiver()
-    deviation: float = Field(default=0.02, gt=0)  # of the random weights
-
-    @model_validator(mode="after")
-    def one_start(self) -> Model:
-        drawn = self.text is not None and self.vision is not None
-        if not (self.pretrained or self.backbones or drawn):
-            raise ValueError("give pretrained, or backbones, or both text and vision")
-        return self
-
-
-class Image(Part):
-    """How images are scaled, in pixels; without a mode, as the mixture says."""
-
-    mode: Literal["square", "native"] | None = None
-    longest: int = Field(default=384, gt=0)
-    shortest: int = Field(default=378, gt=0)
-    cache_mb: float = Field(default=0.0, ge=0)  # decoded images kept; for runs that see each image many times
-
-    @model_validator(mode="after")
-    def ordered(self) -> Image:
-        if self.mode == "native" and self.shortest > self.longest:
-            raise ValueError(f"shortest {self.shortest} is above longest {self.longest}")
-        return self
-
-
-class Packing(Part):
-    """sequences a step and tokens a sequence; None: as the mixture says."""
-
-    isolation: Literal["documents", "none"] = "documents"
-    sequences: int | None = Field(default=None, gt=0)
-    sequence_length: int | None = Field(default=None, gt=1)
-    micro_sequences: int | None = Field(default=None, gt=0)  # rows a forward pass; None: the whole step at once
-    long: Literal["chunk", "window", "drop"] | None = None  # what becomes of a sample longer than its sequence
-
-
-class Lora(Part):
-    r: int = Field(default=64, gt=0)
-    alpha: int = Field(default=16, gt=0)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-
-
-class Train(Part):
-    """The optimiser: AdamW with a linear warm-up, then `schedule` down to 0 at the last step."""
-
-    steps: int = Field(gt=0)
-    lr: float = Field(default=1e-4, gt=0)
-    warmup: int = Field(default=0, ge=0)  # steps
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = Field(default=0.1, ge=0)
-    clip: float = Field(default=1.0, gt=0)
-    backbones: Literal["full", "lora", "dora", "frozen"] = "lora"
-    lora: Lora = Lora()
-    checkpointing: bool = False  # recompute activations in the backward pass
-    save_every: int | None = Field(default=None, gt=0)  # steps between checkpoints; None: at the end alone
-    overwrite: bool = False  # start anew over a run of another recipe or other data
-
-
-class Evaluate(Part):
-    """The held-out check: validation pairs, and how often the images are permuted between them."""
-
-    pairs: int = Field(default=0, ge=0)
-    permutations: int = Field(default=3, gt=0)
-    batch: int = Field(default=16, gt=0)
-
-
-class Recipe(Part):
-    """One stage, one size."""
-
-    stage: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-    init_from: str | None = None  # an earlier stage of the same output folder, or a model's folder; None: new weights
-    mixture: str  # a file of the run's mixtures/, or a path
-    seed: int = 0
-    device: str = "auto"
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    threads: int | None = Field(default=None, gt=0)  # of torch, on a CPU
-    model: Model
-    image: Image = Image()
-    packing: Packing = Packing()
-    train: Train
-    evaluate: Evaluate = Evaluate()
-
-    @property
-    def digest(self) -> str:
-        """Of everything that decides the weights; a run may be continued only under the same one."""
-        kept = self.model_dump(mode="json", exclude={"evaluate": True, "train": {"save_every", "overwrite"}, "image": {"cache_mb"}})
-        return hashlib.blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-class File(Part):
-    """What a stage's file may hold besides a Recipe's keys."""
-
-    profile: str = "smoke"
-    profiles: dict[str, dict[str, Any]] = {}
-
-
-class Chain(Part):
-    """Stages one after the other, each starting from the last; `set` goes over each of them."""
-
-    chain: list[str] = Field(min_length=1)
-    profile: str | None = None
-    set: dict[str, Any] = {}
 
 
 def load(recipe: str | Path, overrides: Mapping[str, Any] | None = None) -> list[Recipe]:

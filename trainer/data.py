@@ -14,7 +14,7 @@ from shards.loader import Loader, Sample
 from shards.store import Store
 from trainer.collate import Collator
 from trainer.config import Recipe, RecipeError
-from trainer.images import Cache
+from trainer.images import Cache, Eye
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Run:
             sources[name] = replace(source, **changes)
         return replace(mixed, sources=sources, tokens_per_image=latents, batch_sequences=packing.sequences or mixed.batch_sequences)
 
-    def loader(self, mixed: mixture.Mixture, seed: int) -> Loader:
-        return Loader(self.root, mixed, split="train", seed=seed, tokenizer=self.tokenizer)
+    def loader(self, mixed: mixture.Mixture, seed: int, rank: int = 0, world: int = 1) -> Loader:
+        return Loader(self.root, mixed, split="train", seed=seed, tokenizer=self.tokenizer, rank=rank, world=world)
 
     def held_out_pairs(self, mixed: mixture.Mixture, n: int, seed: int) -> list[Sample]:
         """The first n different pairs of the validation split, fewer where there are fewer; none where the mixture has no pairs."""
@@ -70,5 +70,6 @@ class Run:
         return list(found.values())[:n]
 
 
-def collator(run: Run, recipe: Recipe, latents: int, patch: int) -> Collator:
-    return Collator(run.tokenizer, Cache(decode, recipe.image.cache_mb), latents, patch, recipe.packing.isolation)
+def collator(run: Run, recipe: Recipe, latents: int, patch: int, features: int) -> Collator:
+    eye = Eye(Cache(decode, recipe.image.cache_mb), recipe.seed, recipe.image.upscale)
+    return Collator(run.tokenizer, eye, latents, patch, recipe.packing.isolation, features)

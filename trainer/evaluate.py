@@ -11,7 +11,7 @@ from torch import nn
 
 from trainer.collate import Collator, Document
 from trainer.config import Evaluate
-from trainer.model import logits, token_losses
+from trainer.forward import logits, token_losses
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,17 @@ class Ready:
     after: dict[str, Any]
 
 
-def prepared(loader: Batches, collate: Collator, micro: int | None) -> Iterator[Ready]:
+def prepared(loader: Batches, collate: Collator, micro: int | None, rows: int | None = None) -> Iterator[Ready]:
+    """rows: sequences of a step; where fewer came (damaged samples were left out), empty micro-batches stand for them, so that every
+    rank takes as many passes. None: one process, which needs none."""
     for batch in loader:
-        if not batch.sequences:  # every sample of it was damaged, and the loader was told to leave those out
+        if not batch.sequences and rows is None:
             continue
-        size = micro or len(batch.sequences)
+        size = micro or rows or len(batch.sequences)
         groups = [batch.sequences[i : i + size] for i in range(0, len(batch.sequences), size)]
         image = batch.image
         parts = [collate(group, image["mode"], image["longest"], image["shortest"], batch.sequence_length) for group in groups]
+        parts += [collate.nothing() for _ in range(len(parts), -(-(rows or 0) // size))]
         yield Ready(batch.source, parts, loader.state_dict())
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
+
+from shards.image import size_for
+from trainer.schema import Upscale
 
 #: decode(bytes, mode, longest, shortest) -> uint8 [height, width, 3]
 Decoder = Callable[[bytes, str, int, int], np.ndarray]
@@ -45,6 +51,45 @@ class Cache:
         while self.room < 0 and self.held:
             self.room += self.held.popitem(last=False)[1].nbytes
         return image
+
+
+@dataclass(frozen=True)
+class Eye:
+    """How the images of a sample are looked at. All of it is a function of seed, epoch and the sample's id.
+
+    upscale: see ``schema.Upscale``; the paper names it without numbers, the triangle is that of Hugging Face's training code.
+    """
+
+    decode: Decoder
+    seed: int = 0
+    upscale: Upscale = field(default_factory=Upscale)
+
+    def whole(self, data: bytes, mode: str, longest: int, shortest: int, sample: str = "", epoch: int = 0, number: int = 0) -> np.ndarray:
+        """One image at the size a model sees it. number: of the image in its sample."""
+        plain = self.decode(data, mode, longest, shortest)
+        if mode != "native" or not self.upscale.chance:
+            return plain
+        coin = random.Random(f"{self.seed} {epoch} {sample} {number}")
+        if coin.random() >= self.upscale.chance:
+            return plain
+        factor = coin.triangular(1.5, self.upscale.most, self.upscale.most)
+        size = min(round(min(plain.shape[:2]) * factor), longest)
+        return self.decode(data, mode, longest, max(shortest, size))
+
+    def views(self, data: bytes, mode: str, longest: int, shortest: int, sample: str = "", epoch: int = 0, number: int = 0) -> list[np.ndarray]:
+        """Four equal crops, row by row, then the whole, each scaled as an image of its own (the paper, section 3.4, splits before it
+        scales; so does transformers). The crops are taken of the image as it is stored."""
+        stored = self.decode(data, "native", 1 << 16, 1)
+        height, width = (max(side, 2) for side in stored.shape[:2])
+        stored = np.pad(stored, ((0, height - stored.shape[0]), (0, width - stored.shape[1]), (0, 0)), mode="edge")
+        rows, columns = (slice(0, height // 2), slice(height // 2, height)), (slice(0, width // 2), slice(width // 2, width))
+        crops = [scaled(stored[row, column], mode, longest, shortest) for row in rows for column in columns]
+        return [*crops, self.whole(data, mode, longest, shortest, sample, epoch, number)]
+
+
+def scaled(image: np.ndarray, mode: str, longest: int, shortest: int) -> np.ndarray:
+    size = size_for(image.shape[1], image.shape[0], mode, longest, shortest)
+    return image if size == image.shape[1::-1] else np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def to_pixels(images: Sequence[np.ndarray], patch: int) -> Pixels:

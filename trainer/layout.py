@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shards.tokens import BOS, EOS, FAKE, IMAGE, PAD, Tokenizer
+from shards.tokens import BOS, END_OF_UTTERANCE, EOS, FAKE, IMAGE, PAD, Tokenizer
 
 #: label of a token that is not predicted, torch's ``ignore_index``
 IGNORED = -100
@@ -31,10 +31,16 @@ class Specials:
     pad: int
     bos: int
     eos: int
+    end: int  #: of a turn
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Specials:
-        return cls(*(tokenizer.specials[name] for name in (IMAGE, FAKE, PAD, BOS, EOS)))
+        return cls(*(tokenizer.specials[name] for name in (IMAGE, FAKE, PAD, BOS, EOS, END_OF_UTTERANCE)))
+
+    @property
+    def new(self) -> tuple[int, ...]:
+        """Those a published decoder has not seen, whose rows are trained whatever else is."""
+        return self.image, self.fake, self.end
 
 
 @dataclass(frozen=True)

@@ -1,49 +1,107 @@
-"""Idefics2 through transformers: built small from configurations, joined from published backbones, or loaded.
+"""Idefics2 through transformers: built small from configurations, joined from published backbones, or loaded; and its variants.
 
-What is trained follows the paper: both backbones wholly, by low-rank adapters, or not at all; the connector (modality projection and
-perceiver), the vision embeddings and the norms always. Stages hand each other whole models: adapters are merged at a stage's end.
+The released architecture is transformers' own class and loads there as it is. What the paper compares it with (another connector,
+cross-attention) is the same class with modules exchanged or added; ``architecture.json`` beside the weights says which.
 """
 
 from __future__ import annotations
 
-import re
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoModelForCausalLM, Idefics2Config, Idefics2ForConditionalGeneration, MistralConfig, SiglipVisionModel
+from transformers import AutoModelForCausalLM, Idefics2Config, Idefics2ForConditionalGeneration, MistralConfig, SiglipVisionConfig, SiglipVisionModel
 from transformers.utils import logging as transformers_logging
 
-from trainer import config
-from trainer.collate import Tensors, attention_mask
-from trainer.layout import IGNORED, Specials
+from trainer import config, connector, fusion
+from trainer.layout import Specials
 
 # The library warns of configurations we set on purpose and draws bars on stderr between our log lines.
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 
-#: the linear layers of both backbones, and of nothing else
-ADAPTED = r".*(vision_model\.encoder|text_model)\..*(q_proj|k_proj|v_proj|o_proj|out_proj|fc1|fc2|gate_proj|up_proj|down_proj)$"
-#: trained whole beside adapters or frozen backbones: the new modules, the vision embeddings, the norms (Hugging Face's training code)
-ALWAYS = re.compile(r"connector\.|vision_model\.embeddings|norm")
-#: no weight decay (same source)
-UNDECAYED = re.compile(r"bias|norm|perceiver_resampler")
+ARCHITECTURE = "architecture.json"
+#: the keys of config.Model that exchange or add modules
+SWITCHES = {"connector", "fusion", "cross_every", "deviation"}
 
 
 def build(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
     """A model for a vocabulary of that many tokens, specials included. Random weights follow torch's seed.
 
+    A checkpoint's own architecture goes before the recipe's. ``model.spec`` is the specification it was built by.
     Raises OSError where a folder or name is not a model's, RuntimeError where weights do not fit.
     """
     if spec.pretrained:
-        model = Idefics2ForConditionalGeneration.from_pretrained(spec.pretrained, dtype=torch.float32)
-        have = model.config.text_config.vocab_size
-        if have < vocabulary:
-            model.resize_token_embeddings(vocabulary, mean_resizing=True)
-        model.config.image_token_id = specials.image
-        return model
+        return loaded(spec, vocabulary, specials)
     if spec.backbones:
-        return joined(spec.backbones, spec.perceiver, vocabulary, specials)
+        model = joined(spec.backbones, spec.perceiver, vocabulary, specials)
+    else:
+        model = random(spec, vocabulary, specials)
+    return varied(model, spec)
+
+
+def varied(model: Idefics2ForConditionalGeneration, spec: config.Model) -> Idefics2ForConditionalGeneration:
+    """The same with the recipe's connector and fusion, their weights new."""
+    connector.fit(model, spec.connector, spec.deviation)
+    if spec.fusion == "cross_attention":
+        fusion.attach(model, spec.cross_every, spec.deviation)
+    model.spec = spec
+    return model
+
+
+def described(spec: config.Model) -> tuple[config.Model, int]:
+    """The specification as `build` will follow it, a checkpoint's own parts before the recipe's; and the tower's patch, in pixels."""
+    if spec.pretrained:
+        settings = Idefics2Config.from_pretrained(spec.pretrained)
+        file = Path(spec.pretrained) / ARCHITECTURE
+        own = dict(config.Model.model_validate(json.loads(file.read_text()))) if file.is_file() else {}
+        plain: dict[str, Any] = {"connector": config.Connector(), "fusion": "autoregressive"}
+        perceiver = spec.perceiver.model_copy(update={"latents": settings.perceiver_config.resampler_n_latents})
+        kept = {key: value for key, value in own.items() if key in SWITCHES} or plain
+        return spec.model_copy(update={**kept, "perceiver": perceiver}), settings.vision_config.patch_size
+    if spec.backbones:
+        return spec, SiglipVisionConfig.from_pretrained(spec.backbones.vision).patch_size
+    assert spec.vision
+    return spec, spec.vision.patch
+
+
+def loaded(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
+    assert spec.pretrained
+    spec, _ = described(spec)
+    if (Path(spec.pretrained or "") / ARCHITECTURE).is_file():
+        model = varied(Idefics2ForConditionalGeneration(Idefics2Config.from_pretrained(spec.pretrained)), spec)
+        weights = {name: value for part in sorted(Path(spec.pretrained or "").glob("*.safetensors")) for name, value in load_file(part).items()}
+        model.load_state_dict(weights)
+    else:
+        model = Idefics2ForConditionalGeneration.from_pretrained(spec.pretrained, dtype=torch.float32)
+        model.spec = spec
+    if model.config.text_config.vocab_size < vocabulary:
+        model.resize_token_embeddings(vocabulary, mean_resizing=True)
+    model.config.image_token_id = specials.image
+    return model
+
+
+def save(model: Idefics2ForConditionalGeneration, folder: str | Path) -> None:
+    """As transformers saves it; with a file that names the exchanged modules where there are any."""
+    model.save_pretrained(folder)
+    file = Path(folder) / ARCHITECTURE
+    if model.spec.fusion != "autoregressive" or model.spec.connector != config.Connector():
+        kept = {**model.spec.model_dump(mode="json", include=SWITCHES), "pretrained": "."}
+        file.write_text(json.dumps(kept, indent=1) + "\n")
+    else:
+        file.unlink(missing_ok=True)
+
+
+def in_text(model: nn.Module) -> bool:
+    """Whether the features stand among the decoder's tokens; otherwise an image is one token there."""
+    return not hasattr(model.model, "cross")
+
+
+def random(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
+    """By configurations, without weights from anywhere."""
     assert spec.text and spec.vision  # config.Model checked it
     text = MistralConfig(
         vocab_size=vocabulary,
@@ -109,78 +167,3 @@ def joined(spec: config.Backbones, perceiver: config.Perceiver, vocabulary: int,
     if vocabulary > text.config.vocab_size:
         model.resize_token_embeddings(vocabulary, mean_resizing=True)
     return model
-
-
-def adapt(model: Idefics2ForConditionalGeneration, train: config.Train) -> nn.Module:
-    """The model with what is to be trained marked so, adapters added where the recipe says."""
-    if train.checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    if train.backbones == "full":
-        return model
-    wrapped: nn.Module = model
-    if train.backbones == "frozen":
-        model.requires_grad_(False)
-    else:
-        from peft import LoraConfig, get_peft_model
-
-        wrapped = get_peft_model(
-            model,
-            LoraConfig(
-                r=train.lora.r,
-                lora_alpha=train.lora.alpha,
-                lora_dropout=train.lora.dropout,
-                bias="none",
-                init_lora_weights="gaussian",
-                use_dora=train.backbones == "dora",
-                target_modules=ADAPTED,
-            ),
-        )
-    for name, weight in wrapped.named_parameters():
-        if ALWAYS.search(name):
-            weight.requires_grad_(True)
-    return wrapped
-
-
-def merged(model: nn.Module) -> Idefics2ForConditionalGeneration:
-    """The plain model, adapters merged into its weights; `model` must not be used after."""
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-
-
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trained weights in two groups for AdamW: with weight decay, and without."""
-    trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    return [
-        {"params": [weight for name, weight in trained if not UNDECAYED.search(name)], "weight_decay": weight_decay},
-        {"params": [weight for name, weight in trained if UNDECAYED.search(name)], "weight_decay": 0.0},
-    ]
-
-
-def logits(model: nn.Module, batch: Tensors) -> torch.Tensor:
-    """float [rows, T, vocabulary]: ``logits[r, t]`` predicts token t + 1.
-
-    A batch without images runs the vision tower on the dummy and adds nothing of it: every rank then has the same collectives and
-    every weight a gradient. Raises ValueError where image tokens and images do not match (too many features pass unseen otherwise).
-    """
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    mask = attention_mask(batch.documents)
-    if inner.config.text_config._attn_implementation == "eager":  # it adds the mask, and would add True as 1
-        mask = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, torch.finfo(torch.float32).min)
-    common = {"attention_mask": mask, "position_ids": batch.positions, "use_cache": False}
-    latents = inner.config.perceiver_config.resampler_n_latents
-    tokens = int((batch.ids == inner.config.image_token_id).sum())
-    if tokens != batch.images * latents:
-        raise ValueError(f"{tokens} image tokens for {batch.images} images of {latents} tokens")
-    if batch.images:
-        out = model(input_ids=batch.ids, pixel_values=batch.pixels.values, pixel_attention_mask=batch.pixels.mask, **common)
-        return out.logits
-    features = inner.model.get_image_features(batch.pixels.values, batch.pixels.mask, return_dict=True).pooler_output
-    out = model(input_ids=batch.ids, **common)
-    return out.logits + 0.0 * torch.cat(list(features)).sum()
-
-
-def token_losses(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """float32 [rows, T - 1]: the cross-entropy of each next token, 0 where it is not predicted."""
-    # The labels move, not the logits: no copy of the largest tensor there is.
-    after = torch.cat([labels[:, 1:], labels.new_full((len(labels), 1), IGNORED)], dim=1)
-    losses = nn.functional.cross_entropy(scores.flatten(0, 1).float(), after.flatten(), ignore_index=IGNORED, reduction="none")
-    return losses.view(labels.shape)[:, :-1]

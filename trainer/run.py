@@ -6,19 +6,20 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from transformers import Idefics2ForConditionalGeneration
 
-from trainer import checkpoint, config
+from trainer import checkpoint, config, connector, parallel
+from trainer.adapters import counts, merged
 from trainer.config import Recipe, RecipeError
 from trainer.data import Run, collator
 from trainer.evaluate import held_out
 from trainer.layout import Specials
 from trainer.loop import LOG, fit
-from trainer.model import build, merged
+from trainer.model import build, described, save
 
 MODEL, RESULT = "model", "result.json"
 
@@ -27,10 +28,11 @@ def train(recipe: str | Path, data: str | Path, out: str | Path | None = None, *
     """Trains the recipe's stages on a run's folder; a stage that is finished is not trained again, one that was interrupted goes on.
 
     recipe: a path, or a bundled name (``demo``). out: where to write, by default ``DATA/train``; stage S goes to ``OUT/S``: ``model``
-    (as transformers loads it), ``log.jsonl``, ``checkpoint.pt``, ``result.json``. overrides: dotted keys, see ``config.load``.
+    (as transformers loads it), ``log.jsonl``, ``checkpoint-STEP``, ``tensorboard``, ``result.json``. overrides: dotted keys, see ``config.load``.
 
     Returns ``{"out", "first_loss", "last_loss", "stages": [stage result, ...]}``; the losses are those of the first stage's first and
-    the last stage's last step. A stage's result is what `train_stage` returns.
+    the last stage's last step. A stage's result is what `train_stage` returns. Several processes, started by torchrun, train together,
+    and each returns the same.
     Raises RecipeError, CheckpointError and the shards' ManifestError and MixtureError (all ValueError), each one line for the user.
     """
     stages = config.load(recipe, overrides)
@@ -52,23 +54,44 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     and the data.
     """
     folder = out / recipe.stage
+    ranks = parallel.start(recipe.device)
     run = Run.open(data)
     start, lineage = start_of(recipe, out)
     identity = {"recipe": recipe.digest, "data": run.digest, "start": lineage}
     finished = finished_result(folder, identity)
+    ranks.wait()  # nobody writes before all have looked
     if finished:
-        print(f"{recipe.stage}: trained already, {folder / RESULT}", file=sys.stderr)
+        if ranks.first:
+            print(f"{recipe.stage}: trained already, {folder / RESULT}", file=sys.stderr)
         return finished
-    if recipe.train.overwrite:
+    if recipe.train.overwrite and ranks.first:
         clear_other(folder, identity)
-    torch.manual_seed(recipe.seed)
-    bare = build(start, run.tokenizer.vocab_size, Specials.of(run.tokenizer))
-    latents = bare.config.perceiver_config.resampler_n_latents
-    collate = collator(run, recipe, latents, bare.config.vision_config.patch_size)
-    mixed = run.mix(recipe, latents)
-    trained = fit(recipe, bare, run.loader(mixed, recipe.seed), collate, folder, identity)
+    ranks.wait()
+    specials = Specials.of(run.tokenizer)
+
+    def make() -> Idefics2ForConditionalGeneration:
+        return build(start, run.tokenizer.vocab_size, specials)
+
+    seeing = Seeing.of(start, run, recipe)
+    collate = collator(run, recipe, seeing.tokens, seeing.patch, seeing.features)
+    mixed = run.mix(recipe, seeing.tokens)
+    trained = fit(
+        recipe,
+        make,
+        run.loader(mixed, recipe.seed, ranks.rank, ranks.world),
+        collate,
+        folder,
+        identity,
+        ranks=ranks,
+        new_tokens=specials.new if recipe.train.backbones != "full" else (),
+        rows=mixed.batch_sequences // ranks.world if ranks.world > 1 else None,
+    )
+    if trained.model is None:  # the first rank writes and evaluates
+        ranks.wait()
+        return json.loads((folder / RESULT).read_text())  # type: ignore[no-any-return]
+    weights = counts(trained.model)
     model = merged(trained.model)
-    model.save_pretrained(folder / MODEL)
+    save(model, folder / MODEL)
     sources = {line["source"] for line in trained.steps}
     losses = {name: [line["loss"] for line in trained.steps if line["source"] == name] for name in sorted(sources)}
     result = {
@@ -77,6 +100,8 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
         "first_loss": trained.steps[0]["loss"],
         "last_loss": trained.steps[-1]["loss"],
         "by_source": {name: [values[0], values[-1]] for name, values in losses.items()},
+        "weights": weights,
+        "tokens_per_image": seeing.tokens,
         "model": str(folder / MODEL),
         "log": str(folder / LOG),
         "held_out": None,
@@ -94,7 +119,28 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
             file=sys.stderr,
         )
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
+    ranks.wait()
     return result
+
+
+@dataclass(frozen=True)
+class Seeing:
+    """What an image comes to. tokens: in the text; features: what the decoder is given of it. patch: in pixels."""
+
+    tokens: int
+    features: int
+    patch: int
+
+    @classmethod
+    def of(cls, start: config.Model, run: Run, recipe: Recipe) -> Seeing:
+        """Known before a weight is loaded, since the order of the data depends on it. Raises RecipeError."""
+        start, patch = described(start)
+        sizes = [source.image for source in run.mix(recipe, 1).sources.values()]
+        try:
+            features = connector.tokens(start.connector, start.perceiver, patch, sizes)
+        except connector.ConnectorError as error:
+            raise RecipeError(f"{recipe.stage}: {error}") from None
+        return cls(features if start.fusion == "autoregressive" else 1, features, patch)
 
 
 def start_of(recipe: Recipe, out: Path) -> tuple[config.Model, str]:
@@ -125,6 +171,7 @@ def clear_other(folder: Path, identity: dict[str, str]) -> None:
     try:
         checkpoint.find(folder, identity)
     except checkpoint.CheckpointError:
-        for name in (checkpoint.NAME, LOG, RESULT):
+        for name in (LOG, RESULT):
             (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / MODEL, ignore_errors=True)
+        for path in (folder / MODEL, folder / "tensorboard", *checkpoint.listed(folder)):
+            shutil.rmtree(path, ignore_errors=True)

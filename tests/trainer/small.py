@@ -9,6 +9,7 @@ from shards import tokens
 from shards.image import decode
 from trainer import config
 from trainer.collate import Collator
+from trainer.images import Eye
 from trainer.layout import Specials
 from trainer.model import Idefics2ForConditionalGeneration, build
 
@@ -29,7 +30,7 @@ def model(seed: int = 0) -> Idefics2ForConditionalGeneration:
 
 
 def collator(isolation: str = "documents") -> Collator:
-    return Collator(TOKENIZER, decode, LATENTS, 14, isolation)
+    return Collator(TOKENIZER, Eye(decode), LATENTS, 14, isolation, LATENTS)
 
 
 def noise(seed: int, height: int = 56, width: int = 56) -> np.ndarray:

@@ -12,7 +12,7 @@ from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
 from trainer.config import Evaluate
 from trainer.evaluate import derangement, held_out, losses
-from trainer.model import logits, token_losses
+from trainer.forward import logits, token_losses
 
 IMAGE = ("square", 56, 56)
 

@@ -34,7 +34,7 @@ def recipe(**train: object) -> config.Recipe:
 
 def run(folder, samples, chosen, stop=None, weights=None) -> Trained:
     loader = Loader(samples, weights or {"pairs": 0.5, "interleaved": 0.4, "text": 0.1}, 2, 160, small.LATENTS)
-    return fit(chosen, small.model(), loader, small.collator(), folder, IDENTITY, stop)
+    return fit(chosen, small.model, loader, small.collator(), folder, IDENTITY, stop)
 
 
 @pytest.mark.parametrize("backbones", ["full", "lora"])
@@ -60,7 +60,7 @@ def test_another_runs_checkpoint_is_refused(tmp_path, samples):
     run(tmp_path, samples, recipe(), stop=2)
     loader = Loader(samples, {"pairs": 1.0}, 2, 160, small.LATENTS)
     with pytest.raises(CheckpointError, match="the data has changed since this run began; choose another --out"):
-        fit(recipe(), small.model(), loader, small.collator(), tmp_path, {"recipe": "r", "data": "other"})
+        fit(recipe(), small.model, loader, small.collator(), tmp_path, {"recipe": "r", "data": "other"})
 
 
 def test_micro_batches_give_the_same_steps(tmp_path, samples):
@@ -88,7 +88,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, samples):
     torch.nn.init.constant_(model.lm_head.weight, float("nan"))
     loader = Loader(samples, {"pairs": 1.0}, 2, 160, small.LATENTS)
     with pytest.raises(FloatingPointError, match="the loss is nan at step 1"):
-        fit(recipe(), model, loader, small.collator(), tmp_path, IDENTITY)
+        fit(recipe(), lambda: model, loader, small.collator(), tmp_path, IDENTITY)
 
 
 def test_the_learning_rate_rises_and_falls():

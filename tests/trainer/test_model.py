@@ -11,8 +11,10 @@ from transformers import AutoModelForImageTextToText, MistralConfig, MistralForC
 from tests.trainer import small
 from tests.trainer.test_packing import packed
 from trainer import config
+from trainer.adapters import adapt, decay_groups, merged
+from trainer.forward import logits, token_losses
 from trainer.images import to_pixels
-from trainer.model import adapt, build, decay_groups, logits, merged, token_losses
+from trainer.model import build
 
 TRAIN = config.Train(steps=1, lora=config.Lora(r=4, alpha=4, dropout=0.0))
 

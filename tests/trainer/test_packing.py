@@ -11,9 +11,9 @@ import torch
 from tests.trainer import small
 from tests.trainer.fakes import Sample
 from trainer.collate import Tensors, attention_mask, pack
+from trainer.forward import logits, token_losses
 from trainer.images import Cache, Pixels, dummy_pixels, to_pixels
 from trainer.layout import IGNORED, lay_out
-from trainer.model import logits, token_losses
 
 DOCUMENTS = [["one fine day ", 0, "a mill"], ["no image here"], [0, 1, "two at once"]]
 

@@ -1,0 +1,206 @@
+"""Connectors and fusions: the same vision tower and decoder behind each switch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText
+
+from shards.mixture import Image
+from tests.trainer import small
+from tests.trainer.test_packing import DOCUMENTS
+from trainer import config
+from trainer.adapters import adapt, counts, merged
+from trainer.collate import Tensors, pack
+from trainer.connector import ConnectorError, squares, tokens
+from trainer.flops import Costs
+from trainer.forward import logits, token_losses
+from trainer.images import dummy_pixels, to_pixels
+from trainer.layout import lay_out
+from trainer.model import build, described, save
+
+SQUARE = [Image("square", 56, 56)]
+KINDS = [
+    config.Connector(kind="mlp"),
+    config.Connector(kind="linear"),
+    config.Connector(kind="avg_pool", factor=2),
+    config.Connector(kind="pixel_shuffle", factor=3),
+    config.Connector(kind="linear_pool", tokens=5),
+    config.Connector(mlp_before=False),
+]
+TRAIN = config.Train(steps=1, lora=config.Lora(r=4, alpha=4, dropout=0.0))
+
+
+def made(seed: int = 0, **switches: object):
+    torch.manual_seed(seed)
+    return build(small.MODEL.model_copy(update=switches), small.TOKENIZER.vocab_size, small.SPECIALS)
+
+
+def packed(rows: list[list[int]], each: int) -> Tensors:
+    laid = [[lay_out(DOCUMENTS[d], small.TOKENIZER, small.SPECIALS, each) for d in row] for row in rows]
+    pictures = [small.noise(10 * d + i) for row in rows for d in row for i in range(len([p for p in DOCUMENTS[d] if isinstance(p, int)]))]
+    pixels = to_pixels(pictures, 14) if pictures else dummy_pixels(14)
+    return pack(laid, small.SPECIALS.pad, pixels, len(pictures))
+
+
+def train_a_step(model, batch) -> None:
+    (token_losses(logits(model, batch), batch.labels).sum() / batch.targets).backward()
+    torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1).step()
+
+
+@pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.kind)
+def test_each_connector_gives_the_tokens_it_says_trains_and_is_read_back(spec, tmp_path):
+    each = tokens(spec, small.MODEL.perceiver, 14, SQUARE)
+    assert each == {"mlp": 16, "linear": 16, "avg_pool": 4, "pixel_shuffle": 4, "linear_pool": 5, "perceiver": 4}[spec.kind]
+    model = made(connector=spec)
+    batch = packed([[0, 2], [1]], each)
+    train_a_step(model, batch)
+    assert all(p.grad is not None for name, p in model.named_parameters() if "connector" in name)
+    save(model.eval(), tmp_path)
+    start = small.MODEL.model_copy(update={"pretrained": str(tmp_path)})  # a recipe that says nothing of the connector
+    assert described(start)[0].connector == spec
+    again = build(start, small.TOKENIZER.vocab_size, small.SPECIALS).eval()
+    with torch.no_grad():
+        assert torch.equal(logits(again, batch), logits(model, batch))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "avg_pool", "pixel_shuffle", "linear", "linear_pool"])
+def test_connectors_that_do_not_resample_want_squares(kind):
+    for images in ([Image("native", 56, 56)], [*SQUARE, Image("square", 28, 28)]):
+        with pytest.raises(ConnectorError, match="needs square images of one size"):
+            tokens(config.Connector(kind=kind), small.MODEL.perceiver, 14, images)
+
+
+def test_squares_of_patches_are_neighbours():
+    grid = torch.arange(9.0).view(1, 9, 1)
+    assert squares(grid, 2)[0, :, :, 0].tolist() == [[0, 1, 3, 4], [2, 2, 5, 5], [6, 7, 6, 7], [8, 8, 8, 8]]
+
+
+def crossed(**more: object):
+    return made(fusion="cross_attention", cross_every=1, **more)
+
+
+def test_cross_attention_begins_as_the_decoder_it_was():
+    model, batch = crossed().eval(), packed([[0, 2], [1]], 1)
+    with torch.no_grad():
+        scores = logits(model, batch)
+        for block in model.model.cross:
+            block.forward = lambda hidden, seen: hidden
+        assert (scores - logits(model, batch)).abs().max() == 0.0
+
+
+def opened():
+    model = crossed()
+    for block in model.model.cross:
+        block.attention_gate.data.fill_(1.0)
+        block.mlp_gate.data.fill_(1.0)
+    return model.eval()
+
+
+def test_a_token_sees_the_last_image_of_its_own_document_and_none_before_the_first():
+    model, batch = opened(), packed([[0, 2], [1, 0]], 1)
+    is_image = batch.ids == small.SPECIALS.image
+    numbers = (is_image.flatten().cumsum(0).view(is_image.shape) * is_image).tolist()
+    with torch.no_grad():
+        before = logits(model, batch)
+        for image in range(batch.images):
+            values = batch.pixels.values.clone()
+            values[0, image] = values[0, image].flip(-1)
+            changed = (logits(model, replace(batch, pixels=batch.pixels._replace(values=values))) != before).any(-1)
+            row = next(r for r, places in enumerate(numbers) if image + 1 in places)
+            start = numbers[row].index(image + 1)
+            document = int(batch.documents[row, start])
+            wanted = torch.zeros_like(changed)
+            wanted[row, start:] = batch.documents[row, start:] == document
+            # what comes behind the next image of the document sees this one through the decoder's own attention
+            assert torch.equal(changed, wanted)
+
+
+def test_packed_and_separate_logits_agree_under_cross_attention():
+    model = opened()
+    with torch.no_grad():
+        together = logits(model, packed([[0, 1, 2]], 1))[0]
+        alone = [logits(model, packed([[d]], 1))[0] for d in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
+
+
+def test_checkpointing_finds_the_images_again():
+    batch = packed([[0, 2]], 1)
+    gradients = []
+    for checkpointing in (False, True):
+        model = opened().train()
+        adapt(model, TRAIN.model_copy(update={"backbones": "full", "checkpointing": checkpointing}))
+        (token_losses(logits(model, batch), batch.labels).sum() / batch.targets).backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(gradients[1])
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
+
+
+def test_cross_attention_trains_on_text_alone_and_is_read_back(tmp_path):
+    model = opened().train()
+    train_a_step(model, packed([[1], [1, 1]], 1))
+    assert all(p.grad is not None for p in model.parameters())
+    save(model.eval(), tmp_path)
+    again = build(small.MODEL.model_copy(update={"pretrained": str(tmp_path)}), small.TOKENIZER.vocab_size, small.SPECIALS).eval()
+    batch = packed([[0, 2]], 1)
+    with torch.no_grad():
+        assert torch.equal(logits(again, batch), logits(model, batch))
+
+
+@pytest.mark.parametrize("fusion", ["autoregressive", "cross_attention"])
+def test_what_is_trained_is_what_the_switch_says(fusion):
+    found = {}
+    for backbones in ("frozen", "lora", "dora", "full"):
+        model = adapt(made(fusion=fusion, cross_every=2), TRAIN.model_copy(update={"backbones": backbones}), small.SPECIALS.new)
+        found[backbones] = counts(model)
+        names = {name for name, p in model.named_parameters() if p.requires_grad}
+        assert (fusion == "cross_attention") == any(".cross." in name for name in names)
+        assert any("connector." in name for name in names)
+    assert found["frozen"]["trained"] < found["lora"]["trained"] < found["dora"]["trained"] < found["full"]["trained"] == found["full"]["all"]
+    assert found["frozen"]["new_rows"] == 2 * 3 * 64
+
+
+@pytest.mark.parametrize("backbones", ["frozen", "lora"])
+def test_rows_of_new_tokens_are_trained_and_merged_and_the_others_stay(backbones):
+    plain = small.model()
+    before = plain.model.text_model.embed_tokens.weight.clone(), plain.lm_head.weight.clone()
+    model = adapt(plain, TRAIN.model_copy(update={"backbones": backbones}), small.SPECIALS.new)
+    batch = packed([[0, 2]], small.LATENTS)
+    train_a_step(model, batch)
+    model.eval()
+    with torch.no_grad():
+        apart = logits(model, batch)
+        one = merged(model)
+        torch.testing.assert_close(logits(one, batch), apart, atol=2e-5, rtol=0)
+    new = list(small.SPECIALS.new)
+    for old, now in zip(before, (one.model.text_model.embed_tokens.weight, one.lm_head.weight), strict=True):
+        changed = (old != now).any(1)
+        assert changed[small.SPECIALS.fake] and not changed[[i for i in range(len(changed)) if i not in new]].any()
+
+
+def test_our_path_is_transformers_own(tmp_path):
+    model = small.model().eval()
+    save(model, tmp_path)
+    theirs = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
+    batch = packed([[0]], small.LATENTS)
+    with torch.no_grad():
+        scores = theirs(input_ids=batch.ids, pixel_values=batch.pixels.values, pixel_attention_mask=batch.pixels.mask, use_cache=False).logits
+    torch.testing.assert_close(logits(model, batch), scores, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("switches", [{}, {"connector": config.Connector(kind="mlp")}, {"fusion": "cross_attention", "cross_every": 1}], ids=str)
+@pytest.mark.parametrize("backbones", ["full", "frozen"])
+def test_operations_are_those_that_torch_counts(switches, backbones):
+    """torch's counter does not see elementwise work, which is not in ours either."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = adapt(made(**switches), TRAIN.model_copy(update={"backbones": backbones}))
+    model.set_attn_implementation("eager")  # matrix products, which the counter knows on a CPU
+    each = 16 if "connector" in switches else 4
+    batch = packed([[0]], 1 if "fusion" in switches else each)
+    with FlopCounterMode(display=False) as counter:
+        (token_losses(logits(model, batch), batch.labels).sum() / batch.targets).backward()
+    assert Costs.of(model, each).step(batch) == pytest.approx(counter.get_total_flops(), rel=0.04)
