@@ -1,17 +1,25 @@
-"""Raw samples a second from the same shards, in one process and from the page cache: ours, webdataset, and datasets' streaming.
+"""Reading shards for training: ours beside webdataset, datasets and Energon, in one run, on the same samples, from the page cache.
 
-4,000 image-text pairs of about 70 KB in four shards, made by code. A sample counts once its parts are separate bytes in memory; ours and
-datasets also read the JSON. Nothing is decoded. Each contender reads everything three times, and the best time counts. Ours reads in
-shuffled order (one pread a sample), the others as the tars lie. `ready_s` is the time to the first sample, `resume_s` the time from a saved
-state at the middle of the epoch to its next batch.
+* `raw`: 4,000 pairs of about 70 KB in four shards. A sample counts once its parts are separate bytes in memory. Ours reads in shuffled
+  order (one pread a sample), the others as the tars lie. `ready_s`: from nothing to the first sample.
+* `decoded 384` and `decoded 980`: 240 pairs of 980 x 735 pixels, about 240 KB, each as RGB pixels with the longest side of 384 or 980.
+  The loader decodes in threads, one a core; webdataset's ways are the decoder "pil" and Pillow's resize, alone and in as many workers.
+* `decoder`: the same pictures by each decoder, one thread, no loader: what shards.image.decoders puts first.
+* `resume`: `resume_s` from a saved state behind sample 100,000 to the next batch, of an index of 200,000 samples made here.
+
+Each contender reads everything three times, and the best counts. `cpu_ms`: processor time of this process, all its threads, for a sample;
+it says what a way costs even where the machine has other work (not for those that work in other processes). Peers that are not
+installed are left out.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import itertools
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,95 +33,136 @@ from PIL import Image
 
 from manifests.at import Anywhere
 from manifests.schema import NODE, SELECTED, document_id, key64
-from shards import plan, tar, tokens
+from shards import manifest, plan, readers, tar, tokens
+from shards.image import decode, decoders, size_for
 from shards.loader import Loader
 from shards.store import Store
 from shards.write import Pack
 
-SHARDS, SAMPLES = 4, 1000
 REPEATS = 3
-MIXTURE = {"batch_sequences": 8, "sources": {"pairs": {"weight": 1, "sequence_length": 1536}}}
+PICTURES = 16  # different ones
+MANY, FEW = (4, 1000), (2, 120)  # shards, samples of each
+RESUME = (2, 100_000)
+Read = Callable[[Path], Iterator[Any]]
 
 
-def picture(seed: int) -> bytes:
-    """A photo-like JPEG of 512 x 384 pixels, about 70 KB: smooth shapes under grain."""
+def picture(seed: int, width: int, height: int) -> bytes:
+    """A photo-like JPEG: smooth shapes under grain. About 70 KB at 512 x 384, 240 KB at 980 x 735."""
     rng = np.random.default_rng(seed)
-    smooth = np.asarray(Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((512, 384), Image.Resampling.BICUBIC), np.int16)
-    grain = rng.normal(0, 9, (384, 512, 1)).astype(np.int16)
+    shapes = rng.integers(0, 256, (height // 64, width // 64, 3), np.uint8)
+    smooth = np.asarray(Image.fromarray(shapes).resize((width, height), Image.Resampling.BICUBIC), np.int16)
+    grain = rng.normal(0, 9, (height, width, 1)).astype(np.int16)
     out = io.BytesIO()
     Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(out, "JPEG", quality=88)
     return out.getvalue()
 
 
-def make(folder: Path) -> Path:
-    """A run of pairs: shards, index and manifest."""
-    pictures = [picture(seed) for seed in range(16)]
+def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: int = 1) -> Path:
+    """A run of pairs: shards, index, manifest and Energon's metadata. repeat: times that the index names each sample of a shard."""
+    pictures = [picture(seed, width, height) for seed in range(PICTURES)]
     blobs, offsets = folder / "blobs", np.cumsum([0, *map(len, pictures)]).tolist()
-    blobs.write_bytes(b"".join(pictures))
     (folder / "shards/pairs").mkdir(parents=True)
     (folder / "index").mkdir()
+    blobs.write_bytes(b"".join(pictures))
     listed = []
     blank, node = {field.name: None for field in SELECTED}, {field.name: None for field in NODE}
-    for part in range(SHARDS):
+    for part in range(shape[0]):
         documents = []
-        for i in range(part * SAMPLES, (part + 1) * SAMPLES):
+        for i in range(part * shape[1], (part + 1) * shape[1]):
             url, which = f"https://bench.example/{i}.jpg", i % len(pictures)
             place = {"node": 0, "url": url, "sha256": hashlib.sha256(pictures[which]).hexdigest(), "part": 0}
             place |= {"offset": offsets[which], "length": len(pictures[which])}
             nodes = [{**node, "kind": "image", "image": url}, {**node, "kind": "text", "text": f"A made picture, number {i}, of soft shapes."}]
             own = {"key": key64(url), "id": document_id("pairs", url, b""), "source": "pairs", "url": url}
             documents.append({**blank, **own, "nodes": nodes, "images": [place], "optout": []})
-        out: dict[str, Any] = {"tar": b"", "tar.idx": b"", "index": [], "refused": []}
-        pieces: dict[str, list[Any]] = {name: [] for name in out}
+        pieces: dict[str, list[Any]] = {"tar": [], "tar.idx": [], "index": [], "refused": []}
         for name, piece in Pack("pairs")({"documents": pa.Table.from_pylist(documents, SELECTED), "blobs": {0: str(blobs)}}, Anywhere(part)):
             pieces[name].append(piece)
         path, index = f"shards/pairs/train-{part:06d}.tar", f"index/pairs-train-{part:06d}.parquet"
-        data, rows = b"".join(pieces["tar"]), pa.Table.from_batches(pieces["index"])
+        data, rows = b"".join(pieces["tar"]), pa.Table.from_batches(pieces["index"] * repeat)
         (folder / path).write_bytes(data)
         (folder / f"{path}.idx").write_bytes(b"".join(pieces["tar.idx"]))
         pq.write_table(rows, folder / index)
         count = sum(rows["n_text_tokens"].to_pylist())
-        entry = {"path": path, "index": index, "samples": SAMPLES, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        listed.append({**entry, "images": SAMPLES, "tokens": count})
+        entry = {"path": path, "index": index, "samples": rows.num_rows, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        listed.append({**entry, "images": rows.num_rows, "tokens": count})
     tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
     (folder / "manifest.json").write_text(json.dumps({"version": 1, "configs": {"pairs": {"train": listed}}, "tokenizer": tokenizer}))
     blobs.unlink()
+    for name, content in readers.files(Store(folder), manifest.read(Store(folder)), "bench").items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     return folder
 
 
 def rows() -> list[dict[str, Any]]:
-    """One row a contender: name, order, samples_per_s, ready_s, and for the loader resume_s."""
+    """One row a contender: what, name, order, samples_per_s, ready_s or resume_s."""
+    out: list[dict[str, Any]] = []
+    threads = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as temporary:
-        run = make(Path(temporary))
-        mean = sum(path.stat().st_size for path in run.glob("shards/*/*.tar")) / (SHARDS * SAMPLES * 1000)
-        contenders: list[tuple[str, str, Callable[[Path], Iterator[Any]]]] = [
+        many = make(Path(temporary) / "many", MANY, 512, 384)
+        raw: list[tuple[str, str, Read]] = [
             ("ours, loader", "shuffled, packed", _loader),
             ("ours, samples", "shuffled", _samples),
             ("webdataset", "as stored", _webdataset),
             ("datasets", "as stored", _datasets),
+            ("energon", "shuffled", _energon),
         ]
-        out = [{"name": name, "order": order, **_timed(read, run), "sample_kb": round(mean, 1)} for name, order, read in contenders]
-        out[0]["resume_s"] = _resume(run)
-        return out
+        size = sum(path.stat().st_size for path in many.glob("shards/*/*.tar")) / (MANY[0] * MANY[1] * 1000)
+        for name, order, read in raw:
+            if _there(name):
+                out.append({"what": "raw", "name": name, "order": order, **_timed(read, many, MANY), "sample_kb": round(size, 1)})
+        few = make(Path(temporary) / "few", FEW, 980, 735)
+        for longest in (384, 980):
+            ours = lambda n, side=longest: lambda run: _decoded(run, side, n)
+            for name, order, read in (
+                (f"ours, {threads} threads", "shuffled, packed", ours(threads)),
+                ("ours, no threads", "shuffled, packed", ours(0)),
+                ("webdataset, pil", "as stored", lambda run, side=longest: _webdataset_pil(run, side)),
+                (f"webdataset, pil, {threads} workers", "as stored", lambda run, side=longest: _webdataset_workers(run, side, threads)),
+            ):
+                if _there(name):
+                    out.append({"what": f"decoded {longest}", "name": name, "order": order, **_timed(read, few, FEW)})
+        out += _decoders()
+        long = make(Path(temporary) / "long", (RESUME[0], 1000), 64, 48, repeat=RESUME[1] // 1000)
+        out.append({"what": "resume", "name": "ours, loader", "order": "shuffled, packed", "resume_s": _resume(long)})
+    return out
 
 
-def _timed(read: Callable[[Path], Iterator[Any]], run: Path) -> dict[str, float]:
-    rates, ready = [], []
+def _there(name: str) -> bool:
+    package = {"energon": "megatron", "ours": "shards"}.get(name.split(",")[0], name.split(",")[0])
+    return importlib.util.find_spec(package) is not None
+
+
+def _timed(read: Read, run: Path, shape: tuple[int, int]) -> dict[str, float]:
+    rates, ready, cpu = [], [], []
     for _ in range(REPEATS):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         count = 0
         for _ in read(run):
             if not count:
                 ready.append(time.perf_counter() - start)
             count += 1
-        if count != SHARDS * SAMPLES:
-            raise RuntimeError(f"{read.__name__}: {count} samples, not {SHARDS * SAMPLES}")
+        if count != shape[0] * shape[1]:
+            raise RuntimeError(f"{read}: {count} samples, not {shape[0] * shape[1]}")
         rates.append(count / (time.perf_counter() - start))
-    return {"samples_per_s": round(max(rates)), "ready_s": round(min(ready), 4)}
+        cpu.append((time.process_time() - used) / count * 1000)
+    return {"samples_per_s": round(max(rates)), "cpu_ms": round(min(cpu), 3), "ready_s": round(min(ready), 4)}
+
+
+def _mixture(longest: int = 384) -> dict[str, Any]:
+    source = {"weight": 1, "sequence_length": 1536, "image": {"mode": "native", "longest": longest, "shortest": 16}}
+    return {"batch_sequences": 4, "sources": {"pairs": source}}
 
 
 def _loader(run: Path) -> Iterator[Any]:
-    for batch in Loader(run, MIXTURE, epochs=1):
+    for batch in Loader(run, _mixture(), epochs=1):
+        for sequence in batch.sequences:
+            yield from sequence
+
+
+def _decoded(run: Path, longest: int, threads: int) -> Iterator[Any]:
+    for batch in Loader(run, _mixture(longest), epochs=1, decoded=True, threads=threads):
         for sequence in batch.sequences:
             yield from sequence
 
@@ -130,28 +179,93 @@ def _samples(run: Path) -> Iterator[Any]:
         yield tar.parse(store.range(name, start, end), name)
 
 
+def _tars(run: Path) -> list[str]:
+    return [str(path) for path in sorted(run.glob("shards/*/*.tar"))]
+
+
 def _webdataset(run: Path) -> Iterator[Any]:
     import webdataset
 
-    yield from webdataset.WebDataset([str(path) for path in sorted(run.glob("shards/*/*.tar"))], shardshuffle=False)
+    yield from webdataset.WebDataset(_tars(run), shardshuffle=False)
+
+
+def _pil(longest: int) -> Callable[[dict[str, Any]], np.ndarray]:
+    def pixels(sample: dict[str, Any]) -> np.ndarray:
+        image = sample["jpg"]
+        size = size_for(*image.size, "native", longest, 16)
+        return np.array(image if image.size == size else image.resize(size, Image.Resampling.BILINEAR))
+
+    return pixels
+
+
+def _webdataset_pil(run: Path, longest: int) -> Iterator[Any]:
+    import webdataset
+
+    yield from webdataset.WebDataset(_tars(run), shardshuffle=False).decode("pil").map(_pil(longest))
+
+
+def _webdataset_workers(run: Path, longest: int, workers: int) -> Iterator[Any]:
+    import webdataset
+    from torch.utils.data import DataLoader
+
+    data = webdataset.WebDataset(_tars(run), shardshuffle=False).decode("pil").map(_pil(longest))
+    yield from DataLoader(data, batch_size=None, num_workers=workers)
 
 
 def _datasets(run: Path) -> Iterator[Any]:
     import datasets
 
-    files = {"train": [str(path) for path in sorted(run.glob("shards/*/*.tar"))]}
-    rows = datasets.load_dataset("webdataset", data_files=files, split="train", streaming=True)
+    rows = datasets.load_dataset("webdataset", data_files={"train": _tars(run)}, split="train", streaming=True)
     yield from rows.cast_column("jpg", datasets.Image(decode=False))
 
 
+def _energon(run: Path) -> Iterator[Any]:
+    from megatron.energon import WorkerConfig, get_loader, get_train_dataset
+    from megatron.energon.task_encoder import DefaultTaskEncoder
+
+    data = get_train_dataset(
+        run / "shards/pairs", worker_config=WorkerConfig(rank=0, world_size=1, num_workers=0), batch_size=None,
+        shuffle_buffer_size=100, max_samples_per_sequence=100, task_encoder=DefaultTaskEncoder(decoder=None),
+    )  # fmt: skip
+    yield from itertools.islice(get_loader(data), MANY[0] * MANY[1])
+
+
+def _decoders() -> list[dict[str, Any]]:
+    pictures = [picture(seed, 980, 735) for seed in range(PICTURES)]
+    ways: dict[str, Callable[[bytes, int], Any]] = {
+        **{name: lambda data, side, by=name: decode(data, "native", side, 16, by) for name in decoders()},
+        "pillow, without draft": lambda data, side: _pil(side)({"jpg": Image.open(io.BytesIO(data)).convert("RGB")}),
+    }
+    if _there("pyvips"):
+        import pyvips
+
+        ways["pyvips"] = lambda data, side: pyvips.Image.thumbnail_buffer(data, side, size="down").numpy()
+    out = []
+    for longest in (384, 980):
+        for name, way in ways.items():
+            best, cpu = 0.0, float("inf")
+            for _ in range(REPEATS):
+                start, used = time.perf_counter(), time.process_time()
+                for data in pictures:
+                    way(data, longest)
+                best = max(best, len(pictures) / (time.perf_counter() - start))
+                cpu = min(cpu, (time.process_time() - used) / len(pictures) * 1000)
+            out.append({"what": f"decoder {longest}", "name": name, "samples_per_s": round(best), "cpu_ms": round(cpu, 3)})
+    return out
+
+
 def _resume(run: Path) -> float:
-    loader = Loader(run, MIXTURE)
-    for batch in loader:
-        if batch.step == len(loader) // 2:
+    loader, seen = Loader(run, _mixture()), 0
+    for planned in loader._order.walk(loader._order.start, 0, 1):  # the way there, without reading 100,000 samples
+        seen += sum(int(block.packs.start[pack + 1] - block.packs.start[pack]) for block, pack, _ in planned.packs)
+        if seen >= RESUME[1]:
+            state = loader._state(planned.behind)
             break
-    state = loader.state_dict()
-    start = time.perf_counter()
-    again = Loader(run, MIXTURE)
-    again.load_state_dict(state)
-    next(iter(again))
-    return round(time.perf_counter() - start, 4)
+    best = float("inf")
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        again = Loader(run, _mixture())
+        again.load_state_dict(state)
+        next(iter(again))
+        best = min(best, time.perf_counter() - start)
+    return round(best, 4)

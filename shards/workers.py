@@ -21,7 +21,7 @@ from torch.utils.data import IterableDataset
 from shards.loader import Batch, Loader
 
 
-class Batches(IterableDataset[Batch]):
+class Batches(IterableDataset[Batch]):  # type: ignore[misc]
     """The batches of a loader, already made: give DataLoader ``batch_size=None``."""
 
     def __init__(self, loader: Loader) -> None:
