@@ -205,7 +205,7 @@ def worker() -> tuple[int, int]:
 
 def _spec(spec: mixtures.Source) -> list[Any]:
     """What of a source's entry decides its order."""
-    own = [spec.weight, spec.sequence_length, spec.long]
+    own = [spec.weight, spec.sequence_length, spec.long, *([spec.split] if spec.split else [])]
     return own if spec.patches is None else [*own, spec.patches, spec.patch, *asdict(spec.image).values()]
 
 

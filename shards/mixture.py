@@ -42,6 +42,7 @@ class Source:
     long: str = "drop"
     patches: int | None = None  #: of a sequence's images together, a budget beside the tokens; None: any number
     patch: int = 14  #: side of a patch, pixels
+    split: float = 0.0  #: share of samples whose images are shown as 4 crops and the whole (Idefics2's section 3.4), drawn anew each epoch
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ def _parse(raw: Any, where: str) -> Mixture:
             _one_of(given.get("long", Source.long), LONG, f"{at}.long"),
             None if given.get("patches") is None else _number(given, "patches", at, int),
             _number(given, "patch", at, int, Source.patch),
+            _share(given.get("split", Source.split), f"{at}.split"),
         )
     seed = raw.get("seed", 0)
     if type(seed) is not int:
@@ -157,6 +159,12 @@ def _number(raw: Mapping[str, Any], key: str, where: str, kind: type, default: A
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int) or not 0 < value < float("inf"):
         raise MixtureError(f"{where}: {key} is {value!r}, not a positive {'number' if kind is float else 'whole number'}")
     return kind(value)
+
+
+def _share(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise MixtureError(f"{where} is {value!r}, not between 0 and 1")
+    return float(value)
 
 
 def _one_of(value: Any, known: Collection[str], where: str) -> str:

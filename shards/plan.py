@@ -114,9 +114,10 @@ class Items(NamedTuple):
 
 
 def items(
-    texts: np.ndarray, images: np.ndarray, per_image: int, capacity: int, long: str, repeat: bool, patches: Patches | None = None
+    texts: np.ndarray, images: np.ndarray, per_image: int | np.ndarray, capacity: int, long: str, repeat: bool, patches: Patches | None = None
 ) -> Items:
-    """Samples as they will be packed. texts, images: tokens of text and number of images of each sample, (n,).
+    """Samples as they will be packed. texts, images: tokens of text and number of images of each sample, (n,); per_image
+    may be of each sample too.
 
     A sample has its text tokens, `per_image` tokens an image with one on either side, and two marks. One that is longer than
     `capacity`, or has more patches than a sequence may have, is cut (``chunk``), shown through one window (``window``) or left out
@@ -125,7 +126,7 @@ def items(
     that its tokens could hold, within the budget, and whoever cuts it keeps to the budget.
     """
     texts, images = texts.astype(np.int64), images.astype(np.int64)
-    image = per_image + 2
+    image = np.broadcast_to(np.asarray(per_image, np.int64) + 2, images.shape)
     total = texts + images * image + MARKS
     light = np.zeros(len(texts), np.int64) if patches is None else patches.totals()
     budget = 0 if patches is None else patches.budget
@@ -150,7 +151,7 @@ def items(
         length = np.where(able, np.minimum(share, capacity), length)
         if patches is not None and not repeat:
             for cut_row in np.flatnonzero(able).tolist():
-                most = int(length[cut_row] - MARKS) // image
+                most = int(length[cut_row] - MARKS) // int(image[cut_row])
                 light[cut_row] = min(sum(sorted(patches.of(cut_row), reverse=True)[:most]), budget)
     row = np.flatnonzero(keep)
     times = np.maximum(pieces[row], 1)

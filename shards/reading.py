@@ -87,11 +87,13 @@ class Reader:
         try:
             data = self._store.range(shard.path, start, start + size, shard.sha256)
             sample = parse(source.config, data, int(block.images[row]), where)
+            views = int(block.views[row])
             if pieces:
-                allowed = long.Room(int(packs.length[item]) - plan.MARKS, self._per_image + 2)
+                allowed = long.Room(int(packs.length[item]) - plan.MARKS, (self._per_image + 2) * views)
                 if block.patches is not None:
                     allowed = allowed._replace(patches=block.patches.budget, each=block.patches.of(row))
                 sample, counts = self._cut(sample, source, int(packs.piece[item]), pieces, allowed, epoch)
+            sample.epoch, sample.views = epoch, views
             if self._decoded:
                 sample.pixels = [decode(image, **asdict(source.spec.image)) for image in sample.images]
         except (tar.TarError, SampleError, ImageError, OSError) as error:

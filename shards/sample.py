@@ -31,6 +31,9 @@ class Sample:
     piece: tuple[int, int] | None = None
     #: `images` decoded, (height, width, 3) uint8 each, where the loader was asked for it
     pixels: list[np.ndarray] | None = field(default=None, compare=False)
+    #: of its source, and images to show for each image: more than 1 where the mixture splits this sample's in this epoch
+    epoch: int = 0
+    views: int = 1
 
     def parts(self) -> list[Part]:
         """Texts, and numbers of images in `images`, in the document's order. A break is the text `shards.tokens.END_OF_TOPIC`."""

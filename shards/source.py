@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.schema import key64
 from shards import manifest, mixture, plan
 from shards.image import patches_of
 from shards.store import Store
@@ -18,6 +19,10 @@ from shards.store import Store
 BLOCK_SAMPLES = 65_536
 _COLUMNS = ["offset", "size", "n_text_tokens", "n_images"]
 _SIDES = ("widths", "heights")
+
+
+#: of an image that is split: 4 crops, then the whole
+VIEWS = 5
 
 
 class LoaderError(ValueError):
@@ -38,6 +43,7 @@ class Block(NamedTuple):
     offset: np.ndarray
     size: np.ndarray
     images: np.ndarray
+    views: np.ndarray  #: to show for each image of a row
     dropped: int
     patches: plan.Patches | None
 
@@ -61,23 +67,25 @@ class Source:
         if (epoch, number) not in self._planned:
             while len(self._planned) >= 2:
                 self._planned.pop(next(iter(self._planned)))
-            self._planned[epoch, number] = self._plan(self.blocks(epoch)[number], plan.seeded(self._seed, epoch, number + 1))
+            self._planned[epoch, number] = self._plan(self.blocks(epoch)[number], plan.seeded(self._seed, epoch, number + 1), epoch)
         return self._planned[epoch, number]
 
-    def _plan(self, shards: np.ndarray, seed: int) -> Block:
+    def _plan(self, shards: np.ndarray, seed: int, epoch: int) -> Block:
         tables = [self._read(self.shards[number]) for number in shards.tolist()]
         joined = {name: np.concatenate([t[name].to_numpy().astype(np.int64) for t in tables]) for name in _COLUMNS}
         texts, images, spec = joined["n_text_tokens"], joined["n_images"], self.spec
-        patches = self._patches(tables, images)
-        items = plan.items(texts, images, self._per_image, spec.sequence_length, spec.long, self.config != "interleaved", patches)
+        views = self._views(tables, epoch)
+        patches = self._patches(tables, images, views)
+        per_image = (self._per_image + 2) * views - 2 if spec.split else self._per_image  # each view is between two marks
+        items = plan.items(texts, images, per_image, spec.sequence_length, spec.long, self.config != "interleaved", patches)
         dropped = len(texts) - len(np.unique(items.row))
         number = np.repeat(shards, [self.shards[s].samples for s in shards.tolist()])
         packs = plan.pack(items, spec.sequence_length, seed, spec.patches)
-        return Block(packs, number, joined["offset"], joined["size"], images, dropped, patches)
+        return Block(packs, number, joined["offset"], joined["size"], images, views, dropped, patches)
 
     def _read(self, shard: manifest.Shard) -> pa.Table:
         try:
-            names = [*_COLUMNS, *(_SIDES if self.spec.patches is not None else ())]
+            names = [*_COLUMNS, *(_SIDES if self.spec.patches is not None else ()), *(("id",) if self.spec.split else ())]
             table = pq.read_table(io.BytesIO(self._store.read(shard.index)), columns=names)
         except (pa.ArrowException, OSError) as error:
             raise LoaderError(f"{self._store.root}/{shard.index}: no index that can be read ({error})") from error
@@ -85,7 +93,15 @@ class Source:
             raise LoaderError(f"{shard.index}: {table.num_rows} rows, but the manifest says {shard.samples} samples; run verify")
         return table
 
-    def _patches(self, tables: list[pa.Table], images: np.ndarray) -> plan.Patches | None:
+    def _views(self, tables: list[pa.Table], epoch: int) -> np.ndarray:
+        """A coin for each sample: a function of seed, epoch and id alone."""
+        if not self.spec.split:
+            return np.ones(sum(t.num_rows for t in tables), np.int64)
+        coin = plan.seeded(self._seed, epoch)
+        chances = [plan.seeded(coin, key64(name)) / (1 << 64) for t in tables for name in t["id"].to_pylist()]
+        return np.where(np.array(chances) < self.spec.split, VIEWS, 1)
+
+    def _patches(self, tables: list[pa.Table], images: np.ndarray, views: np.ndarray) -> plan.Patches | None:
         """What the images cost, where the mixture has a budget for it."""
         if self.spec.patches is None:
             return None
@@ -94,7 +110,11 @@ class Source:
         if not len(width) == len(height) == start[-1]:
             raise LoaderError(f"{self.config}: the index has sides of {len(width)} images, not of {start[-1]}; run verify")
         image = self.spec.image
-        return plan.Patches(patches_of(width, height, image.mode, image.longest, image.shortest, self.spec.patch), start, self.spec.patches)
+        size = (image.mode, image.longest, image.shortest, self.spec.patch)
+        each = patches_of(width, height, *size)
+        split = np.repeat(views, images) > 1
+        crops = patches_of(np.maximum(width - width // 2, 1), np.maximum(height - height // 2, 1), *size)
+        return plan.Patches(np.where(split, each + (VIEWS - 1) * crops, each), start, self.spec.patches)
 
     def take(self, cursor: Cursor) -> Iterator[tuple[Block, int, Cursor, Cursor]]:
         """From `cursor` on: (block, pack, its place, the place behind it). Raises LoaderError where no sample fits."""
