@@ -9,12 +9,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from shards.source import VIEWS
 from shards.tokens import Tokenizer
 from trainer.images import Eye, Pixels, dummy_pixels, to_pixels
 from trainer.layout import IGNORED, Laid, Specials, lay_out
-
-#: images an image is shown as where its sample is split: 4 crops, then the whole
-VIEWS = 5
 
 
 class Document(Protocol):

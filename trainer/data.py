@@ -52,6 +52,8 @@ class Run:
                 changes["long"] = packing.long
             if image.mode is not None:
                 changes["image"] = mixture.Image(image.mode, image.longest, image.shortest)
+            if image.split:
+                changes["split"] = image.split
             sources[name] = replace(source, **changes)
         return replace(mixed, sources=sources, tokens_per_image=latents, batch_sequences=packing.sequences or mixed.batch_sequences)
 

@@ -146,7 +146,7 @@ def one_step(run: Run, step: int, batches: Iterator[Ready]) -> tuple[Step, dict]
         group["lr"] = rate
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    tokens, places = (float(sum(of(part) for part in ready.parts)) for of in (lambda p: p.tokens, lambda p: p.ids.numel()))
+    tokens, places = float(sum(p.tokens for p in ready.parts)), float(sum(p.ids.numel() for p in ready.parts))
     sums = [float(summed), tokens, places, float(sum(p.images for p in ready.parts)), sum(run.costs.step(p) for p in ready.parts)]
     value, tokens, places, images, operations = ranks.summed(sums)
     run.by_source[ready.source] = value
