@@ -33,6 +33,10 @@ Output = tuple[str, pa.RecordBatch | bytes]
 QUARANTINED = "quarantined"  # a document whose scores row is all null
 STRAY_BREAK = "break"  # a break that is first, last or beside another, once its neighbours are gone
 
+#: document scores that are sums over paragraphs, and all those that are measured again over what is kept
+SUMMED = ("words", "characters", "spaced_words", "sentences", "braces", "lorem_ipsum")
+AGAIN = (*SUMMED, "images", "paragraphs", "longest_paragraph", "words_per_image")
+
 
 @dataclass(frozen=True)
 class Decide:
@@ -105,7 +109,7 @@ def _again(columns: Mapping[str, pa.Array], kept: Bools, is_text: Bools, is_imag
     out: dict[str, pa.Array] = {}
     text, images = kept & is_text, np.diff(_offsets(kept & is_image)[edges])
     counts: dict[str, Floats] = {"images": images.astype(float), "paragraphs": np.diff(_offsets(text)[edges]).astype(float)}
-    for name in ("words", "characters", "spaced_words", "sentences", "braces", "lorem_ipsum"):
+    for name in SUMMED:
         if f"node_{name}" in columns:
             values = np.nan_to_num(_node_values(columns[f"node_{name}"], edges)) * text
             counts[name] = np.diff(np.concatenate([np.zeros(1), np.cumsum(values)])[edges])

@@ -100,7 +100,7 @@ def decide(rules: tuple[Rule, ...], columns: Mapping[str, pa.Array], rows: int) 
 
     for rule in rules:
         if rule.score not in columns:
-            raise RuleError(f"rule on `{rule.score}`: no such score column{_nearest(rule.score, columns)}")
+            raise RuleError(f"rule on `{rule.score}`: no such score column{nearest(rule.score, columns)}")
         column = columns[rule.score]
         if rule.any_of is not None:
             if pa.types.is_dictionary(column.type):
@@ -147,7 +147,7 @@ def presets() -> tuple[str, ...]:
 @lru_cache
 def _preset(name: str) -> dict[str, Any]:
     if name not in presets():
-        raise RuleError(f"rules: no preset `{name}`{_nearest(name, presets())}")
+        raise RuleError(f"rules: no preset `{name}`{nearest(name, presets())}")
     table: dict[str, Any] = yaml.safe_load((files("filters.presets") / f"{name}.yaml").read_text("utf-8"))
     return table
 
@@ -172,7 +172,7 @@ def load(which: str | Mapping[str, Any], own: Collection[str] = ()) -> Rules:
     start = _preset(base) if base is not None else {}
     for level in table:
         if level not in LEVELS:
-            raise RuleError(f"rules: no level `{level}`{_nearest(str(level), (*LEVELS, 'preset', 'own'))}")
+            raise RuleError(f"rules: no level `{level}`{nearest(str(level), (*LEVELS, 'preset', 'own'))}")
     levels = {level: _level(level, start.get(level) or {}, table.get(level) or {}, own) for level in LEVELS}
     return Rules(**levels)
 
@@ -185,7 +185,7 @@ def _level(level: str, start: Mapping[str, Any], changes: Any, own: Collection[s
         for score, limits in table.items():
             where = f"rules.{level}.{score}"
             if score not in LEVELS[level] and score not in own:
-                raise RuleError(f"{where}: no such score{_nearest(str(score), (*LEVELS[level], *own))}")
+                raise RuleError(f"{where}: no such score{nearest(str(score), (*LEVELS[level], *own))}")
             if limits is None:
                 merged.pop(score, None)
                 continue
@@ -193,7 +193,7 @@ def _level(level: str, start: Mapping[str, Any], changes: Any, own: Collection[s
                 raise RuleError(f"{where}: expected a table like {{min: 1}}, got `{limits}`")
             for key in limits:
                 if key not in KEYS:
-                    raise RuleError(f"{where}.{key}: no such key{_nearest(str(key), KEYS)}")
+                    raise RuleError(f"{where}.{key}: no such key{nearest(str(key), KEYS)}")
             merged[score] = {**merged.get(score, {}), **limits}
     rules = (_rule(f"rules.{level}.{score}", score, limits) for score, limits in merged.items())
     found = tuple(rule for rule in rules if rule is not None)
@@ -230,7 +230,7 @@ def _rule(where: str, score: str, limits: Mapping[str, Any]) -> Rule | None:
     )
 
 
-def _nearest(name: str, valid: Iterable[str]) -> str:
+def nearest(name: str, valid: Iterable[str]) -> str:
     """``; did you mean `x`?``, or where nothing is near, what there is."""
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, 1, 0.5)

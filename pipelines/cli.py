@@ -187,6 +187,29 @@ def diff(first: Run, second: Run, as_json: Json = False) -> None:
 
 
 @app.command()
+def sweep(
+    run_folder: Run,
+    rule: Annotated[str, typer.Argument(help="rule=from..to[:step], such as words=10..50:5, node.words.min=2..8 or side_min=100..300.")],
+    source: Annotated[str | None, typer.Option(help="web, pairs or pdf; the run's first if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What other thresholds would keep, from a run's stored scores; nothing is run."""
+    from filters.rules import RuleError
+    from pipelines.sweep import sweep_run
+
+    with _clear(RuleError, FileNotFoundError):
+        name, what, current, rows = sweep_run(str(run_folder), rule, source)
+    if as_json:
+        print(json.dumps({"source": name, **dataclasses.asdict(what), "current": current, "rows": rows}))
+        return
+    t = Table(f"{name}: {what.level} {what.score}.{what.limit}", *(c.replace("_", " ") for c in list(rows[0])[1:]))
+    for r in rows:
+        mark = " (now)" if r["threshold"] == current else ""
+        t.add_row(f"{r['threshold']:g}{mark}", *(f"{v:,}" for v in list(r.values())[1:]))
+    out.print(t)
+
+
+@app.command()
 def verify(path: Annotated[Path, typer.Argument(help="A run, a folder of shards, or one shard.")], as_json: Json = False) -> None:
     """Check shards against their manifest: bytes, counts, indexes."""
     from shards.verify import verify as check
@@ -218,6 +241,38 @@ def gc(
     for name, size in gone.items():
         print(f"{size:14,d}  {name}")
     err.print(f"{len(gone)} of them, {sum(gone.values()):,} bytes" + (", left where they are" if dry_run else " removed"), highlight=False)
+
+
+@app.command()
+def forget(
+    run_folder: Run,
+    items: Annotated[list[str] | None, typer.Argument(help="Ids of documents, addresses of pages or images, hosts, sha256 of images.")] = None,
+    file: Annotated[Path | None, typer.Option("--from", help="A text file of them, one a line.")] = None,
+    on: Annotated[str, typer.Option(help="local, ray, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Parts at a time; one a core if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take documents or images out of a run, now and in all its further runs.
+
+    The last selection and the shards are made again without them, and publishing waits until that is done. `stages/`, which is never
+    published, still holds what was fetched; earlier commits on the Hub still hold what was published (`panoramix publish --squash`).
+    """
+    from pipelines.engine.run import RunError
+    from pipelines.forget import forget as take_down
+    from pipelines.recipe import RecipeError
+    from shards.forget import ForgetError, entries
+
+    with _clear(ForgetError, RecipeError, RunError, FileNotFoundError):
+        lines = [*entries(items or (), "argument"), *(entries(file.read_text("utf-8").splitlines(), str(file)) if file else ())]
+        if not lines:
+            raise ForgetError("nothing to forget: give ids, addresses, hosts or hashes, or a file of them with --from")
+        done = take_down(str(run_folder), _read(run_folder, "manifest.json"), lines, on=on, workers=workers)
+    if as_json:
+        print(json.dumps(done))
+        return
+    for line in done["without_effect"]:
+        err.print(f"{line}: covers nothing of this run; it is on the list", markup=False, highlight=False)
+    out.print(f"{done['documents']} documents and {done['images']} images are out, {done['rewritten']} of {done['shards']} shards are others", highlight=False)
 
 
 @app.command()

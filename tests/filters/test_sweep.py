@@ -1,0 +1,108 @@
+"""A sweep says what the decision would say at each threshold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from filters.decide import Decide
+from filters.rules import RuleError, Rules, load
+from filters.sweep import Sweep, of_fetched, parse, sweep, sweep_images
+from filters.text import TextScores
+from tests.filters.make import documents, zipped
+from tests.filters.test_image import outcome, table
+
+PROSE = "The ships left in the morning, and the people of the town went down to the harbour to see them go."
+PICTURE = {"image": "http://a.example/photos/harbour.png", "width": 200, "height": 150}
+RULES = load("obelics")
+
+
+def pages(first: int) -> pa.RecordBatch:
+    rows: list[list[Any]] = [[*[PROSE] * (i % 4), *[PICTURE] * (i % 3), " ".join(["and the"] * i), "Home News"] for i in range(first, first + 12)]
+    batch = documents(*rows, [])
+    ((_, scores),) = TextScores()(batch)
+    nulls = pa.RecordBatch.from_pylist([{}], schema=scores.schema)  # a row that the engine quarantined
+    holed = pa.Table.from_batches([nulls, scores.slice(1)]).combine_chunks().to_batches()[0]
+    return zipped(batch, holed)
+
+
+def asked(rules: Rules, what: Sweep, threshold: float) -> list[int]:
+    """Kept documents, and their kept paragraphs and images, by deciding again."""
+    changed = tuple(replace(r, **{what.limit: threshold}) if r.score == what.score else r for r in getattr(rules, what.level))
+    kept = [0, 0, 0]
+    for batch in (pages(0), pages(7)):
+        ((_, made),) = Decide(replace(rules, **{what.level: changed}))(batch)
+        for document, row in zip(batch.to_pylist(), made.to_pylist(), strict=True):
+            if row["keep"]:
+                kinds = [n["kind"] for n, keep in zip(document["nodes"], row["node_keep"], strict=True) if keep]
+                kept = [kept[0] + 1, kept[1] + kinds.count("text"), kept[2] + kinds.count("image")]
+    return kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "words.min=0..80:8", "document.words.max=10..120:10", "images.min=0..3", "node.words.min=1..20:4", "punctuation=0..0.2:0.02",
+        "special_characters=0.1..0.3", "node.stop_words=0..1:0.25", "rendered_min=100..200:25", "language_score=0.5..1:0.1", "words.min=5..5",
+    ],
+)  # fmt: skip
+def test_as_the_decision_at_each_threshold(text: str) -> None:
+    what = parse(text, RULES)
+    assert not of_fetched(what)
+    rows = sweep(RULES, what, iter([pages(0), pages(7)]))
+    assert [r["threshold"] for r in rows] == list(what.thresholds)
+    assert {r["documents"] for r in rows} == {26}
+    assert [[r["kept"], r["paragraphs"], r["images"]] for r in rows] == [asked(RULES, what, t) for t in what.thresholds]
+
+
+def test_texts_are_not_needed() -> None:
+    batch = pages(0)
+    nodes = batch["nodes"]
+    flat = nodes.flatten()
+    fields = ["kind", "image", "alt", "width", "height"]
+    bare = pa.ListArray.from_arrays(nodes.offsets, pa.StructArray.from_arrays([pc.struct_field(flat, f) for f in fields], fields))
+    without = batch.set_column(batch.schema.get_field_index("nodes"), "nodes", bare)
+    what = parse("words.min=0..80", RULES)
+    assert sweep(RULES, what, [without]) == sweep(RULES, what, [batch])
+
+
+def test_images() -> None:
+    images = table(
+        outcome(), outcome(width=160, height=155), outcome(status="dns", format=None, width=None, height=None), outcome(width=151, height=400)
+    )
+    what = parse("side_min=100..500:50", RULES)
+    assert of_fetched(what)
+    assert what.current(RULES) == 150
+    assert [r["kept_images"] for r in sweep_images(RULES, what, [images, images])] == [4, 4, 2, 2, 2, 2, 2, 2, 0]
+
+
+def test_ranges() -> None:
+    assert parse("words.min=10..50", RULES).thresholds == (10, 14, 18, 22, 26, 30, 34, 38, 42, 46, 50)
+    assert parse("node.words.min=2..8", RULES).thresholds == (2, 3, 4, 5, 6, 7, 8)
+    assert parse("punctuation = 0..0.1", RULES).thresholds[:3] == (0, 0.01, 0.02)
+    assert parse("punctuation=0.1..0.3:0.1", RULES).thresholds == (0.1, 0.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("words", "sweep `words`: expected rule=from..to"),
+        ("wrods=1..2", "sweep `wrods=1..2`: no rule on `wrods`; did you mean `words`?"),
+        ("words=1..2", "sweep `words=1..2`: the rule on `words` has a min and a max; say words.min or words.max"),
+        ("language=1..2", "sweep `language=1..2`: `language` is a string"),
+        ("punctuation=a..b", "sweep `punctuation=a..b`: from, to and step are numbers"),
+        ("punctuation=2..1", "sweep `punctuation=2..1`: from is at most to"),
+        ("punctuation=0..1:0", "sweep `punctuation=0..1:0`: from is at most to, and the step above 0"),
+        ("punctuation=0..1:0.0001", "sweep `punctuation=0..1:0.0001`: more than 1000 steps"),
+        ("image.words=1..2", "sweep `image.words=1..2`: no rule on `words`"),
+    ],
+)
+def test_a_wrong_sweep_is_one_line(text: str, line: str) -> None:
+    with pytest.raises(RuleError) as error:
+        parse(text, RULES)
+    assert str(error.value).startswith(line)
+    assert "\n" not in str(error.value)

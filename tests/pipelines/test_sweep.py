@@ -1,0 +1,47 @@
+"""`panoramix sweep` over a finished run: at the limits it ran with, what it kept."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from filters.rules import RuleError
+from pipelines.cli import app
+from pipelines.sweep import sweep_run
+from tests.pipelines.conftest import SampleRun
+
+
+@pytest.mark.parametrize(("source", "rule"), [("web", "words.min=0..40:5"), ("web", "node.stop_words=0..0.5:0.1"), ("pairs", "words.min=1..5:1")])
+def test_the_runs_own_limit_keeps_what_the_run_kept(sample_run: SampleRun, source: str, rule: str) -> None:
+    began = time.process_time()
+    name, what, current, rows = sweep_run(str(sample_run.folder), rule, source)
+    assert time.process_time() - began < 2
+    assert name == source
+    (now,) = [r for r in rows if r["threshold"] == current]
+    funnel = dict(sample_run.stats["sources"][source]["funnel"])
+    assert now["kept"] == funnel["after text rules"]
+    assert now["documents"] == funnel["documents"]
+    if what.level == "document" and what.limit == "min":
+        assert [r["kept"] for r in rows] == sorted((r["kept"] for r in rows), reverse=True)
+
+
+def test_images_that_were_fetched(sample_run: SampleRun) -> None:
+    _, _, current, rows = sweep_run(str(sample_run.folder), "side_min=0..400:50")
+    kept = {r["threshold"]: r["kept_images"] for r in rows}
+    assert kept[0] > kept[400]
+    assert current in kept
+
+
+def test_the_command(sample_run: SampleRun) -> None:
+    result = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "words.min=10..20:10"])
+    assert result.exit_code == 0
+    assert "10 (now)" in result.stdout
+    wrong = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "wrods=1..2"])
+    assert wrong.exit_code == 2
+    assert "no rule on `wrods`; did you mean `words`?" in " ".join(wrong.stderr.split())
+    with pytest.raises(RuleError, match="this run has no source `book`"):
+        sweep_run(str(sample_run.folder), "words.min=1..2", "book")
+    with pytest.raises(FileNotFoundError, match="no finished run"):
+        sweep_run(str(sample_run.folder / "shards"), "words.min=1..2")
