@@ -24,8 +24,8 @@ from pipelines.engine.storage import Store
 from pipelines.job import CONFIGS, SPLITS, Job
 from pipelines.recipe import Recipe
 from pipelines.select.samples import KEPT, OF_A_REASON
+from shards import forget, mixture, readers
 from shards import manifest as shard_manifest
-from shards import mixture, readers
 from shards.store import Store as ShardStore
 from shards.tokens import load
 
@@ -37,7 +37,7 @@ def assemble(recipe: Recipe, job: Job, outcome: Outcome, root: str) -> dict[str,
     store = Store(root)
     made = outcome.made
     links = {**_shards(job, made), **_ledger(job, made)}
-    manifest = _manifest(recipe, job, made)
+    manifest = _manifest(recipe, job, made, store)
     _withdraw(manifest, store)
     store.link_all(links)
     keep = {*links, "ledger/quarantine.parquet"}
@@ -90,7 +90,7 @@ def _full(pack: Made) -> list[tuple[int, Any]]:
     return [(n, p) for n, p in enumerate(pack.parts) if "index" in p.files and p.files["index"].rows]
 
 
-def _manifest(recipe: Recipe, job: Job, made: Mapping[str, Made]) -> dict[str, Any]:
+def _manifest(recipe: Recipe, job: Job, made: Mapping[str, Made], store: Store) -> dict[str, Any]:
     tokenizer = load(recipe.tokenizer)
     configs: dict[str, Any] = {}
     for source in job.sources:
@@ -121,8 +121,10 @@ def _manifest(recipe: Recipe, job: Job, made: Mapping[str, Made]) -> dict[str, A
         "version": VERSION,
         "name": recipe.name,
         "recipe": recipe.model_dump(),
+        "limit": job.limit,
         "tokenizer": {"name": tokenizer.name, "sha256": tokenizer.sha256},
         "configs": configs,
+        "forgotten": forget.digest(forget.read(store.read(forget.NAME) if store.exists(forget.NAME) else None, forget.NAME)),
         "stages": stages,
     }
 
@@ -136,6 +138,8 @@ def _ledger(job: Job, made: Mapping[str, Made]) -> dict[str, str]:
     tables += [(f"{s}-{split}", f"{s}.{split}", "refused") for s in job.sources for split in SPLITS]
     if "fetch" in made:
         tables.append(("fetch", "fetch", "outcomes"))
+    if "pdf.pages" in made:
+        tables.append(("pdf", "pdf.pages", "outcomes"))
     if "web.crawl" in made:
         tables.append(("crawl", "web.crawl", "pages"))
     for label, node, table in tables:
