@@ -223,9 +223,12 @@ def _energon(run: Path) -> Iterator[Any]:
     from megatron.energon import WorkerConfig, get_loader, get_train_dataset
     from megatron.energon.task_encoder import DefaultTaskEncoder
 
+    class Raw(DefaultTaskEncoder):  # type: ignore[misc]
+        decoder = None
+
     data = get_train_dataset(
         run / "shards/pairs", worker_config=WorkerConfig(rank=0, world_size=1, num_workers=0), batch_size=None,
-        shuffle_buffer_size=100, max_samples_per_sequence=100, task_encoder=DefaultTaskEncoder(decoder=None),
+        shuffle_buffer_size=100, max_samples_per_sequence=100, task_encoder=Raw(),
     )  # fmt: skip
     yield from itertools.islice(get_loader(data), MANY[0] * MANY[1])
 
@@ -237,7 +240,7 @@ def _decoders() -> list[dict[str, Any]]:
         "pillow, without draft": lambda data, side: _pil(side)({"jpg": Image.open(io.BytesIO(data)).convert("RGB")}),
     }
     if _there("pyvips"):
-        import pyvips
+        import pyvips  # type: ignore[import-not-found]
 
         ways["pyvips"] = lambda data, side: pyvips.Image.thumbnail_buffer(data, side, size="down").numpy()
     out = []

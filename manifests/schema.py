@@ -155,6 +155,18 @@ PLACED = pa.struct(
     ]
 )
 
+#: how a PDF page was read: of ocr's `pages`, what a sample tells of it
+READ_PAGE = pa.struct(
+    [
+        ("dpi", pa.float32()),  # of the picture
+        ("rotation", pa.int32()),  # degrees clockwise that the file asks for; applied to picture and boxes
+        ("text_source", pa.string()),  # "pdf" (text layer) or "ocr"
+        ("engine", pa.string()),
+        ("pages", pa.int32()),  # of the file
+        ("images", pa.list_(BOX)),  # where raster pictures stand on the page
+    ]
+)
+
 #: what packing is given: only kept documents, only kept nodes, every image node with its bytes' place
 SELECTED = pa.schema(
     [
@@ -162,6 +174,7 @@ SELECTED = pa.schema(
         ("weight", pa.int64()),  # bytes this document will take in its shard, about
         *DOCUMENT,
         ("images", pa.list_(PLACED)),
+        ("page", READ_PAGE),  # PDF pages only
         ("tokens", pa.int32()),  # text tokens of the kept text nodes, by the recipe's tokenizer
     ]
 )

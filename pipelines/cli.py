@@ -272,7 +272,8 @@ def forget(
         return
     for line in done["without_effect"]:
         err.print(f"{line}: covers nothing of this run; it is on the list", markup=False, highlight=False)
-    out.print(f"{done['documents']} documents and {done['images']} images are out, {done['rewritten']} of {done['shards']} shards are others", highlight=False)
+    said = f"{done['documents']} documents and {done['images']} images are out; {done['rewritten']} of {done['shards']} shards are new"
+    out.print(said, highlight=False)
 
 
 @app.command()

@@ -34,9 +34,12 @@ from pipelines.engine.storage import Store
 from pipelines.extract.from_datatrove import FromDatatrove
 from pipelines.extract.from_datatrove import parts as datatrove_parts
 from pipelines.extract.stages import Extract, Pairs, UrlList
+from pipelines.select.forget import Listed
 from pipelines.select.join import ByAddress, Join
 from pipelines.select.links import Links
 from pipelines.select.select import Select
+from shards import forget
+from shards.forget import Forgotten
 from shards.write import Pack
 
 #: the config of the shards each source becomes
@@ -56,6 +59,7 @@ class Job:
     nodes: tuple[Node, ...]
     buckets: int
     sources: tuple[str, ...]
+    limit: int | None = None
 
 
 def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
@@ -93,7 +97,8 @@ def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
         nodes += _fetch(recipe, fetched)
     for source in sources:
         nodes += _packed(source, recipe)
-    return Job(tuple(nodes), _buckets(inputs, sum(r["size"] for r in read)), tuple(sources))
+    lists = _lists(recipe, root)
+    return Job((*lists, *(_keeping_to(lists, node) for node in nodes)), _buckets(inputs, sum(r["size"] for r in read)), tuple(sources), limit)
 
 
 _REFUSED: Mapping[str, tuple[str, ...]] = {"refused": ("reason",)}
@@ -106,7 +111,8 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
     slices = [s for p in inputs["web.warc"] for s in _slices(p)]
     crawled = bool(web.seeds)
     if crawled:
-        hosts = _some(hosts_of(web.seeds), limit)
+        blocked = Forgotten(recipes.blocked(recipe))
+        hosts = _some([(h, s) for h, s in hosts_of(web.seeds) if not blocked.host(h)], limit)
         groups = [hosts[i : i + HOSTS_A_PART] for i in range(0, len(hosts), HOSTS_A_PART)]
         rows = [pa.table({"host": [h for h, _ in g], "seeds": [s for _, s in g]}) for g in groups]
         crawl = Crawl(
@@ -224,6 +230,25 @@ def _here(source: str, documents: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+def _lists(recipe: recipes.Recipe, root: str) -> list[Node]:
+    """What must not be in the data: the recipe's block-list and the run's takedowns, each where it has an entry."""
+    store = Store(root)
+    own = forget.read(store.read(forget.NAME) if store.exists(forget.NAME) else None, store.path(forget.NAME))
+    nodes = []
+    for name, listed in (("forget.listed", recipes.blocked(recipe)), ("forget.asked", own)):
+        if listed:
+            rows = [pa.Table.from_pylist([e._asdict() for e in listed], schema=forget.LIST)]
+            nodes.append(Node(name, Listed(), rows=lambda made, rows=rows: rows))  # type: ignore[misc]
+    return nodes
+
+
+def _keeping_to(lists: list[Node], node: Node) -> Node:
+    """The node, given the lists where it keeps to them: the recipe's before anything is fetched, all of them in the last selection."""
+    stage = node.name.rpartition(".")[2]
+    names = [x.name for x in lists if stage == "select" or (stage == "links" and x.name == "forget.listed")]
+    return replace(node, inputs={**node.inputs, "forgotten": everything("forgotten", *names)}) if names else node
+
+
 def _fetch(recipe: recipes.Recipe, links: list[str]) -> list[Node]:
     f = recipe.fetch
     stage = Fetch(
@@ -259,6 +284,8 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
         seed=recipe.seed,
     )
     reads = {**_here(source, documents), "images": home("counted", n("count"))}
+    if source == "pdf":
+        reads["pages"] = aligned("pages", "pdf.pages")
     if source == "web" and recipe.web is not None and recipe.web.paragraph_uses:
         decided = {"documents": aligned("documents", *documents), "decisions": aligned("decisions", n("decide"))}
         nodes += [

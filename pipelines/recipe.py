@@ -22,7 +22,7 @@ from filters.text import SCORES
 from manifests.schema import DOCUMENT
 from pipelines.adapted.scores import Scores, by_filter, by_function
 from pipelines.extract import from_datatrove
-from shards import mixture
+from shards import forget, mixture
 
 
 class RecipeError(Exception):
@@ -174,6 +174,9 @@ class Recipe(_Table):
     tokenizer: str = Field("bytes", description="`bytes`, or the path of a tokenizer.json")
     mixtures: dict[str, Any] = Field({"stage1": "stage1", "stage2": "stage2"}, description="training stage -> preset, or a whole mixture")
     seed: int = 0
+    forget: str | None = Field(
+        None, description="a block-list: ids, addresses, hosts and images' sha256, one a line; nothing of them is fetched or packed"
+    )
 
     def rules(self, source: str) -> Rules:
         table = getattr(self, source)
@@ -294,6 +297,7 @@ def _inputs(recipe: Recipe) -> None:
     if recipe.web is None and recipe.pdf is not None and not recipe.pdf.paths:
         raise RecipeError("pdf: no input; give pdf.paths (PDF files or folders)")
     files(recipe)
+    blocked(recipe)
     read_by_datatrove(recipe)
     for stage, which in recipe.mixtures.items():
         try:
@@ -317,6 +321,19 @@ def read_by_datatrove(recipe: Recipe) -> list[dict[str, Any]]:
         return from_datatrove.inputs(table.reader, table.arguments, table.shards)
     except ValueError as e:
         raise RecipeError(f"web.datatrove: {e}") from None
+
+
+def blocked(recipe: Recipe) -> list[forget.Entry]:
+    """The entries of the recipe's block-list, sorted. Raises RecipeError."""
+    if recipe.forget is None:
+        return []
+    try:
+        with open(recipe.forget, encoding="utf-8") as f:
+            return sorted(set(forget.entries(f, recipe.forget)))
+    except FileNotFoundError:
+        raise RecipeError(f"forget: no file {recipe.forget}") from None
+    except (forget.ForgetError, UnicodeDecodeError) as e:
+        raise RecipeError(f"forget: {e}") from None
 
 
 def files(recipe: Recipe) -> Mapping[str, list[str]]:

@@ -110,7 +110,12 @@ OCR = pa.schema(
         ("text", pa.string()),
         ("width", pa.int64()),
         ("height", pa.int64()),
-        ("page_index", pa.int64()),
+        ("page_index", pa.int64()),  # of this page in its file, from 0
+        ("num_pages", pa.int64()),  # of the file; `pages` above holds this page alone, as chug wants one annotation an image
+        ("dpi", pa.float64()),  # of the picture
+        ("rotation", pa.int64()),  # degrees clockwise that the file asks for; applied
+        ("text_source", pa.string()),  # "pdf" (text layer) or "ocr"
+        ("engine", pa.string()),
         ("sha256", pa.string()),
     ]
 )

@@ -107,6 +107,8 @@ def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[i
     blocks = [node for node in document["nodes"] if node["kind"] == TEXT and node["text"]]
     figures = [_box(node["box"]) for i, node in enumerate(document["nodes"]) if node["kind"] == IMAGE and i != number and node["box"]]
     page = _page(blocks)
+    read = document.get("page") or {}
+    figures += [_box(box) for box in read.get("images") or []]
     page["images_bbox"] = figures
     page["images_bbox_no_text_overlap"] = [f for f in figures if not any(_overlap(f, line) for line in page["lines"]["bbox"])]
     fields = {
@@ -117,6 +119,11 @@ def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[i
         "width": fitted.width,
         "height": fitted.height,
         "page_index": (document["provenance"] or {}).get("page"),
+        "num_pages": read.get("pages"),
+        "dpi": None if read.get("dpi") is None else _number(read["dpi"]),
+        "rotation": read.get("rotation"),
+        "text_source": read.get("text_source"),
+        "engine": read.get("engine"),
         "sha256": place["sha256"],
     }
     return Laid(fields, [text], [("jpg", fitted.data), ("txt", text.encode())])

@@ -16,6 +16,7 @@ from filters.scores import IMAGE_ON_PAGE
 from manifests.at import At, anywhere
 from manifests.schema import IMAGE, key64
 from pipelines.engine.stage import Output
+from shards.forget import Forgotten
 
 #: an image of a kept document, on its way to what became of its address
 PLACE = pa.schema(
@@ -48,7 +49,8 @@ def kept_rows(tables: Mapping[str, pa.Table]) -> np.ndarray:
 @dataclass(frozen=True)
 class Links:
     """Exchange by part: `documents`, `decisions` and the `duplicates` that came home -> `places` (PLACE: every image of a kept
-    document) and `wanted` (WANTED: the addresses among them that no rule on what the page says refuses)."""
+    document) and `wanted` (WANTED: the addresses among them that no rule on what the page says refuses). Nothing is wanted of what
+    `forgotten` covers, where it is given (shards.forget)."""
 
     rules: Rules
 
@@ -88,6 +90,9 @@ class Links:
         on_page = tuple(r for r in self.rules.image if r.score in IMAGE_ON_PAGE)
         fine = decide(on_page, image_columns(pa.Table.from_batches([places])), places.num_rows).keep
         fetch = pc.unique(urls.filter(fine)).to_pylist()
+        forgotten = Forgotten.of(tables.get("forgotten"))
+        if forgotten:
+            fetch = [url for url in fetch if not forgotten.image(url, None)]
         yield (
             "wanted",
             pa.RecordBatch.from_arrays([pa.array([host_key(u) for u in fetch], pa.uint64()), pa.array(fetch, pa.string())], schema=WANTED),

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.schema import DOCUMENT, IMAGE, key64
+from shards.forget import REASON
 
 Row = dict[str, Any]
 
@@ -62,8 +63,8 @@ def _row(priority: int, entry: Row, document: Row, decision: Row, images: dict[i
     pictures = []
     for n, node in enumerate(nodes):
         image = images.get(n) if node["kind"] == IMAGE else None
-        if image is not None:
-            reason = image["drop"][0] if image["drop"] else None
+        reason = image["drop"][0] if image is not None and image["drop"] else None
+        if image is not None and reason != REASON:  # a takedown is not shown
             pictures.append({"node": n, "reason": reason, "part": image["blob_part"], "offset": image["offset"], "length": image["length"]})
     return {
         "priority": priority, "reason": entry.get("reason"), "id": document["id"], "url": document["url"], "title": document["title"],

@@ -20,6 +20,7 @@ from pipelines.engine.stage import Output
 from pipelines.select.domain import split_of
 from pipelines.select.links import kept_rows
 from pipelines.select.samples import Samples
+from shards.forget import REASON, Forgotten
 from shards.tokens import load
 
 Row = dict[str, Any]
@@ -34,6 +35,9 @@ class Select:
 
     `train` and `validation` (manifests.schema.SELECTED), the ledger's `documents` (one row a document), `texts` and `images`
     (one row for each that left), `sketches` (manifests.sketch.SKETCH) and `samples` (pipelines.select.samples.SAMPLE).
+
+    `forgotten`, where it is given, is a list of takedowns (shards.forget): what it covers leaves first, and is not shown in `samples`.
+    `pages`, where it is given, says how each document's page was read (ocr.stages.PAGE).
 
     `images`: least and most images of a document (OBELICS: 1 to 30), counted after images left. `one_image`: the document is its
     one image, so it goes for its image's reason (pairs, pages).
@@ -53,7 +57,8 @@ class Select:
     def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
         documents, decisions = tables["documents"], tables["decisions"]
         tokenizer = load(self.tokenizer)
-        placed = self._images(tables["images"])
+        forgotten = Forgotten.of(tables.get("forgotten"))
+        placed = self._images(tables["images"], forgotten)
         duplicates = {r["row"]: r for r in tables["duplicates"].to_pylist()}
         kept = set(kept_rows(tables).tolist())
         repeated: dict[int, dict[int, int]] = {}
@@ -65,9 +70,13 @@ class Select:
             ledger: dict[str, list[Row]] = {"documents": [], "texts": [], "images": []}
             out: dict[str, list[Row]] = {"train": [], "validation": []}
             pairs = zip(documents.slice(start, _AT_ONCE).to_pylist(), decisions.slice(start, _AT_ONCE).to_pylist(), strict=True)
+            pages = tables["pages"].slice(start, _AT_ONCE).select(_PAGE).to_pylist() if "pages" in tables else []
             for row, (document, decision) in enumerate(pairs, start):
                 images = placed.get(row, {})
                 entry: Row = {"id": document["id"], "source": document["source"], "url": document["url"], "keep": False}
+                if forgotten.document(document["id"], document["url"]):
+                    ledger["documents"].append({**entry, "reason": REASON})
+                    continue
                 if row not in kept:
                     self._dropped(entry, decision, duplicates.get(row))
                     ledger["documents"].append(entry)
@@ -79,6 +88,7 @@ class Select:
                 samples.add(entry, document, decision, images)
                 ledger["documents"].append(entry)
                 if selected is not None:
+                    selected["page"] = pages[row - start] if pages else None
                     out[split].append(selected)
                     _measure(seen, selected)
             for split, rows in out.items():
@@ -88,7 +98,7 @@ class Select:
         yield "sketches", sketch({name: np.array(values) for name, values in sorted(seen.items())})
         yield "samples", samples.batch()
 
-    def _images(self, counted: pa.Table) -> dict[int, dict[int, Row]]:
+    def _images(self, counted: pa.Table, forgotten: Forgotten) -> dict[int, dict[int, Row]]:
         """Image rows by document row and node, each with the `drop` its rules gave: reason, score and threshold, or None."""
         if not counted.num_rows:
             return {}
@@ -103,7 +113,9 @@ class Select:
         out: dict[int, dict[int, Row]] = {}
         answers = [column.to_pylist() for column in decided]
         for r, keep, reason, score, threshold in zip(counted.to_pylist(), *answers, strict=True):
-            if not keep and reason == "status":
+            if forgotten.image(r["url"], r["sha256"]):
+                keep, reason, score, threshold = False, REASON, None, None
+            elif not keep and reason == "status":
                 reason, score, threshold = r["status"], None, None
             elif keep and r["status"] is None:  # nothing is known of it, which no rule takes for a fault: its fetch was quarantined
                 keep, reason = False, "not_fetched"
@@ -176,6 +188,7 @@ class Select:
         return {**own, "nodes": nodes, "key": key, "weight": weight, "images": placed, "tokens": tokens}, split
 
 
+_PAGE = [field.name for field in SELECTED.field("page").type]
 _PLACED = ("url", "sha256", "width", "height", "format", "offset", "length")
 
 
