@@ -10,20 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.extract import images
-from pipelines.extract.hints import BODY, CAPTION, GOOD, ICONIC, JUNK, MORE, hint, words
+from pipelines.extract.hints import BODY, CAPTION, ICONIC, JUNK, MORE, hint, words
 from pipelines.extract.nodes import Node
 
 #: elements and leaves of a page that are looked at
 MAX_ELEMENTS = 200_000
-#: largest side in a file name (``-100x100.jpg``) of what is a face or a teaser, pixels
-THUMBNAIL = 120
 
 # never content, with all that is in them
 _DROP = words(
     """
     script style template svg iframe object embed canvas audio video select option datalist button input textarea nav dialog head link
-    meta base map progress meter footer menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe amp-
-    analytics amp-sidebar amp-social-share optgroup keygen command math-field rt rp
+    meta base map progress meter footer menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe
+    amp-analytics amp-sidebar amp-social-share optgroup keygen command math-field rt rp
     """
 )
 _INLINE = words(
@@ -72,7 +70,7 @@ class Box:
     """
 
     kept = True
-    chars = links = commas = images = items = heads = long = 0
+    chars = links = commas = images = 0
     score = 0.0
 
     def __init__(self, place: int, parent: int, tag: str, flags: int, first: int) -> None:
@@ -180,7 +178,7 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
         kind = kind_of(tag, _BOX)
         if kind <= _PICTURE:  # inline
             child = node.first_child
-            if child is None or (kind == _SPAN and _no_content(node.attributes)):
+            if child is None or (kind == _SPAN and _hidden(node.attributes)):
                 node = node.next
                 continue
             if kind == _LINK:
@@ -277,16 +275,6 @@ def _flush(leaves: list[Leaf], pieces: list[str], box: Box, role: str, links: in
         leaves.append(Leaf(box, role, text, links))
 
 
-def _no_content(attributes: dict[str, str | None]) -> bool:
-    """Whether an inline element is hidden, or named like a counter of shares."""
-    if not attributes:
-        return False
-    if "style" in attributes or "hidden" in attributes:
-        return _hidden(attributes)
-    names = attributes.get("class")
-    return bool(names) and hint(names or "") & (JUNK | GOOD | BODY) == JUNK
-
-
 def _code(text: str) -> str:
     """Code keeps its lines and their indentation; blank lines at the ends and blanks at line ends go."""
     lines = [line.rstrip() for line in text.expandtabs(4).splitlines()]
@@ -304,8 +292,6 @@ def _image(attributes: dict[str, str | None], sources: str | None, base: str) ->
         return None
     url = images.address(attributes, sources, base)
     if url is None:
-        return None
-    if width is None and (named := images.named_size(url)) and max(named) <= THUMBNAIL:
         return None
     alt = " ".join((attributes.get("alt") or "").split()) or None
     title = " ".join((attributes.get("title") or "").split()) or None

@@ -5,18 +5,18 @@ from __future__ import annotations
 from itertools import accumulate
 
 from pipelines.extract.blocks import Blocks, Box, Leaf
-from pipelines.extract.hints import BODY, CAPTION, GOOD, WEAK, words
+from pipelines.extract.hints import BODY, GOOD, WEAK, words
 from pipelines.extract.phrases import SHORT, opens_teaser
 from pipelines.extract.scoring import MIN_PARAGRAPH, root_of
 
 #: leaves before the root among which its headline, standfirst and first picture are looked for
 LEAD = 30
-#: longest name of a picture in a table cell, characters
-LABEL = 40
 #: shortest text there that is a standfirst, characters
 STANDFIRST = 60
-#: shortest text, in characters, that does not stand twice within so many leaves
+#: shortest caption, in characters, that does not stand twice within so many leaves
 REPEATED, NEAR = 30, 8
+#: share of link text from which a paragraph is nothing but a link
+ALL_LINK = 0.9
 #: largest share of the article that one line such as "Read also" may take with it
 TEASER_SHARE = 0.3
 
@@ -24,6 +24,7 @@ _CLEANED = words("div section ul ol dl table form header details article li cent
 _WHOLES = words("article main")
 _PROSE = words("paragraph heading quote")
 _CELLS = words("li td tr tbody")
+_LISTS = words("ul ol dl")
 
 
 def article(blocks: Blocks) -> list[Leaf]:
@@ -45,12 +46,6 @@ def _clean(boxes: list[Box], leaves: list[Leaf], root: Box) -> None:
         box.commas += leaf.commas
         if leaf.node is not None:
             box.images += 1
-        if leaf.role == "item":
-            box.items += 1
-        elif leaf.role == "heading":
-            box.heads += leaf.chars
-        if leaf.chars - leaf.links >= MIN_PARAGRAPH and leaf.role != "heading":
-            box.long += 1
     for box in reversed(inside):
         if not box.kept:
             continue
@@ -62,9 +57,6 @@ def _clean(boxes: list[Box], leaves: list[Leaf], root: Box) -> None:
         to.links += box.links
         to.commas += box.commas
         to.images += box.images
-        to.items += box.items
-        to.heads += box.heads
-        to.long += box.long
 
 
 def _bad(box: Box) -> bool:
@@ -73,21 +65,13 @@ def _bad(box: Box) -> bool:
     if not box.chars:
         return False
     density = box.links / box.chars
-    if box.tag == "td" and box.images and box.chars <= LABEL * box.images:
-        return False  # pictures with their names under them
     weight = (25 if box.flags & GOOD else 0) - (25 if box.flags & WEAK else 0)
     if weight < 0 and box.commas < 10 and (density > 0.2 or box.chars - box.links < 200):
         return True
-    if box.commas >= 10:
-        return False
-    if box.tag == "figure":
-        return False
-    if box.chars < 25 and box.images == 0 and box.heads * 10 < box.chars * 9 and box.tag not in _CELLS:
-        return density > 0
+    if box.tag == "figure" and box.images:
+        return False  # its caption may be one link, to the photographer
     if weight < 25 and density > (0.2 if box.chars - box.links < 200 else 0.5) and (box.tag not in _CELLS or density > 0.8):
-        if box.tag in ("ul", "ol", "dl") and density < 0.5:
-            return False
-        return not (box.images == 1 and box.flags & CAPTION)
+        return box.tag not in _LISTS or density >= 0.5
     return bool(weight >= 25 and density > 0.5)
 
 
@@ -107,11 +91,13 @@ def _drop_teasers(boxes: list[Box], inside: list[Leaf], kept: list[bool], root: 
     enough = running[-1] * TEASER_SHARE
     recent: dict[str, int] = {}
     for i, leaf in enumerate(inside):
-        if leaf.chars >= REPEATED and (leaf.tag != "p" or leaf.role != "paragraph"):
+        if leaf.chars >= REPEATED and leaf.role == "caption":
             # sliders and zoom boxes write one caption several times; a refrain further on stays
             if i - recent.get(leaf.text, -1000) <= NEAR:
                 kept[i] = False
             recent[leaf.text] = i
+        if leaf.tag == "p" and leaf.chars >= MIN_PARAGRAPH and leaf.links >= ALL_LINK * leaf.chars:
+            kept[i] = False  # it leads to another page, and says nothing else
         if not kept[i] or not leaf.chars or leaf.chars > SHORT or not opens_teaser(leaf.text):
             continue
         short = leaf.role == "heading" or leaf.links * 2 >= leaf.chars or leaf.chars <= 40

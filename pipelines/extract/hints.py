@@ -23,64 +23,34 @@ def words(text: str) -> frozenset[str]:
 #: never the article, wherever it stands
 _JUNK = words(
     """
-    ad ads adv advert adverts advertisement advertisements advertising advertorial adsense adslot adunit adbox adsbygoogle dfp gpt
-    anzeige anzeigen werbung publicite publicidad sponsor sponsored sponsors outbrain taboola ligatus breadcrumb breadcrumbs
-    brotkrumen comment comments commentlist commentform disqus kommentar kommentare commentaires comentarios respond reply replies
-    shoutbox trackback trackbacks pingback cookie cookies consent gdpr cmp footer footers colophon logon signup masthead nav
-    navigation navbar navi navs subnav topnav mainnav menu menus submenu hamburger newsletter newsletters subscribe subscription
-    mailchimp optin pager pagination paging paginator pagenav popup popups popover modal overlay tooltip lightbox related relateds
-    recommended recommendation recommendations recommend recirc recirculation readnext upnext share shares sharing sharebar
-    sharebuttons sharethis sharedaddy social socials socialmedia addthis addtoany shariff jssocials sidebar sidebars sidenav sidebox
-    skip skiplink skiplinks skyscraper tagcloud taglist toolbar promo promos promobox invisible printonly donate donation
+    ad adv advert advertisement advertising advertorial adslot adunit adbox anzeige werbung publicite publicidad reklama sponsor sponsored
+    skyscraper promo promobox donate donation breadcrumb comment commentform commentlist kommentar commentaire comentario respond reply
+    trackback pingback cookie consent gdpr footer colophon masthead signup logon nav navigation navbar subnav topnav mainnav sidenav menu
+    submenu hamburger toolbar newsletter subscribe subscription optin pager pagination paging popup popover modal overlay tooltip lightbox
+    related recommended recommendation recirculation readnext share sharing sharebutton social sidebar skiplink tagcloud invisible
     """
 )
 
 #: often not the article
 _WEAK = words(
     """
-    aside author authors avatar banner bio byline carousel category categories cat contributor credits dateline extra follow info
-    infobox meta navi popular profile quicklinks rating ratings search shop shopping supplemental tag tease timestamp toc tool tools
-    trending twitter facebook webring latest paywall register registration promotion login signin teaser teasers teaserbox tags
+    aside author avatar banner bio byline carousel category contributor credit dateline extra follow info infobox latest login meta paywall
+    popular profile promotion rating register registration search shop shopping signin tag teaser timestamp toc tool trending
     """
 )
 
-_GOOD = words(
-    """
-    article articles body content contents entry hentry main page post posts prose story text blog column section
-    """
-)
+_GOOD = words("body content main page post story text")
 
 #: the words that, joined, name the body of an article: entry-content, articleBody, post_text
-_BODY_FIRST = words(
-    """
-    article entry post story blog news main page body content single detail blogpost
-    """
-)
-_BODY_SECOND = words(
-    """
-    body content contents text entry copy story main inner article
-    """
-)
-_BODY_WHOLE = words(
-    """
-    articlebody entrycontent postcontent articlecontent storybody articletext postbody storytext bodytext
-    """
-)
+_BODY_FIRST = words("article entry main post story")
+_BODY_SECOND = words("body content text")
+_BODY_WHOLE = frozenset(a + b for a in _BODY_FIRST for b in _BODY_SECOND)
 
-_CAPTION = words(
-    """
-    caption captions legend figcaption imagecaption credit credits copyright bildunterschrift
-    """
-)
-_ICONIC = words(
-    """
-    icon icons avatar avatars emoji emojis smiley smilies wp-smiley gravatar logo logos sprite badge badges flag spinner
-    """
-)
-
+_CAPTION = words("caption legend figcaption imagecaption credit copyright bildunterschrift")
+_ICONIC = words("icon avatar emoji smiley smilie gravatar logo sprite badge flag spinner")
 
 _STATE = words("has no not with without is show enable enabled single supports off label")
-_JUNK_WHOLE = words("hidden is-hidden visually-hidden screen-reader-text sr-only print-only noprint visuallyhidden d-none hide")
+_JUNK_WHOLE = words("hidden is-hidden visually-hidden visuallyhidden screen-reader-text sr-only print-only noprint d-none hide")
 
 
 @lru_cache(maxsize=1 << 15)
@@ -99,18 +69,18 @@ def _flags(name: str) -> int:
         return 0
     name = name.lower()
     flags = 0
-    kinds = set(parts)
+    kinds = {_singular(part) for part in parts}
     # "has-sidebar", "section--has-ads", "no-comments" tell of what is inside, not of the element
     own = kinds
-    if not kinds.isdisjoint(_STATE):
-        own = set(parts[: next(i for i, part in enumerate(parts) if part in _STATE)])
+    if not _STATE.isdisjoint(parts):
+        own = {_singular(part) for part in parts[: next(i for i, part in enumerate(parts) if part in _STATE)]}
     if own & _JUNK or name in _JUNK_WHOLE:
         flags |= JUNK
     if own & _WEAK:
         flags |= WEAK
     if kinds & _GOOD:
         flags |= GOOD
-    if name in _BODY_WHOLE or any(a in _BODY_FIRST and b in _BODY_SECOND and a != b for a, b in pairwise(parts)):
+    if name in _BODY_WHOLE or any(a in _BODY_FIRST and _singular(b) in _BODY_SECOND for a, b in pairwise(parts)):
         flags |= BODY
     if kinds & _CAPTION:
         flags |= CAPTION
@@ -119,3 +89,7 @@ def _flags(name: str) -> int:
     if parts == ["more", "link"]:
         flags |= MORE
     return flags
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word

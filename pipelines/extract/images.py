@@ -43,7 +43,6 @@ _STAND_IN = re.compile(
 )
 _LOOKS_LIKE_IMAGE = re.compile(r"\S+\.(?:jpe?g|png|webp|gif)(?:\?\S*)?\Z", re.I)
 _SRCSET_ITEM = re.compile(r"\s*(\S*[^\s,])(?:\s+([\d.]+)([wx])[^,]*)?\s*(?:,|\Z)")
-_NAMED_SIZE = re.compile(r"[-_](\d{2,4})x(\d{2,4})\.(?:jpe?g|png|webp|gif)(?:\?|\Z)", re.I)
 _WIDTHS = re.compile(r"\s\d+w\s*(?:,|\Z)")
 _PIXELS = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*\Z")
 _STYLE_SIDE = re.compile(r"(?:^|[;\s])(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?px", re.I)
@@ -152,9 +151,3 @@ def is_icon(width: int | None, height: int | None) -> bool:
     if width is not None and height is not None and width <= ICON and height <= ICON:
         return True
     return any(side is not None and 0 < side <= 12 for side in (width, height))
-
-
-def named_size(url: str) -> tuple[int, int] | None:
-    """The size a file name ends with, as WordPress and others name their thumbnails (``face-100x100.jpg``)."""
-    m = _NAMED_SIZE.search(url)
-    return (int(m[1]), int(m[2])) if m else None

@@ -108,10 +108,10 @@ def _climb(boxes: list[Box], leaves: list[Leaf], root: Box, chars: list[int], li
     best = root
     while best.parent >= 0:
         parent = boxes[best.parent]
-        if parent.tag in ("body", "html") and root.flags & BODY:
-            break
         if best.tag == "article" and mass[best.last] - mass[best.first] > WHOLE:
             break  # what stands beside a whole article is another one
+        if parent.tag in ("body", "html") and root.flags & BODY:
+            break  # the page names its article
         best = parent
         more = mass[parent.last] - mass[parent.first] > (mass[root.last] - mass[root.first]) * (1 + CLIMB)
         if more and (links[parent.last] - links[parent.first]) * 2 < chars[parent.last] - chars[parent.first]:
@@ -120,7 +120,7 @@ def _climb(boxes: list[Box], leaves: list[Leaf], root: Box, chars: list[int], li
     while root.parent >= 0:
         text, linked = chars[root.last] - chars[root.first], links[root.last] - links[root.first]
         parent = boxes[root.parent]
-        if text - linked >= (SMALL * 2 if parent.tag in ("main", "article") else SMALL) or (root.tag == "article" and text > SMALL // 2):
+        if text - linked >= (SMALL * 2 if parent.tag in ("main", "article") else SMALL):
             break
         if (links[parent.last] - links[parent.first]) * 3 > chars[parent.last] - chars[parent.first]:
             break

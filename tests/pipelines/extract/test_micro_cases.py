@@ -55,7 +55,6 @@ def test_image_address(html: str, wanted: str) -> None:
         "<img src=x.jpg hidden>",
         "<img src=drawing.svg>",
         "<img src=javascript:x>",
-        "<img src=face-100x100.jpg>",
         "<img>",
         "<div class=share-buttons><img src=tweet.png></div>",
         "<aside><img src=teaser.jpg><a href=/x>Another story altogether</a></aside>",
