@@ -67,6 +67,11 @@ DOCUMENT_ONLY: Final = MappingProxyType(
         "sentence_ends": "share of lines that end in a mark that ends sentences, of any script; null without lines",
         **{f"top_{n}_gram": f"characters of the most frequent {n} words in a row, times their count, share of all" for n in (2, 3, 4)},
         **{f"duplicate_{n}_grams": f"characters of {n} words in a row that were met before, share of all" for n in range(5, 11)},
+        "emails": "number of e-mail addresses",
+        "phones": "number of telephone numbers",
+        "ips": "number of public IP addresses",
+        "cards": "number of payment card numbers (Luhn)",
+        "ibans": "number of bank account numbers (IBAN)",
         "word_confidence": "mean confidence of the words of a PDF page, 0 to 1; null where nodes have no words",
     }
 )

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from filters import characters as ch
-from filters import language
+from filters import language, pii
 from filters.flat import Flat, chunks
 from filters.gopher import repetition_scores
 from filters.hashing import Running
@@ -90,6 +90,7 @@ class TextScores:
             lines_of_document, lines_of_paragraph = line_scores(flat)
             by_document |= lines_of_document | document_scores(flat, hits, images[first:last])
             by_document |= repetition_scores(flat, flat.documents.size - np.maximum(flat.of.size - 1, 0))
+            by_document |= pii.counts(flat)
             by_paragraph |= lines_of_paragraph
             by_document["language_score"] = np.where(whole.code >= 0, whole.score, np.nan)
             by_paragraph["language_score"] = np.where(each.code >= 0, each.score, np.nan)

@@ -1,0 +1,66 @@
+"""Personal data: found where it is, left where it only looks like it, and never at the price of a hang."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filters.flat import flat_of
+from filters.pii import KINDS, counts, find, redact
+
+FOUND = {
+    "email": ["jane.doe+list@mail.example.org", "a_b@x-y.co.uk", "müller@firma.de"],
+    "phone": ["+44 20 7946 0958", "(212) 555-0187", "212-555-0187", "+4915112345678", "030 1234 5678", "+1 (415) 555-2671", "0049 30 123456"],
+    "ip": ["8.8.8.8", "151.101.1.69", "2606:4700:4700::1111"],
+    "card": ["4111 1111 1111 1111", "5500-0000-0000-0004", "378282246310005"],
+    "iban": ["DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432", "NO93 8601 1117 947"],
+}
+NOT = [
+    "in 2019 and 2020", "1914-1918", "10.1.2.3 and 127.0.0.1 and 999.1.1.1", "at 10:20:30", "version 1.2.3", "4111 1111 1111 1112",
+    "DE89 3704 0044 0532 0130 01", "@home and me@ and @", "12,345,678.90", "ISBN 978-3-16-148410-0", "a.b@c", "2024-01-31 12:00:00",
+    "std::vector::iterator", "1 000 000 000", "0000 0000 0000 0000",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "what"), [(kind, what) for kind, every in FOUND.items() for what in every])
+def test_found(kind: str, what: str) -> None:
+    for text in (what, f"Write to {what}, please.", f"({what})"):
+        assert [(k, text[a:b]) for k, a, b in find(text)] == [(kind, what)]
+        assert redact(text) == text.replace(what, f"[{kind}]")
+        assert redact(text, set(KINDS) - {kind}).count(f"[{kind}]") == 0
+        (count,) = counts(flat_of([["nothing", text, "here"]]))[f"{kind}s"].tolist()
+        assert count == 1
+
+
+@pytest.mark.parametrize("text", NOT)
+def test_not_found(text: str) -> None:
+    assert find(text) == []
+    assert redact(text) == text
+
+
+def test_several_kinds_and_documents() -> None:
+    text = "Mail a@b.example or call +44 20 7946 0958; pay DE89 3704 0044 0532 0130 00 from 8.8.8.8"
+    assert redact(text) == "Mail [email] or call [phone]; pay [iban] from [ip]"
+    assert redact(text, ["ip"]) == text.replace("8.8.8.8", "[ip]")
+    made = counts(flat_of([[text, "c@d.example"], [], ["nothing"]]))
+    assert {kind: values.tolist() for kind, values in made.items()} == {
+        "emails": [2, 0, 0], "ibans": [1, 0, 0], "cards": [0, 0, 0], "ips": [1, 0, 0], "phones": [1, 0, 0],
+    }  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(st.sampled_from("0123456789 .-+()@:aFz[]\u0661\u05d0"), max_size=60), max_size=4))
+def test_the_columnar_counts_are_those_of_the_texts(paragraphs: list[str]) -> None:
+    made = counts(flat_of([paragraphs]))
+    for kind in KINDS:
+        assert made[f"{kind}s"].tolist() == [sum(k == kind for p in paragraphs for k, _, _ in find(p))]
+
+
+@pytest.mark.parametrize("unit", ["1", "a", "@", "a@", "a.", "1 ", "+1", "::", "A1", "1.", "(1)", "9-"])
+def test_no_text_takes_long(unit: str) -> None:
+    began = time.process_time()
+    find(unit * (1_000_000 // len(unit)))
+    assert time.process_time() - began < 5
