@@ -130,6 +130,9 @@ class Collector:
         if len(self.held) == _MANY:
             self._flush()
 
+    def missing(self) -> Iterator[int]:
+        return (i for i, there in enumerate(bytes(self.have)) if not there)
+
     def _flush(self) -> None:
         none = File("", 0, 0, "")
         pairs = [(s, t, f) for s in self.held for t, f in (sorted(s.files.items()) if s.files else [(None, none)])]

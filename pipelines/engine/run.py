@@ -151,7 +151,7 @@ class _Driver:
                 self._made(t, *finished, record)
                 continue
             found = read_committed(self.store, t.folder, t.count)
-            active = _Active(t, (i for i in range(t.count) if not found.have[i]), found, time.monotonic())
+            active = _Active(t, found.missing(), found, time.monotonic())
             self.progress.begin(node.name, t.count, found.done)
             if active.complete:
                 self._finish(active)
