@@ -279,18 +279,23 @@ def forget(
 @app.command()
 def publish(
     run_folder: Run,
-    repo: Annotated[str, typer.Argument(help="namespace/name of a dataset repository on the Hugging Face Hub.")],
+    repo: Annotated[str, typer.Argument(help="namespace/name of a dataset repository on the Hugging Face Hub, or any fsspec URL such as s3://bucket/folder.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print files and bytes; send nothing.")] = False,
     private: Annotated[bool, typer.Option(help="Create the repository as private.")] = False,
+    pr: Annotated[bool, typer.Option("--pr", help="As a pull request.")] = False,
+    tag: Annotated[str | None, typer.Option(help="Name the published revision, such as v1.")] = None,
+    squash: Annotated[bool, typer.Option(help="Leave one commit: earlier ones may hold what was since forgotten.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Publish a run's shards to the Hub, with a dataset card made from the manifest."""
+    """Publish a run's shards to the Hub or any storage, with a dataset card made from the manifest. Run it again to go on."""
     from shards.hub import publish as send
 
     with _clear(FileNotFoundError, ValueError):
         recipe = _read(run_folder, "manifest.json")["recipe"]
-        result = send(str(run_folder), repo, dry_run=dry_run, private=private, license=recipe["license"], say=err.print)
-    told = {**dataclasses.asdict(result), "bytes": result.bytes}
+        result = send(
+            str(run_folder), repo, dry_run=dry_run, private=private, create_pr=pr, tag=tag, squash=squash, license=recipe["license"], say=err.print
+        )
+    told = {**dataclasses.asdict(result), "bytes": result.bytes, "commits": result.commits}
     if as_json:
         print(json.dumps(told))
     else:
@@ -315,6 +320,51 @@ def train(
     with _clear(FileNotFoundError, ValueError):
         result = begin(recipe, data, folder or data / "train")
     print(json.dumps(result, indent=None if as_json else 1, default=str))
+
+
+@app.command()
+def ablate(
+    findings: Annotated[list[str], typer.Argument(help="finding-1 ... finding-6, or files of that form.")],
+    data: Annotated[Path, typer.Option("--data", help="A run's folder.")],
+    folder: Annotated[Path | None, typer.Option("--out", help="DATA/ablations if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The paper's findings as small runs on a run's shards, beside the paper's numbers."""
+    from trainer import ablate as begin
+
+    for finding in findings:
+        with _clear(FileNotFoundError, ValueError):
+            result = begin(finding, data, (folder or data / "ablations") / Path(finding).stem)
+        print(json.dumps(result) if as_json else result["table"], flush=True)
+
+
+classifier = typer.Typer(no_args_is_help=True, help="Quality classifiers of one's own.")
+app.add_typer(classifier, name="classifier")
+
+
+@classifier.callback()
+def _classifier() -> None:
+    """Keeps `train` a command of its own while it is the only one."""
+
+
+@classifier.command("train")
+def classifier_train(
+    positive: Annotated[list[Path], typer.Option(help="Texts one wants more of: a line each, or .jsonl with `text`; may be given again.")],
+    negative: Annotated[list[Path], typer.Option(help="Texts one does not want.")],
+    output: Annotated[Path, typer.Option("-o", help="Where to put the model; a recipe names it in web.text.quality_model.")],
+    held_out: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the texts held out to measure precision and recall.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="The same texts and seed make the same model.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a fastText classifier and measure it on texts held out."""
+    from filters.quality import read_texts, train
+
+    with _clear(ValueError, OSError):
+        said = train(read_texts([str(p) for p in positive]), read_texts([str(p) for p in negative]), str(output), held_out, seed)
+    if as_json:
+        print(json.dumps(said))
+        return
+    out.print(f"precision {said['precision']:.3f}  recall {said['recall']:.3f}  of {said['held_out']:,} held out, {said['trained']:,} trained on")
 
 
 @app.command()

@@ -28,7 +28,7 @@ NAME = "forgotten.parquet"
 #: why a document or an image left
 REASON = "forgotten"
 LIST = pa.schema([("kind", pa.string()), ("value", pa.string())])
-_KEPT = pa.schema([*LIST, ("asked_at", pa.timestamp("s", tz="UTC"))])
+_KEPT = pa.schema([*LIST, ("asked_at", pa.timestamp("ms", tz="UTC"))])
 
 _ID, _HASH = re.compile(r"[0-9a-f]{32}\Z"), re.compile(r"[0-9a-f]{64}\Z")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+\.?\Z|localhost\Z")

@@ -1,8 +1,8 @@
-"""Publishing a run to the Hugging Face Hub.
+"""Publishing a run: to the Hugging Face Hub, or to any folder that fsspec can write.
 
-    stage    the files to publish are laid, as hard links, in a folder beside them, with the card and Energon's metadata
-    check    limits of the Hub, secrets in the small files
-    upload   `HfApi.upload_folder`: many commits where there are many files; running it again uploads only what is not there yet
+    stage    the files to publish are laid, as hard links, in a folder beside them, with the card, a preview and Energon's metadata
+    check    limits of the Hub, takedowns that the shards do not keep to yet, secrets in the small files
+    upload   only what is not there yet, so running it again goes on where it was cut off; what the run no longer has is taken away
     verify   every remote file's hash against the file here
 
 As shards are the same bytes every time, publishing an unchanged run again makes no commit.
@@ -11,36 +11,25 @@ As shards are the same bytes every time, publishing an unchanged run again makes
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import shutil
-import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shards import manifest, readers
-from shards.store import Store
+import fsspec
 
-#: the Hub's limits (its documentation, "Storage limits"): bytes of a file, files of a repository, entries of a folder
-MAX_FILE = 200 * 10**9
-MAX_FILES = 100_000
-MAX_ENTRIES = 10_000
+from shards import manifest
+from shards.staging import OURS, PublishError, problems, staged
 
-_SECRETS = re.compile(rb"hf_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|gh[pousr]_[A-Za-z0-9]{36}|sk-[A-Za-z0-9_-]{40,}")
-_SCANNED = (".json", ".md", ".html", ".yaml", ".yml", ".txt", ".py")
+__all__ = ["PublishError", "Published", "publish"]
 
-
-class PublishError(ValueError):
-    """A run that should not be, or was not wholly, published; the message names the files."""
+#: files of one commit at first, of huggingface_hub's upload pipeline; it adapts
+COMMIT_FILES = 250
 
 
 @dataclass(frozen=True)
 class Published:
-    repo_id: str
+    to: str  #: repository or URL
     files: dict[str, int]  #: path in the repository -> bytes
     problems: list[str] = field(default_factory=list)  #: limits broken; nothing is uploaded then
     revision: str | None = None  #: commit that holds it all; None for a dry run
@@ -50,102 +39,99 @@ class Published:
     def bytes(self) -> int:
         return sum(self.files.values())
 
+    @property
+    def commits(self) -> int:
+        """About how many the Hub would see, were nothing there yet."""
+        return -(-len(self.files) // COMMIT_FILES)
+
 
 def publish(
     run: str | Path,
-    repo_id: str,
+    to: str,
     *,
     dry_run: bool = False,
     private: bool = False,
     create_pr: bool = False,
     tag: str | None = None,
+    squash: bool = False,
     license: str = "other",
     token: str | None = None,
     endpoint: str | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> Published:
-    """Publishes the folder of a finished run as the dataset `repo_id` (``name/name``).
+    """Publishes the folder of a finished run as the dataset `to` (``name/name``), or to a URL (``s3://bucket/folder``).
 
-    `dry_run` says what would be done and touches no network. Raises ManifestError, and PublishError where a limit is broken, a
-    secret would be published, or a remote file is not what it is here. Safe to run again at any time.
+    `dry_run` says what would be done and touches no network. `squash` leaves one commit on the Hub: after a takedown, no earlier commit
+    holds what was taken down. Raises ManifestError, and PublishError where a limit is broken, a secret would be published, shards were
+    made before the last takedown, or a remote file is not what it is here. Safe to run again at any time.
     """
     root = Path(run)
-    with staged(root, repo_id, license) as folder:
+    with staged(root, to, license) as folder:
         files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
-        problems = [*_limits(files), *_secrets(folder, files)]
-        plan = Published(repo_id, files, problems)
-        say(f"{repo_id}: {len(files)} files, {plan.bytes:,} bytes")
-        for problem in problems:
+        plan = Published(to, files, problems(folder, files))
+        say(f"{to}: {len(files)} files, {plan.bytes:,} bytes, about {plan.commits} commit{'s' * (plan.commits > 1)}")
+        for problem in plan.problems:
             say(problem)
         if dry_run:
             return plan
-        if problems:
-            raise PublishError(f"{repo_id}: not published: " + "; ".join(problems))
+        if plan.problems:
+            raise PublishError(f"{to}: not published: " + "; ".join(plan.problems))
+        if "://" in to:
+            return _to_url(folder, files, to, say)
         from huggingface_hub import HfApi
 
         api = HfApi(endpoint=endpoint, token=token)
-        api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+        api.create_repo(to, repo_type="dataset", private=private, exist_ok=True)
+        stale = [path for path in api.list_repo_files(to, repo_type="dataset") if path.startswith(OURS) and path not in files]
         commit: Any = api.upload_folder(
-            repo_id=repo_id, repo_type="dataset", folder_path=folder, commit_message=f"Publish {root.name}", create_pr=create_pr
+            repo_id=to,
+            repo_type="dataset",
+            folder_path=folder,
+            commit_message=f"Publish {root.name}",
+            create_pr=create_pr,
+            delete_patterns=stale or None,
         )
         revision = commit.pr_revision if create_pr and commit.pr_revision else commit.oid
-        bad = list(differences(api, repo_id, revision, folder, files))
+        bad = list(differences(api, to, revision, folder, files))
         if bad:
-            raise PublishError(f"{repo_id}: after the upload: " + "; ".join(bad[:10]))
+            raise PublishError(f"{to}: after the upload: " + "; ".join(bad[:10]))
+        if squash and not create_pr:
+            api.super_squash_history(to, repo_type="dataset", commit_message=f"Publish {root.name}")
+            revision = str(api.repo_info(to, repo_type="dataset").sha)
         if tag:
-            api.create_tag(repo_id, tag=tag, revision=revision, repo_type="dataset", exist_ok=True)
-        say(f"{repo_id}: all {len(files)} files are there, checked by hash")
-        return Published(repo_id, files, [], revision, str(commit.pr_url or commit.commit_url))
+            api.create_tag(to, tag=tag, revision=revision, repo_type="dataset", exist_ok=True)
+        say(f"{to}: all {len(files)} files are there, checked by hash")
+        return Published(to, files, [], revision, str(commit.pr_url or commit.commit_url))
 
 
-@contextmanager
-def staged(root: Path, name: str, license: str) -> Iterator[Path]:
-    """A folder with what is published of a run: only what its manifest names, the mixtures, the report, and the readers' files."""
-    store = Store(root)
-    listed = manifest.read(store)
-    wanted = [manifest.NAME]
-    for splits in listed.configs.values():
-        for shards in splits.values():
-            wanted += [path for shard in shards for path in (shard.path, f"{shard.path}.idx", shard.index)]
-    extras = [*sorted(root.glob("mixtures/*.json")), root / "stats.json", root / "report.html"]
-    wanted += [path.relative_to(root).as_posix() for path in extras if path.is_file()]
-    folder = Path(tempfile.mkdtemp(prefix=".publish-", dir=root))
-    try:
-        for path in wanted:
-            _link(root / path, folder / path)
-        for path, content in readers.files(store, listed, name, license).items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
-        yield folder
-    finally:
-        shutil.rmtree(folder)
+def _to_url(folder: Path, files: dict[str, int], url: str, say: Callable[[str], object]) -> Published:
+    """Files that are not there, or not the same, in the order that keeps a reader whole: the manifest last."""
+    fs, base = fsspec.core.url_to_fs(url)
+    base = base.rstrip("/")
+    there = {str(path)[len(base) + 1 :]: int(info["size"]) for path, info in fs.find(base, detail=True).items()} if fs.exists(base) else {}
+    sent = 0
+    for path in sorted(files, key=lambda name: (name == manifest.NAME, name)):
+        wanted = _digest(folder / path, hashlib.sha256())
+        if there.get(path) == files[path] and _remote(fs, f"{base}/{path}") == wanted:
+            continue
+        fs.makedirs(f"{base}/{path}".rpartition("/")[0], exist_ok=True)
+        fs.put_file(str(folder / path), f"{base}/{path}")
+        if _remote(fs, f"{base}/{path}") != wanted:
+            raise PublishError(f"{url}/{path}: what is there after the upload is not what was sent")
+        sent += 1
+    stale = [path for path in there if path.startswith(OURS) and path not in files]
+    for path in stale:
+        fs.rm_file(f"{base}/{path}")
+    say(f"{url}: {sent} files sent, {len(stale)} taken away; all {len(files)} are there, checked by hash")
+    return Published(url, files, [], None, url)
 
 
-def _link(source: Path, target: Path) -> None:
-    if not source.is_file():
-        raise PublishError(f"{source}: the manifest names it, but it is not there; run verify")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # a filesystem without hard links
-        shutil.copyfile(source, target)
-
-
-def _limits(files: dict[str, int]) -> Iterator[str]:
-    if len(files) > MAX_FILES:
-        yield f"{len(files)} files; a repository should have at most {MAX_FILES}"
-    for folder, entries in Counter(path.rpartition("/")[0] for path in files).items():
-        if entries > MAX_ENTRIES:
-            yield f"{folder}: {entries} files; a folder has at most {MAX_ENTRIES}"
-    for path, size in files.items():
-        if size > MAX_FILE:
-            yield f"{path}: {size} bytes; a file has at most {MAX_FILE}"
-
-
-def _secrets(folder: Path, files: dict[str, int]) -> Iterator[str]:
-    for path in files:
-        if path.endswith(_SCANNED) and (found := _SECRETS.search((folder / path).read_bytes())):
-            yield f"{path}: holds what looks like a credential ({found[0][:8].decode(errors='replace')}...)"
+def _remote(fs: Any, path: str) -> str:
+    digest = hashlib.sha256()
+    with fs.open(path, "rb") as file:
+        while chunk := file.read(1 << 22):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def differences(api: Any, repo_id: str, revision: str, folder: Path, files: dict[str, int]) -> Iterator[str]:

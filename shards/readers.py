@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from shards.fields import FIELDS
 from shards.manifest import Manifest, Shard
+from shards.preview import FEATURES
 from shards.store import Store
 
 #: the format of `.nv-meta` is that of this release
@@ -55,13 +56,17 @@ _ENERGON_TYPES: dict[str, dict[str, Any]] = {
     },
 }
 
+_PREVIEW = [("__key__", "string"), ("__url__", "string"), *FEATURES]
 _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"), (10**8, "10M<n<100M")]
 _SIZES += [(10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"), (10**12, "100B<n<1T")]
 
 
-def files(store: Store, manifest: Manifest, name: str, license: str = "other") -> dict[str, bytes]:
-    """Path, relative to the run, -> content: ``README.md`` and the ``.nv-meta`` of each configuration that has samples."""
-    out = {"README.md": card(store, manifest, name, license).encode()}
+def files(store: Store, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = ()) -> dict[str, bytes]:
+    """Path, relative to the run, -> content: ``README.md`` and the ``.nv-meta`` of each configuration that has samples.
+
+    previews: the tars of shards/preview.py that lie beside them, as the card's first configuration.
+    """
+    out = {"README.md": card(store, manifest, name, license, previews).encode()}
     for config in manifest.configs:
         if _samples(manifest, config):
             out |= {f"shards/{config}/.nv-meta/{path}": content for path, content in nv_meta(manifest, config).items()}
@@ -109,16 +114,27 @@ def _kind(kind: pa.DataType) -> dict[str, Any]:
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
 
 
-def card(store: Store, manifest: Manifest, name: str, license: str = "other") -> str:
+def columns(store: Store, manifest: Manifest, config: str) -> int:
+    """Columns of a configuration, as `datasets` sees it."""
+    shards = [shard for split in manifest.configs[config] for shard in manifest.shards(config, split)]
+    return len(features(config, max((_most_images(store, shard) for shard in shards), default=0)))
+
+
+def card(store: Store, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = ()) -> str:
     """The dataset card. Reads one column of each index, for the number of image columns."""
     present = [config for config in manifest.configs if _samples(manifest, config)]
     total = sum(_samples(manifest, config) for config in present)
-    configs, infos = [], []
+    configs: list[dict[str, Any]] = []
+    infos: list[dict[str, Any]] = []
+    if previews:
+        shown = {path.partition("/")[2].partition("-")[0]: path for path in previews}
+        configs.append({"config_name": "preview", "data_files": [{"split": s, "path": p} for s, p in shown.items()], "default": True})
+        infos.append({"config_name": "preview", "features": [{"name": n, "dtype": t} for n, t in _PREVIEW]})
     for config in present:
         splits = {split: manifest.shards(config, split) for split in manifest.configs[config]}
         splits = {split: shards for split, shards in splits.items() if shards}
         listed = [{"split": split, "path": _pattern(manifest, config, split, shards)} for split, shards in splits.items()]
-        configs.append({"config_name": config, "data_files": listed, **({"default": True} if config == present[0] else {})})
+        configs.append({"config_name": config, "data_files": listed, **({"default": True} if not configs else {})})
         most = max((_most_images(store, shard) for shards in splits.values() for shard in shards), default=0)
         sizes = {split: sum(shard.bytes for shard in shards) for split, shards in splits.items()}
         counts = {split: sum(shard.samples for shard in shards) for split, shards in splits.items()}

@@ -65,6 +65,9 @@ class Store:
                 self._open.move_to_end(path)
             return file
 
+    def exists(self, path: str) -> bool:
+        return bool(self.fs.exists(self._path(path)))
+
     def size(self, path: str) -> int:
         """Bytes. Raises FileNotFoundError."""
         return int(self.fs.size(self._path(path)))

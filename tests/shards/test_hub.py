@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,9 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
+from shards import forget, manifest, preview, staging
+from shards.croissant import croissant
+from shards.fields import FIELDS
 from shards.hub import PublishError, publish
+from shards.loader import Loader
+from shards.staging import staged
+from shards.store import Store
 from tests.shards import made
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +44,7 @@ def test_a_dry_run_lists_the_files_and_leaves_nothing_behind(run: Path) -> None:
     assert expected <= set(plan.files)
     assert not any("stages" in path for path in plan.files)
     assert "shards/pairs/.nv-meta/dataset.yaml" in plan.files
-    assert said == [f"me/demo: {len(plan.files)} files, {plan.bytes:,} bytes"]
+    assert said == [f"me/demo: {len(plan.files)} files, {plan.bytes:,} bytes, about 1 commit"]
     assert sorted(run.rglob("*")) == before
 
 
@@ -52,6 +60,85 @@ def test_a_run_with_a_missing_shard_is_not_published(run: Path) -> None:
     with pytest.raises(PublishError, match=r"pairs/train-000000\.tar: the manifest names it"):
         publish(run, "me/demo", dry_run=True)
     assert not list(run.glob(".publish-*"))
+
+
+def test_the_preview_has_the_same_plain_columns_for_every_sample(run: Path, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    with staged(run, "me/demo", "other") as folder:
+        assert preview.files(Store(run), manifest.read(Store(run))) == preview.files(Store(run), manifest.read(Store(run)))
+        rows = datasets.load_dataset(str(folder), split="pairs", cache_dir=str(tmp_path / "cache"))  # the default configuration
+        documents = datasets.load_dataset(str(folder), "preview", split="interleaved", streaming=True)
+        assert rows.column_names == ["__key__", "__url__", "sheet.jpg", "txt", "source.txt", "n_images.cls", "n_tokens.cls"]
+        assert sorted(row["txt"] for row in rows) == sorted("<image>\n\n" + caption for caption in captions(run))
+        assert all(row["sheet.jpg"].size[0] == 640 and row["n_images.cls"] == 1 for row in rows)
+        assert sorted(row["n_images.cls"] for row in documents) == [0, 1, 2]
+        whole = datasets.load_dataset(str(folder), "pairs", split="train", cache_dir=str(tmp_path / "cache"))
+        assert len(whole) == 4
+
+
+def captions(run: Path) -> list[str]:
+    mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
+    return [s.json["caption"] for b in Loader(run, mixture, epochs=1) for q in b.sequences for s in q]
+
+
+def test_croissant_names_every_shard_with_its_hash_and_fields_that_the_json_has(run: Path) -> None:
+    listed = manifest.read(Store(run))
+    said = json.loads(croissant(listed, "me/demo", "cc-by-4.0"))
+    objects = {f["@id"]: f for f in said["distribution"] if f["@type"] == "cr:FileObject"}
+    shards = [shard for splits in listed.configs.values() for rows in splits.values() for shard in rows]
+    assert {path: f["sha256"] for path, f in objects.items()} == {shard.path: shard.sha256 for shard in shards}
+    sets = {f["@id"]: f for f in said["distribution"] if f["@type"] == "cr:FileSet"}
+    for records in said["recordSet"]:
+        for field in records["field"]:
+            assert field["source"]["fileSet"]["@id"] in sets
+            assert field["source"]["extract"]["jsonPath"].removeprefix("$.") in FIELDS[records["name"]].names
+    assert all({"@id": c["@id"]} == c and c["@id"] in objects for f in sets.values() for c in f["containedIn"])
+
+
+def test_a_run_older_than_its_last_takedown_is_not_published(run: Path) -> None:
+    (run / forget.NAME).write_bytes(forget.added(None, [forget.entry("a.example")], "x"))
+    with pytest.raises(PublishError, match="the shards were made before the last takedown"):
+        publish(run, "me/demo", dry_run=True)
+    raw = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**raw, "forgotten": forget.digest([forget.entry("a.example")])}))
+    assert forget.NAME not in publish(run, "me/demo", dry_run=True).files  # the list names who asked
+
+
+def test_more_columns_than_the_viewer_shows_are_a_problem(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "MAX_COLUMNS", 4)
+    monkeypatch.setattr(staging, "MAX_ENTRIES", 3)
+    found = publish(run, "me/demo", dry_run=True).problems
+    assert "interleaved: 5 columns, one an image; the viewer shows at most 4" in found
+    assert any("shards/" in line and "a folder has at most 3" in line for line in found)
+
+
+def test_any_storage_takes_a_run_and_goes_on_where_it_was_cut_off(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = fsspec.filesystem("memory")
+    url, said = "memory://bucket/demo", list[str]()
+    put, sent = memory.put_file, list[str]()
+
+    def cut(source: str, target: str) -> None:
+        if len(sent) == 5:
+            raise KeyboardInterrupt
+        sent.append(target)
+        put(source, target)
+
+    monkeypatch.setattr(memory, "put_file", cut)
+    with pytest.raises(KeyboardInterrupt):
+        publish(run, url)
+    assert not memory.exists("/bucket/demo/manifest.json")  # the manifest is last: until then there is no run there
+    monkeypatch.setattr(memory, "put_file", put)
+    done = publish(run, url, say=said.append)
+    assert said[-1] == f"{url}: {len(done.files) - 5} files sent, 0 taken away; all {len(done.files)} are there, checked by hash"
+    mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
+    assert list(Loader(url, mixture, epochs=1)) == list(Loader(run, mixture, epochs=1))
+    memory.pipe("/bucket/demo/shards/pairs/train-000009.tar", b"of an earlier run")
+    memory.pipe("/bucket/demo/notes.txt", b"not ours")
+    memory.pipe("/bucket/demo/README.md", b"another")
+    publish(run, url, say=said.append)
+    assert ": 1 files sent, 1 taken away" in said[-1]
+    assert not memory.exists("/bucket/demo/shards/pairs/train-000009.tar")
+    assert memory.exists("/bucket/demo/notes.txt")
 
 
 @pytest.fixture
@@ -133,3 +220,41 @@ def test_publish_as_a_pull_request(run: Path, hub: str, tmp_path: Path) -> None:
     assert done["revision"] == "refs/pr/1"
     assert set(state(hub)["files"]["refs/pr/1"]) >= set(done["files"])
     assert "manifest.json" not in state(hub)["files"]["main"]
+
+
+@pytest.mark.real
+def test_what_a_run_no_longer_has_goes_and_no_earlier_commit_holds_it(run: Path, hub: str, tmp_path: Path) -> None:
+    old = made.run(tmp_path / "old", {"interleaved": [3], "pairs": [4, 2]})
+    (first,) = python(PUBLISH, hub, tmp_path, False, str(old), hub, "{}")
+    gone = "shards/pairs/train-000001.tar"
+    assert gone in state(hub)["files"]["main"]
+    (done,) = python(PUBLISH, hub, tmp_path, False, str(run), hub, json.dumps({"squash": True, "tag": "v2"}))
+    assert gone not in state(hub)["files"]["main"]
+    assert set(done["files"]) <= set(state(hub)["files"]["main"])
+    assert any("super-squash" in line for line in log(hub))
+    assert done["revision"] != first["revision"]
+
+
+def log(hub: str) -> list[str]:
+    with urllib.request.urlopen(f"{hub}/__log") as answer:
+        return [json.dumps(row) for row in json.load(answer)]
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("xet", [True, False])
+def test_after_kill_9_publishing_again_brings_the_rest(hub: str, tmp_path: Path, xet: bool) -> None:
+    run = made.run(tmp_path / "run", {"pairs": [60] * 6, "interleaved": [20] * 3})
+    own = {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "t", "HF_HUB_DISABLE_XET": "0" if xet else "1"}
+    first = subprocess.Popen([sys.executable, "-c", PUBLISH, str(run), hub, "{}"], cwd=ROOT, env={**os.environ, **own}, stdout=subprocess.DEVNULL)
+    begun = "xorbs" if xet else "objects/batch"
+    while not any(begun in line for line in log(hub)):
+        assert first.poll() is None, "it was through before it could be killed"
+        time.sleep(0.005)
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    before = everything(hub)["repos"].get("datasets/me/demo", {}).get("files", {}).get("main", {})
+    (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")  # checks every remote hash
+    assert set(done["files"]) <= set(state(hub)["files"]["main"])
+    assert not set(done["files"]) <= set(before)
+    assert not list(run.glob(".publish-*"))  # what the killed one left was cleared

@@ -1,0 +1,96 @@
+"""The list of takedowns: what each entry is, and what it covers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shards import forget
+from shards.forget import Entry, ForgetError, Forgotten, entry
+
+ID, HASH = "0123456789abcdef" * 2, "0123456789ABCDEF" * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (ID, ("id", ID)),
+        (f" {HASH}\n", ("hash", HASH.lower())),
+        ("https://Example.com/A/b?c=D#top", ("url", "example.com/A/b?c=D")),
+        ("http://example.com/", ("url", "example.com")),
+        ("Example.COM.", ("host", "example.com")),
+        ("münchen.example", ("host", "xn--mnchen-3ya.example")),
+        ("localhost", ("host", "localhost")),
+    ],
+)
+def test_entries_are_told_apart(text: str, expected: tuple[str, str]) -> None:
+    assert entry(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "word", "a b.example", "https://", "http://[", "0" * 40, "/a/path", "-", "a..example", "x" * 300])
+def test_what_is_no_entry_is_one_clear_line(text: str) -> None:
+    with pytest.raises(ForgetError, match="neither an id"):
+        entry(text)
+
+
+def test_a_file_has_an_entry_a_line_and_comments() -> None:
+    lines = ["# asked for in May", "", "example.com  # all of it", f"{ID}", "https://a.example/x#page=2"]
+    assert forget.entries(lines, "list.txt") == [("host", "example.com"), ("id", ID), ("url", "a.example/x")]
+    with pytest.raises(ForgetError, match=r"list\.txt, line 2: 'what is this'"):
+        forget.entries(["a.example", "what is this"], "list.txt")
+
+
+def test_what_a_list_covers() -> None:
+    gone = Forgotten(entry(text) for text in (ID, HASH, "https://a.example/x/", "b.example"))
+    for id, url in [
+        (ID, None),
+        ("f" * 32, "http://A.example/x"),
+        ("f" * 32, "https://a.example/x#page=7"),
+        ("f" * 32, "https://www.b.example/any?thing"),
+        ("f" * 32, "https://b.example:8443/"),
+    ]:
+        assert gone.document(id, url), url
+    for id, url in [("f" * 32, "https://a.example/xy"), ("f" * 32, "https://ab.example/"), (None, None), (None, "https://b.example.org/"), ("", "[")]:
+        assert not gone.document(id, url), url
+    assert gone.image("https://c.example/i.jpg", HASH.lower())
+    assert gone.image("https://a.example/x", None)
+    assert not gone.image("https://c.example/i.jpg", ID)
+    assert not Forgotten([])
+    assert not Forgotten.of(None).document(ID, "https://a.example/x")
+
+
+def test_the_list_grows_keeps_what_it_has_and_knows_when_nothing_is_new() -> None:
+    one, two = Entry("host", "a.example"), Entry("id", ID)
+    first = forget.added(None, [two, one, two], "x")
+    assert forget.read(first, "x") == sorted([one, two])
+    assert forget.added(first, [one], "x") == first
+    second = forget.added(first, [Entry("hash", HASH.lower()), one], "x")
+    assert len(forget.read(second, "x")) == 3
+    assert forget.read(None, "x") == []
+    assert forget.digest([one, two]) == forget.digest([two, one, two]) != forget.digest([one])
+    with pytest.raises(ForgetError, match=r"run/forgotten\.parquet: no list that can be read"):
+        forget.read(b"PAR1", "run/forgotten.parquet")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=60), st.one_of(st.none(), st.text(max_size=60)), st.sampled_from(["", "https://", "http://a.example/"]))
+def test_any_text_is_an_entry_or_refused_and_any_address_is_asked_for(text: str, url: str | None, head: str) -> None:
+    with suppress(ForgetError):
+        found = entry(head + text)
+        assert Forgotten([found])
+        if found.kind == "url":
+            assert Forgotten([found]).image(head + text, None)
+    Forgotten([Entry("host", "a.example"), Entry("url", "a.example/x")]).document(text, None if url is None else head + url)
+
+
+def test_the_list_is_no_file_that_verify_minds(tmp_path: Path) -> None:
+    from shards.verify import verify
+    from tests.shards import made
+
+    run = made.run(tmp_path, {"pairs": [2]})
+    (run / forget.NAME).write_bytes(forget.added(None, [Entry("id", ID)], "x"))
+    assert list(verify(run)) == []
