@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -11,8 +12,9 @@ import torch
 
 from shards.source import VIEWS
 from shards.tokens import Tokenizer
+from trainer import chat
 from trainer.images import Eye, Pixels, dummy_pixels, to_pixels
-from trainer.layout import IGNORED, Laid, Specials, lay_out
+from trainer.layout import IGNORED, Laid, LayoutError, Specials, lay_out
 
 
 class Document(Protocol):
@@ -66,7 +68,7 @@ class Collator:
 
     latents: tokens an image takes in the text. features: what it is to the decoder (more, where cross-attention looks at it).
     patch: the vision tower's, in pixels. isolation: ``documents`` (each document sees itself alone and counts its positions from 0) or
-    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code).
+    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code). conversations: see ``chat``.
     """
 
     tokenizer: Tokenizer
@@ -75,6 +77,7 @@ class Collator:
     patch: int
     isolation: str = "documents"
     features: int = 0
+    conversations: bool = False
 
     def __call__(self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
         """length: tokens a row may have; a document that alone is longer is cut to it.
@@ -85,8 +88,9 @@ class Collator:
         rows: list[list[Laid]] = []
         pictures: list[np.ndarray] = []
         for sequence in sequences:
-            row = [lay_out(split(document), self.tokenizer, specials, self.latents, length) for document in sequence]
-            if length is not None and sum(len(laid.ids) for laid in row) > length:
+            laid_out = [self.laid(document, specials, length) for document in sequence]
+            row = [laid for laid, _ in laid_out]
+            if length is not None and sum(len(laid.ids) for laid in row) > length + sum(more for _, more in laid_out):
                 keys = ", ".join(document.key for document in sequence)
                 raise ValueError(f"documents {keys} are {sum(len(d.ids) for d in row)} tokens in a row of {length}: packed for another layout")
             for document, laid in zip(sequence, row, strict=True):
@@ -95,6 +99,18 @@ class Collator:
         pixels = to_pixels(pictures, self.patch) if pictures else dummy_pixels(self.patch)
         return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
 
+
+    def laid(self, document: Document, specials: Specials, length: int | None) -> tuple[Laid, int]:
+        """A document's tokens, and how many the row may be longer for it."""
+        if not self.conversations:
+            return lay_out(split(document), self.tokenizer, specials, self.latents, length), 0
+        exchanges = chat.conversation(document.parts())
+        if exchanges is None:
+            raise LayoutError(f"{document.key} is no conversation: its turns must be parted by breaks and begin with User: or Assistant:")
+        coin = random.Random(f"{self.eye.seed} {getattr(document, 'epoch', 0)} {document.key} turns")
+        more, views = chat.overhead(len(exchanges)), getattr(document, "views", 1)
+        longest = None if length is None else length + more
+        return chat.lay_out_turns(chat.shuffled(exchanges, coin), self.tokenizer, specials, self.latents, longest, views), more
 
     def nothing(self) -> Tensors:
         """A batch without a token to predict."""

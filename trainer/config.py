@@ -90,6 +90,9 @@ def stage(path: Path, raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> R
         for name in reversed(key.split(".")):
             nested = {name: nested}
         merged = lay_over(merged, nested)
+    beside = path.parent / str(merged.get("mixture"))
+    if beside.is_file():
+        merged["mixture"] = str(beside)
     return checked(Recipe, merged, path)
 
 

@@ -37,7 +37,7 @@ def build(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2Fo
     if spec.pretrained:
         return loaded(spec, vocabulary, specials)
     if spec.backbones:
-        model = joined(spec.backbones, spec.perceiver, vocabulary, specials)
+        model = joined(spec.backbones, spec.perceiver, vocabulary, specials, spec.deviation)
     else:
         model = random(spec, vocabulary, specials)
     return varied(model, spec)
@@ -152,14 +152,16 @@ def whole(text: dict[str, Any], vision: dict[str, Any], perceiver: config.Percei
     )
 
 
-def joined(spec: config.Backbones, perceiver: config.Perceiver, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
+def joined(
+    spec: config.Backbones, perceiver: config.Perceiver, vocabulary: int, specials: Specials, deviation: float = 0.02
+) -> Idefics2ForConditionalGeneration:
     """A published decoder and SigLIP tower under a new connector, their weights copied exactly.
 
     SigLIP's pooling head is left out (Idefics2 has none). Rows for new tokens start from the mean of the old ones.
     """
     text = AutoModelForCausalLM.from_pretrained(spec.text, dtype=torch.float32)
     vision = SiglipVisionModel.from_pretrained(spec.vision, dtype=torch.float32)
-    model = Idefics2ForConditionalGeneration(whole(text.config.to_dict(), vision.config.to_dict(), perceiver, specials))
+    model = Idefics2ForConditionalGeneration(whole(text.config.to_dict(), vision.config.to_dict(), perceiver, specials, deviation))
     tower = {name.removeprefix("vision_model."): value for name, value in vision.state_dict().items()}
     model.model.vision_model.load_state_dict({name: value for name, value in tower.items() if not name.startswith("head.")})
     model.model.text_model.load_state_dict(text.model.state_dict())

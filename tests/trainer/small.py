@@ -29,8 +29,8 @@ def model(seed: int = 0) -> Idefics2ForConditionalGeneration:
     return build(MODEL, TOKENIZER.vocab_size, SPECIALS)
 
 
-def collator(isolation: str = "documents") -> Collator:
-    return Collator(TOKENIZER, Eye(decode), LATENTS, 14, isolation, LATENTS)
+def collator(isolation: str = "documents", latents: int = LATENTS) -> Collator:
+    return Collator(TOKENIZER, Eye(decode), latents, 14, isolation, LATENTS)
 
 
 def noise(seed: int, height: int = 56, width: int = 56) -> np.ndarray:

@@ -1,0 +1,120 @@
+"""Conversations: the template, the loss on answers, the order of turns; fine-tuning from a model that stage 2 left."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+import torch
+
+import trainer
+from shards.tokens import END_OF_TOPIC as BREAK
+from shards.tokens import END_OF_UTTERANCE, EOS, FAKE, IMAGE
+from tests.trainer import made, small
+from tests.trainer.fakes import Sample
+from tests.trainer.pictures import picture
+from trainer.chat import Exchange, conversation, lay_out_turns, shuffled
+from trainer.forward import logits, token_losses
+from trainer.layout import IGNORED, LayoutError
+
+PARTS = [0, "User: What is it?", BREAK, "Assistant: A mill.", BREAK, "User: And where?", BREAK, "Assistant: By the river."]
+EXCHANGES = [Exchange((0,), "What is it?", "A mill."), Exchange((), "And where?", "By the river.")]
+
+
+def test_turns_are_read_and_those_without_a_partner_left_out():
+    assert conversation(PARTS) == EXCHANGES
+    assert conversation(PARTS[:-2]) == EXCHANGES[:1]
+    assert conversation(PARTS[3:]) == EXCHANGES[1:]
+    assert conversation(["a page", 0, "about mills"]) is None
+
+
+def test_the_template_and_the_loss_on_answers_alone():
+    laid = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2)
+    end, image = END_OF_UTTERANCE, f"{FAKE}{IMAGE}{IMAGE}{FAKE}"
+    text = f"<s>User:{image}What is it?{end}\nAssistant: A mill.{end}\nUser: And where?{end}\nAssistant: By the river.{end}{EOS}"
+    assert small.TOKENIZER.decode(laid.ids) == text
+    predicted = small.TOKENIZER.decode([i for i in laid.labels.tolist() if i != IGNORED])
+    assert predicted == f"A mill.{end}By the river.{end}"
+    assert laid.images == (0,) and (laid.text == (laid.labels != IGNORED)).all()
+
+
+def test_a_split_image_is_five_neighbours():
+    laid = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2, views=5)
+    assert laid.images == (0, 1, 2, 3, 4) and (laid.ids == small.SPECIALS.fake).sum() == 6
+
+
+def test_what_does_not_fit_is_left_out_whole():
+    whole = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2)
+    shorter = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2, longest=len(whole.ids) - 1)
+    assert small.TOKENIZER.decode(shorter.ids).endswith(f"A mill.{END_OF_UTTERANCE}{EOS}")
+    with pytest.raises(LayoutError, match=r"lengthen packing\.sequence_length"):
+        lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2, longest=20)
+
+
+def test_shuffling_keeps_answers_with_their_questions_and_images_in_front():
+    many = [EXCHANGES[0], *(Exchange((), f"q{i}", f"a{i}") for i in range(6))]
+    orders = [shuffled(many, random.Random(seed)) for seed in range(4)]
+    for order in orders:
+        assert order[0].images == (0,) and not any(e.images for e in order[1:])
+        assert sorted((e.question, e.answer) for e in order) == sorted((e.question, e.answer) for e in many)
+    assert len({tuple(e.question for e in order) for order in orders}) > 1
+    later = [*many, Exchange((1,), "and this?", "a boat")]
+    assert shuffled(later, random.Random(0)) == later
+
+
+def test_noise_is_for_training_alone_and_within_its_bound():
+    model = small.model()
+    batch = small.collator()([[Sample("a", "pairs", ["some words", 0], [picture(1)[0]])]], "square", 56, 56)
+    seen = []
+    model.model.text_model.register_forward_pre_hook(lambda _, __, kwargs: seen.append(kwargs["inputs_embeds"].detach()), with_kwargs=True)
+    with torch.no_grad():
+        for noise in (0.0, 5.0):
+            logits(model.train(), batch, noise)
+        logits(model.eval(), batch, 5.0)
+    added = (seen[1] - seen[0]).abs()
+    bound = 5.0 / math.sqrt(batch.ids.shape[1] * seen[0].shape[-1])
+    assert 0.9 * bound < added.max() <= bound * 1.001 and added.min() >= 0 and torch.equal(seen[0], seen[2])
+    assert (added > 0).float().mean() > 0.99  # image features among it
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return made.run(tmp_path_factory.mktemp("run"), {"chat": {"train": 24}, "pairs": {"train": 12, "validation": 8}})
+
+
+def test_a_page_is_no_conversation():
+    with pytest.raises(LayoutError, match="page-1 is no conversation"):
+        made_collator()([[Sample("page-1", "interleaved", ["text", 0], [picture(1)[0]])]], "square", 56, 56)
+
+
+def made_collator():
+    from dataclasses import replace
+
+    return replace(small.collator(), conversations=True)
+
+
+def test_fine_tuning_goes_on_from_a_checkpoint_and_chat_from_it(data, tmp_path):
+    few = {"train.steps": 4, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
+    trainer.train("stage1", data, tmp_path, overrides={**few, "stage": "stage2"})
+    result = trainer.train("sft", data, tmp_path, overrides=few)["stages"][0]
+    assert result["first_loss"] > 0 and 0 < result["weights"]["trained"] < result["weights"]["all"]
+    after = trainer.train("chat", data, tmp_path, overrides={**few, "train.lr": 1e-9, "image.split": 0, "train.neftune": 0})["stages"][0]
+    assert after["first_loss"] < result["first_loss"]
+
+
+def test_answers_are_learnt(data):
+    """The loss falls on what is predicted: the answers."""
+    model = small.model()
+    sample = Sample("c", "interleaved", PARTS, [picture(2)[0]])
+    collate = made_collator()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    losses = []
+    for _ in range(30):
+        batch = collate([[sample]], "square", 56, 56)
+        loss = token_losses(logits(model, batch, 5.0), batch.labels).sum() / batch.targets
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]

@@ -1,0 +1,71 @@
+"""Two processes over gloo: the same steps as one, text on one rank alone, and a checkpoint of two that one process continues."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainer import ranks
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(out: Path, world: int, *changes: str) -> list[dict]:
+    """The log of a stage on that many ranks."""
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(world), "--master-port", "0", "--standalone"] if world > 1 else []
+    out.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, *launch, "-m", "tests.trainer.ranks", str(out), *changes]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in (out / "s" / "log.jsonl").read_text().splitlines()]
+
+
+def curve(log: list[dict]) -> list[float]:
+    return [line["loss"] for line in log]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbones", ["full", "lora"])
+def test_two_ranks_to_one_the_curve_is_that_of_one(tmp_path, backbones):
+    """Also with adapters, whose frozen weights are not in the checkpoint."""
+    settings = [f"backbones={backbones}", "lora={r: 2, dropout: 0.0}"]
+    whole = run(tmp_path / "whole", 1, *settings)
+    both = run(tmp_path / "both", 2, *settings, "stop=4")  # one step past the checkpoint
+    assert curve(both) == pytest.approx(curve(whole)[:4], abs=2e-5)
+    assert [(line["tokens"], line["images"]) for line in both] == [(line["tokens"], line["images"]) for line in whole[:4]]
+    resumed = run(tmp_path / "both", 1, *settings)
+    assert [line["step"] for line in resumed] == [1, 2, 3, 4, 5, 6]
+    assert curve(resumed) == pytest.approx(curve(whole), abs=1e-4)
+    ours, theirs = (torch.load(tmp_path / name / "weights.pt") for name in ("both", "whole"))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], atol=2e-3, rtol=0, msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fusion", ["autoregressive", "cross_attention"])
+def test_text_alone_on_one_rank_does_not_hang(tmp_path, fusion):
+    """The first rank sees text, the second images: they gather the same weights all the same."""
+    changes = ["steps=3", "uneven=true", f"fusion={fusion}"]
+    both = run(tmp_path / "both", 2, *changes)
+    assert curve(both) == pytest.approx(curve(run(tmp_path / "one", 1, *changes)), abs=2e-5)
+    assert all(line["images"] > 0 for line in both)
+
+
+@pytest.mark.slow
+def test_bfloat16_and_checkpointing_on_two_ranks(tmp_path):
+    log = run(tmp_path, 2, "dtype=bfloat16", "checkpointing=true", "steps=8", "lr=3e-3")
+    assert curve(log)[-1] < 0.9 * curve(log)[0]
+
+
+def test_one_process_needs_no_launcher(tmp_path):
+    ranks.main(tmp_path, {"steps": 2, "checkpointing": True, "dtype": "bfloat16"})
+    log = [json.loads(line) for line in (tmp_path / "s" / "log.jsonl").read_text().splitlines()]
+    assert len(log) == 2 and log[0]["flops"] > 0
