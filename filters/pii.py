@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,13 @@ def redact(text: str, kinds: Collection[str] = KINDS) -> str:
         out += [text[at:start], f"[{kind}]"]
         at = end
     return "".join([*out, text[at:]])
+
+
+def redact_document(document: dict[str, Any], kinds: Collection[str] = KINDS) -> dict[str, Any]:
+    """A document (DOCUMENT, as Python) with its title and its nodes' texts redacted; addresses, and words of PDF pages, are left."""
+    fields = ("text", "alt", "caption", "title")
+    nodes = [{**node, **{f: redact(node[f], kinds) for f in fields if node[f]}} for node in document["nodes"] or ()]
+    return {**document, "title": document["title"] and redact(document["title"], kinds), "nodes": nodes}
 
 
 def counts(flat: Flat) -> dict[str, Floats]:

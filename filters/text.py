@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256 as digest
 from typing import ClassVar
 
 import numpy as np
@@ -48,16 +49,22 @@ class TextScores:
     """Map: documents -> ("scores", SCORES), one row a document.
 
     ``language_model``: a fastText model file; None: the embedded default (`filters.language`). ``stop_words`` (English),
-    ``flagged_words``, ``spam_words``: a list of ours by name, or a file of words. A row that ``at`` refuses is a row of nulls.
+    ``flagged_words``, ``spam_words``: a list of ours by name, or a file of words; ``flagged_by_language``: (code, file) of languages that
+    have flagged words of their own. A row that ``at`` refuses is a row of nulls.
     """
 
     language_model: str | None = None
     stop_words: str = "stop_en"
     flagged_words: str = "flagged_en"
     spam_words: str = "spam_en"
+    flagged_by_language: tuple[tuple[str, str], ...] = ()
 
     #: fields that may name files: their content is part of what the scores depend on
     files: ClassVar[tuple[str, ...]] = ("language_model", "stop_words", "flagged_words", "spam_words")
+
+    def programs(self) -> dict[str, str]:
+        """Content of the lists by language, which the scores depend on too."""
+        return {f"flagged words {code}": digest("\n".join(words(path)).encode()).hexdigest() for code, path in self.flagged_by_language}
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
         nodes = batch["nodes"]
@@ -71,7 +78,7 @@ class TextScores:
         images = np.diff(_offsets(is_image)[node_offsets])
         texts = pc.struct_field(flat_nodes, "text").filter(pa.array(is_text))
 
-        lexicon = _lexicon(self.stop_words, self.flagged_words, self.spam_words)
+        lexicon = _lexicon(self.stop_words, self.flagged_words, self.spam_words, self.flagged_by_language)
         documents: list[dict[str, Floats]] = []
         paragraphs: list[dict[str, Floats]] = []
         spoken: list[tuple[pa.Array, pa.Array]] = []
@@ -139,10 +146,10 @@ def text_scores(flat: Flat, hits: Hits, spoken: language.Guess) -> tuple[dict[st
         "alpha": flat.count(ch.ALPHA),
         "digits": flat.count(ch.DIGIT),
         "damaged": flat.count(ch.DAMAGED),
-        "flagged": hits.count(hits.has("flagged")),
+        "flagged": _listed(hits, spoken, "flagged", hits.lexicon.column("flagged"))[0],
         "spam": hits.count(hits.has("spam")),
     }
-    counts["stop"], listed = _stop_words(hits, spoken)
+    counts["stop"], listed = _listed(hits, spoken, "stop")
     # the blank lines between paragraphs are characters of the document's text, special ones
     whole = {key: total(value) for key, value in counts.items()}
     between = documents.size - whole["characters"]
@@ -184,21 +191,24 @@ def _ratios(n: dict[str, NDArray]) -> dict[str, Floats]:
     }
 
 
-def _stop_words(hits: Hits, spoken: language.Guess) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Stop words of each paragraph, by the list of its document's language, and which documents have a list.
+def _listed(hits: Hits, spoken: language.Guess, name: str, default: int = -1) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Words of each paragraph that are in the list ``name`` of its document's language, and which documents have a list.
 
-    A document whose language is not known is read as English: the rule that asks for stop words exists to drop such text.
+    ``default``: the column of the list for languages that have none; -1: they have none. A document whose language is not known is read
+    as English: the rule that asks for stop words exists to drop such text.
     """
-    column = hits.lexicon.column
-    column_of = np.array([column(f"stop_{label}") if label in languages() else -1 for label in spoken.labels] + [column("stop_en")])
+    columns = {n: i for i, n in enumerate(hits.lexicon.names)}
+    column_of = np.array([columns.get(f"{name}_{label}", default) for label in (*spoken.labels, "en")])
     of_document = column_of[spoken.code]  # code -1, unknown, is the last place
-    return hits.count(hits.lexicon.member[hits.entry, of_document[hits.document]]), of_document >= 0
+    found = hits.lexicon.member[hits.entry, of_document[hits.document]] & (of_document[hits.document] >= 0)
+    return hits.count(found), of_document >= 0
 
 
 @lru_cache(maxsize=4)
-def _lexicon(stop_words: str, flagged_words: str, spam_words: str) -> Lexicon:
+def _lexicon(stop_words: str, flagged_words: str, spam_words: str, flagged: tuple[tuple[str, str], ...]) -> Lexicon:
     stop = {f"stop_{code}": words(stop_words if code == "en" else f"stop_{code}") for code in languages()}
-    return Lexicon.of({**stop, "flagged": words(flagged_words), "spam": words(spam_words), "gopher": words("gopher_en")})
+    own = {f"flagged_{code}": words(path) for code, path in flagged}
+    return Lexicon.of({**stop, **own, "flagged": words(flagged_words), "spam": words(spam_words), "gopher": words("gopher_en")})
 
 
 def _word_confidence(nodes: pa.Array, offsets: NDArray[np.int64]) -> Floats:

@@ -25,6 +25,7 @@ from filters.text import TextScores
 from manifests.schema import key64
 from ocr.stages import Pages
 from pipelines import recipe as recipes
+from pipelines import sources as other
 from pipelines.crawl.fetch import Fetch
 from pipelines.crawl.live import Crawl, hosts_of
 from pipelines.engine.plan import Made
@@ -72,6 +73,7 @@ def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
     if recipe.web is not None:
         nodes += _web(recipe, inputs, root, limit) if "web.extract" in _web_nodes(recipe) else []
         nodes += _datatrove(recipe, read, limit)
+        nodes += other.released(recipe, _releases(recipe, inputs, limit), limit)
         nodes += _decided("web", _web_nodes(recipe), recipe, _near(recipe.web.near), recipe.web.near.threshold)
         sources.append("web")
         fetched.append("web.links")
@@ -122,6 +124,9 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
         )  # fmt: skip
         nodes.append(Node("web.crawl", crawl, rows=lambda made: rows, recorded=True, count={"pages": ("status",)}))
 
+    listed = web.commoncrawl is not None
+    nodes += other.commoncrawl(recipe, [{k: v[0] for k, v in _file(p).items()} for p in inputs["web.commoncrawl.index"]], limit)
+
     def sliced(made: Mapping[str, Made]) -> list[pa.Table]:
         found = list(slices)
         if crawled and not made["web.crawl"].counts.get("pages", {}).get("status", {}).get("ok"):
@@ -140,13 +145,15 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
                     "changed": [f.sha256],
                 }
                 found.append({**file, "offset": [0], "length": [f.bytes]})
+        found += other.fetched(made, root) if listed else []
         return [pa.table(s) for s in found]
 
     count = {**_REFUSED, "documents": ("lang",)}
+    after = (("web.crawl",) if crawled else ()) + (("web.commoncrawl",) if listed else ())
     stage = Extract(refuse_optout=web.refuse_optout)
     if limit is not None:
         stage = replace(stage, limit=max(1, -(-limit // max(1, len(slices)))))
-    nodes.append(Node("web.extract", stage, rows=sliced, after=("web.crawl",) if crawled else (), count=count, deadline_s=60))
+    nodes.append(Node("web.extract", stage, rows=sliced, after=after, count=count, deadline_s=60))
     return nodes
 
 
@@ -204,9 +211,10 @@ def _decided(source: str, documents: tuple[str, ...], recipe: recipes.Recipe, si
     before = replace(rules, document=tuple(replace(r, max=None) if r.score == "images" else r for r in rules.document))
     n = f"{source}.".__add__
     own = {n(f"score.{s.name}"): s for s in recipe.scores(source)}
-    model = getattr(recipe, source).text.language_model
+    text = getattr(recipe, source).text
+    scores = TextScores(language_model=text.language_model, flagged_by_language=tuple(sorted(text.flagged_words.items())))
     return [
-        Node(n("score"), TextScores(language_model=model), {"documents": d}, same_rows=("scores",)),
+        Node(n("score"), scores, {"documents": d}, same_rows=("scores",)),
         *(Node(name, stage, {"documents": d}, same_rows=("scores",)) for name, stage in own.items()),
         Node(
             n("decide"), Decide(before),
@@ -282,6 +290,7 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
         tokenizer=recipe.tokenizer,
         validation=recipe.shards.validation,
         seed=recipe.seed,
+        redact=tuple(sorted(getattr(recipe, source).text.redact)),
     )
     reads = {**_here(source, documents), "images": home("counted", n("count"))}
     if source == "pdf":
@@ -312,8 +321,10 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
 
 def _web_nodes(recipe: recipes.Recipe) -> tuple[str, ...]:
     web = recipe.web
-    pages = ("web.extract",) if web is not None and (web.warc or web.seeds) else ()
-    return (*pages, *(("web.datatrove",) if web is not None and web.datatrove is not None else ()))
+    if web is None:
+        return ()
+    given = {"web.extract": web.warc or web.seeds or web.commoncrawl, "web.datatrove": web.datatrove, "web.releases": web.releases}
+    return tuple(node for node, there in given.items() if there)
 
 
 def _pair_nodes(recipe: recipes.Recipe) -> tuple[str, ...]:
@@ -334,6 +345,12 @@ def _file(path: str) -> dict[str, list[Any]]:
     fs, name = fsspec.core.url_to_fs(path)
     info = fs.info(name)
     return {"path": [path], "file": [path], "size": [info["size"]], "changed": [str(info.get("ETag") or info.get("mtime") or "")]}
+
+
+def _releases(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], limit: int | None) -> list[dict[str, Any]]:
+    given = recipe.web.releases if recipe.web is not None else []
+    found = [(r.format, p) for i, r in enumerate(given) for p in inputs[f"web.releases.{i}.files"]]
+    return [{**{k: v[0] for k, v in _file(p).items()}, "format": layout} for layout, p in _some(found, limit)]
 
 
 def _slices(path: str) -> list[dict[str, list[Any]]]:

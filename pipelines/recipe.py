@@ -5,6 +5,7 @@ Every key has a default that is right for most; a recipe says only what differs.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import glob
 import os
@@ -12,15 +13,21 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
+import fsspec
 import pyarrow as pa
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from filters.rules import RuleError, Rules, load
+from filters import blocklist as blocklists
+from filters.blocklist import Blocklist
+from filters.perplexity import Perplexity
+from filters.quality import Quality
+from filters.rules import Rule, RuleError, Rules, load
 from filters.scores import LEVELS
 from filters.text import SCORES
 from manifests.schema import DOCUMENT
 from pipelines.adapted.scores import Scores, by_filter, by_function
+from pipelines.crawl import index
 from pipelines.extract import from_datatrove
 from shards import forget, mixture
 
@@ -80,6 +87,11 @@ class Text(_Table):
     )
     datatrove: list[DatatroveFilter] = Field([], description="datatrove filters, each a score that the document rules may name")
     functions: list[Function] = Field([], description="functions of one's own, each a score that the document rules may name")
+    quality_model: str | None = Field(None, description="path of a model by `panoramix classifier train`: gives the document score `quality`")
+    perplexity_model: str | None = Field(None, description="path of a KenLM model: gives the document score `perplexity`")
+    perplexity_pieces: str | None = Field(None, description="path of the SentencePiece model that the KenLM model was made with")
+    flagged_words: dict[str, str] = Field({}, description="files of flagged words by language: {de: words_de.txt}; others by a short English list")
+    redact: list[Literal["email", "iban", "card", "ip", "phone"]] = Field([], description="what is replaced by its name in kept texts: [email, ip]")
 
 
 class Crawl(_Table):
@@ -104,17 +116,38 @@ class Datatrove(_Table):
     paragraphs: Literal["lines", "blank_lines"] = Field("lines", description="a paragraph is a line, or what stands between blank lines")
 
 
+class CommonCrawl(_Table):
+    """Pages of Common Crawl, chosen in its columnar index before anything is fetched."""
+
+    index: Strings = Field(description="Parquet files of the index: paths, globs or fsspec URLs, such as s3://commoncrawl/cc-index/table/...")
+    where: dict[str, Any] = Field(
+        {}, description="column of the index -> value, list of values, {min, max} or null; successful HTML pages where it does not say"
+    )
+    prefix: str = Field("https://data.commoncrawl.org/", description="where the WARC files are: https, s3://commoncrawl/, or a folder")
+    threads: int = Field(8, ge=1, description="requests at the same time, a part")
+
+
+class Release(_Table):
+    """Documents that others have published."""
+
+    format: Literal["obelics", "mint1t", "mmc4"]
+    files: Strings = Field(description="paths, globs or fsspec URLs: Parquet (obelics, mint1t), .tar (mint1t's PDF part), JSON lines (mmc4)")
+
+
 class Web(_Table):
     """Interleaved documents from web pages."""
 
     warc: Strings = Field([], description="WARC files: paths, globs or fsspec URLs")
     seeds: Strings = Field([], description="addresses to crawl from")
     crawl: Crawl = Crawl()
+    commoncrawl: CommonCrawl | None = None
     datatrove: Datatrove | None = Field(None, description="documents of a datatrove reader, which go the way of the pages")
+    releases: list[Release] = Field([], description="documents of OBELICS, MINT-1T or mmc4, which go the way of the pages")
     preset: str = "obelics"
     rules: dict[str, Any] = Field({}, description="changes to the preset: {document: {words: {min: 20}}, node: ..., image: ...}")
     text: Text = Text()
     near: Near = Near()
+    blocklist: str | None = Field(None, description="file of hosts and beginnings of addresses, one a line; their pages go, as blocked_host")
     refuse_optout: bool = Field(True, description="leave out pages that reserve themselves (robots noai, TDM reservation)")
     paragraph_uses: int = Field(2, ge=0, description="pages of one host a paragraph may stand on before it goes everywhere (OBELICS: 2); 0: any")
 
@@ -196,13 +229,15 @@ class Recipe(_Table):
                     raise RecipeError(f"{where}: a score of whole documents; its rule goes under {source}.rules.document")
                 if rule.any_of is not None:
                     raise RecipeError(f"{where}.any_of: a number; give min or max")
+        if source == "web" and table.blocklist is not None:  # no entry of the list is among the allowed ones, of which there are none
+            rules = dataclasses.replace(rules, document=(Rule(Blocklist.name, any_of=(), source="web.blocklist"), *rules.document))
         return rules
 
-    def scores(self, source: str) -> tuple[Scores, ...]:
-        """The filters and functions that a source's `text` names. Raises RecipeError where one is not to be had."""
+    def scores(self, source: str) -> tuple[Scores | Blocklist | Quality | Perplexity, ...]:
+        """The models, filters and functions that a source names. Raises RecipeError where one is not to be had."""
         text = getattr(self, source).text
-        made: list[Scores] = []
-        taken = {*DOCUMENT.names, *SCORES.names}
+        made = self._models(source)
+        taken = {*DOCUMENT.names, *SCORES.names, *(c for s in made for c in s.columns().names)}
         for key, entries in (("datatrove", text.datatrove), ("functions", text.functions)):
             for i, entry in enumerate(entries):
                 where = f"{source}.text.{key}.{i} ({entry.name})"
@@ -215,6 +250,29 @@ class Recipe(_Table):
                 taken.update(score.columns().names)
                 made.append(score)
         return tuple(made)
+
+    def _models(self, source: str) -> list[Scores | Blocklist | Quality | Perplexity]:
+        text = getattr(self, source).text
+        for key in ("quality_model", "perplexity_model", "perplexity_pieces"):
+            if (path := getattr(text, key)) is not None and not os.path.isfile(path):
+                raise RecipeError(f"{source}.text.{key}: no file {path}")
+        for code, path in text.flagged_words.items():
+            if not os.path.isfile(path):
+                raise RecipeError(f"{source}.text.flagged_words.{code}: no file {path}")
+        if source == "pdf" and text.redact:
+            raise RecipeError("pdf.text.redact: the page images would still show it; leave pages out by a rule, such as {emails: {max: 0}}")
+        made: list[Scores | Blocklist | Quality | Perplexity] = []
+        if source == "web" and self.web is not None and self.web.blocklist is not None:
+            try:
+                blocklists.entries(self.web.blocklist)
+            except ValueError as e:
+                raise RecipeError(f"web.blocklist: {e}") from None
+            made.append(Blocklist(self.web.blocklist))
+        if text.quality_model is not None:
+            made.append(Quality(text.quality_model))
+        if text.perplexity_model is not None:
+            made.append(Perplexity(text.perplexity_model, text.perplexity_pieces))
+        return made
 
 
 def read(path: str, settings: Iterable[str] = ()) -> Recipe:
@@ -290,8 +348,17 @@ def _inputs(recipe: Recipe) -> None:
     """Every input exists, and there is at least one."""
     if recipe.web is None and recipe.pairs is None and recipe.pdf is None:
         raise RecipeError("the recipe has no source: give it `web`, `pairs` or `pdf`")
-    if recipe.web is not None and not recipe.web.warc and not recipe.web.seeds and recipe.web.datatrove is None:
-        raise RecipeError("web: no input; give web.warc (WARC files), web.seeds (addresses to crawl from) or web.datatrove (a reader)")
+    web = recipe.web
+    if web is not None and not (web.warc or web.seeds or web.commoncrawl or web.datatrove or web.releases):
+        raise RecipeError(
+            "web: no input; give web.warc (WARC files), web.seeds (addresses to crawl from), web.commoncrawl (an index), "
+            "web.datatrove (a reader) or web.releases (OBELICS, MINT-1T, mmc4)"
+        )
+    if web is not None and web.commoncrawl is not None:
+        try:
+            index.where(web.commoncrawl.where)
+        except index.ChoiceError as e:
+            raise RecipeError(f"web.commoncrawl.where.{e}") from None
     if recipe.web is None and recipe.pairs is not None and not recipe.pairs.urls:
         raise RecipeError("pairs: no input; give pairs.urls (a file with url and text columns), or a `web` source to take pairs from")
     if recipe.web is None and recipe.pdf is not None and not recipe.pdf.paths:
@@ -336,18 +403,32 @@ def blocked(recipe: Recipe) -> list[forget.Entry]:
         raise RecipeError(f"forget: {e}") from None
 
 
+_SUFFIXES: Mapping[str, str | tuple[str, ...]] = {
+    "obelics": ".parquet",
+    "mint1t": (".parquet", ".tar"),
+    "mmc4": (".jsonl", ".jsonl.gz", ".jsonl.zip"),
+}
+
+
+def _remote(pattern: str) -> list[str]:
+    fs, path = fsspec.core.url_to_fs(pattern)
+    return [fs.unstrip_protocol(p) for p in fs.glob(path)]
+
+
 def files(recipe: Recipe) -> Mapping[str, list[str]]:
     """Input files by key, patterns and folders resolved, sorted. Raises RecipeError where a name matches nothing."""
     found = {}
     for key, names, suffix in (
         ("web.warc", recipe.web.warc if recipe.web else [], ".warc.gz"),
+        ("web.commoncrawl.index", recipe.web.commoncrawl.index if recipe.web and recipe.web.commoncrawl else [], ".parquet"),
+        *((f"web.releases.{i}.files", r.files, _SUFFIXES[r.format]) for i, r in enumerate(recipe.web.releases if recipe.web else ())),
         ("pairs.urls", recipe.pairs.urls if recipe.pairs else [], ""),
         ("pdf.paths", recipe.pdf.paths if recipe.pdf else [], ".pdf"),
     ):
         paths: list[str] = []
         for name in names:
             if "://" in name:
-                matched = [name]
+                matched = _remote(name) if "*" in name else [name]
             elif os.path.isdir(name):
                 matched = [
                     p for p in glob.glob(os.path.join(glob.escape(name), "**"), recursive=True) if p.endswith(suffix) and os.path.isfile(p)

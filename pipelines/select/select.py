@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from filters.image import image_columns
+from filters.pii import redact_document
 from filters.rules import Rule, Rules, decide
 from filters.scores import IMAGE_ON_PAGE
 from manifests.at import At, anywhere
@@ -50,6 +51,7 @@ class Select:
     tokenizer: str = "bytes"
     validation: float = 0.01
     seed: int = 0
+    redact: tuple[str, ...] = ()  # kinds of personal data (filters.pii) that are replaced by their names
 
     files: ClassVar[tuple[str, ...]] = ("tokenizer",)
     libraries: ClassVar[tuple[str, ...]] = ("tldextract",)  # its list of public suffixes
@@ -72,6 +74,8 @@ class Select:
             pairs = zip(documents.slice(start, _AT_ONCE).to_pylist(), decisions.slice(start, _AT_ONCE).to_pylist(), strict=True)
             pages = tables["pages"].slice(start, _AT_ONCE).select(_PAGE).to_pylist() if "pages" in tables else []
             for row, (document, decision) in enumerate(pairs, start):
+                if self.redact:
+                    document = redact_document(document, self.redact)
                 images = placed.get(row, {})
                 entry: Row = {"id": document["id"], "source": document["source"], "url": document["url"], "keep": False}
                 if forgotten.document(document["id"], document["url"]):

@@ -229,6 +229,16 @@ def test_a_missing_list_is_one_line() -> None:
         list(TextScores(flagged_words="/nowhere/words.txt")(documents(["text"])))
 
 
+def test_flagged_words_by_language(tmp_path: Any) -> None:
+    (tmp_path / "de.txt").write_text("Mistkerl\n")
+    stage = TextScores(flagged_by_language=(("de", str(tmp_path / "de.txt")),))
+    ((_, scores),) = stage(documents(["Das ist aber ein Mistkerl und kein porn."], ["That is a Mistkerl and the porn of them."]))
+    assert scores["flagged_words"].to_pylist() == [pytest.approx(1 / 8), pytest.approx(1 / 9)]  # each by its own list
+    before = stage.programs()
+    (tmp_path / "de.txt").write_text("anders\n")
+    assert stage.programs() != before
+
+
 def test_own_list(tmp_path: Any) -> None:
     path = tmp_path / "mine.txt"
     path.write_text("# mine\nmushroom Badger\n")

@@ -1,0 +1,95 @@
+"""Perplexity of documents by a KenLM model that the user names: how little a text is like the texts the model was made from.
+
+Normalisation and formula are OBELICS' (arXiv 2306.16527, A.2.2, and build_obelics), which are CCNet's: control characters go (line breaks
+among them), digits become 0, typographic punctuation becomes plain; SentencePiece pieces joined by blanks, where a model of them is
+given, else the words as they stand; 10 ** (-log10 probability / (pieces + 1)), to one decimal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from filters.adapters import joined_text
+from manifests.at import At, anywhere
+
+Output = tuple[str, pa.RecordBatch | bytes]
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_DIGIT = re.compile(r"\d")
+#: CCNet's table of 34
+_PUNCTUATION = str.maketrans(
+    dict(zip("，。、∶：？！（）；．～’´％━–〈〉【】►", (",", ".", ",", ":", ":", "?", "!", "(", ")", ";", ". ", "~", "'", "'", "%", "-", "-",
+     "<", ">", "[", "]", "-"), strict=True)) | dict.fromkeys("„”“«»１」「《》", '"') | {"—": " - ", "…": "..."}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """Map: documents -> ("scores", ``perplexity`` float32), one row a document, null without words.
+
+    ``model``: a KenLM file (ARPA or binary). ``pieces``: a SentencePiece model; None: words at blanks. Needs the package `kenlm`, and
+    `sentencepiece` for pieces. Raises ValueError, one line, where a package or file is missing.
+    """
+
+    model: str
+    pieces: str | None = None
+
+    files: ClassVar[tuple[str, ...]] = ("model", "pieces")
+    name: ClassVar[str] = "perplexity"
+
+    def columns(self) -> pa.Schema:
+        return pa.schema([("perplexity", pa.float32())])
+
+    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+        model, pieces = load(self.model), None if self.pieces is None else _pieces(self.pieces)
+        scores = [perplexity(model, text, pieces) if at(row) else None for row, text in enumerate(joined_text(batch))]
+        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=self.columns())
+
+
+def normalised(text: str) -> str:
+    """A text as the model was made from: see the module's head."""
+    return _DIGIT.sub("0", _CONTROL.sub("", text).strip()).translate(_PUNCTUATION)
+
+
+def perplexity(model: Any, text: str, pieces: Any = None) -> float | None:
+    """Perplexity of one text, rounded to 0.1; None where nothing is left of it."""
+    plain = normalised(text)
+    tokens = pieces.encode(plain, out_type=str) if pieces is not None else plain.split()
+    if not tokens:
+        return None
+    exponent: float = -model.score(" ".join(tokens)) / (len(tokens) + 1)
+    return float(round(10.0 ** min(exponent, 30.0), 1))  # as far as a float32 goes
+
+
+@lru_cache(maxsize=2)
+def load(path: str) -> Any:
+    """The KenLM model of a file."""
+    try:
+        import kenlm  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise ValueError("perplexity needs the package kenlm: pip install kenlm") from error
+    if not Path(path).is_file():
+        raise ValueError(f"perplexity model `{path}`: no such file")
+    try:
+        return kenlm.Model(path)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"perplexity model `{path}`: {' '.join(str(error).split())}") from error
+
+
+@lru_cache(maxsize=2)
+def _pieces(path: str) -> Any:
+    try:
+        import sentencepiece  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise ValueError("perplexity by pieces needs the package sentencepiece: pip install sentencepiece") from error
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=path)
+    except OSError as error:
+        raise ValueError(f"pieces `{path}`: {' '.join(str(error).split())}") from error
