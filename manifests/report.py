@@ -9,11 +9,13 @@ import base64
 import html
 import io
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from manifests.chart import bars, histogram
+from manifests.curves import section
 from manifests.sketch import quantile
 
 Row = dict[str, Any]
@@ -35,6 +37,12 @@ def report(stats: Row, samples: Mapping[str, Sequence[Row]], blob: Blob) -> str:
     title = f"{stats['name']}: what was made, and what was left out"
     head = f"<meta charset=utf-8><title>{_e(title)}</title><style>{_CSS}</style>"
     return f"<!doctype html><html lang=en>{head}<h1>{_e(title)}</h1>{''.join(parts)}</html>"
+
+
+def with_training(page: str, folder: Path) -> str:
+    """The page with the curves of the stages trained below `folder`, which the run itself knew nothing of yet."""
+    head, end, tail = page.rpartition("</html>")
+    return f"{head}{section(folder)}{end}{tail}"
 
 
 # ---- tables

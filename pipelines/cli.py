@@ -132,9 +132,11 @@ def stats(run_folder: Run, as_json: Json = False) -> None:
 
 @app.command()
 def report(run_folder: Run, output: Annotated[Path, typer.Option("-o", help="Where to put the HTML file.")]) -> None:
-    """A run's report: one HTML file that needs nothing else."""
+    """A run's report: one HTML file that needs nothing else. With the curves of what was trained below RUN/train."""
+    from manifests.report import with_training
+
     _read(run_folder, "stats.json")
-    output.write_bytes((run_folder / "report.html").read_bytes())
+    output.write_text(with_training((run_folder / "report.html").read_text("utf-8"), run_folder / "train"), "utf-8")
     err.print(f"{output}", highlight=False)
 
 
