@@ -27,7 +27,7 @@ def section(folder: Path) -> str:
 def charts(lines: Sequence[dict[str, Any]]) -> list[str]:
     """Loss of each source, gradient norm, tokens a second, and MFU where it is known."""
     sources = dict.fromkeys(line["source"] for line in lines)
-    losses = {name: [(line["step"], line["loss"]) for line in lines if line["source"] == name] for name in sources}
+    losses: dict[str, Points] = {name: [(line["step"], line["loss"]) for line in lines if line["source"] == name] for name in sources}
     rates = [(line["step"], line["tokens"] / line["seconds"]) for line in lines]
     out = [chart("loss, nats a token", losses), chart("gradient norm", {"": [(line["step"], line["gradient_norm"]) for line in lines]})]
     out.append(chart("tokens a second", {"": rates}))
@@ -56,6 +56,7 @@ def chart(title: str, series: dict[str, Points]) -> str:
             out.append(f"<text x={WIDTH - 8} y={14 + 13 * i} text-anchor=end style='fill:{colour}'>{html.escape(name)}</text>")
     for value in (low, high):
         out.append(f"<text class=soft x={LEFT - 5} y={place(first, value).split(',')[1]} text-anchor=end>{value:.3g}</text>")
-    out.append(f"<text class=soft x={LEFT} y={HEIGHT - 3}>step {first:g}</text><text class=soft x={WIDTH - 8} y={HEIGHT - 3} text-anchor=end>{last:g}</text>")
+    out.append(f"<text class=soft x={LEFT} y={HEIGHT - 3}>step {first:g}</text>")
+    out.append(f"<text class=soft x={WIDTH - 8} y={HEIGHT - 3} text-anchor=end>{last:g}</text>")
     body = f"<svg width={WIDTH} height={HEIGHT} role=img>{''.join(out)}</svg>"
     return f"<figure><figcaption>{html.escape(title)}</figcaption>{body}</figure>"

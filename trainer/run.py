@@ -14,6 +14,7 @@ from transformers import Idefics2ForConditionalGeneration
 
 from trainer import checkpoint, config, connector, parallel
 from trainer.adapters import counts, merged
+from trainer.answers import evaluate
 from trainer.config import Recipe, RecipeError
 from trainer.data import Run, collator
 from trainer.evaluate import held_out
@@ -118,6 +119,10 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
             f"(+{found.gap:.4f} ± {found.error:.4f})",
             file=sys.stderr,
         )
+    if recipe.evaluate.answers:
+        size = next(iter(mixed.sources.values())).image
+        asked = (size.mode, size.longest, size.shortest)
+        result["answers"] = evaluate(model, recipe.evaluate.answers, collate, asked, recipe.evaluate.shots, recipe.evaluate.longest)
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
     ranks.wait()
     return result

@@ -149,7 +149,12 @@ class Train(Part):
 
 
 class Evaluate(Part):
-    """The held-out check: validation pairs, and how often the images are permuted between them."""
+    """The held-out check: validation pairs, and how often the images are permuted between them. And answers to the questions of a JSONL
+    file (``trainer.answers``), its first `shots` items as examples."""
+
+    answers: str | None = None
+    shots: int = Field(default=0, ge=0)
+    longest: int = Field(default=32, gt=0)  # tokens of an answer
 
     pairs: int = Field(default=0, ge=0)
     permutations: int = Field(default=3, gt=0)

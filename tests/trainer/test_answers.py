@@ -1,0 +1,72 @@
+"""Scores by hand, prompts as in the paper, and a model that has learnt its captions."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from tests.trainer import small
+from tests.trainer.fakes import Sample
+from tests.trainer.pictures import picture
+from trainer.answers import AnswersError, Item, anls, answer, consensus, distance, evaluate, exact, few_shot, read
+from trainer.forward import logits, token_losses
+
+IMAGE = ("square", 56, 56)
+
+
+def test_scores():
+    assert exact("The  Mill.", ["a mill"]) == 1 and exact("mills", ["mill"]) == 0
+    assert consensus("red", ["red", "red", "blue"] + ["green"] * 7) == pytest.approx((2 * 1 / 3 + 8 * 2 / 3) / 10)
+    assert consensus("red", ["red"] * 4) == 1 and consensus("red", ["red"]) == 1 and consensus("red", ["blue"] * 10) == 0
+    assert distance("kitten", "sitting") == 3 and distance("", "ab") == 2
+    assert anls("Kitten", ["sitting", "kitten"]) == 1 and anls("kitten", ["sitting"]) == pytest.approx(1 - 3 / 7) and anls("abc", ["xyz"]) == 0
+
+
+def test_prompts(tmp_path):
+    shot, asked = (Item(tmp_path / name, "How many?", (name,)) for name in ("two", "three"))
+    parts, images = few_shot(asked, [shot])
+    head = "Question: How many? Give a very brief answer.\nAnswer: "
+    assert parts == [0, f"{head}two\n\n", 1, head] and images == [shot.image, asked.image]
+    choice = Item(tmp_path, "Which?", ("A",), ("one", "two"))
+    assert choice.prompt == "Question: Which?\nChoices:\nA. one\nB. two\nAnswer with the letter.\nAnswer: "
+    assert few_shot(Item(tmp_path, None, ("a mill",)), [])[0] == [0]
+
+
+@pytest.fixture
+def file(tmp_path):
+    rows = []
+    for seed in (1, 2, 3):
+        data, caption = picture(seed)
+        (tmp_path / f"{seed}.png").write_bytes(data)
+        rows.append({"image": f"{seed}.png", "answers": [caption]})
+    path = tmp_path / "captions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_faults_name_the_line(file):
+    file.write_text('{"image": "1.png", "answers": ["x"]}\n{"image": "1.png"}\n')
+    with pytest.raises(AnswersError, match="line 2: an object with image and answers"):
+        read(file)
+    file.write_text('{"image": "9.png", "answers": ["x"]}\n')
+    with pytest.raises(AnswersError, match=r"line 1: .*9\.png is no file"):
+        read(file)
+
+
+def test_a_model_that_learnt_its_captions_says_them(file):
+    model = small.model()
+    collate = small.collator()
+    items = read(file)
+    samples = [[Sample("s", "pairs", [0, item.answers[0]], [item.image.read_bytes()])] for item in items]
+    batch = collate(samples, *IMAGE)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    for _ in range(150):
+        loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    scores = evaluate(model, file, collate, IMAGE, longest=60)
+    assert scores["items"] == 3 and scores["anls"] > 0.9 and scores["exact"] >= 2 / 3 and model.training
+    assert answer(model.eval(), items[0], collate, IMAGE, longest=3) == items[0].answers[0][:3].strip()
