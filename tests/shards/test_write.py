@@ -124,6 +124,29 @@ def test_a_jpeg_that_fits_is_kept_byte_for_byte() -> None:
         assert fit(data, 64).data == data
 
 
+def test_ocr_pages_say_how_they_were_read_and_where_pictures_stand(blobs: made.Blobs) -> None:
+    free, under = [0.5, 0.5, 0.25, 0.25], [0.0, 0.0, 0.5, 0.25]
+    read = {"dpi": 150.0, "rotation": 90, "text_source": "ocr", "engine": "tesseract", "pages": 12, "images": [free, under]}
+    documents = [made.page(blobs, 4), {**made.page(blobs, 5), "page": read}]
+    out = made.pack(Pack("ocr"), documents, blobs.write())
+    plain, told = (json.loads(parts["json"]) for _, parts in sorted(samples(out), key=lambda s: json.loads(s[1]["json"])["dpi"] is not None))
+    assert {k: told[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")} == {
+        "dpi": 150.0, "rotation": 90, "text_source": "ocr", "engine": "tesseract", "num_pages": 12,
+    }  # fmt: skip
+    assert told["pages"][0]["images_bbox"] == [free, under]
+    assert told["pages"][0]["images_bbox_no_text_overlap"] == [free]
+    assert [plain[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")] == [None] * 5
+
+
+def test_ocr_samples_are_what_chug_reads() -> None:
+    """Its annotation is `pages`, one for each picture of the sample; of a page it takes `lines` and in them `text` (chug 0.1, doc_read_processor)."""
+    page = FIELDS["ocr"].field("pages").type.value_type
+    assert {"words", "lines", "images_bbox", "images_bbox_no_text_overlap"} == {page.field(i).name for i in range(page.num_fields)}
+    for name, own in (("words", "line_pos"), ("lines", "word_slice")):
+        kinds = {page.field(name).type.field(i).name for i in range(page.field(name).type.num_fields)}
+        assert kinds == {"text", "bbox", "score", own}
+
+
 @pytest.mark.parametrize(
     ("format", "mode"),
     [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("WEBP", "RGB"), ("GIF", "P"), ("JPEG", "CMYK"), ("PNG", "1")],
