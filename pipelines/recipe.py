@@ -45,7 +45,8 @@ Strings = Annotated[list[str], BeforeValidator(_listed)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=False)
+    # a default is what it would be if it were given (30 a float): a run's manifest gives the recipe back, and stages are known by it
+    model_config = ConfigDict(extra="forbid", strict=False, validate_default=True)
 
 
 class Near(_Table):
