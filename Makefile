@@ -4,7 +4,7 @@ BIN = .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export OMP_WAIT_POLICY = PASSIVE  # spinning threads cost more than they win where cores are few
 
-.PHONY: install demo test test-real lint bench clean
+.PHONY: install demo test test-real chaos lint bench clean
 
 install: .venv/installed
 
@@ -24,6 +24,11 @@ test: install
 # what needs ../shared (skipped with a message where it is absent) or takes long
 test-real: install
 	$(BIN)/python -m pytest -m "real or slow"
+
+# kills drivers and workers at random moments; every output must be the clean run's (docs/chaos.log)
+chaos: install
+	$(BIN)/python -m tests.chaos --on local
+	$(BIN)/python -m tests.chaos --on ray
 
 lint: install
 	$(BIN)/ruff check .

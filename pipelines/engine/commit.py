@@ -79,7 +79,7 @@ class _Rows:
         self.rows += batch.num_rows
         self.held.append(batch)
         self.held_bytes += batch.nbytes
-        if self.held_bytes > 32 << 20:  # a row group; bounds memory
+        if self.held_bytes > 8 << 20:  # a row group; bounds memory
             self._flush()
 
     def _flush(self) -> None:

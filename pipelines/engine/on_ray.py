@@ -87,7 +87,9 @@ class OnRay:
         idle = min(self.pool, key=lambda a: self.pool[a], default=None)
         if idle is None or (self.pool[idle] and len(self.pool) < self._actors(work.gpus)):
             gpus = work.gpus if self._resources().get("GPU", 0) else 0
-            idle = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)(_Holder).remote()
+            # no core is held: an idle actor must not keep the tasks of other stages waiting
+            options = {"num_cpus": 0, "num_gpus": gpus, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
+            idle = ray.remote(**options)(_Holder).remote()
             self.pool[idle] = 0
         return idle
 

@@ -235,14 +235,16 @@ def _batches(work: Work, reads: Reads) -> Iterator[pa.RecordBatch]:
     rows = 0
     for path in reads.files:
         with _opened_file(work.root, path) as f:
-            for batch in pq.ParquetFile(f).iter_batches(batch_size=work.batch_rows):
+            # a group at a time (8 MB): one reader over all of them holds on to memory as it goes
+            file = pq.ParquetFile(f)
+            for batch in (b for g in range(file.num_row_groups) for b in file.read_row_group(g, use_threads=False).to_batches()):
                 held.append(batch)
                 rows += batch.num_rows
-                while rows >= work.batch_rows:
-                    whole = pa.Table.from_batches(held).combine_chunks()
-                    yield whole.slice(0, work.batch_rows).combine_chunks().to_batches()[0]
-                    rest = whole.slice(work.batch_rows)
-                    held, rows = rest.to_batches(), rest.num_rows
+                whole = rows // work.batch_rows * work.batch_rows
+                if whole:
+                    table = pa.Table.from_batches(held)
+                    yield from batches(table.slice(0, whole), work.batch_rows)
+                    held, rows = table.slice(whole).to_batches(), rows - whole
     if rows:
         yield pa.Table.from_batches(held).combine_chunks().to_batches()[0]
 

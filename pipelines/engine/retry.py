@@ -13,7 +13,7 @@ hang       neither row nor batch              the same again with twice the time
 memory     neither row nor batch              the same again with twice the memory, 3 times in all
 =========  =================================  ==================================================================
 
-A worker killed by SIGKILL counts as lost until that has happened three times on the same part: then it is the row (the kernel kills
+A worker killed by SIGKILL counts as lost until that has happened five times on the same part: then it is the row (the kernel kills
 what eats all memory), and counts as a crash.
 """
 
@@ -28,7 +28,7 @@ from pipelines.engine.part import BATCH, OUTSIDE, WHOLE_ROW, Work
 Kind = Literal["exception", "crash", "hang", "memory", "lost", "fatal"]
 
 LOST = 10
-KILLED = 3
+KILLED = 5
 TRIES = 3
 ROWS = 100
 

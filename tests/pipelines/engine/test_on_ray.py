@@ -1,25 +1,114 @@
-"""The same plan on a real Ray cluster: the same bytes, and one row lost for one bad row."""
+"""The same plan on Ray clusters: the same bytes, one row lost for one bad row, and nodes that go away in the middle."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import os
 import pathlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.chaos import Chaos, _contents, drive
+
+from .cluster import ROOT, Cluster, cluster
 from .test_run import expected, files, go, plan, totals
 from .toys import Score
 
 pytestmark = pytest.mark.slow
 
+WHOLE_RAY = all(importlib.util.find_spec(name) for name in ("grpc", "aiohttp_cors", "opencensus"))
+needs_whole_ray = pytest.mark.skipif(not WHOLE_RAY, reason="needs the packages of ray[default] and ray[client]")
+
 
 def test_ray_gives_the_bytes_of_the_local_backend(tmp_path: pathlib.Path) -> None:
     from pipelines.engine.on_ray import OnRay
 
-    def start() -> Any:
-        return OnRay(None, 2)
-
     go(tmp_path / "local", plan(Score(crash_at=333)))
-    outcome = go(tmp_path / "ray", plan(Score(crash_at=333)), start)
+    outcome = go(tmp_path / "ray", plan(Score(crash_at=333)), lambda: OnRay(None, 2))
     assert totals(tmp_path / "ray", outcome) == expected(without=(333,))
     assert files(tmp_path / "ray") == files(tmp_path / "local")
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Cluster]:
+    with cluster(2, dashboard=WHOLE_RAY) as made:
+        yield made
+
+
+def _drive(root: pathlib.Path, address: str) -> subprocess.Popen[str]:
+    code = "import sys; from tests.chaos import drive; drive(sys.argv[1], sys.argv[2])"
+    return subprocess.Popen([sys.executable, "-c", code, str(root), address], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_model_lives_in_a_pool_of_actors(tmp_path: pathlib.Path, two: Cluster) -> None:
+    """Two nodes of one core each: at most two loads, though the node has five parts; without a GPU its share is left out."""
+    (tmp_path / "loads").mkdir()
+    code = (
+        "import sys\n"
+        "from pipelines.engine.on_ray import OnRay\n"
+        "from tests.pipelines.engine.test_run import go, plan\n"
+        "from tests.pipelines.engine.toys import Model\n"
+        "nodes = plan(Model(sys.argv[1]))\n"
+        "nodes[1] = __import__('dataclasses').replace(nodes[1], gpus=0.5)\n"
+        "print(go(sys.argv[2], nodes, lambda: OnRay(sys.argv[3])).made['score'].rows('scores'))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "loads"), str(tmp_path / "run"), two.address]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout.strip() == "1000"
+    loads = [p.read_text() for p in (tmp_path / "loads").iterdir()]
+    assert 1 <= len(loads) <= 2
+    assert set(loads) == {"loaded\n"}
+
+
+@needs_whole_ray
+def test_by_the_client_address(tmp_path: pathlib.Path, two: Cluster) -> None:
+    drive(str(tmp_path / "local"), "local")
+    process = _drive(tmp_path / "client", two.client)
+    assert process.wait(180) == 0
+    assert _contents(tmp_path / "client") == _contents(tmp_path / "local")
+
+
+@needs_whole_ray
+def test_a_submitted_job(tmp_path: pathlib.Path, two: Cluster) -> None:
+    """`ray job submit --working-dir .` and the command line, as docs/reliability.md has it."""
+    ray = os.path.join(os.path.dirname(sys.executable), "ray")
+    given = tmp_path / "list.csv"
+    given.write_text("url,caption\nhttp://127.0.0.1:9/a.jpg,a picture that nobody can fetch because nothing listens\n")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"name: submitted\npairs:\n  urls: [{given}]\n")
+    command = [ray, "job", "submit", f"--address={two.jobs}", "--working-dir", str(ROOT / "pipelines" / "recipes"), "--"]
+    command += [sys.executable, "-m", "pipelines", "run", str(recipe), "--out", str(tmp_path / "run"), "--on", two.address]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert json.loads((tmp_path / "run" / "stats.json").read_bytes())["name"] == "submitted"
+
+
+def test_chaos_on_a_cluster(tmp_path: pathlib.Path, two: Cluster) -> None:
+    chaos = Chaos(two.address, tmp_path, seed=5, workers_of=two.processes[0].pid)
+    chaos.drivers(5)
+    chaos.workers(5)
+
+
+def test_a_node_that_goes_away_is_not_counted(tmp_path: pathlib.Path) -> None:
+    """Ten parts in flight at most; a node dies in mid-run; its parts are made on the other."""
+    drive(str(tmp_path / "local"), "local")
+    with cluster(2) as nodes:
+        process = _drive(tmp_path / "ray", nodes.address)
+        killer = threading.Thread(target=_kill_when_at_work, args=(tmp_path / "ray", nodes))
+        killer.start()
+        assert process.wait(240) == 0
+        killer.join()
+    assert nodes.processes[1].returncode is not None
+    assert _contents(tmp_path / "ray") == _contents(tmp_path / "local")
+
+
+def _kill_when_at_work(root: pathlib.Path, nodes: Any) -> None:
+    while len(list(root.glob("stages/*/0000*.json"))) < 20:
+        time.sleep(0.02)
+    nodes.kill(1)

@@ -112,7 +112,7 @@ def test_changed_parameter_redoes_only_what_lies_behind_it(tmp_path: pathlib.Pat
 
 @pytest.mark.parametrize("fault", ["crash_at", "raise_at", "hang_at", "eat_at"])
 def test_a_bad_row_costs_that_row(tmp_path: pathlib.Path, fault: str) -> None:
-    outcome = go(tmp_path, plan(Score(**{fault: 333}), deadline=1.5, memory=600 << 20))
+    outcome = go(tmp_path, plan(Score(**{fault: 333}), deadline=3, memory=600 << 20))
     assert totals(tmp_path, outcome) == expected(without=(333,))
     ((part, row, _, cause),) = outcome.made["score"].quarantined
     assert (part, row) == (1, 133)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.at import At, anywhere
 from manifests.schema import key64
@@ -91,3 +95,77 @@ class Home:
         totals = [total.get(i) for i in range(len(n))]
         yield "totals", pa.record_batch({"n": pa.array(n, pa.int64()), "total": pa.array(totals, pa.int64())})
         yield "text", "".join(f"{x} {total.get(i)}\n" for i, x in enumerate(n)).encode()
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Source: literal rows (rows, words, seed) -> so many rows of text, as many batches as it takes."""
+
+    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+        for row in batch.to_pylist():
+            for first in range(0, row["rows"], 1000):
+                n = range(first, min(first + 1000, row["rows"]))
+                text = [" ".join([hashlib.sha256(f"{row['seed']}-{i}".encode()).hexdigest()] * row["words"]) for i in n]
+                yield "lines", pa.record_batch({"n": pa.array(n, pa.int64()), "text": pa.array(text)})
+
+
+@dataclass(frozen=True)
+class Upper:
+    """Map: text in, text out; only rows whose number is no multiple of `drop`."""
+
+    drop: int = 3
+
+    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+        kept = [i for i, n in enumerate(batch["n"].to_pylist()) if n % self.drop]
+        gone = [n for n in batch["n"].to_pylist() if n % self.drop == 0]
+        chosen = batch.take(pa.array(kept, pa.int64()))
+        yield "kept", pa.record_batch({"n": chosen["n"], "text": pc.utf8_reverse(chosen["text"])})
+        yield "gone", pa.record_batch({"n": pa.array(gone, pa.int64())})
+
+
+@dataclass(frozen=True)
+class Model:
+    """A stage with something to load: it counts how often that is done, in a file of its own for each process."""
+
+    folder: str
+
+    def open(self) -> Any:
+        with open(os.path.join(self.folder, str(os.getpid())), "a") as f:
+            f.write("loaded\n")
+        return functools.partial(self._score, 7)
+
+    def _score(self, weight: int, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+        yield "scores", pa.record_batch({"score": pa.array([weight * x for x in batch["n"].to_pylist()], pa.int64())})
+
+
+@dataclass(frozen=True)
+class World:
+    """A recording: what it writes is different each time. Slow from the row on that the environment names."""
+
+    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+        if batch["n"][0].as_py() >= int(os.environ.get("SLOW_WORLD", 1 << 60)):
+            time.sleep(30)
+        yield "seen", pa.record_batch({"n": batch["n"], "when": pa.array([time.time_ns()] * batch.num_rows, pa.int64())})
+        yield "blobs", os.urandom(16)
+
+
+@dataclass(frozen=True)
+class BadSums:
+    """An exchange that does not live: it crashes, eats memory or hangs, as often as it is told, counting in a folder."""
+
+    folder: str
+    how: str
+    times: int
+
+    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[tuple[str, Any]]:
+        path = os.path.join(self.folder, f"{at.part}")
+        with open(path, "a") as f:
+            f.write("x")
+        if os.path.getsize(path) <= self.times:
+            if self.how == "crash":
+                ctypes.string_at(0)
+            if self.how == "kill":
+                os.kill(os.getpid(), 9)
+            held = [bytearray(b"x" * (64 << 20)) for _ in range(8)] if self.how == "memory" else []
+            time.sleep(1 + len(held))
+        yield from Sums()(tables, at)

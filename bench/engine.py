@@ -1,0 +1,183 @@
+"""The same job, read, filter, write, under our two backends, a bare pool of processes, Ray Data, and datatrove's local executor.
+
+Input: 64 Parquet files of 20,000 texts each, written once. The filter keeps texts whose share of letters is at least a limit, by regular
+expression, row by row: work that Python does, as filters are. Output: Parquet. Two processes each. Seconds are of the whole job, from the
+call to its return, worker start included; megabytes are the peak of the proportional set sizes of all its processes, sampled.
+Every contender runs in a process of its own, twice, in turn; the lesser time and memory count.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FILES, ROWS, WORKERS, REPEATS = 64, 20_000, 2, 2
+LIMIT = 0.75
+_LETTERS = re.compile(r"[^\W\d_]")
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def keep(text: str) -> bool:
+    return len(_LETTERS.findall(text)) / max(1, len(text)) >= LIMIT
+
+
+def _filtered(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.filter(pa.array([keep(t) for t in batch["text"].to_pylist()]))
+
+
+@dataclass(frozen=True)
+class Read:
+    def __call__(self, batch: pa.RecordBatch, at: Any = None) -> Iterator[tuple[str, Any]]:
+        for path in batch["path"].to_pylist():
+            for rows in pq.ParquetFile(path).iter_batches(batch_size=512):
+                yield "kept", _filtered(rows)
+
+
+def write_input(folder: str) -> None:
+    words = [
+        "".join(r.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=r.randrange(2, 12))) for r in [random.Random(1)] for _ in range(5000)
+    ]
+    for n in range(FILES):
+        r = random.Random(n)
+        texts = [" ".join(r.choices(words, k=r.randrange(20, 60))) for _ in range(ROWS)]
+        ids = [f"{n}-{i}" for i in range(ROWS)]
+        pq.write_table(pa.table({"id": ids, "text": texts}), f"{folder}/{n:03d}.parquet", compression="zstd", row_group_size=5000)
+
+
+def _paths(folder: str) -> list[str]:
+    return sorted(str(p) for p in pathlib.Path(folder).glob("*.parquet"))
+
+
+def ours_local(given: str, out: str) -> None:
+    from pipelines.engine.local import Local
+
+    _ours(given, out, lambda: Local(WORKERS))
+
+
+def ours_ray(given: str, out: str) -> None:
+    from pipelines.engine.on_ray import OnRay
+
+    _ours(given, out, lambda: OnRay(None, WORKERS))
+
+
+def _ours(given: str, out: str, start: Callable[[], Any]) -> None:
+    from pipelines.engine.progress import Progress
+    from pipelines.engine.run import run
+    from pipelines.engine.stage import Node
+
+    rows = pa.table({"path": _paths(given)})
+    run([Node("read", Read(), rows=lambda made: rows)], out, start, progress=Progress(quiet=True))
+
+
+def bare_pool(given: str, out: str) -> None:
+    """No commits, no fence, no record: the least that does the work."""
+    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
+        for _ in pool.imap_unordered(_one, [(p, f"{out}/{os.path.basename(p)}") for p in _paths(given)]):
+            pass
+
+
+def _one(paths: tuple[str, str]) -> None:
+    with pq.ParquetWriter(paths[1], pa.schema([("id", pa.string()), ("text", pa.string())]), compression="zstd") as w:
+        w.write_table(pa.Table.from_batches([_filtered(b) for b in pq.ParquetFile(paths[0]).iter_batches(batch_size=512)]))
+
+
+def ray_data(given: str, out: str) -> None:
+    import ray
+
+    ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+    def some(table: pa.Table) -> pa.Table:
+        return pa.Table.from_batches([_filtered(b) for b in table.combine_chunks().to_batches()], table.schema)
+
+    ray.data.read_parquet(_paths(given)).map_batches(some, batch_format="pyarrow", batch_size=512).write_parquet(out)
+    ray.shutdown()
+
+
+def datatrove(given: str, out: str) -> None:
+    from datatrove.executor import LocalPipelineExecutor
+    from datatrove.pipeline.filters import LambdaFilter
+    from datatrove.pipeline.readers import ParquetReader
+    from datatrove.pipeline.writers import ParquetWriter
+
+    pipeline = [ParquetReader(given), LambdaFilter(lambda document: keep(document.text)), ParquetWriter(f"{out}/data")]
+    LocalPipelineExecutor(pipeline, tasks=FILES, workers=WORKERS, logging_dir=f"{out}/logs", start_method="spawn").run()
+
+
+CONTENDERS = {
+    "a bare pool": bare_pool,
+    "ours, local": ours_local,
+    "datatrove, local": datatrove,
+    "ours, Ray": ours_ray,
+    "Ray Data": ray_data,
+}
+
+
+def rows() -> list[dict[str, Any]]:
+    """A row a contender: seconds, peak MB, seconds as a multiple of the bare pool's, rows kept (of all the same)."""
+    best: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-engine-") as folder:
+        given = f"{folder}/in"
+        os.mkdir(given)
+        write_input(given)
+        for _ in range(REPEATS):
+            for name, contender in CONTENDERS.items():
+                out = f"{folder}/out"
+                os.mkdir(out)
+                seconds, megabytes = _measured(contender.__name__, given, out)
+                kept = sum(pq.ParquetFile(p).metadata.num_rows for p in pathlib.Path(out).rglob("*.parquet") if p.name != "parts.parquet")
+                shutil.rmtree(out)
+                old = best.get(name, {"seconds": 1e9, "peak MB": 1e9})
+                seconds, megabytes = min(seconds, old["seconds"]), min(megabytes, old["peak MB"])
+                best[name] = {"contender": name, "seconds": seconds, "peak MB": megabytes, "rows kept": kept}
+    base = best["a bare pool"]["seconds"]
+    return [{**row, "of the pool's time": row["seconds"] / base, "seconds": round(row["seconds"], 1)} for row in best.values()]
+
+
+def _measured(contender: str, given: str, out: str) -> tuple[float, float]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    code = f"from bench.engine import {contender}\nif __name__ == '__main__':\n    import sys; {contender}(sys.argv[1], sys.argv[2])"
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, given, out], cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    peak = [0.0]
+    watch = threading.Thread(target=_watch, args=(process, peak))
+    watch.start()
+    _, said = process.communicate()
+    watch.join()
+    if process.returncode:
+        raise RuntimeError(f"{contender} ended with {process.returncode}: {said[-2000:]}")
+    return time.monotonic() - began, peak[0]
+
+
+def _watch(process: subprocess.Popen[str], peak: list[float]) -> None:
+    while process.poll() is None:
+        total = 0
+        try:
+            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        for p in family:
+            try:
+                total += p.memory_full_info().pss
+            except psutil.Error:
+                continue
+        peak[0] = max(peak[0], total / 1e6)
+        time.sleep(0.5)

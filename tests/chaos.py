@@ -1,0 +1,223 @@
+"""`make chaos`: kill the driver at random moments, and workers at others; the bytes must be those of a run that nobody touched.
+
+    python -m tests.chaos --on local --drivers 25 --workers 25 --seed 1
+
+The plan is small: literal numbers, a recording (different each time it is made, so a wrong pair of data and record would show), scores,
+an exchange, the way home. A driver's folder is used until its run has finished, so that kills also meet runs that go on. After each
+run: every file is what its record says, every file but the recording's is what the clean run has, and the parts that were committed
+when a driver died were not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.engine.progress import Progress
+from pipelines.engine.run import run
+from pipelines.engine.stage import Node, aligned, bucket, home
+from tests.pipelines.engine.toys import Home, Keys, Numbers, Score, Sums, World
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PARTS, ROWS = 12, 200
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A stage that takes its time over every batch, so that a kill meets it at work."""
+
+    stage: Any
+    seconds: float = 0.02
+
+    def __call__(self, given: Any, at: Any = None) -> Any:
+        time.sleep(self.seconds)
+        yield from self.stage(given, at)
+
+
+def plan() -> list[Node]:
+    starts = [pa.table({"start": [p * ROWS], "stop": [(p + 1) * ROWS]}) for p in range(PARTS)]
+    numbers = aligned("numbers", "numbers")
+    return [
+        Node("numbers", Numbers(), rows=lambda made: starts),
+        Node("world", Slow(World()), {"numbers": numbers}, recorded=True),
+        Node("score", Slow(Score(add=1)), {"numbers": numbers}, same_rows=("scores",), batch_rows=64),
+        Node("keys", Keys(50), {"numbers": numbers, "scores": aligned("scores", "score")}),
+        Node("sums", Slow(Sums()), {"keyed": bucket("keyed", "keys")}, per_part=("rows", 300)),
+        Node("home", Slow(Home()), {"homes": home("homes", "sums"), "numbers": numbers}, same_rows=("totals",)),
+    ]
+
+
+def drive(root: str, on: str) -> None:
+    """The driver that is killed."""
+
+    def start() -> Any:
+        if on == "local":
+            from pipelines.engine.local import Local
+
+            return Local(2)
+        from pipelines.engine.on_ray import OnRay
+
+        return OnRay(on)
+
+    outcome = run(plan(), root, start, progress=Progress(quiet=True))
+    print(json.dumps(sum(outcome.worked.values())), flush=True)
+
+
+class WrongError(AssertionError):
+    """What must never happen."""
+
+
+class Chaos:
+    def __init__(self, on: str, folder: pathlib.Path, seed: int, workers_of: int | None = None, say: Any = print):
+        self.on, self.folder, self.random, self.say = on, folder, random.Random(seed), say
+        self.workers_of = workers_of  # the process whose descendants are workers; the driver, if not given
+        began = time.monotonic()
+        self._finish(folder / "clean")
+        self.seconds = time.monotonic() - began
+        self.clean = _contents(folder / "clean")
+        self.parts = sum(1 for name in self.clean if name.endswith(".json") and not name.endswith("manifest.json"))
+        say(f"clean run on {on}: {self.seconds:.1f} s, {self.parts} parts, {len(self.clean)} files, seed {seed}")
+
+    def _start(self, root: pathlib.Path) -> subprocess.Popen[str]:
+        code = "import sys; from tests.chaos import drive; drive(sys.argv[1], sys.argv[2])"
+        return subprocess.Popen([sys.executable, "-c", code, str(root), self.on], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    def _finish(self, root: pathlib.Path, process: subprocess.Popen[str] | None = None) -> int:
+        """Parts that the run had to make."""
+        process = process or self._start(root)
+        said, _ = process.communicate(timeout=300)
+        if process.returncode:
+            raise WrongError(f"the driver of {root} ended with {process.returncode}")
+        return int(said.split()[-1])  # Ray may have said something before
+
+    def drivers(self, kills: int) -> None:
+        n, done = 0, 0
+        while done < kills:
+            root = self.folder / f"driver-{n}"
+            n += 1
+            while done < kills:
+                process = self._start(root)
+                moment = self.random.uniform(0.3, self.seconds)
+                try:
+                    process.wait(moment)
+                except subprocess.TimeoutExpired:
+                    os.kill(process.pid, signal.SIGKILL)
+                    process.communicate()
+                    done += 1
+                    self.say(f"driver {done:2d} killed after {moment:5.2f} s: {len(_records(root)):2d} of {self._all} parts committed")
+                    continue
+                break  # it was finished before its moment came
+            committed = len(_records(root))
+            made = self._finish(root)
+            if self.on == "local" and made + committed != self._all:  # on a cluster, parts in flight may outlive their driver
+                raise WrongError(f"{root}: {committed} parts were committed and {made} of {self._all} made again")
+            self._compare(root)
+
+    def workers(self, kills: int) -> None:
+        n, done = 0, 0
+        while done < kills:
+            root = self.folder / f"worker-{n}"
+            n += 1
+            process = self._start(root)
+            mine = 0
+            while process.poll() is None and done < kills and mine < 4:
+                time.sleep(self.random.uniform(0.1, self.seconds / 3))
+                pids = _workers(self.workers_of or process.pid)
+                if process.poll() is None and pids:
+                    victim = self.random.choice(pids)
+                    try:
+                        os.kill(victim, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+                    done, mine = done + 1, mine + 1
+                    self.say(f"worker {done:2d} killed: {len(_records(root)):2d} of {self._all} parts committed")
+            self._finish(root, process)
+            self._compare(root)
+
+    @property
+    def _all(self) -> int:
+        return self.parts + PARTS  # the recording's are not among those compared
+
+    def _compare(self, root: pathlib.Path) -> None:
+        for record in _records(root):
+            for f in json.loads(record.read_bytes())["files"].values():
+                if hashlib.sha256((root / f["name"]).read_bytes()).hexdigest() != f["sha256"]:
+                    raise WrongError(f"{root / f['name']} is not what {record} says")
+        found = _contents(root)
+        different = {name for name in found.keys() | self.clean.keys() if found.get(name) != self.clean.get(name)}
+        if different:
+            raise WrongError(f"{root}: not the bytes of the clean run: {sorted(different)[:5]}")
+        self.say(f"{root.name}: finished; {len(found)} files, sha256 equal to the clean run's")
+
+
+def _records(root: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(p for p in root.glob("stages/*/*.json") if p.stem.isdigit())
+
+
+def _contents(root: pathlib.Path) -> dict[str, str]:
+    """sha256 of every record and of every file one names, but for the recording's."""
+    names = set(root.glob("stages/*-*/manifest.json")) | set(root.glob("stages/*-*/parts.parquet"))
+    for manifest in root.glob("stages/*-*/parts.parquet"):
+        names |= {root / f for f in pq.read_table(manifest)["file"].to_pylist() if f}
+    names |= set(_records(root))
+    inside = {str(p.relative_to(root)): p for p in names if not p.parent.name.startswith("world-")}
+    return {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in sorted(inside.items())}
+
+
+def _workers(pid: int) -> list[int]:
+    """Processes below `pid` that run parts: children behind the fence, and Ray's workers around them."""
+    found = []
+    try:
+        for p in psutil.Process(pid).children(recursive=True):
+            try:
+                line = " ".join(p.cmdline())
+            except psutil.Error:
+                continue
+            if "pipelines.engine.fence import child" in line or line.startswith(("ray::_run", "ray::_Holder")):
+                found.append(p.pid)
+    except psutil.NoSuchProcess:
+        pass
+    return sorted(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__.splitlines()[0])
+    parser.add_argument("--on", choices=["local", "ray"], default="local")
+    parser.add_argument("--drivers", type=int, default=25)
+    parser.add_argument("--workers", type=int, default=25)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    say = lambda line: print(line, flush=True)
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        if given.on == "ray":
+            from tests.pipelines.engine.cluster import cluster
+
+            with cluster(2) as nodes:
+                _both(Chaos(nodes.address, pathlib.Path(folder), given.seed, nodes.processes[0].pid, say), given)
+        else:
+            _both(Chaos("local", pathlib.Path(folder), given.seed, say=say), given)
+
+
+def _both(chaos: Chaos, given: argparse.Namespace) -> None:
+    chaos.drivers(given.drivers)
+    chaos.workers(given.workers)
+    chaos.say(f"{given.drivers} drivers and {given.workers} workers killed: every output equals the clean run's")
+
+
+if __name__ == "__main__":
+    main()

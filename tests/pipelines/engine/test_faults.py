@@ -1,0 +1,204 @@
+"""Disks that fill up, folders that cannot be written, files that are gone, refreshes that are interrupted: nothing wrong is committed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipelines.engine.gc import collect
+from pipelines.engine.local import Local  # noqa: F401  for the driver that is killed
+from pipelines.engine.run import RunError
+from pipelines.engine.stage import Node, aligned
+from pipelines.engine.storage import Store
+
+from .test_run import PARTS, ROWS, expected, files, go, plan, totals
+from .toys import BadSums, Model, Numbers, Score, World
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(tmp_path: pathlib.Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("this machine does not let a test mount a disk")
+    try:
+        filler = disk / "filler"
+        filler.write_bytes(os.urandom(200 << 10))
+        with pytest.raises(RunError, match="No space left on device"):
+            go(disk / "run", plan())
+        assert not [f for s in (disk / "run" / "stages").glob("*/[0-9]*.json") for f in _named(disk / "run", s) if not f.exists()]
+        filler.unlink()
+        outcome = go(disk / "run", plan())
+        assert totals(disk / "run", outcome) == expected()
+        assert not list((disk / "run").glob("tmp/*"))
+        go(tmp_path / "clean", plan())
+        assert _contents(disk / "run") == _contents(tmp_path / "clean")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def _named(root: pathlib.Path, sidecar: pathlib.Path) -> list[pathlib.Path]:
+    return [root / f["name"] for f in json.loads(sidecar.read_bytes())["files"].values()]
+
+
+def _contents(root: pathlib.Path) -> dict[str, str]:
+    """Without what was begun and not named: it does not exist."""
+    collected = files(root)
+    named = {str(p.relative_to(root)) for s in (root / "stages").glob("*/[0-9]*.json") for p in [s, *_named(root, s)]}
+    return {k: v for k, v in collected.items() if k in named or k.endswith(("manifest.json", "parts.parquet"))}
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=str(tmp_path / "file")):
+        go(tmp_path / "file" / "run", plan())
+    with pytest.raises(RunError, match="/proc/run"):
+        go("/proc/run", plan())
+
+
+@pytest.mark.parametrize("how", ["gone", "short"])
+@pytest.mark.parametrize("finished", [True, False], ids=["finished", "interrupted"])
+def test_a_committed_file_that_is_gone_or_short_is_named(tmp_path: pathlib.Path, how: str, finished: bool) -> None:
+    go(tmp_path, plan())
+    victim = next(tmp_path.glob("stages/score-*/00003-scores-*.parquet"))
+    if not finished:
+        (victim.parent / "manifest.json").unlink()
+    if how == "gone":
+        victim.unlink()
+    else:
+        os.truncate(victim, 20)
+    with pytest.raises(RunError, match=f"{victim.name} was committed with .* bytes and is .*; remove {victim.parent.relative_to(tmp_path)}"):
+        go(tmp_path, plan())
+
+
+def test_a_file_that_breaks_while_the_run_goes_on_is_named(tmp_path: pathlib.Path) -> None:
+    @dataclass(frozen=True)
+    class Breaks:
+        root: str
+
+        def __call__(self, made: Any) -> list[pa.Table]:
+            victim = next(pathlib.Path(self.root).glob("stages/numbers-*/00001-numbers-*.parquet"))
+            data = bytearray(victim.read_bytes())
+            data[-20:] = bytes(20)  # as long as it was: only a reader can tell
+            victim.write_bytes(data)
+            return []
+
+    nodes = plan()
+    nodes.insert(1, Node("breaks", Numbers(), rows=Breaks(str(tmp_path)), after=("numbers",)))
+    with pytest.raises(RunError, match=r"00001-numbers-.*parquet was committed and is broken"):
+        go(tmp_path, [*nodes[:2], replace(nodes[2], after=("breaks",))])
+
+
+def test_every_row_of_a_part_may_be_bad(tmp_path: pathlib.Path) -> None:
+    go(tmp_path, _one_a_part(Score(crash_at=3)))
+    outcome = go(tmp_path, _one_a_part(Score(crash_at=3)))
+    scores = outcome.made["score"].read(Store(str(tmp_path)), "scores")["score"].to_pylist()
+    assert scores == [0, 1, 2, None, 4, 5]
+    assert [(p, r) for p, r, _, _ in outcome.made["score"].quarantined] == [(3, 0)]
+
+
+def _one_a_part(stage: Any) -> list[Node]:
+    rows = pa.table({"start": list(range(6)), "stop": list(range(1, 7))})
+    numbers = Node("numbers", Numbers(), rows=lambda made: rows)
+    return [numbers, Node("score", stage, {"numbers": aligned("numbers", "numbers")}, same_rows=("scores",))]
+
+
+def test_bytes_do_not_depend_on_how_a_bad_row_was_found(tmp_path: pathlib.Path) -> None:
+    """By a crash or by an exception, in whatever batches: the same files."""
+    go(tmp_path / "crash", plan(Score(crash_at=333)))
+    go(tmp_path / "raise", plan(Score(raise_at=333)))
+    one, other = ({k.rpartition("/")[2]: v for k, v in files(tmp_path / d).items() if "00001-scores" in k} for d in ("crash", "raise"))
+    assert one == other != {}
+
+
+@pytest.mark.parametrize(("how", "times", "survives"), [("crash", 2, True), ("memory", 2, True), ("kill", 2, True), ("crash", 3, False)])
+def test_an_exchange_that_dies_is_tried_again(tmp_path: pathlib.Path, how: str, times: int, survives: bool) -> None:
+    nodes = plan()
+    (tmp_path / "tries").mkdir()
+    nodes[3] = replace(nodes[3], stage=BadSums(str(tmp_path / "tries"), how, times), memory=300 << 20, per_part=("rows", 2000))
+    if survives:
+        assert totals(tmp_path / "run", go(tmp_path / "run", nodes)) == expected()
+    else:
+        with pytest.raises(RunError, match="sums, part 0: crash: SIGSEGV, 3 times"):
+            go(tmp_path / "run", nodes)
+
+
+def test_rows_must_add_up(tmp_path: pathlib.Path) -> None:
+    numbers = plan()[0]
+    upper = Node("upper", Halves(), {"lines": aligned("numbers", "numbers")}, adds_up={"lines": ("kept", "gone")})
+    assert go(tmp_path, [numbers, upper]).made["upper"].rows("kept") == PARTS * ROWS / 2
+    with pytest.raises(RunError, match="200 rows of 'lines' went in, 100 came out in kept and 0 are quarantined"):
+        go(tmp_path / "other", [numbers, replace(upper, adds_up={"lines": ("kept",)})])
+
+
+@dataclass(frozen=True)
+class Halves:
+    def __call__(self, batch: pa.RecordBatch, at: Any = None) -> Any:
+        even = [n for n in batch["n"].to_pylist() if n % 2 == 0]
+        odd = [n for n in batch["n"].to_pylist() if n % 2]
+        yield "kept", pa.record_batch({"n": pa.array(even, pa.int64())})
+        yield "gone", pa.record_batch({"n": pa.array(odd, pa.int64())})
+
+
+def test_a_model_is_loaded_once_a_process(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "loads").mkdir()
+    outcome = go(tmp_path / "run", plan(Model(str(tmp_path / "loads"))))
+    assert {p.read_text() for p in (tmp_path / "loads").iterdir()} == {"loaded\n"}
+    t = outcome.made["score"].read(Store(str(tmp_path / "run")), "scores")
+    assert t["score"].to_pylist() == [7 * n for n in range(5 * ROWS)]
+
+
+def _world() -> list[Node]:
+    return [plan()[0], Node("world", World(), {"numbers": aligned("numbers", "numbers")}, recorded=True)]
+
+
+def test_a_refresh_that_is_interrupted_goes_on_where_it_was(tmp_path: pathlib.Path) -> None:
+    go(tmp_path, _world())
+    seen = lambda: go(tmp_path, _world()).made["world"].read(Store(str(tmp_path)), "seen")["when"].to_pylist()
+    first = seen()
+    assert seen() == first
+    code = "import sys\nfrom tests.pipelines.engine.test_faults import Local, go, _world\n"
+    code += "go(sys.argv[1], _world(), lambda: Local(1), refresh=['world'])"
+    driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, env={**os.environ, "SLOW_WORLD": "600"})
+    while len(list(tmp_path.glob("stages/world-*/0000*.json"))) < 5 + 2:  # two parts of the second epoch
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    folder = next(p.parent for p in tmp_path.glob("stages/world-*/00001.json") if not (p.parent / "manifest.json").exists())
+    kept = {p.name: p.read_bytes() for p in folder.glob("0000[01].json")}
+    again = go(tmp_path, _world(), refresh=["world"])  # asking once more does not throw away what the first refresh has
+    assert again.worked["world"] == 3
+    assert {p.name: p.read_bytes() for p in folder.glob("0000[01].json")} == kept
+    assert not set(seen()) & set(first)
+
+
+def test_gc_removes_what_nothing_names_and_what_no_run_uses(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RunError, match="no finished run"):
+        collect(str(tmp_path))
+    old = go(tmp_path, plan(modulo=7))
+    new = go(tmp_path, plan())
+    stages = [{"node": n, "folders": m.folders} for n, m in new.made.items()]
+    (tmp_path / "manifest.json").write_text(json.dumps({"stages": stages}))
+    orphan = tmp_path / new.made["sums"].folders[0] / "00000-homes-0123456789.arrow"
+    orphan.write_bytes(b"what an attempt left that lost the race")
+    (tmp_path / "tmp" / "left").mkdir(parents=True)
+    gone = collect(str(tmp_path), dry_run=True)
+    assert orphan.exists()
+    assert collect(str(tmp_path)) == gone
+    assert not orphan.exists() and not (tmp_path / "tmp").exists()
+    assert not (tmp_path / old.made["sums"].folders[0]).exists()
+    assert go(tmp_path, plan(), lambda: None).worked == {}
+    assert totals(tmp_path, go(tmp_path, plan())) == expected()
+    assert collect(str(tmp_path)) == {}
+

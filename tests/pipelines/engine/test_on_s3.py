@@ -1,0 +1,131 @@
+"""The same promises on an object store: moto's S3 server on loopback, which knows conditional writes as S3 does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+import pytest
+
+from pipelines.engine import lock
+from pipelines.engine.run import RunError
+from pipelines.engine.storage import Store
+
+from .test_run import expected, files, go, plan
+from .toys import Score
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE", "AWS_PROFILE", "AWS_SESSION_TOKEN")
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of a bucket."""
+    server = pytest.importorskip("moto.server", reason="needs moto[server] and s3fs").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in PROXIES:
+            patch.delenv(name, raising=False)
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        }.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3", use_listings_cache=False).mkdir("bucket")
+        yield "s3://bucket"
+    server.stop()
+
+
+def _contents(root: str) -> dict[str, str]:
+    fs, base = fsspec.core.url_to_fs(root, use_listings_cache=False)
+    return {name[len(base) + 1 :]: info["ETag"] for name, info in fs.find(f"{base}/stages", detail=True).items()}
+
+
+def test_a_second_writer_is_refused_and_nothing_is_remembered(s3: str) -> None:
+    store = Store(f"{s3}/small")
+    assert not store.exists("a/b.json")
+    assert store.create("a/b.json", b"first")
+    assert not store.create("a/b.json", b"second")
+    assert store.read("a/b.json") == b"first"
+    assert (store.names("a"), store.folders(""), store.sizes("nowhere")) == (["b.json"], ["a"], {})
+    store.link_all({"x/1": "a/b.json", "x/2": "a/b.json"})
+    assert list(store.read_all(["x/1", "x/2"])) == [b"first"] * 2
+    store.remove_folder("a")
+    assert store.names("a") == []
+
+
+def _driver(root: str) -> subprocess.Popen[bytes]:
+    code = "import sys\nfrom tests.pipelines.engine.test_run import Local, go, plan\ngo(sys.argv[1], plan(), lambda: Local(2))"
+    return subprocess.Popen([sys.executable, "-c", code, root], cwd=ROOT)
+
+
+@pytest.mark.slow
+def test_kill_the_driver_and_go_on_to_the_same_bytes(s3: str) -> None:
+    go(f"{s3}/clean", plan())
+    store, root = Store(f"{s3}/killed"), f"{s3}/killed"
+    for parts in (2, 9):
+        process = _driver(root)
+        while process.poll() is None and sum(n.endswith(".json") for n in _contents(root)) < parts:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert store.exists("lock.json")  # of a dead process of this machine: taken over at once
+    outcome = go(root, plan())
+    assert not store.exists("lock.json")
+    t = outcome.made["home"].read(store, "totals")
+    assert dict(zip(t["n"].to_pylist(), t["total"].to_pylist(), strict=True)) == expected()
+    clean, killed = _contents(f"{s3}/clean"), _contents(root)
+    assert {k: v for k, v in killed.items() if k in clean} == clean
+    assert go(root, plan(), _refuse).worked == {}
+
+
+def _refuse() -> Any:
+    raise AssertionError("a backend was started")
+
+
+@pytest.mark.slow
+def test_the_same_bytes_as_on_a_disk(s3: str, tmp_path: pathlib.Path) -> None:
+    go(tmp_path, plan(Score(crash_at=333)))
+    go(f"{s3}/disk", plan(Score(crash_at=333)))
+    store = Store(f"{s3}/disk")
+    on_disk = files(tmp_path)
+    names = _contents(f"{s3}/disk")
+    assert {n: hashlib.sha256(d).hexdigest() for n, d in zip(names, store.read_all(names), strict=True)} == on_disk
+
+
+def test_a_lock_that_beats_is_respected_and_a_silent_one_taken_over(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "BEAT_S", 0.1)
+    monkeypatch.setattr(lock, "SILENT_S", 1.0)
+    store = Store(f"{s3}/held")
+    with lock.hold(store) as lost:
+        with pytest.raises(RunError, match=rf"another driver is at work on this run \(process {os.getpid()} on "), lock.hold(store):
+            pass
+        monkeypatch.setattr(lock.socket, "gethostname", lambda: "elsewhere")  # then only the heartbeat tells
+        with pytest.raises(RunError, match="another driver is at work"), lock.hold(store):
+            pass
+        assert not lost.is_set()
+        store.remove("lock.json")
+        assert lost.wait(5)  # the holder notices
+    dead = {"host": "gone", "process": 1, "began": "1", "id": "x", "beat": 7}
+    store.replace("lock.json", json.dumps(dead).encode())
+    began = time.monotonic()
+    with lock.hold(store):
+        assert time.monotonic() - began >= 1.0
+    assert not store.exists("lock.json")
+
+
+def test_a_bucket_that_is_gone_is_named(s3: str) -> None:
+    with pytest.raises(RunError, match=r"s3://nobody/run: .*bucket does not exist"):
+        go("s3://nobody/run", plan())
