@@ -67,6 +67,7 @@ def document_scores(flat: Flat, hits: Hits, images: Ints) -> dict[str, Floats]:
     return {
         "images": images.astype(float),
         "paragraphs": paragraphs.astype(float),
+        "lines": of.size.astype(float),
         "words_per_image": _ratio(count, images),
         "longest_paragraph": flat.of.largest(words).astype(float),
         "short_paragraphs": _ratio(flat.of.count(words <= SHORT_WORDS), paragraphs),

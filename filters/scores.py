@@ -50,10 +50,11 @@ DOCUMENT_ONLY: Final = MappingProxyType(
     {
         "images": "number of image nodes",
         "paragraphs": "number of text nodes",
+        "lines": "number of lines that are not blank: a paragraph is one, or several, as code is",
         "words_per_image": "words divided by images; null without images",
         "longest_paragraph": "words of the longest paragraph",
         "short_paragraphs": "share of paragraphs of four words or fewer; null without paragraphs",
-        "short_lines": "share of lines of thirty characters or fewer; null without lines (a paragraph is a line, or several, as code is)",
+        "short_lines": "share of lines of thirty characters or fewer; null without lines",
         "lines_per_word": "line breaks (one fewer than lines) per word or number; null without",
         "duplicate_lines": "share of lines that repeat an earlier one of the document; null without lines",
         "duplicate_line_characters": "characters of those, share of all lines' characters; null without",
