@@ -133,7 +133,7 @@ def _ledger(job: Job, made: Mapping[str, Made]) -> dict[str, str]:
     links = {}
     tables = [(s, f"{s}.select", t) for s in job.sources for t in ("documents", "texts", "images")]
     refused = [("web", "web.extract"), ("pairs", "pairs.listed"), ("pdf", "pdf.pages")]
-    refused.append(("web-datatrove", "web.datatrove"))
+    refused += [(f"web-{s}", f"web.{s}") for s in ("commoncrawl", "datatrove", "releases")]
     tables += [(s, n, "refused") for s, n in refused if n in made]
     tables += [(f"{s}-{split}", f"{s}.{split}", "refused") for s in job.sources for split in SPLITS]
     if "fetch" in made:
@@ -175,7 +175,8 @@ def _stats(
     recipe: Recipe, job: Job, made: Mapping[str, Made], manifest: Mapping[str, Any], written: Mapping[str, str], store: Store
 ) -> dict[str, Any]:
     sources = {}
-    entries = {"web": ["web.extract", "web.datatrove"], "pairs": ["pairs.pages", "pairs.listed"], "pdf": ["pdf.pages"]}
+    pages = ["web.commoncrawl", "web.extract", "web.datatrove", "web.releases"]
+    entries = {"web": pages, "pairs": ["pairs.pages", "pairs.listed"], "pdf": ["pdf.pages"]}
     for source in job.sources:
         select = made[f"{source}.select"]
         counts = select.counts

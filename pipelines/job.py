@@ -125,7 +125,7 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
         nodes.append(Node("web.crawl", crawl, rows=lambda made: rows, recorded=True, count={"pages": ("status",)}))
 
     listed = web.commoncrawl is not None
-    nodes += other.commoncrawl(recipe, [{k: v[0] for k, v in _file(p).items()} for p in inputs["web.commoncrawl.index"]], limit)
+    nodes += other.commoncrawl(recipe, [{k: v[0] for k, v in _file(p).items()} for p in inputs.get("web.commoncrawl.index", [])], limit)
 
     def sliced(made: Mapping[str, Made]) -> list[pa.Table]:
         found = list(slices)

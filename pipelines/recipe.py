@@ -421,7 +421,7 @@ def files(recipe: Recipe) -> Mapping[str, list[str]]:
     found = {}
     for key, names, suffix in (
         ("web.warc", recipe.web.warc if recipe.web else [], ".warc.gz"),
-        ("web.commoncrawl.index", recipe.web.commoncrawl.index if recipe.web and recipe.web.commoncrawl else [], ".parquet"),
+        *([("web.commoncrawl.index", recipe.web.commoncrawl.index, ".parquet")] if recipe.web and recipe.web.commoncrawl else []),
         *((f"web.releases.{i}.files", r.files, _SUFFIXES[r.format]) for i, r in enumerate(recipe.web.releases if recipe.web else ())),
         ("pairs.urls", recipe.pairs.urls if recipe.pairs else [], ""),
         ("pdf.paths", recipe.pdf.paths if recipe.pdf else [], ".pdf"),

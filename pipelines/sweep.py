@@ -16,7 +16,7 @@ from filters.sweep import Sweep, of_fetched, parse, sweep, sweep_images
 from pipelines.engine.storage import Store
 from pipelines.recipe import Recipe
 
-DOCUMENTS = {"web": ("web.extract", "web.datatrove"), "pairs": ("pairs.pages", "pairs.listed"), "pdf": ("pdf.pages",)}
+DOCUMENTS = {"web": ("web.extract", "web.datatrove", "web.releases"), "pairs": ("pairs.pages", "pairs.listed"), "pdf": ("pdf.pages",)}
 NODE_COLUMNS = tuple(f"nodes.list.element.{f}" for f in ("kind", "image", "alt", "width", "height"))
 
 

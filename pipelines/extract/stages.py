@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import fsspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from manifests.at import At, anywhere
 from manifests.schema import DOCUMENT, PROVENANCE, REFUSED, document_id
@@ -20,7 +22,9 @@ __all__ = ["PDFS", "SLICES", "Extract", "Pairs", "UrlList"]
 Output = tuple[str, "pa.RecordBatch | bytes"]
 
 #: input rows: a slice of a WARC file; a null length means to its end. A further column `file`, where there is one, is what provenance
-#: calls the file instead of `path`, so that records do not depend on where a run lives
+#: calls the file instead of `path`, so that records do not depend on where a run lives. A column `origins`, where there is one and it is
+#: not null, is the name of a Parquet file beside `path` with the columns start, file and offset: the records of `path` that are wanted, and
+#: the files and offsets they were copied from, which is what provenance says
 SLICES = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
 
 #: PDF responses: where their bytes stand in this part's raw file ``pdf_bytes``
@@ -46,7 +50,7 @@ class Extract:
 
     Reasons: ``http_error`` (status not 2xx), ``not_html``, ``empty_page`` (no article), ``empty_payload``, ``pdf_truncated``, those of
     ``pipelines.crawl.warc.REASONS``, and, with ``refuse_optout``, ``optout`` (any signal met). ``at``'s sub-row is the number of the response
-    within its slice. ``start`` counts from the first PDF of the batch: a part's slices must come in one batch, as an input of a few rows does.
+    within its slice.
 
     ``limit``: a slice is read no further than to its first so many documents; None: to its end.
     """
@@ -59,17 +63,22 @@ class Extract:
         documents: list[dict[str, Any]] = []
         refused: list[dict[str, Any]] = []
         pdfs: list[dict[str, Any]] = []
-        written = 0
+        written = at.ends.get("pdf_bytes", 0)
         for row, part in enumerate(batch.to_pylist()):
             path = part["path"]
             name = part.get("file") or path
+            origins = _origins(path, part.get("origins"))
             made = 0
             for sub, item in enumerate(records(path, part["offset"] or 0, part["length"])):
                 if self.limit is not None and made >= self.limit:
                     break
                 if not at(row, sub):
                     continue
-                where = {"file": name, "offset": item.offset, "length": item.length, "page": None}
+                origin = origins.get(item.offset)
+                if origins and origin is None and isinstance(item, Record):
+                    continue
+                file, offset = origin or (name, item.offset)
+                where = {"file": file, "offset": offset, "length": item.length, "page": None}
                 if isinstance(item, Refusal):
                     refused.append({"url": item.url, "reason": item.reason, "provenance": where})
                     continue
@@ -122,6 +131,15 @@ class Extract:
             "provenance": where,
             "nodes": [node.row() for node in page.nodes],
         }
+
+
+def _origins(path: str, name: str | None) -> dict[int, tuple[str, int]]:
+    """Offset in ``path`` -> file and offset it was copied from; none where nobody says."""
+    if name is None:
+        return {}
+    with fsspec.open(f"{path.rpartition('/')[0]}/{name}", "rb") as f:
+        table = pq.read_table(f, columns=["start", "file", "offset"])
+    return dict(zip(table["start"].to_pylist(), zip(table["file"].to_pylist(), table["offset"].to_pylist(), strict=True), strict=True))
 
 
 def _unfit(item: Record) -> str | None:

@@ -73,6 +73,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 name, _, value = row.decode("latin-1").partition(":")
                 headers[name.lower()] = value.strip()
             host, path = headers.get("host", ""), target
+            self.range = headers.get("range")
             if target.startswith("http"):  # asked as a proxy
                 path = "/" + target.split("://", 1)[1].partition("/")[2]
             with web.lock:
@@ -99,6 +100,11 @@ class _Handler(socketserver.StreamRequestHandler):
             if key in web.pages:
                 headers, body = web.pages[key]
                 headers = dict(headers)
+                if "Accept-Ranges" in headers and self.range:
+                    start, _, stop = self.range.removeprefix("bytes=").partition("-")
+                    part = body[int(start) : int(stop) + 1]
+                    headers["Content-Range"] = f"bytes {start}-{int(start) + len(part) - 1}/{len(body)}"
+                    return self.say(206 if part else 416, headers, part)
                 return self.say(int(headers.pop("status", "200")), headers, body)
         kind = path.split("?")[0].split("/")[1]
         jpeg = {"Content-Type": "image/jpeg"}

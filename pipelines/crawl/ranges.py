@@ -1,0 +1,131 @@
+"""Ranges of large files over https, s3 or a disk: which to read together, and reading one however often it takes.
+
+Only the policy of asking is here: what the bytes are, nobody asks.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+
+from pipelines.crawl.http import Response, Session, retry_after
+
+#: why a range could not be had. The first two and the last are final; the others have been tried again and again
+REASONS = ("range_missing", "range_forbidden", "range_timeout", "range_failed", "range_wrong")
+
+FIRST_PAUSE_S = 1.0  # before a second try; doubled each time, and drawn from its half to its whole so that readers do not come in step
+LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Read:
+    """Bytes ``[start, stop)`` of a file, and the numbers of the rows that lie in them."""
+
+    file: str
+    start: int
+    stop: int
+    rows: tuple[int, ...]
+
+
+def reads(files: Sequence[str], offsets: Sequence[int], lengths: Sequence[int], gap: int, most: int) -> Iterator[Read]:
+    """Which rows to read together. Rows are sorted by file and offset; neighbours no more than ``gap`` bytes apart are one read, of at
+    most ``most`` bytes unless a single row is longer."""
+    start = stop = 0
+    rows: list[int] = []
+    for i, (file, offset, length) in enumerate(zip(files, offsets, lengths, strict=True)):
+        end = offset + length
+        if rows and (file != files[rows[-1]] or offset - stop > gap or max(stop, end) - start > most):
+            yield Read(files[rows[-1]], start, stop, tuple(rows))
+            rows = []
+        if not rows:
+            start, stop = offset, end
+        rows.append(i)
+        stop = max(stop, end)
+    if rows:
+        yield Read(files[rows[-1]], start, stop, tuple(rows))
+
+
+class Ranges:
+    """Reads ranges below a prefix (``https://host/``, ``s3://bucket/``, a folder); may be used by many threads.
+
+    ``tries`` of at most ``try_s`` seconds each (on disks and s3 as far as the library underneath keeps to it), all within ``deadline_s``.
+    One server stands behind a prefix: when it says that there is too much (429, 503), every thread pauses.
+    """
+
+    def __init__(self, session: Session, prefix: str, *, tries: int, try_s: float, deadline_s: float) -> None:
+        self.session, self.prefix = session, prefix if prefix.endswith("/") else prefix + "/"
+        self.tries, self.try_s, self.deadline_s = tries, try_s, deadline_s
+        self._fs: Any = None
+        if not self.prefix.startswith(("http://", "https://")):
+            options = {"config_kwargs": {"connect_timeout": 10, "read_timeout": try_s, "retries": {"max_attempts": 1}}}
+            self._fs, _ = fsspec.core.url_to_fs(self.prefix, **(options if self.prefix.startswith(("s3://", "s3a://")) else {}))
+        self._resume = 0.0
+        self._lock = threading.Lock()
+
+    def get(self, file: str, start: int, stop: int) -> bytes | str:
+        """The bytes, or one of REASONS."""
+        until = time.monotonic() + self.deadline_s
+        pause, reason = FIRST_PAUSE_S, "range_timeout"
+        for n in range(self.tries):
+            time.sleep(max(0.0, min(self._resume, until) - time.monotonic()))
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            found, asked = self._once(file, start, stop, min(self.try_s, left))
+            if isinstance(found, bytes) or found in ("range_missing", "range_forbidden", "range_wrong"):
+                return found
+            reason = found
+            if n + 1 < self.tries:
+                wait = min(LONGEST_PAUSE_S, max(random.uniform(pause / 2, pause), asked or 0.0))
+                if asked is not None:
+                    with self._lock:
+                        self._resume = max(self._resume, time.monotonic() + wait)
+                time.sleep(max(0.0, min(wait, until - time.monotonic())))
+                pause *= 2
+        return reason
+
+    def _once(self, file: str, start: int, stop: int, seconds: float) -> tuple[bytes | str, float | None]:
+        """-> (bytes or a reason, the seconds for which the server wants to be left alone or None)"""
+        if self._fs is not None:
+            return self._by_fsspec(self.prefix + file, start, stop), None
+        answer = self.session.get(
+            self.prefix + file,
+            deadline_s=seconds,
+            max_bytes=stop - start,
+            headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"},
+            judge=lambda status, _: None if status == 206 else "range_wrong",  # else the whole file would come
+        )
+        asked = (retry_after(answer) or 0.0) if answer.http_status in (429, 503) else None
+        return _judged(answer, start, stop), asked
+
+    def _by_fsspec(self, path: str, start: int, stop: int) -> bytes | str:
+        try:
+            data = self._fs.cat_file(path, start=start, end=stop)
+        except FileNotFoundError:
+            return "range_missing"
+        except PermissionError:
+            return "range_forbidden"
+        except TimeoutError:
+            return "range_timeout"
+        except OSError:
+            return "range_failed"
+        return bytes(data) if len(data) == stop - start else "range_wrong"
+
+
+def _judged(answer: Response, start: int, stop: int) -> bytes | str:
+    if answer.status == "ok":
+        said = answer.get("content-range").replace("bytes", "").strip()
+        return answer.body if len(answer.body) == stop - start and said.startswith(f"{start}-{stop - 1}/") else "range_wrong"
+    if answer.http_status in (404, 410):
+        return "range_missing"
+    if answer.http_status in (401, 403) or answer.status in ("private_address", "bad_url"):
+        return "range_forbidden"
+    if answer.status in ("range_wrong", "too_large") or answer.http_status == 416:
+        return "range_wrong"
+    return "range_timeout" if answer.status == "timeout" else "range_failed"

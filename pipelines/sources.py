@@ -1,0 +1,73 @@
+"""Nodes of the sources that are not pages on a disk: Common Crawl's index, and others' releases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines import recipe as recipes
+from pipelines.crawl import index
+from pipelines.crawl.commoncrawl import CommonCrawl
+from pipelines.engine.plan import Made
+from pipelines.engine.run import RunError
+from pipelines.engine.stage import Node, bucket
+from pipelines.engine.storage import Store
+from pipelines.extract import releases
+
+#: captures fetched in one part: about 100 MB of compressed pages
+CAPTURES_A_PART = 5000
+
+_REFUSED: Mapping[str, tuple[str, ...]] = {"refused": ("reason",)}
+
+
+def commoncrawl(recipe: recipes.Recipe, files: list[dict[str, Any]], limit: int | None) -> list[Node]:
+    """Choose captures in the index ``files`` (rows of pipelines.crawl.index.INDEX), then fetch them."""
+    table = recipe.web.commoncrawl if recipe.web is not None else None
+    if table is None:
+        return []
+    conditions = index.where(table.where)
+    files = [f for f in files if index.wanted(f["path"], conditions)]
+    if not files:
+        raise RunError("web.commoncrawl.index: no file of it is of the crawl and subset asked for")
+    rows = [pa.Table.from_pylist([f], schema=index.INDEX) for f in files]
+    choose = index.Choose(index.field_of(conditions), None if limit is None else -(-limit // len(files)))
+    fetch = CommonCrawl(prefix=table.prefix, threads=table.threads, allow_private=tuple(recipe.fetch.allow_private))
+    return [
+        Node("web.index", choose, rows=lambda made: rows),
+        Node(
+            "web.commoncrawl", fetch, {"chosen": bucket("chosen", "web.index")}, recorded=True, known=("fetched", "place"),
+            per_part=("rows", CAPTURES_A_PART), count=_REFUSED,
+        ),
+    ]  # fmt: skip
+
+
+def fetched(made: Mapping[str, Made], root: str) -> list[dict[str, list[Any]]]:
+    """What web.commoncrawl fetched, as slices for pipelines.extract.stages.Extract. Raises RunError where nothing could be had."""
+    out: list[dict[str, list[Any]]] = []
+    for n, part in enumerate(made["web.commoncrawl"].parts):
+        if "warc" in part.files:
+            warc = part.files["warc"]
+            out.append(
+                {
+                    "path": [Store(root).path(warc.name)], "file": [f"web.commoncrawl/{n:05d}.warc.gz"], "size": [warc.bytes],
+                    "changed": [warc.sha256], "offset": [0], "length": [warc.bytes], "origins": [os.path.basename(part.files["fetched"].name)],
+                }
+            )  # fmt: skip
+    if not out:
+        counts = made["web.commoncrawl"].counts.get("refused", {}).get("reason", {})
+        why = ", ".join(f"{reason} {n}" for reason, n in sorted(counts.items())) or "web.commoncrawl.where chooses nothing in the index"
+        raise RunError(f"web.commoncrawl: no page ({why}); look at web.commoncrawl.prefix and where, then run again with --refresh web.commoncrawl")
+    return out
+
+
+def released(recipe: recipes.Recipe, files: list[dict[str, Any]], limit: int | None) -> list[Node]:
+    """The documents of others' releases; ``files``: rows with path, file, size, changed and format."""
+    if not files:
+        return []
+    pieces = [p for f in files for p in releases.pieces({k: f[k] for k in ("path", "file", "size", "changed")}, f["format"])]
+    rows = [pa.Table.from_pylist([p], schema=releases.INPUTS) for p in pieces]
+    stage = releases.Releases(limit=None if limit is None else -(-limit // len(pieces)))
+    return [Node("web.releases", stage, rows=lambda made: rows, count={**_REFUSED, "documents": ("lang",)}, deadline_s=60)]

@@ -1,0 +1,108 @@
+"""Common Crawl and others' releases in a recipe, from the YAML to the ledger. The pages' images are at addresses that may not be asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from filters.rules import load
+from pipelines.engine.run import RunError
+from pipelines.job import job
+from pipelines.main import execute
+from pipelines.recipe import RecipeError, read
+from tests.pipelines.crawl.conftest import Local
+from tests.pipelines.crawl.test_commoncrawl import FILE, archive, serve
+from tests.pipelines.crawl.test_index import ROW, index
+from tests.pipelines.extract.test_releases import MMC4, OBELICS, parquet
+
+
+def recipe(folder: Path, web: dict[str, Any]) -> Path:
+    path = folder / "recipe.yaml"
+    off = {level: {rule.score: None for rule in getattr(load("obelics"), level)} for level in ("document", "node")}
+    rules = {**off, "document": {**off["document"], "images": {"min": 0}}}
+    fetch = {"allow_private": "127.0.0.0/8", "robots": False, "deadline_s": 2}
+    near = {"on": False}
+    path.write_text(yaml.safe_dump({"name": "test", "web": {"rules": rules, "near": near, **web}, "fetch": fetch, "mixtures": {}}))
+    return path
+
+
+def ledger(run: Path, name: str) -> list[dict[str, Any]]:
+    files = sorted(str(f) for f in (run / "ledger").glob(f"{name}-*.parquet"))
+    rows: list[dict[str, Any]] = ds.dataset(files).to_table().to_pylist() if files else []
+    return rows
+
+
+@pytest.fixture
+def crawled(local: Local, tmp_path: Path) -> dict[str, Any]:
+    """`web.commoncrawl` of a recipe: an index of six pages of one WARC file and one page of a file that is gone."""
+    raw, rows = archive()
+    serve(local, raw)
+    listed = [
+        {**ROW, "url": r["url"], "warc_filename": FILE, "warc_record_offset": r["offset"], "warc_record_length": r["length"]} for r in rows
+    ]
+    listed[1]["content_languages"] = "deu"
+    return {"index": index(tmp_path, [*listed, {**ROW, "url": "https://gone.example/", "warc_filename": "gone.gz"}]), "prefix": local.base}
+
+
+def test_pages_chosen_in_an_index(local: Local, crawled: dict[str, Any], tmp_path: Path) -> None:
+    web = {"commoncrawl": {**crawled, "where": {"content_languages": "eng"}}}
+    stats = execute(read(str(recipe(tmp_path, web))), str(tmp_path / "run"), on="local", workers=1)["sources"]["web"]
+    assert (stats["documents"], stats["refused"]) == (5, {"range_missing": 1})
+    assert {r["url"] for r in ledger(tmp_path / "run", "web-documents")} == {f"https://e.com/{i}" for i in (0, 2, 3, 4, 5)}
+    (gone,) = ledger(tmp_path / "run", "web-commoncrawl-refused")
+    assert (gone["url"], gone["reason"], gone["provenance"]["file"]) == ("https://gone.example/", "range_missing", "gone.gz")
+    # a wider choice fetches what is new, and what was gone is asked for again
+    local.web.asked.clear()
+    web["commoncrawl"]["where"] = {}
+    stats = execute(read(str(recipe(tmp_path, web))), str(tmp_path / "run"), on="local", workers=1)["sources"]["web"]
+    assert stats["documents"] == 6
+    assert sorted(p for p in local.web.paths() if not p.endswith(".jpg")) == [f"/{FILE}", "/gone.gz"]
+
+
+def test_nothing_chosen_is_one_line(crawled: dict[str, Any], tmp_path: Path) -> None:
+    for where, says in (({"fetch_status": 500}, "where chooses nothing"), ({"crawl": "CC-MAIN-1999-01"}, "no file of it is of the crawl")):
+        made = read(str(recipe(tmp_path, {"commoncrawl": {**crawled, "where": where}})))
+        with pytest.raises(RunError, match=says):
+            execute(made, str(tmp_path / "run"), on="local", workers=1)
+
+
+def test_releases_go_the_way_of_the_pages(tmp_path: Path) -> None:
+    parquet(tmp_path / "o.parquet", OBELICS)
+    (tmp_path / "m.jsonl").write_text(json.dumps({**MMC4, "image_info": []}) + "\n")
+    pq.write_table(pa.Table.from_pylist([{"url": "https://e.com/lake.html", "texts": ["Again."], "images": [None]}]), tmp_path / "h.parquet")
+    releases = [
+        {"format": "obelics", "files": str(tmp_path / "o.parquet")}, {"format": "mmc4", "files": str(tmp_path / "*.jsonl")},
+        {"format": "mint1t", "files": str(tmp_path / "h.parquet")},
+    ]  # fmt: skip
+    made = read(str(recipe(tmp_path, {"releases": releases})))
+    stats = execute(made, str(tmp_path / "run"), on="local", workers=1)["sources"]["web"]
+    assert (stats["documents"], stats["refused"]) == (4, {"bad_row": 2, "no_text": 1})
+    reasons = {r["reason"] for r in ledger(tmp_path / "run", "web-documents") if r["url"] == "https://e.com/lake.html"}
+    assert None in reasons and len(reasons) == 2  # one of the two is a duplicate by its address
+    (node,) = (n for n in job(made, str(tmp_path / "run"), limit=1).nodes if n.name == "web.releases")
+    assert node.rows is not None and len(node.rows({})) == 1 and node.stage.limit == 1
+
+
+@pytest.mark.parametrize(
+    ("web", "says"),
+    [
+        ({}, "web: no input; give .* web.commoncrawl .* web.releases"),
+        ({"commoncrawl": {"index": "INDEX", "where": {"url_hosts": "x"}}}, "web.commoncrawl.where.url_hosts: no column of the index"),
+        ({"commoncrawl": {"index": "nowhere/*.parquet"}}, "web.commoncrawl.index: nowhere/.* matches no file"),
+        ({"releases": [{"format": "obelisk", "files": "x"}]}, "web.releases.0.format: input should be 'obelics', 'mint1t' or 'mmc4'"),
+        ({"releases": [{"format": "obelics", "files": "nowhere.parquet"}]}, "web.releases.0.files: nowhere.parquet matches no file"),
+        ({"releases": [{"format": "obelics", "file": "x"}]}, "web.releases.0"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(tmp_path: Path, web: dict[str, Any], says: str) -> None:
+    text = recipe(tmp_path, web).read_text().replace("INDEX", index(tmp_path))
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=says):
+        read(str(tmp_path / "recipe.yaml"))
