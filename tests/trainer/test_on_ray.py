@@ -1,0 +1,33 @@
+"""The loop as Ray Train's workers: the losses are those of one process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import trainer
+from tests.trainer import made
+
+FEW = {"train.steps": 3, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
+
+
+@pytest.mark.slow
+def test_two_workers_train_as_one_process_does(tmp_path):
+    import ray
+
+    from trainer.on_ray import train
+
+    data = made.run(tmp_path / "run", {"pairs": {"train": 12}, "interleaved": {"train": 6}})
+    alone = trainer.train("stage1", data, tmp_path / "alone", overrides=FEW)
+    root = str(Path(__file__).resolve().parents[2])
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root, "GLOO_SOCKET_IFNAME": "lo"}})
+    try:
+        both = train("stage1", data, tmp_path / "both", workers=2, overrides=FEW)
+    finally:
+        ray.shutdown()
+    assert both["last_loss"] == pytest.approx(alone["last_loss"], abs=1e-4)
+    logs = [[json.loads(line)["loss"] for line in (tmp_path / n / "stage1" / "log.jsonl").read_text().splitlines()] for n in ("alone", "both")]
+    assert logs[0] == pytest.approx(logs[1], abs=1e-4)
+    assert (tmp_path / "both" / "stage1" / "model" / "config.json").is_file()

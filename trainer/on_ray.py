@@ -1,0 +1,51 @@
+"""The same loop as Ray Train's workers, on one machine or a cluster: each worker is a rank, and nothing else differs.
+
+    from trainer.on_ray import train
+    train("stage2", "s3://bucket/run", "/shared/train", workers=8, gpu=True)
+
+`out` must be a folder that every worker sees. A worker that dies is started again with the others, and they go on from the last
+checkpoint, as many as there then are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig, report
+from ray.train.torch import TorchTrainer
+
+import trainer
+
+
+def train(
+    recipe: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    workers: int,
+    gpu: bool = False,
+    failures: int = 3,
+    overrides: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """See ``trainer.run.train``, whose result it returns. workers: ranks, with an accelerator each where `gpu`; the recipe's sequences a
+    step must be a multiple. failures: restarts before it gives up. Ray is started, or found by RAY_ADDRESS, if it is not yet."""
+    if not ray.is_initialized():
+        ray.init(log_to_driver=True)
+    job: dict[str, Any] = {"recipe": str(recipe), "data": str(data), "out": str(Path(out).absolute()), "overrides": dict(overrides or {})}
+    torch_trainer = TorchTrainer(
+        work,
+        train_loop_config=job,
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu),
+        run_config=RunConfig(name="ray", storage_path=job["out"], failure_config=FailureConfig(max_failures=failures)),
+    )
+    torch_trainer.fit()
+    return trainer.train(job["recipe"], data, job["out"], overrides=overrides)  # every stage is finished: this reads the results
+
+
+def work(job: dict[str, Any]) -> None:
+    """One worker. Ray has set RANK, WORLD_SIZE and LOCAL_RANK and begun the process group; the loop finds them."""
+    result = trainer.train(job["recipe"], job["data"], job["out"], overrides=job["overrides"])
+    report({"last_loss": result["last_loss"]})
