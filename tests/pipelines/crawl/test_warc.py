@@ -208,3 +208,25 @@ def test_any_damage_never_raises_and_spares_what_stands_before(tmp_path_factory:
     spared = [f"https://e.com/{i}" for i in range(5) if ends[i] <= at]
     if len(raw) > 2 and at > 2:  # the first bytes say whether the file is packed
         assert found[: len(spared)] == spared
+
+
+@pytest.mark.parametrize("digest", ["", "WARC-Payload-Digest: sha1:AAAA\r\n", "WARC-Block-Digest: none\r\n", "WARC-Payload-Digest:\r\n"])
+def test_a_missing_or_wrong_digest_costs_nothing(tmp_path: Path, digest: str) -> None:
+    (item,) = records(write(tmp_path / "a.warc.gz", [response("http://e.com/", b"<p>x", extra=digest)]))
+    assert isinstance(item, Record) and item.payload == b"<p>x"
+
+
+@pytest.mark.parametrize(
+    ("body", "payload"),
+    [
+        (b"ffff\r\n<p>less than stated", b"<p>less than stated"),
+        (b"3\r\n<p>\r\n", b"<p>"),  # no last chunk
+        (b"3\n<p>\n0\n\n", b"<p>"),  # bare line ends
+        (b"-3\r\n<p>\r\n0\r\n\r\n", b"-3\r\n<p>\r\n0\r\n\r\n"),
+        (b"\r\n<p>", b"\r\n<p>"),
+        (b"", b""),
+    ],
+)
+def test_wrong_chunking(tmp_path: Path, body: bytes, payload: bytes) -> None:
+    item = body_of(tmp_path, body, "Transfer-Encoding: chunked")
+    assert isinstance(item, Record) and item.payload == payload

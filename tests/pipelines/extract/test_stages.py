@@ -202,3 +202,25 @@ def test_extract_files(mixed: str, tmp_path: Path) -> None:
     assert [i for i in found[-1]["images"] if i] == ["https://c.net/a.jpg"]
     for document in found:
         assert all((text is None) != (image is None) for text, image in zip(document["texts"], document["images"], strict=True))
+
+
+BAD_URIS = ["", "not a uri", "http://", "http://[::1", "http://e.com:port/", "//e.com/x", "http://\u00e9\u00fc\u2603/", "http://e.com/a b", "urn:x:y"]
+
+
+@pytest.mark.parametrize("uri", BAD_URIS)
+def test_a_bad_uri_is_a_row_like_any_other(tmp_path: Path, uri: str) -> None:
+    path = warc(tmp_path, [response(uri, page("<img src=a.jpg><img src=http://c.net/b.jpg>"), "Content-Type: text/html")])
+    (document,) = run(Extract(), [{"path": path, "offset": 0, "length": None}], SLICES)["documents"]
+    assert document["url"] == uri
+    assert "http://c.net/b.jpg" in [n["image"] for n in document["nodes"]]
+
+
+def test_pdfs_of_a_part_read_in_several_batches_follow_one_another(mixed: str) -> None:
+    at = Anywhere()
+    raw, pdfs = b"", []
+    for i in range(3):  # as an engine does with a part of three rows, a row a batch
+        out = run(Extract(), [{"path": mixed, "offset": 0, "length": None}], SLICES, at)
+        raw += out["pdf_bytes"]
+        pdfs += out["pdfs"]
+        at.first, at.ends["pdf_bytes"] = i + 1, len(raw)
+    assert [raw[p["start"] : p["start"] + p["size"]] for p in pdfs] == [PDF, PDF[:60]] * 3
