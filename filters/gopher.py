@@ -70,19 +70,24 @@ def _top(n: int, place: Ints, first: Bools, owner: Ints, start: Ints, size: Ints
 
 
 def _duplicated(n: int, place: Ints, first: Bools, owner: Ints, letters: Ints, documents: int) -> Ints:
-    """Characters of the n-grams that repeat an earlier one. A step for each n-gram that repeats at all: in prose, these are few."""
-    order = np.argsort(place)
+    """Characters of the n-grams that repeat an earlier one. A step for each one: in prose, these are few."""
+    begin = np.flatnonzero(first)
     gram = np.cumsum(first) - 1
-    seen = bytearray(int(gram[-1]) + 1 if len(gram) else 0)
+    again = np.flatnonzero(~first)
+    again = again[np.argsort(place[again])]
+    stepped_over = bytearray(len(owner))  # places that were no n-gram's start: what begins there was not met
+    met_later = bytearray(len(begin))
     met: list[int] = []
-    clear = 0
-    for at, which in zip(place[order].tolist(), gram[order].tolist(), strict=True):
-        if at >= clear:
-            if seen[which]:
-                met.append(at)
-                clear = at + n
-            else:
-                seen[which] = 1
+    clear, inside = 0, b"\1" * (n - 1)
+    for at, which, earliest in zip(place[again].tolist(), gram[again].tolist(), place[begin][gram[again]].tolist(), strict=True):
+        if at < clear:
+            continue
+        if met_later[which] or not stepped_over[earliest]:
+            met.append(at)
+            clear = at + n
+            stepped_over[at + 1 : clear] = inside
+        else:
+            met_later[which] = 1
     found = np.array(met, np.int64)
     taken = np.bincount(owner[found], letters[found + n] - letters[found], documents)
     return taken.astype(np.int64)

@@ -63,8 +63,9 @@ def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:
     """The grams' hashes, different in each document, and different everywhere for those that reach out of theirs."""
     if not len(hashes):
         return hashes
-    salt = spread(np.arange(len(documents), dtype=np.uint64))[documents.owner(len(hashes) + n - 1)[: len(hashes)]]
-    made: UInt64s = hashes ^ salt
+    sizes = np.diff(np.concatenate([documents.start, np.array([len(hashes) + n - 1])]))
+    made: UInt64s = np.repeat(spread(np.arange(len(documents), dtype=np.uint64)), sizes)[: len(hashes)]
+    made ^= hashes
     # what lies between two documents is shorter than a gram, so those that reach out begin in the last n - 1 places, or in between
     gap = int((documents.start[1:] - documents.end[:-1]).max(initial=0))
     out = documents.end[:, None] - n + 1 + np.arange(n - 1 + gap)
