@@ -1,6 +1,6 @@
 """The same job, read, filter, write, under our two backends, a bare pool of processes, Ray Data, and datatrove's local executor.
 
-Input: 64 Parquet files of 20,000 texts each, written once. The filter keeps texts whose share of letters is at least a limit, by regular
+Input: 48 Parquet files of 20,000 texts each, written once. The filter keeps texts whose share of letters is at least a limit, by regular
 expression, row by row: work that Python does, as filters are. Output: Parquet. Two processes each. Seconds are of the whole job, from the
 call to its return, worker start included; megabytes are the peak of the proportional set sizes of all its processes, sampled.
 Every contender runs in a process of its own, twice, in turn; the lesser time and memory count.
@@ -27,8 +27,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FILES, ROWS, WORKERS, REPEATS = 64, 20_000, 2, 2
-LIMIT = 0.75
+FILES, ROWS, WORKERS, REPEATS = 48, 20_000, 2, 2
+LIMIT = 0.63
 _LETTERS = re.compile(r"[^\W\d_]")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
