@@ -185,7 +185,9 @@ def _card(source: str, row: Row, album: _Album) -> str:
             why = (picture["reason"] if picture else None) or why
             shown = album.picture(source, picture) if picture and not (row["reason"] and source == "web") else ""
             said = _e(why or "") if why else ""
-            label = _e((node["caption"] or node["alt"] or "")[:160])
+            after = row["nodes"][n + 1] if n + 1 < len(row["nodes"]) else {}
+            said_below = after.get("role") == "caption"  # the caption stands in the text too
+            label = "" if said_below else _e((node["caption"] or node["alt"] or "")[:160])
             body.append(f"<div class='image{' out' if why else ''}'>{shown}<small>{label} <b>{said}</b></small></div>")
         else:
             body.append("<hr>")
