@@ -270,7 +270,7 @@ def table(spec: Finding, arms: Sequence[Measured], answers: Sequence[Mapping[str
     lines += ["|---|---|---|---|---|---|---|---|---|---|"]
     for arm in arms:
         loss = f"diverged: step {arm.diverged}" if arm.diverged else f"{arm.loss:.4f}"
-        gap = "" if arm.diverged else f"+{arm.gap:.4f} ± {arm.gap_error:.4f}"
+        gap = "" if arm.diverged else f"{arm.gap:+.4f} ± {arm.gap_error:.4f}"
         cells = [arm.name, "" if arm.paper is None else f"{arm.paper:g}", loss, gap, f"{arm.tokens_per_image}", f"{arm.trained:,}"]
         lines.append(f"| {' | '.join([*cells, f'{arm.images:,}', f'{arm.tokens:,}', str(arm.steps), f'{arm.seconds:.0f}'])} |")
     lines.append("")
