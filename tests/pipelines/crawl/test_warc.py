@@ -32,7 +32,7 @@ def pages(n: int, size: int = 300) -> list[bytes]:
 
 
 def write(path: Path, members: list[bytes], packed: bool = True) -> str:
-    path.write_bytes(b"".join(gzip.compress(m) if packed else m for m in members))
+    path.write_bytes(b"".join(gzip.compress(m, mtime=0) if packed else m for m in members))
     return str(path)
 
 
@@ -92,7 +92,7 @@ def test_truncated_plain_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", [0, 12, 40])
 def test_corrupt_member_costs_itself_not_what_follows(tmp_path: Path, where: int) -> None:
-    members = [gzip.compress(p) for p in pages(6)]
+    members = [gzip.compress(p, mtime=0) for p in pages(6)]
     bad = bytearray(members[2])
     bad[where : where + 6] = b"\xff" * 6
     path = tmp_path / "a.warc.gz"
@@ -138,7 +138,7 @@ def body_of(tmp_path: Path, body: bytes, http: str) -> Record | Refusal:
     [
         (b"5\r\n<p>ab\r\n6;x=1\r\ncdefgh\r\n0\r\n\r\n", "Transfer-Encoding: chunked"),
         (b"<p>abcdefgh", "Transfer-Encoding: chunked"),  # the archive undid it and kept the header
-        (gzip.compress(b"<p>abcdefgh"), "Content-Encoding: gzip"),
+        (gzip.compress(b"<p>abcdefgh", mtime=0), "Content-Encoding: gzip"),
         (b"<p>abcdefgh", "Content-Encoding: gzip"),
         (zlib.compress(b"<p>abcdefgh"), "Content-Encoding: deflate"),
         (zlib.compress(b"<p>abcdefgh", wbits=-15), "Content-Encoding: deflate"),
@@ -169,7 +169,7 @@ def test_wrong_chunk_costs_its_own_framing_only(tmp_path: Path) -> None:
 
 def test_truncated_gzip_body_keeps_its_beginning(tmp_path: Path) -> None:
     text = b"".join(b"<p>line %d" % i for i in range(5000))
-    item = body_of(tmp_path, gzip.compress(text)[:-500], "Content-Encoding: gzip")
+    item = body_of(tmp_path, gzip.compress(text, mtime=0)[:-500], "Content-Encoding: gzip")
     assert isinstance(item, Record) and text.startswith(item.payload) and len(item.payload) > 1000
 
 
@@ -197,7 +197,7 @@ def test_status_and_truncation_are_kept(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 2000), st.booleans())
 def test_any_damage_never_raises_and_spares_what_stands_before(tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, packed: bool) -> None:
-    members = [gzip.compress(p) if packed else p for p in pages(5)]
+    members = [gzip.compress(p, mtime=0) if packed else p for p in pages(5)]
     raw = bytearray(b"".join(members))
     at = min(at, len(raw))
     raw[at : at + len(noise)] = noise
