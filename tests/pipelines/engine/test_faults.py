@@ -176,10 +176,11 @@ def test_a_refresh_that_is_interrupted_goes_on_where_it_was(tmp_path: pathlib.Pa
     driver.kill()
     driver.wait()
     folder = next(p.parent for p in tmp_path.glob("stages/world-*/00001.json") if not (p.parent / "manifest.json").exists())
-    kept = {p.name: p.read_bytes() for p in folder.glob("0000[01].json")}
+    kept = {p.name: p.read_bytes() for p in folder.glob("0000?.json")}
+    assert 2 <= len(kept) < 5
     again = go(tmp_path, _world(), refresh=["world"])  # asking once more does not throw away what the first refresh has
-    assert again.worked["world"] == 3
-    assert {p.name: p.read_bytes() for p in folder.glob("0000[01].json")} == kept
+    assert again.worked["world"] == 5 - len(kept)
+    assert {name: (folder / name).read_bytes() for name in kept} == kept
     assert not set(seen()) & set(first)
 
 
