@@ -17,10 +17,12 @@ import fsspec
 import pytest
 
 from pipelines.engine import lock
-from pipelines.engine.run import RunError
+from pipelines.engine.local import Local
+from pipelines.engine.run import Outcome, RunError
 from pipelines.engine.storage import Store
 
-from .test_run import expected, files, go, plan
+from .test_run import expected, files, plan
+from .test_run import go as with_warm_children
 from .toys import Score
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -46,6 +48,11 @@ def s3() -> Iterator[str]:
         fsspec.filesystem("s3", use_listings_cache=False).mkdir("bucket")
         yield "s3://bucket"
     server.stop()
+
+
+def go(root: Any, nodes: Any, start: Any = lambda: Local(2), **more: Any) -> Outcome:
+    """With children of its own: those that other tests left warm do not have the server's address and credentials."""
+    return with_warm_children(root, nodes, start, **more)
 
 
 def _contents(root: str) -> dict[str, str]:
