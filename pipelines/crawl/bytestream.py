@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from abc import ABC, abstractmethod
 from typing import Any
 
 MAX_HEADERS = 1 << 20
@@ -16,14 +17,14 @@ class BrokenError(Exception):
     """The data cannot be read on; ``args[0]`` is the reason."""
 
 
-class ByteStream:
+class ByteStream(ABC):
     """What the record parser reads from: ``fill`` appends more bytes to ``buffer`` and answers False at the end."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()
 
-    def fill(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def fill(self) -> bool: ...
 
     def take(self, n: int) -> bytes:
         """Exactly ``n`` bytes; fewer raise."""
