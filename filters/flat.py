@@ -114,7 +114,7 @@ class Flat:
     @cached_property
     def term_hashes(self) -> UInt64s:
         """Hash of each term, case folded."""
-        return self._folded.between(self.terms.start, self.terms.end)
+        return self._folded.words(self.terms.start, self.terms.end)
 
     @cached_property
     def word_hashes(self) -> UInt64s:

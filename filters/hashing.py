@@ -19,13 +19,13 @@ KEPT = 1 << 20  # powers kept for the next texts: more than a chunk (`filters.fl
 
 
 def word_hashes(words: list[str]) -> UInt64s:
-    """The hash that each of these strings has as a word of a text."""
+    """The hash that each of these strings has as a word of a text (`Running.words`)."""
     if not words:
         return np.zeros(0, np.uint64)
     lengths = np.array([len(w) for w in words])
     codes = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
     end = np.cumsum(lengths)
-    return Running.of(np.take(ch.folded_symbols(), codes)).between(end - lengths, end)
+    return Running.of(np.take(ch.folded_symbols(), codes)).words(end - lengths, end)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,11 @@ class Running:
     def between(self, start: Ints, end: Ints) -> UInt64s:
         hashes: UInt64s = (self.sums[end] - self.sums[start]) * self.inverses[start]
         return hashes
+
+    def words(self, start: Ints, end: Ints) -> UInt64s:
+        """Hashes of words, to be the symbols of n-grams: mixed, because a polynomial of polynomials in the same base is one of
+        characters, in which the s of "your ones" may as well stand at the end of "yours one"."""
+        return ch.spread(self.between(start, end))
 
     def grams(self, n: int) -> UInt64s:
         """Of the ``n`` symbols from each place on, as long as there are n."""
