@@ -53,12 +53,13 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Take raw web, image lists and PDFs to shards, as a recipe says."""
-    from pipelines import recipe as recipes
+    from pipelines import reading
     from pipelines.engine.run import RunError, states
     from pipelines.main import execute, table
+    from pipelines.recipe import RecipeError
 
-    with _clear(recipes.RecipeError, RunError):
-        read = recipes.read(recipe, settings or ())
+    with _clear(RecipeError, RunError):
+        read = reading.read(recipe, settings or ())
         root = folder or f"runs/{read.name}"
         if plan:
             from pipelines.job import job

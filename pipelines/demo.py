@@ -45,7 +45,7 @@ def main() -> None:
 
 def _run(pairs: str) -> dict[str, Any]:
     from pipelines.main import execute
-    from pipelines.recipe import read
+    from pipelines.reading import read
 
     return execute(read(str(HERE / "recipes" / "sample.yaml"), [f"pairs.urls={pairs}"]), RUN, on="local")
 

@@ -35,6 +35,7 @@ from pipelines.engine.storage import Store
 from pipelines.extract.from_datatrove import FromDatatrove
 from pipelines.extract.from_datatrove import parts as datatrove_parts
 from pipelines.extract.stages import Extract, Pairs, UrlList
+from pipelines.inputs import block_list, input_files, read_by_datatrove
 from pipelines.select.forget import Listed
 from pipelines.select.join import ByAddress, Join
 from pipelines.select.links import Links
@@ -65,8 +66,8 @@ class Job:
 
 def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
     """The plan of a recipe whose run lives at `root`. `limit`: about that many inputs of each kind, always the same ones."""
-    inputs = recipes.files(recipe)
-    read = recipes.read_by_datatrove(recipe)
+    inputs = input_files(recipe)
+    read = read_by_datatrove(recipe)
     nodes: list[Node] = []
     sources = []
     fetched: list[str] = []
@@ -113,7 +114,7 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
     slices = [s for p in inputs["web.warc"] for s in _slices(p)]
     crawled = bool(web.seeds)
     if crawled:
-        blocked = Forgotten(recipes.blocked(recipe))
+        blocked = Forgotten(block_list(recipe))
         hosts = _some([(h, s) for h, s in hosts_of(web.seeds) if not blocked.host(h)], limit)
         groups = [hosts[i : i + HOSTS_A_PART] for i in range(0, len(hosts), HOSTS_A_PART)]
         rows = [pa.table({"host": [h for h, _ in g], "seeds": [s for _, s in g]}) for g in groups]
@@ -243,7 +244,7 @@ def _lists(recipe: recipes.Recipe, root: str) -> list[Node]:
     store = Store(root)
     own = forget.read(store.read(forget.NAME) if store.exists(forget.NAME) else None, store.path(forget.NAME))
     nodes = []
-    for name, listed in (("forget.listed", recipes.blocked(recipe)), ("forget.asked", own)):
+    for name, listed in (("forget.listed", block_list(recipe)), ("forget.asked", own)):
         if listed:
             rows = [pa.Table.from_pylist([e._asdict() for e in listed], schema=forget.LIST)]
             nodes.append(Node(name, Listed(), rows=lambda made, rows=rows: rows))  # type: ignore[misc]

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.engine.progress import Progress
 from pipelines.main import execute
-from pipelines.recipe import read
+from pipelines.reading import read
 from pipelines.sample import serve, write_pairs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

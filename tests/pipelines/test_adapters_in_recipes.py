@@ -19,7 +19,8 @@ from warcio.warcwriter import WARCWriter
 from filters.rules import load
 from pipelines.job import job
 from pipelines.main import execute
-from pipelines.recipe import RecipeError, read
+from pipelines.reading import read
+from pipelines.recipe import RecipeError
 
 C4 = "datatrove.pipeline.filters.C4QualityFilter"
 FILTER = {"name": "c4", "filter": C4, "arguments": {"min_num_sentences": 2, "filter_no_terminal_punct": False}}
@@ -98,7 +99,7 @@ def test_a_filter_and_a_function_drop_documents_by_their_own_reasons(mine: Path)
 RUN = """
 import json, sys
 from pipelines.main import execute
-from pipelines.recipe import read
+from pipelines.reading import read
 stats = execute(read("recipe.yaml"), "run", on="local", workers=1)
 print(json.dumps([json.load(open("run/run.json"))["parts"], stats["sources"]["web"]["dropped"]]))
 """

@@ -13,7 +13,8 @@ from warcio.warcwriter import WARCWriter
 from filters.quality import train
 from manifests.inspect import samples
 from pipelines.main import execute
-from pipelines.recipe import RecipeError, read
+from pipelines.reading import read
+from pipelines.recipe import RecipeError
 from tests.pipelines.test_adapters_in_recipes import ledger, recipe
 
 MILL = "The mill stands by the river and its wheel turns slowly in the rain of the autumn."

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from pipelines import cli
 from pipelines.main import execute
-from pipelines.recipe import Recipe, RecipeError, own, read
+from pipelines.reading import own, read
+from pipelines.recipe import Recipe, RecipeError
 from shards.hub import PublishError, publish
 from shards.verify import verify
 

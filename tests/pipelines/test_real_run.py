@@ -21,7 +21,7 @@ import pytest
 from pipelines.crawl.fetch import OF_THE_HOST, Fetch
 from pipelines.engine.progress import Progress
 from pipelines.main import execute
-from pipelines.recipe import read
+from pipelines.reading import read
 from shards.verify import verify
 
 from .conftest import ROOT, without_proxies

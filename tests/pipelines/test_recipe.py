@@ -11,7 +11,9 @@ import yaml
 from typer.testing import CliRunner
 
 from pipelines.cli import app
-from pipelines.recipe import RecipeError, files, own, read
+from pipelines.inputs import input_files
+from pipelines.reading import own, read
+from pipelines.recipe import RecipeError
 
 INPUT = {"web": {"seeds": ["http://skywatch.example/"]}}
 
@@ -101,7 +103,7 @@ def test_settings_change_one_key_and_leave_the_rest(folder: pathlib.Path) -> Non
     (words,) = (r for r in recipe.rules("web").document if r.score == "words")
     assert (words.min, words.max, recipe.seed) == (5, 50, 7)
     assert recipe.web is not None and recipe.web.seeds == ["http://a.example/"]
-    assert files(recipe) == {"web.warc": ["pages.warc.gz"], "pairs.urls": ["pairs.csv"], "pdf.paths": []}
+    assert input_files(recipe) == {"web.warc": ["pages.warc.gz"], "pairs.urls": ["pairs.csv"], "pdf.paths": []}
 
 
 def test_a_rule_set_to_null_goes(folder: pathlib.Path) -> None:
@@ -115,7 +117,7 @@ def test_folders_are_searched_and_patterns_sorted(folder: pathlib.Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"")
     recipe = read(write(folder, INPUT), ["web.warc=[b, pages.warc.gz, b]", "pdf.paths=*.pdf"])
-    found = files(recipe)
+    found = input_files(recipe)
     assert found["web.warc"] == ["b/2.warc.gz", "b/c/1.warc.gz", "pages.warc.gz"]
     assert found["pdf.paths"] == ["a [1].pdf", "z.pdf"]
 

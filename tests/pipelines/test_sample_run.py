@@ -15,7 +15,7 @@ import pytest
 from manifests.schema import STATUSES
 from pipelines.engine.progress import Progress
 from pipelines.main import execute
-from pipelines.recipe import read
+from pipelines.reading import read
 from pipelines.sample import FAULTS, Fault
 from pipelines.sample.articles import BADGE, BADGE_USES, STANDING
 from pipelines.sample.pairs import BAD_ROWS, PAIRS, rows

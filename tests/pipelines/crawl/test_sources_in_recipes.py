@@ -16,7 +16,8 @@ from filters.rules import load
 from pipelines.engine.run import RunError
 from pipelines.job import job
 from pipelines.main import execute
-from pipelines.recipe import RecipeError, read
+from pipelines.reading import read
+from pipelines.recipe import RecipeError
 from tests.pipelines.crawl.conftest import Local
 from tests.pipelines.crawl.test_commoncrawl import FILE, archive, serve
 from tests.pipelines.crawl.test_index import ROW, index
