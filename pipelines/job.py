@@ -284,6 +284,7 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     if source == "pdf":
         nodes.append(Node("pdf.keys", ByAddress(), {"outcomes": aligned("outcomes", "pdf.pages")}))
     keys = "pdf.keys" if source == "pdf" else "fetch.keys"
+    most = recipe.text_uses(source)
     select = Select(
         rules,
         images=(0 if limits.min is None else limits.min, float(1 << 30) if limits.max is None else limits.max),
@@ -292,15 +293,16 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
         validation=recipe.shards.validation,
         seed=recipe.seed,
         redact=tuple(sorted(getattr(recipe, source).text.redact)),
+        text_uses=most,
     )
     reads = {**_here(source, documents), "images": home("counted", n("count"))}
     if source == "pdf":
         reads["pages"] = aligned("pages", "pdf.pages")
-    if source == "web" and recipe.web is not None and recipe.web.paragraph_uses:
+    if most:
         decided = {"documents": aligned("documents", *documents), "decisions": aligned("decisions", n("decide"))}
         nodes += [
-            Node(n("paragraphs"), Paragraphs(), decided),
-            Node(n("repeated"), RepeatedParagraphs(recipe.web.paragraph_uses), {"paragraphs": bucket("paragraphs", n("paragraphs"))}),
+            Node(n("paragraphs"), Paragraphs(by_host=source == "web"), decided),
+            Node(n("repeated"), RepeatedParagraphs(most), {"paragraphs": bucket("paragraphs", n("paragraphs"))}),
         ]
         reads["paragraphs"] = home("repeated", n("repeated"))
     nodes += [

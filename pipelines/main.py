@@ -53,7 +53,7 @@ def _backend(on: str, workers: int | None) -> Any:
 
 def table(stats: dict[str, Any], most: int = 5) -> Table:
     """A run in one table, for 80 columns: what came in, what stayed, and the top reasons why the rest left, refusals included."""
-    t = Table(box=SIMPLE_HEAD, pad_edge=False)
+    t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     t.add_column("source", no_wrap=True)
     for name in ("in", "kept", "images", "tokens", "bytes"):
         t.add_column(name, justify="right", no_wrap=True)
@@ -67,7 +67,7 @@ def table(stats: dict[str, Any], most: int = 5) -> Table:
         top = sorted(gone.items(), key=lambda x: (-x[1], x[0]))
         said = [f"{n:5,d} {reason}" for reason, n in top[:most]]
         if len(top) > most:
-            said.append(f"{sum(n for _, n in top[most:]):5,d} {len(top) - most} other reasons")
+            said.append(f"{sum(n for _, n in top[most:]):5,d} for {len(top) - most} other reasons")
         size = f"{s['bytes'] / 1e6:,.1f} MB"
         came = f"{s['funnel'][0][1]:,}"
         t.add_row(name, came, f"{s['samples']:,}", f"{s['images']:,}", f"{s['tokens']:,}", size, "\n".join(said))

@@ -149,6 +149,7 @@ class Pairs(_Table):
 
     from_pages: bool = True
     urls: Strings = Field([], description="CSV, TSV, JSONL or Parquet files with url and text columns")
+    text_uses: int = Field(10, ge=0, description="pairs that may share one text before all of them go (COYO: 10); 0: any")
     preset: str = "pairs"
     rules: dict[str, Any] = {}
     text: Text = Text()
@@ -202,6 +203,10 @@ class Recipe(_Table):
     forget: str | None = Field(
         None, description="a block-list: ids, addresses, hosts and images' sha256, one a line; nothing of them is fetched or packed"
     )
+
+    def text_uses(self, source: str) -> int:
+        """Documents that may share one paragraph (of a page, on a host) or caption; 0: any."""
+        return self.web.paragraph_uses if source == "web" and self.web else self.pairs.text_uses if source == "pairs" and self.pairs else 0
 
     def rules(self, source: str) -> Rules:
         table = getattr(self, source)

@@ -22,6 +22,7 @@ BAD_ROWS = (
     ("http://10.0.0.8/camera.jpg", "A picture that lives behind somebody's router", "private_address"),
 )
 EMPTY_TEXTS = 3  # good addresses with no caption: words_low
+STOCK, STOCK_USES = "A picture from the archive of the house", 12  # a caption that says nothing of its picture: text_repeated
 DUPLICATES = 4  # whole rows that stand twice: duplicate
 
 
@@ -45,6 +46,8 @@ def rows() -> list[tuple[str, str]]:
     made = [(p.url, p.caption) for p in shelf()]
     for i in range(EMPTY_TEXTS):
         made[20 + 40 * i] = (made[20 + 40 * i][0], "")
+    for i in range(STOCK_USES):
+        made[9 + 15 * i] = (made[9 + 15 * i][0], STOCK)
     for i, (url, text, _) in enumerate(BAD_ROWS):
         made.insert(15 + 37 * i, (url, text))
     made += made[210 : 210 + DUPLICATES]

@@ -48,6 +48,7 @@ class Select:
     images: tuple[float, float] = (0, float("inf"))
     one_image: bool = False
     uses: int = 10
+    text_uses: int = 0  # documents that might have shared a text of `paragraphs`
     tokenizer: str = "bytes"
     validation: float = 0.01
     seed: int = 0
@@ -85,6 +86,11 @@ class Select:
                     self._dropped(entry, decision, duplicates.get(row))
                     ledger["documents"].append(entry)
                     samples.add(entry, document, decision, {})
+                    continue
+                if self.one_image and row in repeated:
+                    entry.update(reason="text_repeated", score=max(repeated[row].values()), threshold=self.text_uses)
+                    ledger["documents"].append(entry)
+                    samples.add(entry, document, decision, images)
                     continue
                 for n, uses in repeated.get(row, {}).items():
                     decision["node_keep"][n], decision["node_reason"][n], decision["node_score"][n] = False, "paragraph_repeated", uses

@@ -18,7 +18,7 @@ from pipelines.main import execute
 from pipelines.reading import read
 from pipelines.sample import FAULTS, Fault
 from pipelines.sample.articles import BADGE, BADGE_USES, STANDING
-from pipelines.sample.pairs import BAD_ROWS, PAIRS, rows
+from pipelines.sample.pairs import BAD_ROWS, PAIRS, STOCK, STOCK_USES, rows
 from shards.tokens import END_OF_TOPIC
 from shards.verify import verify
 
@@ -135,6 +135,9 @@ def test_bad_rows_of_the_pairs_list(sample_run: SampleRun) -> None:
     status = {r["url"]: r["status"] for r in sample_run.ledger("fetch", "outcomes")}
     for url, _, reason in BAD_ROWS:
         assert reason == "bad_url" or status[url] == reason, url
+    stock = [(r["score"], r["threshold"], r["keep"]) for r in sample_run.ledger("pairs", "documents") if r["reason"] == "text_repeated"]
+    assert stock == [(STOCK_USES, 10.0, False)] * STOCK_USES
+    assert STOCK not in {d["caption"] for d in sample_run.packed("pairs")}
     assert sum(m["url"].startswith("http://pictures.example/list/") for m in sample_run.packed("pairs")) > 0.9 * PAIRS
 
 

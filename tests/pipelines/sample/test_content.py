@@ -21,7 +21,7 @@ from PIL import Image
 from pipelines.sample import HOSTS, SEEDS, write_pairs
 from pipelines.sample.articles import BADGE, BADGE_USES, Article, library
 from pipelines.sample.drawing.canvas import COLOURS
-from pipelines.sample.pairs import BAD_ROWS, DUPLICATES, EMPTY_TEXTS, shelf
+from pipelines.sample.pairs import BAD_ROWS, DUPLICATES, EMPTY_TEXTS, STOCK, STOCK_USES, shelf
 from pipelines.sample.papers import papers, render_paper
 from pipelines.sample.pictures import COUNTS, KINDS, Picture, Sketchbook, render
 from pipelines.sample.topics import TOPICS
@@ -201,4 +201,5 @@ def test_the_list_of_pairs(tmp_path: Path) -> None:
     assert sum(text == "" for _, text in rows) == EMPTY_TEXTS
     assert len(rows) - len(set(rows)) == DUPLICATES
     assert {u for u, _, _ in BAD_ROWS} == {u for u, _ in rows} - set(good)
-    assert all(text in ("", good[url]) for url, text in rows if url in good)
+    assert sum(text == STOCK for _, text in rows) == STOCK_USES
+    assert all(text in ("", STOCK, good[url]) for url, text in rows if url in good)

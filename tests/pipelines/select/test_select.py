@@ -125,6 +125,15 @@ def test_a_pair_whose_image_the_page_ruled_out_says_so() -> None:
     assert reasons(selected(pairs, [d], [], [decision(d, keep=False, gone={0: "banned_url_high"}, reason="images_low")])) == ["banned_url_high"]
 
 
+def test_a_pair_goes_with_a_text_of_too_many_pairs() -> None:
+    pairs = Select(RULES, images=(1, 1), one_image=True, validation=0, text_uses=10)
+    d = document("http://a.example/", image(at(1)), text("Stock photo"), source="pairs")
+    made = selected(pairs, [d], [outcome(at(1))], paragraphs=pa.table({"row": [0], "node": [1], "uses": [12]}))
+    (row,) = made["documents"]
+    assert (row["reason"], row["score"], row["threshold"], row["keep"]) == ("text_repeated", 12.0, 10.0, False)
+    assert made["train"] == made["texts"] == []
+
+
 def test_dropped_paragraphs_are_in_the_ledger_and_not_in_the_shard() -> None:
     d = document("http://a.example/", text("x" * 300), image(at(1)), text("Kept."), text("Said everywhere."))
     repeated = pa.table({"row": [0], "node": [3], "uses": [9]})
