@@ -13,6 +13,7 @@ import importlib
 import logging
 import os
 import pathlib
+import socket
 import time
 from typing import Any
 
@@ -20,7 +21,7 @@ import ray
 
 from pipelines.engine.fence import Child, sweep
 from pipelines.engine.part import Work
-from pipelines.engine.retry import Ended, Kind
+from pipelines.engine.retry import Ended, Kind, RunError
 from pipelines.engine.stage import source_digest
 
 ROOMS = ("pipelines", "filters", "ocr", "dedup", "manifests", "shards")
@@ -36,6 +37,8 @@ class OnRay:
     """
 
     def __init__(self, address: str | None = None, slots: int | None = None):
+        if address not in (None, "auto"):
+            _reach(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         modules = [str(pathlib.Path(next(iter(importlib.import_module(room).__path__)))) for room in ROOMS]
@@ -114,6 +117,17 @@ class OnRay:
 
     def close(self) -> None:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raises RunError where nothing listens: Ray itself waits for minutes, then ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as e:
+        raise RunError(
+            f"--on {address}: no Ray cluster answers there ({e}); start one with `ray start --head`, or use `--on local`"
+        ) from None
 
 
 _PASSED = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.engine.run import RunError
 from tests.chaos import Chaos, _contents, drive
 
 from .cluster import ROOT, Cluster, cluster
@@ -22,9 +22,6 @@ from .test_run import expected, files, go, plan, totals
 from .toys import Score
 
 pytestmark = pytest.mark.slow
-
-WHOLE_RAY = all(importlib.util.find_spec(name) for name in ("grpc", "aiohttp_cors", "opencensus"))
-needs_whole_ray = pytest.mark.skipif(not WHOLE_RAY, reason="needs the packages of ray[default] and ray[client]")
 
 
 def test_ray_gives_the_bytes_of_the_local_backend(tmp_path: pathlib.Path) -> None:
@@ -38,7 +35,7 @@ def test_ray_gives_the_bytes_of_the_local_backend(tmp_path: pathlib.Path) -> Non
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Cluster]:
-    with cluster(2, dashboard=WHOLE_RAY) as made:
+    with cluster(2, dashboard=True) as made:
         yield made
 
 
@@ -66,7 +63,6 @@ def test_a_model_lives_in_a_pool_of_actors(tmp_path: pathlib.Path, two: Cluster)
     assert set(loads) == {"loaded\n"}
 
 
-@needs_whole_ray
 def test_by_the_client_address(tmp_path: pathlib.Path, two: Cluster) -> None:
     drive(str(tmp_path / "local"), "local")
     process = _drive(tmp_path / "client", two.client)
@@ -74,7 +70,14 @@ def test_by_the_client_address(tmp_path: pathlib.Path, two: Cluster) -> None:
     assert _contents(tmp_path / "client") == _contents(tmp_path / "local")
 
 
-@needs_whole_ray
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "cluster"])
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path: pathlib.Path, address: str) -> None:
+    from pipelines.engine.on_ray import OnRay
+
+    with pytest.raises(RunError, match=rf"^--on {address}: no Ray cluster answers there .* `ray start --head`"):
+        go(tmp_path, plan(), lambda: OnRay(address))
+
+
 def test_a_submitted_job(tmp_path: pathlib.Path, two: Cluster) -> None:
     """`ray job submit --working-dir .` and the command line, as docs/reliability.md has it."""
     ray = os.path.join(os.path.dirname(sys.executable), "ray")
