@@ -36,15 +36,15 @@ def samples(run: str, config: str, number: int) -> list[Row]:
                     f.seek(row["offset"])
                     head = f.read(512)  # the sample's first member is its JSON (USTAR: the size is octal, at byte 124)
                     fields = json.loads(f.read(int(head[124:135], 8)))
-                    out.append({**fields, "key": row["key"], "rendered": _rendered(config, row["key"], fields)})
+                    out.append({**fields, "key": row["key"], "rendered": _rendered(row["key"], fields)})
             if len(out) >= number:
                 return out
     return out
 
 
-def _rendered(config: str, key: str, fields: Row) -> str:
+def _rendered(key: str, fields: Row) -> str:
     lines = [f"── {key}  {fields.get('url') or ''}"]
-    if config == "interleaved":
+    if "texts" in fields:
         sizes = {f"{i}.jpg": m for i, m in enumerate(fields["image_meta"])}
         for text, image in zip(fields["texts"], fields["images"], strict=True):
             if image is None:

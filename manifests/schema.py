@@ -1,10 +1,11 @@
 """The tables every room speaks: documents, decisions, image outcomes, and what packing is given.
 
-One record type serves the three sources, so that every filter, dedup and packer serves all three:
+One record type serves all sources, so that every filter, dedup and packer does:
 
 * an interleaved web page is text, image and break nodes in reading order;
 * an image-text pair is an image node followed by a text node;
-* a PDF page is one image node followed by its text nodes, which carry boxes and words.
+* a PDF page is one image node followed by its text nodes, which carry boxes and words;
+* a conversation is turns parted by breaks, each of them images and then a text whose role says who speaks.
 
 All hashes are lower-case hex. All boxes are ``[left, top, width, height]`` as shares of the page (0..1), origin top left.
 """
@@ -18,8 +19,8 @@ import pyarrow as pa
 TEXT, IMAGE, BREAK = "text", "image", "break"
 KINDS = (TEXT, IMAGE, BREAK)
 
-#: what a text node was on its page; null for images and breaks
-ROLES = ("heading", "paragraph", "item", "quote", "table", "code", "caption")
+#: what a text node was on its page, or who says it in a conversation; null for images and breaks
+ROLES = ("heading", "paragraph", "item", "quote", "table", "code", "caption", "user", "assistant")
 
 BOX = pa.list_(pa.float32(), 4)
 

@@ -144,7 +144,7 @@ def report(run_folder: Run, output: Annotated[Path, typer.Option("-o", help="Whe
 @app.command()
 def samples(
     run_folder: Run,
-    config: Annotated[str, typer.Option(help="interleaved, pairs or ocr.")] = "interleaved",
+    config: Annotated[str, typer.Option(help="interleaved, pairs, ocr or conversations.")] = "interleaved",
     number: Annotated[int, typer.Option("-n", min=1)] = 3,
     as_json: Json = False,
 ) -> None:

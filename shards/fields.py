@@ -120,7 +120,9 @@ OCR = pa.schema(
     ]
 )
 
-FIELDS = {"interleaved": INTERLEAVED, "pairs": PAIRS, "ocr": OCR}
+FIELDS = {"interleaved": INTERLEAVED, "conversations": INTERLEAVED, "pairs": PAIRS, "ocr": OCR}
+#: configurations whose samples are slots in reading order; a sample of the others is one image with its text
+SLOTTED = ("interleaved", "conversations")
 
 #: one row a sample, in the order of the shard; what the loader plans from, and statistics and takedowns find samples by
 INDEX = pa.schema(

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 from manifests.schema import BREAK, IMAGE, TEXT
 from shards.fit import Fitted
-from shards.tokens import END_OF_TOPIC
+from shards.tokens import ASSISTANT, END_OF_TOPIC, USER
 
 #: between neighbouring paragraphs, as in OBELICS
 PARAGRAPH = "\n\n"
+#: what a slot says of who speaks, by the role of its first text
+SPEAKERS = {"user": f"{USER} ", "assistant": f"{ASSISTANT} "}
 Row = Mapping[str, Any]
 
 
@@ -27,7 +29,10 @@ class Laid(NamedTuple):
 
 
 def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
-    """Slots in reading order. Neighbouring paragraphs are one slot; a break between two slots is the slot `END_OF_TOPIC`."""
+    """Slots in reading order. Neighbouring paragraphs are one slot; a break between two slots is the slot `END_OF_TOPIC`.
+
+    A conversation is laid out alike: its breaks part the turns, and a turn's text says first who speaks.
+    """
     texts: list[str | None] = []
     parts: list[str | None] = []
     meta: list[dict[str, Any]] = []
@@ -50,7 +55,7 @@ def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: M
             if paragraph:
                 texts[-1] = f"{texts[-1]}{PARAGRAPH}{node['text']}"
             else:
-                slot(node["text"], None)
+                slot(f"{SPEAKERS.get(node['role'], '')}{node['text']}", None)
             paragraph = True
         elif node["kind"] == IMAGE:
             fitted, place = images[number], places[number]
@@ -129,7 +134,7 @@ def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[i
     return Laid(fields, [text], [("jpg", fitted.data), ("txt", text.encode())])
 
 
-LAYOUTS = {"interleaved": interleaved, "pairs": pairs, "ocr": ocr}
+LAYOUTS = {"interleaved": interleaved, "conversations": interleaved, "pairs": pairs, "ocr": ocr}
 
 
 def encode(fields: Row) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shards.fields import FIELDS
+from shards.fields import FIELDS, SLOTTED
 from shards.manifest import Manifest, Shard
 from shards.preview import FEATURES
 from shards.store import Store
@@ -56,6 +56,8 @@ _ENERGON_TYPES: dict[str, dict[str, Any]] = {
     },
 }
 
+_ENERGON_TYPES["conversations"] = _ENERGON_TYPES["interleaved"]
+
 _PREVIEW = [("__key__", "string"), ("__url__", "string"), *FEATURES]
 _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"), (10**8, "10M<n<100M")]
 _SIZES += [(10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"), (10**12, "100B<n<1T")]
@@ -87,7 +89,7 @@ def nv_meta(manifest: Manifest, config: str) -> dict[str, bytes]:
         "split.yaml": yaml({"split_parts": parts, "exclude": []}),
         "dataset.yaml": yaml(_ENERGON_TYPES[config]),
     }
-    if config == "interleaved":
+    if config in SLOTTED:
         out["sample_loader.py"] = _SAMPLE_LOADER
     return {path: content.encode() for path, content in out.items()}
 
@@ -96,7 +98,7 @@ def features(config: str, images: int) -> list[dict[str, Any]]:
     """The columns `datasets` sees, as the card declares them. images: the most a sample of this configuration has."""
     out: list[dict[str, Any]] = [{"name": "__key__", "dtype": "string"}, {"name": "__url__", "dtype": "string"}]
     out.append({"name": "json", "struct": [_feature(field.name, field.type) for field in FIELDS[config]]})
-    if config == "interleaved":
+    if config in SLOTTED:
         return out + [{"name": f"{i}.jpg", "dtype": "image"} for i in range(images)]
     return [*out, {"name": "jpg", "dtype": "image"}, {"name": "txt", "dtype": "string"}]
 

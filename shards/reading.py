@@ -11,6 +11,7 @@ from typing import Any
 
 from manifests.schema import key64
 from shards import long, manifest, plan, tar, tokens
+from shards.fields import SLOTTED
 from shards.image import ImageError, decode
 from shards.order import Planned
 from shards.sample import Sample, SampleError, parse
@@ -103,7 +104,7 @@ class Reader:
         return sample if sample.parts() else None, counts  # nothing is left of a piece that had to lose all it held
 
     def _cut(self, sample: Sample, source: Source, piece: int, pieces: int, room: long.Room, epoch: int) -> tuple[Sample, dict[str, int]]:
-        config, repeat = sample.config, sample.config != "interleaved"
+        config, repeat = sample.config, sample.config not in SLOTTED
         if source.spec.long == "window":
             chance = plan.seeded(self._seed, epoch, key64(sample.key)) / (1 << 64)
             cut = long.window(sample.parts(), chance, room, repeat, self._tokenizer())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from shards import tar
+from shards.fields import SLOTTED
 from shards.layout import PARAGRAPH
 
 Part = str | int
@@ -37,7 +38,7 @@ class Sample:
 
     def parts(self) -> list[Part]:
         """Texts, and numbers of images in `images`, in the document's order. A break is the text `shards.tokens.END_OF_TOPIC`."""
-        if self.config != "interleaved":
+        if self.config not in SLOTTED:
             return [0, self.json[TEXT_OF[self.config]]]
         out: list[Part] = []
         number = 0
@@ -50,7 +51,7 @@ class Sample:
         """The sample with some of its parts only (images by their numbers, which are given anew)."""
         numbers = [part for part in parts if isinstance(part, int)]
         images = [self.images[number] for number in numbers]
-        if self.config != "interleaved":
+        if self.config not in SLOTTED:
             text = PARAGRAPH.join(part for part in parts if isinstance(part, str))
             return Sample(self.key, self.config, {**self.json, TEXT_OF[self.config]: text}, images, piece)
         names = iter(f"{i}.jpg" for i in range(len(numbers)))
@@ -67,7 +68,7 @@ class Sample:
 def parse(config: str, buffer: bytes, n_images: int, where: str) -> Sample:
     """The sample whose members `buffer` holds. n_images: as the index says. Raises TarError, SampleError."""
     key, parts = tar.parse(buffer, where)
-    names = [f"{i}.jpg" for i in range(n_images)] if config == "interleaved" else ["jpg"] * n_images
+    names = [f"{i}.jpg" for i in range(n_images)] if config in SLOTTED else ["jpg"] * n_images
     try:
         fields: dict[str, Any] = json.loads(parts["json"])
         sample = Sample(key, config, fields, [parts[name] for name in names])
@@ -80,4 +81,4 @@ def parse(config: str, buffer: bytes, n_images: int, where: str) -> Sample:
 
 
 def _images(config: str, fields: Mapping[str, Any]) -> list[str]:
-    return [name for name in fields["images"] if name is not None] if config == "interleaved" else ["jpg"] * fields["n_images"]
+    return [name for name in fields["images"] if name is not None] if config in SLOTTED else ["jpg"] * fields["n_images"]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from manifests.schema import key64
 from shards import manifest, mixture, plan
+from shards.fields import SLOTTED
 from shards.image import patches_of
 from shards.store import Store
 
@@ -77,7 +78,7 @@ class Source:
         views = self._views(tables, epoch)
         patches = self._patches(tables, images, views)
         per_image = (self._per_image + 2) * views - 2 if spec.split else self._per_image  # each view is between two marks
-        items = plan.items(texts, images, per_image, spec.sequence_length, spec.long, self.config != "interleaved", patches)
+        items = plan.items(texts, images, per_image, spec.sequence_length, spec.long, self.config not in SLOTTED, patches)
         dropped = len(texts) - len(np.unique(items.row))
         number = np.repeat(shards, [self.shards[s].samples for s in shards.tolist()])
         packs = plan.pack(items, spec.sequence_length, seed, spec.patches)

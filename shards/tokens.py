@@ -21,6 +21,8 @@ PAD, BOS, EOS = "<pad>", "<s>", "</s>"
 IMAGE, FAKE, END_OF_UTTERANCE = "<image>", "<fake_token_around_image>", "<end_of_utterance>"
 #: the text slot a break node becomes: the topic of the page ends here (OBELICS' end-of-document token, its paper, appendix A.1)
 END_OF_TOPIC = "<|end_of_topic|>"
+#: how the slot of a turn of a conversation begins; `END_OF_TOPIC` parts the turns
+USER, ASSISTANT = "User:", "Assistant:"
 #: in this order, those the base vocabulary lacks are appended to it
 SPECIALS = (PAD, BOS, EOS, IMAGE, FAKE, END_OF_UTTERANCE, END_OF_TOPIC)
 

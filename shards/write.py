@@ -21,7 +21,7 @@ import pyarrow as pa
 from manifests.at import At, anywhere
 from manifests.schema import IMAGE, REFUSED
 from shards import layout, tar, tokens
-from shards.fields import INDEX
+from shards.fields import INDEX, SLOTTED
 from shards.fit import Fitted, fit
 from shards.image import ImageError
 
@@ -95,15 +95,15 @@ class Pack:
 
     def _sample(self, key: str, document: Mapping[str, Any], blobs: Blobs) -> tuple[bytes, dict[str, Any]]:
         places = {place["node"]: place for place in document["images"] or []}
-        if self.config == "interleaved":
+        if self.config in SLOTTED:
             wanted = [i for i, node in enumerate(document["nodes"]) if node["kind"] == IMAGE]
         else:
             wanted = sorted(places)[:1]
-        if not all(i in places for i in wanted) or (self.config != "interleaved" and not wanted):
+        if not all(i in places for i in wanted) or (self.config not in SLOTTED and not wanted):
             raise RefusedError("no_image", document["id"])
         images = {i: self._image(blobs, places[i]) for i in wanted}
         laid = layout.LAYOUTS[self.config](key, document, images, places)
-        if not any(laid.texts) and (self.config != "interleaved" or not images):
+        if not any(laid.texts) and (self.config not in SLOTTED or not images):
             raise RefusedError("no_text", document["id"])
         n_tokens = int(tokens.load(self.tokenizer).count(laid.texts).sum())
         members = [("json", layout.encode({**laid.fields, "n_text_tokens": n_tokens})), *laid.members]

@@ -58,7 +58,7 @@ def adapt(model: Idefics2ForConditionalGeneration, train: config.Train, new_toke
     new_tokens: those whose rows of the embedding and the head are trained beside adapters or frozen backbones.
     """
     if train.checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     if train.backbones == "full":
         return model
     if new_tokens:

@@ -1,7 +1,7 @@
 """Conversations as tokens: turns, their template, and a loss on answers alone.
 
-In the shards a conversation is an interleaved sample whose breaks part the turns (``shards.tokens.END_OF_TOPIC`` between two slots) and
-whose texts say who speaks: ``User: ...`` or ``Assistant: ...``, images standing before the user's text. Its tokens here are Idefics2's::
+In the shards (`conversations`) breaks part the turns (``shards.tokens.END_OF_TOPIC`` between two slots) and texts say who speaks:
+``User: ...`` or ``Assistant: ...``, images standing before the user's text. The tokens here are Idefics2's::
 
     <s>User:<image>What is it?<end_of_utterance>\\nAssistant: A mill.<end_of_utterance>\\nUser: ...</s>
 
@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shards.tokens import END_OF_TOPIC, Tokenizer
+from shards.tokens import ASSISTANT, END_OF_TOPIC, USER, Tokenizer
 from trainer.layout import IGNORED, Laid, LayoutError, Specials
 
-USER, ASSISTANT = "User:", "Assistant:"
+#: the shards' configuration whose samples are turns
+CONFIG = "conversations"
 
 Part = str | int
 

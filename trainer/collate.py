@@ -18,7 +18,7 @@ from trainer.layout import IGNORED, Laid, LayoutError, Specials, lay_out
 
 
 class Document(Protocol):
-    """What a sample of ``shards.loader`` gives; ``views`` (1 or VIEWS) and ``epoch`` too, where the mixture splits images."""
+    """What a sample of ``shards.loader`` gives; its ``config`` too, and ``views`` (1 or VIEWS) and ``epoch`` where the mixture splits images."""
 
     @property
     def key(self) -> str: ...
@@ -68,7 +68,7 @@ class Collator:
 
     latents: tokens an image takes in the text. features: what it is to the decoder (more, where cross-attention looks at it).
     patch: the vision tower's, in pixels. isolation: ``documents`` (each document sees itself alone and counts its positions from 0) or
-    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code). conversations: see ``chat``.
+    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code). Conversations are laid out by ``chat``.
     """
 
     tokenizer: Tokenizer
@@ -77,7 +77,6 @@ class Collator:
     patch: int
     isolation: str = "documents"
     features: int = 0
-    conversations: bool = False
 
     def __call__(self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
         """length: tokens a row may have; a document that alone is longer is cut to it.
@@ -99,10 +98,9 @@ class Collator:
         pixels = to_pixels(pictures, self.patch) if pictures else dummy_pixels(self.patch)
         return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
 
-
     def laid(self, document: Document, specials: Specials, length: int | None) -> tuple[Laid, int]:
         """A document's tokens, and how many the row may be longer for it."""
-        if not self.conversations:
+        if getattr(document, "config", "") != chat.CONFIG:
             return lay_out(split(document), self.tokenizer, specials, self.latents, length), 0
         exchanges = chat.conversation(document.parts())
         if exchanges is None:

@@ -174,7 +174,6 @@ class Recipe(Part):
     threads: int | None = Field(default=None, gt=0)  # of torch, on a CPU
     model: Model
     image: Image = Image()
-    conversations: bool = False  # samples are turns, and answers alone are predicted (trainer/chat.py)
     packing: Packing = Packing()
     train: Train
     evaluate: Evaluate = Evaluate()

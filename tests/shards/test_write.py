@@ -216,5 +216,5 @@ def test_a_range_of_which_nothing_is_left_is_a_valid_archive(blobs: made.Blobs) 
 
 
 def test_a_wrong_config_is_one_clear_line() -> None:
-    with pytest.raises(ValueError, match="config 'pair': one of interleaved, pairs, ocr"):
+    with pytest.raises(ValueError, match="config 'pair': one of interleaved, conversations, pairs, ocr"):
         Pack("pair")

@@ -42,29 +42,28 @@ def chat(blobs: made.Blobs, seed: int) -> dict[str, Any]:
     """An image, and two turns about it, parted by breaks."""
     data, caption = picture(seed)
     url = f"https://i.example/chat/{seed}.jpg"
-    turns = [f"User: What is shown in picture {seed}?", f"Assistant: {caption}.", "User: Which colour?", f"Assistant: {caption.split(' in ')[-1]}"]
+    turns = [f"What is shown in picture {seed}?", f"{caption}.", "Which colour?", caption.split(" in ")[-1]]
     nodes = [made.node("image", image=url)]
-    for turn in turns:
-        nodes += [made.text(turn), made.node("break")]
+    for n, turn in enumerate(turns):
+        nodes += [made.node("text", role=("user", "assistant")[n % 2], text=turn), made.node("break")]
     return made.document(f"chat-{seed}", nodes, [blobs.place(0, data, url)])
 
 
-MAKE = {"pairs": pair, "interleaved": page, "ocr": made.page, "chat": chat}
+MAKE = {"pairs": pair, "interleaved": page, "ocr": made.page, "conversations": chat}
 
 
 def run(folder: Path, counts: dict[str, dict[str, int]]) -> Path:
-    """counts: configuration (or ``chat``, interleaved conversations) -> split -> samples, one shard each.
+    """counts: configuration -> split -> samples, one shard each.
 
     Pairs of the two splits show different pictures.
     """
     configs: dict[str, Any] = {}
     for name in ("index", "shards"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for c, (what, splits) in enumerate(counts.items()):
-        config = "interleaved" if what == "chat" else what
+    for c, (config, splits) in enumerate(counts.items()):
         for s, (split, size) in enumerate(splits.items()):
             blobs = made.Blobs(folder / "index")
-            documents = [MAKE[what](blobs, 100_000 * (2 * c + s) + i) for i in range(size)]
+            documents = [MAKE[config](blobs, 100_000 * (2 * c + s) + i) for i in range(size)]
             out = made.pack(Pack(config, split), documents, blobs.write())
             for path in blobs.paths.values():
                 Path(path).unlink()

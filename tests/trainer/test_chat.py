@@ -80,18 +80,12 @@ def test_noise_is_for_training_alone_and_within_its_bound():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return made.run(tmp_path_factory.mktemp("run"), {"chat": {"train": 24}, "pairs": {"train": 12, "validation": 8}})
+    return made.run(tmp_path_factory.mktemp("run"), {"conversations": {"train": 24}, "pairs": {"train": 12, "validation": 8}})
 
 
 def test_a_page_is_no_conversation():
     with pytest.raises(LayoutError, match="page-1 is no conversation"):
-        made_collator()([[Sample("page-1", "interleaved", ["text", 0], [picture(1)[0]])]], "square", 56, 56)
-
-
-def made_collator():
-    from dataclasses import replace
-
-    return replace(small.collator(), conversations=True)
+        small.collator()([[Sample("page-1", "conversations", ["text", 0], [picture(1)[0]])]], "square", 56, 56)
 
 
 def test_fine_tuning_goes_on_from_a_checkpoint_and_chat_from_it(data, tmp_path):
@@ -106,8 +100,8 @@ def test_fine_tuning_goes_on_from_a_checkpoint_and_chat_from_it(data, tmp_path):
 def test_answers_are_learnt(data):
     """The loss falls on what is predicted: the answers."""
     model = small.model()
-    sample = Sample("c", "interleaved", PARTS, [picture(2)[0]])
-    collate = made_collator()
+    sample = Sample("c", "conversations", PARTS, [picture(2)[0]])
+    collate = small.collator()
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
     losses = []
     for _ in range(30):
