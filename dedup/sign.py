@@ -37,7 +37,7 @@ def signatures_schema(permutations: int) -> pa.Schema:
             ("signature", pa.list_(pa.uint32(), permutations)),
             ("text_hash", pa.uint64()),  # of the kept text in lower case; null where there is none
             ("url_hash", pa.uint64()),  # of the canonical page address
-            ("pair_hash", pa.uint64()),  # of the first kept image's address and the kept text as it stands
+            ("pair_hash", pa.uint64()),  # of the kept images' addresses and the kept text as they stand
             ("length", pa.int32()),  # words
             ("fetched", pa.int64()),  # seconds since 1970, UTC
         ]
@@ -143,15 +143,13 @@ def page_hashes(batch: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> tuple[U64
 
 
 def pair_hashes(nodes: Nodes, texts: pa.Array) -> tuple[U64, npt.NDArray[np.bool_]]:
-    """Hash of the first kept image's address and the kept text, exactly as they stand; missing where a document has no kept image."""
+    """Hash of the kept images' addresses and the kept text, exactly as they stand; missing where a document has neither."""
     mask = nodes.of_kind(IMAGE)
-    documents, first = np.unique(nodes.document[mask], return_index=True)
-    images = nodes.field("image", mask).to_pylist()
-    pairs: list[str | None] = [None] * len(texts)
-    for document, place in zip(documents.tolist(), first.tolist(), strict=True):
-        if images[place]:
-            pairs[document] = f"{images[place]}\0{texts[document].as_py()}"
-    return hash_strings([p or "" for p in pairs]), np.array([p is None for p in pairs], bool)
+    shown: list[list[str]] = [[] for _ in range(len(texts))]
+    for document, image in zip(nodes.document[mask].tolist(), nodes.field("image", mask).to_pylist(), strict=True):
+        shown[document].append(image or "")
+    pairs = ["\0".join([*images, text]) for images, text in zip(shown, texts.to_pylist(), strict=True)]
+    return hash_strings(pairs), np.array([not p for p in pairs], bool)
 
 
 def _seconds(batch: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> pa.Array:

@@ -21,7 +21,7 @@ from manifests.sketch import quantile
 Row = dict[str, Any]
 Blob = Callable[[str, int, int, int], bytes]  # source, part, offset, length -> bytes
 
-NAMES = {"web": "Interleaved web documents", "pairs": "Image-text pairs", "pdf": "PDF pages"}
+NAMES = {"web": "Interleaved web documents", "pairs": "Image-text pairs", "pdf": "PDF pages", "conversations": "Conversations"}
 THUMBNAIL = 220  # pixels, longest side
 PAGE_THUMBNAIL = 420
 MOST_BYTES = 12 << 20  # of thumbnails in one report

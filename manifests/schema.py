@@ -17,6 +17,8 @@ import hashlib
 import pyarrow as pa
 
 TEXT, IMAGE, BREAK = "text", "image", "break"
+#: beginning of the address of an image that came with its document and is never fetched; its sha256 follows
+EMBEDDED = "sha256:"
 KINDS = (TEXT, IMAGE, BREAK)
 
 #: what a text node was on its page, or who says it in a conversation; null for images and breaks

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from manifests.ledger import QUARANTINE
 from manifests.report import report
 from manifests.sketch import merge
+from pipelines.engine.parts import Parts
 from pipelines.engine.plan import Made
 from pipelines.engine.run import Outcome
 from pipelines.engine.stage import fingerprint, source_digest
@@ -24,6 +25,7 @@ from pipelines.engine.storage import Store
 from pipelines.job import CONFIGS, SPLITS, Job
 from pipelines.recipe import Recipe
 from pipelines.select.samples import KEPT, OF_A_REASON
+from pipelines.sources import OWN_IMAGES, images_of
 from shards import forget, mixture, readers
 from shards import manifest as shard_manifest
 from shards.store import Store as ShardStore
@@ -132,14 +134,13 @@ def _manifest(recipe: Recipe, job: Job, made: Mapping[str, Made], store: Store) 
 def _ledger(job: Job, made: Mapping[str, Made]) -> dict[str, str]:
     links = {}
     tables = [(s, f"{s}.select", t) for s in job.sources for t in ("documents", "texts", "images")]
-    refused = [("web", "web.extract"), ("pairs", "pairs.listed"), ("pdf", "pdf.pages")]
+    refused = [("web", "web.extract"), ("pairs", "pairs.listed"), *OWN_IMAGES.items()]
     refused += [(f"web-{s}", f"web.{s}") for s in ("commoncrawl", "datatrove", "releases")]
     tables += [(s, n, "refused") for s, n in refused if n in made]
     tables += [(f"{s}-{split}", f"{s}.{split}", "refused") for s in job.sources for split in SPLITS]
     if "fetch" in made:
         tables.append(("fetch", "fetch", "outcomes"))
-    if "pdf.pages" in made:
-        tables.append(("pdf", "pdf.pages", "outcomes"))
+    tables += [(source, node, "outcomes") for source, node in OWN_IMAGES.items() if node in made]
     if "web.crawl" in made:
         tables.append(("crawl", "web.crawl", "pages"))
     for label, node, table in tables:
@@ -176,7 +177,7 @@ def _stats(
 ) -> dict[str, Any]:
     sources = {}
     pages = ["web.commoncrawl", "web.extract", "web.datatrove", "web.releases"]
-    entries = {"web": pages, "pairs": ["pairs.pages", "pairs.listed"], "pdf": ["pdf.pages"]}
+    entries = {"web": pages, "pairs": ["pairs.pages", "pairs.listed"], **{s: [node] for s, node in OWN_IMAGES.items()}}
     for source in job.sources:
         select = made[f"{source}.select"]
         counts = select.counts
@@ -256,8 +257,8 @@ def _samples(job: Job, made: Mapping[str, Made], store: Store) -> dict[str, list
 
 def _blob(store: Store, made: Mapping[str, Made], source: str, part: int, offset: int, length: int) -> bytes:
     """The bytes of a fetched image, for the report's thumbnails."""
-    node = made["pdf.pages" if source == "pdf" else "fetch"]
-    path = store.path(node.parts[part].files["blobs"].name)
+    nodes, _ = images_of(source)
+    path = store.path(Parts.join([made[n].parts for n in nodes])[part].files["blobs"].name)
     if store.local:
         with open(path, "rb") as f:
             f.seek(offset)

@@ -43,6 +43,7 @@ _SUFFIXES: Mapping[str, str | tuple[str, ...]] = {
     "mint1t": (".parquet", ".tar"),
     "mmc4": (".jsonl", ".jsonl.gz", ".jsonl.zip"),
 }
+_ROWS = (".parquet", ".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst")
 
 
 def _remote(pattern: str) -> list[str]:
@@ -58,6 +59,7 @@ def input_files(recipe: Recipe) -> Mapping[str, list[str]]:
         *([("web.commoncrawl.index", recipe.web.commoncrawl.index, ".parquet")] if recipe.web and recipe.web.commoncrawl else []),
         *((f"web.releases.{i}.files", r.files, _SUFFIXES[r.format]) for i, r in enumerate(recipe.web.releases if recipe.web else ())),
         ("pairs.urls", recipe.pairs.urls if recipe.pairs else [], ""),
+        *((f"conversations.sets.{i}.files", s.files, _ROWS) for i, s in enumerate(recipe.conversations.sets if recipe.conversations else ())),
         ("pdf.paths", recipe.pdf.paths if recipe.pdf else [], ".pdf"),
     ):
         paths: list[str] = []

@@ -5,12 +5,10 @@ Three sources go the same way: documents, scores, decisions, duplicates, images,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 
 from dedup.components import Components
@@ -22,12 +20,12 @@ from dedup.verify import Carry, Verify
 from filters.decide import Decide
 from filters.rules import Rule
 from filters.text import TextScores
-from manifests.schema import key64
 from ocr.stages import Pages
 from pipelines import recipe as recipes
 from pipelines import sources as other
 from pipelines.crawl.fetch import Fetch
 from pipelines.crawl.live import Crawl, hosts_of
+from pipelines.cut import buckets_for, groups_of, raw_file, slices, some
 from pipelines.engine.plan import Made
 from pipelines.engine.run import RunError
 from pipelines.engine.stage import Node, aligned, bucket, everything, home, paths
@@ -45,12 +43,9 @@ from shards.forget import Forgotten
 from shards.write import Pack
 
 #: the config of the shards each source becomes
-CONFIGS = {"web": "interleaved", "pairs": "pairs", "pdf": "ocr"}
+CONFIGS = {"web": "interleaved", "pairs": "pairs", "pdf": "ocr", "conversations": "conversations"}
 SPLITS = ("train", "validation")
 
-WARC_SLICE = 64 << 20  # bytes of a WARC file in one part
-PDF_PART = 16 << 20  # bytes of PDFs in one part
-PDF_FILES = 32
 HOSTS_A_PART = 16  # crawled side by side, each politely
 
 
@@ -84,7 +79,7 @@ def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
             nodes.append(Node("pairs.pages", Pairs(), {"documents": aligned("documents", *_web_nodes(recipe))}))
             made.append("pairs.pages")
         if inputs["pairs.urls"]:
-            rows = [pa.table(_file(p)) for p in _some(inputs["pairs.urls"], limit)]
+            rows = [pa.table(raw_file(p)) for p in some(inputs["pairs.urls"], limit)]
             nodes.append(Node("pairs.listed", UrlList(), rows=lambda made, rows=rows: rows, count=_REFUSED))  # type: ignore[misc]
             made.append("pairs.listed")
         sign = Sign(by_url=False, by_text=False, near=False, by_pair=True)
@@ -96,12 +91,19 @@ def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
         sign = replace(_near(recipe.pdf.near), fold_numbers=False)  # tables that differ in their numbers are different pages
         nodes += _decided("pdf", ("pdf.pages",), recipe, sign, recipe.pdf.near.threshold)
         sources.append("pdf")
+    if recipe.conversations is not None:
+        nodes += other.conversations(recipe, inputs, limit)
+        sign = Sign(by_url=False, by_text=False, near=False, by_pair=True)  # many ask the same of different images
+        nodes += _decided("conversations", ("conversations.read",), recipe, sign, 1.0)
+        sources.append("conversations")
+        fetched.append("conversations.links")
     if fetched:
         nodes += _fetch(recipe, fetched)
+        nodes += other.fetched_for_conversations(nodes)
     for source in sources:
         nodes += _packed(source, recipe)
     lists = _lists(recipe, root)
-    return Job((*lists, *(_keeping_to(lists, node) for node in nodes)), _buckets(inputs, sum(r["size"] for r in read)), tuple(sources), limit)
+    return Job((*lists, *(_keeping_to(lists, node) for node in nodes)), buckets_for(inputs, sum(r["size"] for r in read)), tuple(sources), limit)
 
 
 _REFUSED: Mapping[str, tuple[str, ...]] = {"refused": ("reason",)}
@@ -111,11 +113,11 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
     web = recipe.web
     assert web is not None
     nodes = []
-    slices = [s for p in inputs["web.warc"] for s in _slices(p)]
+    warc = [s for p in inputs["web.warc"] for s in slices(p)]
     crawled = bool(web.seeds)
     if crawled:
         blocked = Forgotten(block_list(recipe))
-        hosts = _some([(h, s) for h, s in hosts_of(web.seeds) if not blocked.host(h)], limit)
+        hosts = some([(h, s) for h, s in hosts_of(web.seeds) if not blocked.host(h)], limit)
         groups = [hosts[i : i + HOSTS_A_PART] for i in range(0, len(hosts), HOSTS_A_PART)]
         rows = [pa.table({"host": [h for h, _ in g], "seeds": [s for _, s in g]}) for g in groups]
         crawl = Crawl(
@@ -126,10 +128,10 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
         nodes.append(Node("web.crawl", crawl, rows=lambda made: rows, recorded=True, count={"pages": ("status",)}))
 
     listed = web.commoncrawl is not None
-    nodes += other.commoncrawl(recipe, [{k: v[0] for k, v in _file(p).items()} for p in inputs.get("web.commoncrawl.index", [])], limit)
+    nodes += other.commoncrawl(recipe, [{k: v[0] for k, v in raw_file(p).items()} for p in inputs.get("web.commoncrawl.index", [])], limit)
 
     def sliced(made: Mapping[str, Made]) -> list[pa.Table]:
-        found = list(slices)
+        found = list(warc)
         if crawled and not made["web.crawl"].counts.get("pages", {}).get("status", {}).get("ok"):
             statuses = ", ".join(f"{s} {n}" for s, n in sorted(made["web.crawl"].counts.get("pages", {}).get("status", {}).items()))
             raise RunError(
@@ -153,7 +155,7 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
     after = (("web.crawl",) if crawled else ()) + (("web.commoncrawl",) if listed else ())
     stage = Extract(refuse_optout=web.refuse_optout)
     if limit is not None:
-        stage = replace(stage, limit=max(1, -(-limit // max(1, len(slices)))))
+        stage = replace(stage, limit=max(1, -(-limit // max(1, len(warc)))))
     nodes.append(Node("web.extract", stage, rows=sliced, after=after, count=count, deadline_s=60))
     return nodes
 
@@ -165,7 +167,7 @@ def _datatrove(recipe: recipes.Recipe, rows: list[dict[str, Any]], limit: int | 
         return []
     stage = FromDatatrove(table.reader, tuple(table.arguments.items()), paragraphs=table.paragraphs)
     if limit is not None:
-        chosen = set(_some([r["file"] for r in rows], limit))
+        chosen = set(some([r["file"] for r in rows], limit))
         rows = [r for r in rows if r["file"] in chosen]
         stage = replace(stage, limit=max(1, -(-limit // len(rows))))
     tables = datatrove_parts(rows)
@@ -175,7 +177,7 @@ def _datatrove(recipe: recipes.Recipe, rows: list[dict[str, Any]], limit: int | 
 def _pdf(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, limit: int | None) -> list[Node]:
     pdf = recipe.pdf
     assert pdf is not None
-    files = [_file(p) for p in _some(inputs["pdf.paths"], limit)]
+    files = [raw_file(p) for p in some(inputs["pdf.paths"], limit)]
     own = [{**{k: v[0] for k, v in f.items()}, "url": f"file:{f['file'][0]}", "offset": None, "length": None} for f in files]
     met = pdf.from_pages and "web.extract" in _web_nodes(recipe)
 
@@ -191,7 +193,7 @@ def _pdf(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
                  "url": r["url"], "offset": r["start"], "length": r["size"]}
                 for r in table.to_pylist()
             ]  # fmt: skip
-        return [pa.Table.from_pylist(g, schema=_PDF_ROW) for g in _groups(rows)]
+        return [pa.Table.from_pylist(g, schema=_PDF_ROW) for g in groups_of(rows)]
 
     stage = Pages(dpi=pdf.dpi, longest_side=pdf.longest_side, max_pages=pdf.max_pages, ocr=pdf.ocr == "auto")
     count = {**_REFUSED, "outcomes": ("status",)}
@@ -277,18 +279,19 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     """Images, the last selection and shards of one source."""
     rules = recipe.rules(source)
     limits = next((r for r in rules.document if r.score == "images"), Rule("images"))
-    documents = _pair_nodes(recipe) if source == "pairs" else _web_nodes(recipe) if source == "web" else ("pdf.pages",)
+    documents = {"web": _web_nodes, "pairs": _pair_nodes}.get(source, lambda _: (other.OWN_IMAGES[source],))(recipe)
     n = f"{source}.".__add__
-    blobs = "pdf.pages" if source == "pdf" else "fetch"
     nodes = []
-    if source == "pdf":
-        nodes.append(Node("pdf.keys", ByAddress(), {"outcomes": aligned("outcomes", "pdf.pages")}))
-    keys = "pdf.keys" if source == "pdf" else "fetch.keys"
+    if source in other.OWN_IMAGES:
+        nodes.append(Node(n("keys"), ByAddress(), {"outcomes": aligned("outcomes", *documents)}))
+    blobs, keys = other.images_of(source)
     most = recipe.text_uses(source)
     select = Select(
         rules,
         images=(0 if limits.min is None else limits.min, float(1 << 30) if limits.max is None else limits.max),
         one_image=source != "web",
+        uses=None if source == "conversations" else Select.uses,  # many questions are asked of one image
+        by_image=source == "conversations",
         tokenizer=recipe.tokenizer,
         validation=recipe.shards.validation,
         seed=recipe.seed,
@@ -306,7 +309,7 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
         ]
         reads["paragraphs"] = home("repeated", n("repeated"))
     nodes += [
-        Node(n("join"), Join(), {"places": bucket("places", n("links")), "outcomes": bucket("outcomes", keys)}),
+        Node(n("join"), Join(), {"places": bucket("places", n("links")), "outcomes": bucket("outcomes", *keys)}),
         Node(n("count"), ImageCounts(), {"images": bucket("images", n("join"))}),
         Node(
             n("select"), select, reads, same_rows=("documents",),
@@ -315,7 +318,7 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     ]  # fmt: skip
     for split in SPLITS:
         pack = Pack(CONFIGS[source], split, recipe.shards.longest_side, recipe.tokenizer)
-        reads = {"documents": bucket(split, n("select")), "blobs": paths("blobs", blobs)}
+        reads = {"documents": bucket(split, n("select")), "blobs": paths("blobs", *blobs)}
         count = {"index": ("n_images", "n_text_tokens"), **_REFUSED}
         shares = {"documents": ("index", "refused")}
         nodes.append(Node(n(split), pack, reads, adds_up=shares, per_part=("weight", recipe.shards.bytes), count=count))
@@ -340,51 +343,7 @@ def _near(near: recipes.Near) -> Sign:
     return Sign(near=near.on, bands=near.bands, rows=near.rows, shingle=near.shingle)
 
 
-def _file(path: str) -> dict[str, list[Any]]:
-    """A raw input as the fingerprint knows it: name, size, and time of change or ETag."""
-    if "://" not in path:
-        stat = os.stat(path)
-        return {"path": [os.path.abspath(path)], "file": [path], "size": [stat.st_size], "changed": [str(stat.st_mtime_ns)]}
-    fs, name = fsspec.core.url_to_fs(path)
-    info = fs.info(name)
-    return {"path": [path], "file": [path], "size": [info["size"]], "changed": [str(info.get("ETag") or info.get("mtime") or "")]}
-
-
 def _releases(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], limit: int | None) -> list[dict[str, Any]]:
     given = recipe.web.releases if recipe.web is not None else []
     found = [(r.format, p) for i, r in enumerate(given) for p in inputs[f"web.releases.{i}.files"]]
-    return [{**{k: v[0] for k, v in _file(p).items()}, "format": layout} for layout, p in _some(found, limit)]
-
-
-def _slices(path: str) -> list[dict[str, list[Any]]]:
-    file = _file(path)
-    size = file["size"][0]
-    starts = range(0, max(size, 1), WARC_SLICE)
-    return [{**file, "offset": [s], "length": [min(WARC_SLICE, size - s)]} for s in starts]
-
-
-def _groups(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """PDFs in parts of so many bytes and files, in their order."""
-    groups: list[list[dict[str, Any]]] = []
-    held = 0
-    for row in rows:
-        if not groups or held + row["size"] > PDF_PART or len(groups[-1]) >= PDF_FILES:
-            groups.append([])
-            held = 0
-        groups[-1].append(row)
-        held += row["size"]
-    return groups
-
-
-def _some(items: list[Any], limit: int | None) -> list[Any]:
-    """`limit` of them, chosen by hash, in their order."""
-    if limit is None or limit >= len(items):
-        return items
-    chosen = sorted(range(len(items)), key=lambda i: key64(str(items[i])))[:limit]
-    return [items[i] for i in sorted(chosen)]
-
-
-def _buckets(inputs: Mapping[str, list[str]], more: int = 0) -> int:
-    """Key ranges of the exchanges: a power of two, one for about every 8 MB of input, so that the result does not depend on workers."""
-    size: int = more + sum(_file(p)["size"][0] for names in inputs.values() for p in names)
-    return 1 << min(14, max(4, (size >> 23).bit_length()))
+    return [{**{k: v[0] for k, v in raw_file(p).items()}, "format": layout} for layout, p in some(found, limit)]

@@ -16,7 +16,7 @@ from pipelines.engine.progress import Progress
 from pipelines.engine.run import RunError, clear, run
 from pipelines.engine.storage import Store
 from pipelines.job import job
-from pipelines.recipe import Recipe
+from pipelines.recipe import SOURCES, Recipe
 
 
 def execute(
@@ -58,7 +58,7 @@ def table(stats: dict[str, Any], most: int = 5) -> Table:
     for name in ("in", "kept", "images", "tokens", "bytes"):
         t.add_column(name, justify="right", no_wrap=True)
     t.add_column("dropped, by reason", no_wrap=True)
-    for name in sorted(stats["sources"], key=("web", "pairs", "pdf").index):
+    for name in sorted(stats["sources"], key=SOURCES.index):
         s = stats["sources"][name]
         gone: dict[str, int] = {}
         for group in ("refused", "dropped", "unpacked"):

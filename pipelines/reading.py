@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipelines import inputs
 from pipelines.crawl import index
-from pipelines.recipe import Recipe, RecipeError
+from pipelines.recipe import SOURCES, Recipe, RecipeError
 from shards import mixture
 
 
@@ -34,7 +34,7 @@ def read(path: str, settings: Iterable[str] = ()) -> Recipe:
         recipe = Recipe(**table)
     except ValidationError as e:
         raise RecipeError(f"{path}: {_first(e)}") from None
-    for source in ("web", "pairs", "pdf"):
+    for source in SOURCES:
         if getattr(recipe, source) is not None:
             recipe.rules(source)
     _inputs(recipe)
@@ -63,7 +63,7 @@ def _set(table: dict[str, Any], setting: str) -> None:
 
 def _first(e: ValidationError) -> str:
     """The first fault, in one line with the nearest valid key."""
-    fault = e.errors()[0]
+    fault = min(e.errors(), key=lambda fault: fault["type"] != "extra_forbidden")  # a misspelt key before the key it leaves out
     where = ".".join(str(p) for p in fault["loc"])
     if fault["type"] == "extra_forbidden":
         model: Any = Recipe
@@ -88,8 +88,8 @@ def _similar(name: str, names: Iterable[str]) -> str:
 
 def _inputs(recipe: Recipe) -> None:
     """Every input exists, and there is at least one."""
-    if recipe.web is None and recipe.pairs is None and recipe.pdf is None:
-        raise RecipeError("the recipe has no source: give it `web`, `pairs` or `pdf`")
+    if all(getattr(recipe, source) is None for source in SOURCES):
+        raise RecipeError(f"the recipe has no source: give it one of {', '.join(SOURCES)}")
     web = recipe.web
     if web is not None and not (web.warc or web.seeds or web.commoncrawl or web.datatrove or web.releases):
         raise RecipeError(
@@ -105,6 +105,12 @@ def _inputs(recipe: Recipe) -> None:
         raise RecipeError("pairs: no input; give pairs.urls (a file with url and text columns), or a `web` source to take pairs from")
     if recipe.web is None and recipe.pdf is not None and not recipe.pdf.paths:
         raise RecipeError("pdf: no input; give pdf.paths (PDF files or folders)")
+    if recipe.conversations is not None:
+        names = [s.name for s in recipe.conversations.sets]
+        if not names:
+            raise RecipeError("conversations: no input; give conversations.sets, such as [{name: vqa, files: vqa/*.parquet}]")
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise RecipeError(f"conversations.sets: two are called {twice[0]!r}; the files of one set go into one entry")
     inputs.input_files(recipe)
     inputs.block_list(recipe)
     inputs.read_by_datatrove(recipe)
@@ -115,7 +121,7 @@ def _inputs(recipe: Recipe) -> None:
             raise RecipeError(f"mixtures.{stage}: {e}") from None
     if recipe.tokenizer not in ("bytes", "bpe-4k") and not os.path.exists(recipe.tokenizer):
         raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither a name (bytes, bpe-4k) nor a file")
-    for source in ("web", "pairs", "pdf"):
+    for source in SOURCES:
         table = getattr(recipe, source)
         if table is not None and table.text.language_model and not os.path.exists(table.text.language_model):
             raise RecipeError(f"{source}.text.language_model: no file {table.text.language_model}")

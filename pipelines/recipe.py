@@ -22,6 +22,9 @@ from filters.text import SCORES
 from manifests.schema import DOCUMENT
 from pipelines.adapted.scores import Scores, by_filter, by_function
 
+#: what a recipe may take documents from, by key
+SOURCES = ("web", "pairs", "pdf", "conversations")
+
 
 class RecipeError(Exception):
     """A recipe that cannot be run: one line that names the key and what to do."""
@@ -170,6 +173,24 @@ class Pdf(_Table):
     near: Near = Near()
 
 
+class ConversationSet(_Table):
+    """A dataset of questions and answers about images, as The Cauldron's or LLaVA's (pipelines/extract/dialogue.py)."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9_.-]*$", description="what its documents' addresses and the report call it")
+    files: Strings = Field(description="Parquet, JSON lines or JSON arrays: paths, globs or fsspec URLs")
+    images: str | None = Field(None, description="folder that relative paths of images are below; that of the file if not given")
+
+
+class Conversations(_Table):
+    """Conversations for fine-tuning: turns of a user and an assistant, with images."""
+
+    sets: list[ConversationSet] = []
+    together: int = Field(7, ge=1, description="questions of one row in one document, where each stands for itself (The Cauldron)")
+    preset: str = "conversations"
+    rules: dict[str, Any] = {}
+    text: Text = Text()
+
+
 class Fetch(_Table):
     """Fetching images, each address once."""
 
@@ -195,6 +216,7 @@ class Recipe(_Table):
     web: Web | None = None
     pairs: Pairs | None = None
     pdf: Pdf | None = None
+    conversations: Conversations | None = None
     fetch: Fetch = Fetch()
     shards: Shards = Shards()
     tokenizer: str = Field("bytes", description="`bytes`, or the path of a tokenizer.json")

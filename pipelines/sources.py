@@ -1,9 +1,9 @@
-"""Nodes of the sources that are not pages on a disk: Common Crawl's index, and others' releases."""
+"""Nodes of the sources that are not pages on a disk: Common Crawl's index, others' releases, conversation datasets."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -11,11 +11,14 @@ import pyarrow as pa
 from pipelines import recipe as recipes
 from pipelines.crawl import index
 from pipelines.crawl.commoncrawl import CommonCrawl
+from pipelines.cut import raw_file, some
 from pipelines.engine.plan import Made
 from pipelines.engine.run import RunError
-from pipelines.engine.stage import Node, bucket
+from pipelines.engine.stage import Node, aligned, bucket
 from pipelines.engine.storage import Store
+from pipelines.extract import conversations as sets
 from pipelines.extract import releases
+from pipelines.select.join import ByAddress
 
 #: captures fetched in one part: about 100 MB of compressed pages
 CAPTURES_A_PART = 5000
@@ -71,3 +74,35 @@ def released(recipe: recipes.Recipe, files: list[dict[str, Any]], limit: int | N
     rows = [pa.Table.from_pylist([p], schema=releases.INPUTS) for p in pieces]
     stage = releases.Releases(limit=None if limit is None else -(-limit // len(pieces)))
     return [Node("web.releases", stage, rows=lambda made: rows, count={**_REFUSED, "documents": ("lang",)}, deadline_s=60)]
+
+
+def conversations(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], limit: int | None) -> list[Node]:
+    """The documents of conversation datasets, with the images they bring."""
+    table = recipe.conversations
+    assert table is not None
+    files = [(s, {k: v[0] for k, v in raw_file(p).items()}) for i, s in enumerate(table.sets) for p in inputs[f"conversations.sets.{i}.files"]]
+    pieces = [p for s, f in some(files, limit) for p in sets.pieces(f, s.name, s.images)]
+    rows = [pa.Table.from_pylist([p], schema=sets.INPUTS) for p in pieces]
+    most = None if limit is None else -(-limit // len(pieces))
+    stage = sets.Conversations(table.together, recipe.fetch.max_bytes, recipe.fetch.max_pixels, most)
+    count = {**_REFUSED, "outcomes": ("status",)}
+    return [Node("conversations.read", stage, rows=lambda made: rows, count=count, deadline_s=60)]
+
+
+def fetched_for_conversations(nodes: Sequence[Node]) -> list[Node]:
+    """Outcomes of what conversations have by address: their blobs' parts come behind those of the images that came along."""
+    read = next((n for n in nodes if n.name == "conversations.read"), None)
+    if read is None or read.rows is None:
+        return []
+    return [Node("conversations.fetched", ByAddress(behind=len(read.rows({}))), {"outcomes": aligned("outcomes", "fetch")})]
+
+
+#: the node of each source whose documents bring their images
+OWN_IMAGES = {"pdf": "pdf.pages", "conversations": "conversations.read"}
+
+
+def images_of(source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The nodes that hold a source's blobs, in the order in which their parts are numbered, and those that hold their outcomes by address."""
+    if source == "conversations":
+        return ("conversations.read", "fetch"), ("conversations.keys", "conversations.fetched")
+    return (("pdf.pages",), ("pdf.keys",)) if source == "pdf" else (("fetch",), ("fetch.keys",))

@@ -15,15 +15,17 @@ from filters.rules import RuleError, Rules
 from filters.sweep import Sweep, of_fetched, parse, sweep, sweep_images
 from pipelines.engine.storage import Store
 from pipelines.recipe import Recipe
+from pipelines.sources import OWN_IMAGES
 
-DOCUMENTS = {"web": ("web.extract", "web.datatrove", "web.releases"), "pairs": ("pairs.pages", "pairs.listed"), "pdf": ("pdf.pages",)}
+OWN = {source: (node,) for source, node in OWN_IMAGES.items()}
+DOCUMENTS = {"web": ("web.extract", "web.datatrove", "web.releases"), "pairs": ("pairs.pages", "pairs.listed"), **OWN}
 NODE_COLUMNS = tuple(f"nodes.list.element.{f}" for f in ("kind", "image", "alt", "width", "height"))
 
 
 def sweep_run(root: str, text: str, source: str | None = None) -> tuple[str, Sweep, float | None, list[dict[str, Any]]]:
     """The source, what was swept, the limit the run had, and a row a threshold (`filters.sweep`).
 
-    Without a ``source``, the first of web, pairs and pdf that the run has. Raises RuleError, one line; FileNotFoundError where the run
+    Without a ``source``, the first that the run has. Raises RuleError, one line; FileNotFoundError where the run
     has not finished.
     """
     store = Store(root)

@@ -179,7 +179,8 @@ def _say(line: str) -> None:
 
 _STAGE1, _STAGE2 = Image("square", 384, 378), Image("native", 980, 378)
 
-#: Idefics2's two stages of pre-training (arXiv 2405.02246, section 4.1): shares of packed sequences, sequence lengths, and sides
+#: Idefics2's two stages of pre-training (arXiv 2405.02246, section 4.1): shares of packed sequences, sequence lengths, and sides; and its
+#: fine-tuning (section 4.2), for which the paper states no sequence length
 PRESETS = {
     "stage1": Mixture(
         "stage1",
@@ -193,4 +194,5 @@ PRESETS = {
             "ocr": Source(0.20, 1024, _STAGE2, "chunk"),
         },
     ),
+    "sft": Mixture("sft", {"conversations": Source(1.0, 2048, _STAGE2, "drop")}),
 }

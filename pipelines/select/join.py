@@ -21,11 +21,15 @@ PLACED = pa.schema([*PLACE, *(f.with_name("blob_part") if f.name == "part" else 
 
 @dataclass(frozen=True)
 class ByAddress:
-    """Map: outcomes on their way to the places that want them, keyed by address."""
+    """Map: outcomes on their way to the places that want them, keyed by address. `behind`: parts whose blobs are numbered before theirs."""
+
+    behind: int = 0
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
         keys = pa.array([key64(u) for u in batch["url"].to_pylist()], pa.uint64())
-        yield "outcomes", pa.RecordBatch.from_arrays([keys, *(batch[f.name] for f in OUTCOME)], schema=KEYED)
+        columns = {f.name: batch[f.name] for f in OUTCOME}
+        columns["part"] = pc.add(columns["part"], pa.scalar(self.behind, pa.int32()))
+        yield "outcomes", pa.RecordBatch.from_arrays([keys, *columns.values()], schema=KEYED)
 
 
 @dataclass(frozen=True)

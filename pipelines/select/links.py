@@ -14,7 +14,7 @@ from filters.image import image_columns
 from filters.rules import Rules, decide
 from filters.scores import IMAGE_ON_PAGE
 from manifests.at import At, anywhere
-from manifests.schema import IMAGE, key64
+from manifests.schema import EMBEDDED, IMAGE, key64
 from pipelines.engine.stage import Output
 from shards.forget import Forgotten
 
@@ -49,8 +49,8 @@ def kept_rows(tables: Mapping[str, pa.Table]) -> np.ndarray:
 @dataclass(frozen=True)
 class Links:
     """Exchange by part: `documents`, `decisions` and the `duplicates` that came home -> `places` (PLACE: every image of a kept
-    document) and `wanted` (WANTED: the addresses among them that no rule on what the page says refuses). Nothing is wanted of what
-    `forgotten` covers, where it is given (shards.forget)."""
+    document) and `wanted` (WANTED: the addresses among them that no rule on what the page says refuses). Nothing is wanted that
+    came with its document, and of what `forgotten` covers, where it is given (shards.forget)."""
 
     rules: Rules
 
@@ -89,7 +89,7 @@ class Links:
         yield "places", places
         on_page = tuple(r for r in self.rules.image if r.score in IMAGE_ON_PAGE)
         fine = decide(on_page, image_columns(pa.Table.from_batches([places])), places.num_rows).keep
-        fetch = pc.unique(urls.filter(fine)).to_pylist()
+        fetch = [url for url in pc.unique(urls.filter(fine)).to_pylist() if not url.startswith(EMBEDDED)]
         forgotten = Forgotten.of(tables.get("forgotten"))
         if forgotten:
             fetch = [url for url in fetch if not forgotten.image(url, None)]

@@ -40,17 +40,19 @@ class Select:
     `forgotten`, where it is given, is a list of takedowns (shards.forget): what it covers leaves first, and is not shown in `samples`.
     `pages`, where it is given, says how each document's page was read (ocr.stages.PAGE).
 
-    `images`: least and most images of a document (OBELICS: 1 to 30), counted after images left. `one_image`: the document is its
-    one image, so it goes for its image's reason (pairs, pages).
+    `images`: least and most images of a document (OBELICS: 1 to 30), counted after images left. `one_image`: the document is nothing
+    without its image, so it goes for its image's reason (pairs, pages, conversations). `uses`: documents that may show one image; None:
+    any number, and one may show it again and again. `by_image`: it is images, not domains, of which a share is held out.
     """
 
     rules: Rules
     images: tuple[float, float] = (0, float("inf"))
     one_image: bool = False
-    uses: int = 10
+    uses: int | None = 10
     text_uses: int = 0  # documents that might have shared a text of `paragraphs`
     tokenizer: str = "bytes"
     validation: float = 0.01
+    by_image: bool = False
     seed: int = 0
     redact: tuple[str, ...] = ()  # kinds of personal data (filters.pii) that are replaced by their names
 
@@ -118,7 +120,7 @@ class Select:
         fetched = Rule("status", any_of=("ok",))
         first = [r for r in rules if r.score in IMAGE_ON_PAGE]
         rest = [r for r in rules if r.score not in IMAGE_ON_PAGE and r.score != "status"]
-        used = Rule("uses", max=self.uses)
+        used = Rule("uses", max=float("inf") if self.uses is None else self.uses)
         decided = decide((*first, fetched, *rest, used), columns, counted.num_rows)
         out: dict[int, dict[int, Row]] = {}
         answers = [column.to_pylist() for column in decided]
@@ -129,7 +131,7 @@ class Select:
                 reason, score, threshold = r["status"], None, None
             elif keep and r["status"] is None:  # nothing is known of it, which no rule takes for a fault: its fetch was quarantined
                 keep, reason = False, "not_fetched"
-            elif keep and r["repeated"]:
+            elif keep and r["repeated"] and self.uses is not None:
                 keep, reason = False, "repeated_in_document"
             r["drop"] = None if keep else (reason, score, threshold)
             out.setdefault(r["row"], {})[r["node"]] = r
@@ -191,11 +193,17 @@ class Select:
             entry.update(reason="images_low" if under else "images_high", score=len(placed), threshold=low if under else high)
             return None, ""
         tokens = int(tokenizer.count([n["text"] or "" for n in nodes if n["kind"] == TEXT]).sum())
-        split = split_of(document["url"], self.validation, self.seed)
+        split = split_of(self._unit(document, placed), self.validation, self.seed)
         entry.update(keep=True, split=split, images=len(placed), tokens=tokens)
         own = {f.name: document[f.name] for f in DOCUMENT}
         key = key64(f"order {self.seed} {document['id']}")
         return {**own, "nodes": nodes, "key": key, "weight": weight, "images": placed, "tokens": tokens}, split
+
+    def _unit(self, document: Row, placed: list[Row]) -> str:
+        """What is held out whole: no domain, and no image, is on both sides."""
+        if not self.by_image:
+            return str(document["url"])
+        return str(placed[0]["sha256"] if placed else document["id"])
 
 
 _PAGE = [field.name for field in SELECTED.field("page").type]

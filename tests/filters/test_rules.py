@@ -97,9 +97,9 @@ def test_own_scores() -> None:
     ("table", "line"),
     [
         ("obelic", "rules: no preset `obelic`; did you mean `obelics`?"),
-        ("zzz", "rules: no preset `zzz`; there are: c4, coyo, datacomp, fineweb, gopher, obelics, pairs, pdf"),
+        ("zzz", "rules: no preset `zzz`; there are: c4, conversations, coyo, datacomp, fineweb, gopher, obelics, pairs, pdf"),
         (7, "rules: expected a preset's name or a table, got int"),
-        ({"preset": 7}, "rules: `preset` is a name, one of c4, coyo, datacomp, fineweb, gopher, obelics, pairs, pdf"),
+        ({"preset": 7}, "rules: `preset` is a name, one of c4, conversations, coyo, datacomp, fineweb, gopher, obelics, pairs, pdf"),
         ({"nodes": {}}, "rules: no level `nodes`; did you mean `node`?"),
         ({"own": "x"}, "rules: `own` is a list of score names"),
         ({"document": [1]}, "rules.document: expected a table of scores, got list"),

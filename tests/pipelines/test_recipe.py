@@ -80,7 +80,7 @@ def test_a_wrong_recipe_is_one_line_exit_2_and_nothing_made(folder: pathlib.Path
     [
         ("web: [", "not YAML"),
         ("- web", "a recipe is a table of keys, not a list"),
-        ("", "no source: give it `web`, `pairs` or `pdf`"),
+        ("", "no source: give it one of web, pairs, pdf, conversations"),
         ("pairs: {}", "pairs: no input; give pairs.urls"),
         ("pdf: {}", "pdf: no input; give pdf.paths"),
     ],
@@ -127,7 +127,7 @@ def test_our_own_recipes_are_valid_once_they_have_inputs(folder: pathlib.Path, p
     table = yaml.safe_load(path.read_text())
     (folder / "papers").mkdir()
     (folder / "papers" / "a.pdf").write_bytes(b"")
-    inputs = {"web": "web.warc=pages.warc.gz", "pairs": "pairs.urls=pairs.csv", "pdf": "pdf.paths=papers"}
+    inputs = {"web": "web.warc=pages.warc.gz", "pairs": "pairs.urls=pairs.csv", "pdf": "pdf.paths=papers", "conversations": "conversations.sets=[{name: a, files: pairs.csv}]"}
     recipe = read(str(path), [s for source, s in inputs.items() if source in table])
     assert recipe.name == path.stem
 
