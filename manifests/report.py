@@ -62,7 +62,16 @@ def _mixture(stats: Row) -> str:
     head = ["source", "config", "in", "samples", "images", "text tokens", "median tokens", "bytes", "shards"]
     head += ["share of samples", "of images", "of tokens", "held out"]
     tokenizer = f"Tokens by <code>{_e(stats['tokenizer']['name'])}</code> (sha256 {_e(str(stats['tokenizer']['sha256'])[:12])}…)."
-    return f"<h2>Mixture</h2>{_table(head, rows)}<p>{tokenizer}</p>{_stages(stats)}"
+    return f"<h2>Mixture</h2>{_table(head, rows)}<p>{tokenizer}</p>{_sets(stats)}{_stages(stats)}"
+
+
+def _sets(stats: Row) -> str:
+    rows = [
+        [r["name"], f"{r['repeat']:g}", _n(r["documents"]), _n(r["samples"]), _n(r["answer_tokens"]), f"{r['share']:.2%}"]
+        for r in stats["sources"].get("conversations", {}).get("sets", ())
+    ]
+    head = ["set", "repeat", "documents", "samples for training", "answer tokens", "share of them"]
+    return f"<h3>Conversation sets</h3>{_table(head, rows)}" if rows else ""
 
 
 def _stages(stats: Row) -> str:

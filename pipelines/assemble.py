@@ -24,6 +24,7 @@ from pipelines.engine.stage import fingerprint, source_digest
 from pipelines.engine.storage import Store
 from pipelines.job import CONFIGS, SPLITS, Job
 from pipelines.recipe import Recipe
+from pipelines.select.repeat import shares
 from pipelines.select.samples import KEPT, OF_A_REASON
 from pipelines.sources import OWN_IMAGES, images_of
 from shards import forget, mixture, readers
@@ -222,6 +223,7 @@ def _stats(
             **{k: total[k] for k in ("samples", "images", "tokens", "bytes", "shards")},
             "sketches": {name: {str(b): n for b, n in h.items()} for name, h in merge(select.read(store, "sketches")).items()},
             "rules": _rules(recipe, source),
+            **({"sets": shares(select.read(store, "sets"), factors)} if (factors := recipe.repeats(source)) else {}),
         }
     fetch = made["fetch"].counts.get("outcomes", {}) if "fetch" in made else {}
     return {

@@ -55,7 +55,7 @@ def run(
     """Take raw web, image lists and PDFs to shards, as a recipe says."""
     from pipelines import reading
     from pipelines.engine.run import RunError, states
-    from pipelines.main import execute, table
+    from pipelines.main import execute, tables
     from pipelines.recipe import RecipeError
 
     with _clear(RecipeError, RunError):
@@ -71,7 +71,7 @@ def run(
     if as_json:
         print(json.dumps(stats))
         return
-    out.print(table(stats))
+    out.print(*tables(stats), sep="\n")
     base = root.rstrip("/")
     for name in ("shards", "report.html", "manifest.json"):
         out.print(f"{name:14s} {base}/{name}", highlight=False)
@@ -122,13 +122,13 @@ def pages(
 @app.command()
 def stats(run_folder: Run, as_json: Json = False) -> None:
     """A run's mixture, funnel and reasons."""
-    from pipelines.main import table
+    from pipelines.main import tables
 
     read = _read(run_folder, "stats.json")
     if as_json:
         print(json.dumps(read))
     else:
-        out.print(table(read))
+        out.print(*tables(read), sep="\n")
 
 
 @app.command()

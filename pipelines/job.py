@@ -297,6 +297,7 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
         seed=recipe.seed,
         redact=tuple(sorted(getattr(recipe, source).text.redact)),
         text_uses=most,
+        repeat=recipe.repeats(source),
     )
     reads = {**_here(source, documents), "images": home("counted", n("count"))}
     if source == "pdf":

@@ -51,6 +51,20 @@ def _backend(on: str, workers: int | None) -> Any:
     return OnRay(os.environ.get("RAY_ADDRESS") if on == "ray" else on, workers)
 
 
+def tables(stats: dict[str, Any]) -> list[Table]:
+    """A run in one table, and in a second what its conversation sets come to, as the paper's table 14 has it."""
+    return [table(stats), *([_sets(rows)] if (rows := stats["sources"].get("conversations", {}).get("sets")) else [])]
+
+
+def _sets(rows: list[dict[str, Any]]) -> Table:
+    t = Table("set", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("repeat", "documents", "samples", "answer tokens", "share of them"):
+        t.add_column(name, justify="right", no_wrap=True)
+    for r in rows:
+        t.add_row(r["name"], f"{r['repeat']:g}", f"{r['documents']:,}", f"{r['samples']:,}", f"{r['answer_tokens']:,}", f"{r['share']:.2%}")
+    return t
+
+
 def table(stats: dict[str, Any], most: int = 5) -> Table:
     """A run in one table, for 80 columns: what came in, what stayed, and the top reasons why the rest left, refusals included."""
     t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

@@ -178,6 +178,7 @@ class ConversationSet(_Table):
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9_.-]*$", description="what its documents' addresses and the report call it")
     files: Strings = Field(description="Parquet, JSON lines or JSON arrays: paths, globs or fsspec URLs")
+    repeat: float = Field(1.0, gt=0, le=1000, description="how often its documents are there for training: 4, or 0.01 (Idefics2's table 14)")
     images: str | None = Field(None, description="folder that relative paths of images are below; that of the file if not given")
 
 
@@ -225,6 +226,10 @@ class Recipe(_Table):
     forget: str | None = Field(
         None, description="a block-list: ids, addresses, hosts and images' sha256, one a line; nothing of them is fetched or packed"
     )
+
+    def repeats(self, source: str) -> tuple[tuple[str, float], ...]:
+        """How often the documents of each conversation set are trained on."""
+        return tuple((s.name, s.repeat) for s in self.conversations.sets) if source == "conversations" and self.conversations else ()
 
     def text_uses(self, source: str) -> int:
         """Documents that may share one paragraph (of a page, on a host) or caption; 0: any."""

@@ -20,6 +20,8 @@ from manifests.sketch import sketch
 from pipelines.engine.stage import Output
 from pipelines.select.domain import split_of
 from pipelines.select.links import kept_rows
+from pipelines.select.repeat import REASON as SAMPLED_OUT
+from pipelines.select.repeat import Repeats
 from pipelines.select.samples import Samples
 from shards.forget import REASON, Forgotten
 from shards.tokens import load
@@ -36,6 +38,8 @@ class Select:
 
     `train` and `validation` (manifests.schema.SELECTED), the ledger's `documents` (one row a document), `texts` and `images`
     (one row for each that left), `sketches` (manifests.sketch.SKETCH) and `samples` (pipelines.select.samples.SAMPLE).
+
+    With `repeat`, also `sets` (pipelines.select.repeat.SETS).
 
     `forgotten`, where it is given, is a list of takedowns (shards.forget): what it covers leaves first, and is not shown in `samples`.
     `pages`, where it is given, says how each document's page was read (ocr.stages.PAGE).
@@ -54,6 +58,7 @@ class Select:
     validation: float = 0.01
     by_image: bool = False
     seed: int = 0
+    repeat: tuple[tuple[str, float], ...] = ()  # set -> how often its documents are trained on (pipelines.select.repeat)
     redact: tuple[str, ...] = ()  # kinds of personal data (filters.pii) that are replaced by their names
 
     files: ClassVar[tuple[str, ...]] = ("tokenizer",)
@@ -69,7 +74,7 @@ class Select:
         repeated: dict[int, dict[int, int]] = {}
         for r in tables["paragraphs"].to_pylist() if "paragraphs" in tables else ():
             repeated.setdefault(r["row"], {})[r["node"]] = r["uses"]
-        samples = Samples()
+        samples, repeats = Samples(), Repeats(self.repeat, self.seed, tokenizer)
         seen: dict[str, list[float]] = {}
         for start in range(0, documents.num_rows, _AT_ONCE):
             ledger: dict[str, list[Row]] = {"documents": [], "texts": [], "images": []}
@@ -97,18 +102,23 @@ class Select:
                 for n, uses in repeated.get(row, {}).items():
                     decision["node_keep"][n], decision["node_reason"][n], decision["node_score"][n] = False, "paragraph_repeated", uses
                 selected, split = self._selected(entry, document, decision, images, ledger, tokenizer)
+                copies = [] if selected is None else repeats.of(selected, split)
+                if selected is not None and not copies:
+                    entry.update(keep=False, split=None, images=None, tokens=None, reason=SAMPLED_OUT, threshold=repeats.factor(document))
                 samples.add(entry, document, decision, images)
                 ledger["documents"].append(entry)
-                if selected is not None:
-                    selected["page"] = pages[row - start] if pages else None
-                    out[split].append(selected)
-                    _measure(seen, selected)
+                for copy in copies:
+                    out[split].append({**copy, "page": pages[row - start] if pages else None})
+                for copy in copies[:1]:
+                    _measure(seen, copy)
             for split, rows in out.items():
                 yield split, pa.RecordBatch.from_pylist(rows, schema=SELECTED)
             for name, schema in (("documents", DOCUMENTS), ("texts", TEXTS), ("images", IMAGES)):
                 yield name, pa.RecordBatch.from_pylist(ledger[name], schema=schema)
         yield "sketches", sketch({name: np.array(values) for name, values in sorted(seen.items())})
         yield "samples", samples.batch()
+        if self.repeat:
+            yield "sets", repeats.batch()
 
     def _images(self, counted: pa.Table, forgotten: Forgotten) -> dict[int, dict[int, Row]]:
         """Image rows by document row and node, each with the `drop` its rules gave: reason, score and threshold, or None."""

@@ -9,9 +9,11 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import trainer
 from manifests.inspect import samples
+from pipelines.cli import app
 from pipelines.engine.progress import Progress
 from pipelines.main import execute
 from pipelines.reading import read
@@ -110,3 +112,31 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(RecipeError) as error:
         read(str(recipe(tmp_path, sets)))
     assert line in str(error.value) and "\n" not in str(error.value)
+
+
+def test_repeat_makes_copies_and_samples_and_the_shares_of_answers_are_printed(tmp_path: Path) -> None:
+    sets = [
+        {"name": "often", "files": str(cauldron(tmp_path / "often.parquet", range(20), 1)), "repeat": 2.5},
+        {"name": "rarely", "files": str(cauldron(tmp_path / "rarely.parquet", range(100, 180), 1)), "repeat": 0.25},
+        {"name": "once", "files": str(llava(tmp_path / "llava", range(200, 210), 5))},
+    ]
+    run, stats = made(tmp_path, recipe(tmp_path, sets, shards={"validation": 0.1}))
+    told = stats["sources"]["conversations"]
+    by_name = {row["name"]: row for row in told["sets"]}
+    packed = samples(str(run), "conversations", 500)
+    train = {row["id"]: row for row in ledger(run, "documents") if row["split"] == "train"}
+    held = [s["url"].split("/")[2] for s in packed if s["id"] in train]
+    assert {name: held.count(name) for name in by_name} == {name: row["samples"] for name, row in by_name.items()}
+    assert 1.9 < by_name["often"]["samples"] / by_name["often"]["documents"] < 3.1 and by_name["once"]["samples"] == by_name["once"]["documents"]
+    assert 5 < by_name["rarely"]["samples"] < 40 and by_name["rarely"]["samples"] == by_name["rarely"]["documents"]
+    gone = [row for row in ledger(run, "documents") if row["reason"] == "sampled_out"]
+    assert len(gone) == told["dropped"]["sampled_out"] > 40 and {row["url"].split("/")[2] for row in gone} == {"rarely"}
+    assert sum(row["share"] for row in by_name.values()) == pytest.approx(1)
+    answers = [t.removeprefix("Assistant: ") for s in packed if s["id"] in train for t in s["texts"] if t and t.startswith("Assistant: ")]
+    assert sum(row["answer_tokens"] for row in by_name.values()) == sum(len(a.encode()) for a in answers)
+    shown = CliRunner().invoke(app, ["stats", str(run)]).stdout
+    assert "share of them" in shown and f"{by_name['often']['share']:.2%}" in shown
+    assert "Conversation sets" in (run / "report.html").read_text()
+    first = (run / "manifest.json").read_bytes()
+    execute(read(str(tmp_path / "recipe.yaml")), str(run), on="local", workers=1, progress=Progress(quiet=True))
+    assert (run / "manifest.json").read_bytes() == first

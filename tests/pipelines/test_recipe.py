@@ -127,7 +127,8 @@ def test_our_own_recipes_are_valid_once_they_have_inputs(folder: pathlib.Path, p
     table = yaml.safe_load(path.read_text())
     (folder / "papers").mkdir()
     (folder / "papers" / "a.pdf").write_bytes(b"")
-    inputs = {"web": "web.warc=pages.warc.gz", "pairs": "pairs.urls=pairs.csv", "pdf": "pdf.paths=papers", "conversations": "conversations.sets=[{name: a, files: pairs.csv}]"}
+    sets = "conversations.sets=[{name: a, files: pairs.csv}]"
+    inputs = {"web": "web.warc=pages.warc.gz", "pairs": "pairs.urls=pairs.csv", "pdf": "pdf.paths=papers", "conversations": sets}
     recipe = read(str(path), [s for source, s in inputs.items() if source in table])
     assert recipe.name == path.stem
 
