@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
+class InputError(ValueError):
+    """An input that is not what the recipe takes it for: one line that names it. The run stops, since nobody must go without it unseen."""
+
+
 class At(Protocol):
     part: int  # number of the part being made
     first: int  # row number, within the part, of the first row of the batch

@@ -69,7 +69,7 @@ def explain(run: str, what: str) -> list[Row]:
             says = f"{row['source']} document {row['id']} ({row['url']}): kept, in {row['split']}, {row['images']} images, {row['tokens']} tokens"
         else:
             says = f"{row['source']} document {row['id']} ({row['url']}): dropped, {_why(row)}"
-            says += f", a duplicate of {row['survivor']}" if row["survivor"] else ""
+            says += f", {'as' if row['reason'] == 'contaminated_text' else 'a duplicate of'} {row['survivor']}" if row["survivor"] else ""
         out.append({**row, "says": says})
     for row in _where(run, "refused", ("url",), what):
         out.append({**row, "says": f"{row['url']}: never became a document, {row['reason']}"})

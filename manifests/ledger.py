@@ -22,7 +22,7 @@ DOCUMENTS = pa.schema(
         ("reason", REASON),  # null where kept
         ("score", pa.float32()),  # what the rule saw; a similarity for duplicates
         ("threshold", pa.float32()),
-        ("survivor", pa.string()),  # id of the document this one is a duplicate of
+        ("survivor", pa.string()),  # id of the document this one is a duplicate of; or the evaluation's item, as FILE:LINE
         ("images", pa.int32()),  # image nodes kept
         ("tokens", pa.int32()),  # text tokens kept
     ]

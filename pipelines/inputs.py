@@ -60,6 +60,7 @@ def input_files(recipe: Recipe) -> Mapping[str, list[str]]:
         *((f"web.releases.{i}.files", r.files, _SUFFIXES[r.format]) for i, r in enumerate(recipe.web.releases if recipe.web else ())),
         ("pairs.urls", recipe.pairs.urls if recipe.pairs else [], ""),
         *((f"conversations.sets.{i}.files", s.files, _ROWS) for i, s in enumerate(recipe.conversations.sets if recipe.conversations else ())),
+        *([("decontaminate.files", recipe.decontaminate.files, (".jsonl", ".jsonl.gz"))] if recipe.decontaminate else []),
         ("pdf.paths", recipe.pdf.paths if recipe.pdf else [], ".pdf"),
     ):
         paths: list[str] = []

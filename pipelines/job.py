@@ -1,6 +1,6 @@
 """The main job as a plan: which stages a recipe asks for, and which reads what.
 
-Three sources go the same way: documents, scores, decisions, duplicates, images, the last selection, shards. Nothing is run here.
+All sources go the same way: documents, scores, decisions, duplicates, images, the last selection, shards. Nothing is run here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from dedup.components import Components
+from dedup.decontaminate import Contaminated
 from dedup.group import Group
 from dedup.images import ImageCounts
 from dedup.paragraphs import Paragraphs, RepeatedParagraphs
@@ -100,6 +101,7 @@ def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
     if fetched:
         nodes += _fetch(recipe, fetched)
         nodes += other.fetched_for_conversations(nodes)
+    nodes += other.evaluated(recipe, inputs)
     for source in sources:
         nodes += _packed(source, recipe)
     lists = _lists(recipe, root)
@@ -309,6 +311,12 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
             Node(n("repeated"), RepeatedParagraphs(most), {"paragraphs": bucket("paragraphs", n("paragraphs"))}),
         ]
         reads["paragraphs"] = home("repeated", n("repeated"))
+    if recipe.decontaminate is not None:
+        decided = {"documents": aligned("documents", *documents), "decisions": aligned("decisions", n("decide"))}
+        reads["evaluated"] = everything("evaluated", "evaluated")
+        nodes.append(Node(n("contaminated"), Contaminated(other.overlap(recipe)), {**decided, "evaluated": reads["evaluated"]}))
+        reads["contaminated"] = aligned("contaminated", n("contaminated"))
+        select = replace(select, bits=recipe.decontaminate.bits)
     nodes += [
         Node(n("join"), Join(), {"places": bucket("places", n("links")), "outcomes": bucket("outcomes", *keys)}),
         Node(n("count"), ImageCounts(), {"images": bucket("images", n("join"))}),

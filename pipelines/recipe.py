@@ -205,6 +205,17 @@ class Fetch(_Table):
     addresses_a_part: int = Field(5000, ge=1)
 
 
+class Decontaminate(_Table):
+    """Evaluations that must not be in the data: questions, answers and pictures, as `trainer.answers` reads them (dedup/decontaminate.py)."""
+
+    files: Strings = Field(description="JSON lines with image (a path relative to the file), question, answers; paths, globs or fsspec URLs")
+    words: int = Field(13, ge=1, description="words in a row that a document and an evaluation may not share (GPT-3: 13)")
+    whole: int = Field(8, ge=1, description="shorter texts of an evaluation count as a whole, from so many words on (GPT-3: 8)")
+    bits: int | None = Field(
+        3, ge=0, le=16, description="of a perceptual hash's 64, up to which an image is an evaluation's; null: pictures are not compared"
+    )
+
+
 class Shards(_Table):
     bytes: int = Field(1_000_000_000, ge=1, description="about, of one shard")
     longest_side: int = Field(980, ge=14, description="pixels; larger images are scaled down (Idefics2: 980)")
@@ -219,6 +230,7 @@ class Recipe(_Table):
     pdf: Pdf | None = None
     conversations: Conversations | None = None
     fetch: Fetch = Fetch()
+    decontaminate: Decontaminate | None = None
     shards: Shards = Shards()
     tokenizer: str = Field("bytes", description="`bytes`, or the path of a tokenizer.json")
     mixtures: dict[str, Any] = Field({"stage1": "stage1", "stage2": "stage2"}, description="training stage -> preset, or a whole mixture")

@@ -1,4 +1,4 @@
-"""Nodes of the sources that are not pages on a disk: Common Crawl's index, others' releases, conversation datasets."""
+"""Nodes of the sources that are not pages on a disk: Common Crawl's index, others' releases, conversation datasets; and evaluations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dedup.decontaminate import Overlap
 from pipelines import recipe as recipes
 from pipelines.crawl import index
 from pipelines.crawl.commoncrawl import CommonCrawl
@@ -18,6 +19,7 @@ from pipelines.engine.stage import Node, aligned, bucket
 from pipelines.engine.storage import Store
 from pipelines.extract import conversations as sets
 from pipelines.extract import releases
+from pipelines.select.evaluation import INPUTS, Evaluation
 from pipelines.select.join import ByAddress
 
 #: captures fetched in one part: about 100 MB of compressed pages
@@ -95,6 +97,19 @@ def fetched_for_conversations(nodes: Sequence[Node]) -> list[Node]:
     if read is None or read.rows is None:
         return []
     return [Node("conversations.fetched", ByAddress(behind=len(read.rows({}))), {"outcomes": aligned("outcomes", "fetch")})]
+
+
+def evaluated(recipe: recipes.Recipe, inputs: Mapping[str, list[str]]) -> list[Node]:
+    """What is known of the evaluations that must not be in the data."""
+    if recipe.decontaminate is None:
+        return []
+    rows = [pa.table(raw_file(p), schema=INPUTS) for p in inputs["decontaminate.files"]]
+    return [Node("evaluated", Evaluation(overlap(recipe)), rows=lambda made: rows)]
+
+
+def overlap(recipe: recipes.Recipe) -> Overlap:
+    assert recipe.decontaminate is not None
+    return Overlap(recipe.decontaminate.words, recipe.decontaminate.whole)
 
 
 #: the node of each source whose documents bring their images

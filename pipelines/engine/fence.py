@@ -25,6 +25,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from manifests.at import InputError
 from pipelines.engine.part import OUTSIDE, Work, fatal, run_part, why
 from pipelines.engine.retry import Ended, Kind
 
@@ -158,7 +159,7 @@ def attempt(work: Work, crumb: Any) -> Ended:
     except Exception as e:
         row, sub, _ = _CRUMB.unpack_from(crumb, 0)
         kind: Kind = "fatal" if fatal(e) else "memory" if isinstance(e, MemoryError) else "exception"
-        return Ended(None, row, sub, kind, why(e), traceback.format_exc())
+        return Ended(None, row, sub, kind, why(e), "" if isinstance(e, InputError) else traceback.format_exc())
 
 
 def child(incoming: int, outgoing: int, crumb_path: str, parent: int) -> None:

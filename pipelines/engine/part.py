@@ -13,6 +13,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.at import InputError
 from pipelines.engine.commit import CommitError, PartWriter, Sidecar
 from pipelines.engine.stage import How, batches
 from pipelines.engine.storage import Store
@@ -30,9 +31,9 @@ class BrokenFileError(Exception):
 
 
 def fatal(e: BaseException) -> bool:
-    """A fault of the machine or the program, not of a row: quarantining rows would only hide it."""
+    """A fault of the machine, the program or a whole input, not of a row: quarantining rows would only hide it."""
     full = isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
-    return full or isinstance(e, (ImportError, FileNotFoundError, PermissionError, CommitError, BrokenFileError))
+    return full or isinstance(e, (ImportError, FileNotFoundError, PermissionError, CommitError, BrokenFileError, InputError))
 
 
 @dataclass(frozen=True)

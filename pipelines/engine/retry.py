@@ -4,7 +4,7 @@
 how        what is known                      what is done
 =========  =================================  ==================================================================
 lost       the worker or its node is gone     the same again, not counted (10 times a part)
-fatal      the machine or the program         the run stops
+fatal      the machine, program or an input   the run stops
 any        a row, or a sub-row                the part without it (at most 100 of a part): it is quarantined
 any        a batch of a map                   the part again, that batch row by row, to find the row
 exception  an exchange or reduce              the run stops: its code is at fault

@@ -1,7 +1,8 @@
 """Conversation datasets, as they are published, into documents and the images they bring: Parquet, JSON lines, or one JSON array.
 
 An image is bytes in the file (Parquet), a path below a folder, or an address. Bytes and files become blobs here, each once a part and
-named by what it is (``sha256:...``); addresses are fetched like any other.
+named by what it is (``sha256:...``); addresses are fetched like any other. A picture that is exchanged under its name is noticed when the
+file that names it is touched.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.at import At, anywhere
+from manifests.at import At, InputError, anywhere
 from manifests.schema import DOCUMENT, EMBEDDED, OUTCOME, REFUSED, document_id
 from pipelines.crawl.image import Looked, look
 from pipelines.extract import dialogue
@@ -55,7 +56,7 @@ _BETWEEN = " \t\r\n,["  # what stands before the objects of an array and between
 _BROKEN = (pa.ArrowInvalid, UnicodeDecodeError, EOFError, json.JSONDecodeError)
 
 
-class SetError(ValueError):
+class SetError(InputError):
     """A file that is no conversation dataset: one line that names it."""
 
 

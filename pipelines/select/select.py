@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from dedup.decontaminate import Evaluated
 from filters.image import image_columns
 from filters.pii import redact_document
 from filters.rules import Rule, Rules, decide
@@ -42,6 +43,8 @@ class Select:
     With `repeat`, also `sets` (pipelines.select.repeat.SETS).
 
     `forgotten`, where it is given, is a list of takedowns (shards.forget): what it covers leaves first, and is not shown in `samples`.
+    `evaluated` (dedup.decontaminate.EVALUATED), where it is given, has the pictures of evaluations: what is at most `bits` of its perceptual
+    hash away from one leaves. `contaminated` (CONTAMINATED) has the documents that share a text with them.
     `pages`, where it is given, says how each document's page was read (ocr.stages.PAGE).
 
     `images`: least and most images of a document (OBELICS: 1 to 30), counted after images left. `one_image`: the document is nothing
@@ -53,6 +56,7 @@ class Select:
     images: tuple[float, float] = (0, float("inf"))
     one_image: bool = False
     uses: int | None = 10
+    bits: int | None = 3
     text_uses: int = 0  # documents that might have shared a text of `paragraphs`
     tokenizer: str = "bytes"
     validation: float = 0.01
@@ -68,7 +72,9 @@ class Select:
         documents, decisions = tables["documents"], tables["decisions"]
         tokenizer = load(self.tokenizer)
         forgotten = Forgotten.of(tables.get("forgotten"))
-        placed = self._images(tables["images"], forgotten)
+        pictures = Evaluated(tables["evaluated"]) if "evaluated" in tables and self.bits is not None else None
+        placed = self._images(tables["images"], forgotten, pictures)
+        contaminated = {r["row"]: r for r in tables["contaminated"].to_pylist()} if "contaminated" in tables else {}
         duplicates = {r["row"]: r for r in tables["duplicates"].to_pylist()}
         kept = set(kept_rows(tables).tolist())
         repeated: dict[int, dict[int, int]] = {}
@@ -91,11 +97,11 @@ class Select:
                     continue
                 if row not in kept:
                     self._dropped(entry, decision, duplicates.get(row))
-                    ledger["documents"].append(entry)
-                    samples.add(entry, document, decision, {})
-                    continue
-                if self.one_image and row in repeated:
+                elif row in contaminated:
+                    entry.update(reason="contaminated_text", score=contaminated[row]["grams"], survivor=contaminated[row]["item"])
+                elif self.one_image and row in repeated:
                     entry.update(reason="text_repeated", score=max(repeated[row].values()), threshold=self.text_uses)
+                if "reason" in entry:
                     ledger["documents"].append(entry)
                     samples.add(entry, document, decision, images)
                     continue
@@ -120,7 +126,7 @@ class Select:
         if self.repeat:
             yield "sets", repeats.batch()
 
-    def _images(self, counted: pa.Table, forgotten: Forgotten) -> dict[int, dict[int, Row]]:
+    def _images(self, counted: pa.Table, forgotten: Forgotten, evaluated: Evaluated | None) -> dict[int, dict[int, Row]]:
         """Image rows by document row and node, each with the `drop` its rules gave: reason, score and threshold, or None."""
         if not counted.num_rows:
             return {}
@@ -141,6 +147,8 @@ class Select:
                 reason, score, threshold = r["status"], None, None
             elif keep and r["status"] is None:  # nothing is known of it, which no rule takes for a fault: its fetch was quarantined
                 keep, reason = False, "not_fetched"
+            elif keep and evaluated is not None and (near := evaluated.picture(r["phash"], self.bits or 0)) is not None:
+                keep, reason, score, threshold = False, "contaminated_image", near[1], self.bits
             elif keep and r["repeated"] and self.uses is not None:
                 keep, reason = False, "repeated_in_document"
             r["drop"] = None if keep else (reason, score, threshold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
 import trainer
 from manifests.inspect import samples
 from pipelines.cli import app
 from pipelines.engine.progress import Progress
+from pipelines.engine.run import RunError
 from pipelines.main import execute
 from pipelines.reading import read
 from pipelines.recipe import RecipeError
@@ -140,3 +143,27 @@ def test_repeat_makes_copies_and_samples_and_the_shares_of_answers_are_printed(t
     first = (run / "manifest.json").read_bytes()
     execute(read(str(tmp_path / "recipe.yaml")), str(run), on="local", workers=1, progress=Progress(quiet=True))
     assert (run / "manifest.json").read_bytes() == first
+
+
+def test_evaluations_are_kept_out_by_their_words_and_by_their_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    again = Image.open(io.BytesIO(picture(31)[0])).convert("RGB")
+    again.resize((again.width // 2, again.height // 2)).save(folder / "a.jpg", quality=60)
+    asked = "Say how many of the boats in the harbour of the old town lie on the side of the mill"
+    rows: list[Row] = [{"image": "a.jpg", "question": "What is shown?", "answers": ["x"]}, {"question": asked}]
+    (folder / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = llava(tmp_path / "sets", range(30, 40), 0)
+    given = json.loads(path.read_text())
+    given[5]["conversations"][2]["value"] = f"{asked}, please!"
+    path.write_text(json.dumps(given))
+    more = {"decontaminate": {"files": str(folder / "e.jsonl")}, "shards": {"validation": 0}}
+    run, stats = made(tmp_path, recipe(tmp_path, [{"name": "s", "files": str(path)}], **more))
+    gone = {row["url"].rpartition("/")[2]: row for row in ledger(run, "documents") if not row["keep"]}
+    told = {n: (row["reason"], row["survivor"]) for n, row in gone.items()}
+    assert told == {"1": ("contaminated_image", None), "5": ("contaminated_text", "e.jsonl:2")}
+    assert stats["sources"]["conversations"]["samples"] == 8
+    assert "dropped, contaminated_text (8), as e.jsonl:2" in CliRunner().invoke(app, ["explain", str(run), gone["5"]["id"]]).stdout
+    (folder / "a.jpg").unlink()
+    with pytest.raises(RunError, match=r"e\.jsonl: line 1: .*a\.jpg is no file$"):
+        execute(read(str(tmp_path / "recipe.yaml")), str(tmp_path / "other"), on="local", workers=1, progress=Progress(quiet=True))

@@ -1,0 +1,90 @@
+"""What of a text or a picture is an evaluation's, and what merely looks like it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dedup.decontaminate import CONTAMINATED, EVALUATED, GRAM, PICTURE, WHOLE, Contaminated, Evaluated, Overlap
+from manifests.schema import DECISION, DOCUMENT
+
+LONG = "how many boats lie in the harbour that the old map of the bay shows beside the mill"
+SHORT = "which colour has the roof of the mill"
+GENERIC = "what is the man doing"
+
+
+def evaluated(*texts: str, **more: int) -> pa.Table:
+    return Overlap(**more).evaluated(texts, [f"e.jsonl:{n}" for n in range(1, len(texts) + 1)])
+
+
+def found(texts: list[str], table: pa.Table, **more: int) -> list[tuple[int, str]]:
+    index = Evaluated(table)
+    text, rows = Overlap(**more).matches(pa.array(texts), index)
+    return sorted(set(zip(text.tolist(), index.items(rows), strict=True)))
+
+
+def test_thirteen_words_in_a_row_are_found_wherever_they_stand_and_twelve_are_not():
+    table = evaluated(LONG)
+    words = LONG.split()
+    twelve, thirteen = " ".join(words[2:14]), " ".join(words[2:15])
+    texts = [f"He asked, {thirteen}?", f"He asked {twelve}", thirteen.upper().replace(" ", ", "), " ".join(reversed(words)), "", LONG]
+    assert found(texts, table) == [(0, "e.jsonl:1"), (2, "e.jsonl:1"), (5, "e.jsonl:1")]
+    assert found([twelve], evaluated(LONG, words=12), words=12) == [(0, "e.jsonl:1")]
+
+
+def test_a_short_question_counts_where_it_is_the_whole_text_and_one_of_everybody_never():
+    table = evaluated(SHORT, GENERIC)
+    assert table["kind"].to_pylist() == [WHOLE]
+    assert found([f"{SHORT.capitalize()}?", f"Tell me {SHORT}", GENERIC], table) == [(0, "e.jsonl:1")]
+
+
+def test_what_many_items_share_is_their_template():
+    template = "look at the picture and answer the following question with a single word or phrase please"
+    table = evaluated(*(f"{template} {n} {n} {n} {n} {n} {n} {n} {n} {n} {n} {n} {n}" for n in range(11)))
+    assert found([template], table) == []
+    assert found([f"{'9 ' * 12}"], table) == [] and found([f"please {'9 ' * 12}"], table) == [(0, "e.jsonl:10")]
+    assert found([template], evaluated(*[f"{template} {n}" for n in range(10)]))
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=40), st.lists(st.sampled_from("abcdef"), max_size=40), st.integers(2, 5))
+def test_runs_are_those_of_a_plain_search(left: list[str], right: list[str], size: int):
+    grams = lambda words: {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
+    more = {"words": size, "whole": size}
+    assert bool(found([" ".join(right)], evaluated(" ".join(left), **more), **more)) == bool(grams(left) & grams(right))
+
+
+def document(*texts: str) -> dict:
+    return {"id": "0" * 32, "url": "u", "nodes": [{"kind": "image", "image": "i"}, *({"kind": "text", "text": t} for t in texts)]}
+
+
+def test_documents_are_asked_by_their_kept_texts_one_by_one():
+    words = LONG.split()
+    halves = document(" ".join(words[:7]), " ".join(words[7:]))
+    documents = [document("plain", LONG), document(LONG), document(LONG), halves, document("x", LONG, LONG)]
+    keep = [True, False, True, True, True]
+    node_keep = [[True] * len(d["nodes"]) for d in documents]
+    node_keep[2][1] = False
+    tables = {
+        "documents": pa.Table.from_pylist(documents, DOCUMENT),
+        "decisions": pa.Table.from_pylist([{"keep": k, "node_keep": n} for k, n in zip(keep, node_keep, strict=True)], DECISION),
+        "evaluated": evaluated("something else of thirteen words and more, which nobody here has ever said to anyone at all", LONG),
+    }
+    ((name, batch),) = Contaminated()(tables)
+    grams = len(words) - 12
+    assert name == "contaminated" and batch.schema == CONTAMINATED
+    assert batch.to_pylist() == [{"row": 0, "grams": grams, "item": "e.jsonl:2"}, {"row": 4, "grams": 2 * grams, "item": "e.jsonl:2"}]
+    empty = {"documents": pa.table({}), "decisions": pa.table({}), "evaluated": pa.table({})}
+    assert next(Contaminated()(empty))[1].num_rows == 0
+
+
+@pytest.mark.parametrize(("bits", "nearest"), [(0, None), (2, None), (3, ("b", 3)), (64, ("b", 3))])
+def test_a_picture_is_known_by_its_nearest_hash(bits: int, nearest: tuple[str, int] | None):
+    rows = [{"kind": PICTURE, "hash": h, "item": n} for h, n in ((0xFF, "a"), (1 << 63 | 0b111, "b"))]
+    rows += [{"kind": GRAM, "hash": 1 << 63, "item": "c"}]
+    index = Evaluated(pa.Table.from_pylist(rows, EVALUATED))
+    assert index.picture(1 << 63, bits) == nearest and index.picture(None, 64) is None
+    assert Evaluated(pa.table({})).picture(1, 64) is None
+    assert index.find(GRAM, np.array([0xFF, 1 << 63], np.uint64))[0].tolist() == [1]
