@@ -40,7 +40,7 @@ class _Segment(NamedTuple):
 def frame(data: bytes) -> Frame:
     """What the file's header says. Raises JpegError."""
     turn, found = 1, None
-    for segment in _segments(data):
+    for segment in _segments(data, scans=False):
         if segment.marker == _APP1 and data.startswith(b"Exif\0", segment.body):
             turn = _orientation(data[segment.body + 6 : segment.end])
         elif segment.marker == _APP1 and turn == 1 and b"tiff:Orientation" in data[segment.body : segment.end]:
@@ -48,8 +48,6 @@ def frame(data: bytes) -> Frame:
         elif segment.marker in _FRAMES and segment.end - segment.body >= 6:
             height, width = (int.from_bytes(data[segment.body + i : segment.body + i + 2], "big") for i in (1, 3))
             found = (width, height, data[segment.body + 5])
-        elif segment.marker in (_SOS, _EOI):
-            break
     if found is not None and found[0] and found[1]:
         return Frame(*found, turn)
     raise JpegError("no frame header")
@@ -78,8 +76,11 @@ def bare(data: bytes) -> bytes:
     raise JpegError("no end of image")
 
 
-def _segments(data: bytes) -> Iterator[_Segment]:
-    """Every segment in order, up to the end of the first image. A scan's compressed data belongs to its segment."""
+def _segments(data: bytes, scans: bool = True) -> Iterator[_Segment]:
+    """Every segment in order, up to the end of the first image, or without `scans` up to its pixels, which take the time.
+
+    A scan's compressed data belongs to its segment.
+    """
     if data[:2] != b"\xff\xd8":
         raise JpegError("no start of image")
     at, size = 2, len(data)
@@ -96,6 +97,8 @@ def _segments(data: bytes) -> Iterator[_Segment]:
             continue
         if marker == _EOI:
             yield _Segment(marker, start, at, at)
+            return
+        if marker == _SOS and not scans:
             return
         length = int.from_bytes(data[at : at + 2], "big")
         end = at + length

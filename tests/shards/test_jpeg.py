@@ -132,7 +132,22 @@ def test_the_decoders_agree(by: str, picture: bytes, size: tuple[int, int]) -> N
     wanted = decode(picture, "native", *size, "pillow")
     assert pixels.dtype == np.uint8
     assert pixels.shape == wanted.shape
+    assert pixels.flags.writeable  # torch.from_numpy wants that
     assert np.abs(pixels.astype(np.int16) - wanted).mean() < 2
+    if size == (400, 0):  # nothing to resize
+        assert np.array_equal(pixels, wanted)
+
+
+@pytest.mark.parametrize("by", decoders())
+def test_a_cut_jpeg_is_an_error_in_every_decoder(by: str) -> None:
+    data = made.picture(1, 400, 300)
+    with pytest.raises(ImageError, match="truncated"):
+        decode(data[: len(data) // 2], "native", 400, 0, by)
+
+
+def test_the_header_is_read_without_the_pixels() -> None:
+    data = made.picture(1, 400, 300)
+    assert jpeg.frame(data[: data.index(b"\xff\xda") + 20]) == (400, 300, 3, 1)
 
 
 def test_a_decoder_that_is_not_there_is_one_clear_line() -> None:
