@@ -18,10 +18,16 @@ from shards.store import Store
 from tests.shards import made
 
 pytestmark = pytest.mark.slow
-energon = pytest.importorskip("megatron.energon", reason="needs the package megatron-energon")
 
 CONFIGS = ["interleaved", "pairs", "ocr"]
 COUNTS = {"interleaved": [15, 9], "pairs": [20, 11], "ocr": [13]}
+
+
+@pytest.fixture(scope="module")
+def energon() -> Any:
+    from megatron import energon  # takes seconds
+
+    return energon
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,7 @@ def test_its_own_checks_pass(run: Path, config: str, command: str) -> None:
         assert f"{sum(COUNTS[config])} samples" in done.stdout
 
 
-def dataset(run: Path, config: str, workers: int = 0) -> Any:
+def dataset(energon: Any, run: Path, config: str, workers: int = 0) -> Any:
     worker = energon.WorkerConfig(rank=0, world_size=1, num_workers=workers)
     options = {"worker_config": worker, "batch_size": None, "shuffle_buffer_size": 8, "max_samples_per_sequence": 5}
     return energon.get_train_dataset(run / "shards" / config, **options)
@@ -70,10 +76,10 @@ def equal(image: Any, data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_every_field_of_every_sample_is_as_we_wrote_it(run: Path, config: str) -> None:
+def test_every_field_of_every_sample_is_as_we_wrote_it(energon: Any, run: Path, config: str) -> None:
     expected = ours(run, config)
     seen = set()
-    for _, sample in zip(range(3 * len(expected)), energon.get_loader(dataset(run, config)), strict=False):
+    for _, sample in zip(range(3 * len(expected)), energon.get_loader(dataset(energon, run, config)), strict=False):
         key = sample.__key__.rpartition("/")[2]
         seen.add(key)
         parts = expected[key]
@@ -89,14 +95,14 @@ def test_every_field_of_every_sample_is_as_we_wrote_it(run: Path, config: str) -
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_it_goes_on_from_a_saved_state(run: Path, workers: int) -> None:
-    loader = energon.get_savable_loader(dataset(run, "pairs", workers))
+def test_it_goes_on_from_a_saved_state(energon: Any, run: Path, workers: int) -> None:
+    loader = energon.get_savable_loader(dataset(energon, run, "pairs", workers))
     feed = iter(loader)
     for _ in range(7):
         next(feed)
     state = loader.save_state_rank()
     wanted = [next(feed).__key__ for _ in range(12)]
-    again = energon.get_savable_loader(dataset(run, "pairs", workers))
+    again = energon.get_savable_loader(dataset(energon, run, "pairs", workers))
     again.restore_state_rank(state)
     feed = iter(again)
     assert [next(feed).__key__ for _ in range(12)] == wanted

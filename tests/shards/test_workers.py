@@ -112,7 +112,8 @@ def test_workers_end_together_and_leave_nothing_out(run: Path, options: dict[str
 
 @pytest.mark.slow
 def test_torchdatas_stateful_loader_goes_on_where_it_was(run: Path) -> None:
-    stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="needs the package torchdata")
+    from torchdata import stateful_dataloader as stateful
+
     from shards.workers import Batches
 
     whole = list(islice(Loader(run, ALL), 40))
