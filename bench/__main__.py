@@ -14,8 +14,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("name", choices=names)
     parser.add_argument("--json", action="store_true", help="a list of rows")
+    parser.add_argument("--python", help="loader: of an environment with peers that this one cannot hold")
     given = parser.parse_args()
-    rows = importlib.import_module(f"bench.{given.name}").rows()
+    compare = importlib.import_module(f"bench.{given.name}").rows
+    rows = compare(given.python) if given.python else compare()
     if given.json:
         print(json.dumps(rows))
         return

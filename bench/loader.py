@@ -1,15 +1,20 @@
-"""Reading shards for training: ours beside webdataset, datasets and Energon, in one run, on the same samples, from the page cache.
+"""Reading shards for training: ours beside webdataset, datasets, Energon and MosaicML's streaming, in one run, on the same samples,
+from the page cache.
 
 * `raw`: 4,000 pairs of about 70 KB in four shards. A sample counts once its parts are separate bytes in memory. Ours reads in shuffled
-  order (one pread a sample), the others as the tars lie. `ready_s`: from nothing to the first sample.
+  order (one pread a sample), webdataset and datasets as the tars lie, Energon and streaming (its shards converted) through their shuffles.
+  One process each. `ready_s`: from nothing to the first sample.
 * `decoded 384` and `decoded 980`: 240 pairs of 980 x 735 pixels, about 240 KB, each as RGB pixels with the longest side of 384 or 980.
-  The loader decodes in threads, one a core; webdataset's ways are the decoder "pil" and Pillow's resize, alone and in as many workers.
+  Ours decodes in the loop or in threads, one a core; webdataset's ways are the decoder "pil" and Pillow's resize, in the loop or in as
+  many worker processes of a DataLoader, which hand the pixels over by shared memory.
 * `decoder`: the same pictures by each decoder, one thread, no loader: what shards.image.decoders puts first.
 * `resume`: `resume_s` from a saved state behind sample 100,000 to the next batch, of an index of 200,000 samples made here.
 
-Each contender reads everything three times, and the best counts. `cpu_ms`: processor time of this process, all its threads, for a sample;
-it says what a way costs even where the machine has other work (not for those that work in other processes). Peers that are not
-installed are left out.
+Each contender reads everything three times, and the best counts. `cpu_ms`: processor time for a sample, threads and workers included; it
+says what a way costs even where the machine has other work. `ratio`: samples a second against the best of webdataset's ways.
+
+A peer that is not installed is left out, and stderr says so. streaming does not agree with this project's pins (numpy, datasets); make it
+an environment of its own, and name it: `python -m bench loader --python ENV/bin/python`.
 """
 
 from __future__ import annotations
@@ -20,6 +25,8 @@ import io
 import itertools
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +38,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from bench._timed import timed
 from manifests.at import Anywhere
 from manifests.schema import NODE, SELECTED, document_id, key64
 from shards import manifest, plan, readers, tar, tokens
@@ -39,7 +47,7 @@ from shards.loader import Loader
 from shards.store import Store
 from shards.write import Pack
 
-REPEATS = 3
+REPEATS = 3  # of what has no samples: resuming, decoders
 PICTURES = 16  # different ones
 MANY, FEW = (4, 1000), (2, 120)  # shards, samples of each
 RESUME = (2, 100_000)
@@ -95,8 +103,8 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
     return folder
 
 
-def rows() -> list[dict[str, Any]]:
-    """One row a contender: what, name, order, samples_per_s, ready_s or resume_s."""
+def rows(python: str | None = None) -> list[dict[str, Any]]:
+    """One row a contender: what, name, order, samples_per_s, cpu_ms, ratio, ready_s or resume_s. python: of the environment with streaming."""
     out: list[dict[str, Any]] = []
     threads = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as temporary:
@@ -112,6 +120,7 @@ def rows() -> list[dict[str, Any]]:
         for name, order, read in raw:
             if _there(name):
                 out.append({"what": "raw", "name": name, "order": order, **_timed(read, many, MANY), "sample_kb": round(size, 1)})
+        out += _streaming(many, Path(temporary) / "mds", python, round(size, 1))
         few = make(Path(temporary) / "few", FEW, 980, 735)
         for longest in (384, 980):
             ours = lambda n, side=longest: lambda run: _decoded(run, side, n)
@@ -126,28 +135,34 @@ def rows() -> list[dict[str, Any]]:
         out += _decoders()
         long = make(Path(temporary) / "long", (RESUME[0], 1000), 64, 48, repeat=RESUME[1] // 1000)
         out.append({"what": "resume", "name": "ours, loader", "order": "shuffled, packed", "resume_s": _resume(long)})
+    for row in out:
+        peers = [peer["samples_per_s"] for peer in out if peer["what"] == row["what"] and peer["name"].startswith("webdataset")]
+        if peers:
+            row["ratio"] = round(row["samples_per_s"] / max(peers), 2)
     return out
 
 
 def _there(name: str) -> bool:
-    package = {"energon": "megatron", "ours": "shards"}.get(name.split(",")[0], name.split(",")[0])
-    return importlib.util.find_spec(package) is not None
+    package = name.split(",")[0]
+    module = {"energon": "megatron", "ours": "shards"}.get(package, package)
+    found = importlib.util.find_spec(module) is not None
+    if not found:
+        print(f"{package}: not installed, left out", file=sys.stderr)
+    return found
 
 
 def _timed(read: Read, run: Path, shape: tuple[int, int]) -> dict[str, float]:
-    rates, ready, cpu = [], [], []
-    for _ in range(REPEATS):
-        start, used = time.perf_counter(), time.process_time()
-        count = 0
-        for _ in read(run):
-            if not count:
-                ready.append(time.perf_counter() - start)
-            count += 1
-        if count != shape[0] * shape[1]:
-            raise RuntimeError(f"{read}: {count} samples, not {shape[0] * shape[1]}")
-        rates.append(count / (time.perf_counter() - start))
-        cpu.append((time.process_time() - used) / count * 1000)
-    return {"samples_per_s": round(max(rates)), "cpu_ms": round(min(cpu), 3), "ready_s": round(min(ready), 4)}
+    return timed(lambda: read(run), shape[0] * shape[1])
+
+
+def _streaming(run: Path, converted: Path, python: str | None, size: float) -> list[dict[str, Any]]:
+    if python is None and not _there("streaming"):
+        return []
+    given = [python or sys.executable, "-m", "bench._streaming", str(converted), str(MANY[0] * MANY[1]), *_tars(run)]
+    done = subprocess.run(given, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    if done.returncode:
+        raise RuntimeError(f"streaming, by {given[0]}: {done.stderr[-2000:]}")
+    return [{"what": "raw", "name": "streaming", "order": "shuffled", **json.loads(done.stdout.splitlines()[-1]), "sample_kb": size}]
 
 
 def _mixture(longest: int = 384) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""MosaicML's streaming on the samples of tars, for bench/loader.py: `python -m bench._streaming FOLDER SAMPLES TAR...`.
+
+Runs where streaming is installed, which may be an environment without this project's packages, so it needs nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+from streaming import MDSWriter, StreamingDataset
+
+from bench._timed import timed
+
+
+def convert(tars: list[str], folder: str) -> None:
+    """The parts of each sample, as bytes, in MDS shards of its usual size (64 MB)."""
+    with MDSWriter(out=folder, columns={"json": "bytes", "jpg": "bytes", "txt": "bytes"}) as out:
+        for path in tars:
+            with tarfile.open(path) as archive:
+                sample: dict[str, bytes] = {}
+                for member in archive:
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    sample[member.name.partition(".")[2]] = file.read()
+                    if len(sample) == 3:
+                        out.write(sample)
+                        sample = {}
+
+
+def read(folder: str) -> Iterator[Any]:
+    # batches decide how far it looks ahead: with one sample it is ten times slower
+    yield from StreamingDataset(local=folder, shuffle=True, batch_size=50)
+
+
+def main() -> None:
+    folder, samples, *tars = sys.argv[1:]
+    convert(tars, folder)
+    print(json.dumps(timed(lambda: read(folder), int(samples))))
+
+
+if __name__ == "__main__":
+    main()
