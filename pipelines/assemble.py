@@ -51,11 +51,11 @@ def assemble(recipe: Recipe, job: Job, outcome: Outcome, root: str) -> dict[str,
     store.replace("ledger/quarantine.parquet", _quarantine(made))
     written = _mixtures(recipe, manifest, store)
     store.replace("manifest.json", _json({**manifest, "mixtures": written}))
-    listed = shard_manifest.read(ShardStore(root))
-    for name, made_for_readers in readers.files(ShardStore(root), listed, recipe.name, recipe.license).items():
-        store.replace(name, made_for_readers)  # the dataset card and Energon's metadata
     stats = _stats(recipe, job, made, manifest, written, store)
     store.replace("stats.json", _json(stats))
+    listed = shard_manifest.read(ShardStore(root))
+    for name, made_for_readers in readers.files(ShardStore(root), listed, recipe.name, recipe.license).items():
+        store.replace(name, made_for_readers)  # the dataset card, which tells what stats.json knows, and Energon's metadata
     _report(job, made, stats, store)
     return stats
 

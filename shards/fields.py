@@ -2,7 +2,7 @@
 
 The schemas are the promise: every key is always there, lists are never null, a number never changes its type, and what is free-form
 goes into `meta` as a JSON string. That is what lets `datasets`, Parquet and Energon give the samples a fixed type. The card declares
-these schemas (shards/readers.py) and the tests hold the writer to them.
+these schemas (shards/card.py) and the tests hold the writer to them.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shards import croissant, forget, manifest, preview, readers
+from shards import card, croissant, forget, manifest, preview, readers
 from shards.fields import FIELDS
 from shards.store import Store
 
@@ -96,7 +96,7 @@ def problems(folder: Path, files: dict[str, int]) -> list[str]:
 def _columns(folder: Path) -> Iterator[str]:
     listed = manifest.read(Store(folder))
     for config in listed.configs:
-        columns = readers.columns(Store(folder), listed, config) if config in FIELDS else 0
+        columns = card.columns(Store(folder), listed, config) if config in FIELDS else 0
         if columns > MAX_COLUMNS:
             yield f"{config}: {columns} columns, one an image; the viewer shows at most {MAX_COLUMNS}"
 

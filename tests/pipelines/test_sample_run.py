@@ -257,9 +257,9 @@ _SHARED = ("id", "source", "lang", "n_images", "n_text_tokens")
 @pytest.mark.parametrize("config", SOURCES.values())
 def test_shards_load_in_datasets(sample_run: SampleRun, tmp_path: pathlib.Path, config: str) -> None:
     datasets = pytest.importorskip("datasets")
-    from shards import readers
+    from shards import card
 
-    features = datasets.Features._from_yaml_list(readers.features(config, max(r["n_images"] for r in sample_run.index(config))))
+    features = datasets.Features._from_yaml_list(card.features(config, max(r["n_images"] for r in sample_run.index(config))))
     files = [str(sample_run.folder / s["path"]) for _, s in sample_run.shards(config)]
     loaded = datasets.load_dataset("webdataset", data_files={"train": files}, split="train", features=features, cache_dir=str(tmp_path))
     assert loaded.num_rows == len(sample_run.index(config))

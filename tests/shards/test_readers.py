@@ -14,6 +14,7 @@ from PIL import Image
 
 from shards import manifest, readers, tar
 from shards.store import Store
+from shards.yaml import yaml as written
 from tests.shards import made
 
 CONFIGS = ["interleaved", "pairs", "ocr"]
@@ -115,7 +116,7 @@ def test_the_cards_yaml_is_what_was_meant(run: Path) -> None:
 
 @pytest.mark.parametrize("value", [{"a": [], "b": {"c": ["x: y", "#", None, True, 1.5]}}, {"l": [[1, 2], [{"d": "é\n"}, {"e": {"f": [{"g": 1}]}}]]}])
 def test_yaml_reads_back(value: dict[str, Any]) -> None:
-    assert yaml.safe_load(readers.yaml(value)) == value
+    assert yaml.safe_load(written(value)) == value
 
 
 @pytest.mark.parametrize("config", CONFIGS)
