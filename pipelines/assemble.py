@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from manifests.ledger import QUARANTINE
 from manifests.report import report
 from manifests.sketch import merge
+from pipelines import packed
+from pipelines.engine.commit import Sidecar
 from pipelines.engine.parts import Parts
 from pipelines.engine.plan import Made
 from pipelines.engine.run import Outcome
@@ -39,11 +41,11 @@ def assemble(recipe: Recipe, job: Job, outcome: Outcome, root: str) -> dict[str,
     """Write everything a run's folder holds beside `stages/`; returns the statistics (`stats.json`)."""
     store = Store(root)
     made = outcome.made
-    links = {**_shards(job, made), **_ledger(job, made)}
+    named = {**_shards(job, made), **_ledger(job, made)}
     manifest = _manifest(recipe, job, made, store)
     _withdraw(manifest, store)
-    store.link_all(links)
-    keep = {*links, "ledger/quarantine.parquet"}
+    store.link_all(named)
+    keep = {*named, "ledger/quarantine.parquet"}
     for folder in ("index", "ledger", *(f"shards/{c}" for c in CONFIGS.values())):
         for name in store.names(folder):
             if f"{folder}/{name}" not in keep:
@@ -78,19 +80,16 @@ def _report(job: Job, made: Mapping[str, Made], stats: dict[str, Any], store: St
 
 def _shards(job: Job, made: Mapping[str, Made]) -> dict[str, str]:
     """Name in the run -> committed file, for every shard with at least one sample."""
-    links = {}
+    out: dict[str, str] = {}
     for source in job.sources:
         for split in SPLITS:
             for number, part in _full(made[f"{source}.{split}"]):
-                stem = f"{CONFIGS[source]}/{split}-{number:06d}"
-                links[f"shards/{stem}.tar"] = part.files["tar"].name
-                links[f"shards/{stem}.tar.idx"] = part.files["tar.idx"].name
-                links[f"index/{stem.replace('/', '-')}.parquet"] = part.files["index"].name
-    return links
+                out |= packed.links(CONFIGS[source], split, number, part)
+    return out
 
 
-def _full(pack: Made) -> list[tuple[int, Any]]:
-    return [(n, p) for n, p in enumerate(pack.parts) if "index" in p.files and p.files["index"].rows]
+def _full(pack: Made) -> list[tuple[int, Sidecar]]:
+    return [(n, p) for n, p in enumerate(pack.parts) if packed.has_samples(p)]
 
 
 def _manifest(recipe: Recipe, job: Job, made: Mapping[str, Made], store: Store) -> dict[str, Any]:
@@ -99,21 +98,7 @@ def _manifest(recipe: Recipe, job: Job, made: Mapping[str, Made], store: Store) 
     for source in job.sources:
         config = CONFIGS[source]
         for split in SPLITS:
-            rows = []
-            for number, part in _full(made[f"{source}.{split}"]):
-                tar, counts = part.files["tar"], part.counts.get("index", {})
-                rows.append(
-                    {
-                        "path": f"shards/{config}/{split}-{number:06d}.tar",
-                        "index": f"index/{config}-{split}-{number:06d}.parquet",
-                        "samples": part.files["index"].rows,
-                        "bytes": tar.bytes,
-                        "sha256": tar.sha256,
-                        "index_sha256": part.files["index"].sha256,
-                        "images": counts.get("n_images", {}).get("sum", 0),
-                        "tokens": counts.get("n_text_tokens", {}).get("sum", 0),
-                    }
-                )
+            rows = [packed.shard(config, split, number, part) for number, part in _full(made[f"{source}.{split}"])]
             if rows:
                 configs.setdefault(config, {})[split] = rows
     stages = [

@@ -288,16 +288,20 @@ def publish(
     pr: Annotated[bool, typer.Option("--pr", help="As a pull request.")] = False,
     tag: Annotated[str | None, typer.Option(help="Name the published revision, such as v1.")] = None,
     squash: Annotated[bool, typer.Option(help="Leave one commit: earlier ones may hold what was since forgotten.")] = False,
+    unfinished: Annotated[bool, typer.Option("--so-far", help="What a run that goes on, or was cut off, has finished; later the rest.")] = False,
     as_json: Json = False,
 ) -> None:
     """Publish a run's shards to the Hub or any storage, with a dataset card made from the manifest. Run it again to go on."""
+    from pipelines.engine.run import RunError
+    from pipelines.so_far import so_far
     from shards.hub import publish as send
 
-    with _clear(FileNotFoundError, ValueError):
-        recipe = _read(run_folder, "manifest.json")["recipe"]
+    with _clear(FileNotFoundError, ValueError, RunError), so_far(str(run_folder)) if unfinished else contextlib.nullcontext(run_folder) as folder:
+        recipe = _read(folder, "manifest.json")["recipe"]
         result = send(
-            str(run_folder), repo, dry_run=dry_run, private=private, create_pr=pr, tag=tag, squash=squash, license=recipe["license"], say=err.print
-        )
+            folder, repo, dry_run=dry_run, private=private, create_pr=pr, tag=tag, squash=squash, license=recipe["license"],
+            title=run_folder.resolve().name, say=err.print,
+        )  # fmt: skip
     told = {**dataclasses.asdict(result), "bytes": result.bytes, "commits": result.commits}
     if as_json:
         print(json.dumps(told))

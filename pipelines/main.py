@@ -18,6 +18,9 @@ from pipelines.engine.storage import Store
 from pipelines.job import job
 from pipelines.recipe import SOURCES, Recipe
 
+#: recipe and limit of a run that is at work, or was cut off: what tells the shards it has finished (pipelines/so_far.py)
+UNFINISHED = "unfinished.json"
+
 
 def execute(
     recipe: Recipe, root: str, *, on: str = "auto", limit: int | None = None, refresh: Collection[str] = (), workers: int | None = None,
@@ -30,9 +33,16 @@ def execute(
     for name in refresh:
         if name not in known:
             raise RunError(f"--refresh {name}: not a recorded stage of this recipe; those are {', '.join(sorted(known)) or 'none'}")
-    outcome = run(made.nodes, root, lambda: _backend(on, workers), buckets=made.buckets, refresh=refresh, progress=progress)
+
+    def begin() -> Any:
+        Store(root).replace(UNFINISHED, json.dumps({"recipe": recipe.model_dump(), "limit": limit}, indent=1).encode())
+        return _backend(on, workers)
+
+    outcome = run(made.nodes, root, begin, buckets=made.buckets, refresh=refresh, progress=progress)
     with clear(root):
         stats = assemble(recipe, made, outcome, root)
+        if Store(root).exists(UNFINISHED):
+            Store(root).remove(UNFINISHED)
         if outcome.worked:  # times stand here alone, outside every hash
             times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.worked}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())

@@ -45,7 +45,16 @@ def _head(manifest: Manifest, name: str) -> list[str]:
         "Made with Panoramix: raw web in, balanced tar shards for vision-language models out. `manifest.json` names every shard",
         "with its sha256 and holds the recipe that made them; `index/` holds one Parquet row a sample.",
         "",
+        *_unfinished(manifest),
     ]
+
+
+def _unfinished(manifest: Manifest) -> list[str]:
+    parts = manifest.raw.get("so_far")
+    if not parts:
+        return []
+    said = ", ".join(f"{done} of {of} of {name}" if of else f"none of {name}" for name, (done, of) in parts.items())
+    return [f"**The run that makes this goes on.** Of its shards there are by now: {said}.", ""]
 
 
 def _splits(manifest: Manifest, languages: Mapping[str, Counter[str]]) -> list[str]:

@@ -55,6 +55,7 @@ def publish(
     tag: str | None = None,
     squash: bool = False,
     license: str = "other",
+    title: str | None = None,
     token: str | None = None,
     endpoint: str | None = None,
     say: Callable[[str], object] = lambda line: None,
@@ -62,10 +63,12 @@ def publish(
     """Publishes the folder of a finished run as the dataset `to` (``name/name``), or to a URL (``s3://bucket/folder``).
 
     `dry_run` says what would be done and touches no network. `squash` leaves one commit on the Hub: after a takedown, no earlier commit
-    holds what was taken down. Raises ManifestError, and PublishError where a limit is broken, a secret would be published, shards were
-    made before the last takedown, or a remote file is not what it is here. Safe to run again at any time.
+    holds what was taken down. `title`: what the commit calls the run, if not by its folder's name. Raises ManifestError, and PublishError
+    where a limit is broken, a secret would be published, shards were made before the last takedown, or a remote file is not what it is
+    here. Safe to run again at any time.
     """
     root = Path(run)
+    message = f"Publish {title or root.name}"
     with staged(root, to, license) as folder:
         files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
         plan = Published(to, files, problems(folder, files))
@@ -87,7 +90,7 @@ def publish(
             repo_id=to,
             repo_type="dataset",
             folder_path=folder,
-            commit_message=f"Publish {root.name}",
+            commit_message=message,
             create_pr=create_pr,
             delete_patterns=stale or None,
         )
@@ -96,7 +99,7 @@ def publish(
         if bad:
             raise PublishError(f"{to}: after the upload: " + "; ".join(bad[:10]))
         if squash and not create_pr:
-            api.super_squash_history(to, repo_type="dataset", commit_message=f"Publish {root.name}")
+            api.super_squash_history(to, repo_type="dataset", commit_message=message)
             revision = str(api.repo_info(to, repo_type="dataset").sha)
         if tag:
             api.create_tag(to, tag=tag, revision=revision, repo_type="dataset", exist_ok=True)

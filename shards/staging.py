@@ -45,10 +45,7 @@ def staged(root: Path, name: str, license: str) -> Iterator[Path]:
             wanted += [path for shard in shards for path in (shard.path, f"{shard.path}.idx", shard.index)]
     extras = [*sorted(root.glob("mixtures/*.json")), root / "stats.json", root / "report.html"]
     wanted += [path.relative_to(root).as_posix() for path in extras if path.is_file()]
-    mine = f".publish-{socket.gethostname()}-"
-    _clear(root, mine)
-    folder = Path(tempfile.mkdtemp(prefix=f"{mine}{os.getpid()}-", dir=root))
-    try:
+    with scratch(root) as folder:
         for path in wanted:
             _link(root / path, folder / path)
         shown = preview.files(store, listed)
@@ -56,6 +53,16 @@ def staged(root: Path, name: str, license: str) -> Iterator[Path]:
         for path, content in made.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
+        yield folder
+
+
+@contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """A folder below `root`, so that files can be linked into it, which goes when the block ends; those of killed processes go first."""
+    mine = f".publish-{socket.gethostname()}-"
+    _clear(root, mine)
+    folder = Path(tempfile.mkdtemp(prefix=f"{mine}{os.getpid()}-", dir=root))
+    try:
         yield folder
     finally:
         shutil.rmtree(folder)

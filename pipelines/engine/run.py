@@ -23,7 +23,7 @@ from pipelines.engine.retry import Ended, RunError, again
 from pipelines.engine.stage import Node
 from pipelines.engine.storage import Store
 
-__all__ = ["Backend", "Outcome", "RunError", "clear", "run", "states"]
+__all__ = ["Backend", "Outcome", "RunError", "clear", "committed", "run", "states"]
 
 QUARANTINE_SHARE = 0.001
 QUARANTINE_ROWS = 100
@@ -255,30 +255,39 @@ def _brought_something(parts: Parts) -> bool:
 
 def states(nodes: Sequence[Node], root: str, buckets: int) -> list[tuple[str, str, int, int]]:
     """(node, state, parts, parts done) for `--plan`: as far as can be told without starting anything. Raises RunError."""
+    return [(name, state, count, done) for name, state, count, done, _ in _look(nodes, root, buckets)]
+
+
+def committed(nodes: Sequence[Node], root: str, buckets: int) -> dict[str, tuple[int, Parts]]:
+    """Of each node whose parents are done: how many parts it has, and those that are committed by now. Raises RunError."""
+    return {name: (count, parts) for name, _, count, _, parts in _look(nodes, root, buckets) if parts is not None}
+
+
+_Seen = tuple[str, str, int, int, Parts | None]  # node, state, parts, parts done, what is committed
+
+
+def _look(nodes: Sequence[Node], root: str, buckets: int) -> list[_Seen]:
     check(nodes)
-    with clear(root):
-        return _states(nodes, root, buckets)
-
-
-def _states(nodes: Sequence[Node], root: str, buckets: int) -> list[tuple[str, str, int, int]]:
     store, keyed = Store(root), keyed_tables(nodes, buckets)
     made: dict[str, Made] = {}
-    rows = []
-    for node in nodes:
-        if any(p not in made for p in node.parents):
-            rows.append((node.name, "waits", 0, 0))
-            continue
-        record = _Record(store, node)
-        before = {**made, **record.made()}
-        t = todo(node, before, keyed[node.name], root, buckets, record.epoch)
-        if t.folder in record.generations:
-            made[node.name] = before[node.name]
-            rows.append((node.name, "recorded", t.count, t.count))
-            continue
-        finished = read_manifest(store, t.folder)
-        if finished is None:
-            rows.append((node.name, "to do", t.count, read_committed(store, t.folder, t.count).done))
-            continue
-        made[node.name] = Made(node.name, *finished, [t.folder])
-        rows.append((node.name, "done", t.count, t.count))
+    rows: list[_Seen] = []
+    with clear(root):
+        for node in nodes:
+            if any(p not in made for p in node.parents):
+                rows.append((node.name, "waits", 0, 0, None))
+                continue
+            record = _Record(store, node)
+            before = {**made, **record.made()}
+            t = todo(node, before, keyed[node.name], root, buckets, record.epoch)
+            if t.folder in record.generations:
+                made[node.name] = before[node.name]
+                rows.append((node.name, "recorded", t.count, t.count, made[node.name].parts))
+                continue
+            finished = read_manifest(store, t.folder)
+            if finished is None:
+                found = read_committed(store, t.folder, t.count)
+                rows.append((node.name, "to do", t.count, found.done, found.parts()))
+                continue
+            made[node.name] = Made(node.name, *finished, [t.folder])
+            rows.append((node.name, "done", t.count, t.count, finished[0]))
     return rows

@@ -169,8 +169,9 @@ def test_verify(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
     assert [(r["path"], r["kind"]) for r in rows(broken)] == [("shards/ocr/train-000000.tar", "missing")]
 
 
-def test_publish_without_sending(sample_run: SampleRun) -> None:
-    result = call("publish", sample_run.folder, "me/mine", "--dry-run", "--json")
+def test_publish_without_sending(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
+    folder = sample_run.copy(tmp_path / "run")  # files are laid out beside the run for a moment, which others must not see
+    result = call("publish", folder, "me/mine", "--dry-run", "--json")
     assert result.exit_code == 0
     assert "shards/pairs/train-000000.tar" in json.dumps(json.loads(result.stdout))
 
