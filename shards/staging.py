@@ -25,7 +25,11 @@ MAX_COLUMNS = 1000
 #: folders in which everything is ours: what a run no longer has is taken away there
 OURS = ("shards/", "index/", "preview/", "mixtures/")
 
-_SECRETS = re.compile(rb"hf_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|gh[pousr]_[A-Za-z0-9]{36}|sk-[A-Za-z0-9_-]{40,}")
+_SECRETS = re.compile(
+    rb"hf_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}|-----BEGIN [A-Z ]*PRIVATE KEY-----|gh[pousr]_[A-Za-z0-9]{36}"
+    rb"|xox[abprs]-[A-Za-z0-9-]{20,}|sk-[A-Za-z0-9_-]{40,}"
+)
+_USER = re.compile(rb"[a-z0-9+]+://[^/\s:@\"]+:[^/\s@\"]+@")  # of an address with a password: a recipe may name its inputs so
 _SCANNED = (".json", ".md", ".html", ".yaml", ".yml", ".txt", ".py")
 
 
@@ -121,5 +125,7 @@ def _limits(files: dict[str, int]) -> Iterator[str]:
 
 def _secrets(folder: Path, files: dict[str, int]) -> Iterator[str]:
     for path in files:
-        if path.endswith(_SCANNED) and (found := _SECRETS.search((folder / path).read_bytes())):
-            yield f"{path}: holds what looks like a credential ({found[0][:8].decode(errors='replace')}...)"
+        if path.endswith(_SCANNED):
+            data = (folder / path).read_bytes()
+            if found := _SECRETS.search(data) or (_USER.search(data) if path == manifest.NAME else None):
+                yield f"{path}: holds what looks like a credential ({found[0][:8].decode(errors='replace')}...)"

@@ -55,6 +55,18 @@ def test_a_credential_is_not_published(run: Path) -> None:
         publish(run, "me/demo", endpoint="http://127.0.0.1:9")
 
 
+@pytest.mark.parametrize("secret", ["AKIA" + "A" * 16, "AIza" + "b" * 35, "ghp_" + "c" * 36, "-----BEGIN RSA PRIVATE KEY-----", "sk-" + "d" * 40])
+def test_what_looks_like_a_credential_is_found_and_addresses_without_one_are_not(run: Path, secret: str) -> None:
+    raw = json.loads((run / "manifest.json").read_text())
+    inputs = {"warc": ["https://a.example:8080/x@y.gz", "s3://bucket/a:b@c"]}
+    (run / "manifest.json").write_text(json.dumps({**raw, "recipe": {"web": inputs}}))
+    (run / "report.html").write_text("<p>https://user:word@a.example/ on a page")
+    assert publish(run, "me/demo", dry_run=True).problems == []
+    (run / "report.html").write_text(f"<p>{secret}")
+    (run / "manifest.json").write_text(json.dumps({**raw, "recipe": {"web": {"warc": ["https://me:secret@a.example/x.gz"]}}}))
+    assert [line.partition(":")[0] for line in publish(run, "me/demo", dry_run=True).problems] == ["manifest.json", "report.html"]
+
+
 def test_a_run_with_a_missing_shard_is_not_published(run: Path) -> None:
     (run / "shards/pairs/train-000000.tar").unlink()
     with pytest.raises(PublishError, match=r"pairs/train-000000\.tar: the manifest names it"):
@@ -151,12 +163,13 @@ def hub(tmp_path: Path) -> Iterator[str]:
     with (tmp_path / "hub.log").open("w") as log:
         server = subprocess.Popen([sys.executable, str(SERVER), str(port)], stdout=log, stderr=log, cwd=SERVER.parent)
     url = f"http://127.0.0.1:{port}"
-    for _ in range(100):
+    while True:
         try:
             urllib.request.urlopen(f"{url}/__state").read()
             break
         except OSError:
-            time.sleep(0.1)
+            assert server.poll() is None, (tmp_path / "hub.log").read_text()
+            time.sleep(0.05)
     yield url
     server.terminate()
     server.wait()
@@ -169,11 +182,15 @@ done = publish(sys.argv[1], "me/demo", endpoint=sys.argv[2], token="t", **json.l
 print(json.dumps({"revision": done.revision, "files": done.files}))
 """
 
-READ = """
-import json, sys
+READ_BY_DATASETS = """
+import json
 from datasets import Image, load_dataset
 rows = load_dataset("me/demo", "pairs", split="train", streaming=True).cast_column("jpg", Image(decode=False))
 print(json.dumps([[row["__key__"], row["txt"], len(row["jpg"]["bytes"])] for row in rows]))
+"""
+
+READ_BY_OURS = """
+import json
 from shards.loader import Loader
 mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
 print(json.dumps(sorted(s.key for b in Loader("hf://datasets/me/demo", mixture, epochs=1) for q in b.sequences for s in q)))
@@ -209,14 +226,18 @@ def test_publish_again_and_read_back(run: Path, hub: str, tmp_path: Path, xet: b
     commits = state(hub)["n"]
     python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")
     assert state(hub)["n"] == commits
-    rows, keys = python(READ, hub, tmp_path, xet)
+    (rows,) = python(READ_BY_DATASETS, hub, tmp_path, xet)
+    seen = len(log(hub))
+    (keys,) = python(READ_BY_OURS, hub, tmp_path, xet)
     assert keys == [f"{i:012d}" for i in range(4)]
     assert [row[0] for row in rows] == keys
+    assert sum("train-000000.tar" in line and '"range": "bytes=' in line.lower() for line in log(hub)[seen:]) >= len(keys)
 
 
 @pytest.mark.real
-def test_publish_as_a_pull_request(run: Path, hub: str, tmp_path: Path) -> None:
-    (done,) = python(PUBLISH, hub, tmp_path, False, str(run), hub, json.dumps({"create_pr": True}))
+@pytest.mark.parametrize("xet", [True, False])
+def test_publish_as_a_pull_request(run: Path, hub: str, tmp_path: Path, xet: bool) -> None:
+    (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, json.dumps({"create_pr": True}))
     assert done["revision"] == "refs/pr/1"
     assert set(state(hub)["files"]["refs/pr/1"]) >= set(done["files"])
     assert "manifest.json" not in state(hub)["files"]["main"]
@@ -240,21 +261,49 @@ def log(hub: str) -> list[str]:
         return [json.dumps(row) for row in json.load(answer)]
 
 
+# Kills itself at the nth request or answer of a kind: no clock decides where.
+CUT = """
+import os, signal, sys
+import httpx2
+from huggingface_hub import set_client_factory
+*given, when, method, part, left = sys.argv
+sys.argv, left = given, int(left)
+
+def seen(what, request):
+    global left
+    if what == when and request.method == method and part in str(request.url):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+hooks = {"request": [lambda request: seen("request", request)], "response": [lambda answer: seen("response", answer.request)]}
+set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, timeout=None))
+"""
+
+
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.parametrize("xet", [True, False])
-def test_after_kill_9_publishing_again_brings_the_rest(hub: str, tmp_path: Path, xet: bool) -> None:
-    run = made.run(tmp_path / "run", {"pairs": [60] * 6, "interleaved": [20] * 3})
+@pytest.mark.parametrize(
+    ("xet", "at", "there"),
+    [
+        (False, ("response", "POST", "/preupload/", "1"), "nothing"),
+        (False, ("response", "PUT", "", "3"), "objects"),
+        (False, ("request", "POST", "/commit/", "1"), "objects"),
+        (False, ("response", "POST", "/commit/", "1"), "everything"),
+        (True, ("response", "POST", "/preupload/", "1"), "nothing"),
+        (True, ("request", "POST", "/commit/", "1"), "objects"),  # Xet's own client has sent all the bytes by now
+        (True, ("response", "POST", "/commit/", "1"), "everything"),
+    ],
+)
+def test_after_kill_9_publishing_again_brings_the_rest(run: Path, hub: str, tmp_path: Path, xet: bool, at: tuple[str, ...], there: str) -> None:
     own = {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "t", "HF_HUB_DISABLE_XET": "0" if xet else "1"}
-    first = subprocess.Popen([sys.executable, "-c", PUBLISH, str(run), hub, "{}"], cwd=ROOT, env={**os.environ, **own}, stdout=subprocess.DEVNULL)
-    begun = "xorbs" if xet else "objects/batch"
-    while not any(begun in line for line in log(hub)):
-        assert first.poll() is None, "it was through before it could be killed"
-        time.sleep(0.005)
-    os.kill(first.pid, signal.SIGKILL)
-    assert first.wait() == -signal.SIGKILL
-    before = everything(hub)["repos"].get("datasets/me/demo", {}).get("files", {}).get("main", {})
+    killed = subprocess.run([sys.executable, "-c", CUT + PUBLISH, str(run), hub, "{}", *at], cwd=ROOT, env={**os.environ, **own}, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    before, commits = state(hub)["files"]["main"], state(hub)["n"]
+    sent = everything(hub)["lfs"]
+    assert bool(sent) == (there != "nothing")
     (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")  # checks every remote hash
     assert set(done["files"]) <= set(state(hub)["files"]["main"])
-    assert not set(done["files"]) <= set(before)
+    assert (set(done["files"]) <= set(before)) == (there == "everything")
+    assert (state(hub)["n"] == commits) == (there == "everything")
     assert not list(run.glob(".publish-*"))  # what the killed one left was cleared
