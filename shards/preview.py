@@ -29,6 +29,7 @@ SAMPLES, SHARDS = 64, 8
 FEATURES = [("sheet.jpg", "image"), ("txt", "string"), ("source.txt", "string"), ("n_images.cls", "int64"), ("n_tokens.cls", "int64")]
 
 _WIDTH, _THUMB, _GAP, _LINE, _FONT = 640, 200, 8, 16, 13  # pixels
+_ALONE = 480  # a picture of its own: a page must be readable
 _MOST_IMAGES, _MOST_LINES = 12, 24
 
 
@@ -62,12 +63,12 @@ def _parts(sample: Sample) -> list[tuple[str, bytes]]:
 
 def sheet(images: Sequence[bytes], text: str) -> bytes:
     """A JPEG: thumbnails of the first images side by side, in rows, over the beginning of the text."""
-    thumbs = []
+    thumbs, side = [], _ALONE if len(images) == 1 else _THUMB
     for data in images[:_MOST_IMAGES]:
         try:
-            thumbs.append(Image.fromarray(decode(data, "native", _THUMB, 1, "pillow")))
+            thumbs.append(Image.fromarray(decode(data, "native", side, 1, "pillow")))
         except ImageError:
-            thumbs.append(Image.new("RGB", (_THUMB, _THUMB), "#c00"))
+            thumbs.append(Image.new("RGB", (side, side), "#c00"))
     across = _WIDTH // (_THUMB + _GAP)
     rows = [thumbs[i : i + across] for i in range(0, len(thumbs), across)]
     font = ImageFont.load_default(_FONT)

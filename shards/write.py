@@ -67,8 +67,10 @@ class Pack:
 
     def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[Output]:
         documents = tables["documents"]
-        if documents.num_rows > MAX_SAMPLES or not 0 <= at.part < MAX_SAMPLES:
-            raise ValueError(f"part {at.part} of {self.config}: {documents.num_rows} documents; a shard holds at most {MAX_SAMPLES}")
+        mark = "" if self.split == "train" else self.split[0]  # keys are unique in a configuration, over its splits
+        digits = 6 - len(mark)
+        if documents.num_rows > MAX_SAMPLES or not 0 <= at.part < 10**digits:
+            raise ValueError(f"part {at.part} of {self.config}: {documents.num_rows} documents; at most {MAX_SAMPLES} in {10**digits} parts")
         if not documents.num_rows:
             return
         documents = documents.sort_by([("key", "ascending"), ("id", "ascending")])
@@ -79,7 +81,7 @@ class Pack:
             for row, document in enumerate(_documents(documents)):
                 if not at(row):
                     continue
-                key = f"{at.part:06d}{len(rows):06d}"
+                key = f"{mark}{at.part:0{digits}d}{len(rows):06d}"
                 try:
                     sample, index = self._sample(key, document, blobs)
                 except RefusedError as error:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -134,9 +132,9 @@ def test_a_state_from_inside_a_worker_is_refused_elsewhere(run: Path) -> None:
 
 
 TRAIN = """
-import json, os, sys
+import json, os, signal, sys
 from shards.loader import Loader
-run, folder, mixture, rank, world, steps = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), *map(int, sys.argv[4:7])
+run, folder, mixture, rank, world, steps, die = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), *map(int, sys.argv[4:8])
 loader = Loader(run, mixture, rank=rank, world=world, threads=2)
 if os.path.exists(f"{folder}/state"):
     loader.load_state_dict(json.load(open(f"{folder}/state")))
@@ -146,7 +144,8 @@ with open(f"{folder}/log-{rank}", "a") as log:
             break
         log.write(json.dumps([batch.step, [[s.key for s in q] for q in batch.sequences]]) + "\\n")
         log.flush()
-        os.fsync(log.fileno())
+        if batch.step == die:  # trained on, and not in a checkpoint yet
+            os.kill(os.getpid(), signal.SIGKILL)
         if rank == 0:  # the checkpoint: whole, or not there
             json.dump(batch.state, open(f"{folder}/state.new", "w"))
             os.replace(f"{folder}/state.new", f"{folder}/state")
@@ -155,25 +154,36 @@ with open(f"{folder}/log-{rank}", "a") as log:
 
 @pytest.mark.slow
 def test_after_kill_9_training_goes_on_behind_the_last_state_on_another_number_of_ranks(run: Path, tmp_path: Path) -> None:
-    steps = 400
+    steps, die = 90, 40
 
-    def start(rank: int, world: int) -> subprocess.Popen[bytes]:
-        given = [str(run), str(tmp_path), json.dumps(ALL), str(rank), str(world), str(steps)]
-        return subprocess.Popen([sys.executable, "-c", TRAIN, *given], cwd=ROOT)
+    def train(rank: int, world: int, die: int = -1) -> int:
+        given = [str(run), str(tmp_path), json.dumps(ALL), str(rank), str(world), str(steps), str(die)]
+        return subprocess.run([sys.executable, "-c", TRAIN, *given], cwd=ROOT).returncode
 
-    first = start(0, 1)
-    while not (tmp_path / "state").exists() or json.loads((tmp_path / "state").read_text())["position"] < 30:
-        assert first.poll() is None
-        time.sleep(0.01)
-    os.kill(first.pid, signal.SIGKILL)
-    assert first.wait() == -signal.SIGKILL
-    kept = json.loads((tmp_path / "state").read_text())["position"]
-    assert 30 <= kept < steps
+    assert train(0, 1, die) == -signal.SIGKILL
+    assert json.loads((tmp_path / "state").read_text())["position"] == die
     (tmp_path / "log-0").rename(tmp_path / "killed")
     for rank in (1, 0):  # one after the other, as rank 0 moves the state
-        assert start(rank, 2).wait() == 0
+        assert train(rank, 2) == 0
     lines = [[json.loads(line) for line in (tmp_path / name).read_text().splitlines()] for name in ("killed", "log-0", "log-1")]
-    killed = dict(line for line in lines[0] if line[0] < kept)  # what was logged behind the state is done again
+    killed = dict(line for line in lines[0] if line[0] < die)  # what was logged behind the state is done again
     found = {**killed, **{a[0]: [q for pair in zip(a[1], b[1], strict=True) for q in pair] for a, b in zip(lines[1], lines[2], strict=True)}}
     whole = {b.step: [[s.key for s in q] for q in b.sequences] for b in islice(Loader(run, ALL), steps)}
     assert found == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [1, 7])
+def test_a_loader_is_part_of_a_torch_checkpoint(run: Path, tmp_path: Path, at: int) -> None:
+    """As torchtitan keeps its data loader: whatever is Stateful goes into torch.distributed.checkpoint beside the model."""
+    from torch.distributed import checkpoint
+    from torch.distributed.checkpoint.stateful import Stateful
+
+    whole = list(islice(Loader(run, ALL), 20))
+    loader = Loader(run, ALL)
+    assert isinstance(loader, Stateful)
+    assert same(list(islice(loader, at)), whole[:at])
+    checkpoint.save({"dataloader": loader}, checkpoint_id=tmp_path, no_dist=True)
+    again = Loader(run, ALL)
+    checkpoint.load({"dataloader": again}, checkpoint_id=tmp_path, no_dist=True)
+    assert same(list(islice(again, 20 - at)), whole[at:])

@@ -50,6 +50,16 @@ def test_every_key_is_there_with_its_type_and_order_and_bytes_do_not_depend_on_t
         assert parts["json"] == json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def test_no_two_splits_of_a_configuration_share_a_key(blobs: made.Blobs) -> None:
+    documents, paths = [made.pair(blobs, i) for i in range(3)], blobs.write()
+    places = [(split, part) for split in ("train", "validation") for part in (0, 41)]
+    keys = [made.pack(Pack("pairs", split), documents, paths, part)["index"]["key"].to_pylist() for split, part in places]
+    assert len({key for part in keys for key in part}) == 12
+    assert {len(key) for part in keys for key in part} == {12}
+    assert all(part == sorted(part) for part in keys)
+    assert keys[3][0] == "v00041000000"
+
+
 def test_the_index_tells_the_truth(blobs: made.Blobs) -> None:
     documents = [made.interleaved(blobs, i, i) for i in range(4)]
     out = made.pack(Pack("interleaved", "validation"), documents, blobs.write())

@@ -1,0 +1,49 @@
+"""`pip install panoramix` alone: with numpy, pyarrow, pillow and fsspec a run is loaded, checked, described and published to a folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from tests.shards import made
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = {"numpy": "numpy", "pyarrow": "pyarrow", "pillow": "PIL", "fsspec": "fsspec"}
+
+CODE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Only(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in given:
+            raise ModuleNotFoundError(f"{name} is not in the base install", name=name)
+
+run, to, *given = sys.argv[1:]
+given += ["shards", "manifests"]
+sys.meta_path.insert(0, Only())
+from shards import hub, image
+from shards.loader import Loader
+from shards.verify import verify
+assert image.decoders() == ("pillow",)
+sources = {name: {"weight": 1, "sequence_length": 512, "long": "chunk"} for name in ("interleaved", "pairs", "ocr")}
+loader = Loader(run, {"sources": sources, "batch_sequences": 2}, epochs=1, decoded=True, threads=2)
+samples = [s for batch in loader for sequence in batch.sequences for s in sequence]
+assert all(p.shape[2] == 3 for s in samples for p in s.pixels)
+assert not list(verify(run))
+hub.publish(run, f"file://{to}")
+print(len({(s.config, s.key) for s in samples}))
+"""
+
+
+def test_the_four_packages_are_enough(tmp_path: Path) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    run = made.run(tmp_path / "run")
+    given = [sys.executable, "-c", CODE, str(run), str(tmp_path / "there"), *(MODULES[name] for name in declared)]
+    done = subprocess.run(given, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["21"]
+    assert (tmp_path / "there/README.md").is_file()
