@@ -1,4 +1,4 @@
-"""A loader in torch's DataLoader: plain, torchdata's StatefulDataLoader, and whatever is built on them (Lightning, torchtitan-like loops).
+"""A loader in torch's DataLoader: plain, torchdata's StatefulDataLoader, and loops that are built on them.
 
     data = DataLoader(Batches(loader), batch_size=None, num_workers=3)
     for batch in data:
@@ -9,6 +9,9 @@ Worker w of W gives the batches w, w + W, ... of its rank, and DataLoader takes 
 ahead of the loop: what has been consumed is known to `Batch.state` alone, which is why it travels with the batch.
 
 StatefulDataLoader keeps a state of its own, from each worker; it wants the same number of workers again.
+
+In Lightning give the trainer the `Loader` itself, with `threads`: it has the `state_dict` that Lightning keeps, and loses no batch. A
+DataLoader is asked for one batch more than was trained on; under one, keep the last `Batch.state` in the module's `on_save_checkpoint`.
 """
 
 from __future__ import annotations
