@@ -5,6 +5,8 @@ cheap is measured again over the kept nodes: ``words``, ``spaced_words``, ``char
 ``images``, ``words_per_image``, ``sentences``, ``braces`` and ``lorem_ipsum``. All other document scores stand as they were measured on
 the whole page.
 
+Whether anything is left under a heading (``followed``) is known once the other paragraph rules have decided, and is asked after them.
+
 Image nodes are asked those image rules that the page alone can answer (`filters.scores.IMAGE_ON_PAGE`), before anything is fetched; the
 rest of the image table is asked once the outcomes are known (`filters.image`).
 """
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 
 from filters.image import page_columns
 from filters.rules import Decided, Rule, Rules, decide, dictionary, reasons
-from filters.scores import IMAGE_ON_PAGE
+from filters.scores import IMAGE_ON_PAGE, NODE_DECIDED
 from manifests.at import At, anywhere
 from manifests.schema import BREAK, DECISION, DOCUMENT, IMAGE, TEXT
 
@@ -31,6 +33,7 @@ Floats = NDArray[np.float64]
 Output = tuple[str, pa.RecordBatch | bytes]
 
 QUARANTINED = "quarantined"  # a document whose scores row is all null
+HEADING = "heading"  # of manifests.schema.ROLES
 STRAY_BREAK = "break"  # a break that is first, last or beside another, once its neighbours are gone
 
 #: document scores that are sums over paragraphs, and all those that are measured again over what is kept
@@ -58,10 +61,9 @@ class Decide:
         is_text, is_image, is_break = (_bools(pc.equal(kind, k)) for k in (TEXT, IMAGE, BREAK))
         scored = ~_all_null(columns, rows)
 
-        by_text = decide(self.rules.node, _node_columns(columns, self.rules.node, sizes, scored), len(flat))
         on_page = tuple(rule for rule in self.rules.image if rule.score in IMAGE_ON_PAGE)
         by_image = decide(on_page, page_columns(flat), len(flat))
-        kept = np.where(is_text, _bools(by_text.keep), np.where(is_image, _bools(by_image.keep), True))
+        by_text, kept = self._paragraphs(columns, sizes, scored, flat, _bools(by_image.keep))
         stray = _stray(is_break, kept, edges)
         kept &= ~stray
 
@@ -85,6 +87,41 @@ class Decide:
             "node_score": pa.ListArray.from_arrays(offsets, _node_score(by_text, by_image, is_text, is_image)),
         }
         yield "decisions", pa.RecordBatch.from_arrays([made[f.name] for f in DECISION], schema=DECISION)
+
+    def _paragraphs(
+        self, columns: Mapping[str, pa.Array], sizes: Ints, scored: Bools, flat: pa.StructArray, images: Bools
+    ) -> tuple[Decided, Bools]:
+        """The paragraphs' decision, and which nodes are kept before stray breaks go."""
+        kind, role = pc.struct_field(flat, "kind"), pc.struct_field(flat, "role")
+        is_text, is_image = _bools(pc.equal(kind, TEXT)), _bools(pc.equal(kind, IMAGE))
+        stored = tuple(rule for rule in self.rules.node if rule.score not in NODE_DECIDED)
+        scores = _node_columns(columns, stored, sizes, scored)
+        made = decide(stored, scores, len(flat), role)
+        kept = np.where(is_text, _bools(made.keep), np.where(is_image, images, True))
+        if len(stored) < len(self.rules.node):
+            last = tuple(rule for rule in self.rules.node if rule.score in NODE_DECIDED)
+            heading = is_text & _bools(pc.equal(role, HEADING))
+            followed = _followed(heading, _bools(pc.equal(kind, BREAK)), kept, _offsets(sizes))
+            made = decide((*stored, *last), {**scores, "followed": followed}, len(flat), role)
+            kept = np.where(is_text, _bools(made.keep), kept)
+        return made, kept
+
+
+def _followed(heading: Bools, is_break: Bools, kept: Bools, edges: Ints) -> pa.Array:
+    """The score ``followed``: what is kept next after a heading, or after the headings directly below it (title, then subtitle), is
+    content, neither another heading, nor a break, nor the document's end."""
+    n = len(heading)
+    document = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    place = np.where(kept, np.arange(n), n)
+    after = np.append(np.minimum.accumulate(place[::-1])[::-1], n)[1:]  # the next that is kept; n: none
+    last = np.append(heading[:-1] & ~(heading[1:] & kept[1:] & (document[1:] == document[:-1])), True)  # of headings in a row
+    of_row = np.minimum.accumulate(np.where(last, np.arange(n), n)[::-1])[::-1]
+    content = np.append(kept & ~heading & ~is_break, False)
+    rows = np.flatnonzero(heading)
+    following = after[of_row[rows]]
+    found = np.full(n, np.nan, np.float32)
+    found[rows] = content[following] & (np.append(document, -1)[following] == document[rows])
+    return pa.array(found, mask=np.isnan(found))
 
 
 def _node_columns(columns: Mapping[str, pa.Array], rules: tuple[Rule, ...], sizes: Ints, scored: Bools) -> dict[str, pa.Array]:

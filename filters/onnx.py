@@ -92,7 +92,7 @@ class OnnxImageScore:
 def load(path: str) -> Any:
     """An onnxruntime session of a file, on a GPU where there is one."""
     try:
-        import onnxruntime  # type: ignore[import-not-found]
+        import onnxruntime
     except ImportError as error:
         raise ValueError("image scores by a model need the package onnxruntime: pip install onnxruntime (or onnxruntime-gpu)") from error
     if not Path(path).is_file():

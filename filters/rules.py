@@ -4,9 +4,10 @@
       words: {min: 10, max: 2000, source: "OBELICS, table 3"}
       language: {any_of: [en], source: "..."}
     node:
-      words: {min: 4}
+      words: {min: 4, spares: [heading]}   # paragraphs of these roles (manifests.schema.ROLES) are not asked
     image:
       aspect: {max: 2}
+      status: {any_of: [ok], drops: document}   # not the image alone
 
 A table may start from a preset and change it: ``preset: obelics`` at the top, then only what differs; ``words: null`` takes a rule
 out, ``words: {max: null}`` one limit. Scores of one's own (an adapter's column) are declared once: ``own: [c4_passes]``.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -28,8 +29,9 @@ import yaml
 from numpy.typing import NDArray
 
 from filters.scores import LEVELS, STRINGS
+from manifests.schema import ROLES
 
-KEYS = ("min", "max", "any_of", "source")
+KEYS = {level: ("min", "max", "any_of", *more, "source") for level, more in (("document", ()), ("node", ("spares",)), ("image", ("drops",)))}
 REASON = pa.dictionary(pa.int8(), pa.string())
 
 
@@ -39,13 +41,18 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True)
 class Rule:
-    """Limits on one score, both inclusive: a value below ``min`` or above ``max``, or not in ``any_of``, drops the row."""
+    """Limits on one score, both inclusive: a value below ``min`` or above ``max``, or not in ``any_of``, drops the row.
+
+    ``spares``: roles of paragraphs that are not asked. ``drops_document``: an image that fails takes its document with it.
+    """
 
     score: str
     min: float | None = None
     max: float | None = None
     any_of: tuple[str, ...] | None = None
     source: str = ""
+    spares: tuple[str, ...] = ()
+    drops_document: bool = False
 
     def reasons(self) -> tuple[str, ...]:
         """What a ledger calls a row that this rule dropped."""
@@ -78,11 +85,12 @@ def reasons(rules: Iterable[Rule], *more: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(r for rule in rules for r in rule.reasons()), *more]))
 
 
-def decide(rules: tuple[Rule, ...], columns: Mapping[str, pa.Array], rows: int) -> Decided:
+def decide(rules: tuple[Rule, ...], columns: Mapping[str, pa.Array], rows: int, roles: pa.Array | None = None) -> Decided:
     """Ask the rules in their order; the first that a row fails drops it and names the reason.
 
     ``columns`` holds one array of ``rows`` values for each score a rule names, numbers or, for ``any_of``, strings. A null (or NaN) score
     never drops: what was not measured is no ground for a decision. Thresholds are compared as float32, as the scores are stored.
+    ``roles``: a string a row, for rules that spare some.
 
     Raises RuleError where a rule's score has no column.
     """
@@ -91,8 +99,10 @@ def decide(rules: tuple[Rule, ...], columns: Mapping[str, pa.Array], rows: int) 
     score = np.full(rows, np.nan, np.float32)
     threshold = np.full(rows, np.nan, np.float32)
 
-    def drop(failed: NDArray[np.bool_], reason: str, seen: NDArray[np.float32] | None, limit: float | None) -> None:
-        failed &= code < 0
+    def drop(rule: Rule, failed: NDArray[np.bool_], reason: str, seen: NDArray[np.float32] | None = None, limit: float | None = None) -> None:
+        failed = failed & (code < 0)
+        if rule.spares and roles is not None:
+            failed &= ~pc.is_in(roles, value_set=pa.array(rule.spares, pa.string())).to_numpy(zero_copy_only=False)
         code[failed] = names.index(reason)
         if seen is not None and limit is not None:
             score[failed] = seen[failed]
@@ -107,13 +117,13 @@ def decide(rules: tuple[Rule, ...], columns: Mapping[str, pa.Array], rows: int) 
                 column = column.cast(column.type.value_type)
             known = pc.is_in(column, value_set=pa.array(rule.any_of, column.type))
             failed = pc.and_(pc.invert(known), pc.is_valid(column))
-            drop(failed.to_numpy(zero_copy_only=False), rule.score, None, None)
+            drop(rule, failed.to_numpy(zero_copy_only=False), rule.score)
             continue
         seen = _float32(column)
         if rule.min is not None:
-            drop(seen < np.float32(rule.min), f"{rule.score}_low", seen, rule.min)
+            drop(rule, seen < np.float32(rule.min), f"{rule.score}_low", seen, rule.min)
         if rule.max is not None:
-            drop(seen > np.float32(rule.max), f"{rule.score}_high", seen, rule.max)
+            drop(rule, seen > np.float32(rule.max), f"{rule.score}_high", seen, rule.max)
 
     kept = code < 0
     return Decided(
@@ -145,11 +155,13 @@ def presets() -> tuple[str, ...]:
 
 
 @lru_cache
-def _preset(name: str) -> dict[str, Any]:
+def _preset(name: str) -> tuple[dict[str, Any], ...]:
+    """A preset's table, behind those of the presets it starts from."""
     if name not in presets():
         raise RuleError(f"rules: no preset `{name}`{nearest(name, presets())}")
     table: dict[str, Any] = yaml.safe_load((files("filters.presets") / f"{name}.yaml").read_text("utf-8"))
-    return table
+    before = _preset(table.pop("preset")) if "preset" in table else ()
+    return (*before, table)
 
 
 def load(which: str | Mapping[str, Any], own: Collection[str] = ()) -> Rules:
@@ -169,19 +181,20 @@ def load(which: str | Mapping[str, Any], own: Collection[str] = ()) -> Rules:
     own = {*own, *declared}
     if base is not None and not isinstance(base, str):
         raise RuleError(f"rules: `preset` is a name, one of {', '.join(presets())}")
-    start = _preset(base) if base is not None else {}
+    start = _preset(base) if base is not None else ()
     for level in table:
         if level not in LEVELS:
             raise RuleError(f"rules: no level `{level}`{nearest(str(level), (*LEVELS, 'preset', 'own'))}")
-    levels = {level: _level(level, start.get(level) or {}, table.get(level) or {}, own) for level in LEVELS}
+    levels = {level: _level(level, [t.get(level) or {} for t in (*start, table)], own) for level in LEVELS}
     return Rules(**levels)
 
 
-def _level(level: str, start: Mapping[str, Any], changes: Any, own: Collection[str]) -> tuple[Rule, ...]:
-    if not isinstance(changes, Mapping):
-        raise RuleError(f"rules.{level}: expected a table of scores, got {type(changes).__name__}")
+def _level(level: str, tables: list[Any], own: Collection[str]) -> tuple[Rule, ...]:
+    """The rules of one level; later tables change earlier ones."""
     merged: dict[str, dict[str, Any]] = {}
-    for table in (start, changes):
+    for table in tables:
+        if not isinstance(table, Mapping):
+            raise RuleError(f"rules.{level}: expected a table of scores, got {type(table).__name__}")
         for score, limits in table.items():
             where = f"rules.{level}.{score}"
             if score not in LEVELS[level] and score not in own:
@@ -192,8 +205,8 @@ def _level(level: str, start: Mapping[str, Any], changes: Any, own: Collection[s
             if not isinstance(limits, Mapping):
                 raise RuleError(f"{where}: expected a table like {{min: 1}}, got `{limits}`")
             for key in limits:
-                if key not in KEYS:
-                    raise RuleError(f"{where}.{key}: no such key{nearest(str(key), KEYS)}")
+                if key not in KEYS[level]:
+                    raise RuleError(f"{where}.{key}: no such key{nearest(str(key), KEYS[level])}")
             merged[score] = {**merged.get(score, {}), **limits}
     rules = (_rule(f"rules.{level}.{score}", score, limits) for score, limits in merged.items())
     found = tuple(rule for rule in rules if rule is not None)
@@ -208,26 +221,34 @@ def _rule(where: str, score: str, limits: Mapping[str, Any]) -> Rule | None:
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise RuleError(f"{where}.{key}: expected a number, got `{value}`")
     low, high, choices = limits.get("min"), limits.get("max"), limits.get("any_of")
+    spares = _strings(f"{where}.spares", limits.get("spares") or ())
+    for role in spares:
+        if role not in ROLES:
+            raise RuleError(f"{where}.spares: no such role `{role}`{nearest(role, ROLES)}")
+    drops = limits.get("drops") or "image"
+    if drops not in ("image", "document"):
+        raise RuleError(f"{where}.drops: image or document, not `{drops}`")
+    blank = Rule(score, source=str(limits.get("source", "")), spares=spares, drops_document=drops == "document")
     if choices is not None:
-        if isinstance(choices, str) or not isinstance(choices, Collection) or not all(isinstance(c, str) for c in choices):
-            raise RuleError(f"{where}.any_of: expected a list of strings, got `{choices}`")
+        choices = _strings(f"{where}.any_of", choices)
         if low is not None or high is not None:
             raise RuleError(f"{where}: any_of goes without min and max")
         if score in LEVELS["document"].keys() | LEVELS["image"].keys() and score not in STRINGS:
             raise RuleError(f"{where}.any_of: `{score}` is a number; give min or max")
-        return Rule(score, any_of=tuple(choices), source=str(limits.get("source", "")))
+        return replace(blank, any_of=choices)
     if low is None and high is None:
         return None
     if score in STRINGS:
         raise RuleError(f"{where}: `{score}` is a string; give any_of")
     if low is not None and high is not None and low > high:
         raise RuleError(f"{where}: min {low} is above max {high}")
-    return Rule(
-        score,
-        min=None if low is None else float(low),
-        max=None if high is None else float(high),
-        source=str(limits.get("source", "")),
-    )
+    return replace(blank, min=None if low is None else float(low), max=None if high is None else float(high))
+
+
+def _strings(where: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Collection) or not all(isinstance(v, str) for v in value):
+        raise RuleError(f"{where}: expected a list of strings, got `{value}`")
+    return tuple(value)
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

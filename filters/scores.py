@@ -80,6 +80,14 @@ DOCUMENT_ONLY: Final = MappingProxyType(
 DOCUMENT: Final = MappingProxyType({**TEXT, **LINES, **DOCUMENT_ONLY})
 NODE: Final = MappingProxyType({**TEXT, **LINES})
 
+#: no stored scores of a paragraph: known when the other paragraph rules have decided (`filters.decide`)
+NODE_DECIDED: Final = MappingProxyType(
+    {
+        "followed": "of a heading: 1 where kept text or a kept image stands under it, 0 where none does; null for other paragraphs",
+    }
+)
+
+
 #: what the page alone says of an image, before it is fetched
 IMAGE_ON_PAGE: Final = MappingProxyType(
     {
@@ -111,4 +119,4 @@ IMAGE: Final = MappingProxyType({**IMAGE_FETCHED, **IMAGE_ON_PAGE})
 #: scores that are strings: a rule on them has `any_of`, all others have `min` or `max`
 STRINGS: Final = frozenset({"language", "status", "format", "optout"})
 
-LEVELS: Final = MappingProxyType({"document": DOCUMENT, "node": NODE, "image": IMAGE})
+LEVELS: Final = MappingProxyType({"document": DOCUMENT, "node": MappingProxyType({**NODE, **NODE_DECIDED}), "image": IMAGE})

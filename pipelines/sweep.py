@@ -19,7 +19,7 @@ from pipelines.sources import OWN_IMAGES
 
 OWN = {source: (node,) for source, node in OWN_IMAGES.items()}
 DOCUMENTS = {"web": ("web.extract", "web.datatrove", "web.releases"), "pairs": ("pairs.pages", "pairs.listed"), **OWN}
-NODE_COLUMNS = tuple(f"nodes.list.element.{f}" for f in ("kind", "image", "alt", "width", "height"))
+NODE_COLUMNS = tuple(f"nodes.list.element.{f}" for f in ("kind", "role", "image", "alt", "width", "height"))
 
 
 def sweep_run(root: str, text: str, source: str | None = None) -> tuple[str, Sweep, float | None, list[dict[str, Any]]]:

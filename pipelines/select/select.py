@@ -16,7 +16,7 @@ from filters.rules import Rule, Rules, decide
 from filters.scores import IMAGE_ON_PAGE
 from manifests.at import At, anywhere
 from manifests.ledger import DOCUMENTS, IMAGES, TEXTS
-from manifests.schema import DOCUMENT, IMAGE, SELECTED, TEXT, key64
+from manifests.schema import DOCUMENT, IMAGE, SELECTED, STATUSES, TEXT, key64
 from manifests.sketch import sketch
 from pipelines.engine.stage import Output
 from pipelines.select.domain import split_of
@@ -48,8 +48,8 @@ class Select:
     `pages`, where it is given, says how each document's page was read (ocr.stages.PAGE).
 
     `images`: least and most images of a document (OBELICS: 1 to 30), counted after images left. `one_image`: the document is nothing
-    without its image, so it goes for its image's reason (pairs, pages, conversations). `uses`: documents that may show one image; None:
-    any number, and one may show it again and again. `by_image`: it is images, not domains, of which a share is held out.
+    without its image, so it goes for its image's reason (pairs, pages, conversations); others do by a rule that says ``drops: document``.
+    `uses`: documents that may show one image; None: any number, and one may show it again and again. `by_image`: it is images, not domains, of which a share is held out.
     """
 
     rules: Rules
@@ -169,7 +169,8 @@ class Select:
     ) -> tuple[Row | None, str]:
         nodes: list[Row] = []
         placed: list[Row] = []
-        gone = None
+        gone = None  # why an image left that the document goes with
+        fatal = {r for rule in self.rules.image if rule.drops_document for r in (STATUSES if rule.score == "status" else rule.reasons())}
         weight = 512
         for n, (node, keep) in enumerate(zip(document["nodes"], decision["node_keep"], strict=True)):
             if node["kind"] == TEXT and not keep:
@@ -187,8 +188,8 @@ class Select:
                 image = images.get(n)
                 drop = image["drop"] if image is not None else (decision["node_reason"][n] or "no_address", decision["node_score"][n], None)
                 if image is None or drop is not None:
-                    gone = gone or drop
                     reason, score, threshold = drop
+                    gone = gone or (drop if self.one_image or reason in fatal else None)
                     ledger["images"].append(
                         {"id": document["id"], "node": n, "image": node["image"], "reason": reason, "score": score, "threshold": threshold}
                     )
@@ -199,7 +200,7 @@ class Select:
             elif keep:
                 nodes.append(node)
                 weight += len(node["text"] or "")
-        if self.one_image and gone is not None:
+        if gone is not None:
             entry.update(reason=gone[0], score=gone[1], threshold=gone[2])
             return None, ""
         if not any(n["kind"] == TEXT for n in nodes):  # its paragraphs were all the host's

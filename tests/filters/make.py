@@ -11,11 +11,11 @@ from manifests.schema import DOCUMENT
 
 
 def node(what: str | dict[str, Any]) -> dict[str, Any]:
-    """A string is a paragraph, ``---`` a break, a dict an image (or whatever it says)."""
+    """A string is a paragraph, ``# ...`` a heading, ``---`` a break, a dict an image (or whatever it says)."""
     if what == "---":
         return {"kind": "break"}
     if isinstance(what, str):
-        return {"kind": "text", "role": "paragraph", "text": what}
+        return {"kind": "text", "role": "heading" if what.startswith("# ") else "paragraph", "text": what.removeprefix("# ")}
     return {"kind": "image", **what}
 
 

@@ -55,6 +55,27 @@ def test_obelics_on_small_pages() -> None:
     assert german["node_keep"] == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("page", "kept"),
+    [
+        (["# Harbours", PROSE], [1, 1]),
+        (["# Harbours", PICTURE, "# Bays", MENU, "# Ships", PROSE], [1, 1, 0, 0, 1, 1]),
+        (["# Harbours", "# Of the south", PROSE], [1, 1, 1]),  # title and subtitle
+        (["# Harbours", MENU, "# Of the south", PROSE], [0, 0, 1, 1]),
+        ([PROSE, "# More of it", "# See also"], [1, 0, 0]),  # nothing comes
+        ([PROSE, "# Elsewhere", "---", MORE], [1, 0, 1, 1]),  # another topic
+        ([PROSE, "# Also", {"image": "http://a.example/logo.png"}], [1, 0, 0]),
+        (["Harbours", PROSE], [0, 1]),  # a short paragraph that is no heading
+    ],
+)
+def test_headings_stay_with_what_stands_under_them(page: list[Any], kept: list[int]) -> None:
+    row, after = decided("interleaved", page, [PROSE])
+    assert row["node_keep"] == [bool(k) for k in kept]
+    gone = [r for n, r in zip(page, row["node_reason"], strict=True) if r and str(n).startswith("#")]
+    assert set(gone) <= {"followed_low"}
+    assert after["node_keep"] == [True]
+
+
 def test_words_are_counted_again_over_what_is_left() -> None:
     rules = {"node": {"words": {"min": 5}}, "document": {"words": {"min": 21}, "paragraphs": {"min": 1}, "characters": {"min": 1}}}
     (row,) = decided(rules, [PROSE, "one two three four", "one two three"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.rules import Rule, RuleError, decide, load, presets, reasons
-from filters.scores import IMAGE_FETCHED, IMAGE_ON_PAGE, LEVELS
+from filters.scores import IMAGE_FETCHED, IMAGE_ON_PAGE, LEVELS, NODE
 
 
 def test_first_failure_names_the_reason_score_and_limit() -> None:
@@ -87,6 +88,23 @@ def test_a_preset_is_changed_by_what_differs() -> None:
     assert load("obelics").document[1].max == 2000  # and the preset stays what it was
 
 
+def test_a_preset_that_starts_from_another() -> None:
+    mine, theirs = load("interleaved"), load("obelics")
+    assert (mine.document, mine.image) == (theirs.document, theirs.image)
+    *same, last = mine.node
+    assert [replace(r, spares=()) for r in same] == list(theirs.node)
+    assert last.score == "followed"
+    assert {r.score: r.spares for r in same}["words"] == ("heading", "item")
+
+
+def test_spared_roles_are_not_asked() -> None:
+    columns = {"words": pa.array([1, 1, 1, 9], pa.float32())}
+    roles = pa.array(["heading", "paragraph", None, "heading"])
+    rules = (Rule("words", min=4, max=8, spares=("heading",)),)
+    assert decide(rules, columns, 4, roles).reason.to_pylist() == [None, "words_low", "words_low", None]
+    assert decide(rules, columns, 4).keep.to_pylist() == [False] * 4
+
+
 def test_own_scores() -> None:
     rules = load({"own": ["c4_passes"], "document": {"c4_passes": {"min": 1}}})
     assert rules.document == (Rule("c4_passes", min=1),)
@@ -97,9 +115,9 @@ def test_own_scores() -> None:
     ("table", "line"),
     [
         ("obelic", "rules: no preset `obelic`; did you mean `obelics`?"),
-        ("zzz", "rules: no preset `zzz`; there are: c4, conversations, coyo, datacomp, fineweb, gopher, obelics, pairs, pdf"),
+        ("zzz", "rules: no preset `zzz`; there are: c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf"),
         (7, "rules: expected a preset's name or a table, got int"),
-        ({"preset": 7}, "rules: `preset` is a name, one of c4, conversations, coyo, datacomp, fineweb, gopher, obelics, pairs, pdf"),
+        ({"preset": 7}, "rules: `preset` is a name, one of c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf"),
         ({"nodes": {}}, "rules: no level `nodes`; did you mean `node`?"),
         ({"own": "x"}, "rules: `own` is a list of score names"),
         ({"document": [1]}, "rules.document: expected a table of scores, got list"),
@@ -113,6 +131,11 @@ def test_own_scores() -> None:
         ({"document": {"words": {"any_of": ["a"]}}}, "rules.document.words.any_of: `words` is a number; give min or max"),
         ({"document": {"language": {"min": 1}}}, "rules.document.language: `language` is a string; give any_of"),
         ({"document": {"language": {"any_of": "en"}}}, "rules.document.language.any_of: expected a list of strings, got `en`"),
+        ({"node": {"words": {"min": 4, "spares": ["headings"]}}}, "rules.node.words.spares: no such role `headings`; did you mean `heading`?"),
+        ({"node": {"words": {"min": 4, "spares": "heading"}}}, "rules.node.words.spares: expected a list of strings, got `heading`"),
+        ({"image": {"aspect": {"max": 2, "drops": "page"}}}, "rules.image.aspect.drops: image or document, not `page`"),
+        ({"node": {"words": {"min": 4, "drops": "document"}}}, "rules.node.words.drops: no such key"),
+        ({"document": {"words": {"min": 4, "spares": ["heading"]}}}, "rules.document.words.spares: no such key"),
         ({"document": {"language": {"any_of": ["en"], "min": 1}}}, "rules.document.language: any_of goes without min and max"),
     ],
 )
@@ -125,5 +148,5 @@ def test_a_wrong_table_is_one_line(table: Any, line: str) -> None:
 
 def test_score_names_are_one_table() -> None:
     assert set(LEVELS["image"]) == {*IMAGE_FETCHED, *IMAGE_ON_PAGE}
-    assert set(LEVELS["node"]) < set(LEVELS["document"])
+    assert set(NODE) < set(LEVELS["document"])
     assert all(meaning and "\n" not in meaning for level in LEVELS.values() for meaning in level.values())

@@ -63,7 +63,7 @@ def test_texts_are_not_needed() -> None:
     batch = pages(0)
     nodes = batch["nodes"]
     flat = nodes.flatten()
-    fields = ["kind", "image", "alt", "width", "height"]
+    fields = ["kind", "role", "image", "alt", "width", "height"]
     bare = pa.ListArray.from_arrays(nodes.offsets, pa.StructArray.from_arrays([pc.struct_field(flat, f) for f in fields], fields))
     without = batch.set_column(batch.schema.get_field_index("nodes"), "nodes", bare)
     what = parse("words.min=0..80", RULES)

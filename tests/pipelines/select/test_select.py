@@ -78,6 +78,22 @@ def test_images_are_counted_after_some_have_left(bad: int, reason: str | None, s
     assert len(made["train"]) == (reason is None) and len(made["images"]) == bad
 
 
+@pytest.mark.parametrize(
+    ("rule", "outcomes", "expected"),
+    [
+        (Rule("aspect", max=2, drops_document=True), [outcome(at(0)), outcome(at(1), width=1500, height=200)], ("aspect_high", 7.5, 2.0)),
+        (Rule("aspect", max=2), [outcome(at(0)), outcome(at(1), width=1500, height=200)], (None, None, None)),
+        (Rule("status", any_of=("ok",), drops_document=True), [outcome(at(0)), outcome(at(1), "http_404")], ("http_404", None, None)),
+    ],
+)
+def test_an_image_takes_its_document_with_it_where_the_rule_says_so(rule: Rule, outcomes: list[Row], expected: tuple[object, ...]) -> None:
+    d = document("http://a.example/", text(), image(at(0)), image(at(1)))
+    made = selected(Select(Rules(image=(rule,)), images=(1, 3), validation=0), [d, document("http://b.example/", text(), image(at(0)))], outcomes)
+    entry, other = made["documents"]
+    assert (entry["reason"], entry["score"], entry["threshold"]) == expected
+    assert len(made["images"]) == 1 and other["keep"]
+
+
 def test_too_many_images_only_if_they_are_good() -> None:
     d = document("http://a.example/", text(), *(image(at(i)) for i in range(5)))
     assert reasons(selected(WEB, [d], [outcome(at(i)) for i in range(5)])) == ["images_high"]
