@@ -19,8 +19,9 @@ from filters.wordlists import words
 
 
 def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
-    """Every score of `filters.scores.IMAGE`, one array of a value a row; null where its source column is absent or null.
+    """Scores of images, one array of a value a row: those of what fetching and the page said (`filters.scores.IMAGE_FETCHED`,
 
+    `IMAGE_ON_PAGE`), null where their source column is absent or null, and whatever scores the table has besides (its float columns).
     Reads the columns url, status, format, width, height, frames, bytes, optout (OUTCOME's) and rendered_width, rendered_height (pixels
     the page states) and alt.
     """
@@ -56,7 +57,8 @@ def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
             column("alt", pa.string()),
         ),
     }
-    return {name: _typed(name, scores[name]) for name in (*IMAGE_FETCHED, *IMAGE_ON_PAGE)}
+    measured = {f.name: column(f.name, pa.float32()) for f in images.schema if pa.types.is_floating(f.type)}
+    return {name: _typed(name, scores[name]) for name in (*IMAGE_FETCHED, *IMAGE_ON_PAGE)} | measured
 
 
 def page_columns(nodes: pa.StructArray) -> Mapping[str, pa.Array]:

@@ -1,43 +1,56 @@
-"""What the pixels of an image say: entropy, sharpness, and how much of it is one tone. And relevance, from similarities that a model gave."""
+"""What the pixels of an image say: entropy, sharpness, how much of it is one tone, how much a QR code."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
+from filters.scores import IMAGE_PIXELS
 from manifests.at import At, anywhere
 
 Output = tuple[str, pa.RecordBatch | bytes]
+Grey = NDArray[np.uint8]
 
 SIDE = 512  # pixels of the longer side: larger images are scaled down first, so that sharpness is measured at one scale
 TONE = 8  # grey levels of 256 around the median that count as one tone
 
-SCORES = pa.schema([("entropy", pa.float32()), ("blur", pa.float32()), ("solid", pa.float32())])
+Image.init()  # registers every format, which Pillow otherwise does when it first meets an unusual one
+#: what is tried: Pillow's others include PostScript, which runs a program
+FORMATS = [f for f in ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "ICO") if f in Image.OPEN]
 
 
 @dataclass(frozen=True)
 class PixelScores:
-    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", SCORES), one row an image; null where it cannot be decoded.
+    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", `filters.scores.IMAGE_PIXELS`), one row an image; null where
 
-    ``entropy``: Shannon's, of the grey levels, in bits (0 to 8). ``blur``: variance of the Laplacian (Pech-Pacheco et al., ICPR 2000) of
-    the grey levels (0 to 255), low for blurred images. ``solid``: share of pixels within eight grey levels of the median.
+    it cannot be decoded. ``entropy``: Shannon's, of the grey levels, in bits. ``blur``: variance of the Laplacian (Pech-Pacheco et al.,
+    ICPR 2000) of the grey levels (0 to 255); NeMo Curator keeps images from 100 on. ``qr``: NeMo Curator keeps images below 0.05.
     """
+
+    name: ClassVar[str] = "pixels"
+    libraries: ClassVar[tuple[str, ...]] = ("pillow", "opencv-python-headless")
+
+    def columns(self) -> pa.Schema:
+        return pa.schema([(name, pa.float32()) for name in IMAGE_PIXELS])
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
         rows = []
         for row, data in enumerate(batch["image"].to_pylist()):
             grey = decoded(data, "L", SIDE) if data is not None and at(row) else None
             rows.append({} if grey is None else measured(grey))
-        yield "scores", pa.RecordBatch.from_pylist(rows, schema=SCORES)
+        yield "scores", pa.RecordBatch.from_pylist(rows, schema=self.columns())
 
 
-def measured(grey: NDArray[np.uint8]) -> dict[str, float]:
+def measured(grey: Grey) -> dict[str, float]:
     """The scores of grey levels, height x width."""
     share = np.bincount(grey.ravel(), minlength=256) / max(grey.size, 1)
     some = share[share > 0]
@@ -47,28 +60,55 @@ def measured(grey: NDArray[np.uint8]) -> dict[str, float]:
         "entropy": float(-(some * np.log2(some)).sum()),
         "blur": float(laplacian.var()) if laplacian.size else 0.0,
         "solid": float((np.abs(g - np.median(g)) <= TONE).mean()),
+        "qr": _qr(grey),
     }
 
 
-def decoded(data: bytes, mode: str, side: int) -> NDArray[np.uint8] | None:
-    """Pixels in a Pillow mode, scaled down until the longer side is at most ``side``; None where Pillow cannot read them."""
+@lru_cache(maxsize=1)
+def _detector() -> Any:
+    import cv2
+
+    return cv2.QRCodeDetector()
+
+
+def _qr(grey: Grey) -> float:
+    """Share of the picture that QR codes cover, by OpenCV's detector."""
+    import cv2
+
+    cv2.setRNGSeed(0)  # it clusters from random beginnings: the same for every image, whatever came before
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        found, corners = _detector().detectMulti(grey)
+    except cv2.error:  # pictures of a few pixels
+        return 0.0
+    if not found:
+        return 0.0
+    x, y = np.asarray(corners, float)[..., 0], np.asarray(corners, float)[..., 1]
+    areas = np.abs((x * np.roll(y, -1, 1) - y * np.roll(x, -1, 1)).sum(1)) / 2  # the shoelace formula
+    return float(min(1.0, areas.sum() / grey.size))
+
+
+def decoded(data: bytes, mode: str, side: int) -> NDArray[np.uint8] | None:
+    """Pixels in a Pillow mode, as shown (EXIF's orientation applied), scaled down until the longer side is at most ``side``.
+
+    What is transparent lies on white. None where Pillow cannot read them.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.draft(mode, (side, side))  # JPEG: decodes at a fraction of its size
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-            plain = image.convert(mode)
+            image.load()
+            shown: Image.Image = image
+            with contextlib.suppress(Exception):  # an EXIF block may be as broken as anything else; the picture is then as it lies
+                shown = ImageOps.exif_transpose(image)
+            plain = _plain(shown, mode)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow's ways to say that this is no image
         return None
     plain.thumbnail((side, side), Image.Resampling.BOX)
     return np.asarray(plain)
 
 
-def ranks(own: NDArray, negatives: NDArray) -> NDArray[np.int64]:
-    """Rank of each image's similarity to its own text among those to texts of other documents: 0 where its own is nearest.
-
-    ``own``: n similarities; ``negatives``: n x k. A tie counts against it. mOSCAR (arXiv 2406.08707) keeps ranks below 8 of 63 negatives:
-    a rank needs no threshold that would have to be found anew for each model and language.
-    """
-    found: NDArray[np.int64] = (np.asarray(negatives) >= np.asarray(own)[:, None]).sum(axis=1, dtype=np.int64)
-    return found
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 and 32 bit greys, which convert() would clip
+        return image.convert("I").point(lambda v: v * (1 / 256)).convert("L").convert(mode)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert(mode)

@@ -114,7 +114,25 @@ IMAGE_FETCHED: Final = MappingProxyType(
     }
 )
 
-IMAGE: Final = MappingProxyType({**IMAGE_FETCHED, **IMAGE_ON_PAGE})
+#: what its pixels say (`filters.pixels`); measured where a rule asks, or the recipe's `images.pixels`
+IMAGE_PIXELS: Final = MappingProxyType(
+    {
+        "entropy": "of the grey levels, bits, 0 to 8",
+        "blur": "variance of the Laplacian of the grey levels, at 512 pixels: low where blurred",
+        "solid": "share of pixels within eight grey levels of the median",
+        "qr": "share of the picture that QR codes cover",
+    }
+)
+
+#: how it goes with the text of its document, by the two models of the recipe's `images.similarity` (`filters.vectors`)
+IMAGE_SIMILARITY: Final = MappingProxyType(
+    {
+        "similarity": "cosine of image and text: the nearest of the document's kept paragraphs, or the caption",
+        "relevance_rank": "how many of 63 texts of other documents are as near or nearer, 0 to 63; null where the part holds fewer",
+    }
+)
+
+IMAGE: Final = MappingProxyType({**IMAGE_FETCHED, **IMAGE_ON_PAGE, **IMAGE_PIXELS, **IMAGE_SIMILARITY})
 
 #: scores that are strings: a rule on them has `any_of`, all others have `min` or `max`
 STRINGS: Final = frozenset({"language", "status", "format", "optout"})

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from filters.decide import Decide
 from filters.image import image_columns
 from filters.rules import Rule, RuleError, Rules, decide, nearest
-from filters.scores import IMAGE_FETCHED, STRINGS
+from filters.scores import IMAGE_ON_PAGE, STRINGS
 from manifests.schema import IMAGE, TEXT
 
 STEPS = 10  # where none are given
@@ -152,8 +152,8 @@ def sweep_images(rules: Rules, what: Sweep, images: Iterable[pa.Table]) -> list[
 
 
 def of_fetched(what: Sweep) -> bool:
-    """Whether the rule is on what only fetching told, and so goes to `sweep_images`."""
-    return what.level == "image" and what.score in IMAGE_FETCHED
+    """Whether the rule is on what only the fetched image told, and so goes to `sweep_images`."""
+    return what.level == "image" and what.score not in IMAGE_ON_PAGE
 
 
 def _none_passes(what: Sweep) -> Rule:

@@ -14,7 +14,6 @@ import pyarrow as pa
 from dedup.components import Components
 from dedup.decontaminate import Contaminated
 from dedup.group import Group
-from dedup.images import ImageCounts
 from dedup.paragraphs import Paragraphs, RepeatedParagraphs
 from dedup.sign import Sign
 from dedup.verify import Carry, Verify
@@ -22,9 +21,9 @@ from filters.decide import Decide
 from filters.rules import Rule
 from filters.text import TextScores
 from ocr.stages import Pages
+from pipelines import images
 from pipelines import recipe as recipes
 from pipelines import sources as other
-from pipelines.crawl.fetch import Fetch
 from pipelines.crawl.live import Crawl, hosts_of
 from pipelines.cut import buckets_for, groups_of, raw_file, slices, some
 from pipelines.engine.plan import Made
@@ -36,7 +35,6 @@ from pipelines.extract.from_datatrove import parts as datatrove_parts
 from pipelines.extract.stages import Extract, Pairs, UrlList
 from pipelines.inputs import block_list, input_files, read_by_datatrove
 from pipelines.select.forget import Listed
-from pipelines.select.join import ByAddress, Join
 from pipelines.select.links import Links
 from pipelines.select.select import Select
 from shards import forget
@@ -99,7 +97,7 @@ def job(recipe: recipes.Recipe, root: str, limit: int | None = None) -> Job:
         sources.append("conversations")
         fetched.append("conversations.links")
     if fetched:
-        nodes += _fetch(recipe, fetched)
+        nodes += images.fetched(recipe, fetched)
         nodes += other.fetched_for_conversations(nodes)
     nodes += other.evaluated(recipe, inputs)
     for source in sources:
@@ -262,31 +260,16 @@ def _keeping_to(lists: list[Node], node: Node) -> Node:
     return replace(node, inputs={**node.inputs, "forgotten": everything("forgotten", *names)}) if names else node
 
 
-def _fetch(recipe: recipes.Recipe, links: list[str]) -> list[Node]:
-    f = recipe.fetch
-    stage = Fetch(
-        deadline_s=f.deadline_s, max_bytes=f.max_bytes, max_pixels=f.max_pixels, threads=f.threads, per_host=f.per_host, robots=f.robots,
-        allow_private=tuple(f.allow_private),
-    )  # fmt: skip
-    return [
-        Node(
-            "fetch", stage, {"wanted": bucket("wanted", *links)}, recorded=True, known=("outcomes", "url"),
-            per_part=("rows", f.addresses_a_part), count={"outcomes": ("status", "format")},
-        ),
-        Node("fetch.keys", ByAddress(), {"outcomes": aligned("outcomes", "fetch")}),
-    ]  # fmt: skip
-
-
 def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     """Images, the last selection and shards of one source."""
     rules = recipe.rules(source)
     limits = next((r for r in rules.document if r.score == "images"), Rule("images"))
     documents = {"web": _web_nodes, "pairs": _pair_nodes}.get(source, lambda _: (other.OWN_IMAGES[source],))(recipe)
     n = f"{source}.".__add__
-    nodes = []
-    if source in other.OWN_IMAGES:
-        nodes.append(Node(n("keys"), ByAddress(), {"outcomes": aligned("outcomes", *documents)}))
-    blobs, keys = other.images_of(source)
+    blobs, _ = other.images_of(source)
+    nodes = images.known(recipe, *documents) if source in other.OWN_IMAGES else []
+    here = _here(source, documents)
+    places, counted = images.placed(recipe, source, here)
     most = recipe.text_uses(source)
     select = Select(
         rules,
@@ -301,7 +284,7 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
         text_uses=most,
         repeat=recipe.repeats(source),
     )
-    reads = {**_here(source, documents), "images": home("counted", n("count"))}
+    reads = {**here, "images": home("counted", counted)}
     if source == "pdf":
         reads["pages"] = aligned("pages", "pdf.pages")
     if most:
@@ -317,14 +300,8 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
         nodes.append(Node(n("contaminated"), Contaminated(other.overlap(recipe)), {**decided, "evaluated": reads["evaluated"]}))
         reads["contaminated"] = aligned("contaminated", n("contaminated"))
         select = replace(select, bits=recipe.decontaminate.bits)
-    nodes += [
-        Node(n("join"), Join(), {"places": bucket("places", n("links")), "outcomes": bucket("outcomes", *keys)}),
-        Node(n("count"), ImageCounts(), {"images": bucket("images", n("join"))}),
-        Node(
-            n("select"), select, reads, same_rows=("documents",),
-            count={"documents": ("reason", "split", "images", "tokens"), "texts": ("reason",), "images": ("reason",)},
-        ),
-    ]  # fmt: skip
+    count = {"documents": ("reason", "split", "images", "tokens"), "texts": ("reason",), "images": ("reason",)}
+    nodes += [*places, Node(n("select"), select, reads, same_rows=("documents",), count=count)]
     for split in SPLITS:
         pack = Pack(CONFIGS[source], split, recipe.shards.longest_side, recipe.tokenizer)
         reads = {"documents": bucket(split, n("select")), "blobs": paths("blobs", *blobs)}

@@ -11,9 +11,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from dedup.images import ADDED
+from filters.scores import LEVELS
 from pipelines import inputs
 from pipelines.crawl import index
-from pipelines.recipe import SOURCES, Recipe, RecipeError
+from pipelines.images import halves, models
+from pipelines.recipe import SOURCES, Images, Recipe, RecipeError
+from pipelines.select.join import PLACED
 from shards import mixture
 
 
@@ -72,7 +76,7 @@ def _first(e: ValidationError) -> str:
                 continue
             model = _model(model.model_fields[str(name)].annotation)
         return f"{where}: no such key{_similar(str(fault['loc'][-1]), model.model_fields)}"
-    return f"{where}: {fault['msg'].lower()}, not {fault['input']!r}"
+    return f"{where}: {fault['msg'].lower()}" + ("" if fault["type"] == "missing" else f", not {fault['input']!r}")
 
 
 def _model(annotation: Any) -> Any:
@@ -121,7 +125,29 @@ def _inputs(recipe: Recipe) -> None:
             raise RecipeError(f"mixtures.{stage}: {e}") from None
     if recipe.tokenizer not in ("bytes", "bpe-4k") and not os.path.exists(recipe.tokenizer):
         raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither a name (bytes, bpe-4k) nor a file")
+    _models(recipe.images)
     for source in SOURCES:
         table = getattr(recipe, source)
         if table is not None and table.text.language_model and not os.path.exists(table.text.language_model):
             raise RecipeError(f"{source}.text.language_model: no file {table.text.language_model}")
+
+
+def _models(images: Images) -> None:
+    """Every model of images is there, and takes what it will be given: each is asked once."""
+    taken = {*LEVELS["image"], *PLACED.names, *(name for name, _ in ADDED), "vector"}
+    for i, (named, model) in enumerate(zip(images.models, models(images), strict=True)):
+        where = f"images.models.{i} ({named.name})"
+        if named.name in taken:
+            raise RecipeError(f"{where}: there is a score {named.name!r} already; give it another name")
+        taken.add(named.name)
+        try:
+            model.check()
+        except ValueError as e:
+            raise RecipeError(f"{where}: {e}") from None
+    if images.similarity is not None:
+        image, text = halves(images.similarity)
+        try:
+            if (a := image.check()) != (b := text.check()):
+                raise ValueError(f"vectors of {a} numbers for images and {b} for texts: not the halves of one model")
+        except ValueError as e:
+            raise RecipeError(f"images.similarity: {e}") from None

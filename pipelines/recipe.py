@@ -14,10 +14,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from filters import blocklist as blocklists
 from filters.blocklist import Blocklist
+from filters.onnx import DEVIATION, MEAN
 from filters.perplexity import Perplexity
 from filters.quality import Quality
 from filters.rules import Rule, RuleError, Rules, load
-from filters.scores import LEVELS
+from filters.scores import IMAGE_SIMILARITY, LEVELS
 from filters.text import SCORES
 from manifests.schema import DOCUMENT
 from pipelines.adapted.scores import Scores, by_filter, by_function
@@ -216,6 +217,45 @@ class Decontaminate(_Table):
     )
 
 
+Three = tuple[float, float, float]
+
+
+class _Model(_Table):
+    side: int = Field(224, ge=1, description="pixels of the square that the model takes")
+    mean: Three = Field(MEAN, description="of red, green and blue, from 0 to 1; CLIP's if not given")
+    deviation: Three = Field(DEVIATION, description="by which what is left is divided")
+    whole: bool = Field(False, description="the whole image squeezed into the square, and not its centre square")
+
+
+class ImageModel(_Model):
+    """A score of images by a model in an ONNX file: a rule `<name>: {max: 0.9}` drops by it."""
+
+    name: ScoreName
+    model: str = Field(description="path of an ONNX file: images in, a row for each out")
+    column: int = Field(0, ge=0, description="of the row, which is the score")
+    softmax: bool = Field(False, description="over the row, before the column is taken")
+    share_above: float | None = Field(None, description="the score is the share of the row above it: of a text detector's map, the area of text")
+
+
+class Similarity(_Model):
+    """CLIP or SigLIP in two ONNX files: the image scores `similarity` and `relevance_rank`."""
+
+    image_model: str = Field(description="path of the ONNX file of the image half")
+    text_model: str = Field(description="path of the ONNX file of the text half")
+    tokenizer: str = Field(description="path of its tokenizer.json")
+    tokens: int = Field(77, ge=1, description="of a text that are read; texts are filled up to as many")
+    of: list[Literal["web", "pairs"]] = Field(["web", "pairs"], description="whose images; `web` reads every kept paragraph of pages with images")
+
+
+class Images(_Table):
+    """Scores of fetched images, for the rules at the level `image`. PDF pages are scored where their rules ask for it."""
+
+    pixels: bool = Field(False, description="entropy, blur, solid and qr of every image; they are measured anyway where a rule names one")
+    models: list[ImageModel] = Field([], description="each gives a score of the name it has")
+    similarity: Similarity | None = None
+    gpus: float = Field(0, ge=0, description="share of a GPU that one part of a model takes, on Ray")
+
+
 class Shards(_Table):
     bytes: int = Field(1_000_000_000, ge=1, description="about, of one shard")
     longest_side: int = Field(980, ge=14, description="pixels; larger images are scaled down (Idefics2: 980)")
@@ -230,6 +270,7 @@ class Recipe(_Table):
     pdf: Pdf | None = None
     conversations: Conversations | None = None
     fetch: Fetch = Fetch()
+    images: Images = Images()
     decontaminate: Decontaminate | None = None
     shards: Shards = Shards()
     tokenizer: str = Field("bytes", description="`bytes`, or the path of a tokenizer.json")
@@ -249,22 +290,31 @@ class Recipe(_Table):
 
     def rules(self, source: str) -> Rules:
         table = getattr(self, source)
-        own = [c.name for s in self.scores(source) for c in s.columns() if pa.types.is_floating(c.type)]
+        own = {
+            "document": [c.name for s in self.scores(source) for c in s.columns() if pa.types.is_floating(c.type)],
+            "node": [],
+            "image": [m.name for m in self.images.models],
+        }
         try:
-            rules = load({"preset": table.preset, **table.rules}, own)
+            rules = load({"preset": table.preset, **table.rules}, [name for names in own.values() for name in names])
         except RuleError as e:
             raise RecipeError(f"{source}.{e}") from None
+        similar = self.images.similarity is not None and source in self.images.similarity.of
         for level, known in LEVELS.items():
             for rule in getattr(rules, level):
-                if rule.score in known:
-                    continue
                 where = f"{source}.rules.{level}.{rule.score}"
-                if rule.score not in own:
-                    raise RecipeError(f"{where}: nothing gives this score; name it in {source}.text.datatrove or {source}.text.functions")
-                if level != "document":
+                if rule.score in own[level]:
+                    if rule.any_of is not None:
+                        raise RecipeError(f"{where}.any_of: a number; give min or max")
+                elif rule.score in own["document"]:
                     raise RecipeError(f"{where}: a score of whole documents; its rule goes under {source}.rules.document")
-                if rule.any_of is not None:
-                    raise RecipeError(f"{where}.any_of: a number; give min or max")
+                elif rule.score in own["image"]:
+                    raise RecipeError(f"{where}: a score of images; its rule goes under {source}.rules.image")
+                elif rule.score not in known:
+                    which = "images.models" if level == "image" else f"{source}.text.datatrove or {source}.text.functions"
+                    raise RecipeError(f"{where}: nothing gives this score; name it in {which}")
+                elif level == "image" and rule.score in IMAGE_SIMILARITY and not similar:
+                    raise RecipeError(f"{where}: nothing gives this score; name two models in images.similarity, with {source} in its `of`")
         if source == "web" and table.blocklist is not None:  # no entry of the list is among the allowed ones, of which there are none
             rules = dataclasses.replace(rules, document=(Rule(Blocklist.name, any_of=(), source="web.blocklist"), *rules.document))
         return rules

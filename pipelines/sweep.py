@@ -41,7 +41,8 @@ def sweep_run(root: str, text: str, source: str | None = None) -> tuple[str, Swe
     what = parse(text, rules)
     folders = {stage["node"]: stage["folders"] for stage in manifest["stages"]}
     if of_fetched(what):
-        images = (_read(store, name) for name in _files(store, folders, (f"{source}.count",), "counted"))
+        last = f"{source}.relevance" if f"{source}.relevance" in folders else f"{source}.count"
+        images = (_read(store, name) for name in _files(store, folders, (last,), "counted"))
         return source, what, what.current(rules), sweep_images(rules, what, images)
     # as when it ran: how many images are left is asked last, here only that there is one to begin with
     before = replace(rules, document=tuple(replace(r, max=None) if r.score == "images" else r for r in rules.document))

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-Image.init()  # registers every format, which Pillow otherwise does when it first meets an unusual one
-FORMATS = [f for f in ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "ICO") if f in Image.OPEN]
+from filters.pixels import FORMATS
 
 #: file beginnings that say "a raster image", so that what Pillow cannot open is a broken image and not something else
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")

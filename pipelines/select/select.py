@@ -49,7 +49,8 @@ class Select:
 
     `images`: least and most images of a document (OBELICS: 1 to 30), counted after images left. `one_image`: the document is nothing
     without its image, so it goes for its image's reason (pairs, pages, conversations); others do by a rule that says ``drops: document``.
-    `uses`: documents that may show one image; None: any number, and one may show it again and again. `by_image`: it is images, not domains, of which a share is held out.
+    `uses`: documents that may show one image; None: any number, and one may show it again and again. `by_image`: it is images, not
+    domains, of which a share is held out.
     """
 
     rules: Rules

@@ -9,7 +9,7 @@ import pytest
 
 from filters.image import image_columns, page_columns
 from filters.rules import decide, load
-from filters.scores import IMAGE
+from filters.scores import IMAGE_FETCHED, IMAGE_ON_PAGE
 from manifests.schema import OUTCOME
 from tests.filters.make import documents
 
@@ -51,7 +51,12 @@ def test_values() -> None:
         "banned_url": 0,
         "alt_words": 2,
     }
-    assert set(columns) == set(IMAGE)
+    assert set(columns) == {*IMAGE_FETCHED, *IMAGE_ON_PAGE}
+
+
+def test_scores_beside_the_outcomes() -> None:
+    measured = table(outcome(), outcome()).append_column("entropy", pa.chunked_array([pa.array([7.5, None], pa.float32())]))
+    assert image_columns(measured)["entropy"].to_pylist() == [7.5, None]
 
 
 def test_what_is_not_known_is_null() -> None:

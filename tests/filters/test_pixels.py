@@ -1,9 +1,8 @@
-"""Scores of pixels, by a model too, and relevance by rank."""
+"""Scores of pixels."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageFilter
 
-from filters.onnx import OnnxImageScore
-from filters.pixels import SCORES, PixelScores, ranks
+from filters.pixels import PixelScores, decoded
+from filters.scores import IMAGE_PIXELS
 from manifests.at import Anywhere
 
 
@@ -36,12 +35,12 @@ def test_values_by_hand() -> None:
     every = images(encoded(FLAT), encoded(HALF), encoded(clear), b"no image", None, encoded(FLAT))
     ((table, scores),) = PixelScores()(every, Anywhere(skip=frozenset({(5, 0)})))
     assert table == "scores"
-    assert scores.schema == SCORES
+    assert scores.schema.names == list(IMAGE_PIXELS)
     flat, half, transparent, *nothing = scores.to_pylist()
-    assert flat == {"entropy": 0, "blur": 0, "solid": 1}
+    assert flat == {"entropy": 0, "blur": 0, "solid": 1, "qr": 0}
     assert (half["entropy"], half["solid"]) == (1, 0)  # the median lies between the tones
-    assert transparent == {"entropy": 0, "blur": 0, "solid": 1}
-    assert nothing == [{"entropy": None, "blur": None, "solid": None}] * 3
+    assert transparent == {"entropy": 0, "blur": 0, "solid": 1, "qr": 0}
+    assert nothing == [dict.fromkeys(IMAGE_PIXELS)] * 3
 
 
 def test_a_blurred_photo_is_less_sharp_at_any_size() -> None:
@@ -60,39 +59,29 @@ def test_cut_off_and_hostile_bytes() -> None:
     assert scores["entropy"].to_pylist() == [None] * 4
 
 
-def test_ranks() -> None:
-    assert ranks(np.array([0.9, 0.2, 0.5]), np.array([[0.1, 0.8], [0.3, 0.4], [0.5, 0.1]])).tolist() == [0, 2, 1]
+def test_the_area_of_a_qr_code() -> None:
+    cv2 = pytest.importorskip("cv2", reason="needs the package opencv-python-headless")
+    code = cv2.QRCodeEncoder.create().encode("http://a.example/a-page-with-a-code")
+    page = np.full((400, 400), 255, np.uint8)
+    page[50 : 50 + code.shape[0] * 5, 60 : 60 + code.shape[0] * 5] = np.kron(code, np.ones((5, 5), np.uint8))
+    side = np.ptp(np.flatnonzero((page < 128).any(0))) + 1  # without the white edge
+    ((_, scores),) = PixelScores()(images(encoded(page), encoded(NOISE), encoded(page)))
+    first, noise, again = scores["qr"].to_pylist()
+    assert first == pytest.approx(side**2 / page.size, rel=0.05)
+    assert (noise, again) == (0, first)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> str:
-    """The mean of each colour over the image, as three columns."""
-    onnx = pytest.importorskip("onnx", reason="needs the package onnx")
-    pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
-    kinds = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape) for n, shape in (("x", ["n", 3, 8, 8]), ("y", ["n", 3, 1, 1]))]
-    graph = onnx.helper.make_graph([onnx.helper.make_node("GlobalAveragePool", ["x"], ["y"])], "means", kinds[:1], kinds[1:])
-    path = str(tmp_path / "means.onnx")
-    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(made, path)
-    return path
-
-
-def test_a_model(model: str) -> None:
-    red = np.zeros((30, 50, 3), np.uint8)
-    red[..., 0] = 255
-    batch = images(encoded(red), b"no image", encoded(FLAT), None, encoded(red))
-    plain = {"side": 8, "mean": (0.0, 0.0, 0.0), "deviation": (1.0, 1.0, 1.0), "batch": 2}
-    ((_, scores),) = OnnxImageScore("redness", model, **plain)(batch)
-    assert scores["redness"].to_pylist() == [pytest.approx(1), None, pytest.approx(200 / 255), None, pytest.approx(1)]
-    ((_, scores),) = OnnxImageScore("redness", model, softmax=True, **plain)(batch)
-    assert scores["redness"].to_pylist()[2] == pytest.approx(1 / 3)
-    with pytest.raises(ValueError, match="column 3 of a row for each was asked for"):
-        list(OnnxImageScore("redness", model, column=3, **plain)(batch))
-    with pytest.raises(ValueError, match=r"does not take \(1, 3, 9, 9\) float32"):
-        list(OnnxImageScore("redness", model, side=9)(images(encoded(FLAT))))
-
-
-def test_a_missing_model_is_one_line() -> None:
-    with pytest.raises(ValueError, match=r"no such file|pip install onnxruntime") as error:
-        list(OnnxImageScore("x", "/nowhere/x.onnx")(images(encoded(FLAT))))
-    assert "\n" not in str(error.value)
+def test_as_shown() -> None:
+    """EXIF's orientation is applied, 16 bits become 8, and what is no picture is none."""
+    top = np.zeros((40, 80, 3), np.uint8)
+    top[:20] = 255
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned right by a quarter
+    out = io.BytesIO()
+    Image.fromarray(top).save(out, "JPEG", exif=turned)
+    shown = decoded(out.getvalue(), "L", 512)
+    assert shown is not None and shown.shape == (80, 40)
+    assert shown[:, 30:].mean() > 250 > 5 > shown[:, :10].mean()
+    deep = decoded(encoded(Image.fromarray(np.full((8, 8), 40_000, np.uint16))), "L", 512)
+    assert deep is not None and deep.tolist() == [[156] * 8] * 8
+    assert decoded(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "L", 512) is None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.rules import Rule, RuleError, decide, load, presets, reasons
-from filters.scores import IMAGE_FETCHED, IMAGE_ON_PAGE, LEVELS, NODE
+from filters.scores import IMAGE_FETCHED, IMAGE_ON_PAGE, IMAGE_PIXELS, IMAGE_SIMILARITY, LEVELS, NODE
 
 
 def test_first_failure_names_the_reason_score_and_limit() -> None:
@@ -147,6 +147,6 @@ def test_a_wrong_table_is_one_line(table: Any, line: str) -> None:
 
 
 def test_score_names_are_one_table() -> None:
-    assert set(LEVELS["image"]) == {*IMAGE_FETCHED, *IMAGE_ON_PAGE}
+    assert set(LEVELS["image"]) == {*IMAGE_FETCHED, *IMAGE_ON_PAGE, *IMAGE_PIXELS, *IMAGE_SIMILARITY}
     assert set(NODE) < set(LEVELS["document"])
     assert all(meaning and "\n" not in meaning for level in LEVELS.values() for meaning in level.values())
