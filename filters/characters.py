@@ -10,7 +10,6 @@ import unicodedata
 from functools import lru_cache
 
 import numpy as np
-import regex  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 SPACE, SPECIAL, TOKEN, POINT, ALPHA, UPPER, DIGIT, DAMAGED = (1 << i for i in range(8))
@@ -122,6 +121,8 @@ def folded_symbols() -> NDArray[np.uint64]:
 @lru_cache
 def sentence_ends() -> NDArray[np.bool_]:
     """Which code points end a sentence: Unicode's property Sentence_Terminal (172 in Unicode 17)."""
+    import regex  # type: ignore[import-untyped]  # slow to import, and asked for this property alone
+
     table = np.zeros(CODES, np.bool_)
     every = "".join(chr(c) for c in range(LAST_DENSE) if not 0xD800 <= c < 0xE000)
     table[[ord(c) for c in regex.findall(r"\p{Sentence_Terminal}", every)]] = True

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from filters.decide import Decide
 from filters.image import image_columns
 from filters.rules import Rule, RuleError, Rules, decide, nearest
-from filters.scores import IMAGE_ON_PAGE, STRINGS
+from filters.scores import IMAGE_ON_PAGE, LEVELS, STRINGS
 from manifests.schema import IMAGE, TEXT
 
 STEPS = 10  # where none are given
@@ -49,7 +49,8 @@ class Sweep:
 def parse(text: str, rules: Rules) -> Sweep:
     """``[level.]score[.min|.max]=from..to[:step]``. The level is the first of document, node and image that has a rule on the score; the
 
-    limit, the one that rule has. Without a step there are about ten. Raises RuleError, one line.
+    limit, the one that rule has. Where both are said, the score needs no rule: one is tried as if it were the table's last. Without a
+    step there are about ten. Raises RuleError, one line.
     """
     form = _FORM.fullmatch(text.replace(" ", ""))
     if form is None:
@@ -57,9 +58,13 @@ def parse(text: str, rules: Rules) -> Sweep:
     level, score, limit, *numbers = form.groups()
     levels = (level,) if level else ("document", "node", "image")
     found = next(((at, r) for at in levels for r in getattr(rules, at) if r.score == score), None)
+    if found is None and level and limit and score in LEVELS[level]:
+        found = level, Rule(score)
     if found is None:
         names = [r.score for at in levels for r in getattr(rules, at)]
-        raise RuleError(f"sweep `{text}`: no rule on `{score}`{nearest(score, names)}")
+        near = nearest(score, names)
+        known = next((at for at in levels if score in LEVELS[at]), None)
+        raise RuleError(f"sweep `{text}`: no rule on `{score}`{near if known is None else f'; to try one, say {known}.{score}.min or .max'}")
     level, rule = found
     if score in STRINGS:
         raise RuleError(f"sweep `{text}`: `{score}` is a string; only numbers have a range")
@@ -161,7 +166,10 @@ def _none_passes(what: Sweep) -> Rule:
 
 
 def _with(rules: Rules, what: Sweep, threshold: float | None) -> Rules:
-    changed = tuple(replace(r, **{what.limit: threshold}) if r.score == what.score else r for r in getattr(rules, what.level))
+    have = getattr(rules, what.level)
+    if not any(r.score == what.score for r in have):
+        have = (*have, Rule(what.score))
+    changed = tuple(replace(r, **{what.limit: threshold}) if r.score == what.score else r for r in have)
     return replace(rules, **{what.level: changed})
 
 

@@ -192,7 +192,7 @@ def diff(first: Run, second: Run, as_json: Json = False) -> None:
 @app.command()
 def sweep(
     run_folder: Run,
-    rule: Annotated[str, typer.Argument(help="rule=from..to[:step], such as words=10..50:5, node.words.min=2..8 or side_min=100..300.")],
+    rule: Annotated[str, typer.Argument(help="rule=from..to[:step], such as words=10..50:5, node.words.min=2..8; with level and limit, any score.")],
     source: Annotated[str | None, typer.Option(help="web, pairs or pdf; the run's first if not given.")] = None,
     as_json: Json = False,
 ) -> None:

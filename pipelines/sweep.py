@@ -46,14 +46,14 @@ def sweep_run(root: str, text: str, source: str | None = None) -> tuple[str, Swe
         return source, what, what.current(rules), sweep_images(rules, what, images)
     # as when it ran: how many images are left is asked last, here only that there is one to begin with
     before = replace(rules, document=tuple(replace(r, max=None) if r.score == "images" else r for r in rules.document))
-    return source, what, what.current(rules), sweep(before, what, _zipped(store, folders, source, before))
+    return source, what, what.current(rules), sweep(before, what, _zipped(store, folders, source, before, what))
 
 
-def _zipped(store: Store, folders: dict[str, list[str]], source: str, rules: Rules) -> Iterator[pa.RecordBatch]:
+def _zipped(store: Store, folders: dict[str, list[str]], source: str, rules: Rules, what: Sweep) -> Iterator[pa.RecordBatch]:
     """Documents, without their texts, beside the scores that the rules name; part by part."""
     own = [name for name in sorted(folders) if name.startswith(f"{source}.score")]
     scores = [list(_files(store, folders, (name,), "scores")) for name in own]
-    named = {r.score for r in (*rules.document, *rules.node)} | {*AGAIN}
+    named = {r.score for r in (*rules.document, *rules.node)} | {*AGAIN, what.score}
     for documents, *beside in zip(_files(store, folders, DOCUMENTS[source], "documents"), *scores, strict=True):
         tables = [_read(store, documents, NODE_COLUMNS)]
         for name in beside:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from filters.decide import Decide
-from filters.rules import RuleError, Rules, load
+from filters.rules import Rule, RuleError, Rules, load
 from filters.sweep import Sweep, of_fetched, parse, sweep, sweep_images
 from filters.text import TextScores
 from tests.filters.make import documents, zipped
@@ -80,6 +80,16 @@ def test_images() -> None:
     assert [r["kept_images"] for r in sweep_images(RULES, what, [images, images])] == [4, 4, 2, 2, 2, 2, 2, 2, 0]
 
 
+def test_a_rule_that_there_is_not_yet() -> None:
+    what = parse("document.uppercase.max=0..0.1:0.01", RULES)
+    assert what.current(RULES) is None
+    batches = [pages(0), pages(7)]
+    added = [replace(RULES, document=(*RULES.document, Rule("uppercase", max=t))) for t in what.thresholds]
+    assert [r["kept"] for r in sweep(RULES, what, batches)] == [asked(rules, what, t)[0] for rules, t in zip(added, what.thresholds, strict=True)]
+    images = table(outcome(bytes=9), outcome())
+    assert [r["kept_images"] for r in sweep_images(RULES, parse("image.bytes.min=5..15:5", RULES), [images])] == [2, 1, 1]
+
+
 def test_ranges() -> None:
     assert parse("words.min=10..50", RULES).thresholds == (10, 14, 18, 22, 26, 30, 34, 38, 42, 46, 50)
     assert parse("node.words.min=2..8", RULES).thresholds == (2, 3, 4, 5, 6, 7, 8)
@@ -98,6 +108,7 @@ def test_ranges() -> None:
         ("punctuation=2..1", "sweep `punctuation=2..1`: from is at most to"),
         ("punctuation=0..1:0", "sweep `punctuation=0..1:0`: from is at most to, and the step above 0"),
         ("punctuation=0..1:0.0001", "sweep `punctuation=0..1:0.0001`: more than 1000 steps"),
+        ("uppercase=0..1", "sweep `uppercase=0..1`: no rule on `uppercase`; to try one, say document.uppercase.min or .max"),
         ("image.words=1..2", "sweep `image.words=1..2`: no rule on `words`"),
     ],
 )

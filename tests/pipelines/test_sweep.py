@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -38,6 +39,8 @@ def test_the_command(sample_run: SampleRun) -> None:
     result = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "words.min=10..20:10"])
     assert result.exit_code == 0
     assert "10 (now)" in result.stdout
+    tried = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "document.uppercase.max=0..1", "--json"])
+    assert tried.exit_code == 0 and json.loads(tried.stdout)["rows"][-1]["kept"] > 0
     wrong = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "wrods=1..2"])
     assert wrong.exit_code == 2
     assert "no rule on `wrods`; did you mean `words`?" in " ".join(wrong.stderr.split())
