@@ -54,10 +54,16 @@ class Flat:
         return Spans(edge[::2], edge[1::2])
 
     @cached_property
+    def points(self) -> Ints:
+        """Places of , ; : ? ! and full stops."""
+        return np.flatnonzero(self.where(ch.POINT))
+
+    @cached_property
     def lines(self) -> Spans:
         """Lines that are not blank: paragraphs, and what line breaks within a paragraph part (code, tables)."""
-        edge = np.flatnonzero(np.diff(self.codes == ord("\n"), prepend=True, append=True))
-        start, end = edge[::2], edge[1::2]
+        breaks = np.flatnonzero(self.codes == ord("\n"))
+        start, end = np.append(0, breaks + 1), np.append(breaks, len(self.codes))
+        start, end = start[start < end], end[start < end]
         some = np.diff(np.searchsorted(self.spaced.start, np.append(start, len(self.codes)))) > 0
         return Spans(start[some], end[some])
 
@@ -71,7 +77,7 @@ class Flat:
     def _terms(self) -> tuple[Spans, Bools]:
         """Words and numbers, and which are words."""
         start, end = self.spaced.start, self.spaced.end
-        plain = (self.kinds & ch.SPECIAL) == 0
+        plain = ~self.where(ch.SPECIAL)
         good = np.flatnonzero(plain)
         before = np.zeros(len(plain) + 1, np.int32)
         np.cumsum(plain, out=before[1:])
@@ -79,7 +85,7 @@ class Flat:
         word = low < high
         first, last = np.zeros(len(start), np.int64), np.zeros(len(start), np.int64)
         first[word], last[word] = good[low[word]], good[high[word] - 1] + 1
-        digit = np.flatnonzero(self.kinds & ch.DIGIT)
+        digit = np.flatnonzero(self.where(ch.DIGIT))
         rest = np.flatnonzero(~word)
         begin, stop = np.searchsorted(digit, start[rest]), np.searchsorted(digit, end[rest])
         some = begin < stop

@@ -57,12 +57,14 @@ def _top(n: int, place: Ints, first: Bools, owner: Ints, start: Ints, size: Ints
     count = np.ones(len(start), np.int64)
     begin = np.flatnonzero(first)
     if len(begin):
-        document, times = owner[place[begin]], np.diff(np.append(begin, len(place)))
-        order = np.lexsort((place[begin], -times, document))
-        document = document[order]
-        leads = order[np.concatenate([np.ones(1, np.bool_), document[1:] != document[:-1]])]
-        of = owner[place[begin[leads]]]
-        best[of], count[of] = place[begin[leads]], times[leads]
+        times = np.diff(np.append(begin, len(place)))
+        # one sort of whole numbers: by document, then the most frequent first, then the earliest
+        most, places = int(times.max()), len(owner)
+        key = np.sort((owner[place[begin]] * (most + 1) + (most - times)) * places + place[begin])
+        document = key // ((most + 1) * places)
+        leads = key[np.concatenate([np.ones(1, np.bool_), document[1:] != document[:-1]])]
+        of = leads // ((most + 1) * places)
+        best[of], count[of] = leads % places, most - leads // places % (most + 1)
     at = np.maximum(best, 0)
     last = np.minimum(at + n, len(letters) - 1)
     taken: Ints = np.where(best >= 0, (letters[last] - letters[at] + n - 1) * count, 0)
@@ -78,16 +80,20 @@ def _duplicated(n: int, place: Ints, first: Bools, owner: Ints, letters: Ints, d
     stepped_over = bytearray(len(owner))  # places that were no n-gram's start: what begins there was not met
     met_later = bytearray(len(begin))
     met: list[int] = []
-    clear, inside = 0, b"\1" * (n - 1)
-    for at, which, earliest in zip(place[again].tolist(), gram[again].tolist(), place[begin][gram[again]].tolist(), strict=True):
-        if at < clear:
-            continue
-        if met_later[which] or not stepped_over[earliest]:
+    inside = b"\1" * (n - 1)
+    places = place[again]
+    grams, earliest = gram[again].tolist(), place[begin][gram[again]].tolist()
+    after = np.searchsorted(places, places + n).tolist()  # the next of them behind each one's words
+    i = 0
+    while i < len(after):
+        if met_later[grams[i]] or not stepped_over[earliest[i]]:
+            at = int(places[i])
             met.append(at)
-            clear = at + n
-            stepped_over[at + 1 : clear] = inside
+            stepped_over[at + 1 : at + n] = inside
+            i = after[i]
         else:
-            met_later[which] = 1
+            met_later[grams[i]] = 1
+            i += 1
     found = np.array(met, np.int64)
     taken = np.bincount(owner[found], letters[found + n] - letters[found], documents)
     return taken.astype(np.int64)

@@ -41,8 +41,10 @@ class Running:
     @staticmethod
     def of(symbols: UInt64s) -> Running:
         powers, inverses = _powers(len(symbols) + 1)
-        sums = np.zeros(len(symbols) + 1, np.uint64)
-        np.cumsum(symbols * powers[:-1], out=sums[1:])
+        sums = np.empty(len(symbols) + 1, np.uint64)
+        sums[0] = 0
+        np.multiply(symbols, powers[:-1], out=sums[1:])
+        np.cumsum(sums[1:], out=sums[1:])
         return Running(sums, inverses)
 
     def between(self, start: Ints, end: Ints) -> UInt64s:

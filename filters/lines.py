@@ -118,7 +118,7 @@ def _ends(flat: Flat) -> Bools:
 def _sentences(flat: Flat) -> Ints:
     """Sentences of each paragraph: ends of . ! ? (and closing marks) before white space, and what is left after the last."""
     codes = flat.codes
-    place = np.flatnonzero((codes == ord(".")) | (codes == ord("!")) | (codes == ord("?")))
+    place = flat.points[np.isin(codes[flat.points], _codes(".!?"))]
     after = place + 1
     if len(place):
         after = after + np.isin(codes[after], _codes(CLOSING))

@@ -80,7 +80,7 @@ def counts(flat: Flat) -> dict[str, Floats]:
 def _candidates(flat: Flat) -> dict[int, set[str]]:
     """Paragraphs that may hold something, and of which kinds: all of them, for a few comparisons of whole arrays."""
     digit = np.flatnonzero(flat.where(ch.DIGIT))
-    dot, colon = np.flatnonzero(flat.codes == ord(".")), np.flatnonzero(flat.codes == ord(":"))
+    dot, colon = (flat.points[flat.codes[flat.points] == ord(c)] for c in ".:")
     pair = digit[1:][digit[1:] == digit[:-1] + 1] - 1
     pair = pair[pair >= 2]
     capital = flat.where(ch.UPPER)

@@ -83,7 +83,9 @@ def equal(hashes: UInt64s, places: Ints | None = None) -> tuple[Ints, Bools]:
     if len(hashes) < 2:
         return none
     low = np.uint64((1 << len(hashes).bit_length()) - 1)
-    keys = np.sort((hashes & ~low) | np.arange(len(hashes), dtype=np.uint64))
+    keys = hashes & ~low
+    keys |= np.arange(len(hashes), dtype=np.uint64)
+    keys.sort()
     same = (keys[1:] ^ keys[:-1]) <= low
     if not same.any():
         return none

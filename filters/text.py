@@ -25,6 +25,7 @@ from filters.hashing import Running
 from filters.lines import document_scores, line_scores
 from filters.repetition import repeats
 from filters.scores import DOCUMENT, NODE, STRINGS
+from filters.spans import Spans
 from filters.wordlists import Hits, Lexicon, languages, words
 from manifests.at import At, anywhere
 from manifests.schema import IMAGE, TEXT
@@ -141,7 +142,7 @@ def text_scores(flat: Flat, hits: Hits, spoken: language.Guess) -> tuple[dict[st
         "special": flat.count(ch.SPECIAL),
         "points": points,
         "tokens": paragraphs.count(_starts(flat.where(ch.TOKEN))) + points,
-        "alpha_words": flat.paragraph_terms.count(flat.terms.count(flat.where(ch.ALPHA)) > 0),
+        "alpha_words": flat.paragraph_terms.count(_lettered(flat)),
         "upper": flat.count(ch.UPPER),
         "alpha": flat.count(ch.ALPHA),
         "digits": flat.count(ch.DIGIT),
@@ -219,6 +220,15 @@ def _word_confidence(nodes: pa.Array, offsets: NDArray[np.int64]) -> Floats:
     edges = _offsets(sizes)[offsets]
     known = ~np.isnan(score)
     return _ratio(np.diff(_running(np.where(known, score, 0))[edges]), np.diff(_offsets(known)[edges]))
+
+
+def _lettered(flat: Flat) -> NDArray[np.bool_]:
+    """Which terms hold a letter. Nearly all begin with one."""
+    alpha, terms = flat.where(ch.ALPHA), flat.terms
+    found: NDArray[np.bool_] = alpha[terms.start]
+    others = np.flatnonzero(~found)
+    found[others] = Spans(terms.start[others], terms.end[others]).count(alpha) > 0
+    return found
 
 
 def _starts(where: NDArray[np.bool_]) -> NDArray[np.bool_]:

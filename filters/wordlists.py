@@ -19,17 +19,24 @@ from filters.spans import Ints
 BUCKET_BITS = 16
 
 
-def lines(name_or_path: str) -> list[str]:
+def lines(name_or_path: str) -> tuple[str, ...]:
     """Lines of a list of ours by name (``stop_en``), or of a file by path; comments (#) and blank lines left out."""
-    if name_or_path.endswith(".txt") or "/" in name_or_path:
-        try:
-            with open(name_or_path, encoding="utf-8") as file:
-                text = file.read()
-        except OSError as error:
-            raise ValueError(f"word list `{name_or_path}` cannot be read: {error.strerror}") from error
-    else:
-        text = (files("filters.lists") / f"{name_or_path}.txt").read_text("utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not (name_or_path.endswith(".txt") or "/" in name_or_path):
+        return _own(name_or_path)
+    try:
+        with open(name_or_path, encoding="utf-8") as file:
+            return _lines(file.read())
+    except OSError as error:
+        raise ValueError(f"word list `{name_or_path}` cannot be read: {error.strerror}") from error
+
+
+@lru_cache
+def _own(name: str) -> tuple[str, ...]:
+    return _lines((files("filters.lists") / f"{name}.txt").read_text("utf-8"))
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
 
 def words(name_or_path: str) -> list[str]:
