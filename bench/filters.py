@@ -4,6 +4,8 @@ Documents: the reference texts of ``../shared/realweb/truth.jsonl``, repeated; e
 process of its own, bound to one core, over batches that are made as they are needed (making them is not timed). Ours gives every text
 score there is (OBELICS', Gopher's of quality and repetition, C4's and FineWeb's of lines, the language); a datatrove filter gives one
 verdict, and stops at the first of its rules that fails. Ours runs over a tenth of the documents too: memory must not grow with them.
+
+Each contender runs three times, in turn with the others; a row is its median run by processor time, and says how far the others were.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ import pyarrow as pa
 TRUTH = Path(__file__).resolve().parents[1].parent / "shared" / "realweb" / "truth.jsonl"
 BATCH = 512
 MANY, FEW = 20_480, 1_024  # documents for ours, and for those a hundred times slower
+RUNS = 3
+FILTERS = ("GopherQualityFilter", "GopherRepetitionFilter", "C4QualityFilter", "FineWebQualityFilter")
+OURS = "ours: every text score"
 
 Timed = Callable[[list[str]], None]
 
@@ -67,8 +72,8 @@ def ours_decision(batch: list[str]) -> Callable[[], object]:
     return partial(lambda stage: list(stage(zipped)), Decide(load("obelics")))
 
 
-def datatrove(name: str, spacy: bool, batch: list[str]) -> Callable[[], object]:
-    """A datatrove filter with its default words (spaCy's), or with words split at white space."""
+def datatrove(names: tuple[str, ...], spacy: bool, batch: list[str]) -> Callable[[], object]:
+    """datatrove's filters, each asked of every document, with their default words (spaCy's) or words split at white space."""
     import datatrove.pipeline.filters as theirs
     from datatrove.data import Document
     from datatrove.pipeline.filters import fineweb_quality_filter, gopher_quality_filter, gopher_repetition_filter
@@ -76,21 +81,19 @@ def datatrove(name: str, spacy: bool, batch: list[str]) -> Callable[[], object]:
     if not spacy:
         for module in (gopher_quality_filter, gopher_repetition_filter, fineweb_quality_filter):
             module.split_into_words = lambda text, language: text.split()
-    filter_ = getattr(theirs, name)()
-    documents = [Document(text=text, id=str(i)) for i, text in enumerate(batch)]
-    return lambda: [filter_.filter(document) for document in documents]
+    filters = [getattr(theirs, name)() for name in names]
+    # C4's takes sentences apart, and rewrites the text it is given
+    made = [[Document(text=text, id=str(i)) for i, text in enumerate(batch)] for _ in filters]
+    return lambda: [filter_.filter(document) for filter_, documents in zip(filters, made, strict=True) for document in documents]
 
 
 CONTENDERS: dict[str, tuple[int, Callable[[list[str]], Callable[[], object]]]] = {
-    "ours: every text score": (MANY, ours),
-    "ours: every text score, a tenth": (MANY // 10, ours),
+    OURS: (MANY, ours),
+    f"{OURS}, a tenth": (MANY // 10, ours),
     "ours: the OBELICS decision": (MANY, ours_decision),
-    "datatrove GopherQuality, spaCy words": (FEW, partial(datatrove, "GopherQualityFilter", True)),
-    "datatrove GopherRepetition, spaCy words": (FEW, partial(datatrove, "GopherRepetitionFilter", True)),
-    "datatrove C4Quality, spaCy words": (FEW, partial(datatrove, "C4QualityFilter", True)),
-    "datatrove FineWebQuality, spaCy words": (FEW, partial(datatrove, "FineWebQualityFilter", True)),
-    "datatrove GopherQuality, white-space words": (FEW, partial(datatrove, "GopherQualityFilter", False)),
-    "datatrove GopherRepetition, white-space words": (FEW, partial(datatrove, "GopherRepetitionFilter", False)),
+    **{f"datatrove {name}, spaCy words": (FEW, partial(datatrove, (name,), True)) for name in FILTERS},
+    **{f"datatrove {name}, white-space words": (FEW, partial(datatrove, (name,), False)) for name in FILTERS[:2]},
+    "datatrove, the four, white-space words (C4: sentences by spaCy)": (FEW, partial(datatrove, FILTERS, False)),
 }
 
 
@@ -118,18 +121,27 @@ def _measure(contender: str, limit: int | None, queue: Any) -> None:
     )
 
 
-def rows(limit: int | None = None) -> list[dict[str, Any]]:
+def rows(limit: int | None = None, runs: int = RUNS) -> list[dict[str, Any]]:
     """One row a contender. ``limit``: at most that many documents each."""
     if not TRUTH.exists():
         raise SystemExit(f"bench filters needs the real documents of {TRUTH.parent}")
     context = multiprocessing.get_context("spawn")
-    found = []
-    for contender in CONTENDERS:
-        queue = context.Queue()
-        process = context.Process(target=_measure, args=(contender, limit, queue))
-        process.start()
-        process.join()
-        if process.exitcode:
-            raise SystemExit(f"bench filters: `{contender}` ended with exit code {process.exitcode}")
-        found.append(queue.get())
-    return found
+    found: dict[str, list[dict[str, Any]]] = {contender: [] for contender in CONTENDERS}
+    for _ in range(runs):
+        for contender, done in found.items():
+            queue = context.Queue()
+            process = context.Process(target=_measure, args=(contender, limit, queue))
+            process.start()
+            process.join()
+            if process.exitcode:
+                raise SystemExit(f"bench filters: `{contender}` ended with exit code {process.exitcode}")
+            done.append(queue.get())
+    return [_median(done, found[OURS]) for done in found.values()]
+
+
+def _median(done: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median run, how far apart the runs were, and how many times as fast ours was in its own median."""
+    by = sorted(done, key=lambda row: row["docs_per_cpu_s"])
+    rates = [row["docs_per_cpu_s"] for row in by]
+    ratio = sorted(row["of_500_words_per_cpu_s"] for row in ours)[len(ours) // 2] / by[len(by) // 2]["of_500_words_per_cpu_s"]
+    return {**by[len(by) // 2], "spread": f"{rates[0]:.0f}..{rates[-1]:.0f}", "ours_times": float(f"{ratio:.2g}")}

@@ -90,13 +90,24 @@ def theirs(preset: str, texts: list[list[str]], language: Any) -> list[Verdict]:
     return found
 
 
+def cause(preset: str, paragraphs: list[str]) -> str:
+    """Why our verdict and datatrove's may differ on a document, as far as that is known."""
+    from filters.characters import MORE_SPACES
+
+    if any(p and not p.strip(MORE_SPACES) for p in paragraphs):
+        return "lines of zero-width spaces alone are none to us"
+    if preset == "c4" and any("\n" in p for p in paragraphs):
+        return "line breaks within a paragraph, such as code's: C4 asks each line, our rules each paragraph"
+    return "not known"
+
+
 def compare(preset: str, texts: list[list[str]], language: Any) -> tuple[float, list[str]]:
     """Share of documents with the same verdict, and a line for each other one: what either says of it."""
     lines = []
     for paragraphs, mine, other in zip(texts, ours(preset, texts), theirs(preset, texts, language), strict=True):
         if mine[0] != other[0]:
             said = [f"{who}: {verdict[1] or 'kept'}" for who, verdict in (("ours", mine), ("datatrove", other))]
-            lines.append(f"{preset}: {'; '.join(said)}; `{' '.join(paragraphs)[:60]}`")
+            lines.append(f"{preset}: {'; '.join(said)}; cause: {cause(preset, paragraphs)}; `{' '.join(paragraphs)[:60]}`")
     return 1 - len(lines) / len(texts), lines
 
 
