@@ -20,6 +20,7 @@ TEXT: Final = MappingProxyType(
         "special_characters": "share of characters that are white space, punctuation, symbols, ASCII digits or emoji",
         "stop_words": "share of words in the stop-word list of the document's language; null where there is no list",
         "flagged_words": "share of words in the list of adult words, of the document's language where it has one",
+        "common_words": "share of words in the list of common words of the document's language; null where the recipe gives none",
         "spam_words": "share of words in the list of page furniture (share, subscribe, cookies ...)",
         "punctuation": "share of , ; : ? ! . among tokens; null for a paragraph of fewer than 12 tokens",
         "alpha_words": "share of words and numbers with a letter",

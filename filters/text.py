@@ -26,7 +26,7 @@ from filters.lines import document_scores, line_scores
 from filters.repetition import repeats
 from filters.scores import DOCUMENT, NODE, STRINGS
 from filters.spans import Spans
-from filters.wordlists import Hits, Lexicon, languages, words
+from filters.wordlists import Hits, Lexicon, common, languages, words
 from manifests.at import At, anywhere
 from manifests.schema import IMAGE, TEXT
 
@@ -51,7 +51,8 @@ class TextScores:
 
     ``language_model``: a fastText model file; None: the embedded default (`filters.language`). ``stop_words`` (English),
     ``flagged_words``, ``spam_words``: a list of ours by name, or a file of words; ``flagged_by_language``: (code, file) of languages that
-    have flagged words of their own. A row that ``at`` refuses is a row of nulls.
+    have flagged words of their own; ``common_words``: (code, file or ``wordfreq``) of those that have a list of common ones. A row that
+    ``at`` refuses is a row of nulls.
     """
 
     language_model: str | None = None
@@ -59,13 +60,16 @@ class TextScores:
     flagged_words: str = "flagged_en"
     spam_words: str = "spam_en"
     flagged_by_language: tuple[tuple[str, str], ...] = ()
+    common_words: tuple[tuple[str, str], ...] = ()
 
     #: fields that may name files: their content is part of what the scores depend on
     files: ClassVar[tuple[str, ...]] = ("language_model", "stop_words", "flagged_words", "spam_words")
 
     def programs(self) -> dict[str, str]:
         """Content of the lists by language, which the scores depend on too."""
-        return {f"flagged words {code}": digest("\n".join(words(path)).encode()).hexdigest() for code, path in self.flagged_by_language}
+        lists = {f"flagged words {code}": words(path) for code, path in self.flagged_by_language}
+        lists |= {f"common words {code}": common(code, path) for code, path in self.common_words}
+        return {name: digest("\n".join(found).encode()).hexdigest() for name, found in lists.items()}
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
         nodes = batch["nodes"]
@@ -95,6 +99,8 @@ class TextScores:
             whole = language.vote(each, flat)
             spoken.append((whole.strings(), each.strings()))
             by_document, by_paragraph = text_scores(flat, hits, whole)
+            for scores, values in zip((by_document, by_paragraph), _common(flat, whole, self.common_words), strict=True):
+                scores["common_words"] = values
             lines_of_document, lines_of_paragraph = line_scores(flat)
             by_document |= lines_of_document | document_scores(flat, hits, images[first:last])
             by_document |= repetition_scores(flat, flat.documents.size - np.maximum(flat.of.size - 1, 0))
@@ -203,6 +209,23 @@ def _listed(hits: Hits, spoken: language.Guess, name: str, default: int = -1) ->
     of_document = column_of[spoken.code]  # code -1, unknown, is the last place
     found = hits.lexicon.member[hits.entry, of_document[hits.document]] & (of_document[hits.document] >= 0)
     return hits.count(found), of_document >= 0
+
+
+def _common(flat: Flat, spoken: language.Guess, lists: tuple[tuple[str, str], ...]) -> tuple[Floats, Floats]:
+    """Share of common words of each document and each paragraph; NaN for languages without a list."""
+    if not lists:
+        return np.full(len(flat.of), np.nan), np.full(len(flat.paragraphs), np.nan)
+    found, listed = _listed(Hits.of(_common_lexicon(lists), flat), spoken, "common")
+    words_ = flat.paragraph_words.size
+    by_document, by_paragraph = _ratio(flat.by_document(found), flat.by_document(words_), empty=0), _ratio(found, words_, empty=0)
+    by_document[~listed] = np.nan
+    by_paragraph[np.repeat(~listed, flat.of.size)] = np.nan
+    return by_document, by_paragraph
+
+
+@lru_cache(maxsize=2)
+def _common_lexicon(lists: tuple[tuple[str, str], ...]) -> Lexicon:
+    return Lexicon.of({f"common_{code}": common(code, path) for code, path in lists})
 
 
 @lru_cache(maxsize=4)

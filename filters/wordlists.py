@@ -16,7 +16,8 @@ from filters.flat import Flat
 from filters.hashing import UInt64s, word_hashes
 from filters.spans import Ints
 
-BUCKET_BITS = 16
+BUCKET_BITS = 16  # at least: a bucket holds about half an entry
+WORDFREQ = "wordfreq"  # names that package in the place of a file
 
 
 def lines(name_or_path: str) -> tuple[str, ...]:
@@ -44,6 +45,24 @@ def words(name_or_path: str) -> list[str]:
     return list(dict.fromkeys(word for line in lines(name_or_path) for word in line.split()))
 
 
+def common(code: str, path: str) -> list[str]:
+    """Common words of a language: of a file, or those of the package wordfreq (its largest list, with the English possessives).
+
+    OBELICS' own list, of words seen twice or more in ten million documents, is lost. Raises ValueError, one line.
+    """
+    if path != WORDFREQ:
+        return words(path)
+    try:
+        from wordfreq import iter_wordlist
+    except ImportError as error:
+        raise ValueError("common words by wordfreq need that package: pip install wordfreq") from error
+    try:
+        found = list(iter_wordlist("nb" if code == "no" else code, "best"))
+    except LookupError:
+        raise ValueError(f"wordfreq has no words of the language `{code}`; give a file of them") from None
+    return [*found, *(f"{word}'s" for word in found)] if code == "en" else found
+
+
 @lru_cache
 def languages() -> tuple[str, ...]:
     """ISO 639-1 codes of the languages that have a list of function words, sorted."""
@@ -57,7 +76,8 @@ class Lexicon:
 
     names: tuple[str, ...]
     hashes: UInt64s  # sorted, one an entry
-    first: NDArray[np.int32]  # first entry of each bucket of the hash's top bits; one more closes the last
+    bits: int  # of the hash's top, which say the bucket
+    first: NDArray[np.int32]  # first entry of each bucket; one more closes the last
     member: NDArray[np.bool_]  # entries, lists
 
     @staticmethod
@@ -68,16 +88,15 @@ class Lexicon:
         place = {every[int(o)]: i for i, o in enumerate(order)}
         member = np.zeros((len(hashes), len(lists)), np.bool_)
         for column, ws in enumerate(lists.values()):
-            for word in ws:
-                if word in place:  # two spellings that fold to one word have one entry
-                    member[place[word], column] = True
-        bucket = (hashes >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
-        first = np.searchsorted(bucket, np.arange((1 << BUCKET_BITS) + 1)).astype(np.int32)
-        return Lexicon(tuple(lists), hashes, first, member)
+            member[[place[word] for word in ws if word in place], column] = True  # two spellings that fold to one word have one entry
+        bits = max(BUCKET_BITS, len(hashes).bit_length())
+        bucket = (hashes >> np.uint64(64 - bits)).astype(np.int64)
+        first = np.searchsorted(bucket, np.arange((1 << bits) + 1)).astype(np.int32)
+        return Lexicon(tuple(lists), hashes, bits, first, member)
 
     def find(self, hashes: UInt64s) -> tuple[Ints, NDArray[np.int32]]:
         """Places of the words that are in a list, in order, and the entry of each: an index into ``member``."""
-        bucket = (hashes >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
+        bucket = (hashes >> np.uint64(64 - self.bits)).astype(np.int64)
         entry, last = self.first[bucket], self.first[bucket + 1]
         rows = np.flatnonzero(entry < last)  # most words fall into an empty bucket
         entry, last = entry[rows], last[rows]

@@ -215,7 +215,8 @@ def _decided(source: str, documents: tuple[str, ...], recipe: recipes.Recipe, si
     n = f"{source}.".__add__
     own = {n(f"score.{s.name}"): s for s in recipe.scores(source)}
     text = getattr(recipe, source).text
-    scores = TextScores(language_model=text.language_model, flagged_by_language=tuple(sorted(text.flagged_words.items())))
+    flagged, common = (tuple(sorted(lists.items())) for lists in (text.flagged_words, text.common_words))
+    scores = TextScores(language_model=text.language_model, flagged_by_language=flagged, common_words=common)
     return [
         Node(n("score"), scores, {"documents": d}, same_rows=("scores",)),
         *(Node(name, stage, {"documents": d}, same_rows=("scores",)) for name, stage in own.items()),

@@ -20,6 +20,7 @@ from filters.quality import Quality
 from filters.rules import Rule, RuleError, Rules, load
 from filters.scores import IMAGE_SIMILARITY, LEVELS
 from filters.text import SCORES
+from filters.wordlists import common
 from manifests.schema import DOCUMENT
 from pipelines.adapted.scores import Scores, by_filter, by_function
 
@@ -87,6 +88,7 @@ class Text(_Table):
     perplexity_model: str | None = Field(None, description="path of a KenLM model: gives the document score `perplexity`")
     perplexity_pieces: str | None = Field(None, description="path of the SentencePiece model that the KenLM model was made with")
     flagged_words: dict[str, str] = Field({}, description="files of flagged words by language: {de: words_de.txt}; others by a short English list")
+    common_words: dict[str, str] = Field({}, description="{en: wordfreq}, by that package, or a file of words: gives the score `common_words`")
     redact: list[Literal["email", "iban", "card", "ip", "phone"]] = Field([], description="what is replaced by its name in kept texts: [email, ip]")
 
 
@@ -345,6 +347,11 @@ class Recipe(_Table):
         for code, path in text.flagged_words.items():
             if not os.path.isfile(path):
                 raise RecipeError(f"{source}.text.flagged_words.{code}: no file {path}")
+        for code, path in text.common_words.items():
+            try:
+                common(code, path)
+            except ValueError as e:
+                raise RecipeError(f"{source}.text.common_words.{code}: {e}") from None
         if source == "pdf" and text.redact:
             raise RecipeError("pdf.text.redact: the page images would still show it; leave pages out by a rule, such as {emails: {max: 0}}")
         made: list[Scores | Blocklist | Quality | Perplexity] = []

@@ -240,6 +240,26 @@ def test_flagged_words_by_language(tmp_path: Any) -> None:
     assert stage.programs() != before
 
 
+def test_common_words(tmp_path: Any) -> None:
+    """By the list of the document's language; none where it has none, and where the recipe gives none."""
+    (tmp_path / "en.txt").write_text("the mill stands by a river's\n")
+    rows = documents(["The mill stands by the Xyzzy.", "A river’s"], ["Das ist die Mühle am Fluss und sie ist alt."], ["---"])
+    ((_, scores),) = TextScores(common_words=(("en", str(tmp_path / "en.txt")),))(rows)
+    assert scores["common_words"].to_pylist() == [pytest.approx(7 / 8), None, pytest.approx(0)]
+    assert scores["node_common_words"].to_pylist()[0] == [pytest.approx(5 / 6), 1]
+    ((_, none),) = TextScores()(rows)
+    assert none["common_words"].null_count == 3
+    with pytest.raises(ValueError, match="wordfreq has no words of the language `xx`"):
+        TextScores(common_words=(("xx", "wordfreq"),)).programs()
+
+
+def test_common_words_by_wordfreq() -> None:
+    pytest.importorskip("wordfreq", reason="needs the package wordfreq")
+    prose = "The miller's wheel turned slowly in the cold water, and nobody in the valley had heard of it before."
+    ((_, scores),) = TextScores(common_words=(("en", "wordfreq"),))(documents([prose], ["the of and qwxz pfnq zzqx bbxq"]))
+    assert scores["common_words"].to_pylist() == [1, pytest.approx(3 / 7)]
+
+
 def test_own_list(tmp_path: Any) -> None:
     path = tmp_path / "mine.txt"
     path.write_text("# mine\nmushroom Badger\n")

@@ -65,6 +65,7 @@ def test_from_the_recipe_to_the_shards(web: dict[str, Any], tmp_path: Path) -> N
         ({"blocklist": "/nowhere/hosts.txt"}, "web.blocklist: block-list `/nowhere/hosts.txt` cannot be read: No such file or directory"),
         ({"text": {"quality_model": "/nowhere/q.bin"}}, "web.text.quality_model: no file /nowhere/q.bin"),
         ({"text": {"flagged_words": {"de": "/nowhere/de.txt"}}}, "web.text.flagged_words.de: no file /nowhere/de.txt"),
+        ({"text": {"common_words": {"en": "/nowhere/en.txt"}}}, "web.text.common_words.en: word list `/nowhere/en.txt` cannot be read"),
         ({"text": {"redact": ["names"]}}, "web.text.redact.0: input should be 'email', 'iban', 'card', 'ip' or 'phone'"),
         ({"document": {"quality": {"min": 0.5}}}, "web.rules.document.quality: no such score"),
         ({"preset": "ghoper"}, "web.rules: no preset `ghoper`; did you mean `gopher`?"),
