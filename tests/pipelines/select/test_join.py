@@ -5,8 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from filters.rules import Rules
+from filters.vectors import VECTOR
 from manifests.schema import OUTCOME, key64
-from pipelines.select.join import KEYED, PLACED, ByAddress, Join
+from pipelines.select.join import IMAGE, KEYED, PLACED, ByAddress, Count, Join
 from pipelines.select.links import PLACE
 
 from .make import document, image, outcome, placed, tables, text
@@ -46,3 +47,25 @@ def test_no_places_or_no_outcomes() -> None:
     assert placed(given, Rules(), []).to_pylist()[0]["status"] is None
     ((_, bare),) = Join()({"places": pa.table({}), "outcomes": pa.table({})})  # nobody wrote either
     assert bare.num_rows == 0 and bare.schema == PLACED
+
+
+def test_images_go_to_what_scores_them_and_scores_come_back() -> None:
+    """By sha256, from the fetched ones and from others; an image that none has scored is null."""
+    fetched = pa.RecordBatch.from_pylist([outcome(A), outcome(B, "robots"), outcome(C)], schema=OUTCOME)
+    (_, keyed), (name, images) = ByAddress(images=True, behind=5)(fetched)
+    a, c = outcome(A)["sha256"], outcome(C)["sha256"]
+    assert name == "images" and images.schema == IMAGE
+    assert [(r["key"], r["sha256"], r["part"]) for r in images.to_pylist()] == [(key64(a), a, 3), (key64(c), c, 3)]
+    assert keyed["part"].to_pylist() == [8, None, 8]  # numbered behind others for the places, as they lie for what reads blobs
+
+    given = tables([document("http://a.example/", image(A), text(), image(B), image(C))])
+    places = placed(given, Rules(), [outcome(A), outcome(C)])
+    scored = {"one": pa.table({"sha256": [a], "entropy": pa.array([7.0], pa.float32())}),
+              "two": pa.table({"sha256": [c], "entropy": pa.array([6.0], pa.float32()),
+                              "vector": pa.array([[1.0, 0.0]], VECTOR.field("vector").type)}),
+              "none": pa.table({})}  # fmt: skip
+    ((table, counted),) = Count((("entropy", "number"), ("vector", "vector")))({"images": places, **scored})
+    assert table == "counted"
+    found = {r["url"]: (r["entropy"], r["vector"], r["uses"]) for r in counted.to_pylist()}
+    assert found == {A: (7, None, 1), B: (None, None, 0), C: (6, [1, 0], 1)}
+    assert list(Count(())({"images": pa.table({})})) == []
