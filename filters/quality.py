@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,8 +24,7 @@ Output = tuple[str, pa.RecordBatch | bytes]
 
 POSITIVE, NEGATIVE = "positive", "negative"
 LEARNING_RATES = (0.5, 0.1, 0.02)  # the next one where the last ended in NaN
-#: one thread, so that the same texts make the same model. fastText then fills a tenth of its input matrix and takes the rest as it finds
-#: it; at this size (buckets x dimensions x 4 bytes = 64 MiB) that is fresh memory, which is zero, and not what the heap held
+#: one thread, so that the same texts make the same model
 SETTINGS = {"dim": 64, "bucket": 1 << 18, "epoch": 5, "wordNgrams": 2, "minCount": 1, "thread": 1, "verbose": 0}
 
 
@@ -104,17 +105,11 @@ def train(positive: Iterable[str], negative: Iterable[str], output: str, held_ou
         lines = Path(folder) / "train.txt"
         lines.write_text("\n".join(kept) + "\n", encoding="utf-8")
         for rate in LEARNING_RATES:
-            try:
-                model = fasttext.train_supervised(str(lines), lr=rate, seed=seed, **SETTINGS)
-            except RuntimeError as error:  # "Encountered NaN."
-                if "NaN" not in str(error):
-                    raise
-                continue
-            if np.isfinite(model.get_output_matrix()).all():
+            if _trained(str(lines), output, lr=rate, seed=seed, **SETTINGS):
                 break
         else:
             raise ValueError(f"classifier: training ended in NaN at learning rates {', '.join(map(str, LEARNING_RATES))}")
-        model.save_model(output)
+    model = fasttext.load_model(output)
     said = np.array([probability(model, line) or 0.0 for line, _ in out]) >= 0.5
     true = np.array([wanted for _, wanted in out])
     right = int((said & true).sum())
@@ -125,6 +120,25 @@ def train(positive: Iterable[str], negative: Iterable[str], output: str, held_ou
         "recall": right / int(true.sum()),
         "lr": rate,
     }
+
+
+_TRAIN = "import fasttext, json, sys; a = json.loads(sys.argv[1]); fasttext.train_supervised(a[0], **a[2]).save_model(a[1])"
+
+
+def _trained(lines: str, output: str, **settings: Any) -> bool:
+    """Whether a model came of it without a NaN; then it is at ``output``.
+
+    In a process of its own: with one thread fastText fills a tenth of its input matrix (64 MiB) and takes the rest as it finds it. A new
+    process finds zeros; one that has worked before finds what it worked with.
+    """
+    import fasttext
+
+    done = subprocess.run([sys.executable, "-c", _TRAIN, json.dumps([lines, output, settings])], capture_output=True, text=True, check=False)
+    if "NaN" in done.stderr:
+        return False
+    if done.returncode:
+        raise ValueError(f"classifier: fastText failed: {done.stderr.strip().rpartition(chr(10))[2] or f'exit code {done.returncode}'}")
+    return bool(np.isfinite(fasttext.load_model(output).get_output_matrix()).all())
 
 
 def read_texts(paths: Sequence[str]) -> Iterator[str]:

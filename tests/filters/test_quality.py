@@ -6,6 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from filters.quality import Quality, read_texts, train
@@ -42,6 +43,15 @@ def test_the_same_texts_make_the_same_model(model: str, tmp_path: Path) -> None:
     again = tmp_path / "again.bin"
     train(GOOD, BAD, str(again))
     assert again.read_bytes() == Path(model).read_bytes()
+
+
+def test_what_the_process_held_before_is_not_learnt(model: str, tmp_path: Path) -> None:
+    """A hole of a hundred megabytes in the heap, full of NaN: fastText would take its matrix from there, and read what it finds."""
+    held = [np.full(25_000, np.nan, np.float32) for _ in range(2_000)]  # of 100 kB: small enough for the heap
+    last = held.pop()  # behind the hole, which else would go back to the system
+    del held
+    test_the_same_texts_make_the_same_model(model, tmp_path)
+    assert np.isnan(last).all()
 
 
 def test_what_cannot_be(model: str, tmp_path: Path) -> None:
