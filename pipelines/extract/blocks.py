@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.extract import images
-from pipelines.extract.hints import BODY, CAPTION, ICONIC, JUNK, MORE, hint, words
+from pipelines.extract.hints import BODY, CAPTION, ICONIC, JUNK, MORE, VIEWER, hint, words
 from pipelines.extract.nodes import Node
 
 #: elements and leaves of a page that are looked at
@@ -20,7 +20,7 @@ MAX_ELEMENTS = 200_000
 _DROP = words(
     """
     script style template svg iframe object embed canvas audio video select option datalist button input textarea nav dialog head link
-    meta base map progress meter footer menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe
+    meta base title map progress meter footer menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe
     amp-analytics amp-sidebar amp-social-share optgroup keygen command math-field rt rp
     """
 )
@@ -40,11 +40,19 @@ _ROLES = {
 }
 _NOT_CONTENT_ROLES = words(
     """
-    navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tablist tooltip button alert
+    navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tooltip button alert
     """
 )
+# soft hyphen, zero-width space, word joiner, byte order mark: they tell a browser where lines may break, and split words for all others
+_UNSEEN = ("\u00ad", "\u200b", "\u2060", "\ufeff")
+_HEADINGS = words("h1 h2 h3 h4 h5 h6")
 _COMMAS = (",", "，", "、", "،")
 NEVER_JUNK = words("html body main article")
+_SMALL = words("p li ul ol dl dt dd h1 h2 h3 h4 h5 h6 aside figure table tr td th header")
+#: most text around a picture that is its caption, characters
+CAPTIONED = 200
+#: text around an h1, in characters, from which it is a page and not a headline
+FRAME = 1000
 
 # what the walk does with an element: up to _PICTURE it is inline
 _PLAIN, _SPAN, _LINK, _PICTURE, _BOX, _SKIP, _BREAK, _SOURCE, _IMAGE = range(9)
@@ -115,6 +123,18 @@ def _hidden(attributes: dict[str, str | None]) -> bool:
         if "display:none" in style or "visibility:hidden" in style:
             return True
     return "hidden" in attributes and attributes["hidden"] != "until-found"
+
+
+def _holds_article(element: Any) -> bool:
+    """Whether an element named like boilerplate is the frame of the article: ``sidebar-right`` says what stands beside it."""
+    if element.css_first("main,[role=main],[itemprop=articleBody]") is not None:
+        return True
+    return element.css_first("h1") is not None and len(element.text()) >= FRAME
+
+
+def _holds_picture(element: Any) -> bool:
+    """Whether a lightbox or an overlay is the frame of a picture and not a window with a text in it."""
+    return element.css_first("img") is not None and len(element.text(strip=True)) < CAPTIONED
 
 
 def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
@@ -220,8 +240,9 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
                 node = node.next
                 continue
             names = attributes.get("class") or ""
-            if attributes.get("id"):
-                names = f"{names} {attributes['id']}"
+            name = attributes.get("id")
+            if name and (tag not in _HEADINGS or name.isalpha()):  # a heading's id of several words is what the heading says
+                names = f"{names} {name}"
             if names:
                 flags |= hint(names)
             if attributes.get("itemprop") == "articleBody":
@@ -229,6 +250,8 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
         if pieces:
             _flush(leaves, pieces, box, role, links)
             links = 0
+        if flags & JUNK and tag not in _SMALL and (_holds_article(node) or (flags & VIEWER and _holds_picture(node))):
+            flags &= ~JUNK
         if skip_junk and flags & JUNK and not flags & BODY and tag not in NEVER_JUNK and box.tag != "figure":
             skipped.append(node)
             node = node.next
@@ -245,7 +268,7 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             role = _ROLES[tag]
         elif role == "table" or (tag == "table" and role == "quote"):
             role = "paragraph"
-        if flags & CAPTION and tag != "figure":
+        if flags & CAPTION and tag != "figure" and tag not in _HEADINGS:
             role = "caption"
         if tag == "noscript":
             inside_noscript += 1
@@ -271,6 +294,10 @@ def _flush(leaves: list[Leaf], pieces: list[str], box: Box, role: str, links: in
     """The pieces read since the last leaf become one."""
     text = " ".join("".join(pieces).split())
     pieces.clear()
+    if not text.isascii():
+        for unseen in _UNSEEN:
+            if unseen in text:
+                text = text.replace(unseen, "")
     if text:
         leaves.append(Leaf(box, role, text, links))
 
@@ -288,7 +315,7 @@ def _image(attributes: dict[str, str | None], sources: str | None, base: str) ->
     if images.is_icon(width, height):
         return None
     names = attributes.get("class")
-    if names and hint(names) & ICONIC:
+    if names and hint(names) & ICONIC and not images.is_large(width, height):
         return None
     url = images.address(attributes, sources, base)
     if url is None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from itertools import accumulate
 
 from pipelines.extract.blocks import Blocks, Box, Leaf
-from pipelines.extract.hints import BODY, GOOD, WEAK, words
+from pipelines.extract.hints import BODY, GOOD, ICONIC, JUNK, WEAK, hint, words
+from pipelines.extract.nodes import Node
 from pipelines.extract.phrases import SHORT, opens_teaser
 from pipelines.extract.scoring import MIN_PARAGRAPH, root_of
 
-#: leaves before the root among which its headline, standfirst and first picture are looked for
-LEAD = 30
+#: leaves before the root among which its standfirst and first picture are looked for; fewer where only the h1 says that they belong to it
+LEAD, BELOW_H1 = 30, 20
+#: shortest side that a picture there states, pixels (obelics.yaml: 150)
+PICTURE = 150
 #: shortest text there that is a standfirst, characters
 STANDFIRST = 60
 #: shortest caption, in characters, that does not stand twice within so many leaves
@@ -19,6 +22,7 @@ REPEATED, NEAR = 30, 8
 ALL_LINK = 0.9
 #: largest share of the article that one line such as "Read also" may take with it
 TEASER_SHARE = 0.3
+
 
 _CLEANED = words("div section ul ol dl table form header details article li center tbody tr td address figure")
 _WHOLES = words("article main")
@@ -125,20 +129,34 @@ def _lead(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
     while holder.parent >= 0 and holder.tag not in _WHOLES and holder.last - holder.first - (root.last - root.first) < LEAD:
         holder = boxes[holder.parent]
     start = max(holder.first, root.first - LEAD)
-    if holder.tag not in _WHOLES:
-        start = next((i for i in range(root.first - 1, start - 1, -1) if leaves[i].tag == "h1"), root.first)
+    headline = next((i for i in range(root.first - 1, max(-1, root.first - BELOW_H1 - 1), -1) if leaves[i].tag == "h1"), root.first)
+    if holder.tag not in _WHOLES or headline < start:
+        start = headline
+        while holder.first > start:
+            holder = boxes[holder.parent]
     out: list[Leaf] = []
     for leaf in leaves[start : root.first]:
         if not _in_good_company(boxes, boxes[leaf.box], holder):
             continue
         if leaf.node is not None:
-            out.append(leaf)
+            if _is_picture(leaf.node):
+                out.append(leaf)
         elif leaf.role == "caption":
             if out and out[-1].node is not None:
                 out.append(leaf)
         elif leaf.chars >= STANDFIRST and leaf.links * 3 < leaf.chars and leaf.role in _PROSE and leaf.tag != "h1":
             out.append(leaf)
     return out
+
+
+def _is_picture(node: Node) -> bool:
+    """Whether an image above the article may be its picture: not one of the small ones that sign, share and lead home."""
+    if any(side is not None and side < PICTURE for side in (node.width, node.height)):
+        return False
+    if node.width is not None and node.width >= 2 * PICTURE:
+        return True
+    name = (node.image or "").rsplit("/", 1)[-1].split(".", 1)[0]
+    return not hint(name) & (ICONIC | JUNK)
 
 
 def _in_good_company(boxes: list[Box], box: Box, holder: Box) -> bool:

@@ -10,9 +10,15 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
-GOOD, BODY, JUNK, WEAK, CAPTION, MORE, ICONIC = 1, 2, 4, 8, 16, 32, 64
+GOOD, BODY, JUNK, WEAK, CAPTION, MORE, ICONIC, VIEWER = 1, 2, 4, 8, 16, 32, 64, 128
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+# what build tools append so that a name is unique (CSS modules: Layout_main__2pNav); a chance "nav" in it means nothing
+_HASH = re.compile(r"__(?=[\w-]{0,4}[A-Z0-9])[\w-]{5}\Z")
+# WordPress writes the topics that a post is filed under into its class: an article about comments is a tag-comments
+_FILED = ("tag-", "category-")
+#: three or more pieces of so few letters on average are no words but the output of a generator (kAdBoX)
+MADE_UP = 2
 
 
 def words(text: str) -> frozenset[str]:
@@ -49,6 +55,9 @@ _BODY_WHOLE = frozenset(a + b for a in _BODY_FIRST for b in _BODY_SECOND)
 _CAPTION = words("caption legend figcaption imagecaption credit copyright bildunterschrift")
 _ICONIC = words("icon avatar emoji smiley smilie gravatar logo sprite badge flag spinner")
 
+#: laid over the page: with a text when they are a notice, with a picture when one is shown large
+_VIEWER = words("overlay lightbox popup modal")
+
 _STATE = words("has no not with without is show enable enabled single supports off label")
 _JUNK_WHOLE = words("hidden is-hidden visually-hidden visuallyhidden screen-reader-text sr-only print-only noprint d-none hide")
 
@@ -57,15 +66,18 @@ _JUNK_WHOLE = words("hidden is-hidden visually-hidden visuallyhidden screen-read
 def hint(names: str) -> int:
     """Flags for the class and id of an element, given as one string."""
     flags = 0
+    post = "hentry" in names or "type-post" in names
     for name in names.split()[:40]:
-        flags |= _flags(name)
+        if not (post and name.startswith(_FILED)):
+            flags |= _flags(name)
     return flags
 
 
 @lru_cache(maxsize=1 << 16)
 def _flags(name: str) -> int:
-    parts = [part.lower() for part in _WORD.findall(name[:100])]
-    if not parts:
+    name = _HASH.sub("", name[:100])
+    parts = [part.lower() for part in _WORD.findall(name)]
+    if not parts or (len(parts) >= 3 and len("".join(parts)) <= MADE_UP * len(parts)):
         return 0
     name = name.lower()
     flags = 0
@@ -86,6 +98,8 @@ def _flags(name: str) -> int:
         flags |= CAPTION
     if kinds & _ICONIC:
         flags |= ICONIC
+    if kinds & _VIEWER:
+        flags |= VIEWER
     if parts == ["more", "link"]:
         flags |= MORE
     return flags

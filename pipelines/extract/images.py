@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipelines.extract.hints import words
 from pipelines.extract.urls import absolute
 
 #: largest width asked of a srcset, pixels: above it a vision encoder sees nothing more, and the bytes cost
@@ -21,6 +22,8 @@ MAX_DENSITY = 2.0
 ENOUGH = 600
 #: both stated sides at or under this are an icon, a bullet, a tracking pixel
 ICON = 48
+#: stated width and height from which an image is a picture, though its class says avatar or logo; those of authors are 96 to 250 wide
+LARGE = (300, 150)
 
 Attributes = Mapping[str, str | None]
 
@@ -36,11 +39,15 @@ LAZY_NAMES = frozenset((*LAZY, *LAZY_SET))
 
 # undecoded by the readers of training sets; a picture element offers them beside a jpeg
 _UNREAD = re.compile(r"avif|jxl|svg|heic|jp2", re.I)
-_STAND_IN = re.compile(
-    r"(?:^|[/_.-])(?:blank|spacer|transparent|placeholder|pixel|1x1|lazy(?:load)?|loading|loader|empty|clear|dummy|grey|gray|trans)"
-    r"[\w-]*\.(?:gif|png|jpe?g|svg|webp)",
-    re.I,
+_STAND_IN = re.compile(r"blank|space|transp?\b|transparent|placeholder|pixel|1x1|1px|lazy|load|spinner|empty|clear|dummy|gr[ea]y", re.I)
+_FILLING = words(
+    """
+    blank spacer space trans transp transparent placeholder pixel px x lazy lazyload load loading loader ajax spinner empty clear dummy grey
+    gray white bg s image img pic picture photo default small thumb gif png jpg jpeg svg webp
+    """
 )
+_LAST = words("blank spacer loader placeholder spinner")  # my-theme-blank.png
+_LETTERS = re.compile(r"[^\W\d_]+")
 _LOOKS_LIKE_IMAGE = re.compile(r"\S+\.(?:jpe?g|png|webp|gif)(?:\?\S*)?\Z", re.I)
 _SRCSET_ITEM = re.compile(r"\s*(\S*[^\s,])(?:\s+([\d.]+)([wx])[^,]*)?\s*(?:,|\Z)")
 _WIDTHS = re.compile(r"\s\d+w\s*(?:,|\Z)")
@@ -81,7 +88,7 @@ def address(attributes: Attributes, sources: str | None, base: str) -> str | Non
     density, ``<picture>`` sources, any ``data-`` attribute that names an image file. The first that gives an address is taken.
     """
     for ref in _references(attributes, sources):
-        if not ref or ref.startswith("data:") or _STAND_IN.search(ref):
+        if not ref or ref.startswith("data:") or _is_stand_in(ref):
             continue
         url = absolute(base, ref)
         if url is not None and not url.lower().split("?", 1)[0].endswith(".svg"):
@@ -115,6 +122,15 @@ def _references(attributes: Attributes, sources: str | None) -> Iterator[str | N
             yield value
 
 
+def _is_stand_in(ref: str) -> bool:
+    """Whether an address is of what stands there until a script puts in the true one: a file name of nothing but words for emptiness."""
+    name = ref.split("?", 1)[0].rsplit("/", 1)[-1]
+    if _STAND_IN.search(name) is None:
+        return False
+    of = _LETTERS.findall(name.lower())
+    return _FILLING.issuperset(of) or (len(of) > 1 and of[-2] in _LAST)
+
+
 def _is_enough(source: str, offered: str) -> bool:
     """Whether a srcset offers ``source`` itself (but for its query) at ENOUGH pixels or more."""
     plain = source.split("?", 1)[0]
@@ -144,6 +160,11 @@ def size(attributes: Attributes) -> tuple[int | None, int | None]:
 def _pixels(value: Any) -> int | None:
     m = _PIXELS.match(value) if value else None
     return int(m[1]) if m else None
+
+
+def is_large(width: int | None, height: int | None) -> bool:
+    """Whether the stated size is that of a picture, whatever the class names say."""
+    return width is not None and height is not None and width >= LARGE[0] and height >= LARGE[1]
 
 
 def is_icon(width: int | None, height: int | None) -> bool:

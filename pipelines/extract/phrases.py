@@ -10,7 +10,8 @@ import re
 
 _OPENERS: dict[str, dict[str, str]] = {
     "other articles": {
-        "en": r"related\b|read (?:more|also|next|on)\b|also read\b|more (?:from|in|on|stories|news|about|like this)\b|most (?:read|popular|viewed)"
+        "en": r"related\b(?! (?:work|concepts?|to)\b)|read (?:more|also|next|on)\b|also read\b"
+        r"|more (?:from|in|on|stories|news|about|like this)\b|most (?:read|popular|viewed)"
         r"|you (?:may|might) (?:also|be)|recommended\b|trending\b|popular (?:posts|stories)|latest (?:news|stories|posts)|see also|top stories",
         "de": r"lesen sie (?:auch|mehr|dazu|hier|weiter)|lies (?:auch|mehr)|mehr (?:zu[mr]?|aus|von|lesen|dazu)\b|weiterlesen|schon gelesen"
         r"|(?:ähnliche|weitere|verwandte|neueste|beliebte(?:ste)?) (?:artikel|beiträge|themen|meldungen|nachrichten|news)|meistgelesen"

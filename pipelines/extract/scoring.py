@@ -125,4 +125,14 @@ def _climb(boxes: list[Box], leaves: list[Leaf], root: Box, chars: list[int], li
         if (links[parent.last] - links[parent.first]) * 3 > chars[parent.last] - chars[parent.first]:
             break
         root = parent
-    return root
+    return _named(boxes, root, mass)
+
+
+def _named(boxes: list[Box], root: Box, mass: list[int]) -> Box:
+    """The box around the root that its author calls the body of the article, where it holds two paragraphs more: the root is but a part."""
+    box = root
+    while box.parent >= 0 and not box.flags & BODY and box.tag not in ("article", "main"):
+        box = boxes[box.parent]
+    if not box.flags & BODY or box.tag in ("body", "html") or box.flags & (JUNK | WEAK):
+        return root
+    return box if mass[box.last] - mass[box.first] >= mass[root.last] - mass[root.first] + 2 * LONG else root

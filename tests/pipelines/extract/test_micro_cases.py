@@ -38,6 +38,11 @@ AT = "https://site.org/blog/post/"
         ("<table><tr><td>cell<td><img src=td.jpg></table>", AT + "td.jpg"),
         ("<figure><div class=lightbox-overlay><img src=zoom.jpg></div></figure>", AT + "zoom.jpg"),
         ("<img src=w.jpg width=570 height=0>", AT + "w.jpg"),
+        ("<img src=south-transitway.jpg data-src=other.jpg>", AT + "other.jpg"),
+        ("<img src=empty-chair.jpg>", AT + "empty-chair.jpg"),
+        ("<img src=pixel-6-pro.png>", AT + "pixel-6-pro.png"),
+        ("<img src=theme-blank.gif data-anything=real.jpg>", AT + "real.jpg"),
+        ("<img src=drawn.jpg class=article-logo width=890 height=590>", AT + "drawn.jpg"),
     ],
 )
 def test_image_address(html: str, wanted: str) -> None:

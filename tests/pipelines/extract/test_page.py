@@ -53,6 +53,60 @@ def test_names_that_only_look_like_boilerplate(wrapper: str) -> None:
     assert f"{PROSE} Again." in [node.text for node in extract(html, URL).nodes]
 
 
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "class='layout sidebar-right'",
+        "class='l-outer l-outer--nav'",
+        "class='post-7 post type-post hentry category-social tag-comments'",
+        "class='Page_main__2pNav'",
+        "class='sc-1 kAdBoX'",
+        "role=tablist",
+    ],
+)
+def test_a_frame_around_the_article_is_no_boilerplate(wrapper: str) -> None:
+    """On a page that holds more running text beside it: names say what stands in a frame or is filed with it."""
+    notice = f"<div class=notice>{f'<p>We use small files. {PROSE}</p>' * 8}</div>"
+    body = f"<h1>A lake</h1><p>{PROSE} One.</p><p>{PROSE} Two.</p><p>{PROSE} Three.</p><p>{PROSE} Four.</p><p>{PROSE} Five.</p>"
+    html = f"<body><div {wrapper}><div class=article-text>{body}</div></div>{notice}</body>".encode()
+    found = [node.text for node in extract(html, URL).nodes]
+    assert [f"{PROSE} {n}." in found for n in ("One", "Five")] == [True, True]
+
+
+def test_a_lightbox_with_a_picture_stays_and_one_with_a_text_goes() -> None:
+    found = read(
+        "<div class=my-lightbox><a href=/big.jpg><img src=big.jpg></a></div>"
+        f"<div class=my-lightbox><img src=letter.jpg><p>JUNK Our letter comes every week. {PROSE}</p></div>"
+    ).nodes
+    assert [node.image for node in found if node.image] == ["https://site.org/blog/post/big.jpg"]
+    assert not [node for node in found if node.text and "JUNK" in node.text]
+
+
+def test_a_heading_is_not_judged_by_an_id_made_of_its_words() -> None:
+    assert "Related work" in texts(f"<h2 id=related-work>Related work</h2><p>{PROSE} Also.</p>")
+
+
+def test_invisible_break_marks_go() -> None:
+    assert "Italiens Weine reifen" in texts("<p>Ita\u00adli\u00adens\ufeff Weine\u200b reifen</p>")
+
+
+def test_standfirst_and_picture_in_a_header_outside_the_article() -> None:
+    html = (
+        f"<body><header><a href=/><img src=logo.png></a><h1>Title</h1><h2>{PROSE[:120]}</h2><img src=lead.jpg width=900 height=600>"
+        f"<img src=writer.jpg width=80 height=80><img src=icon-share.png></header>"
+        f"<main><article class=article-body><p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p></article></main></body>"
+    ).encode()
+    assert [node.text or node.image for node in extract(html, URL).nodes][:3] == [PROSE[:120], "https://site.org/blog/post/lead.jpg", PROSE]
+
+
+def test_the_body_is_taken_for_whole_where_the_page_names_it() -> None:
+    """A long list of entries, as of a live report, holds most of the text; what opens the report stands beside it."""
+    entries = "".join(f"<div class=entry><p>{PROSE} {i}</p><p>{PROSE} {i}.</p></div>" for i in range(12))
+    opening = f"<div class=opening><p>Opening. {PROSE}</p><p>{PROSE} Second.</p></div>"
+    html = f"<body><div class=article-body>{opening}<div class=entries>{entries}</div></div></body>".encode()
+    assert f"Opening. {PROSE}" in [node.text for node in extract(html, URL).nodes]
+
+
 def test_article_named_like_boilerplate_is_found_on_a_page_with_nothing_else() -> None:
     html = f"<body><div class=sidebar><p>{PROSE}</p><p>{PROSE} Again.</p></div><p>short</p></body>".encode()
     assert f"{PROSE} Again." in [node.text for node in extract(html, URL).nodes]
