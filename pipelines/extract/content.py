@@ -7,7 +7,7 @@ from itertools import accumulate
 from pipelines.extract.blocks import Blocks, Box, Leaf
 from pipelines.extract.hints import BODY, GOOD, ICONIC, JUNK, WEAK, hint, words
 from pipelines.extract.nodes import Node
-from pipelines.extract.phrases import SHORT, opens_teaser
+from pipelines.extract.phrases import SHORT, closes, opens_teaser
 from pipelines.extract.scoring import MIN_PARAGRAPH, root_of
 
 #: leaves before the root among which its standfirst and first picture are looked for; fewer where only the h1 says that they belong to it
@@ -19,7 +19,9 @@ STANDFIRST = 60
 #: shortest caption, in characters, that does not stand twice within so many leaves
 REPEATED, NEAR = 30, 8
 #: share of link text from which a paragraph is nothing but a link
-ALL_LINK = 0.9
+ALL_LINK = 0.8
+#: lines at the end of an article among which its publisher asks for something
+END = 4
 #: largest share of the article that one line such as "Read also" may take with it
 TEASER_SHARE = 0.3
 
@@ -53,7 +55,7 @@ def _clean(boxes: list[Box], leaves: list[Leaf], root: Box) -> None:
     for box in reversed(inside):
         if not box.kept:
             continue
-        if box.tag in _CLEANED and _bad(box):
+        if box.tag in _CLEANED and _bad(box) and not _quotes(boxes, box):
             box.kept = False
             continue
         to = boxes[box.parent]
@@ -61,6 +63,12 @@ def _clean(boxes: list[Box], leaves: list[Leaf], root: Box) -> None:
         to.links += box.links
         to.commas += box.commas
         to.images += box.images
+
+
+def _quotes(boxes: list[Box], box: Box) -> bool:
+    """Whether a box is nothing but the frame of a quotation, such as a post with its links and its date."""
+    inside = boxes[box.place + 1] if box.end > box.place + 1 else box
+    return inside.tag == "blockquote" and inside.end == box.end and box.links * 2 <= box.chars
 
 
 def _bad(box: Box) -> bool:
@@ -86,6 +94,10 @@ def _emit(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
     inside = leaves[root.first : root.last]
     kept = [not gone[leaf.box] for leaf in inside]
     _drop_teasers(boxes, inside, kept, root)
+    last = [i for i, leaf in enumerate(inside) if kept[i] and leaf.chars][-END:]
+    for i in last if len(inside) > 2 * END else ():
+        if closes(inside[i].text):
+            kept[i] = False
     return [leaf for leaf, keep in zip(inside, kept, strict=True) if keep]
 
 
@@ -135,8 +147,9 @@ def _lead(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
         while holder.first > start:
             holder = boxes[holder.parent]
     out: list[Leaf] = []
+    said = {leaf.text for leaf in leaves[root.first : root.last] if leaf.chars >= STANDFIRST}
     for leaf in leaves[start : root.first]:
-        if not _in_good_company(boxes, boxes[leaf.box], holder):
+        if leaf.text in said or not _in_good_company(boxes, boxes[leaf.box], holder):
             continue
         if leaf.node is not None:
             if _is_picture(leaf.node):

@@ -58,6 +58,9 @@ _ICONIC = words("icon avatar emoji smiley smilie gravatar logo sprite badge flag
 #: laid over the page: with a text when they are a notice, with a picture when one is shown large
 _VIEWER = words("overlay lightbox popup modal")
 
+#: of an embed these tell what is quoted: the words of a post that the article speaks of
+_QUOTED = words("social share")
+
 _STATE = words("has no not with without is show enable enabled single supports off label")
 _JUNK_WHOLE = words("hidden is-hidden visually-hidden visuallyhidden screen-reader-text sr-only print-only noprint d-none hide")
 
@@ -86,7 +89,10 @@ def _flags(name: str) -> int:
     own = kinds
     if not _STATE.isdisjoint(parts):
         own = {_singular(part) for part in parts[: next(i for i, part in enumerate(parts) if part in _STATE)]}
-    if own & _JUNK or name in _JUNK_WHOLE:
+    junk = own & _JUNK
+    if "embed" in kinds or "embedded" in kinds:
+        junk -= _QUOTED
+    if junk or name in _JUNK_WHOLE:
         flags |= JUNK
     if own & _WEAK:
         flags |= WEAK

@@ -57,6 +57,30 @@ _OPENERS: dict[str, dict[str, str]] = {
 
 _START = re.compile(r"[\W_]*(?:" + "|".join(f"(?:{p})" for by_language in _OPENERS.values() for p in by_language.values()) + ")", re.I)
 
+# what closes an article, anywhere in its last lines
+_NETWORK = r"(?:facebook|twitter|instagram|youtube|telegram|whatsapp|tiktok|linkedin|pinterest)"
+_CLOSERS: dict[str, dict[str, str]] = {
+    "following": {
+        "en": rf"\bfollow\b[^.!?]{{0,80}}\b{_NETWORK}|\b(?:like|find|visit|join) us on\b",
+        "de": rf"\b(?:folgt?|folgen sie|besucht|liken sie)\b[^.!?]{{0,80}}\b{_NETWORK}",
+        "fr, es, pt, it": rf"\b(?:suivez|s[ií]gu[ea]nos|segu[ie](?:ci)?|siga|únete)\b[^.!?]{{0,80}}\b{_NETWORK}",
+        "nl, pl": rf"\b(?:volg|obserwuj|śledź)\b[^.!?]{{0,80}}\b{_NETWORK}",
+    },
+    "subscribing": {
+        "en": r"\b(?:subscribe|sign up|signing up)\b[^.!?]{0,80}\b(?:newsletter|edition|inbox)|\bget\b[^.!?]{0,60}\b(?:newsletter|your inbox)",
+        "de": r"\bnewsletter\b[^.!?]{0,60}\b(?:abonnier|anmeld|bestell)|\b(?:abonnier|hol dir)\w*[^.!?]{0,60}\bnewsletter",
+        "fr, es, pt, it": r"\b(?:inscri|abonn|suscr[ií]b|subscrev|iscriv)\w*[^.!?]{0,60}\b(?:newsletter|bolet[ií]n)",
+    },
+    "rights": {
+        "all": r"all rights reserved|alle rechte vorbehalten|tous droits réservés|(?:todos los derechos|todos os direitos) reservados"
+        r"|tutti i diritti riservati|wszelkie prawa zastrzeżone|все права защищены|版权所有",
+    },
+}
+_CLOSE = re.compile("|".join(f"(?:{p})" for by_language in _CLOSERS.values() for p in by_language.values()), re.I)
+
+#: longest line that closes an article and says nothing of it, characters
+CLOSING = 260
+
 #: a line longer than this is prose, whatever it starts with, characters
 SHORT = 90
 
@@ -64,3 +88,8 @@ SHORT = 90
 def opens_teaser(text: str) -> bool:
     """Whether a short line is the title of a list of teasers, of a comment section, or of sharing buttons."""
     return len(text) <= SHORT and _START.match(text) is not None
+
+
+def closes(text: str) -> bool:
+    """Whether a line asks the reader to follow or to subscribe, or reserves all rights."""
+    return len(text) <= CLOSING and _CLOSE.search(text) is not None
