@@ -127,9 +127,12 @@ def _hidden(attributes: dict[str, str | None]) -> bool:
 
 def _holds_article(element: Any) -> bool:
     """Whether an element named like boilerplate is the frame of the article: ``sidebar-right`` says what stands beside it."""
-    if element.css_first("main,[role=main],[itemprop=articleBody]") is not None:
-        return True
-    return element.css_first("h1") is not None and len(element.text()) >= FRAME
+    if element.first_child is None:
+        return False
+    found = element.css_first("main,h1,[role=main],[itemprop=articleBody]")
+    if found is None or found.tag != "h1":
+        return found is not None
+    return len(element.text()) >= FRAME
 
 
 def _holds_picture(element: Any) -> bool:

@@ -33,11 +33,11 @@ def bounded(html: bytes) -> bytes:
     """The page, cut to MAX_BYTES, without what would make parsing it superlinear. Most pages come back as they are."""
     if len(html) > MAX_BYTES:
         html = html[:MAX_BYTES]
-    many = html.count(b"<") > 2 * SUSPICIOUS_DEPTH  # fewer cost milliseconds at worst
-    if not many and len(html) < SUSPICIOUS_TAG:
+    if len(html) < SUSPICIOUS_TAG and len(html) <= 6 * SUSPICIOUS_DEPTH:  # too short for as many tags
         return html
     raw = np.frombuffer(html, np.uint8)
     opens = np.flatnonzero(raw[:-1] == 60)  # '<'
+    many = len(opens) > 2 * SUSPICIOUS_DEPTH  # fewer cost milliseconds at worst
     if not len(opens):
         return html
     gaps = np.diff(opens, append=len(html))

@@ -78,7 +78,7 @@ def hint(names: str) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def _flags(name: str) -> int:
-    name = _HASH.sub("", name[:100])
+    name = _HASH.sub("", name[:100]) if "__" in name else name[:100]
     parts = [part.lower() for part in _WORD.findall(name)]
     if not parts or (len(parts) >= 3 and len("".join(parts)) <= MADE_UP * len(parts)):
         return 0

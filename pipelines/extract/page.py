@@ -39,7 +39,8 @@ def extract(html: bytes, url: str, content_type: str | None = None, headers: Map
             running = sum([n for leaf in blocks.leaves if (n := leaf.chars - leaf.links) >= SENTENCE])
             if running < LITTLE and any(len(element.text()) > running for element in blocks.skipped):
                 blocks = walk(tree.body, base, skip_junk=False)
-        page.nodes = nodes(article(blocks), blocks.boxes)
+        # pages made for printing state their own address
+        page.nodes = nodes([leaf for leaf in article(blocks) if leaf.node is not None or leaf.text != url], blocks.boxes)
     return page
 
 

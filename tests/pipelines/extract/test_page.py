@@ -190,3 +190,32 @@ def test_a_paragraph_that_is_one_link_goes_and_one_that_holds_a_link_stays() -> 
     found = texts(f"{link}<p>As <a href=/y>the ministry said on Monday</a>, it will open.</p>")
     assert "As the ministry said on Monday, it will open." in found
     assert not [text for text in found if "ANOTHER" in text]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Follow the lake on Facebook, Twitter or Instagram for more of it.",
+        "Would you like to read more? Sign up for our weekly newsletter today.",
+        "Jetzt den Newsletter vom See abonnieren und nichts verpassen, was dort geschieht.",
+        "Copyright 2020 The Lake. All rights reserved, and none of it may be printed.",
+    ],
+)
+def test_what_a_publisher_asks_for_at_the_end_goes_and_the_same_words_within_stay(line: str) -> None:
+    body = "".join(f"<p>{PROSE} {i}.</p>" for i in range(8))
+    found = [node.text for node in extract(f"<article><h1>T</h1><p>{PROSE}</p><p>{line}</p>{body}<p>{line}</p></article>".encode(), URL).nodes]
+    assert found.count(line) == 1 and found.index(line) == 2
+
+
+def test_a_quoted_post_stays_with_its_links() -> None:
+    post = "<blockquote><p>Boats are on. <a href=https://t.co/abc>https://t.co/abc</a></p>— A boat (@boat) <a href=/p>May 4, 2022</a></blockquote>"
+    assert "Boats are on. https://t.co/abc" in texts(f"<div class=social-media-embed>{post}</div>")
+
+
+def test_a_standfirst_written_twice_and_the_address_of_the_page_stand_once_and_not_at_all() -> None:
+    html = (
+        f"<body><header><h1>Title</h1><h2>{PROSE[:120]}</h2></header><article class=article-body><p>{PROSE[:120]}</p><p>{PROSE}</p><p>{URL}</p>"
+        f"<p>{PROSE} Again.</p><p>{PROSE} More.</p></article></body>"
+    ).encode()
+    found = [node.text for node in extract(html, URL).nodes]
+    assert (found.count(PROSE[:120]), found.count(URL)) == (1, 0)
