@@ -10,64 +10,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.extract import images
-from pipelines.extract.hints import BODY, CAPTION, ICONIC, JUNK, MORE, VIEWER, hint, words
+from pipelines.extract.elements import (
+    BOX,
+    BREAK,
+    HEADINGS,
+    IMAGE,
+    KINDS,
+    LINK,
+    NEVER_JUNK,
+    NOT_CONTENT_ROLES,
+    PICTURE,
+    ROLES,
+    SKIP,
+    SMALL,
+    SOURCE,
+    SPAN,
+    holds_article,
+    holds_picture,
+    is_hidden,
+)
+from pipelines.extract.hints import BODY, CAPTION, ICONIC, JUNK, MORE, VIEWER, hint
 from pipelines.extract.nodes import Node
 
 #: elements and leaves of a page that are looked at
 MAX_ELEMENTS = 200_000
 
-# never content, with all that is in them
-_DROP = words(
-    """
-    script style template svg iframe object embed canvas audio video select option datalist button input textarea nav dialog head link
-    meta base title map progress meter footer menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe
-    amp-analytics amp-sidebar amp-social-share optgroup keygen command math-field rt rp
-    """
-)
-_INLINE = words(
-    """
-    a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q ruby rb s samp small
-    span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics annotation picture hgroup
-    """
-)
-_ROLES = {
-    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),
-    **dict.fromkeys(("li", "dt", "dd"), "item"),
-    **dict.fromkeys(("td", "th"), "table"),
-    "blockquote": "quote",
-    "figcaption": "caption",
-    "caption": "caption",
-}
-_NOT_CONTENT_ROLES = words(
-    """
-    navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tooltip button alert
-    """
-)
 # soft hyphen, zero-width space, word joiner, byte order mark: they tell a browser where lines may break, and split words for all others
 _UNSEEN = ("\u00ad", "\u200b", "\u2060", "\ufeff")
-_HEADINGS = words("h1 h2 h3 h4 h5 h6")
 _COMMAS = (",", "，", "、", "،")
-NEVER_JUNK = words("html body main article")
-_SMALL = words("p li ul ol dl dt dd h1 h2 h3 h4 h5 h6 aside figure table tr td th header")
-#: most text around a picture that is its caption, characters
-CAPTIONED = 200
-#: text around an h1, in characters, from which it is a page and not a headline
-FRAME = 1000
-
-# what the walk does with an element: up to _PICTURE it is inline
-_PLAIN, _SPAN, _LINK, _PICTURE, _BOX, _SKIP, _BREAK, _SOURCE, _IMAGE = range(9)
-_KINDS: dict[str | None, int] = {
-    **dict.fromkeys(_INLINE, _PLAIN),
-    **dict.fromkeys(_DROP, _SKIP),
-    **dict.fromkeys(("-comment", "!doctype", "-undef", "#document", None), _SKIP),
-    **dict.fromkeys(("img", "amp-img", "amp-anim", "image"), _IMAGE),
-    "span": _SPAN,
-    "label": _SPAN,
-    "a": _LINK,
-    "picture": _PICTURE,
-    "br": _BREAK,
-    "source": _SOURCE,
-}
 
 
 class Box:
@@ -116,30 +86,6 @@ class Blocks:
     skipped: list[Any]
 
 
-def _hidden(attributes: dict[str, str | None]) -> bool:
-    style = attributes.get("style")
-    if style:
-        style = style.lower().replace(" ", "")
-        if "display:none" in style or "visibility:hidden" in style:
-            return True
-    return "hidden" in attributes and attributes["hidden"] != "until-found"
-
-
-def _holds_article(element: Any) -> bool:
-    """Whether an element named like boilerplate is the frame of the article: ``sidebar-right`` says what stands beside it."""
-    if element.first_child is None:
-        return False
-    found = element.css_first("main,h1,[role=main],[itemprop=articleBody]")
-    if found is None or found.tag != "h1":
-        return found is not None
-    return len(element.text()) >= FRAME
-
-
-def _holds_picture(element: Any) -> bool:
-    """Whether a lightbox or an overlay is the frame of a picture and not a window with a text in it."""
-    return element.css_first("img") is not None and len(element.text(strip=True)) < CAPTIONED
-
-
 def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
     """Walk the element ``root`` (lexbor node). ``base``: the address that references are relative to.
 
@@ -158,7 +104,7 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
     path: list[Any] = []  # the open elements, and what closing each one undoes
     undo: list[int] = []
     roles: list[str] = []  # of the open boxes
-    kind_of = _KINDS.get
+    kind_of = KINDS.get
     node = root.first_child
 
     while True:
@@ -167,7 +113,7 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
                 break
             node = path.pop()
             closing = undo.pop()
-            if closing == _BOX:
+            if closing == BOX:
                 if pieces:
                     _flush(leaves, pieces, box, role, links)
                     links = 0
@@ -177,9 +123,9 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
                     inside_noscript -= 1
                 role = roles.pop()
                 box = boxes[box.parent]
-            elif closing == _LINK:
+            elif closing == LINK:
                 inside_link -= 1
-            elif closing == _PICTURE:
+            elif closing == PICTURE:
                 sources = None
             node = node.next
             continue
@@ -198,22 +144,22 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
         budget -= 1
         if budget < 0:
             break
-        kind = kind_of(tag, _BOX)
-        if kind <= _PICTURE:  # inline
+        kind = kind_of(tag, BOX)
+        if kind <= PICTURE:  # inline
             child = node.first_child
-            if child is None or (kind == _SPAN and _hidden(node.attributes)):
+            if child is None or (kind == SPAN and is_hidden(node.attributes)):
                 node = node.next
                 continue
-            if kind == _LINK:
+            if kind == LINK:
                 inside_link += 1
             path.append(node)
             undo.append(kind)
             node = child
             continue
-        if kind == _SKIP or tag is None:
+        if kind == SKIP or tag is None:
             node = node.next
             continue
-        if kind == _BREAK:
+        if kind == BREAK:
             if pieces:
                 if pieces[-1] == "\n" or (pieces[-1] == " " and len(pieces) > 1 and pieces[-2] == "\n"):
                     _flush(leaves, pieces, box, role, links)
@@ -223,12 +169,12 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = node.next
             continue
         attributes = node.attributes
-        if kind == _SOURCE:
+        if kind == SOURCE:
             if sources is None:
                 sources = images.usable_source(attributes)
             node = node.next
             continue
-        if kind == _IMAGE:
+        if kind == IMAGE:
             found = _image(attributes, sources, base)
             if found is not None:
                 if pieces:
@@ -239,12 +185,12 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             continue
         flags = JUNK if tag == "aside" else 0
         if attributes:
-            if _hidden(attributes) or attributes.get("role") in _NOT_CONTENT_ROLES or attributes.get("aria-modal") == "true":
+            if is_hidden(attributes) or attributes.get("role") in NOT_CONTENT_ROLES or attributes.get("aria-modal") == "true":
                 node = node.next
                 continue
             names = attributes.get("class") or ""
             name = attributes.get("id")
-            if name and (tag not in _HEADINGS or name.isalpha()):  # a heading's id of several words is what the heading says
+            if name and (tag not in HEADINGS or name.isalpha()):  # a heading's id of several words is what the heading says
                 names = f"{names} {name}"
             if names:
                 flags |= hint(names)
@@ -253,7 +199,7 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
         if pieces:
             _flush(leaves, pieces, box, role, links)
             links = 0
-        if flags & JUNK and tag not in _SMALL and (_holds_article(node) or (flags & VIEWER and _holds_picture(node))):
+        if flags & JUNK and tag not in SMALL and (holds_article(node) or (flags & VIEWER and holds_picture(node))):
             flags &= ~JUNK
         if skip_junk and flags & JUNK and not flags & BODY and tag not in NEVER_JUNK and box.tag != "figure":
             skipped.append(node)
@@ -263,15 +209,15 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = node.next
             continue
         path.append(node)
-        undo.append(_BOX)
+        undo.append(BOX)
         roles.append(role)
         box = Box(len(boxes), box.place, tag, flags, len(leaves))
         boxes.append(box)
-        if tag in _ROLES:
-            role = _ROLES[tag]
+        if tag in ROLES:
+            role = ROLES[tag]
         elif role == "table" or (tag == "table" and role == "quote"):
             role = "paragraph"
-        if flags & CAPTION and tag != "figure" and tag not in _HEADINGS:
+        if flags & CAPTION and tag != "figure" and tag not in HEADINGS:
             role = "caption"
         if tag == "noscript":
             inside_noscript += 1
@@ -312,7 +258,7 @@ def _code(text: str) -> str:
 
 
 def _image(attributes: dict[str, str | None], sources: str | None, base: str) -> Node | None:
-    if _hidden(attributes):
+    if is_hidden(attributes):
         return None
     width, height = images.size(attributes)
     if images.is_icon(width, height):

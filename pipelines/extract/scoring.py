@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from pipelines.extract.blocks import NEVER_JUNK, Blocks, Box, Leaf
+from pipelines.extract.blocks import Blocks, Box, Leaf
+from pipelines.extract.elements import NEVER_JUNK
 from pipelines.extract.hints import BODY, GOOD, JUNK, WEAK, words
 
 #: shortest text that counts as a paragraph when scoring, characters (readability.js)
