@@ -24,6 +24,7 @@ from ocr.stages import Pages
 from pipelines import images
 from pipelines import recipe as recipes
 from pipelines import sources as other
+from pipelines.crawl.again import EARLIER
 from pipelines.crawl.live import Crawl, hosts_of
 from pipelines.cut import buckets_for, groups_of, raw_file, slices, some
 from pipelines.engine.plan import Made
@@ -125,7 +126,7 @@ def _web(recipe: recipes.Recipe, inputs: Mapping[str, list[str]], root: str, lim
             deadline_s=web.crawl.deadline_s, max_bytes=web.crawl.max_bytes,
             crawl_delay_cap_s=web.crawl.crawl_delay_cap_s, allow_private=tuple(recipe.fetch.allow_private),
         )  # fmt: skip
-        nodes.append(Node("web.crawl", crawl, rows=lambda made: rows, recorded=True, count={"pages": ("status",)}))
+        nodes.append(Node("web.crawl", crawl, rows=lambda made: rows, recorded=True, earlier=EARLIER, count={"pages": ("status",)}))
 
     listed = web.commoncrawl is not None
     nodes += other.commoncrawl(recipe, [{k: v[0] for k, v in raw_file(p).items()} for p in inputs.get("web.commoncrawl.index", [])], limit)

@@ -1,6 +1,7 @@
 """A polite crawl within hosts: robots.txt, sitemaps, links, and the PDFs they lead to; written as WARC, so every run starts from WARC.
 
-A recorded stage. One request a host at a time, with a pause between two; hosts in parallel.
+A recorded stage. One request a host at a time, with a pause between two; hosts in parallel. When it is refreshed, pages that the crawl before
+has are asked for under a condition (again.py).
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ import io
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
 from manifests.at import At, anywhere
+from pipelines.crawl import again
 from pipelines.crawl.fetch import OF_THE_HOST
 from pipelines.crawl.guard import Target, parse
 from pipelines.crawl.http import USER_AGENT, Response, Session, join, second_try
@@ -41,10 +44,11 @@ PAGE = pa.schema(
         ("bytes", pa.int64()),
         ("type", pa.string()),  # media type as the server states it
         ("location", pa.string()),  # where a redirect leads; followed only within the host
+        *again.VALIDATORS,
     ]
 )
 
-SEED = pa.schema([("host", pa.string()), ("seeds", pa.list_(pa.string()))])
+SEED = pa.schema([("host", pa.string()), ("seeds", pa.list_(pa.string()))])  # a refresh adds `earlier`, as engine.stage.Node.earlier says
 
 PAGES = ("text/html", "application/xhtml+xml", "application/pdf")
 SITEMAPS = 32  # files read of one host
@@ -71,8 +75,11 @@ class Crawl:
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
         numbers = [i for i in range(batch.num_rows) if at(i)]
         wanted = batch.select(["host", "seeds"]).take(pa.array(numbers, pa.int64())).to_pylist()
+        before = batch["earlier"][0].as_py() if "earlier" in batch.schema.names and batch.num_rows else []
+        kept = again.kept(before, {r["host"].lower() for r in wanted})
         info = io.BytesIO()
         Records(info).info(f"{at.part:06d}-{at.first:06d}.warc.gz", self.user_agent)
+        end = at.ends.get("warc", 0) + len(info.getvalue())
         yield "warc", info.getvalue()
         with (
             tempfile.TemporaryDirectory(prefix="crawl-") as folder,
@@ -81,12 +88,16 @@ class Crawl:
         ):
             # each host writes to a file of its own, so that they come in the order of the rows
             paths = [Path(folder, str(i)) for i in range(len(wanted))]
-            tasks = [pool.submit(self._host, r["host"], r["seeds"], session, path) for r, path in zip(wanted, paths, strict=True)]
+            tasks = [pool.submit(self._host, r["host"], r["seeds"], session, path, kept) for r, path in zip(wanted, paths, strict=True)]
             for i, task, path in zip(numbers, tasks, paths, strict=True):
                 rows = self._waited(task, lambda i=i: at(i))  # type: ignore[misc]
                 with path.open("rb") as file:
                     while piece := file.read(PIECE):
                         yield "warc", piece
+                for row in rows:
+                    if row["offset"] is not None:
+                        row["offset"] += end
+                end += path.stat().st_size
                 path.unlink()
                 yield "pages", pa.RecordBatch.from_pylist(rows, PAGE)
 
@@ -98,9 +109,9 @@ class Crawl:
             alive()
         return task.result()
 
-    def _host(self, host: str, seeds: list[str], session: Session, path: Path) -> list[dict[str, Any]]:
+    def _host(self, host: str, seeds: list[str], session: Session, path: Path, kept: dict[str, again.Kept]) -> list[dict[str, Any]]:
         with path.open("wb") as file:
-            visit = _Visit(self, host.lower(), session, Records(file))
+            visit = _Visit(self, host.lower(), session, Records(file), kept)
             visit.run(seeds)
         return visit.rows
 
@@ -108,8 +119,8 @@ class Crawl:
 class _Visit:
     """One host's frontier, and its pace."""
 
-    def __init__(self, stage: Crawl, host: str, session: Session, records: Records) -> None:
-        self.stage, self.host, self.session, self.records = stage, host, session, records
+    def __init__(self, stage: Crawl, host: str, session: Session, records: Records, kept: dict[str, again.Kept]) -> None:
+        self.stage, self.host, self.session, self.records, self.kept = stage, host, session, records, kept
         self.robots = Robots(session)
         self.rows: list[dict[str, Any]] = []
         self.until = time.monotonic() + stage.host_s
@@ -133,12 +144,34 @@ class _Visit:
                 self._row(url, depth, Response(rules.failed or "robots"))
                 continue
             asked += 1
-            answer = self._get(url, rules, self.stage.max_bytes, judged=True)
-            self._row(url, depth, answer)
+            answer = self._page(url, depth, rules)
             failures = failures + 1 if answer.status in OF_THE_HOST else 0
             if failures >= self.stage.give_up_after:
                 break
             self._follow(url, depth, hops, answer)
+
+    def _page(self, url: str, depth: int, rules: Rules) -> Response:
+        """The page at ``url``, in the WARC file and in the rows: as it is now, or as it was where it has not changed."""
+        known = self.kept.get(url)
+        said = self._get(url, rules, self.stage.max_bytes, judged=True, conditions=known.conditions() if known else None)
+        answer, members = said, b""
+        if said.http_status == 304:
+            found = known.answer(url, said) if known else None
+            if found is None:  # no condition was set, or what it was set for is gone
+                known = None
+                answer = said = self._get(url, rules, self.stage.max_bytes, judged=True)
+            else:
+                answer, members = found
+        if answer.http_status == 304 and not members:
+            answer = replace(answer, status="empty")
+        start = self.records.end
+        if members:
+            self.records.copy(members)
+        elif answer.status == "ok":
+            self.records.exchange(url, answer)
+        where = {**again.validators(said, known if members else None), "offset": start, "length": self.records.end - start}
+        self._row(url, depth, answer, where if answer.status == "ok" else {})
+        return answer
 
     def _follow(self, url: str, depth: int, hops: int, answer: Response) -> None:
         if answer.status == "redirects":
@@ -146,7 +179,6 @@ class _Visit:
             if host_of(following) == self.host and hops < 5:
                 self._add(following, depth, hops + 1)
         elif answer.status == "ok":
-            self.records.exchange(url, answer)
             said = set(directives(answer.headers, self.stage.user_agent))
             if _type(answer) != "application/pdf" and depth < self.stage.max_depth and not said & {"nofollow", "none"}:
                 for link in page_links(answer.body, url, self.host):
@@ -188,7 +220,7 @@ class _Visit:
                 if host_of(found_url) == self.host:
                     self._add(canonical(found_url), 0)
 
-    def _get(self, url: str, rules: Rules, max_bytes: int, judged: bool) -> Response:
+    def _get(self, url: str, rules: Rules, max_bytes: int, judged: bool, conditions: dict[str, str] | None = None) -> Response:
         until = min(self.until, time.monotonic() + self.stage.deadline_s)
 
         def once() -> Response:
@@ -199,7 +231,7 @@ class _Visit:
                     deadline_s=max(until - time.monotonic(), 0.001),
                     max_bytes=max_bytes,
                     max_redirects=0,
-                    headers={"Accept": "text/html,application/xhtml+xml,application/pdf;q=0.9,*/*;q=0.5"},
+                    headers={"Accept": "text/html,application/xhtml+xml,application/pdf;q=0.9,*/*;q=0.5", **(conditions or {})},
                     judge=_judge if judged else None,
                 )
             finally:
@@ -218,7 +250,7 @@ class _Visit:
         delay = max(self.stage.delay_s, min(rules.delay or 0.0, self.stage.crawl_delay_cap_s))
         self.next_at = time.monotonic() + delay
 
-    def _row(self, url: str, depth: int, answer: Response) -> None:
+    def _row(self, url: str, depth: int, answer: Response, where: Mapping[str, Any] = MappingProxyType({})) -> None:
         ok = answer.status == "ok"
         self.rows.append(
             {
@@ -229,6 +261,8 @@ class _Visit:
                 "bytes": len(answer.body) if ok else None,
                 "type": _type(answer) or None,
                 "location": (_location(url, answer) or None) if answer.status == "redirects" else None,
+                **dict.fromkeys(name for name, _ in again.VALIDATORS),
+                **where,
             }
         )
 

@@ -23,6 +23,7 @@ class Records:
     """Appends records to a binary file."""
 
     def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._writer = WARCWriter(file, gzip=True, warc_version="WARC/1.1")
 
     def info(self, name: str, software: str) -> None:
@@ -33,6 +34,15 @@ class Records:
             "robots": "RFC 9309",
         }
         self._writer.write_record(self._writer.create_warcinfo_record(name, fields))
+
+    @property
+    def end(self) -> int:
+        """Bytes written so far."""
+        return self._file.tell()
+
+    def copy(self, members: bytes) -> None:
+        """Records of another file, as they stand there."""
+        self._file.write(members)
 
     def exchange(self, url: str, answer: Response) -> None:
         """The response, with its payload's digest, and the request that led to it."""

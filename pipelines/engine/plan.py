@@ -79,8 +79,10 @@ class Todo:
     about: Mapping[str, Any]  # for its manifest
 
 
-def todo(node: Node, made: Mapping[str, Made], keyed: Mapping[str, int], root: str, buckets: int, epoch: int = 0) -> Todo:
-    """`epoch`: how often a recorded node was refreshed."""
+def todo(
+    node: Node, made: Mapping[str, Made], keyed: Mapping[str, int], root: str, buckets: int, epoch: int = 0, earlier: Parts | None = None
+) -> Todo:
+    """`epoch`: how often a recorded node was refreshed; `earlier`: what it had recorded before the last time."""
     literal = node.rows(made) if node.rows else None
     digests = {name: [made[n].parts.content(i.table) for n in i.nodes] for name, i in sorted(node.inputs.items())}
     if literal is not None:
@@ -113,8 +115,12 @@ def todo(node: Node, made: Mapping[str, Made], keyed: Mapping[str, int], root: s
         seen = replace(_reader(Input((node.name,), table, "all"), made, 1, buckets)(0), columns=(column,))
         readers["known"] = lambda part: seen
 
+    before = _files(node.earlier, earlier, root) if node.earlier and earlier is not None else []
+
     def work(i: int) -> Work:
         rows = None if literal is None else literal.take([i]) if isinstance(literal, pa.Table) else literal[i]
+        if rows is not None and before:  # behind the fingerprint: it saves requests, and changes nothing that is recorded
+            rows = rows.append_column("earlier", pa.array([before] * rows.num_rows, pa.list_(pa.list_(pa.string()))))
         return Work(
             node.name, root, folder, i, base + i, node.stage, {name: read(i) for name, read in readers.items()}, rows,
             keyed, node.same_rows, node.count, node.is_map, node.batch_rows, node.deadline_s, node.memory, node.gpus, node.adds_up,
@@ -125,6 +131,11 @@ def todo(node: Node, made: Mapping[str, Made], keyed: Mapping[str, int], root: s
 
 FORMAT = 1  # of the files the engine writes: a stage's output is made anew when it changes
 _MANY = 10_000
+
+
+def _files(tables: Sequence[str], parts: Parts, root: str) -> list[list[str]]:
+    """Addresses of some tables' files, for each part that has all of them."""
+    return [[Store(root).path(s.files[t].name) for t in tables] for s in parts if all(t in s.files for t in tables)]
 
 
 def _rows_digest(table: pa.Table | pa.RecordBatch) -> str:

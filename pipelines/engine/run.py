@@ -142,7 +142,7 @@ class _Driver:
                 if node.name in self.refresh:
                     record.refresh()
                 before.update(record.made())
-            t = todo(node, before, self.keyed[node.name], self.store.root, self.buckets, record.epoch)
+            t = todo(node, before, self.keyed[node.name], self.store.root, self.buckets, record.epoch, record.before())
             if t.folder in record.generations:
                 made[node.name] = before[node.name]
                 continue
@@ -210,7 +210,7 @@ def _check_quarantine(active: _Active) -> None:
 
 
 class _Record:
-    """`stages/NAME.json` of a recorded node: the folders of its generations, oldest first, and how often it was refreshed.
+    """`stages/NAME.json` of a recorded node: the folders of its generations, oldest first, how often it was refreshed, and what it had then.
 
     A refresh begins with a new epoch, whose folders are others, and no generations: one that is interrupted goes on where it was.
     """
@@ -219,11 +219,12 @@ class _Record:
         self.store, self.name, self.file = store, node.name, f"stages/{node.name}.json"
         said = json.loads(store.read(self.file)) if node.recorded and store.exists(self.file) else {}
         self.generations: list[str] = said.get("generations", [])
+        self.earlier: list[str] = said.get("earlier", [])
         self.epoch: int = said.get("epoch", 0)
 
     def refresh(self) -> None:
         if self.generations:
-            self.generations, self.epoch = [], self.epoch + 1
+            self.generations, self.earlier, self.epoch = [], self.generations, self.epoch + 1
             self._write()
 
     def add(self, folder: str) -> None:
@@ -232,8 +233,14 @@ class _Record:
             self._write()
 
     def _write(self) -> None:
-        said: dict[str, Any] = {"generations": self.generations, **({"epoch": self.epoch} if self.epoch else {})}
+        said: dict[str, Any] = {"generations": self.generations}
+        said |= {"epoch": self.epoch, "earlier": self.earlier} if self.epoch else {}
         self.store.replace(self.file, json.dumps(said, indent=1).encode())
+
+    def before(self) -> Parts | None:
+        """What was recorded before the last refresh, as far as it is still there."""
+        found = [finished[0] for folder in self.earlier if (finished := read_manifest(self.store, folder)) is not None]
+        return Parts.join(found) if found else None
 
     def made(self) -> dict[str, Made]:
         """What is recorded. A later generation that found all it was asked for in the earlier ones adds no parts: nothing is redone."""

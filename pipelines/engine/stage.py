@@ -85,6 +85,9 @@ class Node:
     recorded: bool = False
     #: table and column that a recorded stage is given (as `known`) of what earlier generations hold
     known: tuple[str, str] | None = None
+    #: files that each part of a recorded source is given of what was recorded before its refresh, as the column `earlier` of its rows:
+    #: for each earlier part that has them all, their addresses in this order
+    earlier: tuple[str, ...] = ()
     #: how many parts an exchange has: rows, or units of the `weight` column, for each
     per_part: tuple[Literal["rows", "weight"], int] = ("rows", 200_000)
     #: columns whose values are counted, and numeric ones summed, into the manifest, by table

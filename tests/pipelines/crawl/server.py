@@ -1,4 +1,7 @@
-"""A small server of the web's faults on loopback, for tests: a path's first segment says how it answers."""
+"""A small server of the web's faults on loopback, for tests: a path's first segment says how it answers.
+
+Pages with an ETag or a Last-Modified header answer 304 to who has them.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +77,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 headers[name.lower()] = value.strip()
             host, path = headers.get("host", ""), target
             self.range = headers.get("range")
+            self.known = headers.get("if-none-match"), headers.get("if-modified-since")
             if target.startswith("http"):  # asked as a proxy
                 path = "/" + target.split("://", 1)[1].partition("/")[2]
             with web.lock:
@@ -100,6 +104,9 @@ class _Handler(socketserver.StreamRequestHandler):
             if key in web.pages:
                 headers, body = web.pages[key]
                 headers = dict(headers)
+                etag, modified = headers.get("ETag"), headers.get("Last-Modified")
+                if (etag and etag == self.known[0]) or (not self.known[0] and modified and modified == self.known[1]):
+                    return self.say(304, {"Content-Length": None, **({"ETag": etag} if etag else {})})  # type: ignore[dict-item]
                 if "Accept-Ranges" in headers and self.range:
                     start, _, stop = self.range.removeprefix("bytes=").partition("-")
                     part = body[int(start) : int(stop) + 1]

@@ -21,7 +21,7 @@ from pipelines.engine.stage import Node, aligned
 from pipelines.engine.storage import Store
 
 from .test_run import PARTS, ROWS, expected, files, go, plan, totals
-from .toys import BadSums, Model, Numbers, Score, World
+from .toys import BadSums, Model, Numbers, Remembering, Score, World
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -182,6 +182,24 @@ def test_a_refresh_that_is_interrupted_goes_on_where_it_was(tmp_path: pathlib.Pa
     assert again.worked["world"] == 5 - len(kept)
     assert {name: (folder / name).read_bytes() for name in kept} == kept
     assert not set(seen()) & set(first)
+
+
+def test_a_refresh_is_given_the_files_of_the_recording_before(tmp_path: pathlib.Path) -> None:
+    def remembering() -> list[Node]:
+        return [Node("world", Remembering(), rows=lambda made: [pa.table({"n": [i]}) for i in range(2)], recorded=True, earlier=("seen", "blob"))]
+
+    def given(**more: Any) -> list[list[int]]:
+        return [*go(tmp_path, remembering(), **more).made["world"].read(Store(str(tmp_path)), "seen")["earlier"].to_pylist()]
+
+    assert given() == [[], []]
+    assert given(refresh=["world"]) == [[1, 1], [1, 1]]
+    assert given() == [[1, 1], [1, 1]]  # recorded: what stood before it is no part of its name
+    assert given(refresh=["world"]) == [[2, 2], [2, 2]]
+    for blob in tmp_path.glob("stages/world-*/*blob*"):
+        blob.unlink()
+    for manifest in tmp_path.glob("stages/world-*/manifest.json"):
+        manifest.unlink()
+    assert given(refresh=["world"]) == [[], []]  # gc, or a user, has taken them away
 
 
 def test_gc_removes_what_nothing_names_and_what_no_run_uses(tmp_path: pathlib.Path) -> None:

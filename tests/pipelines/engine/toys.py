@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -147,6 +148,17 @@ class World:
             time.sleep(30)
         yield "seen", pa.record_batch({"n": batch["n"], "when": pa.array([time.time_ns()] * batch.num_rows, pa.int64())})
         yield "blobs", os.urandom(16)
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """A recording of a source's rows that says which files it was given of the recording before: how many times they were made anew."""
+
+    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+        earlier = batch["earlier"][0].as_py() if "earlier" in batch.schema.names else []
+        times = [int(Path(blob).read_bytes()) for _, blob in earlier]
+        yield "seen", pa.record_batch({"n": batch["n"], "earlier": pa.array([times] * batch.num_rows, pa.list_(pa.int64()))})
+        yield "blob", str(max(times, default=0) + 1).encode()
 
 
 @dataclass(frozen=True)
