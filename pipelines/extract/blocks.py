@@ -27,6 +27,7 @@ from pipelines.extract.elements import (
     SPAN,
     holds_article,
     holds_picture,
+    is_empty,
     is_hidden,
 )
 from pipelines.extract.hints import BODY, CAPTION, ICONIC, JUNK, MORE, VIEWER, hint
@@ -175,12 +176,12 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = node.next
             continue
         if kind == IMAGE:
-            found = _image(attributes, sources, base)
-            if found is not None:
+            url = images.address(attributes, sources, base) if _is_shown(attributes) else None
+            if url is not None:
                 if pieces:
                     _flush(leaves, pieces, box, role, links)
                     links = 0
-                _add_image(leaves, box, found, inside_noscript)
+                _add_image(leaves, box, _image(attributes, url), inside_noscript)
             node = node.next
             continue
         flags = JUNK if tag == "aside" else 0
@@ -206,6 +207,12 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = node.next
             continue
         if tag == "hr":
+            node = node.next
+            continue
+        if attributes and "url(" in (attributes.get("style") or "") and is_empty(node):
+            url = images.background(attributes, base) if _is_shown(attributes) else None
+            if url is not None:
+                leaves.append(Leaf(box, "image", "", 0, _image(attributes, url)))
             node = node.next
             continue
         path.append(node)
@@ -257,19 +264,21 @@ def _code(text: str) -> str:
     return "\n".join(line for line in lines if line).strip()
 
 
-def _image(attributes: dict[str, str | None], sources: str | None, base: str) -> Node | None:
+def _is_shown(attributes: dict[str, str | None]) -> bool:
+    """Whether an element that has an image shows it, and larger than an icon."""
     if is_hidden(attributes):
-        return None
+        return False
     width, height = images.size(attributes)
     if images.is_icon(width, height):
-        return None
+        return False
     names = attributes.get("class")
-    if names and hint(names) & ICONIC and not images.is_large(width, height):
-        return None
-    url = images.address(attributes, sources, base)
-    if url is None:
-        return None
-    alt = " ".join((attributes.get("alt") or "").split()) or None
+    return not names or not hint(names) & ICONIC or images.is_large(width, height)
+
+
+def _image(attributes: dict[str, str | None], url: str) -> Node:
+    """The node of an element that shows the image at ``url``."""
+    width, height = images.size(attributes)
+    alt = " ".join((attributes.get("alt") or attributes.get("aria-label") or "").split()) or None
     title = " ".join((attributes.get("title") or "").split()) or None
     return Node("image", image=url, alt=alt, title=title, width=width, height=height)
 

@@ -67,6 +67,11 @@ def is_hidden(attributes: dict[str, str | None]) -> bool:
     return "hidden" in attributes and attributes["hidden"] != "until-found"
 
 
+def is_empty(element: Any) -> bool:
+    """Whether an element has neither text nor an image in it: all that a reader sees is what lies behind it."""
+    return element.css_first("img,amp-img,picture,video,iframe") is None and not element.text(strip=True)
+
+
 def holds_article(element: Any) -> bool:
     """Whether an element named like boilerplate is the frame of the article: ``sidebar-right`` says what stands beside it."""
     if element.first_child is None:

@@ -48,6 +48,7 @@ _FILLING = words(
 )
 _LAST = words("blank spacer loader placeholder spinner")  # my-theme-blank.png
 _LETTERS = re.compile(r"[^\W\d_]+")
+_BACKGROUND = re.compile(r"(?:^|[;\s])background(?:-image)?\s*:[^;]*?url\(\s*(?:&quot;|[\"'])?([^\"')]+)", re.I)
 _LOOKS_LIKE_IMAGE = re.compile(r"\S+\.(?:jpe?g|png|webp|gif)(?:\?\S*)?\Z", re.I)
 _SRCSET_ITEM = re.compile(r"\s*(\S*[^\s,])(?:\s+([\d.]+)([wx])[^,]*)?\s*(?:,|\Z)")
 _WIDTHS = re.compile(r"\s\d+w\s*(?:,|\Z)")
@@ -135,6 +136,19 @@ def _is_enough(source: str, offered: str) -> bool:
     """Whether a srcset offers ``source`` itself (but for its query) at ENOUGH pixels or more."""
     plain = source.split("?", 1)[0]
     return any(number >= ENOUGH and unit == "w" and url.split("?", 1)[0] == plain for url, number, unit in srcset(offered))
+
+
+def background(attributes: Attributes, base: str) -> str | None:
+    """The canonical address of the picture that an element's own style lays behind it; None where it names none worth fetching.
+
+    Only the style attribute: what a style sheet lays behind an element is decoration, what one element alone has is content.
+    """
+    m = _BACKGROUND.search((attributes.get("style") or "")[:4000])
+    ref = m[1].strip() if m else ""
+    if not ref or ref.startswith("data:") or _is_stand_in(ref):
+        return None
+    url = absolute(base, ref)
+    return url if url is not None and not url.lower().split("?", 1)[0].endswith(".svg") else None
 
 
 def usable_source(attributes: Attributes) -> str | None:

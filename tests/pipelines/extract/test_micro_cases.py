@@ -38,6 +38,8 @@ AT = "https://site.org/blog/post/"
         ("<table><tr><td>cell<td><img src=td.jpg></table>", AT + "td.jpg"),
         ("<figure><div class=lightbox-overlay><img src=zoom.jpg></div></figure>", AT + "zoom.jpg"),
         ("<img src=w.jpg width=570 height=0>", AT + "w.jpg"),
+        ("<div class=hero style=\"background-image: url('/big/hero.jpg'); height: 400px\" role=img></div>", "https://site.org/big/hero.jpg"),
+        ("<figure><span></span><div style='background:#eee url(f.webp) center/cover'></div></figure>", AT + "f.webp"),
         ("<img src=south-transitway.jpg data-src=other.jpg>", AT + "other.jpg"),
         ("<img src=empty-chair.jpg>", AT + "empty-chair.jpg"),
         ("<img src=pixel-6-pro.png>", AT + "pixel-6-pro.png"),
@@ -66,6 +68,11 @@ def test_image_address(html: str, wanted: str) -> None:
         "<template><img src=t.jpg></template>",
         "<video poster=p.jpg><img src=v.jpg></video>",
         "<svg><image href=a.jpg></image></svg>",
+        "<div style='background-image:url(behind.jpg)'><p>Words before a picture that is there to fill the space behind them.</p></div>",
+        "<div style='background-image:url(data:image/png;base64,iVBORw0KGgo=)'></div>",
+        "<div style='background-image:url(bullet.png);width:16px;height:16px'></div>",
+        "<div style='list-style-image:url(bullet.png)'></div>",
+        "<div class=icon style='background:url(arrow.png)'></div>",
     ],
 )
 def test_no_image(html: str) -> None:
@@ -130,6 +137,15 @@ def test_roles() -> None:
         ("paragraph", "inline x = 1 code"),
     ]:
         assert wanted in found
+
+
+def test_a_page_within_one_form_is_read() -> None:
+    """As ASP.NET writes every page; OBELICS' published code loses what is in a form."""
+    html = f"<body><form id=aspnetForm><div class=content><h1>Boats</h1><p>{PROSE}</p><img src=a.jpg><p>{PROSE} Again.</p></div></form></body>"
+    from pipelines.extract.page import extract
+
+    shown = [node.text or node.image for node in extract(html.encode(), URL).nodes]
+    assert shown == ["Boats", PROSE, AT + "a.jpg", f"{PROSE} Again."]
 
 
 def test_headline_in_a_header_element() -> None:
