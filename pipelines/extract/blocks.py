@@ -17,6 +17,7 @@ from pipelines.extract.elements import (
     IMAGE,
     KINDS,
     LINK,
+    LOOKS,
     NEVER_JUNK,
     NOT_CONTENT_ROLES,
     PICTURE,
@@ -101,7 +102,7 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
     inside_link = inside_noscript = 0
     skipped: list[Any] = []
     sources: str | None = None  # of the picture element around
-    budget = MAX_ELEMENTS
+    budget, looks = MAX_ELEMENTS, LOOKS
     path: list[Any] = []  # the open elements, and what closing each one undoes
     undo: list[int] = []
     roles: list[str] = []  # of the open boxes
@@ -200,8 +201,10 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
         if pieces:
             _flush(leaves, pieces, box, role, links)
             links = 0
-        if flags & JUNK and tag not in SMALL and (holds_article(node) or (flags & VIEWER and holds_picture(node))):
-            flags &= ~JUNK
+        if flags & JUNK and looks and tag not in SMALL:
+            looks -= 1
+            if holds_article(node) or (flags & VIEWER and holds_picture(node)):
+                flags &= ~JUNK
         if skip_junk and flags & JUNK and not flags & BODY and tag not in NEVER_JUNK and box.tag != "figure":
             skipped.append(node)
             node = node.next

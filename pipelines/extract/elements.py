@@ -38,8 +38,14 @@ NEVER_JUNK = words("html body main article")
 SMALL = words("p li ul ol dl dt dd h1 h2 h3 h4 h5 h6 aside figure table tr td th header")
 #: most text around a picture that is its caption, characters
 CAPTIONED = 200
+#: nodes within an element that is but the frame of a background
+FEW = 16
+_SEEN = words("img amp-img picture video iframe svg canvas object")
 #: text around an h1, in characters, from which it is a page and not a headline
 FRAME = 1000
+
+#: elements of a page that are looked through for the article they may hold
+LOOKS = 100
 
 # what the walk does with an element: up to PICTURE it is inline
 PLAIN, SPAN, LINK, PICTURE, BOX, SKIP, BREAK, SOURCE, IMAGE = range(9)
@@ -68,8 +74,18 @@ def is_hidden(attributes: dict[str, str | None]) -> bool:
 
 
 def is_empty(element: Any) -> bool:
-    """Whether an element has neither text nor an image in it: all that a reader sees is what lies behind it."""
-    return element.css_first("img,amp-img,picture,video,iframe") is None and not element.text(strip=True)
+    """Whether an element has neither text nor a picture in it: all that a reader sees is what lies behind it. Of much markup, it is not."""
+    waiting, seen = [element.first_child], 0
+    while waiting:
+        node = waiting.pop()
+        while node is not None:
+            seen += 1
+            tag = node.tag
+            if seen > FEW or tag in _SEEN or (tag == "-text" and not node.text_content.isspace()):
+                return False
+            waiting.append(node.first_child)
+            node = node.next
+    return True
 
 
 def holds_article(element: Any) -> bool:

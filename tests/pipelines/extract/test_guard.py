@@ -34,8 +34,12 @@ BODY = f"<p>{PROSE}</p><p>{PROSE} Again.</p>".encode()
         b"<!--" + b"-" * 3_000_000,
         b"<script>" + b"<" * 3_000_000,
         b"<div style='" + b"width:" * 300_000 + b"'>" + BODY,
+        b"<div class=sidebar>" * 250 + b"<h1>x</h1>" + (b"<p>" + PROSE.encode()) * 15_000,
+        b"<div class=lightbox style='background:url(a.jpg)'>" * 250 + b"<img src=a.jpg>" * 300_000,
+        b"<div style='background:" + b"url(" * 400_000 + b"'></div>" + BODY,
+        (b"<p>" + b"follow newsletter " * 14) * 18_000,
     ],
-    ids=range(16),
+    ids=range(20),
 )
 def test_bounded_in_time(html: bytes) -> None:
     start = time.process_time()
