@@ -9,7 +9,8 @@ Two ways, and `name` says which was used:
   undecided and does not vote.
 
 A document's language is the one with the most characters behind it, each paragraph's characters weighted by its confidence (mOSCAR's
-vote, reference: arXiv 2406.08707); the document's confidence is that sum's share of the characters that voted.
+vote, reference: arXiv 2406.08707); the document's confidence is that sum's share of the characters that voted. Where no paragraph votes, it
+is the language that the page declares, without a confidence.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from filters import characters as ch
@@ -75,6 +77,12 @@ def vote(guess: Guess, flat: Flat) -> Guess:
     known = won > 0
     score = np.divide(won, cast, out=np.zeros(documents), where=known)
     return Guess(guess.labels, np.where(known, best, -1), np.minimum(score, 1.0), known)
+
+
+def declared(guess: Guess, said: list[str | None]) -> pa.Array:
+    """The documents' languages as strings, and where their text does not tell, the one they declare (``DOCUMENT.lang``), as short captions
+    do not. Its confidence stays unknown; pages that declare a language they are not in do so by their layout, so the text has the first word."""
+    return pc.coalesce(guess.strings(), pa.array(said, pa.string()))
 
 
 # --- function words ----------------------------------------------------------------------------------------------------------------

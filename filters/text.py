@@ -83,6 +83,7 @@ class TextScores:
         images = np.diff(_offsets(is_image)[node_offsets])
         texts = pc.struct_field(flat_nodes, "text").filter(pa.array(is_text))
 
+        said = batch["lang"].to_pylist() if "lang" in batch.schema.names else [None] * batch.num_rows
         lexicon = _lexicon(self.stop_words, self.flagged_words, self.spam_words, self.flagged_by_language)
         documents: list[dict[str, Floats]] = []
         paragraphs: list[dict[str, Floats]] = []
@@ -97,7 +98,7 @@ class TextScores:
                 each, refused = language.by_fasttext(flat, self.language_model, at, first)
             left_out.append(refused)
             whole = language.vote(each, flat)
-            spoken.append((whole.strings(), each.strings()))
+            spoken.append((language.declared(whole, said[first:last]), each.strings()))
             by_document, by_paragraph = text_scores(flat, hits, whole)
             for scores, values in zip((by_document, by_paragraph), _common(flat, whole, self.common_words), strict=True):
                 scores["common_words"] = values

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from filters import language
@@ -78,6 +79,18 @@ def test_a_tie_is_undecided() -> None:
     assert caption["language"] is None
     assert page["node_language"] == ["en", None]
     assert page["language_score"] == pytest.approx(page["node_language_score"][0])
+
+
+def test_what_a_page_declares_breaks_a_tie_and_nothing_more() -> None:
+    rows = documents(["Refer to caption"], ["Winterlandschaft Oberbayern"], ["Winterlandschaft Oberbayern"], [SENTENCES["en"]], [])
+    place = rows.schema.get_field_index("lang")
+    said = rows.set_column(place, rows.schema.field(place), pa.array(["pl", "de", None, "de", "ca"], pa.string()))
+    ((_, scores),) = TextScores()(said)
+    assert scores["language"].to_pylist() == ["pl", "de", None, "en", "ca"]
+    assert [score is None for score in scores["language_score"].to_pylist()] == [True, True, True, False, True]
+    ((_, bare),) = TextScores()(rows)
+    names = [name for name in scores.schema.names if name != "language"]
+    assert scores.select(names).equals(bare.select(names))
 
 
 def test_stop_words_follow_the_language_and_are_null_without_a_list() -> None:
