@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.extract import images
+from pipelines.extract.captions import clean
 from pipelines.extract.elements import (
     BOX,
     BREAK,
@@ -213,8 +214,7 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = node.next
             continue
         if attributes and "url(" in (attributes.get("style") or "") and is_empty(node):
-            url = images.background(attributes, base) if _is_shown(attributes) else None
-            if url is not None:
+            if _is_shown(attributes) and (url := images.background(attributes, base)) is not None:
                 leaves.append(Leaf(box, "image", "", 0, _image(attributes, url)))
             node = node.next
             continue
@@ -281,9 +281,8 @@ def _is_shown(attributes: dict[str, str | None]) -> bool:
 def _image(attributes: dict[str, str | None], url: str) -> Node:
     """The node of an element that shows the image at ``url``."""
     width, height = images.size(attributes)
-    alt = " ".join((attributes.get("alt") or attributes.get("aria-label") or "").split()) or None
-    title = " ".join((attributes.get("title") or "").split()) or None
-    return Node("image", image=url, alt=alt, title=title, width=width, height=height)
+    alt = clean(attributes.get("alt") or attributes.get("aria-label"))
+    return Node("image", image=url, alt=alt, title=clean(attributes.get("title")), width=width, height=height)
 
 
 def _add_image(leaves: list[Leaf], box: Box, node: Node, noscript: int) -> None:

@@ -124,6 +124,14 @@ def test_pairs(tmp_path: Path) -> None:
     assert run(Pairs(), [{**documents[0], "nodes": []}], DOCUMENT) == {}
 
 
+def test_words_that_stand_on_three_images_of_a_page_are_of_the_page(tmp_path: Path) -> None:
+    inside = "".join(f"<p>text {i}</p><img src={i}.jpg alt='Picture to an article of boats' title='Boat of {i} oars'>" for i in range(3))
+    inside += "<p>more</p><img src=x.jpg alt='The lake at noon'><p>and</p><img src=y.jpg alt='The lake at noon'>"
+    path = warc(tmp_path, [response("https://e.com/x/0", page(inside), "Content-Type: text/html")])
+    found = run(Pairs(), run(Extract(), [{"path": path, "offset": 0, "length": None}], SLICES)["documents"], DOCUMENT)["documents"]
+    assert [d["nodes"][1]["text"] for d in found] == ["Boat of 0 oars", "Boat of 1 oars", "Boat of 2 oars", "The lake at noon", "The lake at noon"]
+
+
 ROWS = [
     ("https://e.com/a.jpg", "A boat\nat dawn"),
     ("ftp://e.com/b.jpg", "bad address"),
