@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.extract import images
-from pipelines.extract.captions import clean
 from pipelines.extract.elements import (
     BOX,
     BREAK,
@@ -32,7 +31,7 @@ from pipelines.extract.elements import (
     is_empty,
     is_hidden,
 )
-from pipelines.extract.hints import BODY, CAPTION, ICONIC, JUNK, MORE, VIEWER, hint
+from pipelines.extract.hints import BODY, CAPTION, JUNK, MORE, VIEWER, hint
 from pipelines.extract.nodes import Node
 
 #: elements and leaves of a page that are looked at
@@ -40,6 +39,7 @@ MAX_ELEMENTS = 200_000
 
 # soft hyphen, zero-width space, word joiner, byte order mark: they tell a browser where lines may break, and split words for all others
 _UNSEEN = ("\u00ad", "\u200b", "\u2060", "\ufeff")
+_ENDS = ".!?:;)”»"
 _COMMAS = (",", "，", "、", "،")
 
 
@@ -101,6 +101,7 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
     pieces: list[str] = []
     links = 0  # characters of link text in the pieces
     inside_link = inside_noscript = 0
+    spanned = False  # whether a span has begun or ended since the last piece
     skipped: list[Any] = []
     sources: str | None = None  # of the picture element around
     budget, looks = MAX_ELEMENTS, LOOKS
@@ -128,6 +129,8 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
                 box = boxes[box.parent]
             elif closing == LINK:
                 inside_link -= 1
+            elif closing == SPAN:
+                spanned = True
             elif closing == PICTURE:
                 sources = None
             node = node.next
@@ -137,6 +140,9 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             if not inside_noscript:
                 text = node.text_content
                 if not text.isspace():
+                    if spanned and pieces and pieces[-1][-1] in _ENDS and text[0].isupper():
+                        pieces.append(" ")  # a style sheet parts them: "in May.<span class=credit>Photo ..."
+                    spanned = False
                     pieces.append(text)
                     if inside_link:
                         links += len(text.strip())
@@ -155,6 +161,8 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
                 continue
             if kind == LINK:
                 inside_link += 1
+            elif kind == SPAN:
+                spanned = True
             path.append(node)
             undo.append(kind)
             node = child
@@ -178,12 +186,12 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = node.next
             continue
         if kind == IMAGE:
-            url = images.address(attributes, sources, base) if _is_shown(attributes) else None
+            url = images.address(attributes, sources, base) if images.is_shown(attributes) else None
             if url is not None:
                 if pieces:
                     _flush(leaves, pieces, box, role, links)
                     links = 0
-                _add_image(leaves, box, _image(attributes, url), inside_noscript)
+                _add_image(leaves, box, images.of(attributes, url), inside_noscript)
             node = node.next
             continue
         flags = JUNK if tag == "aside" else 0
@@ -214,8 +222,8 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = node.next
             continue
         if attributes and "url(" in (attributes.get("style") or "") and is_empty(node):
-            if _is_shown(attributes) and (url := images.background(attributes, base)) is not None:
-                leaves.append(Leaf(box, "image", "", 0, _image(attributes, url)))
+            if images.is_shown(attributes) and (url := images.background(attributes, base)) is not None:
+                leaves.append(Leaf(box, "image", "", 0, images.of(attributes, url)))
             node = node.next
             continue
         path.append(node)
@@ -265,24 +273,6 @@ def _code(text: str) -> str:
     """Code keeps its lines and their indentation; blank lines at the ends and blanks at line ends go."""
     lines = [line.rstrip() for line in text.expandtabs(4).splitlines()]
     return "\n".join(line for line in lines if line).strip()
-
-
-def _is_shown(attributes: dict[str, str | None]) -> bool:
-    """Whether an element that has an image shows it, and larger than an icon."""
-    if is_hidden(attributes):
-        return False
-    width, height = images.size(attributes)
-    if images.is_icon(width, height):
-        return False
-    names = attributes.get("class")
-    return not names or not hint(names) & ICONIC or images.is_large(width, height)
-
-
-def _image(attributes: dict[str, str | None], url: str) -> Node:
-    """The node of an element that shows the image at ``url``."""
-    width, height = images.size(attributes)
-    alt = clean(attributes.get("alt") or attributes.get("aria-label"))
-    return Node("image", image=url, alt=alt, title=clean(attributes.get("title")), width=width, height=height)
 
 
 def _add_image(leaves: list[Leaf], box: Box, node: Node, noscript: int) -> None:

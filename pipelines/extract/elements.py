@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines.extract.hints import words
@@ -63,7 +64,7 @@ KINDS: dict[str | None, int] = {
 }
 
 
-def is_hidden(attributes: dict[str, str | None]) -> bool:
+def is_hidden(attributes: Mapping[str, str | None]) -> bool:
     """Whether an element's style or its ``hidden`` attribute keeps it from readers."""
     style = attributes.get("style")
     if style:

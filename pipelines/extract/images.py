@@ -10,7 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.extract.hints import words
+from pipelines.extract.captions import clean
+from pipelines.extract.elements import is_hidden
+from pipelines.extract.hints import ICONIC, hint, words
+from pipelines.extract.nodes import Node, image_node
 from pipelines.extract.urls import absolute
 
 #: largest width asked of a srcset, pixels: above it a vision encoder sees nothing more, and the bytes cost
@@ -186,3 +189,21 @@ def is_icon(width: int | None, height: int | None) -> bool:
     if width is not None and height is not None and width <= ICON and height <= ICON:
         return True
     return any(side is not None and 0 < side <= 12 for side in (width, height))
+
+
+def is_shown(attributes: Attributes) -> bool:
+    """Whether an element that has an image shows it, and larger than an icon."""
+    if is_hidden(attributes):
+        return False
+    width, height = size(attributes)
+    if is_icon(width, height):
+        return False
+    names = attributes.get("class")
+    return not names or not hint(names) & ICONIC or is_large(width, height)
+
+
+def of(attributes: Attributes, url: str) -> Node:
+    """The node of an element that shows the image at ``url``."""
+    width, height = size(attributes)
+    alt = clean(attributes.get("alt") or attributes.get("aria-label"))
+    return image_node(url, alt=alt, title=clean(attributes.get("title")), width=width, height=height)

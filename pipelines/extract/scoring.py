@@ -20,7 +20,7 @@ MOST = 0.5
 #: what a paragraph lends its box and the four boxes above (readability.js: all, a half, then a third by the level)
 SHARES = (1.0, 0.5, 1 / 6, 1 / 9, 1 / 12)
 #: the parent is taken instead while it adds this share of running text
-CLIMB = 0.2
+CLIMB = 0.3
 #: characters of a paragraph that counts when climbing
 LONG = 140
 #: a root with less running text than this takes its parent while that is not mostly links, characters

@@ -158,6 +158,8 @@ def test_headline_in_a_header_element() -> None:
 def test_pieces_of_one_word_are_not_parted_nor_glued() -> None:
     assert "unhappy people" in texts("<p>un<b>happ</b>y <i>people</i></p>")
     assert "one two" in texts("<p>one<!-- c --> <!-- d -->two</p>")
+    assert "so he said. Photo: A" in texts("<p><span>so he said.</span><span class=credit>Photo: A</span></p>")
+    assert "iPhone v1.2 of HTML5" in texts("<p><span>i</span>Phone <span>v1.</span><span>2</span> of <span>HTML</span>5</p>")
 
 
 def test_topic_break() -> None:
