@@ -21,6 +21,7 @@ from pipelines.extract.elements import (
     NEVER_JUNK,
     NOT_CONTENT_ROLES,
     PICTURE,
+    PLAIN,
     ROLES,
     SKIP,
     SMALL,
@@ -160,7 +161,11 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
                 node = node.next
                 continue
             if kind == LINK:
-                inside_link += 1
+                attributes = node.attributes
+                if "name" in attributes and "href" not in attributes:
+                    kind = PLAIN  # the name of a place; unclosed, as old pages leave it, it goes on to the end of the page
+                else:
+                    inside_link += 1
             elif kind == SPAN:
                 spanned = True
             path.append(node)

@@ -219,3 +219,9 @@ def test_a_standfirst_written_twice_and_the_address_of_the_page_stand_once_and_n
     ).encode()
     found = [node.text for node in extract(html, URL).nodes]
     assert (found.count(PROSE[:120]), found.count(URL)) == (1, 0)
+
+
+def test_an_unclosed_anchor_is_no_link() -> None:
+    chapters = "".join(f"<h2><a name=c{i}>Chapter {i}</h2><p>{PROSE} {i}.</p>" for i in range(4))
+    assert [text for text in texts(chapters) if text.startswith("Chapter")] == [f"Chapter {i}" for i in range(4)]
+    assert f"{PROSE} 3." in texts(chapters)
