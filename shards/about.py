@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from shards import forget
@@ -30,6 +31,7 @@ def text(manifest: Manifest, name: str, languages: Mapping[str, Counter[str]], s
         _funnel(sources) if sources else [],
         _rules(sources) if sources else [],
         _duplicates(recipe, sources) if sources else [],
+        _evaluations(recipe["decontaminate"], sources) if recipe.get("decontaminate") else [],
         _consent(manifest, recipe, stats) if recipe else [],
         _limits(manifest, recipe, stats),
         _layout(),
@@ -68,7 +70,7 @@ def _splits(manifest: Manifest, languages: Mapping[str, Counter[str]]) -> list[s
     return [
         *_table(["configuration", "split", "shards", "samples", "images", "text tokens", "bytes"], rows),
         f"Text tokens by the tokenizer `{manifest.tokenizer['name']}` (sha256 `{manifest.tokenizer['sha256'][:16]}`). Validation holds whole",
-        "registered domains, chosen by hash.",
+        "registered domains, chosen by hash" + (" (of conversations: images)." if "conversations" in languages else "."),
         "",
         f"Languages of the pages, as far as they name them, in samples: {'; '.join(spoken)}." if spoken else "",
         "",
@@ -102,7 +104,17 @@ def _mixture(manifest: Manifest, configs: Sequence[str], stats: Row) -> list[str
         "the tokens of a packed sequence, and the pixels of an image. `mixtures/` holds the stages as files; nothing is mixed on disk.",
         "",
         *_table(["configuration", "samples", "images", "text tokens", "of the tokens", *stages], rows),
+        *_sets(stats),
     ]
+
+
+def _sets(stats: Row) -> list[str]:
+    """What the sets of conversations come to, as Idefics2's table 14 has it."""
+    rows = stats.get("sources", {}).get("conversations", {}).get("sets")
+    if not rows:
+        return []
+    head = ["set of conversations", "repeated", "documents", "samples", "answer tokens", "of them"]
+    return _table(head, [[r["name"], f"{r['repeat']:g}", r["documents"], r["samples"], r["answer_tokens"], f"{r['share']:.1%}"] for r in rows])
 
 
 def _image(image: Row) -> str:
@@ -178,6 +190,23 @@ def _duplicates(recipe: Row, sources: Mapping[str, Row]) -> list[str]:
     return [*out, ""]
 
 
+def _evaluations(asked: Row, sources: Mapping[str, Row]) -> list[str]:
+    gone = Counter[str]()
+    for source in sources.values():
+        for group in ("dropped", "images_dropped"):
+            gone.update({reason: n for reason, n in source.get(group, {}).items() if reason.startswith("contaminated")})
+    names = ", ".join(f"`{PurePath(file).name}`" for file in asked["files"])
+    bits = asked.get("bits")
+    return [
+        "## Evaluations",
+        "",
+        f"Kept out: {names}. Documents that share {asked['words']} words in a row with one, or a text of {asked['whole']} words and more as a whole"
+        + (f"; images whose perceptual hash is at most {bits} of 64 bits from one's" if bits is not None else "; pictures were not compared")
+        + f". What went: {_reasons(gone)}.",
+        "",
+    ]
+
+
 def _consent(manifest: Manifest, recipe: Row, stats: Row) -> list[str]:
     out = ["## Opt-out, and takedown", ""]
     web = recipe.get("web")
@@ -201,17 +230,16 @@ def _consent(manifest: Manifest, recipe: Row, stats: Row) -> list[str]:
 def _limits(manifest: Manifest, recipe: Row, stats: Row) -> list[str]:
     out = ["## Known limits", ""]
     out.append("* Pages and images keep their own licences; a sample's `license` is what its page says, and most say nothing.")
-    texts = {name: recipe[name]["text"] for name in ("web", "pairs", "pdf") if (recipe.get(name) or {}).get("text")}
+    texts = {name: recipe[name]["text"] for name in ("web", "pairs", "pdf", "conversations") if (recipe.get(name) or {}).get("text")}
     if any(not t.get("language_model") for t in texts.values()):
         out.append("* Languages were told by a small built-in detector, which is silent on short texts; a text it is silent on was kept.")
     redacted = {name: t["redact"] for name, t in texts.items() if t.get("redact")}
     if texts:
         said = "; ".join(f"{name}: {', '.join(kinds)}" for name, kinds in redacted.items())
         out.append(f"* Replaced in texts: {said}." if said else "* Nothing was redacted: addresses and numbers of persons stand as they stood.")
-    out += [
-        "* It was not compared with evaluation sets: leave out what you evaluate on.",
-        "* What no filter above names was not looked at, such as the safety of images.",
-    ]
+    if not recipe.get("decontaminate"):
+        out.append("* It was not compared with evaluation sets: leave out what you evaluate on.")
+    out.append("* What no filter above names was not looked at, such as the safety of images.")
     if side := (recipe.get("shards") or {}).get("longest_side"):
         out.append(f"* Images longer than {side} px were scaled down to that. All are JPEG; EXIF, XMP and comments are gone, orientation applied.")
     if manifest.tokenizer["name"] == "bytes":
@@ -225,8 +253,8 @@ def _layout() -> list[str]:
     return [
         "## Layout",
         "",
-        "A sample is `KEY.json` and its images: `KEY.0.jpg`, `KEY.1.jpg` ... for documents (the JSON's `texts` and `images` are parallel,",
-        "one of them null in each slot; `images` holds the part's name), `KEY.jpg` and `KEY.txt` for pairs and pages.",
+        "A sample is `KEY.json` and its images: `KEY.0.jpg`, `KEY.1.jpg` ... for documents and conversations (the JSON's `texts` and `images`",
+        "are parallel, one of them null in each slot; `images` holds the part's name), `KEY.jpg` and `KEY.txt` for pairs and pages.",
         "",
     ]
 

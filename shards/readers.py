@@ -39,12 +39,14 @@ def part_filter(part):
     return part == "json" or part.endswith(".jpg")
 '''
 
+_SEQUENCE = {
+    "sample_type": {"__module__": "megatron.energon", "__class__": "InterleavedSample"},
+    "sample_loader": "sample_loader.py:sample_loader",
+    "part_filter": "sample_loader.py:part_filter",
+}
 _ENERGON_TYPES: dict[str, dict[str, Any]] = {
-    "interleaved": {
-        "sample_type": {"__module__": "megatron.energon", "__class__": "InterleavedSample"},
-        "sample_loader": "sample_loader.py:sample_loader",
-        "part_filter": "sample_loader.py:part_filter",
-    },
+    "interleaved": _SEQUENCE,
+    "conversations": _SEQUENCE,
     "pairs": {
         "sample_type": {"__module__": "megatron.energon", "__class__": "CaptioningSample"},
         "field_map": {"image": "jpg", "caption": "txt"},
@@ -54,8 +56,6 @@ _ENERGON_TYPES: dict[str, dict[str, Any]] = {
         "field_map": {"image": "jpg", "text": "txt"},
     },
 }
-_ENERGON_TYPES["conversations"] = _ENERGON_TYPES["interleaved"]
-
 
 
 def files(store: Store, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = ()) -> dict[str, bytes]:

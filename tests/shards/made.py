@@ -82,6 +82,15 @@ def interleaved(blobs: Blobs, seed: int, images: int, words: int = 12) -> dict[s
     return document(f"page-{seed}", nodes, placed)
 
 
+def conversation(blobs: Blobs, seed: int, turns: int, words: int = 12) -> dict[str, Any]:
+    url = f"https://i.example/chat/{seed}.jpg"
+    nodes, placed = [node("image", image=url)], [blobs.place(0, picture(seed, 48, 48), url)]
+    for turn in range(turns + 1):
+        nodes += [node("break")] if turn else []
+        nodes += [node("text", role="user", text=f"{prose(seed + turn, words)}?"), node("break"), node("text", role="assistant", text=prose(turn, 4))]
+    return document(f"chat-{seed}", nodes, placed, source="conversations")
+
+
 def pair(blobs: Blobs, seed: int, words: int = 9) -> dict[str, Any]:
     url = f"https://i.example/pair/{seed}.jpg"
     nodes = [node("image", image=url, alt="an alt"), text(prose(seed, words))]
@@ -113,6 +122,7 @@ def run(folder: Path, counts: dict[str, list[int]] | None = None, images: int = 
     counts = counts or {"interleaved": [5, 4], "pairs": [6, 3], "ocr": [3]}
     make = {
         "interleaved": lambda blobs, seed: interleaved(blobs, seed, seed % (images + 1), words),
+        "conversations": lambda blobs, seed: conversation(blobs, seed, seed % (images + 1), words),
         "pairs": lambda blobs, seed: pair(blobs, seed, words),
         "ocr": page,
     }

@@ -91,6 +91,18 @@ def test_it_is_silent_on_what_the_run_does_not_know(run: Path) -> None:
     assert "crashed" not in told
 
 
+def test_evaluations_that_were_kept_out_are_named_and_else_a_limit(run: Path) -> None:
+    limit = "It was not compared with evaluation sets"
+    assert limit in card(run, recipe=RECIPE)
+    asked = {"files": ["/home/me/docvqa.jsonl"], "words": 13, "whole": 8, "bits": 3}
+    stats = json.loads(json.dumps(STATS))
+    stats["sources"]["web"]["dropped"]["contaminated_text"] = 6
+    told = card(run, stats=stats, recipe={**RECIPE, "decontaminate": asked})
+    assert "Kept out: `docvqa.jsonl`. Documents that share 13 words in a row" in told
+    assert "at most 3 of 64 bits from one's. What went: 6 `contaminated_text`." in told
+    assert limit not in told
+
+
 def test_a_takedown_is_said_and_one_that_never_was_is_not(run: Path) -> None:
     assert "keeps to such a list" not in card(run, recipe=RECIPE)
     assert "keeps to such a list" in card(run, recipe=RECIPE, forgotten=forget.digest([forget.entry("a.example")]))

@@ -14,13 +14,14 @@ import pytest
 from PIL import Image
 
 from shards import manifest, readers, tar
+from shards.fields import SLOTTED
 from shards.store import Store
 from tests.shards import made
 
 pytestmark = pytest.mark.slow
 
-CONFIGS = ["interleaved", "pairs", "ocr"]
-COUNTS = {"interleaved": [15, 9], "pairs": [20, 11], "ocr": [13]}
+CONFIGS = ["interleaved", "pairs", "ocr", "conversations"]
+COUNTS = {"interleaved": [15, 9], "pairs": [20, 11], "ocr": [13], "conversations": [7]}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_every_field_of_every_sample_is_as_we_wrote_it(energon: Any, run: Path, 
         seen.add(key)
         parts = expected[key]
         fields = json.loads(parts["json"])
-        if config == "interleaved":
+        if config in SLOTTED:
             assert len(sample.sequence) == len(fields["texts"])
             for item, text, image in zip(sample.sequence, fields["texts"], fields["images"], strict=True):
                 assert item == text if image is None else equal(item, parts[image])

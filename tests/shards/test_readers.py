@@ -17,12 +17,12 @@ from shards.store import Store
 from shards.yaml import yaml as written
 from tests.shards import made
 
-CONFIGS = ["interleaved", "pairs", "ocr"]
+CONFIGS = ["interleaved", "pairs", "ocr", "conversations"]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = made.run(tmp_path_factory.mktemp("run"), {"interleaved": [7, 5], "pairs": [6], "ocr": [4]})
+    folder = made.run(tmp_path_factory.mktemp("run"), {"interleaved": [7, 5], "pairs": [6], "ocr": [4], "conversations": [6]})
     store = Store(folder)
     for path, content in readers.files(store, manifest.read(store), "me/demo").items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
