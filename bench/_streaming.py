@@ -39,7 +39,7 @@ def read(folder: str) -> Iterator[Any]:
 def main() -> None:
     folder, samples, *tars = sys.argv[1:]
     convert(tars, folder)
-    print(json.dumps(timed(lambda: read(folder), int(samples))))
+    print(json.dumps(timed({"streaming": lambda: read(folder)}, int(samples))["streaming"]))
 
 
 if __name__ == "__main__":

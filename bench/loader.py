@@ -10,7 +10,7 @@ from the page cache.
 * `decoder`: the same pictures by each decoder, one thread, no loader: what shards.image.decoders puts first.
 * `resume`: `resume_s` from a saved state behind sample 100,000 to the next batch, of an index of 200,000 samples made here.
 
-Each contender reads everything three times, and the best counts. `cpu_ms`: processor time for a sample, threads and workers included; it
+Contenders take turns, each reads everything five times, and the best counts. `cpu_ms`: processor time for a sample, threads and workers included; it
 says what a way costs even where the machine has other work. `ratio`: samples a second against the best of webdataset's ways.
 
 A peer that is not installed is left out, and stderr says so. streaming does not agree with this project's pins (numpy, datasets); make it
@@ -19,6 +19,7 @@ an environment of its own, and name it: `python -m bench loader --python ENV/bin
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import io
@@ -117,21 +118,18 @@ def rows(python: str | None = None) -> list[dict[str, Any]]:
             ("energon", "shuffled", _energon),
         ]
         size = sum(path.stat().st_size for path in many.glob("shards/*/*.tar")) / (MANY[0] * MANY[1] * 1000)
-        for name, order, read in raw:
-            if _there(name):
-                out.append({"what": "raw", "name": name, "order": order, **_timed(read, many, MANY), "sample_kb": round(size, 1)})
+        out += [{**row, "sample_kb": round(size, 1)} for row in _compared("raw", raw, many, MANY)]
         out += _streaming(many, Path(temporary) / "mds", python, round(size, 1))
         few = make(Path(temporary) / "few", FEW, 980, 735)
         for longest in (384, 980):
             ours = lambda n, side=longest: lambda run: _decoded(run, side, n)
-            for name, order, read in (
+            ways: list[tuple[str, str, Read]] = [
                 (f"ours, {threads} threads", "shuffled, packed", ours(threads)),
                 ("ours, no threads", "shuffled, packed", ours(0)),
-                ("webdataset, pil", "as stored", lambda run, side=longest: _webdataset_pil(run, side)),
-                (f"webdataset, pil, {threads} workers", "as stored", lambda run, side=longest: _webdataset_workers(run, side, threads)),
-            ):
-                if _there(name):
-                    out.append({"what": f"decoded {longest}", "name": name, "order": order, **_timed(read, few, FEW)})
+                ("webdataset, pil", "as stored", lambda run, side=longest: _webdataset_pil(run, side)),  # type: ignore[misc]
+                (f"webdataset, pil, {threads} workers", "as stored", lambda run, side=longest: _webdataset_workers(run, side, threads)),  # type: ignore[misc]
+            ]
+            out += _compared(f"decoded {longest}", ways, few, FEW)
         out += _decoders()
         long = make(Path(temporary) / "long", (RESUME[0], 1000), 64, 48, repeat=RESUME[1] // 1000)
         out.append({"what": "resume", "name": "ours, loader", "order": "shuffled, packed", "resume_s": _resume(long)})
@@ -151,8 +149,10 @@ def _there(name: str) -> bool:
     return found
 
 
-def _timed(read: Read, run: Path, shape: tuple[int, int]) -> dict[str, float]:
-    return timed(lambda: read(run), shape[0] * shape[1])
+def _compared(what: str, ways: list[tuple[str, str, Read]], run: Path, shape: tuple[int, int]) -> list[dict[str, Any]]:
+    there = [way for way in ways if _there(way[0])]
+    found = timed({name: functools.partial(read, run) for name, _, read in there}, shape[0] * shape[1])
+    return [{"what": what, "name": name, "order": order, **found[name]} for name, order, _ in there]
 
 
 def _streaming(run: Path, converted: Path, python: str | None, size: float) -> list[dict[str, Any]]:
