@@ -310,7 +310,8 @@ def publish(
             print(f"{size:14,d}  {name}")
         for problem in result.problems:
             err.print(problem, style="red", markup=False)
-        err.print(f"{len(result.files)} files, {result.bytes:,} bytes" + (f": {result.url}" if result.url else ""), highlight=False)
+        if result.url:
+            err.print(result.url, highlight=False)
     raise typer.Exit(1 if result.problems else 0)
 
 

@@ -33,7 +33,6 @@ PART = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*\Z")
 
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
 _OCTAL = re.compile(rb"[ 0]*([0-7]*)[ \0]*\Z")
-_SIZE = slice(124, 136)
 _TYPE = 156
 
 

@@ -138,6 +138,14 @@ def test_resumes_at_any_batch_on_any_number_of_ranks_sample_by_sample(run: Path,
         assert interleave([list(islice(loader, 60 - at)) for loader in ranks]) == whole[at:]
 
 
+def test_a_state_is_a_few_hundred_bytes_without_paths(run: Path) -> None:
+    states = [b.state for b in islice(Loader(run, ALL), 30)]
+    said = {len(json.dumps(state)) for state in states}
+    assert max(said) < 1000
+    assert max(said) - min(said) < 20  # it does not grow
+    assert str(run) not in json.dumps(states)
+
+
 def test_a_loader_goes_on_where_the_last_loop_stopped_and_starts_again_after_its_epochs(run: Path) -> None:
     whole = names(list(islice(Loader(run, ALL), 6)))
     loader = Loader(run, ALL)
