@@ -192,3 +192,27 @@ def test_real_photos_keep_their_pixels() -> None:
         with suppress(jpeg.JpegError):
             for before, after in zip(everyones(data), everyones(jpeg.bare(data)), strict=True):
                 assert np.array_equal(before, after), path.name
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("shrunk", [1.1, 1.3, 1.6, 1.8, 1.95, 2.6, 3.2])
+def test_real_photos_made_smaller_are_nearer_to_the_picture_than_by_pillows_draft(shrunk: float) -> None:
+    if not PHOTOS.is_dir():
+        pytest.skip("needs the photos of ../shared/realweb")
+    ours, pillows = [], []
+    for path in sorted(PHOTOS.iterdir()):
+        image = Image.open(path)
+        if image.format != "JPEG" or image.mode != "RGB" or max(image.size) < 900 or jpeg.frame(path.read_bytes()).orientation != 1:
+            continue
+        longest = round(max(image.size) / shrunk)
+        found = decode(path.read_bytes(), "native", longest, 0, "simplejpeg")
+        wanted = np.asarray(image.resize(found.shape[1::-1], Image.Resampling.LANCZOS), np.float64)
+        ours.append(_decibels(found, wanted))
+        pillows.append(_decibels(decode(path.read_bytes(), "native", longest, 0, "pillow"), wanted))
+    print(f"1/{shrunk}: {np.mean(ours):.1f} dB, Pillow {np.mean(pillows):.1f} dB, {len(ours)} photos")
+    assert len(ours) > 30
+    assert np.mean(ours) > np.mean(pillows)
+
+
+def _decibels(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((found - wanted) ** 2)))
