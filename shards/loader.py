@@ -69,10 +69,10 @@ class Loader:
 
     root: the run's folder, or any URL fsspec knows. mixture: a file, a mapping of its shape, or ``stage1`` or ``stage2``.
     batch_sequences, tokens_per_image, sequence_length (configuration -> tokens): override the mixture's. on_error: ``raise``, or
-    ``skip`` to leave a damaged sample out of its sequence and count it. epochs: None for ever. tokenizer: a name, a path, or one at
-    hand; it must be the one the index was counted with (needed only to cut samples that are too long). decoded: give each sample its
-    `pixels`, at the size its source wants. threads: that read and decode ahead, 0 for none. cache: a local folder for ranges of a
-    remote run, of at most `cache_bytes`.
+    ``skip`` to leave a damaged sample out of its sequence and count it (storage that fails is an error either way). epochs: None for
+    ever. tokenizer: a name, a path, or one at hand; it must be the one the index was counted with (needed only to cut samples that are
+    too long). decoded: give each sample its `pixels`, at the size its source wants. threads: that read and decode ahead, 0 for none.
+    cache: a local folder for ranges of a remote run, of at most `cache_bytes`.
 
     Raises LoaderError, ManifestError, MixtureError.
     """

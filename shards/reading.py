@@ -87,6 +87,9 @@ class Reader:
         size, where = int(block.size[row]), f"{self._store.root}/{shard.path} at byte {start}"
         try:
             data = self._store.range(shard.path, start, start + size, shard.sha256)
+        except OSError as error:  # the storage is at fault, not the sample: nothing is skipped for it
+            raise LoaderError(f"{where}: {error}") from error
+        try:
             sample = parse(source.config, data, int(block.images[row]), where)
             views = int(block.views[row])
             if pieces:
@@ -97,7 +100,7 @@ class Reader:
             sample.epoch, sample.views = epoch, views
             if self._decoded:
                 sample.pixels = [decode(image, **asdict(source.spec.image)) for image in sample.images]
-        except (tar.TarError, SampleError, ImageError, OSError) as error:
+        except (tar.TarError, SampleError, ImageError) as error:
             if not self._skip:
                 raise LoaderError(str(error) if where in str(error) else f"{where}: {error}") from error
             return None, {f"{source.config}/skipped": 1}

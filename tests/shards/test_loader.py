@@ -290,6 +290,22 @@ def test_a_damaged_sample_is_an_error_that_names_it_or_is_skipped_and_counted(ru
     assert loader.counts["pairs/skipped"] == 1
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_storage_or_a_tokenizer_that_fails_skips_nothing(tmp_path: Path, threads: int) -> None:
+    folder = made.run(tmp_path / "gone", {"pairs": [6, 4]})
+    (folder / "shards/pairs/train-000001.tar").unlink()
+    with pytest.raises(LoaderError, match=r"train-000001\.tar at byte \d+: .*No such file"):
+        list(Loader(folder, mixture(pairs=256), epochs=1, on_error="skip", threads=threads))
+    lengthy = made.run(tmp_path / "long", {"pairs": [6]}, words=200)
+    raw = json.loads((lengthy / "manifest.json").read_text())
+    raw["tokenizer"]["name"] = "nowhere"
+    (lengthy / "manifest.json").write_text(json.dumps(raw))
+    given = mixture(pairs=256)
+    given["sources"]["pairs"]["long"] = "chunk"
+    with pytest.raises(FileNotFoundError, match="tokenizer 'nowhere'"):
+        list(Loader(lengthy, given, epochs=1, on_error="skip", threads=threads))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
