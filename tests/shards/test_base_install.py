@@ -12,7 +12,7 @@ from tests.shards import made
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {"numpy": "numpy", "pyarrow": "pyarrow", "pillow": "PIL", "fsspec": "fsspec"}
 
-CODE = """
+ONLY = """
 import sys
 from importlib.abc import MetaPathFinder
 
@@ -22,9 +22,12 @@ class Only(MetaPathFinder):
         if top not in sys.stdlib_module_names and top not in given:
             raise ModuleNotFoundError(f"{name} is not in the base install", name=name)
 
-run, to, *given = sys.argv[1:]
-given += ["shards", "manifests"]
+given = [*sys.argv[1].split(","), "shards", "manifests", "pipelines"]
 sys.meta_path.insert(0, Only())
+"""
+
+USE = """
+run, to = sys.argv[2:]
 from shards import hub, image
 from shards.loader import Loader
 from shards.verify import verify
@@ -39,11 +42,22 @@ print(len({(s.config, s.key) for s in samples}))
 """
 
 
-def test_the_four_packages_are_enough(tmp_path: Path) -> None:
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """With the packages that pyproject.toml declares for everyone, and no others."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    run = made.run(tmp_path / "run")
-    given = [sys.executable, "-c", CODE, str(run), str(tmp_path / "there"), *(MODULES[name] for name in declared)]
-    done = subprocess.run(given, cwd=ROOT, capture_output=True, text=True)
+    given = ",".join(MODULES[name] for name in declared)
+    return subprocess.run([sys.executable, "-c", ONLY + code, given, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_four_packages_are_enough(tmp_path: Path) -> None:
+    done = python(USE, str(made.run(tmp_path / "run")), str(tmp_path / "there"))
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["21"]
     assert (tmp_path / "there/README.md").is_file()
+
+
+def test_the_command_says_what_it_lacks() -> None:
+    done = python("from pipelines.__main__ import main; main()")
+    assert done.returncode == 1
+    assert done.stderr.startswith("panoramix: the command needs the extra `pipeline`")
+    assert len(done.stderr.splitlines()) == 1
