@@ -10,34 +10,22 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
-out = Console()
-err = Console(stderr=True)
+from pipelines import training
+from pipelines.training import Json, err, out
+from pipelines.training import clear as _clear
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 Run = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 
 def main() -> None:
     app()
-
-
-@contextlib.contextmanager
-def _clear(*faults: type[BaseException]) -> Iterator[None]:
-    """Known faults become one line on stderr and exit code 2."""
-    try:
-        yield
-    except faults as e:
-        err.print(f"panoramix: {e}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
 
 
 @app.command()
@@ -315,36 +303,8 @@ def publish(
     raise typer.Exit(1 if result.problems else 0)
 
 
-@app.command()
-def train(
-    recipe: Annotated[Path, typer.Argument(help="A training recipe, such as trainer/recipes/demo.yaml.")],
-    data: Annotated[Path, typer.Option("--data", help="A run's folder.")],
-    folder: Annotated[Path | None, typer.Option("--out", help="For checkpoints and logs; DATA/train if not given.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Train the reference model on a run's shards."""
-    from trainer.run import train as begin
-
-    with _clear(FileNotFoundError, ValueError):
-        result = begin(recipe, data, folder or data / "train")
-    print(json.dumps(result, indent=None if as_json else 1, default=str))
-
-
-@app.command()
-def ablate(
-    findings: Annotated[list[str], typer.Argument(help="finding-1 ... finding-6, or files of that form.")],
-    data: Annotated[Path, typer.Option("--data", help="A run's folder.")],
-    folder: Annotated[Path | None, typer.Option("--out", help="DATA/ablations if not given.")] = None,
-    as_json: Json = False,
-) -> None:
-    """The paper's findings as small runs on a run's shards, beside the paper's numbers."""
-    from trainer import ablate as begin
-
-    for finding in findings:
-        with _clear(FileNotFoundError, ValueError):
-            result = begin(finding, data, (folder or data / "ablations") / Path(finding).stem)
-        print(json.dumps(result) if as_json else result["table"], flush=True)
-
+app.command()(training.train)
+app.command()(training.ablate)
 
 classifier = typer.Typer(no_args_is_help=True, help="Quality classifiers of one's own.")
 app.add_typer(classifier, name="classifier")

@@ -14,6 +14,8 @@ from typing import Any
 
 from rich.console import Console
 
+from pipelines.sample import write_conversations
+
 HERE = pathlib.Path(__file__).resolve().parent
 RUN = "runs/demo"
 
@@ -34,7 +36,7 @@ def main() -> None:
             os.environ[name] = proxy
         for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
             os.environ.pop(name, None)
-        stats = _run(str(pairs))
+        stats = _run(str(pairs), write_conversations(pairs.parent))
     finally:
         web.terminate()
         web.wait()
@@ -43,11 +45,13 @@ def main() -> None:
     _show(console, stats, trained, made - began, time.monotonic() - made)
 
 
-def _run(pairs: str) -> dict[str, Any]:
+def _run(pairs: str, sets: dict[str, pathlib.Path]) -> dict[str, Any]:
     from pipelines.main import execute
     from pipelines.reading import read
 
-    return execute(read(str(HERE / "recipes" / "sample.yaml"), [f"pairs.urls={pairs}"]), RUN, on="local")
+    listed = ", ".join(f"{{name: {name}, files: {path}}}" for name, path in sets.items())
+    settings = [f"pairs.urls={pairs}", f"conversations.sets=[{listed}]", "mixtures={stage1: stage1, stage2: stage2, sft: sft}"]
+    return execute(read(str(HERE / "recipes" / "sample.yaml"), settings), RUN, on="local")
 
 
 def _train() -> dict[str, Any]:
@@ -57,9 +61,9 @@ def _train() -> dict[str, Any]:
 
 
 def _show(console: Console, stats: dict[str, Any], trained: dict[str, Any], pipeline_s: float, training_s: float) -> None:
-    from pipelines.main import table
+    from pipelines.main import tables
 
-    console.print(table(stats))
+    console.print(*tables(stats), sep="\n")
     for stage in trained["stages"]:
         by_source = ", ".join(f"{s} {a:.2f} to {b:.2f}" for s, (a, b) in stage["by_source"].items())
         console.print(f"{stage['stage']}   {stage['steps']} steps; loss of each source's first and last batch: {by_source}", highlight=False)
@@ -71,7 +75,7 @@ def _show(console: Console, stats: dict[str, Any], trained: dict[str, Any], pipe
             f"held-out {held['pairs']} pairs: loss {held['normal']:.3f} with their own images, {held['permuted']:.3f} with each other's",
             highlight=False,
         )
-    for config in ("interleaved", "pairs", "ocr"):
+    for config in ("interleaved", "pairs", "ocr", "conversations"):
         console.print(f"shards   {RUN}/shards/{config}/", highlight=False)
     console.print(f"report   {RUN}/report.html", highlight=False)
     console.print(f"took     {pipeline_s:.0f} s from crawl to shards, {training_s:.0f} s of training", highlight=False)

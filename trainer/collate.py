@@ -68,7 +68,8 @@ class Collator:
 
     latents: tokens an image takes in the text. features: what it is to the decoder (more, where cross-attention looks at it).
     patch: the vision tower's, in pixels. isolation: ``documents`` (each document sees itself alone and counts its positions from 0) or
-    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code). Conversations are laid out by ``chat``.
+    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code). Conversations are laid out by ``chat``, their
+    turns shuffled or not.
     """
 
     tokenizer: Tokenizer
@@ -77,6 +78,7 @@ class Collator:
     patch: int
     isolation: str = "documents"
     features: int = 0
+    shuffle_turns: bool = True
 
     def __call__(self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
         """length: tokens a row may have; a document that alone is longer is cut to it.
@@ -108,7 +110,8 @@ class Collator:
         coin = random.Random(f"{self.eye.seed} {getattr(document, 'epoch', 0)} {document.key} turns")
         more, views = chat.overhead(len(exchanges)), getattr(document, "views", 1)
         longest = None if length is None else length + more
-        return chat.lay_out_turns(chat.shuffled(exchanges, coin), self.tokenizer, specials, self.latents, longest, views), more
+        ordered = chat.shuffled(exchanges, coin) if self.shuffle_turns else exchanges
+        return chat.lay_out_turns(ordered, self.tokenizer, specials, self.latents, longest, views), more
 
     def nothing(self) -> Tensors:
         """A batch without a token to predict."""

@@ -7,7 +7,8 @@ and ``full`` (the paper's numbers). ``profile`` names the one to take. A file wi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,9 +35,10 @@ from trainer.schema import (
 
 __all__ = [
     "Backbones", "Connector", "Evaluate", "Image", "Lora", "Model", "Packing", "Perceiver", "Recipe", "RecipeError", "Text", "Train",
-    "Vision", "load",
+    "Vision", "load", "settings",
 ]  # fmt: skip
 
+_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -124,6 +126,19 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys")
     return raw
+
+
+def settings(given: Iterable[str]) -> dict[str, Any]:
+    """``key=value`` as overrides for `load`, values as YAML reads them (and ``1e-4`` as a number). Raises RecipeError."""
+    out: dict[str, Any] = {}
+    for setting in given:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"--set {setting}: expected key=value, such as profile=tiny or train.lr=1e-4")
+        out[key] = yaml.safe_load(value)
+        if isinstance(out[key], str) and _SCIENTIFIC.fullmatch(value):  # YAML 1.1 wants 1.0e-4
+            out[key] = float(value)
+    return out
 
 
 T = TypeVar("T", bound=Part)

@@ -74,4 +74,4 @@ class Run:
 
 def collator(run: Run, recipe: Recipe, latents: int, patch: int, features: int) -> Collator:
     eye = Eye(Cache(decode, recipe.image.cache_mb), recipe.seed, recipe.image.upscale)
-    return Collator(run.tokenizer, eye, latents, patch, recipe.packing.isolation, features)
+    return Collator(run.tokenizer, eye, latents, patch, recipe.packing.isolation, features, recipe.shuffle_turns)

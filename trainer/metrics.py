@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -46,6 +47,24 @@ class Step:
         rates = {"tokens": self.tokens / self.seconds, "images": self.images / self.seconds, "wait": self.wait / self.seconds}
         out |= {f"speed/{name}": value for name, value in rates.items()}
         return out if self.mfu is None else {**out, "speed/mfu": self.mfu}
+
+
+def speed(steps: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Of all steps but the first, which waits for everything to begin: ``seconds``, ``tokens_per_s``, ``images_per_s``, the share of ``wait``
+    and ``mfu`` (None where no peak is known). steps: mappings of `Step`'s fields."""
+    steps = steps[1:] or steps
+    seconds = sum(s["seconds"] for s in steps)
+    total = {name: sum(s[name] for s in steps) for name in ("tokens", "images", "wait")}
+    mfu = sum(s["mfu"] * s["seconds"] for s in steps) / seconds if all(s["mfu"] is not None for s in steps) else None
+    rates = {"tokens_per_s": total["tokens"] / seconds, "images_per_s": total["images"] / seconds, "wait": total["wait"] / seconds}
+    return {"seconds": seconds, **rates, "mfu": mfu}
+
+
+def said(found: Mapping[str, float | None]) -> str:
+    """`speed` in words."""
+    mfu = "" if found["mfu"] is None else f", MFU {found['mfu']:.1%}"
+    rates = f"{found['tokens_per_s']:,.0f} tokens/s, {found['images_per_s']:,.1f} images/s"
+    return f"{found['seconds']:,.0f} s behind the first step: {rates}{mfu}, {found['wait']:.1%} of it waiting for data"
 
 
 @dataclass

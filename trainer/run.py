@@ -20,6 +20,7 @@ from trainer.data import Run, collator
 from trainer.evaluate import held_out
 from trainer.layout import Specials
 from trainer.loop import LOG, fit
+from trainer.metrics import said, speed
 from trainer.model import build, described, save
 
 MODEL, RESULT = "model", "result.json"
@@ -51,8 +52,8 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     """One stage. Returns what ``result.json`` holds:
 
     stage; steps; first_loss and last_loss, of the first and last step, nats per token; by_source, the same two of each source's own
-    batches; model and log, paths; held_out, ``evaluate.HeldOut``'s fields, or null without validation pairs; identity, of the recipe
-    and the data.
+    batches; speed, see ``metrics.speed``; weights, see ``adapters.counts``; model and log, paths; held_out, ``evaluate.HeldOut``'s
+    fields, or null without validation pairs; answers, see ``answers.evaluate``, where the recipe asks; identity, of the recipe and the data.
     """
     folder = out / recipe.stage
     ranks = parallel.start(recipe.device)
@@ -101,6 +102,7 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
         "first_loss": trained.steps[0]["loss"],
         "last_loss": trained.steps[-1]["loss"],
         "by_source": {name: [values[0], values[-1]] for name, values in losses.items()},
+        "speed": speed(trained.steps),
         "weights": weights,
         "tokens_per_image": seeing.tokens,
         "model": str(folder / MODEL),
@@ -108,6 +110,7 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
         "held_out": None,
         "identity": identity,
     }
+    print(f"{recipe.stage}: {said(result['speed'])}", file=sys.stderr)
     pairs = run.held_out_pairs(mixed, recipe.evaluate.pairs, recipe.seed)
     if len(pairs) > 1:
         source = mixed.sources["pairs"]

@@ -174,6 +174,7 @@ class Recipe(Part):
     threads: int | None = Field(default=None, gt=0)  # of torch, on a CPU
     model: Model
     image: Image = Image()
+    shuffle_turns: bool = True  # of conversations; a dialogue whose turns answer each other wants its own order
     packing: Packing = Packing()
     train: Train
     evaluate: Evaluate = Evaluate()

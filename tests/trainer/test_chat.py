@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -61,6 +63,13 @@ def test_shuffling_keeps_answers_with_their_questions_and_images_in_front():
     assert len({tuple(e.question for e in order) for order in orders}) > 1
     later = [*many, Exchange((1,), "and this?", "a boat")]
     assert shuffled(later, random.Random(0)) == later
+
+
+def test_a_dialogue_may_keep_its_order():
+    sample = Sample("c", "conversations", [p for i in range(9) for p in (f"User: q{i}", BREAK, f"Assistant: a{i}", BREAK)][:-1], [])
+    kept, mixed = (replace(small.collator(), shuffle_turns=s)([[sample]], "square", 56, 56).ids[0].tolist() for s in (False, True))
+    order = [re.findall(r"q\d", small.TOKENIZER.decode(ids)) for ids in (kept, mixed)]
+    assert order[0] == [f"q{i}" for i in range(9)] != order[1] and sorted(order[1]) == order[0]
 
 
 def test_noise_is_for_training_alone_and_within_its_bound():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import RECIPES, RecipeError, load
+from trainer.config import RECIPES, RecipeError, load, settings
 
 STAGE = """
 stage: mine
@@ -26,7 +26,7 @@ def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
     return folder / name
 
 
-@pytest.mark.parametrize("name", [p.stem for p in RECIPES.glob("*.yaml") if p.stem not in ("demo", "idefics2")])
+@pytest.mark.parametrize("name", [p.stem for p in RECIPES.glob("*.yaml") if p.stem not in ("demo", "idefics2", "speed")])
 @pytest.mark.parametrize("profile", ["smoke", "tiny", "full"])
 def test_the_bundled_stages_have_three_sizes(name, profile):
     (recipe,) = load(name, {"profile": profile})
@@ -37,6 +37,19 @@ def test_the_demo_is_both_stages_at_the_smallest_size():
     first, second = load("demo")
     assert (first.stage, second.stage, second.init_from) == ("stage1", "stage2", "stage1")
     assert first == load("stage1", {"profile": "smoke"})[0]
+
+
+def test_settings_are_read_as_yaml_reads_them():
+    given = ["profile=full", "train.lr=1e-4", "init_from=null", "train.steps=5", "stage2.image.cache_mb=1.5"]
+    assert settings(given) == {"profile": "full", "train.lr": 1e-4, "init_from": None, "train.steps": 5, "stage2.image.cache_mb": 1.5}
+    with pytest.raises(RecipeError, match="--set train: expected key=value"):
+        settings(["train"])
+
+
+def test_the_whole_chain_is_the_papers_four_stages_each_from_the_last():
+    stages = load("idefics2")
+    assert [(s.stage, s.init_from) for s in stages] == [("stage1", None), ("stage2", "stage1"), ("sft", "stage2"), ("chat", "sft")]
+    assert [s.shuffle_turns for s in stages[2:]] == [True, False]
 
 
 def test_full_is_the_papers():
@@ -82,7 +95,7 @@ def test_a_fault_is_one_line_that_names_file_and_key(tmp_path, change, message):
 
 
 def test_an_unknown_recipe_lists_the_bundled_ones():
-    with pytest.raises(RecipeError, match="chat, demo, idefics2, sft, stage1, stage2"):
+    with pytest.raises(RecipeError, match="chat, demo, idefics2, sft, speed, stage1, stage2"):
         load("stage9")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -68,6 +69,29 @@ def test_validation_pairs_are_none_of_the_trained_ones(data):
         trained |= {sample.json["id"] for sequence in batch.sequences for sample in sequence}
     assert len(held) == 8 and trained and not held & trained
     assert run.held_out_pairs(mixed, 0, 0) == [] and len(run.held_out_pairs(mixed, 3, 0)) == 3
+
+
+def test_the_speed_recipe_says_how_fast_it_was(data, tmp_path, capsys):
+    """bfloat16 and checkpointing, as on an accelerator; the peak is made up."""
+    few = {"train.steps": 4, "train.peak_tflops": 0.5, "packing.sequences": 2, "packing.micro_sequences": 1}
+    (stage,) = trainer.train("speed", data, tmp_path, overrides=few)["stages"]
+    lines = [json.loads(line) for line in (tmp_path / "speed" / "log.jsonl").read_text().splitlines()][1:]
+    seconds = sum(line["seconds"] for line in lines)
+    assert stage["speed"]["tokens_per_s"] == pytest.approx(sum(line["tokens"] for line in lines) / seconds)
+    assert stage["speed"]["mfu"] == pytest.approx(sum(line["flops"] for line in lines) / seconds / 0.5e12)
+    assert stage["speed"]["wait"] == pytest.approx(sum(line["wait"] for line in lines) / seconds)
+    said = r"speed: \d+ s behind the first step: [\d,]+ tokens/s, [\d,.]+ images/s, MFU [\d.]+%, [\d.]+% of it waiting for data"
+    assert re.search(said, capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_the_whole_chain_from_pages_to_dialogues(tmp_path):
+    """Four stages from one run's shards, each from the last."""
+    counts = {"pairs": {"train": 60, "validation": 8}, "interleaved": {"train": 20}, "ocr": {"train": 6}, "conversations": {"train": 60}}
+    stages = trainer.train("idefics2", made.run(tmp_path / "run", counts), tmp_path / "out", overrides={"tensorboard": False})["stages"]
+    assert [s["stage"] for s in stages] == ["stage1", "stage2", "sft", "chat"]
+    assert all(s["last_loss"] < s["first_loss"] for s in stages[:3]) and stages[3]["first_loss"] < stages[2]["first_loss"]
+    assert set(stages[2]["by_source"]) == set(stages[3]["by_source"]) == {"conversations"}
 
 
 @pytest.mark.slow
