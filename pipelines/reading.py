@@ -123,8 +123,8 @@ def _inputs(recipe: Recipe) -> None:
             mixture.load(which)
         except (mixture.MixtureError, FileNotFoundError) as e:
             raise RecipeError(f"mixtures.{stage}: {e}") from None
-    if recipe.tokenizer not in ("bytes", "bpe-4k") and not os.path.exists(recipe.tokenizer):
-        raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither a name (bytes, bpe-4k) nor a file")
+    if recipe.tokenizer != "bytes" and not os.path.exists(recipe.tokenizer):
+        raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither `bytes` nor a file")
     _models(recipe.images)
     for source in SOURCES:
         table = getattr(recipe, source)

@@ -8,7 +8,6 @@ special token, however it is spelled; the one exception is a slot that is `END_O
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -124,13 +123,9 @@ def _strings(texts: pa.Array | Sequence[str]) -> list[str | None]:
 
 @lru_cache(maxsize=8)
 def load(name_or_path: str | Path) -> Tokenizer:
-    """``bytes``, the name of a file of this package (``bpe-4k`` is ``shards/bpe-4k.json``), or the path of a tokenizer.json."""
+    """``bytes``, or the path of a tokenizer.json. Raises FileNotFoundError."""
     if name_or_path == "bytes":
         return Bytes()
-    bundled = Path(__file__).parent / f"{name_or_path}.json"
-    if os.sep not in str(name_or_path) and bundled.is_file():
-        return File(bundled, str(name_or_path))
-    if Path(name_or_path).is_file():
-        return File(name_or_path)
-    known = ["bytes", *sorted(p.stem for p in Path(__file__).parent.glob("*.json"))]
-    raise FileNotFoundError(f"tokenizer {str(name_or_path)!r}: no such file, and not one of {', '.join(known)}")
+    if not Path(name_or_path).is_file():
+        raise FileNotFoundError(f"tokenizer {str(name_or_path)!r}: neither `bytes` nor a file")
+    return File(name_or_path)

@@ -43,7 +43,7 @@ class Step:
 
     def scalars(self) -> dict[str, float]:
         """What TensorBoard draws."""
-        out = {"loss": self.loss, f"loss/{self.source}": self.loss, "lr": self.lr, "gradient norm": self.gradient_norm, "padding": self.padding}
+        out = {"loss": self.loss, f"loss/{self.source}": self.loss, "lr": self.lr, "gradient_norm": self.gradient_norm, "padding": self.padding}
         rates = {"tokens": self.tokens / self.seconds, "images": self.images / self.seconds, "wait": self.wait / self.seconds}
         out |= {f"speed/{name}": value for name, value in rates.items()}
         return out if self.mfu is None else {**out, "speed/mfu": self.mfu}

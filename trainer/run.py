@@ -18,10 +18,11 @@ from trainer.answers import evaluate
 from trainer.config import Recipe, RecipeError
 from trainer.data import Run, collator
 from trainer.evaluate import held_out
+from trainer.export import save_processor
 from trainer.layout import Specials
 from trainer.loop import LOG, fit
 from trainer.metrics import said, speed
-from trainer.model import build, described, save
+from trainer.model import ARCHITECTURE, build, described, save
 
 MODEL, RESULT = "model", "result.json"
 
@@ -94,6 +95,8 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     weights = counts(trained.model)
     model = merged(trained.model)
     save(model, folder / MODEL)
+    if not (folder / MODEL / ARCHITECTURE).is_file():
+        save_processor(folder / MODEL, run.tokenizer, seeing.tokens, next(iter(mixed.sources.values())).image)
     sources = {line["source"] for line in trained.steps}
     losses = {name: [line["loss"] for line in trained.steps if line["source"] == name] for name in sorted(sources)}
     result = {

@@ -53,7 +53,7 @@ WRONG = {
     "wrong limit": (["web.rules.document.words.min=few"], ["web.rules.document.words.min: expected a number", "`few`"]),
     "limits crossed": (["web.rules.document.words={min: 9, max: 3}"], ["web.rules.document.words: min 9 is above max 3"]),
     "wrong mixture": (["mixtures.stage1=stag2"], ["mixtures.stage1: ", "stag2", "stage2"]),
-    "no such tokenizer": (["tokenizer=nowhere.json"], ["tokenizer: nowhere.json is neither a name", "bytes"]),
+    "no such tokenizer": (["tokenizer=nowhere.json"], ["tokenizer: nowhere.json is neither `bytes` nor a file", "bytes"]),
     "no such language model": (["web.text.language_model=lid.bin"], ["web.text.language_model: no file lid.bin"]),
     "no input": (["web.seeds=[]"], ["web: no input; give web.warc"]),
 }

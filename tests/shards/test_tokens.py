@@ -70,7 +70,7 @@ def test_the_sha256_is_the_definitions(bpe: tuple[Path, Tokenizer]) -> None:
 
 
 def test_what_is_no_tokenizer_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="tokenizer 'bites': no such file, and not one of bytes"):
+    with pytest.raises(FileNotFoundError, match="tokenizer 'bites': neither `bytes` nor a file"):
         tokens.load("bites")
     (tmp_path / "t.json").write_text("{}")
     with pytest.raises(ValueError, match=r"t\.json: not a tokenizer\.json"):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.trainer import small
-from tests.trainer.fakes import Loader, Sample
+from tests.trainer.fakes import Batch, Loader, Sample
 from tests.trainer.pictures import picture
 from trainer import config
 from trainer.checkpoint import CheckpointError
@@ -79,8 +79,28 @@ def test_the_log_says_what_happened(tmp_path, samples, capsys):
         assert (line["images"] > 0) == (line["source"] == "pairs")
         assert 0 <= line["padding"] < 1 and 0 <= line["wait"] <= line["seconds"] and line["tokens"] > 0
         assert line["by_source"][line["source"]] == line["loss"]
+    events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
+    assert all(tag in events for tag in (b"loss/pairs", b"loss/text", b"gradient_norm", b"padding", b"speed/tokens", b"speed/wait"))
     printed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("s ")]
     assert len(printed) == 8 and all(word in printed[-1] for word in ("loss", "lr", "gn", "tok/s", "img/s", "pad", "wait"))
+
+
+def test_padding_is_the_places_without_a_token(tmp_path, samples):
+    long, short = samples["pairs"][0], samples["text"][0]
+    both = small.collator()([[long], [short]], "square", 56, 56)
+    lengths = [int((row != 0).sum()) for row in both.documents]
+
+    class Once:
+        def __iter__(self):
+            while True:
+                yield Batch(0, "pairs", 512, {"mode": "square", "longest": 56, "shortest": 56}, [[long], [short]])
+
+        def state_dict(self):
+            return {}
+
+    (line,) = fit(recipe(steps=1, warmup=0), small.model, Once(), small.collator(), tmp_path, IDENTITY).steps
+    assert line["tokens"] == sum(lengths) and line["padding"] == pytest.approx(1 - sum(lengths) / (2 * max(lengths)))
+    assert lengths[0] != lengths[1]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, samples):
