@@ -213,7 +213,7 @@ def _schema_alone(work: Work, writer: PartWriter, at: Here, cause: str) -> None:
 
 
 def why(e: Exception) -> str:
-    return f"exception: {type(e).__name__}: {str(e)[:200]}"
+    return f"exception: {type(e).__name__}: {str(e) if isinstance(e, InputError) else str(e)[:200]}"
 
 
 def _zipped(work: Work) -> Iterator[pa.RecordBatch]:
