@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.hashing import U64, mix64
+from dedup.group import column
+from dedup.hashing import U64, mix64, numbers, part_of, row_of
 from dedup.perceptual import hamming
 from dedup.text import flat_nodes, words
 from manifests.at import At, anywhere
@@ -31,11 +31,14 @@ EVALUATED = pa.schema(
         ("item", pa.string()),  # where it stands, as FILE:LINE
     ]
 )
+#: a place in a document's text that an evaluation has too
+MATCHES = pa.schema([("key", pa.uint64()), ("doc", pa.uint64()), ("item", pa.string())])  # key: the hash of the words
 CONTAMINATED = pa.schema(
     [
+        ("key", pa.uint64()),  # the document's part
         ("row", pa.int32()),
-        ("grams", pa.int32()),  # places in the document's texts that the evaluation has too
-        ("item", pa.string()),  # the first of them
+        ("runs", pa.int32()),  # of the words it shares with the evaluation, different ones
+        ("item", pa.string()),  # one they stand in
     ]
 )
 
@@ -47,31 +50,25 @@ _ROWS = 1024  # documents looked at together
 class Overlap:
     """What of two texts must be alike.
 
-    ``words``: a run of so many (13: GPT-3, arXiv 2005.14165, appendix C). ``whole``: an evaluation's text of fewer, but at least so many,
-    counts where a paragraph or turn is exactly that (8: the least that GPT-3 looks at); shorter questions are everybody's. ``common``: a
-    run that more of the evaluation's own items share is its template, not its content (10: NeMo Curator's ``max_matches``, which counts
-    in the training data).
+    ``words``: a run of so many (13: GPT-3, arXiv 2005.14165, appendix C). ``whole``: a text of fewer, but at least so many, counts where a
+    paragraph or turn is exactly that (8: the least that GPT-3 looks at), unless it asks about a picture: "Which colour is it? Answer with a
+    single word" is asked of many. Shorter ones are everybody's.
     """
 
     words: int = 13
     whole: int = 8
-    common: int = 10
 
-    def evaluated(self, texts: Sequence[str], items: Sequence[str]) -> pa.Table:
-        """EVALUATED rows of an evaluation's texts. items: of each text."""
+    def evaluated(self, texts: Sequence[str], items: Sequence[str], pictured: Sequence[bool]) -> pa.Table:
+        """EVALUATED rows of an evaluation's texts. items: of each text; pictured: whether that has a picture."""
         hashed, offsets = words(pa.array(texts, pa.string()), fold_numbers=False)
         found, text = runs(hashed, offsets, self.words)
-        # once an item, then those of few items
-        names = pa.array(items, pa.string()).dictionary_encode()
-        item = names.indices.to_numpy()[text] if len(text) else text
-        pairs = np.unique(np.stack([found, item.astype(np.uint64)]), axis=1)
-        values, counts = np.unique(pairs[0], return_counts=True)
-        rare = counts[np.searchsorted(values, pairs[0])] <= self.common
-        grams, of = pairs[0][rare], names.dictionary.take(pa.array(pairs[1][rare].astype(np.int64)))
+        found, first = np.unique(found, return_index=True)
         short, which = wholes(hashed, offsets, self.whole, self.words)
-        kinds = pa.array([GRAM] * len(grams) + [WHOLE] * len(short), pa.string())
-        named = pa.concat_arrays([of.cast(pa.string()), pa.array([items[w] for w in which.tolist()], pa.string())])
-        return pa.table([kinds, pa.array(np.concatenate([grams, short])), named], schema=EVALUATED)
+        alone = ~np.asarray(pictured, bool)[which]
+        short, which = short[alone], which[alone]
+        named = [items[t] for t in np.concatenate([text[first], which]).tolist()]
+        kinds = [GRAM] * len(found) + [WHOLE] * len(short)
+        return pa.table([kinds, np.concatenate([found, short]), named], schema=EVALUATED)
 
     def matches(self, texts: pa.Array, evaluated: Evaluated) -> tuple[I64, I64]:
         """(index of the text, row of `evaluated`) of everything in the texts that the evaluation has too, in the order of the texts."""
@@ -85,15 +82,14 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class Contaminated:
-    """Exchange by part: `documents`, `decisions` and `evaluated` -> ``contaminated`` (CONTAMINATED): the kept documents of which some kept
-    text overlaps with an evaluation, ascending."""
+class Matches:
+    """Exchange by part: `documents`, `decisions` and `evaluated` -> ``matches`` (MATCHES) of the kept texts of kept documents, each run of
+    words once a document."""
 
     overlap: Overlap = Overlap()
 
     def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
         evaluated = Evaluated(tables["evaluated"])
-        rows: list[dict[str, Any]] = []
         documents, decisions = tables["documents"], tables["decisions"]
         for start in range(0, documents.num_rows if decisions.num_columns else 0, _ROWS):
             at(start)
@@ -102,13 +98,29 @@ class Contaminated:
             nodes = flat_nodes(batch, "Contaminated")
             mask = nodes.of_kind(TEXT)
             text, place = self.overlap.matches(pc.fill_null(nodes.field("text", mask), ""), evaluated)
-            document = nodes.document[mask][text]
-            found, first, counts = np.unique(document, return_index=True, return_counts=True)
-            items = evaluated.items(place[first])
-            rows += [
-                {"row": start + row, "grams": n, "item": item} for row, n, item in zip(found.tolist(), counts.tolist(), items, strict=True)
-            ]
-        yield "contaminated", pa.RecordBatch.from_pylist(rows, CONTAMINATED)
+            found = np.unique(np.stack([nodes.document[mask][text], place]), axis=1)
+            doc = numbers(at.part, start, batch.num_rows)[found[0]]
+            yield "matches", pa.record_batch([evaluated.hashes[found[1]], doc, evaluated.items(found[1])], schema=MATCHES)
+
+
+@dataclass(frozen=True)
+class Contaminated:
+    """Exchange by key: ``matches`` -> ``contaminated`` (CONTAMINATED): the documents of every run of words that at most ``common`` of them
+    have, on their way home. What more have is a template or a saying, and was not taken from the evaluation (10: NeMo Curator's
+    ``max_matches``)."""
+
+    common: int = 10
+
+    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+        matches = tables["matches"] if tables["matches"].num_columns else MATCHES.empty_table()
+        key, doc = column(matches, "key"), column(matches, "doc")
+        _, back, counts = np.unique(key, return_inverse=True, return_counts=True)
+        few = np.flatnonzero(counts[back] <= self.common)
+        few = few[np.lexsort((key[few], doc[few]))]
+        found, first, runs_of = np.unique(doc[few], return_index=True, return_counts=True)
+        items = matches["item"].take(pa.array(few[first])).combine_chunks()
+        batch = pa.record_batch([part_of(found), row_of(found), runs_of.astype(np.int32), items], schema=CONTAMINATED)
+        yield "contaminated", batch
 
 
 class Evaluated:
@@ -119,6 +131,7 @@ class Evaluated:
         kinds = np.asarray(table["kind"].to_pylist(), object)
         hashes = table["hash"].to_numpy()
         self._items = table["item"]
+        self.hashes = hashes
         self._by_kind: dict[str, tuple[U64, I64]] = {}
         for kind in (GRAM, WHOLE, PICTURE):
             rows = np.flatnonzero(kinds == kind)

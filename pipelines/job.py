@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from dedup.components import Components
-from dedup.decontaminate import Contaminated
+from dedup.decontaminate import Contaminated, Matches
 from dedup.group import Group
 from dedup.paragraphs import Paragraphs, RepeatedParagraphs
 from dedup.sign import Sign
@@ -299,8 +299,11 @@ def _packed(source: str, recipe: recipes.Recipe) -> list[Node]:
     if recipe.decontaminate is not None:
         decided = {"documents": aligned("documents", *documents), "decisions": aligned("decisions", n("decide"))}
         reads["evaluated"] = everything("evaluated", "evaluated")
-        nodes.append(Node(n("contaminated"), Contaminated(other.overlap(recipe)), {**decided, "evaluated": reads["evaluated"]}))
-        reads["contaminated"] = aligned("contaminated", n("contaminated"))
+        nodes += [
+            Node(n("matches"), Matches(other.overlap(recipe)), {**decided, "evaluated": reads["evaluated"]}),
+            Node(n("contaminated"), Contaminated(recipe.decontaminate.common), {"matches": bucket("matches", n("matches"))}),
+        ]
+        reads["contaminated"] = home("contaminated", n("contaminated"))
         select = replace(select, bits=recipe.decontaminate.bits)
     count = {"documents": ("reason", "split", "images", "tokens"), "texts": ("reason",), "images": ("reason",)}
     nodes += [*places, Node(n("select"), select, reads, same_rows=("documents",), count=count)]

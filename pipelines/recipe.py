@@ -214,6 +214,7 @@ class Decontaminate(_Table):
     files: Strings = Field(description="JSON lines with image (a path relative to the file), question, answers; paths, globs or fsspec URLs")
     words: int = Field(13, ge=1, description="words in a row that a document and an evaluation may not share (GPT-3: 13)")
     whole: int = Field(8, ge=1, description="shorter texts of an evaluation count as a whole, from so many words on (GPT-3: 8)")
+    common: int = Field(10, ge=1, description="documents of a source that may share such words: what more have is a template (NeMo Curator: 10)")
     bits: int | None = Field(
         3, ge=0, le=16, description="of a perceptual hash's 64, up to which an image is an evaluation's; null: pictures are not compared"
     )

@@ -38,6 +38,7 @@ class Evaluation:
         for row, file in enumerate(batch.to_pylist()):
             texts: list[str] = []
             items: list[str] = []
+            pictured: list[bool] = []
             pictures: list[dict[str, Any]] = []
             for number, given in enumerate(_lines(file["path"]), 1):
                 if not at(row, number):
@@ -49,11 +50,12 @@ class Evaluation:
                         raise EvaluationError(f"{file['path']}: line {number}: neither image, question nor answers")
                     texts += map(str, said)
                     items += [item] * len(said)
+                    pictured += [given.get("image") is not None] * len(said)
                     if given.get("image") is not None:
                         pictures.append({"kind": PICTURE, "hash": _picture(file["path"], number, given["image"]), "item": item})
                 except (AttributeError, TypeError) as error:
                     raise EvaluationError(f"{file['path']}: line {number}: an object with image, question or answers is wanted ({error})") from None
-            yield from (("evaluated", b) for b in self.overlap.evaluated(texts, items).to_batches())
+            yield from (("evaluated", b) for b in self.overlap.evaluated(texts, items, pictured).to_batches())
             yield "evaluated", pa.RecordBatch.from_pylist(pictures, EVALUATED)
 
 

@@ -75,7 +75,9 @@ class Select:
         forgotten = Forgotten.of(tables.get("forgotten"))
         pictures = Evaluated(tables["evaluated"]) if "evaluated" in tables and self.bits is not None else None
         placed = self._images(tables["images"], forgotten, pictures)
-        contaminated = {r["row"]: r for r in tables["contaminated"].to_pylist()} if "contaminated" in tables else {}
+        contaminated: dict[int, list[Row]] = {}
+        for r in tables["contaminated"].to_pylist() if "contaminated" in tables else ():
+            contaminated.setdefault(r["row"], []).append(r)
         duplicates = {r["row"]: r for r in tables["duplicates"].to_pylist()}
         kept = set(kept_rows(tables).tolist())
         repeated: dict[int, dict[int, int]] = {}
@@ -99,7 +101,8 @@ class Select:
                 if row not in kept:
                     self._dropped(entry, decision, duplicates.get(row))
                 elif row in contaminated:
-                    entry.update(reason="contaminated_text", score=contaminated[row]["grams"], survivor=contaminated[row]["item"])
+                    shared = contaminated[row]
+                    entry.update(reason="contaminated_text", score=sum(r["runs"] for r in shared), survivor=min(r["item"] for r in shared))
                 elif self.one_image and row in repeated:
                     entry.update(reason="text_repeated", score=max(repeated[row].values()), threshold=self.text_uses)
                 if "reason" in entry:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.decontaminate import CONTAMINATED, EVALUATED, GRAM, PICTURE, WHOLE, Contaminated, Evaluated, Overlap
+from dedup.decontaminate import CONTAMINATED, EVALUATED, GRAM, MATCHES, PICTURE, WHOLE, Contaminated, Evaluated, Matches, Overlap
+from manifests.at import Anywhere
 from manifests.schema import DECISION, DOCUMENT
 
 LONG = "how many boats lie in the harbour that the old map of the bay shows beside the mill"
@@ -17,7 +18,7 @@ GENERIC = "what is the man doing"
 
 
 def evaluated(*texts: str, **more: int) -> pa.Table:
-    return Overlap(**more).evaluated(texts, [f"e.jsonl:{n}" for n in range(1, len(texts) + 1)])
+    return Overlap(**more).evaluated(texts, [f"e.jsonl:{n}" for n in range(1, len(texts) + 1)], [False] * len(texts))
 
 
 def found(texts: list[str], table: pa.Table, **more: int) -> list[tuple[int, str]]:
@@ -41,12 +42,9 @@ def test_a_short_question_counts_where_it_is_the_whole_text_and_one_of_everybody
     assert found([f"{SHORT.capitalize()}?", f"Tell me {SHORT}", GENERIC], table) == [(0, "e.jsonl:1")]
 
 
-def test_what_many_items_share_is_their_template():
-    template = "look at the picture and answer the following question with a single word or phrase please"
-    table = evaluated(*(f"{template} {n} {n} {n} {n} {n} {n} {n} {n} {n} {n} {n} {n}" for n in range(11)))
-    assert found([template], table) == []
-    assert found([f"{'9 ' * 12}"], table) == [] and found([f"please {'9 ' * 12}"], table) == [(0, "e.jsonl:10")]
-    assert found([template], evaluated(*[f"{template} {n}" for n in range(10)]))
+def test_a_short_question_about_a_picture_is_asked_of_many():
+    table = Overlap().evaluated([SHORT, LONG], ["e:1", "e:2"], [True, True])
+    assert set(table["kind"].to_pylist()) == {GRAM} and found([SHORT, LONG], table) == [(1, "e:2")]
 
 
 @given(st.lists(st.sampled_from("abcdef"), max_size=40), st.lists(st.sampled_from("abcdef"), max_size=40), st.integers(2, 5))
@@ -60,24 +58,42 @@ def document(*texts: str) -> dict:
     return {"id": "0" * 32, "url": "u", "nodes": [{"kind": "image", "image": "i"}, *({"kind": "text", "text": t} for t in texts)]}
 
 
+def tables(documents: list[dict], table: pa.Table, keep: list[bool] | None = None, node_keep: list[list[bool]] | None = None) -> dict[str, pa.Table]:
+    keep, node_keep = keep or [True] * len(documents), node_keep or [[True] * len(d["nodes"]) for d in documents]
+    decisions = [{"keep": k, "node_keep": n} for k, n in zip(keep, node_keep, strict=True)]
+    return {"documents": pa.Table.from_pylist(documents, DOCUMENT), "decisions": pa.Table.from_pylist(decisions, DECISION), "evaluated": table}
+
+
+def contaminated(parts: list[dict[str, pa.Table]], common: int = 10) -> list[dict]:
+    made = [batch for part, given in enumerate(parts) for _, batch in Matches()(given, Anywhere(part))]
+    ((name, batch),) = Contaminated(common)({"matches": pa.Table.from_batches(made, MATCHES)})
+    assert name == "contaminated" and batch.schema == CONTAMINATED
+    return batch.to_pylist()
+
+
 def test_documents_are_asked_by_their_kept_texts_one_by_one():
     words = LONG.split()
     halves = document(" ".join(words[:7]), " ".join(words[7:]))
     documents = [document("plain", LONG), document(LONG), document(LONG), halves, document("x", LONG, LONG)]
-    keep = [True, False, True, True, True]
     node_keep = [[True] * len(d["nodes"]) for d in documents]
     node_keep[2][1] = False
-    tables = {
-        "documents": pa.Table.from_pylist(documents, DOCUMENT),
-        "decisions": pa.Table.from_pylist([{"keep": k, "node_keep": n} for k, n in zip(keep, node_keep, strict=True)], DECISION),
-        "evaluated": evaluated("something else of thirteen words and more, which nobody here has ever said to anyone at all", LONG),
-    }
-    ((name, batch),) = Contaminated()(tables)
-    grams = len(words) - 12
-    assert name == "contaminated" and batch.schema == CONTAMINATED
-    assert batch.to_pylist() == [{"row": 0, "grams": grams, "item": "e.jsonl:2"}, {"row": 4, "grams": 2 * grams, "item": "e.jsonl:2"}]
+    table = evaluated("something else of thirteen words and more, which nobody here has ever said to anyone at all", LONG)
+    given = tables(documents, table, [True, False, True, True, True], node_keep)
+    n = len(words) - 12
+    rows = [{"key": part, "row": row, "runs": n, "item": "e.jsonl:2"} for part in (0, 1) for row in (0, 4)]
+    assert contaminated([given, given]) == rows
     empty = {"documents": pa.table({}), "decisions": pa.table({}), "evaluated": pa.table({})}
-    assert next(Contaminated()(empty))[1].num_rows == 0
+    assert list(Matches()(empty)) == [] and next(Contaminated()({"matches": pa.table({})}))[1].num_rows == 0
+
+
+def test_what_many_documents_have_is_a_template():
+    template = "look at the picture and answer the following question with a single word or phrase please"
+    own = "whose mill is this and who built it there beside the old bridge of the town"
+    table = evaluated(f"{template} {own}")
+    documents = [document(f"{template} {n}") for n in range(10)] + [document(f"{template} {own}")]
+    assert [r["row"] for r in contaminated([tables(documents, table)])] == [10]
+    assert len(contaminated([tables(documents, table)], 11)) == 11
+    assert len(contaminated([tables(documents[:5], table), tables(documents[5:], table)])) == 1  # counted over all parts
 
 
 @pytest.mark.parametrize(("bits", "nearest"), [(0, None), (2, None), (3, ("b", 3)), (64, ("b", 3))])
