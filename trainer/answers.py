@@ -2,6 +2,7 @@
 
 The file has a JSON object a line: ``{"image": PATH, "question": TEXT, "answers": [TEXT, ...]}``, paths relative to the file; without a
 question it is a captioning task; ``choices`` makes it multiple choice. Decoding is greedy, a question at a time (the paper, appendix A.3).
+A model that learnt from conversations is asked in turns, the others in running text.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from shards.tokens import Tokenizer
+from trainer.chat import Exchange, lay_out_turns
 from trainer.collate import Collator, pack
 from trainer.forward import logits
 from trainer.images import to_pixels
@@ -24,6 +27,8 @@ from trainer.layout import Laid, Specials, lay_out
 
 #: where an answer ends, besides the special tokens (the paper, appendix A.3)
 STOPS = ("Question", "User")
+#: how a user asks for a caption; not in the paper, which evaluates captions without a prompt: LLaVA-1.5's words
+CAPTION = "Provide a one-sentence caption for the provided image."
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _MARKS = re.compile(r"[^\w\s]")
 
@@ -48,6 +53,11 @@ class Item:
             listed = "\n".join(f"{chr(65 + n)}. {choice}" for n, choice in enumerate(self.choices))
             return f"Question: {self.question}\nChoices:\n{listed}\nAnswer with the letter.\nAnswer: "
         return f"Question: {self.question} Give a very brief answer.\nAnswer: "
+
+    @property
+    def turn(self) -> str:
+        """The same as what a user says."""
+        return self.prompt.removesuffix("\nAnswer: ") or CAPTION
 
 
 def read(path: str | Path) -> list[Item]:
@@ -75,20 +85,29 @@ def few_shot(item: Item, shots: Sequence[Item]) -> tuple[list[str | int], list[P
     return parts, [shot.image for shot in (*shots, item)]
 
 
-def answer(model: nn.Module, item: Item, collate: Collator, image: tuple[str, int, int], shots: Sequence[Item] = (), longest: int = 32) -> str:
-    """Greedy, of every architecture: each token anew from all before it. image: mode, longest and shortest side. longest: tokens."""
+def in_turns(item: Item, shots: Sequence[Item], collate: Collator) -> np.ndarray:
+    """The tokens of the same as a conversation, up to where the answer begins."""
+    exchanges = [Exchange((n,), shot.turn, shot.answers[0]) for n, shot in enumerate(shots)]
+    exchanges.append(Exchange((len(shots),), item.turn, ""))
+    return lay_out_turns(exchanges, collate.tokenizer, Specials.of(collate.tokenizer), collate.latents).ids[:-2]  # without the two ends
+
+
+def answer(
+    model: nn.Module, item: Item, collate: Collator, image: tuple[str, int, int], shots: Sequence[Item] = (), longest: int = 32, turns: bool = False
+) -> str:
+    """Greedy, of every architecture: each token anew from all before it. image: mode, longest and shortest side. longest: tokens.
+    turns: ask as a user."""
     parts, paths = few_shot(item, shots)
     specials = Specials.of(collate.tokenizer)
-    prompt = lay_out(parts, collate.tokenizer, specials, collate.latents)
     pixels = to_pixels([collate.eye.decode(path.read_bytes(), *image) for path in paths], collate.patch)
-    ids = prompt.ids[:-1]  # without </s>
+    ids = in_turns(item, shots, collate) if turns else lay_out(parts, collate.tokenizer, specials, collate.latents).ids[:-1]  # without </s>
+    images = tuple(range(len(paths)))
     device = next(model.parameters()).device
     written: list[int] = []
     with torch.no_grad():
         for _ in range(longest):
             whole = torch.cat([torch.as_tensor(ids), torch.tensor(written, dtype=torch.int64)]).numpy()
-            laid = Laid(whole, whole, whole == whole, prompt.images)
-            batch = pack([[laid]], specials.pad, pixels, len(prompt.images)).to(device)
+            batch = pack([[Laid(whole, whole, whole == whole, images)]], specials.pad, pixels, len(images)).to(device)
             scores = logits(model, batch)[0, -1].float()
             scores[[specials.image, specials.fake, specials.pad, specials.bos]] = -torch.inf
             token = int(scores.argmax())
@@ -146,7 +165,7 @@ def distance(a: str, b: str) -> int:
 
 
 def evaluate(
-    model: nn.Module, path: str | Path, collate: Collator, image: tuple[str, int, int], shots: int = 0, longest: int = 32
+    model: nn.Module, path: str | Path, collate: Collator, image: tuple[str, int, int], shots: int = 0, longest: int = 32, turns: bool = False
 ) -> dict[str, float]:
     """Means over the file's items but the first `shots`, which are the examples: ``{"items", "exact", "consensus", "anls"}``.
 
@@ -158,7 +177,7 @@ def evaluate(
         raise AnswersError(f"{path}: {len(items)} items leave none to ask behind {shots} examples")
     was_training = model.training
     model.eval()
-    said = [answer(model, item, collate, image, examples, longest) for item in asked]
+    said = [answer(model, item, collate, image, examples, longest, turns) for item in asked]
     model.train(was_training)
     pairs = list(zip(said, (item.answers for item in asked), strict=True))
     means = {score.__name__: sum(score(text, answers) for text, answers in pairs) / len(pairs) for score in (exact, consensus, anls)}

@@ -57,6 +57,11 @@ class Run:
             sources[name] = replace(source, **changes)
         return replace(mixed, sources=sources, tokens_per_image=latents, batch_sequences=packing.sequences or mixed.batch_sequences)
 
+    def check(self, recipe: Recipe) -> None:
+        """Raises MixtureError where a stage would find nothing to read."""
+        listed, mixed = manifest.read(Store(self.root)), self.mix(recipe, 1)
+        mixed.available([name for name in mixed.sources if listed.shards(name, "train")], say=lambda _: None)
+
     def loader(self, mixed: mixture.Mixture, seed: int, rank: int = 0, world: int = 1) -> Loader:
         return Loader(self.root, mixed, split="train", seed=seed, tokenizer=self.tokenizer, rank=rank, world=world)
 

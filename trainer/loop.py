@@ -48,7 +48,7 @@ class Trained:
 
 
 @dataclass
-class Run:
+class Training:
     """What a step needs."""
 
     recipe: Recipe
@@ -94,7 +94,7 @@ def fit(
     torch.manual_seed(recipe.seed + ranks.rank)
     optimiser = torch.optim.AdamW(decay_groups(model, recipe.train.weight_decay), lr=recipe.train.lr, betas=recipe.train.betas)
     peak = recipe.train.peak_tflops * 1e12 if recipe.train.peak_tflops else flops.peak(ranks.device)
-    run = Run(recipe, ranks, reader, optimiser, costs, peak)
+    run = Training(recipe, ranks, reader, optimiser, costs, peak)
     folder.mkdir(parents=True, exist_ok=True)
     log = Log(folder / LOG, writes=ranks.first, board=recipe.tensorboard)
     state = checkpoint.find(folder, identity)
@@ -122,7 +122,7 @@ def fit(
     return Trained(whole(recipe, make, new_tokens, model, ranks), log.read())
 
 
-def one_step(run: Run, step: int, batches: Iterator[Ready]) -> tuple[Step, dict]:
+def one_step(run: Training, step: int, batches: Iterator[Ready]) -> tuple[Step, dict]:
     """The step's line, and the loader's state after it.
 
     The loss is the mean over all predicted tokens of the step, however it is cut into micro-batches and over ranks.
@@ -172,7 +172,7 @@ def one_step(run: Run, step: int, batches: Iterator[Ready]) -> tuple[Step, dict]
     return line, ready.after
 
 
-def guard(run: Run, step: int, value: float) -> None:
+def guard(run: Training, step: int, value: float) -> None:
     """Raises DivergedError. The log then ends with the step before."""
     stage, limit = run.recipe.stage, run.recipe.train.divergence
     if not math.isfinite(value):

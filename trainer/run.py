@@ -12,7 +12,7 @@ from typing import Any
 
 from transformers import Idefics2ForConditionalGeneration
 
-from trainer import checkpoint, config, connector, parallel
+from trainer import chat, checkpoint, config, connector, parallel
 from trainer.adapters import counts, merged
 from trainer.answers import evaluate
 from trainer.config import Recipe, RecipeError
@@ -40,6 +40,9 @@ def train(recipe: str | Path, data: str | Path, out: str | Path | None = None, *
     """
     stages = config.load(recipe, overrides)
     folder = Path(out) if out is not None else Path(data) / "train"
+    run = Run.open(data)
+    for stage in stages:  # before the first is trained for days
+        run.check(stage)
     results = [train_stage(stage, data, folder) for stage in stages]
     return {
         "out": str(folder),
@@ -128,7 +131,8 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     if recipe.evaluate.answers:
         size = next(iter(mixed.sources.values())).image
         asked = (size.mode, size.longest, size.shortest)
-        result["answers"] = evaluate(model, recipe.evaluate.answers, collate, asked, recipe.evaluate.shots, recipe.evaluate.longest)
+        spec, turns = recipe.evaluate, chat.CONFIG in mixed.sources
+        result["answers"] = evaluate(model, recipe.evaluate.answers, collate, asked, spec.shots, spec.longest, turns)
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
     ranks.wait()
     return result

@@ -7,10 +7,12 @@ import json
 import pytest
 import torch
 
+from shards import tokens
+from shards.tokens import END_OF_TOPIC, END_OF_UTTERANCE, FAKE
 from tests.trainer import small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
-from trainer.answers import AnswersError, Item, anls, answer, consensus, distance, evaluate, exact, few_shot, read
+from trainer.answers import AnswersError, Item, anls, answer, consensus, distance, evaluate, exact, few_shot, in_turns, read
 from trainer.forward import logits, token_losses
 
 IMAGE = ("square", 56, 56)
@@ -32,6 +34,33 @@ def test_prompts(tmp_path):
     choice = Item(tmp_path, "Which?", ("A",), ("one", "two"))
     assert choice.prompt == "Question: Which?\nChoices:\nA. one\nB. two\nAnswer with the letter.\nAnswer: "
     assert few_shot(Item(tmp_path, None, ("a mill",)), [])[0] == [0]
+
+
+def test_a_user_asks_the_same_in_turns(tmp_path):
+    shot, asked = (Item(tmp_path / name, "How many?", (name,)) for name in ("two", "three"))
+    n = small.LATENTS
+    picture_of = f"{FAKE}{tokens.IMAGE * n}{FAKE}"
+    head = f"User:{picture_of}Question: How many? Give a very brief answer.{END_OF_UTTERANCE}\nAssistant: "
+    ids = in_turns(asked, [shot], small.collator())
+    assert small.TOKENIZER.decode(ids) == f"<s>{head}two{END_OF_UTTERANCE}\n{head}"
+    assert Item(tmp_path, None, ("a mill",)).turn == "Provide a one-sentence caption for the provided image."
+
+
+def test_a_model_that_learnt_in_turns_answers_in_turns(tmp_path):
+    model, collate = small.model(), small.collator()
+    data, caption = picture(1)
+    (tmp_path / "1.png").write_bytes(data)
+    item = Item(tmp_path / "1.png", "What is it?", (caption,))
+    said = [0, f"User: {item.turn}", END_OF_TOPIC, f"Assistant: {caption}"]
+    batch = collate([[Sample("s", "conversations", said, [data])]], *IMAGE)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    for _ in range(80):
+        loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    model.eval()
+    assert answer(model, item, collate, IMAGE, longest=60, turns=True) == caption
 
 
 @pytest.fixture

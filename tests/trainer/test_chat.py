@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import re
@@ -100,7 +101,12 @@ def test_a_page_is_no_conversation():
 def test_fine_tuning_goes_on_from_a_checkpoint_and_chat_from_it(data, tmp_path):
     few = {"train.steps": 4, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
     trainer.train("stage1", data, tmp_path, overrides={**few, "stage": "stage2"})
-    result = trainer.train("sft", data, tmp_path, overrides=few)["stages"][0]
+    (tmp_path / "1.png").write_bytes(picture(1)[0])
+    asked = [{"image": "1.png", "question": "What is shown?", "answers": ["a mill"]}, {"image": "1.png", "answers": ["a mill by a river"]}]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    more = {"evaluate.answers": str(tmp_path / "asked.jsonl"), "evaluate.longest": 4}
+    result = trainer.train("sft", data, tmp_path, overrides={**few, **more})["stages"][0]
+    assert result["answers"]["items"] == 2 and 0 <= result["answers"]["anls"] <= 1
     assert result["first_loss"] > 0 and 0 < result["weights"]["trained"] < result["weights"]["all"]
     after = trainer.train("chat", data, tmp_path, overrides={**few, "train.lr": 1e-9, "image.split": 0, "train.neftune": 0})["stages"][0]
     assert after["first_loss"] < result["first_loss"]

@@ -45,6 +45,12 @@ def test_the_same_again_trains_nothing_and_another_recipe_starts_anew(data, tmp_
         trainer.train("stage1", data, tmp_path, overrides={**FEW, "train.overwrite": False})
 
 
+def test_a_chain_that_would_find_nothing_at_its_end_is_not_begun(data, tmp_path):
+    with pytest.raises(ValueError, match=r"mixture sft: none of its sources \(conversations\) has samples here"):
+        trainer.train("idefics2", data, tmp_path, overrides=FEW)
+    assert not (tmp_path / "stage1").exists()
+
+
 def test_stage_two_alone_says_what_it_lacks(data, tmp_path):
     with pytest.raises(RecipeError, match=r"stage2: init_from: neither a trained stage of .* nor a model's folder: 'stage1'; train stage1"):
         trainer.train("stage2", data, tmp_path)
