@@ -18,14 +18,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.sample import HOSTS, SEEDS, write_pairs
+from pipelines.extract.conversations import INPUTS, Conversations, pieces
+from pipelines.sample import HOSTS, SEEDS, write_conversations, write_pairs
 from pipelines.sample.articles import BADGE, BADGE_USES, Article, library
 from pipelines.sample.drawing.canvas import COLOURS
 from pipelines.sample.pairs import BAD_ROWS, DUPLICATES, EMPTY_TEXTS, STOCK, STOCK_USES, shelf
 from pipelines.sample.papers import papers, render_paper
 from pipelines.sample.pictures import COUNTS, KINDS, Picture, Sketchbook, render
+from pipelines.sample.questions import EMBEDDED, asked
 from pipelines.sample.topics import TOPICS
 from pipelines.sample.web import address_book, answer
+from tests.pipelines.extract.test_stages import run
 
 #: a hundred and some of the most common English words: fewer than any list in use, so a share measured with it is a lower bound
 _COMMON = (
@@ -203,3 +206,16 @@ def test_the_list_of_pairs(tmp_path: Path) -> None:
     assert {u for u, _, _ in BAD_ROWS} == {u for u, _ in rows} - set(good)
     assert sum(text == STOCK for _, text in rows) == STOCK_USES
     assert all(text in ("", STOCK, good[url]) for url, text in rows if url in good)
+
+
+def test_the_questions_are_sets_of_both_layouts(tmp_path: Path) -> None:
+    found = write_conversations(tmp_path)
+    rows = [p for name, path in found.items() for p in pieces({"path": str(path), "file": path.name, "size": 1, "changed": ""}, name, None)]
+    out = run(Conversations(), rows, INPUTS)
+    pictures = {p.url: p for p in shelf()}
+    own = {f"sha256:{hashlib.sha256(render(p)).hexdigest()}": p for n, p in enumerate(pictures.values()) if n % EMBEDDED == 0}
+    assert out["refused"] == [] and len(out["documents"]) == len(pictures) and {o["status"] for o in out["outcomes"]} == {"ok"}
+    for document in out["documents"]:
+        image, *turns = (n for n in document["nodes"] if n["kind"] != "break")
+        picture = pictures.get(image["image"]) or own[image["image"]]
+        assert [t["text"] for t in turns] == [said for pair in asked(picture) for said in pair]
