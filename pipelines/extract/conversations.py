@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import fsspec
@@ -83,6 +83,8 @@ class Conversations:
     max_bytes: int = 20 << 20
     max_pixels: float = 100e6
     limit: int | None = None
+
+    libraries: ClassVar[tuple[str, ...]] = ("pillow",)
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
         made = _Made(self, at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pyarrow as pa
@@ -33,6 +33,8 @@ class Evaluation:
     """Map: INPUTS -> ``evaluated`` (EVALUATED). Raises EvaluationError, FileNotFoundError."""
 
     overlap: Overlap = Overlap()  # noqa: RUF009 (frozen)
+
+    libraries: ClassVar[tuple[str, ...]] = ("pillow",)
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
         for row, file in enumerate(batch.to_pylist()):
