@@ -7,7 +7,8 @@ In the shards (`conversations`) breaks part the turns (``shards.tokens.END_OF_TO
 
 (the model card; the blank behind ``User:`` is left out before an image). Only answers are predicted, their ``<end_of_utterance>`` with
 them. Questions may be put in another order, which each with its answer keeps (the paper, section 4.2: "shuffled turns"): the first
-images then move with the conversation, not with the turn, and stay in front. Template tokens come on top of what the index counted.
+images then move with the conversation, not with the turn, and stay in front. A row may be longer than its sequence by what the template
+brings on top of what the index counted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shards.tokens import ASSISTANT, END_OF_TOPIC, USER, Tokenizer
-from trainer.layout import IGNORED, Laid, LayoutError, Specials
+from trainer.layout import IGNORED, Laid, Specials
 
 #: the shards' configuration whose samples are turns
 CONFIG = "conversations"
@@ -68,34 +69,24 @@ def shuffled(exchanges: Sequence[Exchange], rng: random.Random) -> list[Exchange
     return [Exchange(exchanges[0].images, texts[0].question, texts[0].answer), *texts[1:]]
 
 
-def lay_out_turns(
-    exchanges: Sequence[Exchange], tokenizer: Tokenizer, specials: Specials, latents: int, longest: int | None = None, views: int = 1
-) -> Laid:
-    """The conversation as tokens, as many exchanges as fit whole. views: adjacent images that an image is shown as.
-
-    Raises LayoutError where not even the first fits.
-    """
+def lay_out_turns(exchanges: Sequence[Exchange], tokenizer: Tokenizer, specials: Specials, latents: int, views: int = 1) -> Laid:
+    """The conversation as tokens. views: adjacent images that an image is shown as."""
     ids, answers, images = [specials.bos], [False], list[int]()
     for number, exchange in enumerate(exchanges):
         shown = [view for image in exchange.images for view in range(image * views, (image + 1) * views)]
         pictures = [specials.fake, *(token for _ in shown for token in [*[specials.image] * latents, specials.fake])] if shown else []
         head = tokenizer.encode(USER if shown else f"{USER} ")
-        question = [*head, *pictures, *tokenizer.encode(exchange.question), specials.end, *tokenizer.encode(f"\n{ASSISTANT} ")]
-        answer = [*tokenizer.encode(exchange.answer), specials.end]
         gap = tokenizer.encode("\n") if number else []
-        if longest is not None and len(ids) + len(gap) + len(question) + len(answer) + 1 > longest:
-            break
-        ids += [*gap, *question, *answer]
-        answers += [False] * (len(gap) + len(question)) + [True] * len(answer)
+        asked = [*gap, *head, *pictures, *tokenizer.encode(exchange.question), specials.end, *tokenizer.encode(f"\n{ASSISTANT} ")]
+        answer = [*tokenizer.encode(exchange.answer), specials.end]
+        ids += [*asked, *answer]
+        answers += [False] * len(asked) + [True] * len(answer)
         images += shown
-    if len(ids) == 1:
-        raise LayoutError(f"a question with its answer does not fit a sequence of {longest}: lengthen packing.sequence_length")
     ids, answers = [*ids, specials.eos], [*answers, False]
     tokens, answered = np.asarray(ids, dtype=np.int64), np.asarray(answers, dtype=bool)
     return Laid(tokens, np.where(answered, tokens, IGNORED), answered, tuple(images))
 
 
-def overhead(exchanges: int) -> int:
-    """Tokens of the template that the index may not have counted, by a tokenizer of bytes, which needs most: the line breaks, blanks and
-    ends of an exchange."""
-    return 8 * exchanges
+def counted(parts: Sequence[Part], tokenizer: Tokenizer, latents: int, views: int = 1) -> int:
+    """Tokens of the same as the shards' index counts them, by which rows are packed; the template brings some more."""
+    return 2 + sum(len(tokenizer.encode(part)) if isinstance(part, str) else (latents + 2) * views for part in parts)

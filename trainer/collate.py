@@ -90,10 +90,10 @@ class Collator:
         pictures: list[np.ndarray] = []
         for sequence in sequences:
             laid_out = [self.laid(document, specials, length) for document in sequence]
-            row = [laid for laid, _ in laid_out]
-            if length is not None and sum(len(laid.ids) for laid in row) > length + sum(more for _, more in laid_out):
+            row, tokens = [laid for laid, _ in laid_out], sum(counted for _, counted in laid_out)
+            if length is not None and tokens > length:
                 keys = ", ".join(document.key for document in sequence)
-                raise ValueError(f"documents {keys} are {sum(len(d.ids) for d in row)} tokens in a row of {length}: packed for another layout")
+                raise ValueError(f"documents {keys} are {tokens} tokens in a row of {length}: packed for another layout")
             for document, laid in zip(sequence, row, strict=True):
                 pictures += self.look(document, laid.images, mode, longest, shortest)
             rows.append(row)
@@ -101,17 +101,18 @@ class Collator:
         return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
 
     def laid(self, document: Document, specials: Specials, length: int | None) -> tuple[Laid, int]:
-        """A document's tokens, and how many the row may be longer for it."""
+        """A document's tokens, and as how many they were packed."""
         if getattr(document, "config", "") != chat.CONFIG:
-            return lay_out(split(document), self.tokenizer, specials, self.latents, length), 0
-        exchanges = chat.conversation(document.parts())
+            plain = lay_out(split(document), self.tokenizer, specials, self.latents, length)
+            return plain, len(plain.ids)
+        parts = document.parts()
+        exchanges = chat.conversation(parts)
         if exchanges is None:
             raise LayoutError(f"{document.key} is no conversation: its turns must be parted by breaks and begin with User: or Assistant:")
         coin = random.Random(f"{self.eye.seed} {getattr(document, 'epoch', 0)} {document.key} turns")
-        more, views = chat.overhead(len(exchanges)), getattr(document, "views", 1)
-        longest = None if length is None else length + more
-        ordered = chat.shuffled(exchanges, coin) if self.shuffle_turns else exchanges
-        return chat.lay_out_turns(ordered, self.tokenizer, specials, self.latents, longest, views), more
+        ordered, views = chat.shuffled(exchanges, coin) if self.shuffle_turns else exchanges, getattr(document, "views", 1)
+        laid = chat.lay_out_turns(ordered, self.tokenizer, specials, self.latents, views)
+        return laid, chat.counted(parts, self.tokenizer, self.latents, views)
 
     def nothing(self) -> Tensors:
         """A batch without a token to predict."""

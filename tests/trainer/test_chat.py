@@ -17,7 +17,10 @@ from shards.tokens import END_OF_UTTERANCE, EOS, FAKE, IMAGE
 from tests.trainer import made, small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
-from trainer.chat import Exchange, conversation, lay_out_turns, shuffled
+from trainer.chat import Exchange, conversation, counted, lay_out_turns, shuffled
+from trainer.config import load
+from trainer.data import Run
+from trainer.data import collator as collator_of
 from trainer.forward import logits, token_losses
 from trainer.layout import IGNORED, LayoutError
 
@@ -47,12 +50,24 @@ def test_a_split_image_is_five_neighbours():
     assert laid.images == (0, 1, 2, 3, 4) and (laid.ids == small.SPECIALS.fake).sum() == 6
 
 
-def test_what_does_not_fit_is_left_out_whole():
-    whole = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2)
-    shorter = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2, longest=len(whole.ids) - 1)
-    assert small.TOKENIZER.decode(shorter.ids).endswith(f"A mill.{END_OF_UTTERANCE}{EOS}")
-    with pytest.raises(LayoutError, match=r"lengthen packing\.sequence_length"):
-        lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2, longest=20)
+def test_a_row_is_measured_as_it_was_packed_and_the_template_comes_on_top():
+    sample = Sample("c", "conversations", PARTS, [picture(1)[0]])
+    packed_as = counted(PARTS, small.TOKENIZER, small.LATENTS)
+    collate = small.collator()
+    batch = collate([[sample, sample]], "square", 56, 56, 2 * packed_as)
+    assert batch.ids.shape[1] > 2 * packed_as
+    with pytest.raises(ValueError, match=f"documents c, c are {2 * packed_as} tokens in a row of {2 * packed_as - 1}: packed for another layout"):
+        collate([[sample, sample]], "square", 56, 56, 2 * packed_as - 1)
+
+
+@pytest.mark.parametrize("split", [0.0, 1.0])
+def test_what_the_loader_packs_fits_its_rows(data, split):
+    run, (recipe,) = Run.open(data), load("sft", {"image.split": split, "packing.sequence_length": 400, "image.mode": "square", "image.longest": 56})
+    collate = collator_of(run, recipe, 8, 14, 8)
+    for batch in run.loader(run.mix(recipe, 8), 0):
+        assert collate(batch.sequences, **batch.image, length=batch.sequence_length).targets > 0
+        if batch.step == 6:
+            break
 
 
 def test_shuffling_keeps_answers_with_their_questions_and_images_in_front():
