@@ -13,7 +13,7 @@ from pipelines import cli
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import RunError
 from pipelines.main import UNFINISHED, execute
-from pipelines.recipe import read
+from pipelines.reading import read
 from pipelines.so_far import so_far
 from shards.loader import Loader
 from shards.verify import verify
