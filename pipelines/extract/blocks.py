@@ -11,6 +11,8 @@ from typing import Any
 
 from pipelines.extract import images
 from pipelines.extract.elements import (
+    ASKED,
+    ASKING,
     BOX,
     BREAK,
     HEADINGS,
@@ -52,7 +54,7 @@ class Box:
     """
 
     kept = True
-    chars = links = commas = images = 0
+    chars = links = commas = images = asked = 0
     score = 0.0
 
     def __init__(self, place: int, parent: int, tag: str, flags: int, first: int) -> None:
@@ -173,6 +175,8 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = child
             continue
         if kind == SKIP or tag is None:
+            if tag in ASKING and node.attributes.get("type") in ASKED:
+                box.asked += 1
             node = node.next
             continue
         if kind == BREAK:

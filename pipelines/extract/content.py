@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 from pipelines.extract.blocks import Blocks, Box, Leaf
-from pipelines.extract.hints import BODY, GOOD, ICONIC, JUNK, WEAK, hint, words
+from pipelines.extract.hints import AUTHOR, BODY, GOOD, ICONIC, JUNK, WEAK, hint, words
 from pipelines.extract.nodes import Node
 from pipelines.extract.phrases import SHORT, closes, opens_teaser
 from pipelines.extract.scoring import MIN_PARAGRAPH, root_of
@@ -14,6 +14,10 @@ from pipelines.extract.scoring import MIN_PARAGRAPH, root_of
 LEAD, BELOW_H1 = 30, 20
 #: shortest side that a picture there states, pixels (obelics.yaml: 150)
 PICTURE = 150
+#: most text beside each field of a form that is filled in, characters
+LABEL = 60
+#: most text about the author, characters
+PORTRAIT = 600
 #: shortest text there that is a standfirst, characters
 STANDFIRST = 60
 #: shortest caption, in characters, that does not stand twice within so many leaves
@@ -63,6 +67,7 @@ def _clean(boxes: list[Box], leaves: list[Leaf], root: Box) -> None:
         to.links += box.links
         to.commas += box.commas
         to.images += box.images
+        to.asked += box.asked
 
 
 def _quotes(boxes: list[Box], box: Box) -> bool:
@@ -76,6 +81,10 @@ def _bad(box: Box) -> bool:
         return False
     if not box.chars:
         return False
+    if box.flags & AUTHOR and box.chars < PORTRAIT and box.images <= 1:
+        return True
+    if box.asked > 1 and box.chars < LABEL * box.asked:
+        return True
     density = box.links / box.chars
     weight = (25 if box.flags & GOOD else 0) - (25 if box.flags & WEAK else 0)
     if weight < 0 and box.commas < 10 and (density > 0.2 or box.chars - box.links < 200):

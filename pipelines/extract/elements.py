@@ -35,6 +35,8 @@ NOT_CONTENT_ROLES = words(
     """
 )
 HEADINGS = words("h1 h2 h3 h4 h5 h6")
+ASKING = words("input textarea select")
+ASKED = frozenset((None, "text", "email", "password", "tel"))  # types of fields that are filled in; recipes have a checkbox a line
 NEVER_JUNK = words("html body main article")
 SMALL = words("p li ul ol dl dt dd h1 h2 h3 h4 h5 h6 aside figure table tr td th header")
 #: most text around a picture that is its caption, characters

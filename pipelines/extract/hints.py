@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
-GOOD, BODY, JUNK, WEAK, CAPTION, MORE, ICONIC, VIEWER = 1, 2, 4, 8, 16, 32, 64, 128
+GOOD, BODY, JUNK, WEAK, CAPTION, MORE, ICONIC, VIEWER, AUTHOR = 1, 2, 4, 8, 16, 32, 64, 128, 256
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 # what build tools append so that a name is unique (CSS modules: Layout_main__2pNav); a chance "nav" in it means nothing
@@ -54,6 +54,11 @@ _BODY_WHOLE = frozenset(a + b for a in _BODY_FIRST for b in _BODY_SECOND)
 
 _CAPTION = words("caption legend figcaption imagecaption credit copyright bildunterschrift")
 _ICONIC = words("icon avatar emoji smiley smilie gravatar logo sprite badge flag spinner")
+
+#: who wrote it, and what else they do
+_AUTHOR = words("author autor auteur autore bio biography byline contributor")
+#: beside which that is the author of a picture
+_MADE = words("image photo picture media figure gallery license licence caption quote")
 
 #: laid over the page: with a text when they are a notice, with a picture when one is shown large
 _VIEWER = words("overlay lightbox popup modal")
@@ -104,6 +109,8 @@ def _flags(name: str) -> int:
         flags |= CAPTION
     if kinds & _ICONIC:
         flags |= ICONIC
+    if own & _AUTHOR and not kinds & _MADE:
+        flags |= AUTHOR
     if kinds & _VIEWER:
         flags |= VIEWER
     if parts == ["more", "link"]:

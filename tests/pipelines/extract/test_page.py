@@ -27,6 +27,8 @@ TEASERS = "".join(f"<div><h3><a href=/{i}>Another story number {i}</a></h3><p><a
         "<ul><li><a href=/1>JUNK one</a><li><a href=/2>JUNK two</a><li><a href=/3>JUNK three</a></ul>",
         "<textarea>JUNK</textarea><iframe src=x>JUNK</iframe>",
         "<p>JUNK?</p>".replace("JUNK?", "—"),
+        "<div class=author-box><h4>JUNK Writer</h4><p>JUNK has written of lakes and of boats for thirty years, and lives at none.</p></div>",
+        "<form><p>JUNK Tell us a name <input name=n></p><p>JUNK and where we may write to you <input type=email></p><p>JUNK town <input></p></form>",
     ],
 )
 def test_boilerplate_goes(junk: str) -> None:
@@ -225,3 +227,12 @@ def test_an_unclosed_anchor_is_no_link() -> None:
     chapters = "".join(f"<h2><a name=c{i}>Chapter {i}</h2><p>{PROSE} {i}.</p>" for i in range(4))
     assert [text for text in texts(chapters) if text.startswith("Chapter")] == [f"Chapter {i}" for i in range(4)]
     assert f"{PROSE} 3." in texts(chapters)
+
+
+def test_a_recipe_with_a_checkbox_a_line_and_a_picture_with_its_author_stay() -> None:
+    lines = "".join(f"<li><input type=checkbox> {i} spoons of flour</li>" for i in range(1, 5))
+    inside = f"<div class=ingredients><ul>{lines}</ul></div><div class=image-author-license><img src=a.jpg><p>{PROSE} Here.</p></div>"
+    found = read(inside).nodes
+    assert [node.text for node in found if node.role == "item"] == [f"{i} spoons of flour" for i in range(1, 5)]
+    assert [node.image for node in found if node.image] == ["https://site.org/blog/post/a.jpg"]
+    assert f"{PROSE} Here." in [node.text for node in found]
