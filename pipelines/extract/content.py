@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import accumulate
 
 from pipelines.extract.blocks import Blocks, Box, Leaf
@@ -14,6 +15,8 @@ from pipelines.extract.scoring import MIN_PARAGRAPH, root_of
 LEAD, BELOW_H1 = 30, 20
 #: shortest side that a picture there states, pixels (obelics.yaml: 150)
 PICTURE = 150
+#: leaves above a headline that may be its picture and the caption; stated width from which it is, pixels
+ABOVE, WIDE = 3, 500
 #: most text beside each field of a form that is filled in, characters
 LABEL = 60
 #: most text about the author, characters
@@ -30,6 +33,7 @@ END = 4
 TEASER_SHARE = 0.3
 
 
+_SITES = re.compile(r"/cropped-|/headers?/|logo|banner", re.I)  # "cropped-" is what WordPress calls the pictures of a site's header
 _CLEANED = words("div section ul ol dl table form header details article li center tbody tr td address figure")
 _WHOLES = words("article main")
 _PROSE = words("paragraph heading quote")
@@ -155,7 +159,7 @@ def _lead(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
         start = headline
         while holder.first > start:
             holder = boxes[holder.parent]
-    out: list[Leaf] = []
+    out = _above(boxes, leaves, start) if leaves[start].tag == "h1" else []
     said = {leaf.text for leaf in leaves[root.first : root.last] if leaf.chars >= STANDFIRST}
     for leaf in leaves[start : root.first]:
         if leaf.text in said or not _in_good_company(boxes, boxes[leaf.box], holder):
@@ -169,6 +173,23 @@ def _lead(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
         elif leaf.chars >= STANDFIRST and leaf.links * 3 < leaf.chars and leaf.role in _PROSE and leaf.tag != "h1":
             out.append(leaf)
     return out
+
+
+def _above(boxes: list[Box], leaves: list[Leaf], headline: int) -> list[Leaf]:
+    """The picture that stands right above the headline, with its caption: one that states the width of a page's."""
+    first = headline
+    while first > 0 and headline - first < ABOVE and leaves[first - 1].role in ("image", "caption"):
+        first -= 1
+    found = [leaf for leaf in leaves[first:headline] if _in_good_company(boxes, boxes[leaf.box], boxes[0])]
+    pictures = [i for i, leaf in enumerate(found) if leaf.node is not None]
+    alone = found[pictures[0]].node if len(pictures) == 1 else None
+    return found[pictures[0] :] if alone is not None and _is_wide(alone) else []
+
+
+def _is_wide(node: Node) -> bool:
+    """Whether an image states the size of a page's picture, and is not the site's own: flat, or cut to fit its header."""
+    width, height = node.width or 0, node.height or 0
+    return width >= WIDE and height * 3 >= width and _SITES.search(node.image or "") is None
 
 
 def _is_picture(node: Node) -> bool:

@@ -236,3 +236,21 @@ def test_a_recipe_with_a_checkbox_a_line_and_a_picture_with_its_author_stay() ->
     assert [node.text for node in found if node.role == "item"] == [f"{i} spoons of flour" for i in range(1, 5)]
     assert [node.image for node in found if node.image] == ["https://site.org/blog/post/a.jpg"]
     assert f"{PROSE} Here." in [node.text for node in found]
+
+
+@pytest.mark.parametrize(
+    ("image", "kept"),
+    [
+        ("<figure><img src=lead.jpg width=900 height=600><figcaption>The lake in May</figcaption></figure>", True),
+        ("<img src=cropped-lake.jpg width=900 height=600>", False),
+        ("<img src=flat.jpg width=1400 height=275>", False),
+        ("<img src=small.jpg width=200 height=150>", False),
+        ("<img src=unknown.jpg>", False),
+        ("<img src=one.jpg width=900 height=600><img src=two.jpg width=900 height=600>", False),
+    ],
+)
+def test_the_picture_above_the_headline(image: str, kept: bool) -> None:
+    body = f"<p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p>"
+    html = f"<body><div class=top>{image}</div><h1>Title</h1><div class=article-body>{body}</div></body>".encode()
+    shown = [node.text or node.image for node in extract(html, URL).nodes]
+    assert shown[: -3 or None] == (["https://site.org/blog/post/lead.jpg", "The lake in May"] if kept else [])
