@@ -70,6 +70,11 @@ _STATE = words("has no not with without is show enable enabled single supports o
 _JUNK_WHOLE = words("hidden is-hidden visually-hidden visuallyhidden screen-reader-text sr-only print-only noprint d-none hide")
 
 
+# one of these words, or of these whole names, is in every name that says something: most say nothing, and are told by one look
+_TELLING = _JUNK | _WEAK | _GOOD | _BODY_FIRST | _CAPTION | _ICONIC | _AUTHOR | _VIEWER | frozenset(("more",))
+_TELLING_WHOLE = _JUNK_WHOLE | _BODY_WHOLE
+
+
 @lru_cache(maxsize=1 << 15)
 def hint(names: str) -> int:
     """Flags for the class and id of an element, given as one string."""
@@ -89,7 +94,9 @@ def _flags(name: str) -> int:
         return 0
     name = name.lower()
     flags = 0
-    kinds = {_singular(part) for part in parts}
+    kinds = {part[:-1] if part[-1] == "s" and part[-2:] != "ss" else part for part in parts}
+    if kinds.isdisjoint(_TELLING) and name not in _TELLING_WHOLE:
+        return 0
     # "has-sidebar", "section--has-ads", "no-comments" tell of what is inside, not of the element
     own = kinds
     if not _STATE.isdisjoint(parts):
