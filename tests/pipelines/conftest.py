@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import json
 import os
 import pathlib
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -65,6 +67,13 @@ class SampleRun:
                 _, parts = tar.parse(data[row["offset"] : row["offset"] + row["size"]], s["path"])
                 out.append(json.loads(parts["json"]))
         return out
+
+    @contextlib.contextmanager
+    def driven(self) -> Iterator[None]:
+        """While a test runs the recipe in the shared folder, no other does: a second driver is refused."""
+        with open(self.folder.parent / "sample.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def copy(self, folder: pathlib.Path) -> pathlib.Path:
         """The run in another folder, by links: committed files are replaced, never written into."""

@@ -292,9 +292,10 @@ def test_an_identical_second_run_does_nothing(sample_run: SampleRun, monkeypatch
 
     monkeypatch.setattr("pipelines.main._backend", refuse)
     before = _files(sample_run.folder)
-    began = time.monotonic()
-    stats = _again(sample_run, sample_run.folder)
-    assert time.monotonic() - began < 3
+    with sample_run.driven():
+        began = time.process_time()
+        stats = _again(sample_run, sample_run.folder)
+    assert time.process_time() - began < 3
     assert json.loads(json.dumps(stats)) == sample_run.stats
     assert _files(sample_run.folder) == before
 
