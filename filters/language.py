@@ -30,8 +30,6 @@ from filters import characters as ch
 from filters.flat import Flat
 from filters.wordlists import Hits, Lexicon, languages
 
-DEFAULT = "function-words"
-
 #: scripts that one language has (nearly) to itself; Han with kana is Japanese
 SCRIPT_LANGUAGE = {
     "hangul": "ko", "thai": "th", "greek": "el", "hebrew": "he", "devanagari": "hi", "bengali": "bn", "tamil": "ta", "telugu": "te",
@@ -59,7 +57,9 @@ class Guess:
 
 def name(model: str | None) -> str:
     """What a report calls the way languages were told."""
-    return DEFAULT if model is None else f"fasttext {PurePath(model).name}"
+    if model is not None:
+        return f"the fastText model {PurePath(model).name}"
+    return f"function words and scripts, the offline default for {len(labels())} languages: others are left unknown or mistaken"
 
 
 def vote(guess: Guess, flat: Flat) -> Guess:

@@ -132,12 +132,13 @@ def _source(name: str, s: Row) -> str:
             counts = {int(b): n for b, n in s["sketches"][key].items()}
             out.append(f"<figure><figcaption>{title}</figcaption>{histogram(counts)}</figure>")
     rules = [
-        [level, r["score"], _limit(r["min"]), _limit(r["max"]), ", ".join(r["any_of"] or ()), r["source"]]
+        [level, r["score"], _limit(r["min"]), _limit(r["max"]), ", ".join(r["any_of"] or ()), ", ".join(r["spares"]), r["source"]]
         for level, rs in s["rules"].items()
         for r in rs
     ]
-    table = _table(["of", "score", "min", "max", "any of", "source"], rules)
-    return "".join(out) + f"</div><details><summary>Rules, with their thresholds</summary>{table}</details>"
+    table = _table(["of", "score", "min", "max", "any of", "spares", "source"], rules)
+    told = f"<p>Languages by {_e(s['language'])}.</p>"
+    return "".join(out) + f"</div><details><summary>Rules, with their thresholds</summary>{told}{table}</details>"
 
 
 def _limit(value: float | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from filters import language
 from manifests.ledger import QUARANTINE
 from manifests.report import report
 from manifests.sketch import merge
@@ -208,6 +209,7 @@ def _stats(
             **{k: total[k] for k in ("samples", "images", "tokens", "bytes", "shards")},
             "sketches": {name: {str(b): n for b, n in h.items()} for name, h in merge(select.read(store, "sketches")).items()},
             "rules": _rules(recipe, source),
+            "language": language.name(getattr(recipe, source).text.language_model),
             **({"sets": shares(select.read(store, "sets"), factors)} if (factors := recipe.repeats(source)) else {}),
         }
     fetch = made["fetch"].counts.get("outcomes", {}) if "fetch" in made else {}

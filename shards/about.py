@@ -159,11 +159,13 @@ def _rules(sources: Mapping[str, Row]) -> list[str]:
                 else:
                     bounds = (("at least", rule.get("min")), ("at most", rule.get("max")))
                     kept = ", ".join(f"{word} {_limit(bound)}" for word, bound in bounds if bound is not None)
+                kept += f"; not asked of: {', '.join(rule['spares'])}" if rule.get("spares") else ""
                 rows.append([config, _LEVELS.get(level, level), f"`{rule['score']}`", kept, rule.get("source", "")])
     return [
         "## Filters",
         "",
         "What stays, by rule; both limits are inclusive. A score that could not be told drops nothing.",
+        *(f"Languages of {config} by {source['language']}." for config, source in sources.items() if source.get("language")),
         "",
         *_table(["", "of a", "score", "kept", "after"], rows),
     ]

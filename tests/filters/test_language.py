@@ -123,8 +123,8 @@ def test_fasttext(model: str) -> None:
     assert [row["language"] for row in rows] == ["en", "de", None]  # the English sentence is the longer one
     assert rows[1]["language_score"] > 0.8
     assert rows[1]["stop_words"] > 0.35
-    assert language.name(model) == "fasttext tiny.bin"
-    assert language.name(None) == "function-words"
+    assert language.name(model) == "the fastText model tiny.bin"
+    assert "offline default" in language.name(None)
 
 
 def test_fasttext_stands_on_each_row_and_leaves_refused_ones_null(model: str) -> None:

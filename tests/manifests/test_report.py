@@ -20,7 +20,9 @@ def stats(**more: Any) -> dict[str, Any]:
         "config": "interleaved", "documents": 5, "refused": {HOSTILE: 1}, "funnel": [["read", 6], ["documents", 5], ["packed", 2]],
         "kept": 2, "dropped": {HOSTILE: 3}, "unpacked": {"no_blob": 1}, "texts_dropped": {"words_low": 9}, "images_dropped": {},
         "splits": {"validation": {"samples": 1}}, "samples": 2, "images": 3, "tokens": 400, "bytes": 12345, "shards": 1,
-        "sketches": {"tokens": {"60": 2}}, "rules": {"document": [{"score": HOSTILE, "min": 1.0, "max": None, "any_of": ["en"], "source": HOSTILE}]},
+        "sketches": {"tokens": {"60": 2}},
+        "rules": {"document": [{"score": HOSTILE, "min": 1.0, "max": None, "any_of": ["en"], "spares": [HOSTILE], "source": HOSTILE}]},
+        "language": HOSTILE,
     }  # fmt: skip
     return {
         "name": HOSTILE, "tokenizer": {"name": HOSTILE, "sha256": "0" * 64}, "sources": {"web": source}, "fetch": {"status": {"ok": 3}, "format": {}},
