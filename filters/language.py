@@ -165,6 +165,20 @@ def _by_script(flat: Flat, code: NDArray[np.int64], score: NDArray[np.float64]) 
 # --- fastText ----------------------------------------------------------------------------------------------------------------------
 
 
+MAGIC = (793712314).to_bytes(4, "little")  # what a fastText model begins with (FASTTEXT_FILEFORMAT_MAGIC_INT32 of its source)
+
+
+def check_model(path: str) -> None:
+    """Whether a file looks like a fastText model, without reading all of it. Raises ValueError, one line."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(MAGIC))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if head != MAGIC:
+        raise ValueError(f"{path} is no fastText model")
+
+
 @lru_cache(maxsize=2)
 def _model(path: str) -> Any:
     import fasttext

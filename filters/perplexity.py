@@ -68,13 +68,32 @@ def perplexity(model: Any, text: str, pieces: Any = None) -> float | None:
     return float(round(10.0 ** min(exponent, 30.0), 1))  # as far as a float32 goes
 
 
-@lru_cache(maxsize=2)
-def load(path: str) -> Any:
-    """The KenLM model of a file."""
+def check(model: str, pieces: str | None = None) -> None:
+    """Whether the packages are there and the file looks like a KenLM model, which may be large. Raises ValueError, one line."""
+    _kenlm()
+    try:
+        with open(model, "rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise ValueError(f"perplexity model `{model}` cannot be read: {error.strerror}") from error
+    if not head.startswith((b"mmap lm ", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) and b"\\data\\" not in head:
+        raise ValueError(f"perplexity model `{model}` is neither an ARPA file nor one of KenLM's")
+    if pieces is not None:
+        _pieces(pieces)
+
+
+def _kenlm() -> Any:
     try:
         import kenlm  # type: ignore[import-not-found]
     except ImportError as error:
         raise ValueError("perplexity needs the package kenlm: pip install kenlm") from error
+    return kenlm
+
+
+@lru_cache(maxsize=2)
+def load(path: str) -> Any:
+    """The KenLM model of a file."""
+    kenlm = _kenlm()
     if not Path(path).is_file():
         raise ValueError(f"perplexity model `{path}`: no such file")
     try:
@@ -91,5 +110,5 @@ def _pieces(path: str) -> Any:
         raise ValueError("perplexity by pieces needs the package sentencepiece: pip install sentencepiece") from error
     try:
         return sentencepiece.SentencePieceProcessor(model_file=path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise ValueError(f"pieces `{path}`: {' '.join(str(error).split())}") from error

@@ -22,13 +22,18 @@ WORDFREQ = "wordfreq"  # names that package in the place of a file
 
 def lines(name_or_path: str) -> tuple[str, ...]:
     """Lines of a list of ours by name (``stop_en``), or of a file by path; comments (#) and blank lines left out."""
-    if not (name_or_path.endswith(".txt") or "/" in name_or_path):
+    if f"{name_or_path}.txt" in _names():
         return _own(name_or_path)
     try:
         with open(name_or_path, encoding="utf-8") as file:
             return _lines(file.read())
-    except OSError as error:
-        raise ValueError(f"word list `{name_or_path}` cannot be read: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"word list `{name_or_path}` cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+@lru_cache
+def _names() -> frozenset[str]:
+    return frozenset(f.name for f in files("filters.lists").iterdir())
 
 
 @lru_cache
@@ -52,22 +57,26 @@ def common(code: str, path: str) -> list[str]:
     """
     if path != WORDFREQ:
         return words(path)
+    return list(_wordfreq(code))
+
+
+@lru_cache(maxsize=4)
+def _wordfreq(code: str) -> tuple[str, ...]:
     try:
         from wordfreq import iter_wordlist
     except ImportError as error:
         raise ValueError("common words by wordfreq need that package: pip install wordfreq") from error
     try:
-        found = list(iter_wordlist("nb" if code == "no" else code, "best"))
+        found = tuple(iter_wordlist("nb" if code == "no" else code, "best"))
     except LookupError:
         raise ValueError(f"wordfreq has no words of the language `{code}`; give a file of them") from None
-    return [*found, *(f"{word}'s" for word in found)] if code == "en" else found
+    return (*found, *(f"{word}'s" for word in found)) if code == "en" else found
 
 
 @lru_cache
 def languages() -> tuple[str, ...]:
     """ISO 639-1 codes of the languages that have a list of function words, sorted."""
-    names = (f.name for f in files("filters.lists").iterdir())
-    return tuple(sorted(n.removeprefix("stop_").removesuffix(".txt") for n in names if n.startswith("stop_")))
+    return tuple(sorted(n.removeprefix("stop_").removesuffix(".txt") for n in _names() if n.startswith("stop_")))
 
 
 @dataclass(frozen=True, eq=False)

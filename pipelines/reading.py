@@ -126,10 +126,6 @@ def _inputs(recipe: Recipe) -> None:
     if recipe.tokenizer != "bytes" and not os.path.exists(recipe.tokenizer):
         raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither `bytes` nor a file")
     _models(recipe.images)
-    for source in SOURCES:
-        table = getattr(recipe, source)
-        if table is not None and table.text.language_model and not os.path.exists(table.text.language_model):
-            raise RecipeError(f"{source}.text.language_model: no file {table.text.language_model}")
 
 
 def _models(images: Images) -> None:

@@ -6,13 +6,11 @@ Every key has a default that is right for most; a recipe says only what differs.
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from filters import blocklist as blocklists
 from filters.blocklist import Blocklist
 from filters.onnx import DEVIATION, MEAN
 from filters.perplexity import Perplexity
@@ -20,8 +18,8 @@ from filters.quality import Quality
 from filters.rules import Rule, RuleError, Rules, load
 from filters.scores import IMAGE_SIMILARITY, LEVELS
 from filters.text import SCORES
-from filters.wordlists import common
 from manifests.schema import DOCUMENT
+from pipelines.adapted.models import text_models
 from pipelines.adapted.scores import Scores, by_filter, by_function
 
 #: what a recipe may take documents from, by key
@@ -325,7 +323,13 @@ class Recipe(_Table):
     def scores(self, source: str) -> tuple[Scores | Blocklist | Quality | Perplexity, ...]:
         """The models, filters and functions that a source names. Raises RecipeError where one is not to be had."""
         text = getattr(self, source).text
-        made = self._models(source)
+        if source == "pdf" and text.redact:
+            raise RecipeError("pdf.text.redact: the page images would still show it; leave pages out by a rule, such as {emails: {max: 0}}")
+        made: list[Scores | Blocklist | Quality | Perplexity] = []
+        try:
+            made += text_models(text, self.web.blocklist if source == "web" and self.web is not None else None)
+        except ValueError as e:
+            raise RecipeError(f"{source}.{e}") from None
         taken = {*DOCUMENT.names, *SCORES.names, *(c for s in made for c in s.columns().names)}
         for key, entries in (("datatrove", text.datatrove), ("functions", text.functions)):
             for i, entry in enumerate(entries):
@@ -339,31 +343,3 @@ class Recipe(_Table):
                 taken.update(score.columns().names)
                 made.append(score)
         return tuple(made)
-
-    def _models(self, source: str) -> list[Scores | Blocklist | Quality | Perplexity]:
-        text = getattr(self, source).text
-        for key in ("quality_model", "perplexity_model", "perplexity_pieces"):
-            if (path := getattr(text, key)) is not None and not os.path.isfile(path):
-                raise RecipeError(f"{source}.text.{key}: no file {path}")
-        for code, path in text.flagged_words.items():
-            if not os.path.isfile(path):
-                raise RecipeError(f"{source}.text.flagged_words.{code}: no file {path}")
-        for code, path in text.common_words.items():
-            try:
-                common(code, path)
-            except ValueError as e:
-                raise RecipeError(f"{source}.text.common_words.{code}: {e}") from None
-        if source == "pdf" and text.redact:
-            raise RecipeError("pdf.text.redact: the page images would still show it; leave pages out by a rule, such as {emails: {max: 0}}")
-        made: list[Scores | Blocklist | Quality | Perplexity] = []
-        if source == "web" and self.web is not None and self.web.blocklist is not None:
-            try:
-                blocklists.entries(self.web.blocklist)
-            except ValueError as e:
-                raise RecipeError(f"web.blocklist: {e}") from None
-            made.append(Blocklist(self.web.blocklist))
-        if text.quality_model is not None:
-            made.append(Quality(text.quality_model))
-        if text.perplexity_model is not None:
-            made.append(Perplexity(text.perplexity_model, text.perplexity_pieces))
-        return made

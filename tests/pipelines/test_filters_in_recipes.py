@@ -64,8 +64,11 @@ def test_from_the_recipe_to_the_shards(web: dict[str, Any], tmp_path: Path) -> N
     [
         ({"blocklist": "/nowhere/hosts.txt"}, "web.blocklist: block-list `/nowhere/hosts.txt` cannot be read: No such file or directory"),
         ({"text": {"quality_model": "/nowhere/q.bin"}}, "web.text.quality_model: no file /nowhere/q.bin"),
-        ({"text": {"flagged_words": {"de": "/nowhere/de.txt"}}}, "web.text.flagged_words.de: no file /nowhere/de.txt"),
+        ({"text": {"flagged_words": {"de": "/nowhere/de.txt"}}}, "web.text.flagged_words.de: word list `/nowhere/de.txt` cannot be read"),
         ({"text": {"common_words": {"en": "/nowhere/en.txt"}}}, "web.text.common_words.en: word list `/nowhere/en.txt` cannot be read"),
+        ({"text": {"common_words": {"en": "words.lst"}}}, "web.text.common_words.en: word list `words.lst` cannot be read: No such file"),
+        ({"text": {"language_model": __file__}}, f"web.text.language_model: {__file__} is no fastText model"),
+        ({"text": {"quality_model": __file__}}, f"web.text.quality_model: {__file__} is no fastText model"),
         ({"text": {"redact": ["names"]}}, "web.text.redact.0: input should be 'email', 'iban', 'card', 'ip' or 'phone'"),
         ({"document": {"quality": {"min": 0.5}}}, "web.rules.document.quality: no such score"),
         ({"preset": "ghoper"}, "web.rules: no preset `ghoper`; did you mean `gopher`?"),
@@ -76,6 +79,12 @@ def test_what_is_wrong_is_one_line(web: dict[str, Any], tmp_path: Path, change: 
         read(str(recipe(tmp_path, {**web, **change})))
     assert line in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_perplexity_model_is_one_line(web: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("kenlm", reason="needs the package kenlm")
+    with pytest.raises(RecipeError, match=r"web.text.perplexity_model: perplexity model `.*` is neither an ARPA file nor one of KenLM's$"):
+        read(str(recipe(tmp_path, {**web, "text": {"perplexity_model": __file__}})))
 
 
 def test_pages_of_pdfs_are_not_redacted(tmp_path: Path) -> None:

@@ -341,6 +341,11 @@ def test_ray_gives_the_same_bytes(sample_run: SampleRun, tmp_path: pathlib.Path,
     assert again == _digests(sample_run.folder)
     assert {"manifest.json", "stats.json", "report.html", "shards/ocr/train-000000.tar", "index/pairs-validation-000000.parquet"} <= set(again)
 
+def test_the_report_says_how_languages_were_told(sample_run: SampleRun) -> None:
+    told = {name: s["language"] for name, s in sample_run.stats["sources"].items()}
+    assert set(told) == {"web", "pairs", "pdf"} and all("offline default" in t for t in told.values())
+    assert f"Languages by {told['web']}." in (sample_run.folder / "report.html").read_text("utf-8")
+
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:
     """sha256 by name of everything a run shows; `stages` and `run.json`, which says how long it took, are behind it."""

@@ -48,9 +48,3 @@ def test_the_command(sample_run: SampleRun) -> None:
         sweep_run(str(sample_run.folder), "words.min=1..2", "book")
     with pytest.raises(FileNotFoundError, match="no finished run"):
         sweep_run(str(sample_run.folder / "shards"), "words.min=1..2")
-
-
-def test_the_report_says_how_languages_were_told(sample_run: SampleRun) -> None:
-    told = {name: s["language"] for name, s in sample_run.stats["sources"].items()}
-    assert set(told) == {"web", "pairs", "pdf"} and all("offline default" in t for t in told.values())
-    assert f"Languages by {told['web']}." in (sample_run.folder / "report.html").read_text("utf-8")
