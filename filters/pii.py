@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,10 +48,15 @@ _LENGTHS = {entry[:2]: int(entry[2:]) for entry in _COUNTRIES.split()}
 def find(text: str, kinds: Collection[str] = KINDS) -> list[tuple[str, int, int]]:
     """(kind, start, end) of what is found, in the order of the text, apart from each other."""
     found: list[tuple[str, int, int]] = []
-    for kind in KINDS:
-        if kind in kinds:
-            found += [(kind, a, b) for a, b in _FINDERS[kind](text) if all(b <= c or d <= a for _, c, d in found)]
-    return sorted(found, key=lambda f: f[1])
+    for kind, finder in ((k, f) for k in KINDS if k in kinds for f in _FINDERS[k]):
+        starts = [start for _, start, _ in found]
+        new: list[tuple[str, int, int]] = []
+        for a, b in finder(text):  # in the order of the text
+            before = bisect_left(starts, b) - 1  # the last that begins before this ends
+            if (before < 0 or found[before][2] <= a) and (not new or new[-1][2] <= a):
+                new.append((kind, a, b))
+        found = sorted([*found, *new], key=lambda f: f[1])
+    return found
 
 
 def redact(text: str, kinds: Collection[str] = KINDS) -> str:
@@ -133,20 +140,17 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
             yield match.span()
 
 
-def _ips(text: str) -> Iterator[tuple[int, int]]:
-    for pattern in (_IP4, _IP6):
-        for match in pattern.finditer(text):
-            try:
-                public = ipaddress.ip_address(match.group()).is_global
-            except ValueError:  # 300.1.1.1, a time of day
-                continue
-            if public:
-                yield match.span()
+def _ips(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
+    for match in pattern.finditer(text):
+        try:
+            public = ipaddress.ip_address(match.group()).is_global
+        except ValueError:  # 300.1.1.1, a time of day
+            continue
+        if public:
+            yield match.span()
 
 
 def _phones(text: str) -> Iterator[tuple[int, int]]:
-    for match in _PHONE_SOLID.finditer(text):
-        yield match.span()
     for match in _PHONE.finditer(text):
         number = match.group()
         digits = sum(c.isdigit() for c in number)
@@ -155,10 +159,10 @@ def _phones(text: str) -> Iterator[tuple[int, int]]:
             yield match.span()
 
 
-_FINDERS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = {
-    "email": _emails,
-    "iban": _ibans,
-    "card": _cards,
-    "ip": _ips,
-    "phone": _phones,
+_FINDERS: dict[str, tuple[Callable[[str], Iterator[tuple[int, int]]], ...]] = {
+    "email": (_emails,),
+    "iban": (_ibans,),
+    "card": (_cards,),
+    "ip": (partial(_ips, _IP4), partial(_ips, _IP6)),
+    "phone": (lambda text: (match.span() for match in _PHONE_SOLID.finditer(text)), _phones),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -52,6 +53,21 @@ def test_several_kinds_and_documents() -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([*(w for every in FOUND.values() for w in every), *NOT, "@", "+", " ", ".", "שלום", "👩\u200d👧", "1"]), max_size=8))
+def test_what_is_found_is_apart_and_the_rest_stays(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    found = find(text)
+    assert all(b <= c for (_, _, b), (_, c, _) in itertools.pairwise(found))
+    rest, at = "", 0
+    for _, start, end in found:
+        rest, at = rest + text[at:start], end
+    left = redact(text)
+    for kind in KINDS:
+        left = left.replace(f"[{kind}]", "")
+    assert left == rest + text[at:]
+
+
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(st.sampled_from("0123456789 .-+()@:aFz[]\u0661\u05d0"), max_size=60), max_size=4))
 def test_the_columnar_counts_are_those_of_the_texts(paragraphs: list[str]) -> None:
     made = counts(flat_of([paragraphs]))
@@ -59,7 +75,7 @@ def test_the_columnar_counts_are_those_of_the_texts(paragraphs: list[str]) -> No
         assert made[f"{kind}s"].tolist() == [sum(k == kind for p in paragraphs for k, _, _ in find(p))]
 
 
-@pytest.mark.parametrize("unit", ["1", "a", "@", "a@", "a.", "1 ", "+1", "::", "A1", "1.", "(1)", "9-"])
+@pytest.mark.parametrize("unit", ["1", "a", "@", "a@", "a.", "1 ", "+1", "::", "A1", "1.", "(1)", "9-", "a@b.cd +44 20 7946 0958 "])
 def test_no_text_takes_long(unit: str) -> None:
     began = time.process_time()
     find(unit * (1_000_000 // len(unit)))
