@@ -57,7 +57,7 @@ def measured(grey: Grey) -> dict[str, float]:
     g = grey.astype(np.float32)
     laplacian = g[:-2, 1:-1] + g[2:, 1:-1] + g[1:-1, :-2] + g[1:-1, 2:] - 4 * g[1:-1, 1:-1]
     return {
-        "entropy": float(-(some * np.log2(some)).sum()),
+        "entropy": max(0.0, float(-(some * np.log2(some)).sum())),
         "blur": float(laplacian.var()) if laplacian.size else 0.0,
         "solid": float((np.abs(g - np.median(g)) <= TONE).mean()),
         "qr": _qr(grey),
