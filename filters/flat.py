@@ -169,10 +169,6 @@ class Flat:
         """How many of each paragraph's code points are of a class."""
         return self.paragraphs.count(self.where(kind))
 
-    def words_where(self, where: Bools) -> Ints:
-        """How many of each paragraph's words are true in ``where``."""
-        return self.paragraph_words.count(where)
-
     def words_sum(self, values: Ints) -> Ints:
         """Sum over each paragraph's words."""
         total: Ints = self.paragraph_words.sum(values)
