@@ -151,7 +151,10 @@ def load(path: str) -> Any:
         raise ValueError(f"model `{path}`: no such file")
     wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
     providers = [p for p in wanted if p in onnxruntime.get_available_providers()]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # parts are many, a process each
+    options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(path, providers=providers)
+        return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # as above
         raise ValueError(f"model `{path}`: {' '.join(str(error).split())}") from error

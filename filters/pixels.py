@@ -68,6 +68,7 @@ def measured(grey: Grey) -> dict[str, float]:
 def _detector() -> Any:
     import cv2
 
+    cv2.setNumThreads(1)  # parts are many, a process each
     return cv2.QRCodeDetector()
 
 
