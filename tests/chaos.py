@@ -42,27 +42,27 @@ class Slow:
     """A stage that takes its time over every batch, so that a kill meets it at work."""
 
     stage: Any
-    seconds: float = 0.02
+    seconds: float
 
     def __call__(self, given: Any, at: Any = None) -> Any:
         time.sleep(self.seconds)
         yield from self.stage(given, at)
 
 
-def plan() -> list[Node]:
-    starts = [pa.table({"start": [p * ROWS], "stop": [(p + 1) * ROWS]}) for p in range(PARTS)]
+def plan(parts: int = PARTS, seconds: float = 0.02) -> list[Node]:
+    starts = [pa.table({"start": [p * ROWS], "stop": [(p + 1) * ROWS]}) for p in range(parts)]
     numbers = aligned("numbers", "numbers")
     return [
         Node("numbers", Numbers(), rows=lambda made: starts),
-        Node("world", Slow(World()), {"numbers": numbers}, recorded=True),
-        Node("score", Slow(Score(add=1)), {"numbers": numbers}, same_rows=("scores",), batch_rows=64),
+        Node("world", Slow(World(), seconds), {"numbers": numbers}, recorded=True),
+        Node("score", Slow(Score(add=1), seconds), {"numbers": numbers}, same_rows=("scores",), batch_rows=64),
         Node("keys", Keys(50), {"numbers": numbers, "scores": aligned("scores", "score")}),
-        Node("sums", Slow(Sums()), {"keyed": bucket("keyed", "keys")}, per_part=("rows", 300)),
-        Node("home", Slow(Home()), {"homes": home("homes", "sums"), "numbers": numbers}, same_rows=("totals",)),
+        Node("sums", Slow(Sums(), seconds), {"keyed": bucket("keyed", "keys")}, per_part=("rows", 300)),
+        Node("home", Slow(Home(), seconds), {"homes": home("homes", "sums"), "numbers": numbers}, same_rows=("totals",)),
     ]
 
 
-def drive(root: str, on: str) -> None:
+def drive(root: str, on: str, progress: Progress | None = None) -> None:
     """The driver that is killed."""
 
     def start() -> Any:
@@ -74,7 +74,7 @@ def drive(root: str, on: str) -> None:
 
         return OnRay(on)
 
-    outcome = run(plan(), root, start, progress=Progress(quiet=True))
+    outcome = run(plan(), root, start, progress=progress or Progress(quiet=True))
     print(json.dumps(sum(outcome.worked.values())), flush=True)
 
 
@@ -89,7 +89,7 @@ class Chaos:
         began = time.monotonic()
         self._finish(folder / "clean")
         self.seconds = time.monotonic() - began
-        self.clean = _contents(folder / "clean")
+        self.clean = contents(folder / "clean")
         self.parts = sum(1 for name in self.clean if name.endswith(".json") and not name.endswith("manifest.json"))
         say(f"clean run on {on}: {self.seconds:.1f} s, {self.parts} parts, {len(self.clean)} files, seed {seed}")
 
@@ -119,10 +119,10 @@ class Chaos:
                     os.kill(process.pid, signal.SIGKILL)
                     process.communicate()
                     done += 1
-                    self.say(f"driver {done:2d} killed after {moment:5.2f} s: {len(_records(root)):2d} of {self._all} parts committed")
+                    self.say(f"driver {done:2d} killed after {moment:5.2f} s: {len(records(root)):2d} of {self._all} parts committed")
                     continue
                 break  # it was finished before its moment came
-            committed = len(_records(root))
+            committed = len(records(root))
             made = self._finish(root)
             if self.on == "local" and made + committed != self._all:  # on a cluster, parts in flight may outlive their driver
                 raise WrongError(f"{root}: {committed} parts were committed and {made} of {self._all} made again")
@@ -145,7 +145,7 @@ class Chaos:
                     except ProcessLookupError:
                         continue
                     done, mine = done + 1, mine + 1
-                    self.say(f"worker {done:2d} killed: {len(_records(root)):2d} of {self._all} parts committed")
+                    self.say(f"worker {done:2d} killed: {len(records(root)):2d} of {self._all} parts committed")
             self._finish(root, process)
             self._compare(root)
 
@@ -154,27 +154,32 @@ class Chaos:
         return self.parts + PARTS  # the recording's are not among those compared
 
     def _compare(self, root: pathlib.Path) -> None:
-        for record in _records(root):
-            for f in json.loads(record.read_bytes())["files"].values():
-                if hashlib.sha256((root / f["name"]).read_bytes()).hexdigest() != f["sha256"]:
-                    raise WrongError(f"{root / f['name']} is not what {record} says")
-        found = _contents(root)
-        different = {name for name in found.keys() | self.clean.keys() if found.get(name) != self.clean.get(name)}
-        if different:
-            raise WrongError(f"{root}: not the bytes of the clean run: {sorted(different)[:5]}")
-        self.say(f"{root.name}: finished; {len(found)} files, sha256 equal to the clean run's")
+        compare(root, self.clean)
+        self.say(f"{root.name}: finished; {len(self.clean)} files, sha256 equal to the clean run's")
 
 
-def _records(root: pathlib.Path) -> list[pathlib.Path]:
+def compare(root: pathlib.Path, clean: dict[str, str]) -> None:
+    """Every file is what its record says, those of a recording too, and all others are what the clean run has."""
+    for record in records(root):
+        for f in json.loads(record.read_bytes())["files"].values():
+            if hashlib.sha256((root / f["name"]).read_bytes()).hexdigest() != f["sha256"]:
+                raise WrongError(f"{root / f['name']} is not what {record} says")
+    found = contents(root)
+    different = {name for name in found.keys() | clean.keys() if found.get(name) != clean.get(name)}
+    if different:
+        raise WrongError(f"{root}: not the bytes of the clean run: {sorted(different)[:5]}")
+
+
+def records(root: pathlib.Path) -> list[pathlib.Path]:
     return sorted(p for p in root.glob("stages/*/*.json") if p.stem.isdigit())
 
 
-def _contents(root: pathlib.Path) -> dict[str, str]:
+def contents(root: pathlib.Path) -> dict[str, str]:
     """sha256 of every record and of every file one names, but for the recording's."""
     names = set(root.glob("stages/*-*/manifest.json")) | set(root.glob("stages/*-*/parts.parquet"))
     for manifest in root.glob("stages/*-*/parts.parquet"):
         names |= {root / f for f in pq.read_table(manifest)["file"].to_pylist() if f}
-    names |= set(_records(root))
+    names |= set(records(root))
     inside = {str(p.relative_to(root)): p for p in names if not p.parent.name.startswith("world-")}
     return {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in sorted(inside.items())}
 

@@ -7,10 +7,8 @@ lost       the worker or its node is gone     the same again, not counted (10 ti
 fatal      the machine, program or an input   the run stops
 any        a row, or a sub-row                the part without it (at most 100 of a part): it is quarantined
 any        a batch of a map                   the part again, that batch row by row, to find the row
-exception  an exchange or reduce              the run stops: its code is at fault
-crash      neither row nor batch              the same again, 3 times in all
-hang       neither row nor batch              the same again with twice the time, 3 times in all
-memory     neither row nor batch              the same again with twice the memory, 3 times in all
+exception  an exchange or reduce at work      the run stops: its code is at fault
+any other  neither row nor batch              the same again, 3 times in all: with twice the time, or twice the memory
 =========  =================================  ==================================================================
 
 A worker killed by SIGKILL counts as lost until that has happened five times on the same part: then it is the row (the kernel kills

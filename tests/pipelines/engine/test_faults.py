@@ -6,8 +6,6 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +13,13 @@ import pyarrow as pa
 import pytest
 
 from pipelines.engine.gc import collect
-from pipelines.engine.local import Local  # noqa: F401  for the driver that is killed
 from pipelines.engine.run import RunError
 from pipelines.engine.stage import Node, aligned
 from pipelines.engine.storage import Store
 
-from .test_run import PARTS, ROWS, expected, files, go, plan, totals
-from .toys import BadSums, Model, Numbers, Remembering, Score, World
-
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+from .stops import killed_after
+from .test_run import PARTS, ROWS, WORLD, expected, files, go, plan, totals
+from .toys import BadSums, Model, Numbers, Remembering, Score
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
@@ -101,8 +97,8 @@ def test_a_file_that_breaks_while_the_run_goes_on_is_named(tmp_path: pathlib.Pat
 
 
 def test_every_row_of_a_part_may_be_bad(tmp_path: pathlib.Path) -> None:
-    go(tmp_path, _one_a_part(Score(crash_at=3)))
-    outcome = go(tmp_path, _one_a_part(Score(crash_at=3)))
+    go(tmp_path, _one_a_part(Score(bad=3)))
+    outcome = go(tmp_path, _one_a_part(Score(bad=3)))
     scores = outcome.made["score"].read(Store(str(tmp_path)), "scores")["score"].to_pylist()
     assert scores == [0, 1, 2, None, 4, 5]
     assert [(p, r) for p, r, _, _ in outcome.made["score"].quarantined] == [(3, 0)]
@@ -116,8 +112,8 @@ def _one_a_part(stage: Any) -> list[Node]:
 
 def test_bytes_do_not_depend_on_how_a_bad_row_was_found(tmp_path: pathlib.Path) -> None:
     """By a crash or by an exception, in whatever batches: the same files."""
-    go(tmp_path / "crash", plan(Score(crash_at=333)))
-    go(tmp_path / "raise", plan(Score(raise_at=333)))
+    go(tmp_path / "crash", plan(Score(bad=333)))
+    go(tmp_path / "raise", plan(Score(bad=333, how="raise")))
     one, other = ({k.rpartition("/")[2]: v for k, v in files(tmp_path / d).items() if "00001-scores" in k} for d in ("crash", "raise"))
     assert one == other != {}
 
@@ -159,27 +155,17 @@ def test_a_model_is_loaded_once_a_process(tmp_path: pathlib.Path) -> None:
     assert t["score"].to_pylist() == [7 * n for n in range(5 * ROWS)]
 
 
-def _world() -> list[Node]:
-    return [plan()[0], Node("world", World(), {"numbers": aligned("numbers", "numbers")}, recorded=True)]
-
-
 def test_a_refresh_that_is_interrupted_goes_on_where_it_was(tmp_path: pathlib.Path) -> None:
-    go(tmp_path, _world())
-    seen = lambda: go(tmp_path, _world()).made["world"].read(Store(str(tmp_path)), "seen")["when"].to_pylist()
+    go(tmp_path, [plan()[0], WORLD])
+    seen = lambda: go(tmp_path, [plan()[0], WORLD]).made["world"].read(Store(str(tmp_path)), "seen")["when"].to_pylist()
     first = seen()
     assert seen() == first
-    code = "import sys\nfrom tests.pipelines.engine.test_faults import Local, go, _world\n"
-    code += "go(sys.argv[1], _world(), lambda: Local(1), refresh=['world'])"
-    driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, env={**os.environ, "SLOW_WORLD": "600"})
-    while len(list(tmp_path.glob("stages/world-*/0000*.json"))) < 5 + 2:  # two parts of the second epoch
-        time.sleep(0.05)
-    driver.kill()
-    driver.wait()
+    killed_after(2, tmp_path, "[plan()[0], WORLD]", "start=lambda: Local(1), refresh=['world']")
     folder = next(p.parent for p in tmp_path.glob("stages/world-*/00001.json") if not (p.parent / "manifest.json").exists())
     kept = {p.name: p.read_bytes() for p in folder.glob("0000?.json")}
-    assert 2 <= len(kept) < 5
-    again = go(tmp_path, _world(), refresh=["world"])  # asking once more does not throw away what the first refresh has
-    assert again.worked["world"] == 5 - len(kept)
+    assert len(kept) == 2
+    again = go(tmp_path, [plan()[0], WORLD], refresh=["world"])  # asking once more does not throw away what the first refresh has
+    assert again.worked["world"] == 3
     assert {name: (folder / name).read_bytes() for name in kept} == kept
     assert not set(seen()) & set(first)
 
@@ -220,4 +206,3 @@ def test_gc_removes_what_nothing_names_and_what_no_run_uses(tmp_path: pathlib.Pa
     assert go(tmp_path, plan(), lambda: None).worked == {}
     assert totals(tmp_path, go(tmp_path, plan())) == expected()
     assert collect(str(tmp_path)) == {}
-

@@ -7,17 +7,15 @@ import os
 import pathlib
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from pipelines.engine.run import RunError
-from tests.chaos import Chaos, _contents, drive
+from tests.chaos import Chaos, contents, drive
 
 from .cluster import ROOT, Cluster, cluster
+from .stops import driver
 from .test_run import expected, files, go, plan, totals
 from .toys import Score
 
@@ -27,8 +25,8 @@ pytestmark = pytest.mark.slow
 def test_ray_gives_the_bytes_of_the_local_backend(tmp_path: pathlib.Path) -> None:
     from pipelines.engine.on_ray import OnRay
 
-    go(tmp_path / "local", plan(Score(crash_at=333)))
-    outcome = go(tmp_path / "ray", plan(Score(crash_at=333)), lambda: OnRay(None, 2))
+    go(tmp_path / "local", plan(Score(bad=333)))
+    outcome = go(tmp_path / "ray", plan(Score(bad=333)), lambda: OnRay(None, 2))
     assert totals(tmp_path / "ray", outcome) == expected(without=(333,))
     assert files(tmp_path / "ray") == files(tmp_path / "local")
 
@@ -37,11 +35,6 @@ def test_ray_gives_the_bytes_of_the_local_backend(tmp_path: pathlib.Path) -> Non
 def two() -> Iterator[Cluster]:
     with cluster(2, dashboard=True) as made:
         yield made
-
-
-def _drive(root: pathlib.Path, address: str) -> subprocess.Popen[str]:
-    code = "import sys; from tests.chaos import drive; drive(sys.argv[1], sys.argv[2])"
-    return subprocess.Popen([sys.executable, "-c", code, str(root), address], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_model_lives_in_a_pool_of_actors(tmp_path: pathlib.Path, two: Cluster) -> None:
@@ -65,9 +58,10 @@ def test_a_model_lives_in_a_pool_of_actors(tmp_path: pathlib.Path, two: Cluster)
 
 def test_by_the_client_address(tmp_path: pathlib.Path, two: Cluster) -> None:
     drive(str(tmp_path / "local"), "local")
-    process = _drive(tmp_path / "client", two.client)
-    assert process.wait(180) == 0
-    assert _contents(tmp_path / "client") == _contents(tmp_path / "local")
+    process = driver(f"from tests.chaos import drive\ndrive({str(tmp_path / 'client')!r}, {two.client!r})")
+    process.communicate(timeout=180)
+    assert process.returncode == 0
+    assert contents(tmp_path / "client") == contents(tmp_path / "local")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "cluster"])
@@ -99,19 +93,14 @@ def test_chaos_on_a_cluster(tmp_path: pathlib.Path, two: Cluster) -> None:
 
 
 def test_a_node_that_goes_away_is_not_counted(tmp_path: pathlib.Path) -> None:
-    """Ten parts in flight at most; a node dies in mid-run; its parts are made on the other."""
+    """A node dies with everything on it when the driver has heard of twenty parts; what it had in flight is made on the other."""
     drive(str(tmp_path / "local"), "local")
     with cluster(2) as nodes:
-        process = _drive(tmp_path / "ray", nodes.address)
-        killer = threading.Thread(target=_kill_when_at_work, args=(tmp_path / "ray", nodes))
-        killer.start()
-        assert process.wait(240) == 0
-        killer.join()
-    assert nodes.processes[1].returncode is not None
-    assert _contents(tmp_path / "ray") == _contents(tmp_path / "local")
-
-
-def _kill_when_at_work(root: pathlib.Path, nodes: Any) -> None:
-    while len(list(root.glob("stages/*/0000*.json"))) < 20:
-        time.sleep(0.02)
-    nodes.kill(1)
+        process = driver(f"from tests.chaos import drive\ndrive({str(tmp_path / 'ray')!r}, {nodes.address!r}, Stops(20, pause))")
+        assert process.stdout is not None
+        assert "paused\n" in iter(process.stdout.readline, "")  # Ray may say something before
+        nodes.kill(1)
+        said, _ = process.communicate("go on\n", timeout=240)
+        assert process.returncode == 0
+    assert said.split()[-1] == "68"
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")

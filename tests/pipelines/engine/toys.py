@@ -6,6 +6,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,27 +32,47 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Score:
-    """Aligned: one score a number; misbehaves where it is told to."""
+    """Aligned: one score a number; misbehaves at the number it is told."""
 
     add: int = 0
-    crash_at: int = -1
-    raise_at: int = -1
-    hang_at: int = -1
-    eat_at: int = -1
+    bad: int = -1
+    how: str = "segv"
+    hangs: str = ""  # a file that is made when it hangs
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
         n = batch["n"].to_pylist()
-        if self.crash_at in n:
-            ctypes.string_at(0)
-        if self.raise_at in n:
-            raise ValueError(f"cannot score {self.raise_at}")
-        if self.hang_at in n:
-            time.sleep(60)
-        if self.eat_at in n:
-            held = []
-            while True:
-                held.append(bytearray(b"x" * (16 << 20)))
+        if self.bad in n:
+            self._misbehave()
         yield "scores", pa.record_batch({"score": pa.array([x + self.add for x in n], pa.int64())})
+
+    def _misbehave(self) -> None:
+        if self.how == "raise":
+            raise ValueError(f"cannot score {self.bad}")
+        held = [bytearray(b"x" * (64 << 20)) for _ in range(16)] if self.how == "eat" else []
+        if self.how == "segv":
+            ctypes.string_at(0)
+        if self.how in ("abrt", "bus"):
+            os.kill(os.getpid(), {"abrt": signal.SIGABRT, "bus": signal.SIGBUS}[self.how])
+        if self.how == "hang":
+            open(self.hangs, "w").close()
+        time.sleep(600 + len(held))  # until somebody sees it
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Map: three sub-rows of each row; crashes at the (number, page) it is told, if asked to make it."""
+
+    bad: tuple[int, int]
+
+    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+        made = []
+        for i, n in enumerate(batch["n"].to_pylist()):
+            for page in range(3):
+                if at(i, page):
+                    if (n, page) == self.bad:
+                        ctypes.string_at(0)
+                    made.append({"n": n, "page": page})
+        yield "pages", pa.RecordBatch.from_pylist(made, schema=pa.schema([("n", pa.int64()), ("page", pa.int64())]))
 
 
 @dataclass(frozen=True)
@@ -141,11 +162,9 @@ class Model:
 
 @dataclass(frozen=True)
 class World:
-    """A recording: what it writes is different each time. Slow from the row on that the environment names."""
+    """A recording: what it writes is different each time."""
 
     def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
-        if batch["n"][0].as_py() >= int(os.environ.get("SLOW_WORLD", 1 << 60)):
-            time.sleep(30)
         yield "seen", pa.record_batch({"n": batch["n"], "when": pa.array([time.time_ns()] * batch.num_rows, pa.int64())})
         yield "blobs", os.urandom(16)
 
@@ -163,7 +182,7 @@ class Remembering:
 
 @dataclass(frozen=True)
 class BadSums:
-    """An exchange that does not live: it crashes, eats memory or hangs, as often as it is told, counting in a folder."""
+    """An exchange that does not live: it crashes, is killed or eats memory, as often as it is told, counting in a folder."""
 
     folder: str
     how: str
@@ -179,5 +198,5 @@ class BadSums:
             if self.how == "kill":
                 os.kill(os.getpid(), 9)
             held = [bytearray(b"x" * (64 << 20)) for _ in range(8)] if self.how == "memory" else []
-            time.sleep(1 + len(held))
+            time.sleep(600 + len(held))
         yield from Sums()(tables, at)

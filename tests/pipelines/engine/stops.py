@@ -1,0 +1,52 @@
+"""Drivers, in processes of their own, that stop when they have heard of so many parts: no clock decides how far they get."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+from pipelines.engine.commit import Sidecar
+from pipelines.engine.progress import Progress
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+class Stops(Progress):
+    """After so many parts, `then` is called."""
+
+    def __init__(self, parts: int, then: Callable[[], object]):
+        super().__init__(quiet=True)
+        self.left, self.then = parts, then
+
+    def part(self, node: str, sidecar: Sidecar) -> None:
+        super().part(node, sidecar)
+        self.left -= 1
+        if not self.left:
+            self.then()
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def pause() -> None:
+    """Says so on stdout, and goes on when something is written to stdin."""
+    print("paused", flush=True)
+    sys.stdin.readline()
+
+
+def driver(call: str) -> subprocess.Popen[str]:
+    """A process that makes this call, with everything `test_run` and this module have."""
+    code = f"from tests.pipelines.engine.test_run import *\nfrom tests.pipelines.engine.stops import *\n{call}"
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def killed_after(parts: int, root: pathlib.Path | str, nodes: str, more: str = "") -> None:
+    """A run of `nodes`, killed when it has heard of so many parts."""
+    process = driver(f"go({str(root)!r}, {nodes}, progress=Stops({parts}, die), {more})")
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
