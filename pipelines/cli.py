@@ -17,6 +17,7 @@ import typer
 from rich.table import Table
 
 from pipelines import training
+from pipelines.leave import leave
 from pipelines.training import Json, err, out
 from pipelines.training import clear as _clear
 
@@ -25,7 +26,7 @@ Run = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 
 def main() -> None:
-    app()
+    leave(app)
 
 
 @app.command()

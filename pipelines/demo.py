@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pipelines.leave import leave
 from pipelines.sample import write_conversations
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -82,4 +83,4 @@ def _show(console: Console, stats: dict[str, Any], trained: dict[str, Any], pipe
 
 
 if __name__ == "__main__":
-    main()
+    leave(main)
