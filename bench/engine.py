@@ -2,8 +2,11 @@
 
 Input: 48 Parquet files of 20,000 texts each, written once. The filter keeps texts whose share of letters is at least a limit, by regular
 expression, row by row: work that Python does, as filters are. Output: Parquet. Two processes each. Seconds are of the whole job, from the
-call to its return, worker start included; megabytes are the peak of the proportional set sizes of all its processes, sampled.
-Every contender runs in a process of its own, twice, in turn; the lesser time and memory count.
+call to its return, worker start included; megabytes are the peak of the proportional set sizes of all its processes, and processor seconds
+the sum of theirs, both sampled twice a second.
+
+Every contender runs in a process of its own, in rounds, all of them in each round; what is shown are medians over the rounds, and of the
+ratio to the pool the median of the rounds' ratios: what a neighbour takes from one round it takes from all contenders of it.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import pathlib
 import random
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +31,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FILES, ROWS, WORKERS, REPEATS = 48, 20_000, 2, 2
+FILES, ROWS, WORKERS, ROUNDS = 48, 20_000, 2, 3
 LIMIT = 0.63
 _LETTERS = re.compile(r"[^\W\d_]")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -50,9 +54,7 @@ class Read:
 
 
 def write_input(folder: str) -> None:
-    words = [
-        "".join(r.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=r.randrange(2, 12))) for r in [random.Random(1)] for _ in range(5000)
-    ]
+    words = ["".join(r.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=r.randrange(2, 12))) for r in [random.Random(1)] for _ in range(5000)]
     for n in range(FILES):
         r = random.Random(n)
         texts = [" ".join(r.choices(words, k=r.randrange(20, 60))) for _ in range(ROWS)]
@@ -130,54 +132,72 @@ CONTENDERS = {
 
 
 def rows() -> list[dict[str, Any]]:
-    """A row a contender: seconds, peak MB, seconds as a multiple of the bare pool's, rows kept (of all the same)."""
-    best: dict[str, dict[str, Any]] = {}
+    """A row a contender: seconds, their ratio to the bare pool's, processor seconds, peak MB, rows kept (of all the same)."""
+    seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in CONTENDERS}
+    kept: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="bench-engine-") as folder:
-        given = f"{folder}/in"
+        given, out = f"{folder}/in", f"{folder}/out"
         os.mkdir(given)
         write_input(given)
-        for _ in range(REPEATS):
+        for _ in range(ROUNDS):
             for name, contender in CONTENDERS.items():
-                out = f"{folder}/out"
                 os.mkdir(out)
-                seconds, megabytes = _measured(contender.__name__, given, out)
-                kept = sum(pq.ParquetFile(p).metadata.num_rows for p in pathlib.Path(out).rglob("*.parquet") if p.name != "parts.parquet")
+                seen[name].append(_measured(contender.__name__, given, out))
+                kept[name] = sum(pq.ParquetFile(p).metadata.num_rows for p in pathlib.Path(out).rglob("*.parquet") if p.name != "parts.parquet")
                 shutil.rmtree(out)
-                old = best.get(name, {"seconds": 1e9, "peak MB": 1e9})
-                seconds, megabytes = min(seconds, old["seconds"]), min(megabytes, old["peak MB"])
-                best[name] = {"contender": name, "seconds": seconds, "peak MB": megabytes, "rows kept": kept}
-    base = best["a bare pool"]["seconds"]
-    return [{**row, "of the pool's time": row["seconds"] / base, "seconds": round(row["seconds"], 1)} for row in best.values()]
+    pool = seen["a bare pool"]
+    return [
+        {
+            "contender": name,
+            "seconds": round(statistics.median(m[0] for m in measured), 1),
+            "of the pool's time": round(statistics.median(m[0] / p[0] for m, p in zip(measured, pool, strict=True)), 2),
+            "processor s": round(statistics.median(m[1] for m in measured), 1),
+            "peak MB": round(statistics.median(m[2] for m in measured)),
+            "rows kept": kept[name],
+        }
+        for name, measured in seen.items()
+    ]
 
 
-def _measured(contender: str, given: str, out: str) -> tuple[float, float]:
+def _measured(contender: str, given: str, out: str) -> tuple[float, float, float]:
+    """Seconds, processor seconds, peak MB."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     code = f"from bench.engine import {contender}\nif __name__ == '__main__':\n    import sys; {contender}(sys.argv[1], sys.argv[2])"
     began = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-c", code, given, out], cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    peak = [0.0]
-    watch = threading.Thread(target=_watch, args=(process, peak))
-    watch.start()
+    watched = _Watch(process)
     _, said = process.communicate()
-    watch.join()
+    seconds = time.monotonic() - began
+    watched.join()
     if process.returncode:
         raise RuntimeError(f"{contender} ended with {process.returncode}: {said[-2000:]}")
-    return time.monotonic() - began, peak[0]
+    return seconds, sum(watched.used.values()), watched.peak
 
 
-def _watch(process: subprocess.Popen[str], peak: list[float]) -> None:
-    while process.poll() is None:
-        total = 0
-        try:
-            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return
-        for p in family:
+class _Watch(threading.Thread):
+    """Looks at a process and all below it, twice a second, until it has ended."""
+
+    def __init__(self, process: subprocess.Popen[str]):
+        super().__init__()
+        self.process, self.peak, self.used = process, 0.0, dict[int, float]()
+        self.start()
+
+    def run(self) -> None:
+        while self.process.poll() is None:
+            total = 0
             try:
-                total += p.memory_full_info().pss
-            except psutil.Error:
-                continue
-        peak[0] = max(peak[0], total / 1e6)
-        time.sleep(0.5)
+                top = psutil.Process(self.process.pid)
+                family = [top, *top.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                return
+            for p in family:
+                try:
+                    total += p.memory_full_info().pss
+                    used = p.cpu_times()
+                    self.used[p.pid] = used.user + used.system
+                except psutil.Error:
+                    continue
+            self.peak = max(self.peak, total / 1e6)
+            time.sleep(0.5)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pipelines import training
@@ -66,13 +67,18 @@ def run(
         out.print(f"{name:14s} {base}/{name}", highlight=False)
 
 
-def _print_plan(rows: list[tuple[str, str, int, int]], as_json: bool) -> None:
+def _print_plan(rows: list[Any], as_json: bool) -> None:
+    """`rows`: `pipelines.engine.run.State`."""
     if as_json:
-        print(json.dumps([dict(zip(("stage", "state", "parts", "done"), r, strict=True)) for r in rows]))
+        print(json.dumps([dataclasses.asdict(r) for r in rows]))
         return
-    t = Table("stage", "state", "parts", "done")
-    for name, state, parts, done in rows:
-        t.add_row(name, state, str(parts or ""), str(done or ""))
+    t = Table("stage", "reads", "state", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("parts", "done", "MB in", "MB made"):
+        t.add_column(name, justify="right")
+    for r in rows:
+        source = r.stage.partition(".")[0] + "."
+        reads = ", ".join(name.removeprefix(source) for name in r.reads)  # what a source reads is mostly its own
+        t.add_row(r.stage, reads, r.state, str(r.parts or ""), str(r.done or ""), *(f"{n / 1e6:,.1f}" if n else "" for n in (r.bytes_in, r.bytes)))
     out.print(t)
 
 
@@ -271,7 +277,9 @@ def forget(
 @app.command()
 def publish(
     run_folder: Run,
-    repo: Annotated[str, typer.Argument(help="namespace/name of a dataset repository on the Hugging Face Hub, or any fsspec URL such as s3://bucket/folder.")],
+    repo: Annotated[
+        str, typer.Argument(help="namespace/name of a dataset repository on the Hugging Face Hub, or any fsspec URL such as s3://bucket/folder.")
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print files and bytes; send nothing.")] = False,
     private: Annotated[bool, typer.Option(help="Create the repository as private.")] = False,
     pr: Annotated[bool, typer.Option("--pr", help="As a pull request.")] = False,

@@ -89,6 +89,11 @@ class Parts(Sequence[Sidecar]):
         sums = self.table.group_by("table").aggregate([("rows", "sum")]).to_pylist()
         return {r["table"]: r["rows_sum"] for r in sorted(sums, key=lambda r: r["table"] or "") if r["table"] is not None}
 
+    def bytes(self, table: str | None = None) -> int:
+        """Bytes of one table, or of all."""
+        mine = self.table if table is None else self.table.filter(pc.equal(self.table["table"], table))
+        return pc.sum(mine["bytes"]).as_py() or 0
+
     def files(self, table: str) -> Iterator[tuple[int, str]]:
         """(part, file name) of one table."""
         mine = self.table.filter(pc.equal(self.table["table"], table))

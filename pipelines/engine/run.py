@@ -23,7 +23,7 @@ from pipelines.engine.retry import Ended, RunError, again
 from pipelines.engine.stage import Node
 from pipelines.engine.storage import Store
 
-__all__ = ["Backend", "Outcome", "RunError", "clear", "committed", "run", "states"]
+__all__ = ["Backend", "Outcome", "RunError", "State", "clear", "committed", "run", "states"]
 
 QUARANTINE_SHARE = 0.001
 QUARANTINE_ROWS = 100
@@ -260,41 +260,50 @@ def _brought_something(parts: Parts) -> bool:
     return bool(parts.quarantined) or any(f.rows or f.name.endswith(".bin") for s in parts for f in s.files.values())
 
 
-def states(nodes: Sequence[Node], root: str, buckets: int) -> list[tuple[str, str, int, int]]:
-    """(node, state, parts, parts done) for `--plan`: as far as can be told without starting anything. Raises RunError."""
-    return [(name, state, count, done) for name, state, count, done, _ in _look(nodes, root, buckets)]
+@dataclass(frozen=True)
+class State:
+    """A node as `--plan` shows it: as far as can be told without starting anything."""
+
+    stage: str
+    state: str  # done, recorded, to do, or waits (for a parent: its parts are not known yet)
+    reads: tuple[str, ...]
+    parts: int = 0
+    done: int = 0
+    bytes_in: int = 0  # of the tables it reads, all parts together
+    bytes: int = 0  # of what it has committed
+
+
+def states(nodes: Sequence[Node], root: str, buckets: int) -> list[State]:
+    """Every node of a plan. Raises RunError."""
+    with clear(root):
+        return [state for state, _ in _states(nodes, Store(root), buckets)]
 
 
 def committed(nodes: Sequence[Node], root: str, buckets: int) -> dict[str, tuple[int, Parts]]:
     """Of each node whose parents are done: how many parts it has, and those that are committed by now. Raises RunError."""
-    return {name: (count, parts) for name, _, count, _, parts in _look(nodes, root, buckets) if parts is not None}
-
-
-_Seen = tuple[str, str, int, int, Parts | None]  # node, state, parts, parts done, what is committed
-
-
-def _look(nodes: Sequence[Node], root: str, buckets: int) -> list[_Seen]:
-    check(nodes)
-    store, keyed = Store(root), keyed_tables(nodes, buckets)
-    made: dict[str, Made] = {}
-    rows: list[_Seen] = []
     with clear(root):
-        for node in nodes:
-            if any(p not in made for p in node.parents):
-                rows.append((node.name, "waits", 0, 0, None))
-                continue
-            record = _Record(store, node)
-            before = {**made, **record.made()}
-            t = todo(node, before, keyed[node.name], root, buckets, record.epoch)
-            if t.folder in record.generations:
-                made[node.name] = before[node.name]
-                rows.append((node.name, "recorded", t.count, t.count, made[node.name].parts))
-                continue
-            finished = read_manifest(store, t.folder)
-            if finished is None:
-                found = read_committed(store, t.folder, t.count)
-                rows.append((node.name, "to do", t.count, found.done, found.parts()))
-                continue
-            made[node.name] = Made(node.name, *finished, [t.folder])
-            rows.append((node.name, "done", t.count, t.count, finished[0]))
-    return rows
+        return {state.stage: (state.parts, found) for state, found in _states(nodes, Store(root), buckets) if found is not None}
+
+
+def _states(nodes: Sequence[Node], store: Store, buckets: int) -> Iterator[tuple[State, Parts | None]]:
+    check(nodes)
+    keyed = keyed_tables(nodes, buckets)
+    made: dict[str, Made] = {}
+    for node in nodes:
+        if any(p not in made for p in node.parents):
+            yield State(node.name, "waits", node.parents), None
+            continue
+        record = _Record(store, node)
+        before = {**made, **record.made()}
+        t = todo(node, before, keyed[node.name], store.root, buckets, record.epoch)
+        come = sum(made[n].parts.bytes(i.table) for i in node.inputs.values() for n in i.nodes)
+        if t.folder in record.generations:
+            made[node.name], state = before[node.name], "recorded"
+        elif finished := read_manifest(store, t.folder):
+            made[node.name], state = Made(node.name, *finished, [t.folder]), "done"
+        else:
+            found = read_committed(store, t.folder, t.count)
+            yield State(node.name, "to do", node.parents, t.count, found.done, come, found.parts().bytes()), found.parts()
+            continue
+        parts = made[node.name].parts
+        yield State(node.name, state, node.parents, t.count, t.count, come, parts.bytes()), parts

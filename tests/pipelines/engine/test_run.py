@@ -17,7 +17,7 @@ import pytest
 from pipelines.engine import fence
 from pipelines.engine.local import Local
 from pipelines.engine.progress import Progress
-from pipelines.engine.run import Outcome, RunError, run, states
+from pipelines.engine.run import Outcome, RunError, State, run, states
 from pipelines.engine.stage import Node, aligned, bucket, home
 from pipelines.engine.storage import Store
 
@@ -166,9 +166,18 @@ def test_second_driver_is_refused(tmp_path: pathlib.Path) -> None:
 
 
 def test_plan_says_what_is_done(tmp_path: pathlib.Path) -> None:
-    assert [s for _, s, _, _ in states(plan(), str(tmp_path), 16)] == ["to do"] + ["waits"] * 4
-    go(tmp_path, plan())
-    assert {s for _, s, _, _ in states(plan(), str(tmp_path), 16)} == {"done"}
+    assert [s.state for s in states(plan(), str(tmp_path), 16)] == ["to do"] + ["waits"] * 4
+    made = go(tmp_path, plan()).made
+    size = {n: sum(f.stat().st_size for f in (tmp_path / m.folders[0]).glob("*-*")) for n, m in made.items()}
+    seen = {s.stage: s for s in states(plan(), str(tmp_path), 16)}
+    assert seen["home"] == State("home", "done", ("sums", "numbers"), 5, 5, size["sums"] + size["numbers"], size["home"])
+    folder = tmp_path / made["keys"].folders[0]
+    (folder / "manifest.json").unlink()
+    (folder / "00003.json").unlink()
+    keys, sums = states(plan(), str(tmp_path), 16)[2:4]
+    assert (keys.state, keys.parts, keys.done, keys.bytes_in) == ("to do", 5, 4, size["numbers"] + size["score"])
+    assert 0 < keys.bytes < size["keys"]
+    assert sums == State("sums", "waits", ("keys",))
 
 
 def test_nodes_that_go_on_side_by_side_make_what_each_lacks(tmp_path: pathlib.Path) -> None:
