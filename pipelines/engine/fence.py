@@ -28,6 +28,7 @@ from typing import Any
 from manifests.at import InputError
 from pipelines.engine.part import OUTSIDE, Work, fatal, run_part, why
 from pipelines.engine.retry import Ended, Kind
+from pipelines.engine.storage import in_a_line
 
 _CRUMB = struct.Struct("<qqd")  # row, sub-row, monotonic seconds
 
@@ -158,6 +159,8 @@ def attempt(work: Work, crumb: Any) -> Ended:
         return Ended(run_part(work, mark))
     except Exception as e:
         row, sub, _ = _CRUMB.unpack_from(crumb, 0)
+        if fatal(e) and not isinstance(e, ImportError):  # its line says it all
+            return Ended(None, row, sub, "fatal", in_a_line(e, work.root))
         kind: Kind = "fatal" if fatal(e) else "memory" if isinstance(e, MemoryError) else "exception"
         return Ended(None, row, sub, kind, why(e), "" if isinstance(e, InputError) else traceback.format_exc())
 

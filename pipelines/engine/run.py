@@ -21,7 +21,7 @@ from pipelines.engine.plan import Made, Todo, check, keyed_tables, todo
 from pipelines.engine.progress import Progress
 from pipelines.engine.retry import Ended, RunError, again
 from pipelines.engine.stage import Node
-from pipelines.engine.storage import Store
+from pipelines.engine.storage import Store, in_a_line, of_a_store
 
 __all__ = ["Backend", "Outcome", "RunError", "State", "clear", "committed", "run", "states"]
 
@@ -95,8 +95,10 @@ def clear(root: str) -> Iterator[None]:
     """A full disk, a folder that cannot be written, a bucket that is gone, a broken file: one line that names it."""
     try:
         yield
-    except (OSError, BrokenFileError) as e:
-        raise RunError(str(e) if root in str(e) else f"{root}: {e}") from e
+    except Exception as e:
+        if not isinstance(e, BrokenFileError) and not of_a_store(e):
+            raise
+        raise RunError(in_a_line(e, root)) from e
 
 
 class _Driver:

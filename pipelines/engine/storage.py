@@ -6,6 +6,7 @@ A file appears under its name only when all its bytes are there: local files are
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import fsspec
+
+# libraries of object stores whose errors are no OSErrors: no credentials, an address that nobody answers
+_STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
+_REMEDIES = {
+    errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS: "make it writable", errno.EACCES: "give access", errno.EPERM: "give access",
+}  # fmt: skip
+
+
+def of_a_store(e: BaseException) -> bool:
+    """A fault of a disk or an object store."""
+    return isinstance(e, OSError) or type(e).__module__.partition(".")[0] in _STORES
+
+
+def in_a_line(e: BaseException, root: str) -> str:
+    """What is wrong with a disk or an object store, and where, and what to do."""
+    if isinstance(e, OSError) and (remedy := _REMEDIES.get(e.errno or 0)):
+        return f"{e.filename or root}: {os.strerror(e.errno or 0)}; {remedy} and run the same command again: what was committed stays"
+    said = " ".join(str(e).split())
+    return said if root in said else f"{root}: {said}"
 
 
 @dataclass(frozen=True)

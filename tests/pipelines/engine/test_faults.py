@@ -31,7 +31,7 @@ def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(tmp_path: pathlib
     try:
         filler = disk / "filler"
         filler.write_bytes(os.urandom(200 << 10))
-        with pytest.raises(RunError, match="No space left on device"):
+        with pytest.raises(RunError, match=rf"^[a-z]+, part \d: {disk / 'run'}[^\n]*: No space left on device; make room and run [^\n]*$"):
             go(disk / "run", plan())
         assert not [f for s in (disk / "run" / "stages").glob("*/[0-9]*.json") for f in _named(disk / "run", s) if not f.exists()]
         filler.unlink()
@@ -59,8 +59,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: pathlib.Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=str(tmp_path / "file")):
         go(tmp_path / "file" / "run", plan())
-    with pytest.raises(RunError, match="/proc/run"):
+    with pytest.raises(RunError, match=r"^.*/proc/run'$"):
         go("/proc/run", plan())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
+def test_a_disk_that_is_read_only_is_named(tmp_path: pathlib.Path) -> None:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(tmp_path)], capture_output=True).returncode:
+        pytest.skip("this machine does not let a test mount a disk")
+    try:
+        with pytest.raises(RunError, match=rf"^{tmp_path}/run: Read-only file system; make it writable and run the same command again"):
+            go(tmp_path / "run", plan())
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 @pytest.mark.parametrize("how", ["gone", "short"])

@@ -133,3 +133,29 @@ def test_a_lock_that_is_silent_is_taken_over(s3: str, monkeypatch: pytest.Monkey
 def test_a_bucket_that_is_gone_is_named(s3: str) -> None:
     with pytest.raises(RunError, match=r"s3://nobody/run: .*bucket does not exist"):
         go("s3://nobody/run", plan())
+
+
+@pytest.fixture
+def forgetful(s3: str) -> Iterator[str]:
+    """fsspec keeps connections by their arguments, whatever the environment says by now."""
+    kept = fsspec.get_filesystem_class("s3")
+    kept.clear_instance_cache()
+    yield s3
+    kept.clear_instance_cache()
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        (
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere"},
+            "Unable to locate credentials",
+        ),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}, "Could not connect to the endpoint URL: .*"),
+    ],
+)
+def test_a_store_that_cannot_be_reached_is_one_line(forgetful: str, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RunError, match=rf"^{forgetful}/run: {said}$"):
+        go(f"{forgetful}/run", plan())
