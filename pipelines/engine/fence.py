@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 import traceback
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -54,7 +55,7 @@ class Child:
         self.work, self.stage = work, work.stage
         self.parts += 1
         _write(self.crumb, 0, OUTSIDE)
-        with contextlib.suppress(BrokenPipeError):  # it died idle: poll says so
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died idle: poll says so
             self.pipe.send_bytes(pickle.dumps(work))
 
     def poll(self) -> Ended | None:
@@ -85,21 +86,17 @@ class Child:
             self._forget()
 
     def _spawn(self) -> None:
-        here, there = os.pipe(), os.pipe()  # here: child -> parent; there: parent -> child
+        self.pipe, theirs = Pipe()
         self.folder = tempfile.mkdtemp(prefix=f"{_mine()}{os.getpid()}-")  # the child's own: gone when it is
         crumb = os.path.join(self.folder, "row")
         with open(crumb, "w+b") as f:
             f.truncate(_CRUMB.size)
             self.crumb = mmap.mmap(f.fileno(), _CRUMB.size)
-        for fd in (there[0], here[1]):
-            os.set_inheritable(fd, True)
-        code = f"from pipelines.engine.fence import child; child({there[0]}, {here[1]}, {crumb!r}, {os.getpid()})"
+        code = f"from pipelines.engine.fence import child; child({theirs.fileno()}, {crumb!r}, {os.getpid()})"
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "1"}
         env["TMPDIR"] = self.folder
-        self.process = subprocess.Popen([sys.executable, "-c", code], pass_fds=(there[0], here[1]), env=env, stdin=subprocess.DEVNULL)
-        os.close(there[0])
-        os.close(here[1])
-        self.pipe = _Pipe(Connection(here[0], writable=False), Connection(there[1], readable=False))
+        self.process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[theirs.fileno()], env=env, stdin=subprocess.DEVNULL)
+        theirs.close()
 
     def _died(self) -> Ended:
         assert self.process is not None
@@ -133,16 +130,6 @@ def sweep() -> None:
             shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
 
 
-class _Pipe:
-    def __init__(self, incoming: Connection, outgoing: Connection):
-        self.incoming, self.outgoing = incoming, outgoing
-        self.poll, self.recv_bytes, self.send_bytes = incoming.poll, incoming.recv_bytes, outgoing.send_bytes
-
-    def close(self) -> None:
-        self.incoming.close()
-        self.outgoing.close()
-
-
 def _write(crumb: Any, row: int, sub: int) -> None:
     """Where the part stands, and since when. In one copy: `pack_into` clears the place first, and whoever reads it in that moment takes
     the row for one that hangs since the machine was started."""
@@ -165,17 +152,17 @@ def attempt(work: Work, crumb: Any) -> Ended:
         return Ended(None, row, sub, kind, why(e), "" if isinstance(e, InputError) else traceback.format_exc())
 
 
-def child(incoming: int, outgoing: int, crumb_path: str, parent: int) -> None:
+def child(fd: int, crumb_path: str, parent: int) -> None:
     """The child's life: parts come in, how they ended goes out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _die_with(parent)
-    pipe_in, pipe_out = Connection(incoming, writable=False), Connection(outgoing, readable=False)
+    pipe = Connection(fd)
     with open(crumb_path, "r+b") as f:
         crumb = mmap.mmap(f.fileno(), _CRUMB.size)
     while True:
         try:
-            data = pipe_in.recv_bytes()
-        except EOFError:
+            data = pipe.recv_bytes()
+        except (EOFError, ConnectionResetError):
             return
         try:
             work = pickle.loads(data)
@@ -183,7 +170,7 @@ def child(incoming: int, outgoing: int, crumb_path: str, parent: int) -> None:
             ended = Ended(None, kind="fatal", cause=why(e), detail=traceback.format_exc())
         else:
             ended = attempt(work, crumb)
-        pipe_out.send_bytes(pickle.dumps(ended))
+        pipe.send_bytes(pickle.dumps(ended))
 
 
 def _die_with(parent: int) -> None:

@@ -44,7 +44,7 @@ class Local:
             ended = [(work, child, e) for work, child in self.busy if (e := child.poll()) is not None]
             if ended or time.monotonic() > until:
                 break
-            connection.wait([child.pipe.incoming for _, child in self.busy], _LOOK_S)
+            connection.wait([child.pipe for _, child in self.busy], _LOOK_S)
         for work, child, _ in ended:
             self.busy.remove((work, child))
             self.idle.append(child)

@@ -161,4 +161,4 @@ def _run(work: Work, code: dict[str, str]) -> Ended:
         ended = _child.poll()
         if ended is not None:
             return ended
-        _child.pipe.incoming.poll(0.05)
+        _child.pipe.poll(0.05)

@@ -206,7 +206,7 @@ def read_manifest(store: Store, folder: str) -> tuple[Parts, Counts] | None:
     for part, row, sub, cause in about["quarantined"]:
         quarantined.setdefault(part, []).append((row, sub, cause))
     _check_sizes(store, folder, zip(table["file"].to_pylist(), table["bytes"].to_pylist(), strict=True))
-    return Parts(table, about["parts"], {n: tuple(q) for n, q in quarantined.items()}), merge_counts([about["counts"]])
+    return Parts(table, about["parts"], {n: tuple(q) for n, q in quarantined.items()}), about["counts"]
 
 
 def read_committed(store: Store, folder: str, parts: int) -> Collector:

@@ -6,19 +6,19 @@ It holds paths and counts, never data. Kill it at any moment: what was committed
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines.engine.lock import hold
 from pipelines.engine.part import BrokenFileError, Work
-from pipelines.engine.parts import Collector, Counts, Parts, merge_counts, read_committed, read_manifest, write_manifest
+from pipelines.engine.parts import Collector, Parts, merge_counts, read_committed, read_manifest, write_manifest
 from pipelines.engine.plan import Made, Todo, check, keyed_tables, todo
 from pipelines.engine.progress import Progress
+from pipelines.engine.recorded import Record
 from pipelines.engine.retry import Ended, RunError, again
 from pipelines.engine.stage import Node
 from pipelines.engine.storage import Store, in_a_line, of_a_store
@@ -138,19 +138,12 @@ class _Driver:
             if any(p not in made for p in node.parents):
                 continue
             waiting.remove(node)
-            before = dict(made)
-            record = _Record(self.store, node)
-            if node.recorded:
-                if node.name in self.refresh:
-                    record.refresh()
-                before.update(record.made())
-            t = todo(node, before, self.keyed[node.name], self.store.root, self.buckets, record.epoch, record.before())
-            if t.folder in record.generations:
-                made[node.name] = before[node.name]
-                continue
-            finished = read_manifest(self.store, t.folder)
-            if finished is not None:
-                self._made(t, *finished, record)
+            record = Record(self.store, node)
+            if node.name in self.refresh:
+                record.refresh()
+            t, done = look(node, made, record, self.keyed[node.name], self.buckets)
+            if done is not None:
+                self._made(t, done, record)
                 continue
             found = read_committed(self.store, t.folder, t.count)
             active = _Active(t, found.missing(), found, time.monotonic())
@@ -191,16 +184,25 @@ class _Driver:
         write_manifest(self.store, t.folder, t.about, parts, counts)
         self.outcome.seconds[node.name] = time.monotonic() - active.began
         self.outcome.worked[node.name] = active.worked
-        self._made(t, parts, counts, _Record(self.store, node))
+        self._made(t, Made(node.name, parts, counts, [t.folder]), Record(self.store, node))
+        self.progress.end(node.name)
 
-    def _made(self, t: Todo, parts: Parts, counts: Counts, record: _Record) -> None:
-        name = t.node.name
-        made = Made(name, parts, counts, [t.folder])
-        if t.node.recorded:
+    def _made(self, t: Todo, made: Made, record: Record) -> None:
+        if t.node.recorded and t.folder not in record.generations:
             record.add(t.folder)
-            made = record.made()[name]
-        self.outcome.made[name] = made
-        self.progress.end(name)
+            made = record.made() or made
+        self.outcome.made[t.node.name] = made
+
+
+def look(node: Node, made: Mapping[str, Made], record: Record, keyed: Mapping[str, int], buckets: int) -> tuple[Todo, Made | None]:
+    """A node whose parents are done: its parts, and what it has made if it has nothing to do."""
+    recorded = record.made()
+    before = made if recorded is None else {**made, node.name: recorded}
+    t = todo(node, before, keyed, record.store.root, buckets, record.epoch, record.before() if node.earlier else None)
+    if t.folder in record.generations:
+        return t, recorded
+    finished = read_manifest(record.store, t.folder)
+    return t, Made(node.name, *finished, [t.folder]) if finished is not None else None
 
 
 def _check_quarantine(active: _Active) -> None:
@@ -209,57 +211,6 @@ def _check_quarantine(active: _Active) -> None:
     if len(gone) > QUARANTINE_ROWS and len(gone) > QUARANTINE_SHARE * found.rows:
         table = "\n".join(f"  {n:6d}  {cause}" for cause, n in Counter(gone).most_common(10))
         raise RunError(f"{active.todo.node.name}: {len(gone)} of {found.rows} rows quarantined, more than {QUARANTINE_SHARE:.1%}; causes:\n{table}")
-
-
-class _Record:
-    """`stages/NAME.json` of a recorded node: the folders of its generations, oldest first, how often it was refreshed, and what it had then.
-
-    A refresh begins with a new epoch, whose folders are others, and no generations: one that is interrupted goes on where it was.
-    """
-
-    def __init__(self, store: Store, node: Node):
-        self.store, self.name, self.file = store, node.name, f"stages/{node.name}.json"
-        said = json.loads(store.read(self.file)) if node.recorded and store.exists(self.file) else {}
-        self.generations: list[str] = said.get("generations", [])
-        self.earlier: list[str] = said.get("earlier", [])
-        self.epoch: int = said.get("epoch", 0)
-
-    def refresh(self) -> None:
-        if self.generations:
-            self.generations, self.earlier, self.epoch = [], self.generations, self.epoch + 1
-            self._write()
-
-    def add(self, folder: str) -> None:
-        if folder not in self.generations:
-            self.generations.append(folder)
-            self._write()
-
-    def _write(self) -> None:
-        said: dict[str, Any] = {"generations": self.generations}
-        said |= {"epoch": self.epoch, "earlier": self.earlier} if self.epoch else {}
-        self.store.replace(self.file, json.dumps(said, indent=1).encode())
-
-    def before(self) -> Parts | None:
-        """What was recorded before the last refresh, as far as it is still there."""
-        found = [finished[0] for folder in self.earlier if (finished := read_manifest(self.store, folder)) is not None]
-        return Parts.join(found) if found else None
-
-    def made(self) -> dict[str, Made]:
-        """What is recorded. A later generation that found all it was asked for in the earlier ones adds no parts: nothing is redone."""
-        several: list[Parts] = []
-        counts: list[Counts] = []
-        for folder in self.generations:
-            finished = read_manifest(self.store, folder)
-            if finished is None:
-                raise RunError(f"{folder}/manifest.json is gone, though {self.file} names it; restore it, or run with --refresh {self.name}")
-            if not several or _brought_something(finished[0]):
-                several.append(finished[0])
-            counts.append(finished[1])
-        return {self.name: Made(self.name, Parts.join(several), merge_counts(counts), self.generations)} if several else {}
-
-
-def _brought_something(parts: Parts) -> bool:
-    return bool(parts.quarantined) or any(f.rows or f.name.endswith(".bin") for s in parts for f in s.files.values())
 
 
 @dataclass(frozen=True)
@@ -295,17 +246,13 @@ def _states(nodes: Sequence[Node], store: Store, buckets: int) -> Iterator[tuple
         if any(p not in made for p in node.parents):
             yield State(node.name, "waits", node.parents), None
             continue
-        record = _Record(store, node)
-        before = {**made, **record.made()}
-        t = todo(node, before, keyed[node.name], store.root, buckets, record.epoch)
+        record = Record(store, node)
+        t, finished = look(node, made, record, keyed[node.name], buckets)
         come = sum(made[n].parts.bytes(i.table) for i in node.inputs.values() for n in i.nodes)
-        if t.folder in record.generations:
-            made[node.name], state = before[node.name], "recorded"
-        elif finished := read_manifest(store, t.folder):
-            made[node.name], state = Made(node.name, *finished, [t.folder]), "done"
-        else:
+        if finished is None:
             found = read_committed(store, t.folder, t.count)
             yield State(node.name, "to do", node.parents, t.count, found.done, come, found.parts().bytes()), found.parts()
             continue
-        parts = made[node.name].parts
-        yield State(node.name, state, node.parents, t.count, t.count, come, parts.bytes()), parts
+        made[node.name] = finished
+        state = "recorded" if t.folder in record.generations else "done"
+        yield State(node.name, state, node.parents, t.count, t.count, come, finished.parts.bytes()), finished.parts
