@@ -1,11 +1,13 @@
 """`make chaos`: kill the driver at random moments, and workers at others; the bytes must be those of a run that nobody touched.
 
     python -m tests.chaos --on local --drivers 25 --workers 25 --seed 1
+    python -m tests.chaos --sample --drivers 5 --workers 5
 
 The plan is small: literal numbers, a recording (different each time it is made, so a wrong pair of data and record would show), scores,
 an exchange, the way home. A driver's folder is used until its run has finished, so that kills also meet runs that go on. After each
 run: every file is what its record says, every file but the recording's is what the clean run has, and the parts that were committed
-when a driver died were not made again.
+when a driver died were not made again. With `--sample` it is the sample recipe, crawl to shards, after a crawl and fetch that were recorded
+once; everything a run shows is compared.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,24 +81,61 @@ def drive(root: str, on: str, progress: Progress | None = None) -> None:
     print(json.dumps(sum(outcome.worked.values())), flush=True)
 
 
+def drive_sample(root: str, on: str) -> None:
+    """The same for the sample recipe. Its crawl and fetch are recorded already: no web is there."""
+    from pipelines.main import execute
+    from pipelines.recipe import read
+
+    times = pathlib.Path(root) / "run.json"
+    times.unlink(missing_ok=True)  # it says what this run made, if it made anything
+    recipe = read(str(ROOT / "pipelines" / "recipes" / "sample.yaml"), [f"pairs.urls={pathlib.Path(root).parent / 'pairs.csv'}"])
+    execute(recipe, root, on=on, workers=2, progress=Progress(quiet=True))
+    print(sum(json.loads(times.read_bytes())["parts"].values()) if times.exists() else 0, flush=True)
+
+
+def record_sample(folder: pathlib.Path) -> pathlib.Path:
+    """A run's folder that holds the crawl and fetch of the sample web and nothing else."""
+    from pipelines.sample import serve, write_pairs
+
+    write_pairs(folder / "pairs.csv")
+    with serve() as web:
+        env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")} | {"http_proxy": web.proxy, "HTTP_PROXY": web.proxy}
+        subprocess.run(
+            [sys.executable, "-c", DRIVE, "drive_sample", str(folder / "first"), "local"], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL
+        )
+    for found in (folder / "first" / "stages").iterdir():
+        if found.name.startswith(("web.crawl-", "fetch-")):
+            shutil.copytree(found, folder / "recorded" / "stages" / found.name)
+    for name in ("web.crawl.json", "fetch.json"):
+        shutil.copy(folder / "first" / "stages" / name, folder / "recorded" / "stages")
+    return folder / "recorded"
+
+
+DRIVE = "import sys, tests.chaos; getattr(tests.chaos, sys.argv[1])(*sys.argv[2:])"
+
+
 class WrongError(AssertionError):
     """What must never happen."""
 
 
 class Chaos:
-    def __init__(self, on: str, folder: pathlib.Path, seed: int, workers_of: int | None = None, say: Any = print):
+    def __init__(
+        self, on: str, folder: pathlib.Path, seed: int, workers_of: int | None = None, recorded: pathlib.Path | None = None, say: Any = print
+    ):
+        """`workers_of`: the process whose descendants are workers; the driver, if not given. `recorded`: of the sample recipe, then that is run."""
         self.on, self.folder, self.random, self.say = on, folder, random.Random(seed), say
-        self.workers_of = workers_of  # the process whose descendants are workers; the driver, if not given
+        self.workers_of, self.recorded = workers_of, recorded
         began = time.monotonic()
         self._finish(folder / "clean")
         self.seconds = time.monotonic() - began
-        self.clean = contents(folder / "clean")
-        self.parts = sum(1 for name in self.clean if name.endswith(".json") and not name.endswith("manifest.json"))
+        self.clean, self.parts = contents(folder / "clean"), len(records(folder / "clean"))
         say(f"clean run on {on}: {self.seconds:.1f} s, {self.parts} parts, {len(self.clean)} files, seed {seed}")
 
     def _start(self, root: pathlib.Path) -> subprocess.Popen[str]:
-        code = "import sys; from tests.chaos import drive; drive(sys.argv[1], sys.argv[2])"
-        return subprocess.Popen([sys.executable, "-c", code, str(root), self.on], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        if self.recorded and not root.exists():
+            shutil.copytree(self.recorded, root, copy_function=os.link)
+        call = "drive_sample" if self.recorded else "drive"
+        return subprocess.Popen([sys.executable, "-c", DRIVE, call, str(root), self.on], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
     def _finish(self, root: pathlib.Path, process: subprocess.Popen[str] | None = None) -> int:
         """Parts that the run had to make."""
@@ -119,13 +159,13 @@ class Chaos:
                     os.kill(process.pid, signal.SIGKILL)
                     process.communicate()
                     done += 1
-                    self.say(f"driver {done:2d} killed after {moment:5.2f} s: {len(records(root)):2d} of {self._all} parts committed")
+                    self.say(f"driver {done:2d} killed after {moment:5.2f} s: {len(records(root)):2d} of {self.parts} parts committed")
                     continue
                 break  # it was finished before its moment came
             committed = len(records(root))
             made = self._finish(root)
-            if self.on == "local" and made + committed != self._all:  # on a cluster, parts in flight may outlive their driver
-                raise WrongError(f"{root}: {committed} parts were committed and {made} of {self._all} made again")
+            if self.on == "local" and made + committed != self.parts:  # on a cluster, parts in flight may outlive their driver
+                raise WrongError(f"{root}: {committed} parts were committed and {made} of {self.parts} made again")
             self._compare(root)
 
     def workers(self, kills: int) -> None:
@@ -145,13 +185,9 @@ class Chaos:
                     except ProcessLookupError:
                         continue
                     done, mine = done + 1, mine + 1
-                    self.say(f"worker {done:2d} killed: {len(records(root)):2d} of {self._all} parts committed")
+                    self.say(f"worker {done:2d} killed: {len(records(root)):2d} of {self.parts} parts committed")
             self._finish(root, process)
             self._compare(root)
-
-    @property
-    def _all(self) -> int:
-        return self.parts + PARTS  # the recording's are not among those compared
 
     def _compare(self, root: pathlib.Path) -> None:
         compare(root, self.clean)
@@ -175,11 +211,12 @@ def records(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def contents(root: pathlib.Path) -> dict[str, str]:
-    """sha256 of every record and of every file one names, but for the recording's."""
+    """sha256 of every record and of every file one names, but for the toy recording's, and of what a run shows beside its stages."""
     names = set(root.glob("stages/*-*/manifest.json")) | set(root.glob("stages/*-*/parts.parquet"))
     for manifest in root.glob("stages/*-*/parts.parquet"):
         names |= {root / f for f in pq.read_table(manifest)["file"].to_pylist() if f}
     names |= set(records(root))
+    names |= {p for p in root.rglob("*") if p.is_file() and p.relative_to(root).parts[0] not in ("stages", "tmp", "lock", "run.json")}
     inside = {str(p.relative_to(root)): p for p in names if not p.parent.name.startswith("world-")}
     return {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in sorted(inside.items())}
 
@@ -203,17 +240,20 @@ def _workers(pid: int) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__.splitlines()[0])
     parser.add_argument("--on", choices=["local", "ray"], default="local")
+    parser.add_argument("--sample", action="store_true", help="the sample recipe, on this machine")
     parser.add_argument("--drivers", type=int, default=25)
     parser.add_argument("--workers", type=int, default=25)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     say = lambda line: print(line, flush=True)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        if given.on == "ray":
+        if given.sample:
+            _both(Chaos("local", pathlib.Path(folder), given.seed, recorded=record_sample(pathlib.Path(folder)), say=say), given)
+        elif given.on == "ray":
             from tests.pipelines.engine.cluster import cluster
 
             with cluster(2) as nodes:
-                _both(Chaos(nodes.address, pathlib.Path(folder), given.seed, nodes.processes[0].pid, say), given)
+                _both(Chaos(nodes.address, pathlib.Path(folder), given.seed, nodes.processes[0].pid, say=say), given)
         else:
             _both(Chaos("local", pathlib.Path(folder), given.seed, say=say), given)
 
