@@ -29,6 +29,7 @@ test-real: install
 chaos: install
 	$(BIN)/python -m tests.chaos --on local
 	$(BIN)/python -m tests.chaos --on ray
+	$(BIN)/python -m tests.chaos --sample --drivers 10 --workers 10
 
 lint: install
 	$(BIN)/ruff check .
