@@ -84,7 +84,7 @@ def drive(root: str, on: str, progress: Progress | None = None) -> None:
 def drive_sample(root: str, on: str) -> None:
     """The same for the sample recipe. Its crawl and fetch are recorded already: no web is there."""
     from pipelines.main import execute
-    from pipelines.recipe import read
+    from pipelines.reading import read
 
     times = pathlib.Path(root) / "run.json"
     times.unlink(missing_ok=True)  # it says what this run made, if it made anything

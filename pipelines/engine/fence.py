@@ -26,10 +26,9 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from manifests.at import InputError
 from pipelines.engine.part import OUTSIDE, Work, fatal, run_part, why
 from pipelines.engine.retry import Ended, Kind
-from pipelines.engine.storage import in_a_line
+from pipelines.engine.storage import in_a_line, of_a_store
 
 _CRUMB = struct.Struct("<qqd")  # row, sub-row, monotonic seconds
 
@@ -147,9 +146,9 @@ def attempt(work: Work, crumb: Any) -> Ended:
     except Exception as e:
         row, sub, _ = _CRUMB.unpack_from(crumb, 0)
         if fatal(e) and not isinstance(e, ImportError):  # its line says it all
-            return Ended(None, row, sub, "fatal", in_a_line(e, work.root))
+            return Ended(None, row, sub, "fatal", in_a_line(e, work.root) if of_a_store(e) else str(e))
         kind: Kind = "fatal" if fatal(e) else "memory" if isinstance(e, MemoryError) else "exception"
-        return Ended(None, row, sub, kind, why(e), "" if isinstance(e, InputError) else traceback.format_exc())
+        return Ended(None, row, sub, kind, why(e), traceback.format_exc())
 
 
 def child(fd: int, crumb_path: str, parent: int) -> None:

@@ -31,8 +31,10 @@ def of_a_store(e: BaseException) -> bool:
 
 def in_a_line(e: BaseException, root: str) -> str:
     """What is wrong with a disk or an object store, and where, and what to do."""
-    if isinstance(e, OSError) and (remedy := _REMEDIES.get(e.errno or 0)):
-        return f"{e.filename or root}: {os.strerror(e.errno or 0)}; {remedy} and run the same command again: what was committed stays"
+    if isinstance(e, OSError) and e.errno and (e.errno in _REMEDIES or e.filename):
+        line = f"{e.filename or root}: {os.strerror(e.errno)}"
+        remedy = _REMEDIES.get(e.errno)
+        return f"{line}; {remedy} and run the same command again: what was committed stays" if remedy else line
     said = " ".join(str(e).split())
     return said if root in said else f"{root}: {said}"
 
