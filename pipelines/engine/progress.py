@@ -99,7 +99,7 @@ def _lines(stages: dict[str, _Stage]) -> Table:
 
 def _summary(stages: dict[str, _Stage]) -> Table:
     """Wall time from a stage's first part to its manifest; stages overlap."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("stage", "parts", "rows", "dropped", "quarantined", "seconds", "rows/s"):
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for name, s in stages.items():
