@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 import yaml
 
+from pipelines.leave import leave
 from tests.trainer import small
 from tests.trainer.fakes import Loader, Sample
 from tests.trainer.pictures import picture
@@ -78,5 +79,5 @@ def main(out: Path, changes: dict) -> None:
     parallel.end()
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in sys.argv[2:])})
+if __name__ == "__main__":  # it ends as `torchrun -m pipelines train` does: a library's thread at the interpreter's end fails no rank
+    leave(lambda: main(Path(sys.argv[1]), {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in sys.argv[2:])}))
