@@ -111,7 +111,7 @@ def record_sample(folder: pathlib.Path) -> pathlib.Path:
     return folder / "recorded"
 
 
-DRIVE = "import sys, tests.chaos; getattr(tests.chaos, sys.argv[1])(*sys.argv[2:])"
+DRIVE = "import sys, tests.chaos; from pipelines.leave import leave; leave(lambda: getattr(tests.chaos, sys.argv[1])(*sys.argv[2:]))"
 
 
 class WrongError(AssertionError):
