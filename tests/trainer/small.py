@@ -8,7 +8,8 @@ import torch
 from shards import tokens
 from shards.image import decode
 from trainer import config
-from trainer.collate import Collator
+from trainer.collate import Collator, Tensors
+from trainer.forward import logits, token_losses
 from trainer.images import Eye
 from trainer.layout import Specials
 from trainer.model import Idefics2ForConditionalGeneration, build
@@ -31,6 +32,16 @@ def model(seed: int = 0) -> Idefics2ForConditionalGeneration:
 
 def collator(isolation: str = "documents", latents: int = LATENTS) -> Collator:
     return Collator(TOKENIZER, Eye(decode), latents, 14, isolation, LATENTS)
+
+
+def learn(model: Idefics2ForConditionalGeneration, batch: Tensors, steps: int) -> None:
+    """One batch, over and over, until it is known by heart."""
+    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    for _ in range(steps):
+        loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
 
 
 def noise(seed: int, height: int = 56, width: int = 56) -> np.ndarray:

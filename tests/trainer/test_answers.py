@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 
 from shards import tokens
 from shards.tokens import END_OF_TOPIC, END_OF_UTTERANCE, FAKE
@@ -13,7 +12,6 @@ from tests.trainer import small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
 from trainer.answers import AnswersError, Item, anls, answer, consensus, distance, evaluate, exact, few_shot, in_turns, read
-from trainer.forward import logits, token_losses
 
 IMAGE = ("square", 56, 56)
 
@@ -53,12 +51,7 @@ def test_a_model_that_learnt_in_turns_answers_in_turns(tmp_path):
     item = Item(tmp_path / "1.png", "What is it?", (caption,))
     said = [0, f"User: {item.turn}", END_OF_TOPIC, f"Assistant: {caption}"]
     batch = collate([[Sample("s", "conversations", said, [data])]], *IMAGE)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    for _ in range(80):
-        loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    small.learn(model, batch, 80)
     model.eval()
     assert answer(model, item, collate, IMAGE, longest=60, turns=True) == caption
 
@@ -90,12 +83,7 @@ def test_a_model_that_learnt_its_captions_says_them(file):
     items = read(file)
     samples = [[Sample("s", "pairs", [0, item.answers[0]], [item.image.read_bytes()])] for item in items]
     batch = collate(samples, *IMAGE)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    for _ in range(150):
-        loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    small.learn(model, batch, 150)
     scores = evaluate(model, file, collate, IMAGE, longest=60)
     assert scores["items"] == 3 and scores["anls"] > 0.9 and scores["exact"] >= 2 / 3 and model.training
     assert answer(model.eval(), items[0], collate, IMAGE, longest=3) == items[0].answers[0][:3].strip()

@@ -19,7 +19,6 @@ from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
 from trainer.chat import Exchange, lay_out_turns
 from trainer.export import ExportError, fast, save_processor
-from trainer.forward import logits, token_losses
 from trainer.layout import Specials
 from trainer.model import save
 
@@ -80,12 +79,7 @@ def test_plain_transformers_says_the_caption_the_model_learnt(tmp_path):
     model = small.model()
     data, caption = picture(1)
     batch = small.collator()([[Sample("s", "pairs", [0, caption], [data])]], "square", 56, 56)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    for _ in range(80):
-        loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    small.learn(model, batch, 80)
     save(model.eval(), tmp_path)
     save_processor(tmp_path, small.TOKENIZER, small.LATENTS, mixture.Image("square", 56, 56))
     again, processor = AutoModelForImageTextToText.from_pretrained(tmp_path).eval(), AutoProcessor.from_pretrained(tmp_path)
