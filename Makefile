@@ -16,7 +16,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/python -m pipelines.demo
+	$(BIN)/python -m pipelines.commands.demo
 
 test: install
 	$(BIN)/python -m pytest -n 2

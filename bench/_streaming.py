@@ -1,6 +1,7 @@
 """MosaicML's streaming on the samples of tars, for bench/loader.py: `python -m bench._streaming FOLDER SAMPLES TAR...`.
 
-Runs where streaming is installed, which may be an environment without this project's packages, so it needs nothing else.
+Runs where streaming is installed, which may be an environment without this project's packages, so it needs nothing
+else.
 """
 
 from __future__ import annotations

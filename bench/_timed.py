@@ -11,7 +11,8 @@ REPEATS = 5
 
 
 def timed(reads: Mapping[str, Callable[[], Iterator[Any]]], samples: int) -> dict[str, dict[str, float]]:
-    """Of each contender by name, the best of `REPEATS` times through: samples a second, processor ms a sample (threads and workers
+    """Of each contender by name, the best of `REPEATS` times through: samples a second, processor ms a sample (threads
+    and workers
     included), seconds to the first sample. They take turns, so that other work on the machine meets all of them."""
     best: dict[str, dict[str, float]] = {}
     for _ in range(REPEATS):

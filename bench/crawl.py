@@ -1,8 +1,9 @@
 """From Common Crawl's index to documents, step by step on one core: the rates that docs/scale.md plans with.
 
-Each row: what is done, how many of it, how many a second of processor time, and bytes a piece where they matter. The index is made here, with the
-columns of Common Crawl's; the pages are the real ones beside the checkout where they are there, else made by rule (`bench extract`), in a
-WARC file written here; ranges come from a server on loopback, so their rate is what reading costs the processor, never what a network does.
+Each row: what is done, how many of it, how many a second of processor time, and bytes a piece where they matter. The
+index is made here, with the columns of Common Crawl's; the pages are the real ones beside the checkout where they are
+there, else made by rule (`bench extract`), in a WARC file written here; ranges come from a server on loopback, so their
+rate is what reading costs the processor, never what a network does.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from filters.rules import load
 from filters.text import TextScores
 from pipelines.crawl.commoncrawl import CommonCrawl
 from pipelines.crawl.index import CHOSEN, INDEX, Choose, field_of, where
-from pipelines.crawl.warc import Record, records
-from pipelines.extract.stages import SLICES, Extract
+from pipelines.html.stages import SLICES, Extract
+from pipelines.warc.read import Record, records
 
 CAPTURES = 1_000_000
 SHARE = 0.4  # of them English
@@ -56,7 +57,10 @@ def _index(path: Path) -> None:
             "fetch_status": pa.array([200] * CAPTURES, pa.int16()),
             "content_mime_detected": ["text/html"] * CAPTURES,
             "content_languages": languages,
-            "warc_filename": [f"crawl-data/CC-MAIN-2024-10/segments/1/warc/CC-MAIN-20240220211055-{rng.randrange(900):05d}.warc.gz" for _ in host],
+            "warc_filename": [
+                f"crawl-data/CC-MAIN-2024-10/segments/1/warc/CC-MAIN-20240220211055-{rng.randrange(900):05d}.warc.gz"
+                for _ in host
+            ],
             "warc_record_offset": pa.array([rng.randrange(1 << 30) for _ in host], pa.int32()),
             "warc_record_length": pa.array([rng.randrange(1 << 15) for _ in host], pa.int32()),
         }
@@ -110,9 +114,14 @@ def rows() -> list[Row]:
         took = _seconds(lambda: list(choose(batch)))
         out = [_row("captures read in the index", "made index", CAPTURES, took, index.stat().st_size)]
         found = [r for r in records(str(warc)) if isinstance(r, Record)]
-        chosen = pa.Table.from_pylist([{"key": 0, "url": r.url, "file": "x", "offset": r.offset, "length": r.length} for r in found], CHOSEN)
+        chosen = pa.Table.from_pylist(
+            [{"key": 0, "url": r.url, "file": "x", "offset": r.offset, "length": r.length} for r in found], CHOSEN
+        )
         with _served(warc) as prefix:
-            for name, gap in (("captures fetched, each by itself", -1), ("captures fetched, neighbours together", 1 << 16)):
+            for name, gap in (
+                ("captures fetched, each by itself", -1),
+                ("captures fetched, neighbours together", 1 << 16),
+            ):
                 stage = CommonCrawl(prefix=prefix, gap=gap, allow_private=("127.0.0.0/8",))
                 took = _seconds(lambda stage=stage: list(stage({"chosen": chosen})))  # type: ignore[misc]
                 out.append(_row(name, source, len(found), took, warc.stat().st_size))
@@ -137,7 +146,9 @@ def _behind(documents: list[pa.RecordBatch], source: str) -> list[Row]:
         made["scores"] = [rows for b in documents for _, rows in score(b)]
 
     def decided() -> None:
-        made["decisions"] = [rows for b, s in zip(documents, made["scores"], strict=True) for _, rows in decide(_beside(b, s))]
+        made["decisions"] = [
+            rows for b, s in zip(documents, made["scores"], strict=True) for _, rows in decide(_beside(b, s))
+        ]
 
     def signed() -> None:
         for b, d in zip(documents, made["decisions"], strict=True):

@@ -1,10 +1,11 @@
 """MinHash signing speed, and recall of planted copies: ours, datasketch, datatrove, on the same text.
 
-Text: the main content of the real pages beside the checkout (../shared/realweb) where they are there, else prose made by rule; each
-row says which. Each contender runs in a fresh process, so that its peak memory is its own; speeds are of processor time, on one
-core, the best of up to three runs after one that warms up. Signing only is timed: text in memory -> signature and band keys (ours: the
-whole `Sign` stage, addresses and exact hashes included). Recall: copies of half of the documents with 3 % of their words changed;
-found = exactly one of the two leaves. `lost` counts documents without a copy that leave.
+Text: the main content of the real pages beside the checkout (../shared/realweb) where they are there, else prose made
+by rule; each row says which. Each contender runs in a fresh process, so that its peak memory is its own; speeds are of
+processor time, on one core, the best of up to three runs after one that warms up. Signing only is timed: text in memory
+-> signature and band keys (ours: the whole `Sign` stage, addresses and exact hashes included). Recall: copies of half
+of the documents with 3 % of their words changed; found = exactly one of the two leaves. `lost` counts documents without
+a copy that leave.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def texts() -> tuple[str, list[str]]:
         with PAGES.open("rb") as f:
             for record in ArchiveIterator(f, record_types=WarcRecordType.response):
                 body = record.reader.read()
-                text = extract_plain_text(bytes_to_str(body, detect_encoding(body)), main_content=True, alt_texts=False, links=False)
+                text = extract_plain_text(
+                    bytes_to_str(body, detect_encoding(body)), main_content=True, alt_texts=False, links=False
+                )
                 found.append(" ".join(text.split()))
         return "real pages", sorted({t for t in found if len(t.split()) >= 50})
     rng = random.Random(1)
@@ -93,12 +96,12 @@ class Ours:
         return _batches(documents)
 
     def run(self, batches: Any) -> dict[str, list[Any]]:
-        from manifests.at import Anywhere
+        from manifests.stage import DirectContext
 
         out: dict[str, list[Any]] = defaultdict(list)
         first = 0
         for batch in batches:
-            for name, table in self.sign(batch, Anywhere(first=first)):
+            for name, table in self.sign(batch, DirectContext(first=first)):
                 out[name].append(table)
             first += batch.num_rows
         return out
@@ -217,7 +220,8 @@ def measure(name: str) -> Row:
         seconds.append(time.process_time() - start)
     best, peak = min(seconds[1:]), _peak_mb()
     everything, originals = planted(documents)
-    # Copies among the documents themselves are nobody's fault: what leaves without any planted copy is no loss of the planted run.
+    # Copies among the documents themselves are nobody's fault: what leaves without any planted copy is no loss of the
+    # planted run.
     alone = contender.leaving(documents)
     gone = contender.leaving(everything) - alone
     half = originals // 2

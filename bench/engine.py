@@ -1,12 +1,14 @@
-"""The same job, read, filter, write, under our two backends, a bare pool of processes, Ray Data, and datatrove's local executor.
+"""The same job, read, filter, write, under our two backends, a bare pool of processes, Ray Data, and datatrove's local
+executor.
 
-Input: 48 Parquet files of 20,000 texts each, written once. The filter keeps texts whose share of letters is at least a limit, by regular
-expression, row by row: work that Python does, as filters are. Output: Parquet. Two processes each. Seconds are of the whole job, from the
-call to its return, worker start included; megabytes are the peak of the proportional set sizes of all its processes, and processor seconds
-the sum of theirs, both sampled twice a second.
+Input: 48 Parquet files of 20,000 texts each, written once. The filter keeps texts whose share of letters is at least a
+limit, by regular expression, row by row: work that Python does, as filters are. Output: Parquet. Two processes each.
+Seconds are of the whole job, from the call to its return, worker start included; megabytes are the peak of the
+proportional set sizes of all its processes, and processor seconds the sum of theirs, both sampled twice a second.
 
-Every contender runs in a process of its own, in rounds, all of them in each round; what is shown are medians over the rounds, and of the
-ratio to the pool the median of the rounds' ratios: what a neighbour takes from one round it takes from all contenders of it.
+Every contender runs in a process of its own, in rounds, all of them in each round; what is shown are medians over the
+rounds, and of the ratio to the pool the median of the rounds' ratios: what a neighbour takes from one round it takes
+from all contenders of it.
 """
 
 from __future__ import annotations
@@ -47,19 +49,25 @@ def _filtered(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 @dataclass(frozen=True)
 class Read:
-    def __call__(self, batch: pa.RecordBatch, at: Any = None) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: Any = None) -> Iterator[tuple[str, Any]]:
         for path in batch["path"].to_pylist():
             for rows in pq.ParquetFile(path).iter_batches(batch_size=512):
                 yield "kept", _filtered(rows)
 
 
 def write_input(folder: str) -> None:
-    words = ["".join(r.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=r.randrange(2, 12))) for r in [random.Random(1)] for _ in range(5000)]
+    words = [
+        "".join(r.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=r.randrange(2, 12)))
+        for r in [random.Random(1)]
+        for _ in range(5000)
+    ]
     for n in range(FILES):
         r = random.Random(n)
         texts = [" ".join(r.choices(words, k=r.randrange(20, 60))) for _ in range(ROWS)]
         ids = [f"{n}-{i}" for i in range(ROWS)]
-        pq.write_table(pa.table({"id": ids, "text": texts}), f"{folder}/{n:03d}.parquet", compression="zstd", row_group_size=5000)
+        pq.write_table(
+            pa.table({"id": ids, "text": texts}), f"{folder}/{n:03d}.parquet", compression="zstd", row_group_size=5000
+        )
 
 
 def _paths(folder: str) -> list[str]:
@@ -81,10 +89,10 @@ def ours_ray(given: str, out: str) -> None:
 def _ours(given: str, out: str, start: Callable[[], Any]) -> None:
     from pipelines.engine.progress import Progress
     from pipelines.engine.run import run
-    from pipelines.engine.stage import Node
+    from pipelines.engine.stage import Step
 
     rows = pa.table({"path": _paths(given)})
-    run([Node("read", Read(), rows=lambda made: rows)], out, start, progress=Progress(quiet=True))
+    run([Step("read", Read(), rows=lambda made: rows)], out, start, progress=Progress(quiet=True))
 
 
 def bare_pool(given: str, out: str) -> None:
@@ -96,7 +104,9 @@ def bare_pool(given: str, out: str) -> None:
 
 def _one(paths: tuple[str, str]) -> None:
     with pq.ParquetWriter(paths[1], pa.schema([("id", pa.string()), ("text", pa.string())]), compression="zstd") as w:
-        w.write_table(pa.Table.from_batches([_filtered(b) for b in pq.ParquetFile(paths[0]).iter_batches(batch_size=512)]))
+        w.write_table(
+            pa.Table.from_batches([_filtered(b) for b in pq.ParquetFile(paths[0]).iter_batches(batch_size=512)])
+        )
 
 
 def ray_data(given: str, out: str) -> None:
@@ -132,7 +142,9 @@ CONTENDERS = {
 
 
 def rows() -> list[dict[str, Any]]:
-    """A row a contender: seconds, their ratio to the bare pool's, processor seconds, peak MB, rows kept (of all the same)."""
+    """A row a contender: seconds, their ratio to the bare pool's, processor seconds, peak MB, rows kept (of all the
+    same).
+    """
     seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in CONTENDERS}
     kept: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="bench-engine-") as folder:
@@ -143,7 +155,11 @@ def rows() -> list[dict[str, Any]]:
             for name, contender in CONTENDERS.items():
                 os.mkdir(out)
                 seen[name].append(_measured(contender.__name__, given, out))
-                kept[name] = sum(pq.ParquetFile(p).metadata.num_rows for p in pathlib.Path(out).rglob("*.parquet") if p.name != "parts.parquet")
+                kept[name] = sum(
+                    pq.ParquetFile(p).metadata.num_rows
+                    for p in pathlib.Path(out).rglob("*.parquet")
+                    if p.name != "parts.parquet"
+                )
                 shutil.rmtree(out)
     pool = seen["a bare pool"]
     return [
@@ -161,11 +177,21 @@ def rows() -> list[dict[str, Any]]:
 
 def _measured(contender: str, given: str, out: str) -> tuple[float, float, float]:
     """Seconds, processor seconds, peak MB."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
     code = f"from bench.engine import {contender}\nif __name__ == '__main__':\n    import sys; {contender}(sys.argv[1], sys.argv[2])"
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-c", code, given, out], cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, given, out],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     watched = _Watch(process)
     _, said = process.communicate()

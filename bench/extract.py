@@ -1,8 +1,10 @@
-"""HTML to main content on one core: ours, trafilatura with its images, resiliparse, and lexbor's parse with one full walk as the limit.
+"""HTML to main content on one core: ours, trafilatura with its images, resiliparse, and lexbor's parse with one full
+walk as the limit.
 
-Pages: the real ones beside the checkout (../shared/realweb) where they are there, else pages made by rule; each row says which. All
-contenders read the same bytes in one process, in turns, so that what else the machine does touches them alike; the figure is the median of
-ROUNDS rounds of processor time. `of_limit` is the speed as a share of lexbor's parse and walk in the same run.
+Pages: the real ones beside the checkout (../shared/realweb) where they are there, else pages made by rule; each row
+says which. All contenders read the same bytes in one process, in turns, so that what else the machine does touches them
+alike; the figure is the median of ROUNDS rounds of processor time. `of_limit` is the speed as a share of lexbor's parse
+and walk in the same run.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines.crawl.warc import Record, records
-from pipelines.extract.page import extract
+from pipelines.html.page import extract
+from pipelines.warc.read import Record, records
 
 PAGES = Path(__file__).resolve().parents[2] / "shared" / "realweb" / "pages.warc.gz"
 ROUNDS = 5
@@ -36,7 +38,10 @@ def pages() -> tuple[str, list[Page]]:
 
     def made(i: int) -> bytes:
         menu = "".join(f"<li class='menu-item m{k}'><a href='/{k}'>{prose(2)}</a></li>" for k in range(80))
-        body = "".join(f"<p class='p{k}'>{prose(60)}, <b>{prose(3)}</b>.</p><img src='/{i}/{k}.jpg' alt='{prose(4)}'>" for k in range(20))
+        body = "".join(
+            f"<p class='p{k}'>{prose(60)}, <b>{prose(3)}</b>.</p><img src='/{i}/{k}.jpg' alt='{prose(4)}'>"
+            for k in range(20)
+        )
         return f"<html><head><title>{prose(5)}</title></head><body><nav><ul>{menu}</ul></nav><article>{body}</article></body></html>".encode()
 
     return "made pages", [(f"https://site.org/{i}", made(i)) for i in range(200)]
@@ -92,6 +97,12 @@ def rows(rounds: int = ROUNDS) -> list[Row]:
             seconds[name].append(time.process_time() - start)
     limit = statistics.median(seconds["lexbor parse and walk"])
     return [
-        {"contender": name, "source": source, "pages": len(given), "pages_per_s": len(given) / (t := statistics.median(took)), "of_limit": limit / t}
+        {
+            "contender": name,
+            "source": source,
+            "pages": len(given),
+            "pages_per_s": len(given) / (t := statistics.median(took)),
+            "of_limit": limit / t,
+        }
         for name, took in seconds.items()
     ]

@@ -1,11 +1,13 @@
 """Text scores against datatrove's filters: documents a second on one core, over the same real documents.
 
-Documents: the reference texts of ``../shared/realweb/truth.jsonl``, repeated; every copy ends in its own number. Each contender runs in a
-process of its own, bound to one core, over batches that are made as they are needed (making them is not timed). Ours gives every text
-score there is (OBELICS', Gopher's of quality and repetition, C4's and FineWeb's of lines, the language); a datatrove filter gives one
-verdict, and stops at the first of its rules that fails. Ours runs over a tenth of the documents too: memory must not grow with them.
+Documents: the reference texts of ``../shared/realweb/truth.jsonl``, repeated; every copy ends in its own number. Each
+contender runs in a process of its own, bound to one core, over batches that are made as they are needed (making them is
+not timed). Ours gives every text score there is (OBELICS', Gopher's of quality and repetition, C4's and FineWeb's of
+lines, the language); a datatrove filter gives one verdict, and stops at the first of its rules that fails. Ours runs
+over a tenth of the documents too: memory must not grow with them.
 
-Each contender runs three times, in turn with the others; a row is its median run by processor time, and says how far the others were.
+Each contender runs three times, in turn with the others; a row is its median run by processor time, and says how far
+the others were.
 """
 
 from __future__ import annotations
@@ -48,7 +50,10 @@ def batches(count: int) -> Iterator[list[str]]:
 def _documents(batch: list[str]) -> pa.RecordBatch:
     from manifests.schema import DOCUMENT
 
-    rows = [{"id": str(i), "nodes": [{"kind": "text", "text": p} for p in text.split("\n\n")]} for i, text in enumerate(batch)]
+    rows = [
+        {"id": str(i), "nodes": [{"kind": "text", "text": p} for p in text.split("\n\n")]}
+        for i, text in enumerate(batch)
+    ]
     return pa.RecordBatch.from_pylist(rows, schema=DOCUMENT)
 
 
@@ -68,12 +73,16 @@ def ours_decision(batch: list[str]) -> Callable[[], object]:
     documents = _documents(batch)
     ((_, scores),) = TextScores()(documents)
     assert isinstance(scores, pa.RecordBatch)
-    zipped = pa.RecordBatch.from_arrays([*documents.columns, *scores.columns], names=[*documents.schema.names, *scores.schema.names])
+    zipped = pa.RecordBatch.from_arrays(
+        [*documents.columns, *scores.columns], names=[*documents.schema.names, *scores.schema.names]
+    )
     return partial(lambda stage: list(stage(zipped)), Decide(load("obelics")))
 
 
 def datatrove(names: tuple[str, ...], spacy: bool, batch: list[str]) -> Callable[[], object]:
-    """datatrove's filters, each asked of every document, with their default words (spaCy's) or words split at white space."""
+    """datatrove's filters, each asked of every document, with their default words (spaCy's) or words split at white
+    space.
+    """
     import datatrove.pipeline.filters as theirs
     from datatrove.data import Document
     from datatrove.pipeline.filters import fineweb_quality_filter, gopher_quality_filter, gopher_repetition_filter
@@ -84,7 +93,9 @@ def datatrove(names: tuple[str, ...], spacy: bool, batch: list[str]) -> Callable
     filters = [getattr(theirs, name)() for name in names]
     # C4's takes sentences apart, and rewrites the text it is given
     made = [[Document(text=text, id=str(i)) for i, text in enumerate(batch)] for _ in filters]
-    return lambda: [filter_.filter(document) for filter_, documents in zip(filters, made, strict=True) for document in documents]
+    return lambda: [
+        filter_.filter(document) for filter_, documents in zip(filters, made, strict=True) for document in documents
+    ]
 
 
 CONTENDERS: dict[str, tuple[int, Callable[[list[str]], Callable[[], object]]]] = {
@@ -143,5 +154,8 @@ def _median(done: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str,
     """The median run, how far apart the runs were, and how many times as fast ours was in its own median."""
     by = sorted(done, key=lambda row: row["docs_per_cpu_s"])
     rates = [row["docs_per_cpu_s"] for row in by]
-    ratio = sorted(row["of_500_words_per_cpu_s"] for row in ours)[len(ours) // 2] / by[len(by) // 2]["of_500_words_per_cpu_s"]
+    ratio = (
+        sorted(row["of_500_words_per_cpu_s"] for row in ours)[len(ours) // 2]
+        / by[len(by) // 2]["of_500_words_per_cpu_s"]
+    )
     return {**by[len(by) // 2], "spread": f"{rates[0]:.0f}..{rates[-1]:.0f}", "ours_times": float(f"{ratio:.2g}")}

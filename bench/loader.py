@@ -1,20 +1,23 @@
-"""Reading shards for training: ours beside webdataset, datasets, Energon and MosaicML's streaming, in one run, on the same samples,
-from the page cache.
+"""Reading shards for training: ours beside webdataset, datasets, Energon and MosaicML's streaming, in one run, on the
+same samples, from the page cache.
 
-* `raw`: 4,000 pairs of about 70 KB in four shards. A sample counts once its parts are separate bytes in memory. Ours reads in shuffled
-  order (one pread a sample), webdataset and datasets as the tars lie, Energon and streaming (its shards converted) through their shuffles.
-  One process each. `ready_s`: from nothing to the first sample.
-* `decoded 384` and `decoded 980`: 240 pairs of 980 x 735 pixels, about 240 KB, each as RGB pixels with the longest side of 384 or 980.
-  Ours decodes in the loop or in threads, one a core; webdataset's ways are the decoder "pil" and Pillow's resize, in the loop or in as
-  many worker processes of a DataLoader, which hand the pixels over by shared memory.
+* `raw`: 4,000 pairs of about 70 KB in four shards. A sample counts once its parts are separate bytes in memory. Ours
+  reads in shuffled order (one pread a sample), webdataset and datasets as the tars lie, Energon and streaming (its
+  shards converted) through their shuffles. One process each. `ready_s`: from nothing to the first sample.
+* `decoded 384` and `decoded 980`: 240 pairs of 980 x 735 pixels, about 240 KB, each as RGB pixels with the longest side
+  of 384 or 980. Ours decodes in the loop or in threads, one a core; webdataset's ways are the decoder "pil" and
+  Pillow's resize, in the loop or in as many worker processes of a DataLoader, which hand the pixels over by shared
+  memory.
 * `decoder`: the same pictures by each decoder, one thread, no loader: what shards.image.decoders puts first.
-* `resume`: `resume_s` from a saved state behind sample 100,000 to the next batch, of an index of 200,000 samples made here.
+* `resume`: `resume_s` from a saved state behind sample 100,000 to the next batch, of an index of 200,000 samples made
+  here.
 
-Contenders take turns, each reads everything five times, and the best counts. `cpu_ms`: processor time for a sample, threads and workers included; it
-says what a way costs even where the machine has other work. `ratio`: samples a second against the best of webdataset's ways.
+Contenders take turns, each reads everything five times, and the best counts. `cpu_ms`: processor time for a sample,
+threads and workers included; it says what a way costs even where the machine has other work. `ratio`: samples a second
+against the best of webdataset's ways.
 
-A peer that is not installed is left out, and stderr says so. streaming does not agree with this project's pins (numpy, datasets); make it
-an environment of its own, and name it: `python -m bench loader --python ENV/bin/python`.
+A peer that is not installed is left out, and stderr says so. streaming does not agree with this project's pins (numpy,
+datasets); make it an environment of its own, and name it: `python -m bench loader --python ENV/bin/python`.
 """
 
 from __future__ import annotations
@@ -40,8 +43,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from bench._timed import timed
-from manifests.at import Anywhere
 from manifests.schema import NODE, SELECTED, document_id, key64
+from manifests.stage import DirectContext
 from shards import manifest, plan, readers, tar, tokens
 from shards.image import decode, decoders, size_for
 from shards.loader import Loader
@@ -67,7 +70,9 @@ def picture(seed: int, width: int, height: int) -> bytes:
 
 
 def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: int = 1) -> Path:
-    """A run of pairs: shards, index, manifest and Energon's metadata. repeat: times that the index names each sample of a shard."""
+    """A run of pairs: shards, index, manifest and Energon's metadata. repeat: times that the index names each sample of
+    a shard.
+    """
     pictures = [picture(seed, width, height) for seed in range(PICTURES)]
     blobs, offsets = folder / "blobs", np.cumsum([0, *map(len, pictures)]).tolist()
     (folder / "shards/pairs").mkdir(parents=True)
@@ -81,11 +86,16 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
             url, which = f"https://bench.example/{i}.jpg", i % len(pictures)
             place = {"node": 0, "url": url, "sha256": hashlib.sha256(pictures[which]).hexdigest(), "part": 0}
             place |= {"offset": offsets[which], "length": len(pictures[which])}
-            nodes = [{**node, "kind": "image", "image": url}, {**node, "kind": "text", "text": f"A made picture, number {i}, of soft shapes."}]
+            nodes = [
+                {**node, "kind": "image", "image": url},
+                {**node, "kind": "text", "text": f"A made picture, number {i}, of soft shapes."},
+            ]
             own = {"key": key64(url), "id": document_id("pairs", url, b""), "source": "pairs", "url": url}
             documents.append({**blank, **own, "nodes": nodes, "images": [place], "optout": []})
         pieces: dict[str, list[Any]] = {"tar": [], "tar.idx": [], "index": [], "refused": []}
-        for name, piece in Pack("pairs")({"documents": pa.Table.from_pylist(documents, SELECTED), "blobs": {0: str(blobs)}}, Anywhere(part)):
+        for name, piece in Pack("pairs")(
+            {"documents": pa.Table.from_pylist(documents, SELECTED), "blobs": {0: str(blobs)}}, DirectContext(part)
+        ):
             pieces[name].append(piece)
         path, index = f"shards/pairs/train-{part:06d}.tar", f"index/pairs-train-{part:06d}.parquet"
         data, rows = b"".join(pieces["tar"]), pa.Table.from_batches(pieces["index"] * repeat)
@@ -93,10 +103,18 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
         (folder / f"{path}.idx").write_bytes(b"".join(pieces["tar.idx"]))
         pq.write_table(rows, folder / index)
         count = sum(rows["n_text_tokens"].to_pylist())
-        entry = {"path": path, "index": index, "samples": rows.num_rows, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        entry = {
+            "path": path,
+            "index": index,
+            "samples": rows.num_rows,
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
         listed.append({**entry, "images": rows.num_rows, "tokens": count})
     tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
-    (folder / "manifest.json").write_text(json.dumps({"version": 1, "configs": {"pairs": {"train": listed}}, "tokenizer": tokenizer}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"version": 1, "configs": {"pairs": {"train": listed}}, "tokenizer": tokenizer})
+    )
     blobs.unlink()
     for name, content in readers.files(Store(folder), manifest.read(Store(folder)), "bench").items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +123,9 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
 
 
 def rows(python: str | None = None) -> list[dict[str, Any]]:
-    """One row a contender: what, name, order, samples_per_s, cpu_ms, ratio, ready_s or resume_s. python: of the environment with streaming."""
+    """One row a contender: what, name, order, samples_per_s, cpu_ms, ratio, ready_s or resume_s. python: of the
+    environment with streaming.
+    """
     out: list[dict[str, Any]] = []
     threads = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as temporary:
@@ -127,14 +147,22 @@ def rows(python: str | None = None) -> list[dict[str, Any]]:
                 (f"ours, {threads} threads", "shuffled, packed", ours(threads)),
                 ("ours, no threads", "shuffled, packed", ours(0)),
                 ("webdataset, pil", "as stored", lambda run, side=longest: _webdataset_pil(run, side)),  # type: ignore[misc]
-                (f"webdataset, pil, {threads} workers", "as stored", lambda run, side=longest: _webdataset_workers(run, side, threads)),  # type: ignore[misc]
+                (
+                    f"webdataset, pil, {threads} workers",
+                    "as stored",
+                    lambda run, side=longest: _webdataset_workers(run, side, threads),
+                ),  # type: ignore[misc]
             ]
             out += _compared(f"decoded {longest}", ways, few, FEW)
         out += _decoders()
         long = make(Path(temporary) / "long", (RESUME[0], 1000), 64, 48, repeat=RESUME[1] // 1000)
         out.append({"what": "resume", "name": "ours, loader", "order": "shuffled, packed", "resume_s": _resume(long)})
     for row in out:
-        peers = [peer["samples_per_s"] for peer in out if peer["what"] == row["what"] and peer["name"].startswith("webdataset")]
+        peers = [
+            peer["samples_per_s"]
+            for peer in out
+            if peer["what"] == row["what"] and peer["name"].startswith("webdataset")
+        ]
         if peers:
             row["ratio"] = round(row["samples_per_s"] / max(peers), 2)
     return out
@@ -162,7 +190,15 @@ def _streaming(run: Path, converted: Path, python: str | None, size: float) -> l
     done = subprocess.run(given, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     if done.returncode:
         raise RuntimeError(f"streaming, by {given[0]}: {done.stderr[-2000:]}")
-    return [{"what": "raw", "name": "streaming", "order": "shuffled", **json.loads(done.stdout.splitlines()[-1]), "sample_kb": size}]
+    return [
+        {
+            "what": "raw",
+            "name": "streaming",
+            "order": "shuffled",
+            **json.loads(done.stdout.splitlines()[-1]),
+            "sample_kb": size,
+        }
+    ]
 
 
 def _mixture(longest: int = 384) -> dict[str, Any]:
@@ -268,7 +304,9 @@ def _decoders() -> list[dict[str, Any]]:
                     way(data, longest)
                 best = max(best, len(pictures) / (time.perf_counter() - start))
                 cpu = min(cpu, (time.process_time() - used) / len(pictures) * 1000)
-            out.append({"what": f"decoder {longest}", "name": name, "samples_per_s": round(best), "cpu_ms": round(cpu, 3)})
+            out.append(
+                {"what": f"decoder {longest}", "name": name, "samples_per_s": round(best), "cpu_ms": round(cpu, 3)}
+            )
     return out
 
 

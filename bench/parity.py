@@ -1,7 +1,8 @@
 """Our presets against the datatrove filters they are read from: on real documents, do they give the same verdicts?
 
-Documents: the reference texts and the pages of ``../shared/realweb``, extracted as a run extracts them. datatrove is given each as lines,
-and our words (`filters.flat.split_words`) and sentences as its tokenizer; beside it, its verdicts with its own words, spaCy's.
+Documents: the reference texts and the pages of ``../shared/realweb``, extracted as a run extracts them. datatrove is
+given each as lines, and our words (`filters.flat.split_words`) and sentences as its tokenizer; beside it, its verdicts
+with its own words, spaCy's.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ import pyarrow as pa
 from bench.filters import TRUTH
 from manifests.schema import DOCUMENT, TEXT
 
-PRESETS = {"gopher": ("GopherQualityFilter", "GopherRepetitionFilter"), "c4": ("C4QualityFilter",), "fineweb": ("FineWebQualityFilter",)}
+PRESETS = {
+    "gopher": ("GopherQualityFilter", "GopherRepetitionFilter"),
+    "c4": ("C4QualityFilter",),
+    "fineweb": ("FineWebQualityFilter",),
+}
 Verdict = tuple[bool, str]
 
 
 def documents() -> Iterator[list[str]]:
     """Paragraphs of each real document."""
-    from pipelines.extract.interleave import extract_files
+    from pipelines.html.interleave import extract_files
 
     with TRUTH.open(encoding="utf-8") as file:
         for row in map(json.loads, file):
@@ -39,11 +44,15 @@ def ours(preset: str, texts: list[list[str]]) -> list[Verdict]:
     from filters.rules import load
     from filters.text import TextScores
 
-    rows = [{"id": str(i), "nodes": [{"kind": TEXT, "text": p} for p in paragraphs]} for i, paragraphs in enumerate(texts)]
+    rows = [
+        {"id": str(i), "nodes": [{"kind": TEXT, "text": p} for p in paragraphs]} for i, paragraphs in enumerate(texts)
+    ]
     batch = pa.RecordBatch.from_pylist(rows, schema=DOCUMENT)
     ((_, scores),) = TextScores()(batch)
     assert isinstance(scores, pa.RecordBatch)
-    zipped = pa.RecordBatch.from_arrays([*batch.columns, *scores.columns], names=[*batch.schema.names, *scores.schema.names])
+    zipped = pa.RecordBatch.from_arrays(
+        [*batch.columns, *scores.columns], names=[*batch.schema.names, *scores.schema.names]
+    )
     ((_, decided),) = Decide(load(preset))(zipped)
     assert isinstance(decided, pa.RecordBatch)
     said = zip(*(decided[c].to_pylist() for c in ("keep", "reason", "score", "threshold")), strict=True)
@@ -107,7 +116,9 @@ def compare(preset: str, texts: list[list[str]], language: Any) -> tuple[float, 
     for paragraphs, mine, other in zip(texts, ours(preset, texts), theirs(preset, texts, language), strict=True):
         if mine[0] != other[0]:
             said = [f"{who}: {verdict[1] or 'kept'}" for who, verdict in (("ours", mine), ("datatrove", other))]
-            lines.append(f"{preset}: {'; '.join(said)}; cause: {cause(preset, paragraphs)}; `{' '.join(paragraphs)[:60]}`")
+            lines.append(
+                f"{preset}: {'; '.join(said)}; cause: {cause(preset, paragraphs)}; `{' '.join(paragraphs)[:60]}`"
+            )
     return 1 - len(lines) / len(texts), lines
 
 
@@ -123,5 +134,13 @@ def rows(limit: int | None = None, say: Callable[[str], None] = print) -> list[d
             say(line)
         with_spacy, _ = compare(preset, texts, "eng")
         kept = sum(keep for keep, _ in ours(preset, texts))
-        found.append({"preset": preset, "documents": len(texts), "kept": kept, "same_words": round(same, 4), "spacy_words": round(with_spacy, 4)})
+        found.append(
+            {
+                "preset": preset,
+                "documents": len(texts),
+                "kept": kept,
+                "same_words": round(same, 4),
+                "spacy_words": round(with_spacy, 4),
+            }
+        )
     return found

@@ -1,7 +1,8 @@
-"""Evaluation data kept out of training data: thirteen words in a row that an evaluation has too, its short texts whole, its pictures.
+"""Evaluation data kept out of training data: thirteen words in a row that an evaluation has too, its short texts whole,
+its pictures.
 
-What is known of an evaluation is hashes (`EVALUATED`), small enough to be given to every part. Words are those of `dedup.text`: case,
-punctuation and diacritics do not count.
+What is known of an evaluation is hashes (`EVALUATED`), small enough to be given to every part. Words are those of
+`dedup.text`: case, punctuation and diacritics do not count.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from dedup.group import column
 from dedup.hashing import U64, mix64, numbers, part_of, row_of
 from dedup.perceptual import hamming
 from dedup.text import flat_nodes, words
-from manifests.at import At, anywhere
 from manifests.schema import TEXT
+from manifests.stage import NO_ENGINE, StageContext
 
 I64 = npt.NDArray[np.int64]
 
@@ -50,9 +51,9 @@ _ROWS = 1024  # documents looked at together
 class Overlap:
     """What of two texts must be alike.
 
-    ``words``: a run of so many (13: GPT-3, arXiv 2005.14165, appendix C). ``whole``: a text of fewer, but at least so many, counts where a
-    paragraph or turn is exactly that (8: the least that GPT-3 looks at), unless it asks about a picture: "Which colour is it? Answer with a
-    single word" is asked of many. Shorter ones are everybody's.
+    ``words``: a run of so many (13: GPT-3, arXiv 2005.14165, appendix C). ``whole``: a text of fewer, but at least so
+    many, counts where a paragraph or turn is exactly that (8: the least that GPT-3 looks at), unless it asks about a
+    picture: "Which colour is it? Answer with a single word" is asked of many. Shorter ones are everybody's.
     """
 
     words: int = 13
@@ -71,7 +72,9 @@ class Overlap:
         return pa.table([kinds, np.concatenate([found, short]), named], schema=EVALUATED)
 
     def matches(self, texts: pa.Array, evaluated: Evaluated) -> tuple[I64, I64]:
-        """(index of the text, row of `evaluated`) of everything in the texts that the evaluation has too, in the order of the texts."""
+        """(index of the text, row of `evaluated`) of everything in the texts that the evaluation has too, in the order
+        of the texts.
+        """
         hashed, offsets = words(texts, fold_numbers=False)
         found, text = runs(hashed, offsets, self.words)
         short, which = wholes(hashed, offsets, self.whole, self.words)
@@ -83,35 +86,44 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Matches:
-    """Exchange by part: `documents`, `decisions` and `evaluated` -> ``matches`` (MATCHES) of the kept texts of kept documents, each run of
+    """Exchange by part: `documents`, `decisions` and `evaluated` -> ``matches`` (MATCHES) of the kept texts of kept
+    documents, each run of
     words once a document."""
 
     overlap: Overlap = Overlap()
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(
+        self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         evaluated = Evaluated(tables["evaluated"])
         documents, decisions = tables["documents"], tables["decisions"]
         for start in range(0, documents.num_rows if decisions.num_columns else 0, _ROWS):
-            at(start)
+            ctx(start)
             cut = {"nodes": documents["nodes"], "keep": decisions["keep"], "node_keep": decisions["node_keep"]}
             batch = pa.table({n: c.slice(start, _ROWS) for n, c in cut.items()}).combine_chunks().to_batches()[0]
             nodes = flat_nodes(batch, "Contaminated")
             mask = nodes.of_kind(TEXT)
             text, place = self.overlap.matches(pc.fill_null(nodes.field("text", mask), ""), evaluated)
             found = np.unique(np.stack([nodes.document[mask][text], place]), axis=1)
-            doc = numbers(at.part, start, batch.num_rows)[found[0]]
-            yield "matches", pa.record_batch([evaluated.hashes[found[1]], doc, evaluated.items(found[1])], schema=MATCHES)
+            doc = numbers(ctx.part, start, batch.num_rows)[found[0]]
+            yield (
+                "matches",
+                pa.record_batch([evaluated.hashes[found[1]], doc, evaluated.items(found[1])], schema=MATCHES),
+            )
 
 
 @dataclass(frozen=True)
 class Contaminated:
-    """Exchange by key: ``matches`` -> ``contaminated`` (CONTAMINATED): the documents of every run of words that at most ``common`` of them
-    have, on their way home. What more have is a template or a saying, and was not taken from the evaluation (10: NeMo Curator's
+    """Exchange by key: ``matches`` -> ``contaminated`` (CONTAMINATED): the documents of every run of words that at most
+    ``common`` of them have, on their way home. What more have is a template or a saying, and was not taken from the
+    evaluation (10: NeMo Curator's
     ``max_matches``)."""
 
     common: int = 10
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(
+        self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         matches = tables["matches"] if tables["matches"].num_columns else MATCHES.empty_table()
         key, doc = column(matches, "key"), column(matches, "doc")
         _, back, counts = np.unique(key, return_inverse=True, return_counts=True)
@@ -158,14 +170,18 @@ class Evaluated:
             return None
         distance = hamming(known, np.uint64(phash))
         nearest = int(distance.argmin())
-        return None if distance[nearest] > bits else (self.items(rows[nearest : nearest + 1])[0], int(distance[nearest]))
+        return (
+            None if distance[nearest] > bits else (self.items(rows[nearest : nearest + 1])[0], int(distance[nearest]))
+        )
 
 
 def runs(hashed: U64, offsets: I64, size: int) -> tuple[U64, I64]:
     """Every run of ``size`` words of each text, as 64-bit hashes: (hashes, index of the text). None of a shorter text."""
     counts = np.maximum(np.diff(offsets) - size + 1, 0)
     text = np.repeat(np.arange(len(counts)), counts)
-    first = np.repeat(offsets[:-1], counts) + np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = (
+        np.repeat(offsets[:-1], counts) + np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    )
     h = np.full(len(first), size, np.uint64)
     for k in range(size):
         h = h * _BASE + hashed[first + k]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dedup.hashing import U64, mix64
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 
 EDGES = pa.schema(
     [
@@ -24,7 +24,9 @@ EDGES = pa.schema(
 
 
 def column(table: pa.Table, name: str, kind: Any = np.uint64) -> npt.NDArray[Any]:
-    """A column without nulls as numpy; empty where the table has no columns at all, which is how a table nobody wrote to looks."""
+    """A column without nulls as numpy; empty where the table has no columns at all, which is how a table nobody wrote
+    to looks.
+    """
     if not table.schema.names:
         return np.zeros(0, kind)
     values = table.column(name)
@@ -34,7 +36,9 @@ def column(table: pa.Table, name: str, kind: Any = np.uint64) -> npt.NDArray[Any
 
 
 def forest(a: U64, b: U64) -> tuple[U64, U64]:
-    """Connected components of edges: (node, root) for every node, ascending, where the root is the component's smallest node."""
+    """Connected components of edges: (node, root) for every node, ascending, where the root is the component's smallest
+    node.
+    """
     from scipy.sparse import coo_array  # a third of a second to import, and only runs with something to group need it
     from scipy.sparse.csgraph import connected_components
 
@@ -51,11 +55,13 @@ def forest(a: U64, b: U64) -> tuple[U64, U64]:
 
 @dataclass(frozen=True)
 class Group:
-    """Exchange by ``key``: ``bands`` (`dedup.sign.BANDS`) -> ``edges`` (`EDGES`), contracted to a forest within the bucket, so that
-    what goes on is at most one row a document that met another.
+    """Exchange by ``key``: ``bands`` (`dedup.sign.BANDS`) -> ``edges`` (`EDGES`), contracted to a forest within the
+    bucket, so that what goes on is at most one row a document that met another.
     """
 
-    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(
+        self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         bands = tables["bands"]
         key, doc, kind = column(bands, "key"), column(bands, "doc"), column(bands, "kind", np.int8)
         order = np.lexsort((doc, key, kind))
@@ -72,5 +78,8 @@ class Group:
         leaf = node != root
         yield (
             "edges",
-            pa.record_batch([pa.array(mix64(root[leaf])), pa.array(root[leaf]), pa.array(node[leaf]), pa.array(surest[leaf])], schema=EDGES),
+            pa.record_batch(
+                [pa.array(mix64(root[leaf])), pa.array(root[leaf]), pa.array(node[leaf]), pa.array(surest[leaf])],
+                schema=EDGES,
+            ),
         )

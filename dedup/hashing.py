@@ -30,7 +30,9 @@ def row_of(doc: U64) -> npt.NDArray[np.int32]:
 
 
 def mix64(x: U64) -> U64:
-    """A bijection of 64 bits in which every input bit moves every output bit (splitmix64's finaliser, Steele et al., OOPSLA 2014)."""
+    """A bijection of 64 bits in which every input bit moves every output bit (splitmix64's finaliser, Steele et al.,
+    OOPSLA 2014).
+    """
     x = x ^ (x >> np.uint64(30))
     x = x * np.uint64(0xBF58476D1CE4E5B9)
     x = x ^ (x >> np.uint64(27))

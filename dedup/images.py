@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.group import column
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 
 ADDED = (("uses", pa.int32()), ("first", pa.bool_()), ("repeated", pa.bool_()))
 NEEDED = ("key", "doc", "part", "node")
@@ -19,27 +19,32 @@ NEEDED = ("key", "doc", "part", "node")
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """Exchange by key (hash of the image): ``images``, one row an image node -> ``counted``: the same rows and columns, sorted by
-    (doc, node), with ``key`` now the row's ``part``, for the way back, and
+    """Exchange by key (hash of the image): ``images``, one row an image node -> ``counted``: the same rows and columns,
+    sorted by (doc, node), with ``key`` now the row's ``part``, for the way back, and
 
-    * uses: int32, the number of distinct documents this image occurs in, not of its occurrences; 0 where its hash is null (no image came);
+    * uses: int32, the number of distinct documents this image occurs in, not of its occurrences; 0 where its hash is
+      null (no image came);
     * first: this row is the image's first use, by (doc, node);
     * repeated: the same image stands earlier in the same document.
 
-    Needs ``key``, ``doc``, ``part``, ``node`` and the column ``by``. Which images leave is the caller's rule: OBELICS drops those
-    of more than 10 uses (build_obelics/06; it counts occurrences of the address, which misses one picture at many addresses) and,
-    within a document, repeated ones (build_obelics/13).
+    Needs ``key``, ``doc``, ``part``, ``node`` and the column ``by``. Which images leave is the caller's rule: OBELICS
+    drops those of more than 10 uses (build_obelics/06; it counts occurrences of the address, which misses one picture
+    at many addresses) and, within a document, repeated ones (build_obelics/13).
     """
 
     by: str = "sha256"
 
-    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(
+        self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         images = tables["images"]
         if not images.schema.names:  # nobody wrote to it
             return
         missing = [n for n in (*NEEDED, self.by) if n not in images.schema.names]
         if missing:
-            raise ValueError(f"ImageCounts needs the columns {', '.join((*NEEDED, self.by))}; not in images: {', '.join(missing)}")
+            raise ValueError(
+                f"ImageCounts needs the columns {', '.join((*NEEDED, self.by))}; not in images: {', '.join(missing)}"
+            )
         images = images.take(pa.array(np.lexsort((column(images, "node", np.int64), column(images, "doc")))))
         doc = column(images, "doc")
         known = images.column(self.by).is_valid().to_numpy()

@@ -1,7 +1,8 @@
-"""Which of a set of signed documents resemble a given one: for a look by hand, or for checking a corpus against a benchmark.
+"""Which of a set of signed documents resemble a given one: for a look by hand, or for checking a corpus against a
+benchmark.
 
-The index is datasketch's, filled with our signatures: they are minima like its own, and its index looks at nothing else. It lives
-in memory, some kilobytes a document; a whole corpus goes through `dedup.group` instead.
+The index is datasketch's, filled with our signatures: they are minima like its own, and its index looks at nothing
+else. It lives in memory, some kilobytes a document; a whole corpus goes through `dedup.group` instead.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from dedup.minhash import U32
 
 
 class Lookup:
-    """Documents by signature: ``signatures`` has the columns id and signature of `dedup.sign.signatures_schema`; rows without a
-    signature are left out.
+    """Documents by signature: ``signatures`` has the columns id and signature of `dedup.sign.signatures_schema`; rows
+    without a signature are left out.
 
     ``bands`` x ``rows`` must be the length of a signature; fewer rows a band find less similar documents
     (`dedup.minhash.probability`).
@@ -42,7 +43,7 @@ class Lookup:
 
 
 def sketch(signature: U32) -> datasketch.LeanMinHash:
-    """A signature as datasketch's own kind ("affine32": 32-bit values, as ours are). To be compared with signatures of ours alone:
-    its multipliers are others.
+    """A signature as datasketch's own kind ("affine32": 32-bit values, as ours are). To be compared with signatures of
+    ours alone: its multipliers are others.
     """
     return datasketch.LeanMinHash(seed=0, hashvalues=np.asarray(signature, np.uint32), scheme="affine32")

@@ -1,8 +1,8 @@
 """MinHash signatures, their bands, and the similarity they estimate.
 
-The share of permutations under which two shingle sets have the same minimum estimates their Jaccard similarity (Broder 1997), with
-a standard deviation of sqrt(s (1 - s) / permutations): 0.04 at 0.75 and 112 permutations. Two documents of similarity s share at
-least one band with probability 1 - (1 - s^rows)^bands.
+The share of permutations under which two shingle sets have the same minimum estimates their Jaccard similarity (Broder
+1997), with a standard deviation of sqrt(s (1 - s) / permutations): 0.04 at 0.75 and 112 permutations. Two documents of
+similarity s share at least one band with probability 1 - (1 - s^rows)^bands.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from dedup.hashing import U64, mix64, mixed
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 
-CHUNK = 4096  # shingles at a time: permutations x chunk stays in the second-level cache, and bounds the memory of a long document
+# shingles at a time: permutations x chunk stays in the second-level cache, and bounds the memory of a long document
+CHUNK = 4096
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so the rolling hash loses nothing; 2^64 over the golden ratio
 
 
 def shingles(words: U64, offsets: I64, size: int = 5) -> tuple[U32, I64]:
-    """Hashed word n-grams of each text: (hashes, offsets). A text of fewer than ``size`` words is one shingle of all; an empty one
-    has none.
+    """Hashed word n-grams of each text: (hashes, offsets). A text of fewer than ``size`` words is one shingle of all;
+    an empty one has none.
     """
     lengths = np.diff(offsets)
     counts = np.where(lengths == 0, 0, np.maximum(lengths - size + 1, 1))
@@ -44,8 +45,8 @@ def shingles(words: U64, offsets: I64, size: int = 5) -> tuple[U32, I64]:
 
 
 def permutations(count: int, seed: int) -> tuple[U32, U32]:
-    """Multipliers (odd) and addends of ``count`` permutations of 32 bits, from the seed alone (no generator whose stream might
-    change).
+    """Multipliers (odd) and addends of ``count`` permutations of 32 bits, from the seed alone (no generator whose
+    stream might change).
     """
     base = np.uint64(mixed(seed + 1))
     raw = mix64(base + np.arange(2 * count, dtype=np.uint64) * _BASE) >> np.uint64(32)
@@ -53,7 +54,8 @@ def permutations(count: int, seed: int) -> tuple[U32, U32]:
 
 
 def signatures(hashes: U32, offsets: I64, count: int = 112, seed: int = 1) -> U32:
-    """Minima of each text's shingles under ``count`` permutations: (texts, count). All ones where a text has no shingle.
+    """Minima of each text's shingles under ``count`` permutations: (texts, count). All ones where a text has no
+    shingle.
 
     32-bit wrap-around with odd multipliers, after a 64-bit mix: no modulus by a prime is needed.
     """
@@ -77,8 +79,8 @@ def signatures(hashes: U32, offsets: I64, count: int = 112, seed: int = 1) -> U3
 
 
 def band_keys(signature: U32, bands: int, rows: int) -> U64:
-    """64-bit keys (texts, bands) of the ``bands`` groups of ``rows`` minima: equal minima, equal key; different bands never share
-    one by design.
+    """64-bit keys (texts, bands) of the ``bands`` groups of ``rows`` minima: equal minima, equal key; different bands
+    never share one by design.
     """
     grouped = signature.reshape(len(signature), bands, rows).astype(np.uint64)
     keys = np.broadcast_to(mix64(np.arange(1, bands + 1, dtype=np.uint64) * _BASE), grouped.shape[:2])

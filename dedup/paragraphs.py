@@ -1,4 +1,6 @@
-"""Texts used too often: what a site repeats on its pages (menus, notices, teasers; OBELICS, build_obelics/09), captions of many images."""
+"""Texts used too often: what a site repeats on its pages (menus, notices, teasers; OBELICS, build_obelics/09), captions
+of many images.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ import pyarrow.compute as pc
 from dedup.group import column
 from dedup.hashing import hash_strings, mix64, numbers, part_of, row_of
 from dedup.text import columns, flat_nodes
-from manifests.at import At, anywhere
 from manifests.schema import TEXT
+from manifests.stage import NO_ENGINE, StageContext
 
 PARAGRAPHS = pa.schema(
     [
@@ -30,7 +32,8 @@ REPEATED = pa.schema(
         ("key", pa.uint64()),  # the document's part
         ("row", pa.int32()),
         ("node", pa.int32()),  # index among the document's nodes
-        ("uses", pa.int32()),  # documents (of this host) that have the paragraph; with `occurrences`, its occurrences in them
+        # documents (of this host) that have the paragraph; with `occurrences`, its occurrences in them
+        ("uses", pa.int32()),
     ]
 )
 
@@ -45,16 +48,16 @@ def host_of(url: str | None) -> str:
 
 @dataclass(frozen=True)
 class Paragraphs:
-    """Map: documents zipped with their decisions -> ``paragraphs`` (`PARAGRAPHS`): one row a kept text node of a kept document that
-    has a host.
+    """Map: documents zipped with their decisions -> ``paragraphs`` (`PARAGRAPHS`): one row a kept text node of a kept
+    document that has a host.
 
-    ``by_host``: paragraphs count on each host apart, which is what a menu wants. Otherwise over all of them, and documents of one id,
-    which are copies of one pair, count once.
+    ``by_host``: paragraphs count on each host apart, which is what a menu wants. Otherwise over all of them, and
+    documents of one id, which are copies of one pair, count once.
     """
 
     by_host: bool = True
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, pa.RecordBatch]]:
         nodes = flat_nodes(batch, "Paragraphs")
         mask = nodes.of_kind(TEXT)
         hosts = [""] * batch.num_rows
@@ -63,8 +66,10 @@ class Paragraphs:
             mask &= np.array([bool(h) for h in hosts], bool)[nodes.document]
         document = nodes.document[mask]
         # Two hashes mixed in turn, so that no text can be made to look like another host's.
-        key = mix64(hash_strings(hosts)[document] + np.uint64(1)) ^ hash_strings(pc.fill_null(nodes.field("text", mask), "").to_pylist())
-        doc = numbers(at.part, at.first, batch.num_rows)[document]
+        key = mix64(hash_strings(hosts)[document] + np.uint64(1)) ^ hash_strings(
+            pc.fill_null(nodes.field("text", mask), "").to_pylist()
+        )
+        doc = numbers(ctx.part, ctx.first, batch.num_rows)[document]
         user = doc if self.by_host else hash_strings(columns(batch, ("id",), "Paragraphs")[0].to_pylist())[document]
         made = [pa.array(mix64(key)), pa.array(doc), pa.array(nodes.index[mask].astype(np.int32)), pa.array(user)]
         yield "paragraphs", pa.record_batch(made, schema=PARAGRAPHS)
@@ -73,10 +78,11 @@ class Paragraphs:
 @dataclass(frozen=True)
 class RepeatedParagraphs:
     """Exchange by key: ``paragraphs`` (`PARAGRAPHS`) -> ``repeated`` (`REPEATED`): every node whose exact paragraph is
-    used more than ``most`` times (by its host, if that is in the key), all of them (no copy is kept), sorted by (doc, node).
+    used more than ``most`` times (by its host, if that is in the key), all of them (no copy is kept), sorted by (doc,
+    node).
 
-    OBELICS takes ``most`` = 2 and counts occurrences, so that a refrain within one page is lost; the default counts distinct
-    documents. Nodes, not texts, go back: the caller drops them from the nodes it keeps.
+    OBELICS takes ``most`` = 2 and counts occurrences, so that a refrain within one page is lost; the default counts
+    distinct documents. Nodes, not texts, go back: the caller drops them from the nodes it keeps.
     """
 
     most: int = 2
@@ -86,9 +92,16 @@ class RepeatedParagraphs:
         if self.most < 1:
             raise ValueError(f"most must be at least 1, not {self.most}")
 
-    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(
+        self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         rows = tables["paragraphs"]
-        key, doc, node, user = column(rows, "key"), column(rows, "doc"), column(rows, "node", np.int32), column(rows, "user")
+        key, doc, node, user = (
+            column(rows, "key"),
+            column(rows, "doc"),
+            column(rows, "node", np.int32),
+            column(rows, "user"),
+        )
         order = np.lexsort((node, doc, user, key))
         key, doc, node, user = key[order], doc[order], node[order], user[order]
         new_key, new_user = np.ones(len(key), bool), np.ones(len(key), bool)

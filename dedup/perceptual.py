@@ -1,7 +1,7 @@
 """Near-duplicate images: 64-bit perceptual hashes that differ in a few bits.
 
-Two hashes that differ in d bits agree on at least one of d + 1 bands (pigeonhole), so bands find every pair, and the Hamming
-distance verifies it.
+Two hashes that differ in d bits agree on at least one of d + 1 bands (pigeonhole), so bands find every pair, and the
+Hamming distance verifies it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def bands(hashes: U64, count: int) -> Iterator[U64]:
 
 
 def near_pairs(hashes: U64, distance: int = 3) -> tuple[I64, I64, npt.NDArray[np.uint8]]:
-    """Every pair (i < j) of ``hashes`` (distinct ones, or equal ones count as pairs) at most ``distance`` bits apart: (i, j, bits),
-    each pair once, ascending.
+    """Every pair (i < j) of ``hashes`` (distinct ones, or equal ones count as pairs) at most ``distance`` bits apart:
+    (i, j, bits), each pair once, ascending.
 
-    ``distance`` 3 takes 4 bands of 16 bits. mmc4 takes 5 (Zhu et al. 2023). Cost: the squares of the bands' buckets, compared in
-    blocks.
+    ``distance`` 3 takes 4 bands of 16 bits. mmc4 takes 5 (Zhu et al. 2023). Cost: the squares of the bands' buckets,
+    compared in blocks.
     """
     if not 0 <= distance < BITS:
         raise ValueError(f"distance must be from 0 to {BITS - 1}, not {distance}")
@@ -68,8 +68,8 @@ def _close(hashes: U64, bucket: I64, distance: int) -> Iterator[npt.NDArray[np.i
 def near_groups(hashes: U64, distance: int = 3) -> I64:
     """For each hash the index of the first hash it counts as a copy of, itself where it is the first.
 
-    In order of index, a hash joins the earliest first one within ``distance`` bits of it. Not the connected component: a chain of
-    small steps may lead from one picture to another.
+    In order of index, a hash joins the earliest first one within ``distance`` bits of it. Not the connected component:
+    a chain of small steps may lead from one picture to another.
     """
     distinct, place, back = np.unique(hashes, return_index=True, return_inverse=True)
     by_first = np.argsort(place, kind="stable")  # distinct hashes in the order they were first seen

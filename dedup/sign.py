@@ -1,7 +1,8 @@
 """Sign: under which keys a document may meet its duplicates, and its signature for checking whether it did.
 
-Keys bring candidates together (exact address, exact text, exact pair, MinHash bands); `dedup.verify` decides. The defaults are
-FineWeb's: 14 bands of 8 rows over word 5-grams (Penedo et al. 2024: aimed at documents at least 75 % similar; datatrove
+Keys bring candidates together (exact address, exact text, exact pair, MinHash bands); `dedup.verify` decides. The
+defaults are FineWeb's: 14 bands of 8 rows over word 5-grams (Penedo et al. 2024: aimed at documents at least 75 %
+similar; datatrove
 ``MinhashConfig``).
 """
 
@@ -19,8 +20,8 @@ from dedup import minhash
 from dedup.hashing import U64, hash_strings, mix64, nullable, numbers
 from dedup.text import Nodes, columns, flat_nodes, kept_texts, words
 from dedup.urls import canonical_page
-from manifests.at import At, anywhere
 from manifests.schema import IMAGE
+from manifests.stage import NO_ENGINE, StageContext
 
 URL, EXACT, BAND, PAIR = 0, 1, 2, 3  # kinds of key
 KIND_NAMES = ("url", "text", "band", "pair")
@@ -29,7 +30,9 @@ BANDS = pa.schema([("key", pa.uint64()), ("doc", pa.uint64()), ("kind", pa.int8(
 
 
 def signatures_schema(permutations: int) -> pa.Schema:
-    """One row a document, dropped ones too; hashes are null where a document is dropped or that kind of duplicate is not looked for."""
+    """One row a document, dropped ones too; hashes are null where a document is dropped or that kind of duplicate is
+    not looked for.
+    """
     return pa.schema(
         [
             ("doc", pa.uint64()),  # part << 32 | row
@@ -49,9 +52,9 @@ class Sign:
     """Map: documents zipped with their decisions -> ``bands`` (`BANDS`: kept documents' keys) and ``signatures``
     (`signatures_schema`: one row a document).
 
-    Pages of one PDF share an address: their page number is part of the address's key. Image-text pairs want ``by_pair`` alone
-    (``by_url=False, by_text=False, near=False``): many pairs share a page, and captions such as "logo" repeat across unrelated
-    images.
+    Pages of one PDF share an address: their page number is part of the address's key. Image-text pairs want ``by_pair``
+    alone (``by_url=False, by_text=False, near=False``): many pairs share a page, and captions such as "logo" repeat
+    across unrelated images.
     """
 
     by_url: bool = True
@@ -71,11 +74,11 @@ class Sign:
         if not (self.by_url or self.by_text or self.near or self.by_pair):
             raise ValueError("nothing to look for: set one of by_url, by_text, near, by_pair")
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, pa.RecordBatch]]:
         rows, size = batch.num_rows, self.bands * self.rows
         ids, keep = columns(batch, ("id", "keep"), "Sign")
         kept = np.asarray(pc.fill_null(keep, False).to_numpy(zero_copy_only=False), bool)
-        doc = numbers(at.part, at.first, rows)
+        doc = numbers(ctx.part, ctx.first, rows)
         nodes = flat_nodes(batch, "Sign")
         texts = kept_texts(nodes)
         hashed, offsets = words(texts, self.fold_numbers)
@@ -110,7 +113,9 @@ class Sign:
                     pa.array(doc),
                     ids,
                     pa.FixedSizeListArray.from_arrays(
-                        pa.array(signature.reshape(-1)), size, mask=pa.array(~has_text if self.near else np.ones(rows, bool))
+                        pa.array(signature.reshape(-1)),
+                        size,
+                        mask=pa.array(~has_text if self.near else np.ones(rows, bool)),
                     ),
                     nullable(text_hash, no_text),
                     nullable(url_hash, no_url),
@@ -139,11 +144,15 @@ def page_hashes(batch: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> tuple[U64
     if "provenance" in batch.schema.names:
         pages = pc.struct_field(batch.column("provenance"), "page").to_pylist()
     missing = np.array([not u for u in urls], bool) | ~kept
-    return hash_strings(["" if m else canonical_page(u, p) for u, p, m in zip(urls, pages, missing, strict=True)]), missing
+    return hash_strings(
+        ["" if m else canonical_page(u, p) for u, p, m in zip(urls, pages, missing, strict=True)]
+    ), missing
 
 
 def pair_hashes(nodes: Nodes, texts: pa.Array) -> tuple[U64, npt.NDArray[np.bool_]]:
-    """Hash of the kept images' addresses and the kept text, exactly as they stand; missing where a document has neither."""
+    """Hash of the kept images' addresses and the kept text, exactly as they stand; missing where a document has
+    neither.
+    """
     mask = nodes.of_kind(IMAGE)
     shown: list[list[str]] = [[] for _ in range(len(texts))]
     for document, image in zip(nodes.document[mask].tolist(), nodes.field("image", mask).to_pylist(), strict=True):

@@ -1,7 +1,7 @@
 """From a batch of decided documents to their kept text, and from text to hashed words.
 
-Everything here is columnar: a word is looked at once per batch however often it occurs, so the cost of normalising falls on the
-distinct words alone.
+Everything here is columnar: a word is looked at once per batch however often it occurs, so the cost of normalising
+falls on the distinct words alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ I64 = npt.NDArray[np.int64]
 
 NUMBER = r"\p{Nd}+(?:[.,:/]\p{Nd}+)*"
 NOT_A_WORD = r"[^\p{L}\p{N}\p{M}]+"
-EDGES = ".,;:!?\"'`()[]{}<>*-–—…“”‘’«»|"  # the marks most often found around words; what else is there goes by NOT_A_WORD
+# the marks most often found around words; what else is there goes by NOT_A_WORD
+EDGES = ".,;:!?\"'`()[]{}<>*-–—…“”‘’«»|"
 # Scripts written without spaces: each character is a word, or a whole paragraph would be one.
 UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
 
@@ -53,7 +54,9 @@ class Nodes:
 
 
 def flat_nodes(batch: pa.RecordBatch, stage: str) -> Nodes:
-    """Nodes of a zipped DOCUMENT and DECISION batch. ValueError where the decision and the nodes do not agree in number."""
+    """Nodes of a zipped DOCUMENT and DECISION batch. ValueError where the decision and the nodes do not agree in
+    number.
+    """
     lists, keep, node_keep = columns(batch, ("nodes", "keep", "node_keep"), stage)
     keep_np = np.asarray(pc.fill_null(keep, False).to_numpy(zero_copy_only=False), bool)
     lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False), np.int64)
@@ -62,7 +65,9 @@ def flat_nodes(batch: pa.RecordBatch, stage: str) -> Nodes:
     wrong = np.flatnonzero((lengths != flags) & (keep_np | (flags != 0)))
     if wrong.size:
         row = int(wrong[0])
-        raise ValueError(f"{stage}: row {row} has {lengths[row]} nodes but {flags[row]} node decisions; zip documents with their own decisions")
+        raise ValueError(
+            f"{stage}: row {row} has {lengths[row]} nodes but {flags[row]} node decisions; zip documents with their own decisions"
+        )
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     document = np.repeat(np.arange(len(lengths)), lengths)
@@ -95,9 +100,11 @@ def ragged(values: U64, starts: I64, lengths: I64) -> U64:
 def words(texts: pa.Array, fold_numbers: bool = True) -> tuple[U64, I64]:
     """Hashed words of each text: (hashes of all words, offsets (texts + 1)).
 
-    Normalised as FineWeb's MinHash does (datatrove utils/text.py ``simplify_text``): lower case, numbers to ``0`` (unless
-    ``fold_numbers`` is False: tables differ in their numbers alone), punctuation to blanks, diacritics removed. Words are what
-    blanks part, not what a tokenizer finds, so no language model is loaded; scripts without blanks go by characters.
+    Normalised as FineWeb's MinHash does (datatrove utils/text.py ``simplify_text``): lower case, numbers to ``0``
+    (unless
+    ``fold_numbers`` is False: tables differ in their numbers alone), punctuation to blanks, diacritics removed. Words
+    are what blanks part, not what a tokenizer finds, so no language model is loaded; scripts without blanks go by
+    characters.
     """
     tokens = pc.ascii_split_whitespace(pc.utf8_lower(texts))  # other blanks are no letters, and part words below
     offsets = tokens.offsets.to_numpy().astype(np.int64)
@@ -146,4 +153,6 @@ def _without(lists: pa.ListArray, keep: npt.NDArray[np.bool_]) -> pa.ListArray:
     before = np.zeros(len(keep) + 1, np.int64)
     np.cumsum(keep, out=before[1:])
     offsets = lists.offsets.to_numpy().astype(np.int64)
-    return pa.ListArray.from_arrays(pa.array(before[offsets - offsets[0]].astype(np.int32)), pc.list_flatten(lists).filter(pa.array(keep)))
+    return pa.ListArray.from_arrays(
+        pa.array(before[offsets - offsets[0]].astype(np.int32)), pc.list_flatten(lists).filter(pa.array(keep))
+    )

@@ -1,7 +1,8 @@
 """Carry and Verify: who in a cluster of candidates survives, and who is a duplicate of whom.
 
-A cluster is what keys brought together, link by link: its ends may have nothing in common. So nobody is dropped for being in it; a
-document is dropped only as the duplicate of one survivor, checked against that survivor, and what fits none survives.
+A cluster is what keys brought together, link by link: its ends may have nothing in common. So nobody is dropped for
+being in it; a document is dropped only as the duplicate of one survivor, checked against that survivor, and what fits
+none survives.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 from dedup.group import column
 from dedup.hashing import U64, mix64, part_of, row_of
 from dedup.minhash import U32, similarity
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 
 I64 = npt.NDArray[np.int64]
 REASONS = ("duplicate_url", "duplicate_text", "duplicate_pair", "near_duplicate")
@@ -38,15 +39,18 @@ DUPLICATES = pa.schema(
 
 @dataclass(frozen=True)
 class Carry:
-    """Exchange by part: ``homes`` (`dedup.components.HOMES`) and the same part's ``signatures`` rows -> ``clusters``: the columns
-    of the signatures, led by ``key`` (of the root) and ``root``; one row a document of a cluster.
+    """Exchange by part: ``homes`` (`dedup.components.HOMES`) and the same part's ``signatures`` rows -> ``clusters``:
+    the columns of the signatures, led by ``key`` (of the root) and ``root``; one row a document of a cluster.
     """
 
-    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(
+        self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         homes, signatures = tables["homes"], tables["signatures"]
         if not signatures.schema.names:
             signatures = pa.table({"doc": pa.array([], pa.uint64())})
-        signatures = signatures.filter(signatures.column("doc").is_valid())  # a row without a number was left out on the way, and has no keys
+        # a row without a number was left out on the way, and has no keys
+        signatures = signatures.filter(signatures.column("doc").is_valid())
         doc = column(homes, "key") << np.uint64(32) | column(homes, "row", np.uint64)
         order = np.argsort(doc, kind="stable")
         doc, root = doc[order], column(homes, "root")[order]
@@ -57,7 +61,9 @@ class Carry:
         there[there] = known[by_doc[place[there]]] == doc[there]
         if not there.all():
             lost = int(doc[np.flatnonzero(~there)[0]])
-            raise ValueError(f"Carry: no signature for row {lost & 0xFFFFFFFF} of part {lost >> 32}; give it the signatures of the parts in homes")
+            raise ValueError(
+                f"Carry: no signature for row {lost & 0xFFFFFFFF} of part {lost >> 32}; give it the signatures of the parts in homes"
+            )
         rows = signatures.take(pa.array(by_doc[place]))
         rows = rows.add_column(0, "root", pa.array(root)).add_column(0, "key", pa.array(mix64(root)))
         for batch in rows.combine_chunks().to_batches():
@@ -70,24 +76,25 @@ class Carry:
 class Verify:
     """Exchange by key: ``clusters`` (of `Carry`) -> ``duplicates`` (`DUPLICATES`), ascending by document.
 
-    The order of preference is total: newest fetch first (an unknown time is the oldest), then the longest, then the smallest id (so that
-    the choice does not depend on how inputs were cut into parts), then the smallest document number. OBELICS (build_obelics/08, 11) and
-    OmniCorpus keep the newest too.
+    The order of preference is total: newest fetch first (an unknown time is the oldest), then the longest, then the
+    smallest id (so that the choice does not depend on how inputs were cut into parts), then the smallest document
+    number. OBELICS (build_obelics/08, 11) and OmniCorpus keep the newest too.
 
-    The first document of a cluster survives; each other one is compared with it, and is its duplicate if it has the same address, the
-    same text (hash and number of words), the same pair, or an estimated similarity of at least ``threshold``; among those that are
-    not, the first survives, and so on.
+    The first document of a cluster survives; each other one is compared with it, and is its duplicate if it has the
+    same address, the same text (hash and number of words), the same pair, or an estimated similarity of at least
+    ``threshold``; among those that are not, the first survives, and so on.
 
-    ``threshold``: 0.8 as in OmniCorpus (Li et al. 2024); Data-Juicer's default is 0.7. Copies with 3 % of their words changed have a
-    similarity of about 0.75 under 5-word shingles, so what is caught depends on it and on the bands. Recall of such copies among 602 real
-    pages, with no other page lost in any case (`bench.dedup`; bands and rows are fields of `dedup.sign.Sign`)::
+    ``threshold``: 0.8 as in OmniCorpus (Li et al. 2024); Data-Juicer's default is 0.7. Copies with 3 % of their words
+    changed have a similarity of about 0.75 under 5-word shingles, so what is caught depends on it and on the bands.
+    Recall of such copies among 602 real pages, with no other page lost in any case (`bench.dedup`; bands and rows are
+    fields of `dedup.sign.Sign`)::
 
         threshold            0.8   0.75  0.7   0.65  0.6
         14 bands of 8 rows   0.15  0.54  0.73  0.80  0.80
         28 bands of 4 rows   0.15  0.62  0.90  0.99  1.00
 
-    ``rounds``: survivors of one cluster that are compared by signature. What is left then is compared by its hashes alone, so that a bucket
-    of a hundred thousand unlike documents costs seconds, not hours, and drops nobody unchecked.
+    ``rounds``: survivors of one cluster that are compared by signature. What is left then is compared by its hashes
+    alone, so that a bucket of a hundred thousand unlike documents costs seconds, not hours, and drops nobody unchecked.
     """
 
     threshold: float = 0.8
@@ -99,7 +106,9 @@ class Verify:
         if self.rounds < 1:
             raise ValueError(f"rounds must be at least 1, not {self.rounds}")
 
-    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(
+        self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         clusters = tables["clusters"].combine_chunks()
         if not clusters.schema.names:
             yield "duplicates", pa.RecordBatch.from_pylist([], schema=DUPLICATES)
@@ -171,7 +180,9 @@ class _Rows:
         self.signature: U32 = lists.flatten().to_numpy().reshape(-1, lists.type.list_size)
 
     def same(self, which: int, left: I64, right: I64) -> npt.NDArray[np.bool_]:
-        """Both have the hash, and it is equal; texts must agree in length too, which makes a chance collision of 64 bits harmless."""
+        """Both have the hash, and it is equal; texts must agree in length too, which makes a chance collision of 64
+        bits harmless.
+        """
         value, has = self.hashes[which], self.has[which]
         equal = (value[left] == value[right]) & has[left] & has[right]
         if HASHES[which] == "text_hash":
@@ -179,7 +190,9 @@ class _Rows:
         return np.asarray(equal, bool)
 
     def compare(self, left: I64, right: I64, threshold: float) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-        """For each pair of rows: index into REASONS (-1: not duplicates) and the estimated similarity (nan without signatures)."""
+        """For each pair of rows: index into REASONS (-1: not duplicates) and the estimated similarity (nan without
+        signatures).
+        """
         alike = np.full(len(left), np.nan, np.float32)
         both = np.flatnonzero(self.signed[left] & self.signed[right])
         for low in range(0, len(both), 1 << 16):  # 65,536 pairs of signatures: 60 MB
@@ -191,15 +204,19 @@ class _Rows:
         return why, alike
 
     def by_hash(self, alive: I64) -> tuple[I64, npt.NDArray[np.int8]]:
-        """The same choice by hashes alone, in one pass: for each row the first earlier survivor of its cluster that it equals (-1:
-        none), and why.
+        """The same choice by hashes alone, in one pass: for each row the first earlier survivor of its cluster that it
+        equals (-1: none), and why.
         """
         survivor = np.full(len(alive), -1, np.int64)
         why = np.full(len(alive), -1, np.int8)
         seen: dict[tuple[int, ...], int] = {}
         for n, row in enumerate(alive.tolist()):
             of = int(self.root[row]), int(self.length[row])
-            keys = [(w, of[0], int(self.hashes[w][row]), of[1] if HASHES[w] == "text_hash" else 0) for w in range(3) if self.has[w][row]]
+            keys = [
+                (w, of[0], int(self.hashes[w][row]), of[1] if HASHES[w] == "text_hash" else 0)
+                for w in range(3)
+                if self.has[w][row]
+            ]
             met = [(seen[k], k[0]) for k in keys if k in seen]
             if met:
                 survivor[n], why[n] = min(met)

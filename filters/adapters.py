@@ -1,7 +1,7 @@
 """Other people's filters, and functions of one's own, as score columns.
 
-Both call Python a document at a time, and are as fast as what they call. They stand on each row before they touch it, so that a filter
-that crashes costs one document: its row is null.
+Both call Python a document at a time, and are as fast as what they call. They stand on each row before they touch it,
+so that a filter that crashes costs one document: its row is null.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.at import At, anywhere
 from manifests.schema import TEXT
+from manifests.stage import NO_ENGINE, StageContext
 
 Output = tuple[str, pa.RecordBatch | bytes]
 
@@ -27,10 +27,11 @@ Output = tuple[str, pa.RecordBatch | bytes]
 class DatatroveFilter:
     """Map: documents -> ("scores", ``<name>_passes`` float32 1 or 0, ``<name>_reason`` string), one row a document.
 
-    ``filter``: import path of a datatrove filter class, as ``datatrove.pipeline.filters:C4QualityFilter``; ``arguments``: its keyword
-    arguments, as pairs. It is given the text nodes joined by blank lines, and url and language (as the page declares it) as metadata.
-    A filter that raises on a document does not pass it, for the reason ``raised_<Exception>``; what a filter does to the text is not
-    taken over. Rules name the column among their own: ``{own: [c4_passes], document: {c4_passes: {min: 1}}}``.
+    ``filter``: import path of a datatrove filter class, as ``datatrove.pipeline.filters:C4QualityFilter``;
+    ``arguments``: its keyword arguments, as pairs. It is given the text nodes joined by blank lines, and url and
+    language (as the page declares it) as metadata. A filter that raises on a document does not pass it, for the reason
+    ``raised_<Exception>``; what a filter does to the text is not taken over. Rules name the column among their own:
+    ``{own: [c4_passes], document: {c4_passes: {min: 1}}}``.
 
     Raises ValueError, one line, when made with a path that leads nowhere or arguments that the class does not take.
     """
@@ -45,14 +46,16 @@ class DatatroveFilter:
     def schema(self) -> pa.Schema:
         return pa.schema([(f"{self.name}_passes", pa.float32()), (f"{self.name}_reason", pa.string())])
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         from datatrove.data import Document
 
         filter_ = _filter(self.filter, self.arguments)
         passes: list[float | None] = []
         why: list[str | None] = []
-        for row, (text, id_, url, lang) in enumerate(zip(joined_text(batch), *(batch[c].to_pylist() for c in ("id", "url", "lang")), strict=True)):
-            if not at(row):
+        for row, (text, id_, url, lang) in enumerate(
+            zip(joined_text(batch), *(batch[c].to_pylist() for c in ("id", "url", "lang")), strict=True)
+        ):
+            if not ctx(row):
                 passes.append(None)
                 why.append(None)
                 continue
@@ -60,7 +63,12 @@ class DatatroveFilter:
             passed, reason = _ask(filter_, Document(text=text, id=id_ or "", metadata=metadata))
             passes.append(float(passed))
             why.append(reason)
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(passes, pa.float32()), pa.array(why, pa.string())], schema=self.schema())
+        yield (
+            "scores",
+            pa.RecordBatch.from_arrays(
+                [pa.array(passes, pa.float32()), pa.array(why, pa.string())], schema=self.schema()
+            ),
+        )
 
 
 def _ask(filter_: Any, document: Any) -> tuple[bool, str | None]:
@@ -87,8 +95,9 @@ def _filter(path: str, arguments: tuple[tuple[str, Any], ...]) -> Any:
 class Function:
     """Map: documents -> ("scores", ``<name>`` float32, ``<name>_failed`` float32 1 or 0), one row a document.
 
-    ``function``: ``module:function``, called with a document's text (its text nodes joined by blank lines), returns a number, or None
-    for a null score. Where it raises, or returns no number, the score is null and ``<name>_failed`` is 1.
+    ``function``: ``module:function``, called with a document's text (its text nodes joined by blank lines), returns a
+    number, or None for a null score. Where it raises, or returns no number, the score is null and ``<name>_failed`` is
+    1.
     """
 
     name: str
@@ -101,15 +110,20 @@ class Function:
     def schema(self) -> pa.Schema:
         return pa.schema([(self.name, pa.float32()), (f"{self.name}_failed", pa.float32())])
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         function = resolve(self.function)
         values: list[float | None] = []
         failed: list[float | None] = []
         for row, text in enumerate(joined_text(batch)):
-            value, failure = _call(function, text) if at(row) else (None, None)
+            value, failure = _call(function, text) if ctx(row) else (None, None)
             values.append(value)
             failed.append(failure)
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(values, pa.float32()), pa.array(failed, pa.float32())], schema=self.schema())
+        yield (
+            "scores",
+            pa.RecordBatch.from_arrays(
+                [pa.array(values, pa.float32()), pa.array(failed, pa.float32())], schema=self.schema()
+            ),
+        )
 
 
 def _call(function: Callable[[str], Any], text: str) -> tuple[float | None, float]:
@@ -122,7 +136,9 @@ def _call(function: Callable[[str], Any], text: str) -> tuple[float | None, floa
 
 
 def resolve(path: str) -> Any:
-    """What an import path (``module:name`` or ``module.name``) names. Raises ValueError, one line, where it leads nowhere."""
+    """What an import path (``module:name`` or ``module.name``) names. Raises ValueError, one line, where it leads
+    nowhere.
+    """
     module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)

@@ -10,17 +10,19 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 
 Output = tuple[str, pa.RecordBatch | bytes]
 
 
 @dataclass(frozen=True)
 class Blocklist:
-    """Map: documents -> ("scores", ``blocked_host`` string: the entry of the list that covers the document's address, null without one).
+    """Map: documents -> ("scores", ``blocked_host`` string: the entry of the list that covers the document's address,
+    null without one).
 
-    ``path``: a file with an entry a line: a host (with all its subdomains), or the beginning of an address, as ``a.example/forum/``.
-    Lines as in hosts files (``0.0.0.0 a.example``) are read too; # begins a comment. A rule ``blocked_host: {any_of: []}`` drops.
+    ``path``: a file with an entry a line: a host (with all its subdomains), or the beginning of an address, as
+    ``a.example/forum/``. Lines as in hosts files (``0.0.0.0 a.example``) are read too; # begins a comment. A rule
+    ``blocked_host: {any_of: []}`` drops.
     """
 
     path: str
@@ -31,7 +33,7 @@ class Blocklist:
     def columns(self) -> pa.Schema:
         return pa.schema([("blocked_host", pa.string())])
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         met = [covered(url or "", self.path) for url in batch["url"].to_pylist()]
         yield "scores", pa.RecordBatch.from_arrays([pa.array(met, pa.string())], schema=self.columns())
 
@@ -54,7 +56,9 @@ def covered(url: str, path: str) -> str | None:
 
 @lru_cache(maxsize=8)
 def entries(path: str) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
-    """Hosts, and beginnings of addresses by host. Raises ValueError, one line, for a file that is not there or a line that is no host."""
+    """Hosts, and beginnings of addresses by host. Raises ValueError, one line, for a file that is not there or a line
+    that is no host.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
@@ -69,7 +73,9 @@ def entries(path: str) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
         host, _, rest = fields[-1].rpartition("://")[2].partition("/")
         host = host.lower().strip(".")
         if len(fields) > 2 or not host:
-            raise ValueError(f"block-list `{path}`, line {number}: expected a host or an address, got `{line.strip()[:80]}`")
+            raise ValueError(
+                f"block-list `{path}`, line {number}: expected a host or an address, got `{line.strip()[:80]}`"
+            )
         if rest:
             beginnings[host] = (*beginnings.get(host, ()), f"{host}/{rest}")
         else:

@@ -1,6 +1,7 @@
 """What each Unicode code point is: lookup tables indexed by code point, built once a process (about 0.3 s).
 
-The classes follow Python's `str` methods (isspace, isalnum, ...), so that a plain Python reading of a definition gives the same answer.
+The classes follow Python's `str` methods (isspace, isalnum, ...), so that a plain Python reading of a definition gives
+the same answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ SPACE, SPECIAL, TOKEN, POINT, ALPHA, UPPER, DIGIT, DAMAGED = (1 << i for i in ra
 CODES = sys.maxunicode + 1
 LAST_DENSE = 0x32400  # above it: unassigned planes, tags, variation selectors and private use
 
-#: spaces that `str.isspace` does not count; from OBELICS' cond_standardize_whitespace (object replacement) and the zero-width ones
+#: spaces that `str.isspace` does not count; from OBELICS' cond_standardize_whitespace (object replacement) and the
+#: zero-width ones
 MORE_SPACES = "\u200b\u2060\ufeff\ufffc"
 #: what joins or colours emoji: zero-width joiner, variation selectors, keycap
 EMOJI_GLUE = "\u200d\ufe0e\ufe0f\u20e3"
@@ -63,8 +65,9 @@ def _classes_of(char: str) -> int:
 def classes() -> NDArray[np.uint8]:
     """Class bits of every code point.
 
-    SPECIAL is OBELICS' set of special characters in our reading: white space, ASCII digits, and all of Unicode's punctuation and symbols
-    (categories P and S, which hold the emoji and OBELICS' ~150 symbols) with what glues emoji together.
+    SPECIAL is OBELICS' set of special characters in our reading: white space, ASCII digits, and all of Unicode's
+    punctuation and symbols (categories P and S, which hold the emoji and OBELICS' ~150 symbols) with what glues emoji
+    together.
     """
     table = np.zeros(CODES, np.uint8)
     table[:LAST_DENSE] = [_classes_of(chr(code)) for code in range(LAST_DENSE)]

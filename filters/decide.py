@@ -1,14 +1,16 @@
 """The decision: rule tables over stored scores, row for row beside the documents.
 
-Order, as in OBELICS: paragraphs first, then the document on what is left. Scores were measured on the whole document, and only what is
-cheap is measured again over the kept nodes: ``words``, ``spaced_words``, ``characters``, ``paragraphs``, ``longest_paragraph``,
-``images``, ``words_per_image``, ``sentences``, ``braces`` and ``lorem_ipsum``. All other document scores stand as they were measured on
-the whole page.
+Order, as in OBELICS: paragraphs first, then the document on what is left. Scores were measured on the whole document,
+and only what is cheap is measured again over the kept nodes: ``words``, ``spaced_words``, ``characters``,
+``paragraphs``, ``longest_paragraph``,
+``images``, ``words_per_image``, ``sentences``, ``braces`` and ``lorem_ipsum``. All other document scores stand as they
+were measured on the whole page.
 
-Whether anything is left under a heading (``followed``) is known once the other paragraph rules have decided, and is asked after them.
+Whether anything is left under a heading (``followed``) is known once the other paragraph rules have decided, and is
+asked after them.
 
-Image nodes are asked those image rules that the page alone can answer (`filters.scores.IMAGE_ON_PAGE`), before anything is fetched; the
-rest of the image table is asked once the outcomes are known (`filters.image`).
+Image nodes are asked those image rules that the page alone can answer (`filters.scores.IMAGE_ON_PAGE`), before anything
+is fetched; the rest of the image table is asked once the outcomes are known (`filters.image`).
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from numpy.typing import NDArray
 from filters.image import page_columns
 from filters.rules import Decided, Rule, Rules, decide, dictionary, reasons
 from filters.scores import IMAGE_ON_PAGE, NODE_DECIDED
-from manifests.at import At, anywhere
 from manifests.schema import BREAK, DECISION, DOCUMENT, IMAGE, TEXT
+from manifests.stage import NO_ENGINE, StageContext
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -50,7 +52,7 @@ class Decide:
 
     rules: Rules
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         rows = batch.num_rows
         columns = {name: batch[name] for name in batch.schema.names if name not in DOCUMENT.names}
         nodes = batch["nodes"]
@@ -108,13 +110,15 @@ class Decide:
 
 
 def _followed(heading: Bools, is_break: Bools, kept: Bools, edges: Ints) -> pa.Array:
-    """The score ``followed``: what is kept next after a heading, or after the headings directly below it (title, then subtitle), is
+    """The score ``followed``: what is kept next after a heading, or after the headings directly below it (title, then
+    subtitle), is
     content, neither another heading, nor a break, nor the document's end."""
     n = len(heading)
     document = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
     place = np.where(kept, np.arange(n), n)
     after = np.append(np.minimum.accumulate(place[::-1])[::-1], n)[1:]  # the next that is kept; n: none
-    last = np.append(heading[:-1] & ~(heading[1:] & kept[1:] & (document[1:] == document[:-1])), True)  # of headings in a row
+    # of headings in a row
+    last = np.append(heading[:-1] & ~(heading[1:] & kept[1:] & (document[1:] == document[:-1])), True)
     of_row = np.minimum.accumulate(np.where(last, np.arange(n), n)[::-1])[::-1]
     content = np.append(kept & ~heading & ~is_break, False)
     rows = np.flatnonzero(heading)
@@ -124,7 +128,9 @@ def _followed(heading: Bools, is_break: Bools, kept: Bools, edges: Ints) -> pa.A
     return pa.array(found, mask=np.isnan(found))
 
 
-def _node_columns(columns: Mapping[str, pa.Array], rules: tuple[Rule, ...], sizes: Ints, scored: Bools) -> dict[str, pa.Array]:
+def _node_columns(
+    columns: Mapping[str, pa.Array], rules: tuple[Rule, ...], sizes: Ints, scored: Bools
+) -> dict[str, pa.Array]:
     """The paragraphs' scores that the rules name, flat, with nulls for the nodes of a document without scores."""
     flat: dict[str, pa.Array] = {}
     present = pa.array(np.repeat(scored, sizes))
@@ -136,16 +142,23 @@ def _node_columns(columns: Mapping[str, pa.Array], rules: tuple[Rule, ...], size
         place = pc.if_else(present, pa.array(np.cumsum(np.repeat(scored, sizes)) - 1), pa.scalar(None, pa.int64()))
         expected = int(sizes[scored].sum())
         if len(values) != expected:
-            raise ValueError(f"scores column `{name}` has {len(values)} values for {expected} nodes: not of these documents")
+            raise ValueError(
+                f"scores column `{name}` has {len(values)} values for {expected} nodes: not of these documents"
+            )
         flat[rule.score] = values.take(place)
     return flat
 
 
-def _again(columns: Mapping[str, pa.Array], kept: Bools, is_text: Bools, is_image: Bools, edges: Ints) -> dict[str, pa.Array]:
+def _again(
+    columns: Mapping[str, pa.Array], kept: Bools, is_text: Bools, is_image: Bools, edges: Ints
+) -> dict[str, pa.Array]:
     """Document scores over the kept nodes, of those that are columns and can be had from the paragraphs'."""
     out: dict[str, pa.Array] = {}
     text, images = kept & is_text, np.diff(_offsets(kept & is_image)[edges])
-    counts: dict[str, Floats] = {"images": images.astype(float), "paragraphs": np.diff(_offsets(text)[edges]).astype(float)}
+    counts: dict[str, Floats] = {
+        "images": images.astype(float),
+        "paragraphs": np.diff(_offsets(text)[edges]).astype(float),
+    }
     for name in SUMMED:
         if f"node_{name}" in columns:
             values = np.nan_to_num(_node_values(columns[f"node_{name}"], edges)) * text
@@ -154,7 +167,9 @@ def _again(columns: Mapping[str, pa.Array], kept: Bools, is_text: Bools, is_imag
                 longest = np.zeros(len(edges) - 1)
                 np.maximum.at(longest, np.repeat(np.arange(len(edges) - 1), np.diff(edges)), values)
                 counts["longest_paragraph"] = longest
-                counts["words_per_image"] = np.divide(counts[name], images, out=np.full(len(images), np.nan), where=images > 0)
+                counts["words_per_image"] = np.divide(
+                    counts[name], images, out=np.full(len(images), np.nan), where=images > 0
+                )
     for name, values in counts.items():
         if name in columns:
             out[name] = pa.array(values.astype(np.float32), mask=np.isnan(values))
@@ -171,7 +186,9 @@ def _node_values(column: pa.ListArray, edges: Ints) -> Floats:
 
 
 def _stray(is_break: Bools, kept: Bools, edges: Ints) -> Bools:
-    """Breaks with no kept content between them and the document's start or the break before, or after them until its end."""
+    """Breaks with no kept content between them and the document's start or the break before, or after them until its
+    end.
+    """
     content = _offsets(kept & ~is_break)
     place = np.flatnonzero(is_break)
     document = np.searchsorted(edges, place, "right") - 1
@@ -199,8 +216,12 @@ def _codes(reason: pa.DictionaryArray, names: tuple[str, ...]) -> NDArray[np.int
     return codes
 
 
-def _node_codes(by_text: Decided, by_image: Decided, is_text: Bools, is_image: Bools, stray: Bools, names: tuple[str, ...]) -> NDArray[np.int8]:
-    code = np.where(is_text, _codes(by_text.reason, names), np.where(is_image, _codes(by_image.reason, names), np.int8(-1)))
+def _node_codes(
+    by_text: Decided, by_image: Decided, is_text: Bools, is_image: Bools, stray: Bools, names: tuple[str, ...]
+) -> NDArray[np.int8]:
+    code = np.where(
+        is_text, _codes(by_text.reason, names), np.where(is_image, _codes(by_image.reason, names), np.int8(-1))
+    )
     code[stray] = names.index(STRAY_BREAK)
     return code.astype(np.int8)
 

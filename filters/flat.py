@@ -1,7 +1,8 @@
 """Texts as flat arrays: code points, paragraphs, documents and words, for work on whole columns.
 
-The paragraphs of a few hundred documents are laid end to end, each followed by a blank line, so that a paragraph, and a document with
-its paragraphs joined by blank lines, is one slice of the code points. Words are slices too, and carry a 64-bit hash.
+The paragraphs of a few hundred documents are laid end to end, each followed by a blank line, so that a paragraph, and a
+document with its paragraphs joined by blank lines, is one slice of the code points. Words are slices too, and carry a
+64-bit hash.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from filters.hashing import Running, UInt64s
 from filters.spans import Bools, Ints, Spans
 
 GAP = "\n\n"
-CHUNK = 1 << 19  # code points worked on at once: the arrays stay near the processor, and memory is flat in the size of the input
+# code points worked on at once: the arrays stay near the processor, and memory is flat in the size of the input
+CHUNK = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """Some documents' paragraphs. ``paragraphs`` and ``documents`` slice the code points; ``of`` slices the paragraphs by document."""
+    """Some documents' paragraphs. ``paragraphs`` and ``documents`` slice the code points; ``of`` slices the paragraphs
+    by document.
+    """
 
     text: str
     codes: NDArray[np.uint32]
@@ -34,7 +38,9 @@ class Flat:
 
     @cached_property
     def documents(self) -> Spans:
-        """Each document's code points, blank lines between its paragraphs included; empty for a document without paragraphs."""
+        """Each document's code points, blank lines between its paragraphs included; empty for a document without
+        paragraphs.
+        """
         none = self.of.size == 0
         start = np.append(self.paragraphs.start, len(self.codes))[self.of.start]
         end = np.append(0, self.paragraphs.end)[self.of.end]
@@ -182,8 +188,8 @@ class Flat:
 def chunks(texts: pa.Array, offsets: Ints) -> Iterator[tuple[int, int, Flat]]:
     """Documents by the few hundred: (first document, one past the last, their text).
 
-    ``texts`` are the paragraphs of all documents, nulls read as empty; document ``i`` has ``texts[offsets[i]:offsets[i + 1]]``.
-    A document is never cut: one that is larger than a chunk is one by itself.
+    ``texts`` are the paragraphs of all documents, nulls read as empty; document ``i`` has ``texts[offsets[i]:offsets[i
+    + 1]]``. A document is never cut: one that is larger than a chunk is one by itself.
     """
     lengths = np.asarray(pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False), np.int64)
     running = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths + len(GAP))])
@@ -217,7 +223,9 @@ def flat_of(documents: list[list[str]]) -> Flat:
 
 
 def split_words(text: str) -> list[str]:
-    """The words and numbers of a text, case folded, as the scores count them: what another program is given to split alike."""
+    """The words and numbers of a text, case folded, as the scores count them: what another program is given to split
+    alike.
+    """
     flat = flat_of([[text]])
     folded = ch.folded()[flat.codes].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
     return [folded[a:b] for a, b in zip(flat.terms.start.tolist(), flat.terms.end.tolist(), strict=True)]

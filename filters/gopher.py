@@ -1,8 +1,10 @@
-"""Gopher's repetition of words (MassiveText; arXiv 2112.11446, A.1.1 and table A1), as shares of a document's characters.
+"""Gopher's repetition of words (MassiveText; arXiv 2112.11446, A.1.1 and table A1), as shares of a document's
+characters.
 
-What the shares count is read as in datatrove's GopherRepetitionFilter: the top n-gram is the most frequent one, the earliest of several,
-its words joined by blanks, times how often it occurs; duplicates are found by reading on from the start, an n-gram that was met before
-counts with all its words and is stepped over. Words are words and numbers (`filters.flat`), case folded.
+What the shares count is read as in datatrove's GopherRepetitionFilter: the top n-gram is the most frequent one, the
+earliest of several, its words joined by blanks, times how often it occurs; duplicates are found by reading on from the
+start, an n-gram that was met before counts with all its words and is stepped over. Words are words and numbers
+(`filters.flat`), case folded.
 
 A longer n-gram can repeat only where the shorter one does, so all nine lengths cost little more than the first.
 """
@@ -26,7 +28,8 @@ DUPLICATED: Final = (5, 6, 7, 8, 9, 10)
 
 
 def repetition_scores(flat: Flat, characters: Ints) -> dict[str, Floats]:
-    """``top_2_gram`` to ``top_4_gram`` and ``duplicate_5_grams`` to ``duplicate_10_grams``; 0 for a document too short for them.
+    """``top_2_gram`` to ``top_4_gram`` and ``duplicate_5_grams`` to ``duplicate_10_grams``; 0 for a document too short
+    for them.
 
     ``characters``: of each document's text, a line break between two paragraphs counted as one.
     """

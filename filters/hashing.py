@@ -52,7 +52,8 @@ class Running:
         return hashes
 
     def words(self, start: Ints, end: Ints) -> UInt64s:
-        """Hashes of words, to be the symbols of n-grams: mixed, because a polynomial of polynomials in the same base is one of
+        """Hashes of words, to be the symbols of n-grams: mixed, because a polynomial of polynomials in the same base is
+        one of
         characters, in which the s of "your ones" may as well stand at the end of "yours one"."""
         return ch.spread(self.between(start, end))
 

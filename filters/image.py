@@ -1,4 +1,5 @@
-"""Image scores: of what the page says of an image, and of what fetching it brought. To be judged by ``decide(rules.image, ...)``.
+"""Image scores: of what the page says of an image, and of what fetching it brought. To be judged by
+``decide(rules.image, ...)``.
 
     columns = image_columns(outcomes)                       # a table with OUTCOME's columns, one row an image
     decided = decide(rules.image, columns, outcomes.num_rows)
@@ -19,11 +20,12 @@ from filters.wordlists import words
 
 
 def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
-    """Scores of images, one array of a value a row: those of what fetching and the page said (`filters.scores.IMAGE_FETCHED`,
+    """Scores of images, one array of a value a row: those of what fetching and the page said
+    (`filters.scores.IMAGE_FETCHED`,
 
-    `IMAGE_ON_PAGE`), null where their source column is absent or null, and whatever scores the table has besides (its float columns).
-    Reads the columns url, status, format, width, height, frames, bytes, optout (OUTCOME's) and rendered_width, rendered_height (pixels
-    the page states) and alt.
+    `IMAGE_ON_PAGE`), null where their source column is absent or null, and whatever scores the table has besides (its
+    float columns). Reads the columns url, status, format, width, height, frames, bytes, optout (OUTCOME's) and
+    rendered_width, rendered_height (pixels the page states) and alt.
     """
     rows = images.num_rows
 
@@ -62,7 +64,9 @@ def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
 
 
 def page_columns(nodes: pa.StructArray) -> Mapping[str, pa.Array]:
-    """The scores of `filters.scores.IMAGE_ON_PAGE` of flat nodes (NODE), one value a node; null for nodes that are no images."""
+    """The scores of `filters.scores.IMAGE_ON_PAGE` of flat nodes (NODE), one value a node; null for nodes that are no
+    images.
+    """
     width, height = (pc.struct_field(nodes, name).cast(pa.float64()) for name in ("width", "height"))
     scores = _page(pc.struct_field(nodes, "image"), width, height, pc.struct_field(nodes, "alt"))
     return {name: _typed(name, column) for name, column in scores.items()}
@@ -82,9 +86,11 @@ def _page(url: pa.Array, width: pa.Array, height: pa.Array, alt: pa.Array) -> di
 
 @lru_cache
 def _banned() -> str:
-    """The banned words as whole words of an address: neither side of one is a letter (``/logo2.png``), or it is a capitalised word
+    """The banned words as whole words of an address: neither side of one is a letter (``/logo2.png``), or it is a
+    capitalised word
 
-    within a camel-cased name (``siteLogo``, ``LogoSmall``). OBELICS asks for substrings, and so refuses silicon, catalogo and essex.
+    within a camel-cased name (``siteLogo``, ``LogoSmall``). OBELICS asks for substrings, and so refuses silicon,
+    catalogo and essex.
     """
     every = sorted(words("banned_url"), key=lambda w: (-len(w), w))
     alone = rf"(?:^|[^A-Za-z])(?i:{'|'.join(every)})(?:[^A-Za-z]|$)"

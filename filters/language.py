@@ -2,15 +2,16 @@
 
 Two ways, and `name` says which was used:
 
-* fastText, where the user names a model file (lid.176.bin or .ftz, or one of their own). Paragraphs are lower-cased first, as in OBELICS.
-* ``function-words``: the default, which needs no file and no network. It counts function words (the lists of `filters/lists`, some fifty
-  to three hundred a language) and, for scripts that one language has to itself, letters. It knows about thirty languages and is made
-  for running text: a paragraph whose words speak for two languages alike, or one of fewer than five words with no function word, is left
-  undecided and does not vote.
+* fastText, where the user names a model file (lid.176.bin or .ftz, or one of their own). Paragraphs are lower-cased
+  first, as in OBELICS.
+* ``function-words``: the default, which needs no file and no network. It counts function words (the lists of
+  `filters/lists`, some fifty to three hundred a language) and, for scripts that one language has to itself, letters. It
+  knows about thirty languages and is made for running text: a paragraph whose words speak for two languages alike, or
+  one of fewer than five words with no function word, is left undecided and does not vote.
 
-A document's language is the one with the most characters behind it, each paragraph's characters weighted by its confidence (mOSCAR's
-vote, reference: arXiv 2406.08707); the document's confidence is that sum's share of the characters that voted. Where no paragraph votes, it
-is the language that the page declares, without a confidence.
+A document's language is the one with the most characters behind it, each paragraph's characters weighted by its
+confidence (mOSCAR's vote, reference: arXiv 2406.08707); the document's confidence is that sum's share of the characters
+that voted. Where no paragraph votes, it is the language that the page declares, without a confidence.
 """
 
 from __future__ import annotations
@@ -80,12 +81,15 @@ def vote(guess: Guess, flat: Flat) -> Guess:
 
 
 def declared(guess: Guess, said: list[str | None]) -> pa.Array:
-    """The documents' languages as strings, and where their text does not tell, the one they declare (``DOCUMENT.lang``), as short captions
-    do not. Its confidence stays unknown; pages that declare a language they are not in do so by their layout, so the text has the first word."""
+    """The documents' languages as strings, and where their text does not tell, the one they declare
+    (``DOCUMENT.lang``), as short captions
+    do not. Its confidence stays unknown; pages that declare a language they are not in do so by their layout, so the
+    text has the first word."""
     return pc.coalesce(guess.strings(), pa.array(said, pa.string()))
 
 
-# --- function words ----------------------------------------------------------------------------------------------------------------
+# --- function words
+# ----------------------------------------------------------------------------------------------------------------
 
 
 @lru_cache
@@ -94,7 +98,9 @@ def labels() -> tuple[str, ...]:
 
 
 class _Evidence:
-    """For each lexicon entry, the languages it speaks for and how much: 1 / (number of languages that share it) squared."""
+    """For each lexicon entry, the languages it speaks for and how much: 1 / (number of languages that share it)
+    squared.
+    """
 
     def __init__(self, lexicon: Lexicon) -> None:
         columns = [(lexicon.column(f"stop_{code}"), labels().index(code)) for code in languages()]
@@ -125,7 +131,8 @@ def by_function_words(flat: Flat, found: Hits) -> Guess:
     votes = np.bincount(cell, evidence.weight[place], paragraphs * kinds).reshape(paragraphs, kinds)
     counts = np.bincount(cell, minlength=paragraphs * kinds).reshape(paragraphs, kinds)
 
-    # the words that few languages share decide which; how sure that is, the share of all hits that are words of that language
+    # the words that few languages share decide which; how sure that is, the share of all hits that are words of that
+    # language
     code = votes.argmax(1) if paragraphs else np.zeros(0, np.int64)
     hits = np.bincount(paragraph, minlength=paragraphs)
     most = votes[np.arange(paragraphs), code]
@@ -162,10 +169,12 @@ def _by_script(flat: Flat, code: NDArray[np.int64], score: NDArray[np.float64]) 
     score[won] = share[won]
 
 
-# --- fastText ----------------------------------------------------------------------------------------------------------------------
+# --- fastText
+# ----------------------------------------------------------------------------------------------------------------------
 
 
-MAGIC = (793712314).to_bytes(4, "little")  # what a fastText model begins with (FASTTEXT_FILEFORMAT_MAGIC_INT32 of its source)
+# what a fastText model begins with (FASTTEXT_FILEFORMAT_MAGIC_INT32 of its source)
+MAGIC = (793712314).to_bytes(4, "little")
 
 
 def check_model(path: str) -> None:
@@ -195,7 +204,8 @@ def _model_labels(path: str) -> tuple[str, ...]:
 
 
 def by_fasttext(flat: Flat, path: str, at: Callable[[int], bool], first: int) -> tuple[Guess, NDArray[np.bool_]]:
-    """Language of each paragraph by the fastText model at ``path``; and which documents were left out because ``at`` said so.
+    """Language of each paragraph by the fastText model at ``path``; and which documents were left out because ``at``
+    said so.
 
     ``at`` is asked with the document's row (``first`` is the row of the first) before native code touches it.
     """

@@ -1,6 +1,7 @@
 """Scores of lines, phrases and make-up: Gopher's, C4's, FineWeb's and OmniCorpus' measures.
 
-Sources: Gopher (arXiv 2112.11446, A.1.1), C4 (arXiv 1910.10683, 2.2, and its code, tensorflow datasets' c4_utils), FineWeb (arXiv
+Sources: Gopher (arXiv 2112.11446, A.1.1), C4 (arXiv 1910.10683, 2.2, and its code, tensorflow datasets' c4_utils),
+FineWeb (arXiv
 2406.17557, and datatrove's FineWebQualityFilter), OmniCorpus (arXiv 2406.08418: words an image, short paragraphs).
 """
 
@@ -53,7 +54,9 @@ def line_scores(flat: Flat) -> tuple[dict[str, Floats], dict[str, Floats]]:
 
 
 def document_scores(flat: Flat, hits: Hits, images: Ints) -> dict[str, Floats]:
-    """`filters.scores.DOCUMENT_ONLY` but for Gopher's repetition and word_confidence, NaN where null. ``images``: image nodes of each."""
+    """`filters.scores.DOCUMENT_ONLY` but for Gopher's repetition and word_confidence, NaN where null. ``images``: image
+    nodes of each.
+    """
     paragraphs, total = flat.of.size, flat.by_document
     words = flat.paragraph_words.size
     count, terms = total(words), total(flat.paragraph_terms.size)
@@ -101,7 +104,11 @@ def _edge(flat: Flat, spans: Spans, place: int) -> NDArray[np.uint32]:
 
 def _dotted(flat: Flat, spans: Spans) -> Bools:
     """Slices that end in three full stops."""
-    dotted: Bools = (_edge(flat, spans, -1) == ord(".")) & (_edge(flat, spans, -2) == ord(".")) & (_edge(flat, spans, -3) == ord("."))
+    dotted: Bools = (
+        (_edge(flat, spans, -1) == ord("."))
+        & (_edge(flat, spans, -2) == ord("."))
+        & (_edge(flat, spans, -3) == ord("."))
+    )
     return dotted
 
 
@@ -116,7 +123,9 @@ def _ends(flat: Flat) -> Bools:
 
 
 def _sentences(flat: Flat) -> Ints:
-    """Sentences of each paragraph: ends of . ! ? (and closing marks) before white space, and what is left after the last."""
+    """Sentences of each paragraph: ends of . ! ? (and closing marks) before white space, and what is left after the
+    last.
+    """
     codes = flat.codes
     place = flat.points[np.isin(codes[flat.points], _codes(".!?"))]
     after = place + 1

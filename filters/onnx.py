@@ -1,6 +1,7 @@
 """Models in ONNX files that the user names, for images and texts: loading them, and what is laid before them.
 
-A score of an image: aesthetics, NSFW, watermark, the share of it that text covers, or anything with one number an image.
+A score of an image: aesthetics, NSFW, watermark, the share of it that text covers, or anything with one number an
+image.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from filters.pixels import decoded
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 
 Output = tuple[str, pa.RecordBatch | bytes]
 Floats = NDArray[np.float32]
@@ -30,7 +31,8 @@ MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 
 
 @dataclass(frozen=True)
 class View:
-    """How an image is laid before a model: 3 x side x side float32, RGB from 0 to 1, less ``mean``, by ``deviation``; its centre square
+    """How an image is laid before a model: 3 x side x side float32, RGB from 0 to 1, less ``mean``, by ``deviation``;
+    its centre square
 
     (``whole`` false), or all of it, squeezed into the square.
     """
@@ -51,7 +53,9 @@ class View:
             top, left = (height - side) // 2, (width - side) // 2
             pixels = pixels[top : top + side, left : left + side]
         square = Image.fromarray(pixels).resize((self.side, self.side), Image.Resampling.BICUBIC)
-        scaled = (np.asarray(square, np.float32) / 255 - np.array(self.mean, np.float32)) / np.array(self.deviation, np.float32)
+        scaled = (np.asarray(square, np.float32) / 255 - np.array(self.mean, np.float32)) / np.array(
+            self.deviation, np.float32
+        )
         return np.ascontiguousarray(scaled.transpose(2, 0, 1), np.float32)
 
 
@@ -60,13 +64,16 @@ CLIP = View()
 
 @dataclass(frozen=True)
 class ImageModel:
-    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", ``<name>`` float32), one row an image; null if undecodable.
+    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", ``<name>`` float32), one row an image; null
+    if undecodable.
 
-    ``model``: an ONNX file whose first input takes n views (``View``) and whose first output has a row an image. ``column`` of the row is
-    the score, after a softmax over it where ``softmax`` says so; or, where ``share_above`` is given, the share of the row above it: a text
-    detector's map (0.3 for DBNet, arXiv 1911.08947) gives the area of text. Runs on a GPU where onnxruntime has a provider for one.
+    ``model``: an ONNX file whose first input takes n views (``View``) and whose first output has a row an image.
+    ``column`` of the row is the score, after a softmax over it where ``softmax`` says so; or, where ``share_above`` is
+    given, the share of the row above it: a text detector's map (0.3 for DBNet, arXiv 1911.08947) gives the area of
+    text. Runs on a GPU where onnxruntime has a provider for one.
 
-    Raises ValueError, one line, where the package `onnxruntime` or the file is missing, or the model is of another form.
+    Raises ValueError, one line, where the package `onnxruntime` or the file is missing, or the model is of another
+    form.
     """
 
     name: str
@@ -82,9 +89,9 @@ class ImageModel:
     def columns(self) -> pa.Schema:
         return pa.schema([(self.name, pa.float32())])
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         scores = np.full(batch.num_rows, np.nan, np.float32)
-        for rows, out in answers(self.model, self.view, batch["image"], at):
+        for rows, out in answers(self.model, self.view, batch["image"], ctx):
             scores[rows] = self._score(out)
         yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, mask=np.isnan(scores))], schema=self.columns())
 
@@ -98,7 +105,9 @@ class ImageModel:
             share: Floats = (found > self.share_above).mean(1).astype(np.float32)
             return share
         if found.shape[1] <= self.column:
-            raise ValueError(f"model `{self.model}`: a row of {found.shape[1]} an image; column {self.column} was asked for")
+            raise ValueError(
+                f"model `{self.model}`: a row of {found.shape[1]} an image; column {self.column} was asked for"
+            )
         if self.softmax:
             found = np.exp(found - found.max(1, keepdims=True))
             found /= found.sum(1, keepdims=True)
@@ -106,13 +115,15 @@ class ImageModel:
         return score
 
 
-def answers(model: str, view: View, images: pa.Array, at: At, wanted: str | None = None) -> Iterator[tuple[list[int], NDArray]]:
+def answers(
+    model: str, view: View, images: pa.Array, ctx: StageContext, wanted: str | None = None
+) -> Iterator[tuple[list[int], NDArray]]:
     """Rows of the images that can be decoded, and the model's output for them, some at a time."""
     rows: list[int] = []
     held: list[Floats] = []
     for row in range(len(images)):
         data = images[row].as_py()
-        if data is not None and at(row) and (pixels := view.of(data)) is not None:
+        if data is not None and ctx(row) and (pixels := view.of(data)) is not None:
             rows.append(row)
             held.append(pixels)
         if held and (len(held) == BATCH or row == len(images) - 1):
@@ -121,9 +132,11 @@ def answers(model: str, view: View, images: pa.Array, at: At, wanted: str | None
 
 
 def asked(path: str, inputs: dict[str | None, NDArray], wanted: str | None = None) -> NDArray:
-    """A model's output: the one of the name ``wanted`` where it has one, else the first. Inputs by name, None for the first; those that
+    """A model's output: the one of the name ``wanted`` where it has one, else the first. Inputs by name, None for the
+    first; those that
 
-    the model does not have are left out. Raises ValueError, one line, where it does not take them or gives another number of rows.
+    the model does not have are left out. Raises ValueError, one line, where it does not take them or gives another
+    number of rows.
     """
     session = load(path)
     names = [i.name for i in session.get_inputs()]
@@ -146,7 +159,9 @@ def load(path: str) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ValueError("models in ONNX files need the package onnxruntime: pip install onnxruntime (or onnxruntime-gpu)") from error
+        raise ValueError(
+            "models in ONNX files need the package onnxruntime: pip install onnxruntime (or onnxruntime-gpu)"
+        ) from error
     if not Path(path).is_file():
         raise ValueError(f"model `{path}`: no such file")
     wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")

@@ -1,8 +1,10 @@
-"""Perplexity of documents by a KenLM model that the user names: how little a text is like the texts the model was made from.
+"""Perplexity of documents by a KenLM model that the user names: how little a text is like the texts the model was made
+from.
 
-Normalisation and formula are OBELICS' (arXiv 2306.16527, A.2.2, and build_obelics), which are CCNet's: control characters go (line breaks
-among them), digits become 0, typographic punctuation becomes plain; SentencePiece pieces joined by blanks, where a model of them is
-given, else the words as they stand; 10 ** (-log10 probability / (pieces + 1)), to one decimal.
+Normalisation and formula are OBELICS' (arXiv 2306.16527, A.2.2, and build_obelics), which are CCNet's: control
+characters go (line breaks among them), digits become 0, typographic punctuation becomes plain; SentencePiece pieces
+joined by blanks, where a model of them is given, else the words as they stand; 10 ** (-log10 probability / (pieces +
+1)), to one decimal.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.adapters import joined_text
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 
 Output = tuple[str, pa.RecordBatch | bytes]
 
@@ -34,8 +36,8 @@ _PUNCTUATION = str.maketrans(
 class Perplexity:
     """Map: documents -> ("scores", ``perplexity`` float32), one row a document, null without words.
 
-    ``model``: a KenLM file (ARPA or binary). ``pieces``: a SentencePiece model; None: words at blanks. Needs the package `kenlm`, and
-    `sentencepiece` for pieces. Raises ValueError, one line, where a package or file is missing.
+    ``model``: a KenLM file (ARPA or binary). ``pieces``: a SentencePiece model; None: words at blanks. Needs the
+    package `kenlm`, and `sentencepiece` for pieces. Raises ValueError, one line, where a package or file is missing.
     """
 
     model: str
@@ -47,9 +49,9 @@ class Perplexity:
     def columns(self) -> pa.Schema:
         return pa.schema([("perplexity", pa.float32())])
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         model, pieces = load(self.model), None if self.pieces is None else _pieces(self.pieces)
-        scores = [perplexity(model, text, pieces) if at(row) else None for row, text in enumerate(joined_text(batch))]
+        scores = [perplexity(model, text, pieces) if ctx(row) else None for row, text in enumerate(joined_text(batch))]
         yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=self.columns())
 
 
@@ -69,7 +71,9 @@ def perplexity(model: Any, text: str, pieces: Any = None) -> float | None:
 
 
 def check(model: str, pieces: str | None = None) -> None:
-    """Whether the packages are there and the file looks like a KenLM model, which may be large. Raises ValueError, one line."""
+    """Whether the packages are there and the file looks like a KenLM model, which may be large. Raises ValueError, one
+    line.
+    """
     _kenlm()
     try:
         with open(model, "rb") as file:

@@ -1,7 +1,9 @@
-"""Personal data by its form: e-mail addresses, phone numbers, public IP addresses, payment cards, IBANs. Found, counted and replaced.
+"""Personal data by its form: e-mail addresses, phone numbers, public IP addresses, payment cards, IBANs. Found, counted
+and replaced.
 
-Forms that carry a check are checked: a card by its Luhn sum (ISO/IEC 7812-1, annex B), an IBAN by its length and its remainder modulo 97
-(ISO 13616; lengths: SWIFT's IBAN registry), an address by whether it is a public one. Names and street addresses have no form and stay.
+Forms that carry a check are checked: a card by its Luhn sum (ISO/IEC 7812-1, annex B), an IBAN by its length and its
+remainder modulo 97 (ISO 13616; lengths: SWIFT's IBAN registry), an address by whether it is a public one. Names and
+street addresses have no form and stay.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}")
 _CARD = re.compile(r"(?<![\w.+])(?<!\d[ -])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\w])")
 _IP4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
 _IP6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
-_PHONE = re.compile(r"(?<![\w.,/-])(?:\+|00)?(?:\(\d{1,5}\)[ .-]?)?\d{1,5}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]\d{2,8}){1,5}(?![\w]|[.,/-]\d)")
+_PHONE = re.compile(
+    r"(?<![\w.,/-])(?:\+|00)?(?:\(\d{1,5}\)[ .-]?)?\d{1,5}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]\d{2,8}){1,5}(?![\w]|[.,/-]\d)"
+)
 _PHONE_SOLID = re.compile(r"(?<![\w.,/-])\+\d{9,15}(?![\w])")
 _NORTH_AMERICA = re.compile(r"(?:\+?1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[2-9]\d\d[ .-]\d{4}")
 
@@ -69,14 +73,18 @@ def redact(text: str, kinds: Collection[str] = KINDS) -> str:
 
 
 def redact_document(document: dict[str, Any], kinds: Collection[str] = KINDS) -> dict[str, Any]:
-    """A document (DOCUMENT, as Python) with its title and its nodes' texts redacted; addresses, and words of PDF pages, are left."""
+    """A document (DOCUMENT, as Python) with its title and its nodes' texts redacted; addresses, and words of PDF pages,
+    are left.
+    """
     fields = ("text", "alt", "caption", "title")
     nodes = [{**node, **{f: redact(node[f], kinds) for f in fields if node[f]}} for node in document["nodes"] or ()]
     return {**document, "title": document["title"] and redact(document["title"], kinds), "nodes": nodes}
 
 
 def counts(flat: Flat) -> dict[str, Floats]:
-    """``emails``, ``ibans``, ``cards``, ``ips`` and ``phones`` of each document. Only paragraphs that may hold some are read."""
+    """``emails``, ``ibans``, ``cards``, ``ips`` and ``phones`` of each document. Only paragraphs that may hold some are
+    read.
+    """
     each = {kind: np.zeros(len(flat.paragraphs), np.int64) for kind in KINDS}
     for p, kinds in _candidates(flat).items():
         for kind, _, _ in find(flat.text[flat.paragraphs.start[p] : flat.paragraphs.end[p]], kinds):
@@ -96,7 +104,9 @@ def _candidates(flat: Flat) -> dict[int, set[str]]:
         "email": np.flatnonzero(flat.codes == ord("@")),
         "iban": pair[capital[pair - 1] & capital[pair - 2]],
         "card": digit[12:][(digit[12:] - digit[:-12]) <= 24],  # thirteen digits, at most a blank between two
-        "ip": np.concatenate([dotted[(flat.kinds[dotted - 1] & ch.DIGIT) != 0], colon[1:][(colon[1:] - colon[:-1]) <= 5]]),
+        "ip": np.concatenate(
+            [dotted[(flat.kinds[dotted - 1] & ch.DIGIT) != 0], colon[1:][(colon[1:] - colon[:-1]) <= 5]]
+        ),
         "phone": digit[8:][(digit[8:] - digit[:-8]) <= 18],  # nine digits, groups of two and parentheses
     }
     found: dict[int, set[str]] = {}

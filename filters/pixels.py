@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from filters.scores import IMAGE_PIXELS
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 
 Output = tuple[str, pa.RecordBatch | bytes]
 Grey = NDArray[np.uint8]
@@ -30,10 +30,12 @@ FORMATS = [f for f in ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPE
 
 @dataclass(frozen=True)
 class PixelScores:
-    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", `filters.scores.IMAGE_PIXELS`), one row an image; null where
+    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", `filters.scores.IMAGE_PIXELS`), one row an
+    image; null where
 
-    it cannot be decoded. ``entropy``: Shannon's, of the grey levels, in bits. ``blur``: variance of the Laplacian (Pech-Pacheco et al.,
-    ICPR 2000) of the grey levels (0 to 255); NeMo Curator keeps images from 100 on. ``qr``: NeMo Curator keeps images below 0.05.
+    it cannot be decoded. ``entropy``: Shannon's, of the grey levels, in bits. ``blur``: variance of the Laplacian
+    (Pech-Pacheco et al., ICPR 2000) of the grey levels (0 to 255); NeMo Curator keeps images from 100 on. ``qr``: NeMo
+    Curator keeps images below 0.05.
     """
 
     name: ClassVar[str] = "pixels"
@@ -42,10 +44,10 @@ class PixelScores:
     def columns(self) -> pa.Schema:
         return pa.schema([(name, pa.float32()) for name in IMAGE_PIXELS])
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         rows = []
         for row, data in enumerate(batch["image"].to_pylist()):
-            grey = decoded(data, "L", SIDE) if data is not None and at(row) else None
+            grey = decoded(data, "L", SIDE) if data is not None and ctx(row) else None
             rows.append({} if grey is None else measured(grey))
         yield "scores", pa.RecordBatch.from_pylist(rows, schema=self.columns())
 
@@ -89,7 +91,8 @@ def _qr(grey: Grey) -> float:
 
 
 def decoded(data: bytes, mode: str, side: int) -> NDArray[np.uint8] | None:
-    """Pixels in a Pillow mode, as shown (EXIF's orientation applied), scaled down until the longer side is at most ``side``.
+    """Pixels in a Pillow mode, as shown (EXIF's orientation applied), scaled down until the longer side is at most
+    ``side``.
 
     What is transparent lies on white. None where Pillow cannot read them.
     """
@@ -98,10 +101,12 @@ def decoded(data: bytes, mode: str, side: int) -> NDArray[np.uint8] | None:
             image.draft(mode, (side, side))  # JPEG: decodes at a fraction of its size
             image.load()
             shown: Image.Image = image
-            with contextlib.suppress(Exception):  # an EXIF block may be as broken as anything else; the picture is then as it lies
+            # an EXIF block may be as broken as anything else; the picture is then as it lies
+            with contextlib.suppress(Exception):
                 shown = ImageOps.exif_transpose(image)
             plain = _plain(shown, mode)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow's ways to say that this is no image
+    # Pillow's ways to say that this is no image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     plain.thumbnail((side, side), Image.Resampling.BOX)
     return np.asarray(plain)

@@ -1,4 +1,6 @@
-"""A quality classifier of one's own: fastText, trained on texts one wants more of and texts one does not, and applied as a score."""
+"""A quality classifier of one's own: fastText, trained on texts one wants more of and texts one does not, and applied
+as a score.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from filters.adapters import joined_text
-from manifests.at import At, anywhere
 from manifests.schema import key64
+from manifests.stage import NO_ENGINE, StageContext
 
 Output = tuple[str, pa.RecordBatch | bytes]
 
@@ -30,9 +32,11 @@ SETTINGS = {"dim": 64, "bucket": 1 << 18, "epoch": 5, "wordNgrams": 2, "minCount
 
 @dataclass(frozen=True)
 class Quality:
-    """Map: documents -> ("scores", ``quality`` float32), one row a document: the probability of ``label``, null without words.
+    """Map: documents -> ("scores", ``quality`` float32), one row a document: the probability of ``label``, null without
+    words.
 
-    ``model``: a fastText file, by `train` or from elsewhere. Raises ValueError, one line, where it cannot be read or has no such label.
+    ``model``: a fastText file, by `train` or from elsewhere. Raises ValueError, one line, where it cannot be read or
+    has no such label.
     """
 
     model: str
@@ -45,9 +49,11 @@ class Quality:
     def columns(self) -> pa.Schema:
         return pa.schema([("quality", pa.float32())])
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         model = load(self.model, self.label)
-        scores = [probability(model, text, self.label) if at(row) else None for row, text in enumerate(joined_text(batch))]
+        scores = [
+            probability(model, text, self.label) if ctx(row) else None for row, text in enumerate(joined_text(batch))
+        ]
         yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=self.columns())
 
 
@@ -76,12 +82,15 @@ def probability(model: Any, text: str, label: str = POSITIVE) -> float | None:
     return min(float(chances.get(f"__label__{label}", 0.0)), 1.0)  # fastText says 1.00001 at times
 
 
-def train(positive: Iterable[str], negative: Iterable[str], output: str, held_out: float = 0.1, seed: int = 0) -> dict[str, Any]:
+def train(
+    positive: Iterable[str], negative: Iterable[str], output: str, held_out: float = 0.1, seed: int = 0
+) -> dict[str, Any]:
     """Train on texts, write the model to ``output``, and say how it does on those held out.
 
-    Returns ``trained`` and ``held_out`` (documents), ``precision`` and ``recall`` of the positives held out, at a probability of 0.5, and
-    the ``lr`` used. Which texts are held out is told by a hash of each, so copies of one text are on one side. The same texts, seed and
-    library give the same model. Raises ValueError, one line, where there are too few texts, or where every learning rate ended in NaN.
+    Returns ``trained`` and ``held_out`` (documents), ``precision`` and ``recall`` of the positives held out, at a
+    probability of 0.5, and the ``lr`` used. Which texts are held out is told by a hash of each, so copies of one text
+    are on one side. The same texts, seed and library give the same model. Raises ValueError, one line, where there are
+    too few texts, or where every learning rate ended in NaN.
     """
     import fasttext
 
@@ -99,7 +108,9 @@ def train(positive: Iterable[str], negative: Iterable[str], output: str, held_ou
             else:
                 kept.append(f"__label__{POSITIVE if wanted else NEGATIVE} {line.replace('__label__', '')}")
         if not all(sides):
-            raise ValueError(f"classifier: {sum(sides)} {POSITIVE if wanted else NEGATIVE} texts are too few to train on some and hold out others")
+            raise ValueError(
+                f"classifier: {sum(sides)} {POSITIVE if wanted else NEGATIVE} texts are too few to train on some and hold out others"
+            )
     kept.sort(key=lambda line: key64(f"order {seed} {line}"))
     with TemporaryDirectory() as folder:
         lines = Path(folder) / "train.txt"
@@ -108,7 +119,9 @@ def train(positive: Iterable[str], negative: Iterable[str], output: str, held_ou
             if _trained(str(lines), output, lr=rate, seed=seed, **SETTINGS):
                 break
         else:
-            raise ValueError(f"classifier: training ended in NaN at learning rates {', '.join(map(str, LEARNING_RATES))}")
+            raise ValueError(
+                f"classifier: training ended in NaN at learning rates {', '.join(map(str, LEARNING_RATES))}"
+            )
     model = fasttext.load_model(output)
     said = np.array([probability(model, line) or 0.0 for line, _ in out]) >= 0.5
     true = np.array([wanted for _, wanted in out])
@@ -122,27 +135,38 @@ def train(positive: Iterable[str], negative: Iterable[str], output: str, held_ou
     }
 
 
-_TRAIN = "import fasttext, json, sys; a = json.loads(sys.argv[1]); fasttext.train_supervised(a[0], **a[2]).save_model(a[1])"
+_TRAIN = (
+    "import fasttext, json, sys; a = json.loads(sys.argv[1]); fasttext.train_supervised(a[0], **a[2]).save_model(a[1])"
+)
 
 
 def _trained(lines: str, output: str, **settings: Any) -> bool:
     """Whether a model came of it without a NaN; then it is at ``output``.
 
-    In a process of its own: with one thread fastText fills a tenth of its input matrix (64 MiB) and takes the rest as it finds it. A new
-    process finds zeros; one that has worked before finds what it worked with.
+    In a process of its own: with one thread fastText fills a tenth of its input matrix (64 MiB) and takes the rest as
+    it finds it. A new process finds zeros; one that has worked before finds what it worked with.
     """
     import fasttext
 
-    done = subprocess.run([sys.executable, "-c", _TRAIN, json.dumps([lines, output, settings])], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _TRAIN, json.dumps([lines, output, settings])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if "NaN" in done.stderr:
         return False
     if done.returncode:
-        raise ValueError(f"classifier: fastText failed: {done.stderr.strip().rpartition(chr(10))[2] or f'exit code {done.returncode}'}")
+        raise ValueError(
+            f"classifier: fastText failed: {done.stderr.strip().rpartition(chr(10))[2] or f'exit code {done.returncode}'}"
+        )
     return bool(np.isfinite(fasttext.load_model(output).get_output_matrix()).all())
 
 
 def read_texts(paths: Sequence[str]) -> Iterator[str]:
-    """Texts of files, maybe gzipped: of ``.jsonl`` the key ``text`` of each line, of others each line. Raises ValueError, one line."""
+    """Texts of files, maybe gzipped: of ``.jsonl`` the key ``text`` of each line, of others each line. Raises
+    ValueError, one line.
+    """
     for path in paths:
         plain = path.removesuffix(".gz")
         try:

@@ -1,7 +1,7 @@
 """n-gram repetition, by document and by paragraph, with one sort of all the n-grams at hand.
 
-Grams are compared by 64-bit hashes that the document's number has gone into. The place of each goes into the low bits of what is sorted,
-so equal grams are neighbours in the order of their places, and so by paragraph too.
+Grams are compared by 64-bit hashes that the document's number has gone into. The place of each goes into the low bits
+of what is sorted, so equal grams are neighbours in the order of their places, and so by paragraph too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """Of each slice: grams in all, different grams; and of each gram seen twice or more in one: that slice and how often."""
+    """Of each slice: grams in all, different grams; and of each gram seen twice or more in one: that slice and how
+    often.
+    """
 
     total: Ints
     unique: Ints
@@ -36,7 +38,9 @@ class Repeats:
 
         (OBELICS' character repetition); 0 without grams.
         """
-        by_count = np.sort((self.group.astype(np.uint64) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - self.count.astype(np.uint64)))
+        by_count = np.sort(
+            (self.group.astype(np.uint64) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - self.count.astype(np.uint64))
+        )
         group = (by_count >> np.uint64(32)).astype(np.int64)
         count = (np.uint64(0xFFFFFFFF) - (by_count & np.uint64(0xFFFFFFFF))).astype(np.int64)
         repeated = np.bincount(group, minlength=len(self.total))
@@ -66,16 +70,22 @@ def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:
     sizes = np.diff(np.concatenate([documents.start, np.array([len(hashes) + n - 1])]))
     made: UInt64s = np.repeat(spread(np.arange(len(documents), dtype=np.uint64)), sizes)[: len(hashes)]
     made ^= hashes
-    # what lies between two documents is shorter than a gram, so those that reach out begin in the last n - 1 places, or in between
+    # what lies between two documents is shorter than a gram, so those that reach out begin in the last n - 1 places, or
+    # in between
     gap = int((documents.start[1:] - documents.end[:-1]).max(initial=0))
     out = documents.end[:, None] - n + 1 + np.arange(n - 1 + gap)
-    out = out[(out >= documents.start[:, None]) & (out < len(hashes)) & (out < np.append(documents.start[1:], len(hashes))[:, None])]
+    out = out[
+        (out >= documents.start[:, None])
+        & (out < len(hashes))
+        & (out < np.append(documents.start[1:], len(hashes))[:, None])
+    ]
     made[out] = spread(out.astype(np.uint64) ^ np.uint64(1 << 63))
     return made
 
 
 def equal(hashes: UInt64s, places: Ints | None = None) -> tuple[Ints, Bools]:
-    """Places of the hashes that occur twice or more, equal ones side by side, in order; and which is the first of its kind.
+    """Places of the hashes that occur twice or more, equal ones side by side, in order; and which is the first of its
+    kind.
 
     ``places``: where the hashes stand, ascending, if not 0, 1, 2 ...
     """

@@ -9,8 +9,9 @@
       aspect: {max: 2}
       status: {any_of: [ok], drops: document}   # not the image alone
 
-A table may start from a preset and change it: ``preset: obelics`` at the top, then only what differs; ``words: null`` takes a rule
-out, ``words: {max: null}`` one limit. Scores of one's own (an adapter's column) are declared once: ``own: [c4_passes]``.
+A table may start from a preset and change it: ``preset: obelics`` at the top, then only what differs; ``words: null``
+takes a rule out, ``words: {max: null}`` one limit. Scores of one's own (an adapter's column) are declared once: ``own:
+[c4_passes]``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ from numpy.typing import NDArray
 from filters.scores import LEVELS, STRINGS
 from manifests.schema import ROLES
 
-KEYS = {level: ("min", "max", "any_of", *more, "source") for level, more in (("document", ()), ("node", ("spares",)), ("image", ("drops",)))}
+KEYS = {
+    level: ("min", "max", "any_of", *more, "source")
+    for level, more in (("document", ()), ("node", ("spares",)), ("image", ("drops",)))
+}
 REASON = pa.dictionary(pa.int8(), pa.string())
 
 
@@ -43,7 +47,8 @@ class RuleError(ValueError):
 class Rule:
     """Limits on one score, both inclusive: a value below ``min`` or above ``max``, or not in ``any_of``, drops the row.
 
-    ``spares``: roles of paragraphs that are not asked. ``drops_document``: an image that fails takes its document with it.
+    ``spares``: roles of paragraphs that are not asked. ``drops_document``: an image that fails takes its document with
+    it.
     """
 
     score: str
@@ -72,7 +77,9 @@ class Rules:
 
 
 class Decided(NamedTuple):
-    """Row for row: kept or not, by which rule, the score it saw and the limit it broke (null where kept, or for any_of)."""
+    """Row for row: kept or not, by which rule, the score it saw and the limit it broke (null where kept, or for
+    any_of).
+    """
 
     keep: pa.BooleanArray
     reason: pa.DictionaryArray
@@ -85,11 +92,14 @@ def reasons(rules: Iterable[Rule], *more: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(r for rule in rules for r in rule.reasons()), *more]))
 
 
-def decide(rules: tuple[Rule, ...], columns: Mapping[str, pa.Array], rows: int, roles: pa.Array | None = None) -> Decided:
+def decide(
+    rules: tuple[Rule, ...], columns: Mapping[str, pa.Array], rows: int, roles: pa.Array | None = None
+) -> Decided:
     """Ask the rules in their order; the first that a row fails drops it and names the reason.
 
-    ``columns`` holds one array of ``rows`` values for each score a rule names, numbers or, for ``any_of``, strings. A null (or NaN) score
-    never drops: what was not measured is no ground for a decision. Thresholds are compared as float32, as the scores are stored.
+    ``columns`` holds one array of ``rows`` values for each score a rule names, numbers or, for ``any_of``, strings. A
+    null (or NaN) score never drops: what was not measured is no ground for a decision. Thresholds are compared as
+    float32, as the scores are stored.
     ``roles``: a string a row, for rules that spare some.
 
     Raises RuleError where a rule's score has no column.
@@ -99,7 +109,13 @@ def decide(rules: tuple[Rule, ...], columns: Mapping[str, pa.Array], rows: int, 
     score = np.full(rows, np.nan, np.float32)
     threshold = np.full(rows, np.nan, np.float32)
 
-    def drop(rule: Rule, failed: NDArray[np.bool_], reason: str, seen: NDArray[np.float32] | None = None, limit: float | None = None) -> None:
+    def drop(
+        rule: Rule,
+        failed: NDArray[np.bool_],
+        reason: str,
+        seen: NDArray[np.float32] | None = None,
+        limit: float | None = None,
+    ) -> None:
         failed = failed & (code < 0)
         if rule.spares and roles is not None:
             failed &= ~pc.is_in(roles, value_set=pa.array(rule.spares, pa.string())).to_numpy(zero_copy_only=False)
@@ -145,13 +161,16 @@ def _float32(column: pa.Array) -> NDArray[np.float32]:
     return np.asarray(array.to_numpy(zero_copy_only=False), np.float32)
 
 
-# --- reading -----------------------------------------------------------------------------------------------------------------------
+# --- reading
+# -----------------------------------------------------------------------------------------------------------------------
 
 
 @lru_cache
 def presets() -> tuple[str, ...]:
     """Names of the rule tables that come with the project."""
-    return tuple(sorted(f.name.removesuffix(".yaml") for f in files("filters.presets").iterdir() if f.name.endswith(".yaml")))
+    return tuple(
+        sorted(f.name.removesuffix(".yaml") for f in files("filters.presets").iterdir() if f.name.endswith(".yaml"))
+    )
 
 
 @lru_cache
@@ -165,7 +184,8 @@ def _preset(name: str) -> tuple[dict[str, Any], ...]:
 
 
 def load(which: str | Mapping[str, Any], own: Collection[str] = ()) -> Rules:
-    """Rules by preset name, or from a mapping (see the module's head). ``own`` names scores beyond those of `filters.scores`.
+    """Rules by preset name, or from a mapping (see the module's head). ``own`` names scores beyond those of
+    `filters.scores`.
 
     Raises RuleError, one line, for a preset, level, score or key that does not exist, or a limit of the wrong type.
     """

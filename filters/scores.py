@@ -1,7 +1,8 @@
 """Every score there is, by the level it is measured at, with its meaning: the names a rule table may use.
 
-Scores are float32 unless the meaning says otherwise. "Share" is between 0 and 1. A null score means that the measure does not
-apply (an image node has no words) or is not known (the page states no rendered size); a null score never drops anything.
+Scores are float32 unless the meaning says otherwise. "Share" is between 0 and 1. A null score means that the measure
+does not apply (an image node has no words) or is not known (the page states no rendered size); a null score never drops
+anything.
 """
 
 from __future__ import annotations
@@ -67,8 +68,14 @@ DOCUMENT_ONLY: Final = MappingProxyType(
         "bullets": "share of lines that begin with a bullet or a dash; null without lines",
         "ellipsis_ends": "share of lines that end in an ellipsis; null without lines",
         "sentence_ends": "share of lines that end in a mark that ends sentences, of any script; null without lines",
-        **{f"top_{n}_gram": f"characters of the most frequent {n} words in a row, times their count, share of all" for n in (2, 3, 4)},
-        **{f"duplicate_{n}_grams": f"characters of {n} words in a row that were met before, share of all" for n in range(5, 11)},
+        **{
+            f"top_{n}_gram": f"characters of the most frequent {n} words in a row, times their count, share of all"
+            for n in (2, 3, 4)
+        },
+        **{
+            f"duplicate_{n}_grams": f"characters of {n} words in a row that were met before, share of all"
+            for n in range(5, 11)
+        },
         "emails": "number of e-mail addresses",
         "phones": "number of telephone numbers",
         "ips": "number of public IP addresses",
@@ -138,4 +145,6 @@ IMAGE: Final = MappingProxyType({**IMAGE_FETCHED, **IMAGE_ON_PAGE, **IMAGE_PIXEL
 #: scores that are strings: a rule on them has `any_of`, all others have `min` or `max`
 STRINGS: Final = frozenset({"language", "status", "format", "optout"})
 
-LEVELS: Final = MappingProxyType({"document": DOCUMENT, "node": MappingProxyType({**NODE, **NODE_DECIDED}), "image": IMAGE})
+LEVELS: Final = MappingProxyType(
+    {"document": DOCUMENT, "node": MappingProxyType({**NODE, **NODE_DECIDED}), "image": IMAGE}
+)

@@ -50,7 +50,9 @@ class Spans:
         return self._reduce(np.maximum, values, values.dtype)
 
     def owner(self, length: int) -> Ints:
-        """For each of the ``length`` places of the sliced array, the slice that begins there or last began before it. The first begins at 0."""
+        """For each of the ``length`` places of the sliced array, the slice that begins there or last began before it.
+        The first begins at 0.
+        """
         if not len(self):
             return np.zeros(length, np.int64)
         return np.repeat(np.arange(len(self)), np.diff(np.append(self.start, length)))

@@ -28,7 +28,9 @@ from manifests.schema import IMAGE, TEXT
 STEPS = 10  # where none are given
 MOST = 1000
 
-_FORM = re.compile(r"(?:(document|node|image)\.)?([a-z][a-z0-9_]*)(?:\.(min|max))?=([^.:=]+(?:\.\d+)?)\.\.([^:=]+?)(?::([^:=]+))?")
+_FORM = re.compile(
+    r"(?:(document|node|image)\.)?([a-z][a-z0-9_]*)(?:\.(min|max))?=([^.:=]+(?:\.\d+)?)\.\.([^:=]+?)(?::([^:=]+))?"
+)
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,24 @@ class Sweep:
 
     def current(self, rules: Rules) -> float | None:
         """The limit the rules have now."""
-        found: float | None = next((getattr(r, self.limit) for r in getattr(rules, self.level) if r.score == self.score), None)
+        found: float | None = next(
+            (getattr(r, self.limit) for r in getattr(rules, self.level) if r.score == self.score), None
+        )
         return found
 
 
 def parse(text: str, rules: Rules) -> Sweep:
-    """``[level.]score[.min|.max]=from..to[:step]``. The level is the first of document, node and image that has a rule on the score; the
+    """``[level.]score[.min|.max]=from..to[:step]``. The level is the first of document, node and image that has a rule
+    on the score; the
 
-    limit, the one that rule has. Where both are said, the score needs no rule: one is tried as if it were the table's last. Without a
-    step there are about ten. Raises RuleError, one line.
+    limit, the one that rule has. Where both are said, the score needs no rule: one is tried as if it were the table's
+    last. Without a step there are about ten. Raises RuleError, one line.
     """
     form = _FORM.fullmatch(text.replace(" ", ""))
     if form is None:
-        raise RuleError(f"sweep `{text}`: expected rule=from..to or rule=from..to:step, such as words=10..50:5 or node.words.min=2..8")
+        raise RuleError(
+            f"sweep `{text}`: expected rule=from..to or rule=from..to:step, such as words=10..50:5 or node.words.min=2..8"
+        )
     level, score, limit, *numbers = form.groups()
     levels = (level,) if level else ("document", "node", "image")
     found = next(((at, r) for at in levels for r in getattr(rules, at) if r.score == score), None)
@@ -64,14 +71,18 @@ def parse(text: str, rules: Rules) -> Sweep:
         names = [r.score for at in levels for r in getattr(rules, at)]
         near = nearest(score, names)
         known = next((at for at in levels if score in LEVELS[at]), None)
-        raise RuleError(f"sweep `{text}`: no rule on `{score}`{near if known is None else f'; to try one, say {known}.{score}.min or .max'}")
+        raise RuleError(
+            f"sweep `{text}`: no rule on `{score}`{near if known is None else f'; to try one, say {known}.{score}.min or .max'}"
+        )
     level, rule = found
     if score in STRINGS:
         raise RuleError(f"sweep `{text}`: `{score}` is a string; only numbers have a range")
     has = [name for name in ("min", "max") if getattr(rule, name) is not None]
     if limit is None:
         if len(has) != 1:
-            raise RuleError(f"sweep `{text}`: the rule on `{score}` has a min and a max; say {score}.min or {score}.max")
+            raise RuleError(
+                f"sweep `{text}`: the rule on `{score}` has a min and a max; say {score}.min or {score}.max"
+            )
         (limit,) = has
     return Sweep(level, score, limit, _range(text, *numbers))
 
@@ -84,7 +95,12 @@ def _range(text: str, first: str, last: str, step: str | None) -> tuple[float, .
             by = max(1.0, round(by))  # whole numbers stay whole
     except ValueError:
         raise RuleError(f"sweep `{text}`: from, to and step are numbers") from None
-    if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(by)) or high < low or by < 0 or (by == 0 and high > low):
+    if (
+        not (math.isfinite(low) and math.isfinite(high) and math.isfinite(by))
+        or high < low
+        or by < 0
+        or (by == 0 and high > low)
+    ):
         raise RuleError(f"sweep `{text}`: from is at most to, and the step above 0")
     number = round((high - low) / by, 9) if by else 0
     if number > MOST:
@@ -93,10 +109,12 @@ def _range(text: str, first: str, last: str, step: str | None) -> tuple[float, .
 
 
 def sweep(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch]) -> list[dict[str, Any]]:
-    """A row a threshold: ``threshold``, and of documents, paragraphs and images how many there are and how many the rules would keep.
+    """A row a threshold: ``threshold``, and of documents, paragraphs and images how many there are and how many the
+    rules would keep.
 
-    ``batches``: documents zipped with their scores; of the nodes, the text is not needed. Paragraphs and images are those of kept
-    documents, images as far as the page tells. Raises RuleError where a rule's score is not among the columns.
+    ``batches``: documents zipped with their scores; of the nodes, the text is not needed. Paragraphs and images are
+    those of kept documents, images as far as the page tells. Raises RuleError where a rule's score is not among the
+    columns.
     """
     if what.level == "document":
         return _document_rows(rules, what, batches)
@@ -110,7 +128,9 @@ def sweep(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch]) -> list[
 
 
 def _document_rows(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch]) -> list[dict[str, Any]]:
-    """One decision for all thresholds: the rule is asked last, and in a way that everything fails it, so that its scores come back."""
+    """One decision for all thresholds: the rule is asked last, and in a way that everything fails it, so that its
+    scores come back.
+    """
     others = _with(rules, what, None)
     asked = replace(others, document=(*others.document, _none_passes(what)))
     values: list[NDArray[np.float32]] = []
@@ -123,7 +143,8 @@ def _document_rows(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch])
         passed = pc.or_kleene(made["keep"], pc.fill_null(last, False))
         scores = np.array(made["score"].to_numpy(zero_copy_only=False), np.float32)
         keep = np.asarray(passed.to_numpy(zero_copy_only=False), np.bool_)
-        scores[np.asarray(made["keep"].to_numpy(zero_copy_only=False), np.bool_)] = np.nan  # kept whatever the threshold
+        # kept whatever the threshold
+        scores[np.asarray(made["keep"].to_numpy(zero_copy_only=False), np.bool_)] = np.nan
         values.append(scores[keep])
         held.append(_held(batch, made)[keep])
     score = np.concatenate([*values, np.zeros(0, np.float32)])
@@ -138,7 +159,8 @@ def _document_rows(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch])
 def sweep_images(rules: Rules, what: Sweep, images: Iterable[pa.Table]) -> list[dict[str, Any]]:
     """A row a threshold: ``threshold``, ``images`` and how many of them the image rules would keep.
 
-    ``images``: rows with the columns that `filters.image.image_columns` reads. What the loss does to documents is not followed.
+    ``images``: rows with the columns that `filters.image.image_columns` reads. What the loss does to documents is not
+    followed.
     """
     asked = (*_with(rules, what, None).image, _none_passes(what))
     values, whatever, total = [np.zeros(0, np.float32)], 0, 0
@@ -183,7 +205,12 @@ def _held(batch: pa.RecordBatch, made: pa.RecordBatch) -> NDArray[np.int64]:
     """Kept paragraphs and images of each document."""
     kind = pc.struct_field(batch["nodes"].flatten(), "kind")
     keep = made["node_keep"].flatten()
-    edges = np.concatenate([np.zeros(1, np.int64), np.cumsum(pc.fill_null(pc.list_value_length(batch["nodes"]), 0).to_numpy(zero_copy_only=False))])
+    edges = np.concatenate(
+        [
+            np.zeros(1, np.int64),
+            np.cumsum(pc.fill_null(pc.list_value_length(batch["nodes"]), 0).to_numpy(zero_copy_only=False)),
+        ]
+    )
     columns = []
     for what in (TEXT, IMAGE):
         found = pc.fill_null(pc.and_(pc.equal(kind, what), keep), False).to_numpy(zero_copy_only=False)

@@ -1,7 +1,8 @@
-"""Text scores of documents and of their paragraphs, a whole batch at a time: numpy over flat arrays, no Python loop over words.
+"""Text scores of documents and of their paragraphs, a whole batch at a time: numpy over flat arrays, no Python loop
+over words.
 
-Definitions: `filters.scores` names them; those of OBELICS are as in its paper (arXiv 2306.16527, A.2) and its published code, and are
-written down plainly in tests/filters/plain.py, which the tests hold this module to.
+Definitions: `filters.scores` names them; those of OBELICS are as in its paper (arXiv 2306.16527, A.2) and its published
+code, and are written down plainly in tests/filters/plain.py, which the tests hold this module to.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from filters.repetition import repeats
 from filters.scores import DOCUMENT, NODE, STRINGS
 from filters.spans import Spans
 from filters.wordlists import Hits, Lexicon, common, languages, words
-from manifests.at import At, anywhere
 from manifests.schema import IMAGE, TEXT
+from manifests.stage import NO_ENGINE, StageContext
 
 Floats = NDArray[np.float64]
 Output = tuple[str, pa.RecordBatch | bytes]
@@ -49,9 +50,11 @@ SCORES = pa.schema([(s, _type(s)) for s in DOCUMENT] + [(f"node_{s}", pa.list_(_
 class TextScores:
     """Map: documents -> ("scores", SCORES), one row a document.
 
-    ``language_model``: a fastText model file; None: the embedded default (`filters.language`). ``stop_words`` (English),
-    ``flagged_words``, ``spam_words``: a list of ours by name, or a file of words; ``flagged_by_language``: (code, file) of languages that
-    have flagged words of their own; ``common_words``: (code, file or ``wordfreq``) of those that have a list of common ones. A row that
+    ``language_model``: a fastText model file; None: the embedded default (`filters.language`). ``stop_words``
+    (English),
+    ``flagged_words``, ``spam_words``: a list of ours by name, or a file of words; ``flagged_by_language``: (code, file)
+    of languages that have flagged words of their own; ``common_words``: (code, file or ``wordfreq``) of those that have
+    a list of common ones. A row that
     ``at`` refuses is a row of nulls.
     """
 
@@ -71,7 +74,7 @@ class TextScores:
         lists |= {f"common words {code}": common(code, path) for code, path in self.common_words}
         return {name: digest("\n".join(found).encode()).hexdigest() for name, found in lists.items()}
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         nodes = batch["nodes"]
         sizes = np.asarray(pc.fill_null(pc.list_value_length(nodes), 0).to_numpy(zero_copy_only=False), np.int64)
         flat_nodes = nodes.flatten()
@@ -95,12 +98,14 @@ class TextScores:
                 each = language.by_function_words(flat, hits)
                 refused = np.zeros(last - first, np.bool_)  # nothing native here: no row to stand on
             else:
-                each, refused = language.by_fasttext(flat, self.language_model, at, first)
+                each, refused = language.by_fasttext(flat, self.language_model, ctx, first)
             left_out.append(refused)
             whole = language.vote(each, flat)
             spoken.append((language.declared(whole, said[first:last]), each.strings()))
             by_document, by_paragraph = text_scores(flat, hits, whole)
-            for scores, values in zip((by_document, by_paragraph), _common(flat, whole, self.common_words), strict=True):
+            for scores, values in zip(
+                (by_document, by_paragraph), _common(flat, whole, self.common_words), strict=True
+            ):
                 scores["common_words"] = values
             lines_of_document, lines_of_paragraph = line_scores(flat)
             by_document |= lines_of_document | document_scores(flat, hits, images[first:last])
@@ -199,11 +204,14 @@ def _ratios(n: dict[str, NDArray]) -> dict[str, Floats]:
     }
 
 
-def _listed(hits: Hits, spoken: language.Guess, name: str, default: int = -1) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Words of each paragraph that are in the list ``name`` of its document's language, and which documents have a list.
+def _listed(
+    hits: Hits, spoken: language.Guess, name: str, default: int = -1
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Words of each paragraph that are in the list ``name`` of its document's language, and which documents have a
+    list.
 
-    ``default``: the column of the list for languages that have none; -1: they have none. A document whose language is not known is read
-    as English: the rule that asks for stop words exists to drop such text.
+    ``default``: the column of the list for languages that have none; -1: they have none. A document whose language is
+    not known is read as English: the rule that asks for stop words exists to drop such text.
     """
     columns = {n: i for i, n in enumerate(hits.lexicon.names)}
     column_of = np.array([columns.get(f"{name}_{label}", default) for label in (*spoken.labels, "en")])
@@ -218,7 +226,10 @@ def _common(flat: Flat, spoken: language.Guess, lists: tuple[tuple[str, str], ..
         return np.full(len(flat.of), np.nan), np.full(len(flat.paragraphs), np.nan)
     found, listed = _listed(Hits.of(_common_lexicon(lists), flat), spoken, "common")
     words_ = flat.paragraph_words.size
-    by_document, by_paragraph = _ratio(flat.by_document(found), flat.by_document(words_), empty=0), _ratio(found, words_, empty=0)
+    by_document, by_paragraph = (
+        _ratio(flat.by_document(found), flat.by_document(words_), empty=0),
+        _ratio(found, words_, empty=0),
+    )
     by_document[~listed] = np.nan
     by_paragraph[np.repeat(~listed, flat.of.size)] = np.nan
     return by_document, by_paragraph
@@ -233,7 +244,9 @@ def _common_lexicon(lists: tuple[tuple[str, str], ...]) -> Lexicon:
 def _lexicon(stop_words: str, flagged_words: str, spam_words: str, flagged: tuple[tuple[str, str], ...]) -> Lexicon:
     stop = {f"stop_{code}": words(stop_words if code == "en" else f"stop_{code}") for code in languages()}
     own = {f"flagged_{code}": words(path) for code, path in flagged}
-    return Lexicon.of({**stop, **own, "flagged": words(flagged_words), "spam": words(spam_words), "gopher": words("gopher_en")})
+    return Lexicon.of(
+        {**stop, **own, "flagged": words(flagged_words), "spam": words(spam_words), "gopher": words("gopher_en")}
+    )
 
 
 def _word_confidence(nodes: pa.Array, offsets: NDArray[np.int64]) -> Floats:

@@ -1,8 +1,9 @@
-"""Image and text as vectors of one space (CLIP, SigLIP), by the two halves of a model in ONNX files; and what their cosines say.
+"""Image and text as vectors of one space (CLIP, SigLIP), by the two halves of a model in ONNX files; and what their
+cosines say.
 
-An image's ``similarity`` is that to the nearest text of its document. Its ``relevance_rank`` counts the texts of other documents that are
-as near or nearer: mOSCAR (arXiv 2406.08707) keeps what is among the first 8 against 63 such negatives, because a rank needs no threshold
-that would have to be found anew for each model and language.
+An image's ``similarity`` is that to the nearest text of its document. Its ``relevance_rank`` counts the texts of other
+documents that are as near or nearer: mOSCAR (arXiv 2406.08707) keeps what is among the first 8 against 63 such
+negatives, because a rank needs no threshold that would have to be found anew for each model and language.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from filters.onnx import BATCH, CLIP, Floats, View, answers, asked
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 
 Output = tuple[str, pa.RecordBatch | bytes]
 
@@ -26,9 +27,11 @@ VECTOR = pa.schema([("vector", pa.list_(pa.float32()))])
 
 @dataclass(frozen=True)
 class ImageVectors:
-    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", VECTOR), one row an image, of length 1; null if undecodable.
+    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", VECTOR), one row an image, of length 1; null
+    if undecodable.
 
-    ``model``: an ONNX file whose first input takes n views; its output ``image_embeds``, or else its first, has a row an image.
+    ``model``: an ONNX file whose first input takes n views; its output ``image_embeds``, or else its first, has a row
+    an image.
     """
 
     model: str
@@ -41,9 +44,9 @@ class ImageVectors:
     def columns(self) -> pa.Schema:
         return VECTOR
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         found: list[Floats | None] = [None] * batch.num_rows
-        for rows, out in answers(self.model, self.view, batch["image"], at, "image_embeds"):
+        for rows, out in answers(self.model, self.view, batch["image"], ctx, "image_embeds"):
             for row, vector in zip(rows, unit(out), strict=True):
                 found[row] = vector
         yield "scores", pa.RecordBatch.from_arrays([pa.array(found, VECTOR.field("vector").type)], schema=VECTOR)
@@ -58,8 +61,8 @@ class ImageVectors:
 class TextVectors:
     """Map: a batch with the column ``text`` -> ("scores", VECTOR), one row a text, of length 1.
 
-    ``model``: an ONNX file with the inputs ``input_ids`` and maybe ``attention_mask``; its output ``text_embeds``, or else its first, has a
-    row a text. ``tokenizer``: a tokenizer.json; texts are cut off, and filled up, at ``tokens``.
+    ``model``: an ONNX file with the inputs ``input_ids`` and maybe ``attention_mask``; its output ``text_embeds``, or
+    else its first, has a row a text. ``tokenizer``: a tokenizer.json; texts are cut off, and filled up, at ``tokens``.
     """
 
     model: str
@@ -73,11 +76,11 @@ class TextVectors:
     def columns(self) -> pa.Schema:
         return VECTOR
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         texts = batch["text"].to_pylist()
         found: list[Floats | None] = [None] * len(texts)
         for first in range(0, len(texts), BATCH):
-            rows = [row for row in range(first, min(first + BATCH, len(texts))) if at(row)]
+            rows = [row for row in range(first, min(first + BATCH, len(texts))) if ctx(row)]
             for row, vector in zip(rows, self.of([texts[row] or "" for row in rows]) if rows else (), strict=True):
                 found[row] = vector
         yield "scores", pa.RecordBatch.from_arrays([pa.array(found, VECTOR.field("vector").type)], schema=VECTOR)
@@ -102,7 +105,8 @@ def unit(vectors: NDArray) -> Floats:
 
 
 def ranks(own: NDArray, negatives: NDArray) -> NDArray[np.int64]:
-    """How many of each row's negatives are as near as its own similarity or nearer: 0 where its own is nearest, a tie against it.
+    """How many of each row's negatives are as near as its own similarity or nearer: 0 where its own is nearest, a tie
+    against it.
 
     ``own``: n similarities; ``negatives``: n x k.
     """

@@ -1,6 +1,7 @@
 """Word lists as hash tables over whole columns of words.
 
-A word is looked up by its 64-bit hash (`filters.flat`), so a million words cost a few array operations and no Python loop.
+A word is looked up by its 64-bit hash (`filters.flat`), so a million words cost a few array operations and no Python
+loop.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def lines(name_or_path: str) -> tuple[str, ...]:
         with open(name_or_path, encoding="utf-8") as file:
             return _lines(file.read())
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"word list `{name_or_path}` cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise ValueError(
+            f"word list `{name_or_path}` cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 @lru_cache
@@ -51,7 +54,8 @@ def words(name_or_path: str) -> list[str]:
 
 
 def common(code: str, path: str) -> list[str]:
-    """Common words of a language: of a file, or those of the package wordfreq (its largest list, with the English possessives).
+    """Common words of a language: of a file, or those of the package wordfreq (its largest list, with the English
+    possessives).
 
     OBELICS' own list, of words seen twice or more in ten million documents, is lost. Raises ValueError, one line.
     """
@@ -97,7 +101,8 @@ class Lexicon:
         place = {every[int(o)]: i for i, o in enumerate(order)}
         member = np.zeros((len(hashes), len(lists)), np.bool_)
         for column, ws in enumerate(lists.values()):
-            member[[place[word] for word in ws if word in place], column] = True  # two spellings that fold to one word have one entry
+            # two spellings that fold to one word have one entry
+            member[[place[word] for word in ws if word in place], column] = True
         bits = max(BUCKET_BITS, len(hashes).bit_length())
         bucket = (hashes >> np.uint64(64 - bits)).astype(np.int64)
         first = np.searchsorted(bucket, np.arange((1 << bits) + 1)).astype(np.int32)

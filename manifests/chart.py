@@ -12,7 +12,9 @@ LABEL = 150
 
 
 def bars(rows: Sequence[tuple[str, int]], of: int | None = None, most: int = 14) -> str:
-    """Horizontal bars, as long as their numbers; `of`: print shares of that number. More than `most` rows are summed up."""
+    """Horizontal bars, as long as their numbers; `of`: print shares of that number. More than `most` rows are summed
+    up.
+    """
     if len(rows) > most:
         rest = rows[most - 1 :]
         rows = [*rows[: most - 1], (f"{len(rest)} others", sum(n for _, n in rest))]
@@ -42,7 +44,9 @@ def histogram(counts: dict[int, int], height: int = 90) -> str:
     out = []
     for b in numbers:
         tall = (height - 4) * counts[b] / top
-        out.append(f"<rect class=b x='{(b - first) * step:.1f}' y='{height - tall:.1f}' width='{max(step - 0.6, 0.8):.1f}' height='{tall:.1f}' />")
+        out.append(
+            f"<rect class=b x='{(b - first) * step:.1f}' y='{height - tall:.1f}' width='{max(step - 0.6, 0.8):.1f}' height='{tall:.1f}' />"
+        )
     percentiles = "  ".join(f"p{q} {_short(quantile(counts, q / 100))}" for q in (5, 50, 95))
     said = f"{percentiles}" + (f"  zero: {zeros:,}" if zeros else "")
     axis = f"<text class=soft x=0 y={height + 13}>{_short(low(first))}</text>"

@@ -30,7 +30,11 @@ def samples(run: str, config: str, number: int) -> list[Row]:
     out: list[Row] = []
     for shards in manifest["configs"][config].values():
         for shard in shards:
-            index = pq.read_table(os.path.join(run, shard["index"]), columns=["key", "offset"]).slice(0, number - len(out)).to_pylist()
+            index = (
+                pq.read_table(os.path.join(run, shard["index"]), columns=["key", "offset"])
+                .slice(0, number - len(out))
+                .to_pylist()
+            )
             with open(os.path.join(run, shard["path"]), "rb") as f:
                 for row in index:
                     f.seek(row["offset"])
@@ -51,7 +55,9 @@ def _rendered(key: str, fields: Row) -> str:
                 lines.append(text)
             else:
                 m = sizes.get(image, {})
-                lines.append(f"[image {image}  {m.get('width')}x{m.get('height')}  {m.get('alt') or ''}  {m.get('url') or ''}]")
+                lines.append(
+                    f"[image {image}  {m.get('width')}x{m.get('height')}  {m.get('alt') or ''}  {m.get('url') or ''}]"
+                )
     else:
         lines.append(f"[image {fields.get('width')}x{fields.get('height')}]")
         lines.append(fields.get("caption") or fields.get("text") or "")
@@ -59,7 +65,9 @@ def _rendered(key: str, fields: Row) -> str:
 
 
 def explain(run: str, what: str) -> list[Row]:
-    """Everything the ledger and the index say of a document's id, a page's URL or an image's URL. Rows with a line to read, `says`."""
+    """Everything the ledger and the index say of a document's id, a page's URL or an image's URL. Rows with a line to
+    read, `says`.
+    """
     _manifest(run)
     out: list[Row] = []
     ids: set[str] = set()
@@ -69,21 +77,39 @@ def explain(run: str, what: str) -> list[Row]:
             says = f"{row['source']} document {row['id']} ({row['url']}): kept, in {row['split']}, {row['images']} images, {row['tokens']} tokens"
         else:
             says = f"{row['source']} document {row['id']} ({row['url']}): dropped, {_why(row)}"
-            says += f", {'as' if row['reason'] == 'contaminated_text' else 'a duplicate of'} {row['survivor']}" if row["survivor"] else ""
+            says += (
+                f", {'as' if row['reason'] == 'contaminated_text' else 'a duplicate of'} {row['survivor']}"
+                if row["survivor"]
+                else ""
+            )
         out.append({**row, "says": says})
     for row in _where(run, "refused", ("url",), what):
         out.append({**row, "says": f"{row['url']}: never became a document, {row['reason']}"})
     for row in _where(run, "pages", ("url",), what):
         out.append({**row, "says": f"{row['url']}: crawled, {row['status']}"})
     for row in _where(run, "outcomes", ("url", "sha256"), what):
-        size = f", {row['width']}x{row['height']} {row['format']}, sha256 {row['sha256']}" if row["status"] == "ok" else ""
+        size = (
+            f", {row['width']}x{row['height']} {row['format']}, sha256 {row['sha256']}" if row["status"] == "ok" else ""
+        )
         out.append({**row, "says": f"image {row['url']}: {row['status']}{size}"})
     for row in _where(run, "images", ("image", "id"), what, ids):
-        out.append({**row, "says": f"image {row['image']} at node {row['node']} of document {row['id']}: dropped, {_why(row)}"})
+        out.append(
+            {**row, "says": f"image {row['image']} at node {row['node']} of document {row['id']}: dropped, {_why(row)}"}
+        )
     for row in _where(run, "texts", ("id",), what, ids):
-        out.append({**row, "says": f"paragraph at node {row['node']} of document {row['id']}: dropped, {_why(row)}: {row['text'][:80]!r}"})
+        out.append(
+            {
+                **row,
+                "says": f"paragraph at node {row['node']} of document {row['id']}: dropped, {_why(row)}: {row['text'][:80]!r}",
+            }
+        )
     for row in _index(run, ids):
-        out.append({**row, "says": f"document {row['id']}: sample {row['key']} of {row['config']} {row['split']}, byte {row['offset']} of its shard"})
+        out.append(
+            {
+                **row,
+                "says": f"document {row['id']}: sample {row['key']} of {row['config']} {row['split']}, byte {row['offset']} of its shard",
+            }
+        )
     return out
 
 

@@ -22,7 +22,8 @@ DOCUMENTS = pa.schema(
         ("reason", REASON),  # null where kept
         ("score", pa.float32()),  # what the rule saw; a similarity for duplicates
         ("threshold", pa.float32()),
-        ("survivor", pa.string()),  # id of the document this one is a duplicate of; or the evaluation's item, as FILE:LINE
+        # id of the document this one is a duplicate of; or the evaluation's item, as FILE:LINE
+        ("survivor", pa.string()),
         ("images", pa.int32()),  # image nodes kept
         ("tokens", pa.int32()),  # text tokens kept
     ]
@@ -49,4 +50,6 @@ IMAGES = pa.schema(
     ]
 )
 
-QUARANTINE = pa.schema([("stage", pa.string()), ("part", pa.int64()), ("row", pa.int64()), ("sub", pa.int64()), ("cause", pa.string())])
+QUARANTINE = pa.schema(
+    [("stage", pa.string()), ("part", pa.int64()), ("row", pa.int64()), ("sub", pa.int64()), ("cause", pa.string())]
+)

@@ -1,4 +1,5 @@
-"""The report of a run: one HTML file that needs nothing else. What was made, what was left out and why, and documents to look at.
+"""The report of a run: one HTML file that needs nothing else. What was made, what was left out and why, and documents
+to look at.
 
 It reads statistics and a few samples that the run's tasks left; it never scans data.
 """
@@ -21,14 +22,21 @@ from manifests.sketch import quantile
 Row = dict[str, Any]
 Blob = Callable[[str, int, int, int], bytes]  # source, part, offset, length -> bytes
 
-NAMES = {"web": "Interleaved web documents", "pairs": "Image-text pairs", "pdf": "PDF pages", "conversations": "Conversations"}
+NAMES = {
+    "web": "Interleaved web documents",
+    "pairs": "Image-text pairs",
+    "pdf": "PDF pages",
+    "conversations": "Conversations",
+}
 THUMBNAIL = 220  # pixels, longest side
 PAGE_THUMBNAIL = 420
 MOST_BYTES = 12 << 20  # of thumbnails in one report
 
 
 def report(stats: Row, samples: Mapping[str, Sequence[Row]], blob: Blob) -> str:
-    """The whole page as HTML. `stats` is stats.json, `samples` the rows to show by source (pipelines.select.samples.SAMPLE)."""
+    """The whole page as HTML. `stats` is stats.json, `samples` the rows to show by source
+    (pipelines.select.samples.SAMPLE).
+    """
     stats = {**stats, "sources": {n: stats["sources"][n] for n in NAMES if n in stats["sources"]}}
     album = _Album(blob)
     parts = [_mixture(stats), _funnels(stats), _fetch(stats)]
@@ -67,7 +75,14 @@ def _mixture(stats: Row) -> str:
 
 def _sets(stats: Row) -> str:
     rows = [
-        [r["name"], f"{r['repeat']:g}", _n(r["documents"]), _n(r["samples"]), _n(r["answer_tokens"]), f"{r['share']:.2%}"]
+        [
+            r["name"],
+            f"{r['repeat']:g}",
+            _n(r["documents"]),
+            _n(r["samples"]),
+            _n(r["answer_tokens"]),
+            f"{r['share']:.2%}",
+        ]
         for r in stats["sources"].get("conversations", {}).get("sets", ())
     ]
     head = ["set", "repeat", "documents", "samples for training", "answer tokens", "share of them"]
@@ -91,19 +106,29 @@ def _funnels(stats: Row) -> str:
     out = ["<h2>Funnel</h2><div class=row>"]
     for name, s in stats["sources"].items():
         steps = s["funnel"]
-        out.append(f"<figure><figcaption>{NAMES[name]}</figcaption>{bars([(k, v) for k, v in steps], of=steps[0][1])}</figure>")
+        out.append(
+            f"<figure><figcaption>{NAMES[name]}</figcaption>{bars([(k, v) for k, v in steps], of=steps[0][1])}</figure>"
+        )
     return "".join(out) + "</div>"
 
 
 def _fetch(stats: Row) -> str:
     out = []
     if stats["crawl"]:
-        out.append(f"<figure><figcaption>Pages crawled, by outcome</figcaption>{bars(_sorted(stats['crawl']))}</figure>")
+        out.append(
+            f"<figure><figcaption>Pages crawled, by outcome</figcaption>{bars(_sorted(stats['crawl']))}</figure>"
+        )
     if stats["fetch"]["status"]:
-        out.append(f"<figure><figcaption>Image addresses fetched, by outcome</figcaption>{bars(_sorted(stats['fetch']['status']))}</figure>")
-        out.append(f"<figure><figcaption>Images fetched, by format</figcaption>{bars(_sorted(stats['fetch']['format']))}</figure>")
+        out.append(
+            f"<figure><figcaption>Image addresses fetched, by outcome</figcaption>{bars(_sorted(stats['fetch']['status']))}</figure>"
+        )
+        out.append(
+            f"<figure><figcaption>Images fetched, by format</figcaption>{bars(_sorted(stats['fetch']['format']))}</figure>"
+        )
     if stats["quarantined"]:
-        out.append(f"<figure><figcaption>Rows quarantined, by stage</figcaption>{bars(_sorted(stats['quarantined']))}</figure>")
+        out.append(
+            f"<figure><figcaption>Rows quarantined, by stage</figcaption>{bars(_sorted(stats['quarantined']))}</figure>"
+        )
     return f"<h2>From outside</h2><div class=row>{''.join(out)}</div>" if out else ""
 
 
@@ -125,14 +150,26 @@ def _source(name: str, s: Row) -> str:
         ("Images dropped from kept documents", {k: v for k, v in s["images_dropped"].items() if k != "kept"}),
     ]
     out = [f"<h2>{NAMES[name]}</h2><div class=row>"]
-    out += [f"<figure><figcaption>{title}, by reason</figcaption>{bars(_sorted(why))}</figure>" for title, why in whys if why]
+    out += [
+        f"<figure><figcaption>{title}, by reason</figcaption>{bars(_sorted(why))}</figure>"
+        for title, why in whys
+        if why
+    ]
     out.append("</div><div class=row>")
     for key, title in _HISTOGRAMS.items():
         if s["sketches"].get(key):
             counts = {int(b): n for b, n in s["sketches"][key].items()}
             out.append(f"<figure><figcaption>{title}</figcaption>{histogram(counts)}</figure>")
     rules = [
-        [level, r["score"], _limit(r["min"]), _limit(r["max"]), ", ".join(r["any_of"] or ()), ", ".join(r["spares"]), r["source"]]
+        [
+            level,
+            r["score"],
+            _limit(r["min"]),
+            _limit(r["max"]),
+            ", ".join(r["any_of"] or ()),
+            ", ".join(r["spares"]),
+            r["source"],
+        ]
         for level, rs in s["rules"].items()
         for r in rs
     ]
@@ -173,7 +210,9 @@ class _Album:
 def _gallery(source: str, rows: Sequence[Row], album: _Album) -> str:
     kept = [r for r in rows if not r["reason"]][:12]
     gone = [r for r in rows if r["reason"]]
-    out = [f"<h2>{NAMES[source]}: kept</h2><p>Chosen by hash. Struck through: what rules took out of them.</p><div class=cards>"]
+    out = [
+        f"<h2>{NAMES[source]}: kept</h2><p>Chosen by hash. Struck through: what rules took out of them.</p><div class=cards>"
+    ]
     out += [_card(source, r, album) for r in kept]
     out.append(f"</div><h2>{NAMES[source]}: dropped</h2><div class=cards>")
     out += [_card(source, r, album) for r in gone]
@@ -189,7 +228,9 @@ def _card(source: str, row: Row, album: _Album) -> str:
         if node["kind"] == "text":
             tag = "h4" if node["role"] == "heading" else "p"
             text = _e((node["text"] or "")[:400])
-            body.append(f"<{tag} class='{'out' if why else _e(node['role'] or '')}' title='{_e(why or '')}'>{text}</{tag}>")
+            body.append(
+                f"<{tag} class='{'out' if why else _e(node['role'] or '')}' title='{_e(why or '')}'>{text}</{tag}>"
+            )
         elif node["kind"] == "image":
             picture = pictures.get(n)
             why = (picture["reason"] if picture else None) or why

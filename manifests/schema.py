@@ -7,7 +7,8 @@ One record type serves all sources, so that every filter, dedup and packer does:
 * a PDF page is one image node followed by its text nodes, which carry boxes and words;
 * a conversation is turns parted by breaks, each of them images and then a text whose role says who speaks.
 
-All hashes are lower-case hex. All boxes are ``[left, top, width, height]`` as shares of the page (0..1), origin top left.
+All hashes are lower-case hex. All boxes are ``[left, top, width, height]`` as shares of the page (0..1), origin top
+left.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ PROVENANCE = pa.struct(
 DOCUMENT = pa.schema(
     [
         ("id", pa.string()),  # see document_id
-        ("source", pa.string()),  # the recipe's source: web, pairs, pdf
+        ("kind", pa.string()),  # kind of the source that read it: web, pairs, pdf, conversations, text
         ("url", pa.string()),
         ("fetched_at", pa.timestamp("s", tz="UTC")),
         ("lang", pa.string()),  # what the page declares, a BCP 47 primary tag; null where it declares none
@@ -138,7 +139,7 @@ OUTCOME = pa.schema(
         ("phash", pa.uint64()),  # 64-bit perceptual hash
         ("optout", pa.string()),  # the directive met
         ("part", pa.int32()),  # where the blob is: part of the stage's `blobs` file, offset and length in bytes;
-        ("offset", pa.int64()),  # null unless ok. `part` is `at.part` of the stage that wrote it
+        ("offset", pa.int64()),  # null unless ok. `part` is `ctx.part` of the stage that wrote it
         ("length", pa.int64()),
     ]
 )
@@ -175,6 +176,7 @@ SELECTED = pa.schema(
     [
         ("key", pa.uint64()),  # place in the global shuffle
         ("weight", pa.int64()),  # bytes this document will take in its shard, about
+        ("source", pa.string()),  # the name that the recipe gives the source
         *DOCUMENT,
         ("images", pa.list_(PLACED)),
         ("page", READ_PAGE),  # PDF pages only

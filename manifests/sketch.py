@@ -1,6 +1,7 @@
 """Histograms that merge: fixed logarithmic bins with exact counts, so that a report never scans data again.
 
-Bins are eighths of a power of two: a percentile read from them is off by at most 2^(1/8) - 1 = 9 %. Zero and below share one bin.
+Bins are eighths of a power of two: a percentile read from them is off by at most 2^(1/8) - 1 = 9 %. Zero and below
+share one bin.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def sketch(named: dict[str, np.ndarray]) -> pa.RecordBatch:
         names += [name] * len(found)
         numbers += found.tolist()
         counts += times.tolist()
-    return pa.record_batch([pa.array(names, pa.string()), pa.array(numbers, pa.int32()), pa.array(counts, pa.int64())], schema=SKETCH)
+    return pa.record_batch(
+        [pa.array(names, pa.string()), pa.array(numbers, pa.int32()), pa.array(counts, pa.int64())], schema=SKETCH
+    )
 
 
 def merge(table: pa.Table) -> dict[str, dict[int, int]]:

@@ -1,7 +1,7 @@
 """Opening a PDF: bytes in, an open document or one reason why not.
 
-PyMuPDF parses the file in this process. A hostile file can crash or hang it, so callers run in a fence and say first which file
-and page they are on. PyMuPDF is not safe in threads: one document at a time in a process.
+PyMuPDF parses the file in this process. A hostile file can crash or hang it, so callers run in a fence and say first
+which file and page they are on. PyMuPDF is not safe in threads: one document at a time in a process.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def library() -> Any:
 def native(reason: str) -> Iterator[None]:
     """Turns whatever PyMuPDF raises on broken input into a RefusedError.
 
-    Put round bare calls of the library, never round our own code: its glue raises more kinds of exceptions than can be listed
-    (MuPDF's own, RuntimeError, ValueError, and Python's where it trips over None).
+    Put round bare calls of the library, never round our own code: its glue raises more kinds of exceptions than can be
+    listed (MuPDF's own, RuntimeError, ValueError, and Python's where it trips over None).
     """
     try:
         yield
@@ -103,7 +103,8 @@ def native(reason: str) -> Iterator[None]:
 def open_document(data: bytes, limits: Limits = Limits()) -> Iterator[Document]:
     """An open PDF; closed, and MuPDF's cache emptied, on leaving.
 
-    The cache is emptied for each document because MuPDF keeps up to 256 MB of pictures and fonts otherwise (PyMuPDF issues 130,
+    The cache is emptied for each document because MuPDF keeps up to 256 MB of pictures and fonts otherwise (PyMuPDF
+    issues 130,
     3625), and so that nothing of one document can show up in another (issue 4388).
     Raises RefusedError: empty, too_large, not_pdf, corrupt, encrypted, no_pages.
     """

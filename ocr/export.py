@@ -26,9 +26,10 @@ def write_pages(
 ) -> Iterator[dict[str, Any]]:
     """Write NAME-p0001.jpg and NAME-p0001.json for each page; NAME is the file's stem, dots made underscores.
 
-    Yields a row a page or refusal, as it is done: ``path``, ``page`` (from 1; None where the file is refused), ``image`` and
-    ``json`` (paths written), ``words``, ``text_source``, and, of refusals alone, ``reason`` (a key of ocr.document.REASONS).
-    Raises ValueError where two files would write the same names.
+    Yields a row a page or refusal, as it is done: ``path``, ``page`` (from 1; None where the file is refused),
+    ``image`` and
+    ``json`` (paths written), ``words``, ``text_source``, and, of refusals alone, ``reason`` (a key of
+    ocr.document.REASONS). Raises ValueError where two files would write the same names.
     """
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
@@ -61,8 +62,8 @@ def write_pages(
 def pdfa(page: Page) -> dict[str, Any]:
     """The fields PDFA keeps for one page, and how it was read.
 
-    Boxes are [left, top, width, height] as shares of the page. ``line_pos`` is (line, place of the word in it), ``word_slice``
-    [start, end) of the line's words.
+    Boxes are [left, top, width, height] as shares of the page. ``line_pos`` is (line, place of the word in it),
+    ``word_slice`` [start, end) of the line's words.
     """
     made = page.layout
 

@@ -1,9 +1,9 @@
 """Words of a page -> words, lines and blocks in reading order.
 
-The text layer comes as segments: words on one baseline, in one direction, of one size. They are turned so that the direction most
-of the text runs in becomes left to right (a landscape table on a portrait page reads as its reader reads it, and vertical
-Japanese falls out right as well) and Arabic or Hebrew is mirrored, put in order by `order.rows`, and grouped into paragraphs.
-Text in other directions (a margin stamp, axis labels) follows, each direction by itself.
+The text layer comes as segments: words on one baseline, in one direction, of one size. They are turned so that the
+direction most of the text runs in becomes left to right (a landscape table on a portrait page reads as its reader reads
+it, and vertical Japanese falls out right as well) and Arabic or Hebrew is mirrored, put in order by `order.rows`, and
+grouped into paragraphs. Text in other directions (a margin stamp, axis labels) follows, each direction by itself.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def _parts(a: _RowFacts, b: _RowFacts, usual: float, left: float) -> bool:
 
 
 def _ends(row: _RowFacts) -> bool:
-    return row.segments[-1].words[-1].text[-1] in ".!?:;\"”’)]。"
+    return row.segments[-1].words[-1].text[-1] in '.!?:;"”’)]。'
 
 
 def _role(facts: Sequence[_RowFacts], body: float) -> str:
@@ -275,7 +275,8 @@ _NO_BLANKS = re.compile("[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u
 
 
 def paragraph(lines: Sequence[Sequence[str]]) -> str:
-    """One text of several lines of words. A word hyphenated at a line's end is made whole; kana and Han need no blank there.
+    """One text of several lines of words. A word hyphenated at a line's end is made whole; kana and Han need no blank
+    there.
 
     Hyphens go only where a letter stands before, a small one begins the next line, and the word has no other hyphen
     ("state-of-the-" + "art" keeps its hyphen). The words themselves, beside the text, stay as printed.
@@ -284,7 +285,14 @@ def paragraph(lines: Sequence[Sequence[str]]) -> str:
     for line in lines:
         for i, word in enumerate(line):
             last = out[-1] if out else ""
-            if i == 0 and len(last) > 2 and last[-1] in "-‐" and last[-2].isalpha() and word[0].islower() and "-" not in last[:-1]:
+            if (
+                i == 0
+                and len(last) > 2
+                and last[-1] in "-‐"
+                and last[-2].isalpha()
+                and word[0].islower()
+                and "-" not in last[:-1]
+            ):
                 out[-1] = last[:-1] + word
             elif last and (i == 0 or len(word) == 1) and _NO_BLANKS.match(last[-1]) and _NO_BLANKS.match(word):
                 out[-1] = last + word

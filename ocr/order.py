@@ -2,12 +2,13 @@
 
 A recursive XY-cut (Nagy and Seth, 1984) over line segments, with two changes to the textbook:
 
-* a vertical cut goes before any horizontal one, so columns are read down first even where their paragraphs happen to end at the
-  same height; what spans the columns (a title, a wide figure's caption) cuts the page into bands first;
-* a gutter between the columns of a *table* does not count: its cells are read row by row. A table is told from columns of prose
-  by aligned lines of few words.
+* a vertical cut goes before any horizontal one, so columns are read down first even where their paragraphs happen to
+  end at the same height; what spans the columns (a title, a wide figure's caption) cuts the page into bands first;
+* a gutter between the columns of a *table* does not count: its cells are read row by row. A table is told from columns
+  of prose by aligned lines of few words.
 
-Everything here is geometry in one frame where text runs left to right and lines go down; `layout` turns and mirrors what does not.
+Everything here is geometry in one frame where text runs left to right and lines go down; `layout` turns and mirrors
+what does not.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ MIN_COLUMN_LINES = 3  # on either side, for a gutter to be one between columns
 ALIGNED = 0.2  # heights apart that lines of a table's row stand at most
 TABLE_ALIGNED = 0.7  # share of the shorter side's lines that have a neighbour at the same height on the other side ...
 TABLE_WORDS = 3.0  # ... and words a line, on the side with fewer, under which aligned columns are a table
-RUNNING_GAP = 0.7  # heights between a page's running head or foot and its text, at least (boxes include about 0.3 of leading)
+# heights between a page's running head or foot and its text, at least (boxes include about 0.3 of leading)
+RUNNING_GAP = 0.7
 RUNNING_WORDS = 20  # in one, at most
 MAX_REACH = 300  # strips looked ahead for columns
 MAX_DEPTH = 60  # of cuts; deeper than any page that a person laid out
@@ -71,11 +73,17 @@ def rows(pieces: Sequence[Piece]) -> list[Row]:
 
 
 def _running(bands: list[list[Piece]]) -> tuple[list[list[Piece]], list[list[Piece]], list[list[Piece]]]:
-    """The page's strips as head, body and foot: a lone short row at the top or bottom is no part of the columns under or over it."""
+    """The page's strips as head, body and foot: a lone short row at the top or bottom is no part of the columns under
+    or over it.
+    """
 
     def alone(one: list[Piece], other: list[Piece]) -> bool:
         gap = max(min(p.y0 for p in other) - max(p.y1 for p in one), min(p.y0 for p in one) - max(p.y1 for p in other))
-        return one_row(one) and sum(p.words for p in one) <= RUNNING_WORDS and gap > RUNNING_GAP * max(p.height for p in one)
+        return (
+            one_row(one)
+            and sum(p.words for p in one) <= RUNNING_WORDS
+            and gap > RUNNING_GAP * max(p.height for p in one)
+        )
 
     head = 1 if len(bands) > 1 and alone(bands[0], bands[1]) else 0
     foot = 1 if len(bands) > 1 + head and alone(bands[-1], bands[-2]) else 0
@@ -161,7 +169,8 @@ class _Cutter:
                 i += 1
 
     def ends(self, bands: list[list[Piece]], start: int) -> list[int]:
-        """Where a run of strips from `start` on may end that shares a gutter: wherever one closes; the longest run first.
+        """Where a run of strips from `start` on may end that shares a gutter: wherever one closes; the longest run
+        first.
 
         Gaps only shrink as strips join, so one walk finds them all.
         """
@@ -173,7 +182,9 @@ class _Cutter:
         stop = min(len(bands), start + MAX_REACH)
         for end in range(start, stop):
             for p in bands[end]:
-                free = [(a, b) for lo, hi in free for a, b in ((lo, min(hi, p.x0)), (max(lo, p.x1), hi)) if b - a >= least]
+                free = [
+                    (a, b) for lo, hi in free for a, b in ((lo, min(hi, p.x0)), (max(lo, p.x1), hi)) if b - a >= least
+                ]
                 left, right = min(left, p.x0), max(right, p.x1)
             if any(not any(a <= hi and lo <= b for a, b in free) for lo, hi in inner):
                 found.append(end)
@@ -190,7 +201,9 @@ def one_row(pieces: Sequence[Piece]) -> bool:
     middles = [p.middle for p in pieces]
     if max(middles) - min(middles) > 0.5 * max(p.height for p in pieces):
         return False
-    return all(b.x0 - a.x1 > -0.5 * min(a.height, b.height) for a, b in pairwise(sorted(pieces, key=lambda p: (p.x0, p.index))))
+    return all(
+        b.x0 - a.x1 > -0.5 * min(a.height, b.height) for a, b in pairwise(sorted(pieces, key=lambda p: (p.x0, p.index)))
+    )
 
 
 def strips(pieces: Sequence[Piece]) -> list[list[Piece]]:
@@ -219,8 +232,9 @@ def gutters(pieces: Sequence[Piece], least: float) -> list[tuple[float, float]]:
 def is_column_gutter(pieces: Sequence[Piece], x: float) -> bool:
     """Whether what stands on either side of `x` are columns to be read down one after the other.
 
-    They are not where a side has under three lines or is very narrow, where they do not stand side by side (for a third of the
-    shorter's height), or where they are a table's: most lines have a neighbour at their height and one side has few words a line.
+    They are not where a side has under three lines or is very narrow, where they do not stand side by side (for a third
+    of the shorter's height), or where they are a table's: most lines have a neighbour at their height and one side has
+    few words a line.
     """
     left = [p for p in pieces if p.x1 <= x]
     right = [p for p in pieces if p.x1 > x]
@@ -228,7 +242,9 @@ def is_column_gutter(pieces: Sequence[Piece], x: float) -> bool:
     if len(strips(few)) < MIN_COLUMN_LINES:
         return False
     for side in (left, right):
-        if max(p.x1 for p in side) - min(p.x0 for p in side) < MIN_COLUMN_WIDTH * sum(p.height for p in side) / len(side):
+        if max(p.x1 for p in side) - min(p.x0 for p in side) < MIN_COLUMN_WIDTH * sum(p.height for p in side) / len(
+            side
+        ):
             return False
     spans = [(min(p.y0 for p in side), max(p.y1 for p in side)) for side in (left, right)]
     beside = min(s[1] for s in spans) - max(s[0] for s in spans)

@@ -48,7 +48,8 @@ def read_page(
 ) -> Page:
     """Page `number` (from 0) of an open document.
 
-    Raises RefusedError: page_broken, page_size, too_many_words, blank, no_text_layer, no_text, ocr_poor, ocr_failed, ocr_timeout.
+    Raises RefusedError: page_broken, page_size, too_many_words, blank, no_text_layer, no_text, ocr_poor, ocr_failed,
+    ocr_timeout.
     """
     with native("page_broken"):
         page = document.handle.load_page(number)
@@ -93,11 +94,15 @@ def read_page(
     )
 
 
-def _seen(found: list[textlayer.Found], pictures: list[Box], picture: Picture, width: float, height: float) -> list[bool]:
+def _seen(
+    found: list[textlayer.Found], pictures: list[Box], picture: Picture, width: float, height: float
+) -> list[bool]:
     """Which words a reader of the picture sees.
 
-    There must be ink under the word. A word that is not painted itself may owe it to a picture (it is what some OCR made of a
-    scan: kept) or to what is painted through its outline (kept); where it lies on words that are painted, it doubles them.
+    There must be ink under the word. A word that is not painted itself may owe it to a picture (it is what some OCR
+    made of a
+    scan: kept) or to what is painted through its outline (kept); where it lies on words that are painted, it doubles
+    them.
     """
     ink = inked(picture, [f.word.box for f in found], width, height)
     painted = np.array([f.word.box for f, i in zip(found, ink, strict=True) if i and not f.hidden]).reshape(-1, 4)

@@ -17,7 +17,8 @@ from ocr.textlayer import size_of
 
 Pixels = npt.NDArray[np.uint8]  # height x width x 1 or 3
 
-INK = 24  # levels of 255 by which a word must differ from what is round it; JPEG-noisy scans stay above, plain paper below
+# levels of 255 by which a word must differ from what is round it; JPEG-noisy scans stay above, plain paper below
+INK = 24
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,16 @@ class Picture:
 def draw(page: Any, render: Render, max_aspect: float = 10.0) -> Picture:
     """The page as shown (crop box, rotation, annotations and form fields).
 
-    Raises RefusedError: page_size for a page without area or more than `max_aspect` times longer than wide, page_broken.
+    Raises RefusedError: page_size for a page without area or more than `max_aspect` times longer than wide,
+    page_broken.
     """
     pymupdf = library()
     width, height = size_of(page)
     if not (1 <= width < 1e6 and 1 <= height < 1e6) or max(width, height) > max_aspect * min(width, height):
         refuse("page_size")
-    zoom = min(render.dpi / 72, (render.max_side - 1) / max(width, height), math.sqrt(render.max_pixels / (width * height)))
+    zoom = min(
+        render.dpi / 72, (render.max_side - 1) / max(width, height), math.sqrt(render.max_pixels / (width * height))
+    )
     # MuPDF rounds outwards to whole pixels, so a page may come out one pixel larger than asked on each side
     while (math.ceil(width * zoom) + 1) * (math.ceil(height * zoom) + 1) > max(render.max_pixels, 4):
         zoom *= 0.999
@@ -85,7 +89,8 @@ def plain(picture: Picture) -> bool:
 def inked(picture: Picture, boxes: list[Box], width: float, height: float) -> list[bool]:
     """Whether the picture shows anything inside each box (points of a page of that size).
 
-    A word without ink is one no reader sees: white on white, under a picture, on a layer that is off, or drawn invisible.
+    A word without ink is one no reader sees: white on white, under a picture, on a layer that is off, or drawn
+    invisible.
     """
     if not boxes:
         return []

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import fsspec
 import pyarrow as pa
 
-from manifests.at import At, anywhere
 from manifests.schema import BOX, DOCUMENT, IMAGE, OUTCOME, REFUSED, TEXT, document_id
+from manifests.stage import NO_ENGINE, StageContext
 from ocr import tesseract
 from ocr.document import Document, Limits, RefusedError, open_document, refuse
 from ocr.page import Page, normal, read_page
@@ -21,8 +21,8 @@ from ocr.tesseract import Ocr
 
 Output = tuple[str, pa.RecordBatch | bytes]
 
-#: what is read: a PDF is bytes [offset, offset + length) of the file at path; both null for a whole file. Two more columns are
-#: taken where they are there: `file` (what provenance calls the file instead of `path`) and `fetched_at`
+#: what is read: a PDF is bytes [offset, offset + length) of the file at path; both null for a whole file. Two more
+#: columns are taken where they are there: `file` (what provenance calls the file instead of `path`) and `fetched_at`
 INPUT = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("length", pa.int64()), ("url", pa.string())])
 
 #: beside the documents, row for row: how the page was read
@@ -59,11 +59,13 @@ FLUSH_BYTES = 32 << 20  # ... or bytes of pictures
 class Pages:
     """PDF bytes -> documents (source "pdf"), `pages`, `outcomes` and `blobs` of the page pictures, and `refused`.
 
-    A document is one page: an image node (the page's own address, ``url#page=N``, N from 1) and its text nodes in reading order,
-    with boxes and words. Its id is of source, that address, and the PDF's sha256 (hex) followed by N, so it does not depend on how
-    the page was read. Tables `documents`, `pages` and `outcomes` are row-aligned; `outcomes` has offsets into `blobs`.
+    A document is one page: an image node (the page's own address, ``url#page=N``, N from 1) and its text nodes in
+    reading order, with boxes and words. Its id is of source, that address, and the PDF's sha256 (hex) followed by N, so
+    it does not depend on how the page was read. Tables `documents`, `pages` and `outcomes` are row-aligned; `outcomes`
+    has offsets into `blobs`.
 
-    ``at(row)`` is called before a file is opened, ``at(row, page + 1)`` before each page (page from 0); what answers False is left out.
+    ``at(row)`` is called before a file is opened, ``at(row, page + 1)`` before each page (page from 0); what answers
+    False is left out.
 
     Same bytes each time for one PyMuPDF, Pillow and Tesseract version; unless Tesseract runs into its time limit.
     """
@@ -100,16 +102,16 @@ class Pages:
     def engine(self) -> Ocr:
         return Ocr("auto" if self.ocr else "none", self.languages, self.ocr_dpi, min_confidence=self.min_confidence)
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
-        made = _Made(at)
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        made = _Made(ctx)
         for i, row in enumerate(batch.to_pylist()):
-            if at(i):
-                for _ in self._file(i, row, at, made):
+            if ctx(i):
+                for _ in self._file(i, row, ctx, made):
                     if made.full:
                         yield from made.flush()
         yield from made.flush(last=True)
 
-    def _file(self, i: int, row: dict[str, Any], at: At, made: _Made) -> Iterator[None]:
+    def _file(self, i: int, row: dict[str, Any], ctx: StageContext, made: _Made) -> Iterator[None]:
         """Put a file's pages into `made`; yields after each."""
         url = row["url"].partition("#")[0]
         try:
@@ -117,7 +119,7 @@ class Pages:
             digest = hashlib.sha256(data).hexdigest()
             with open_document(data, self.limits) as document:
                 for n in range(min(document.pages, self.max_pages)):
-                    if at(i, n + 1):
+                    if ctx(i, n + 1):
                         self._page(document, n, digest, url, row, made)
                         yield
                 if document.pages > self.max_pages:
@@ -138,9 +140,9 @@ class Pages:
 class _Made:
     """Rows and picture bytes not yet handed on."""
 
-    def __init__(self, at: At) -> None:
-        self.part = at.part
-        self.offset = at.ends.get("blobs", 0)
+    def __init__(self, ctx: StageContext) -> None:
+        self.part = ctx.part
+        self.offset = ctx.ends.get("blobs", 0)
         self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
         self.blobs: list[bytes] = []
         self.size = 0
@@ -166,7 +168,7 @@ class _Made:
         self.rows["documents"].append(
             {
                 "id": name,
-                "source": "pdf",
+                "kind": "pdf",
                 "url": address,
                 "fetched_at": row.get("fetched_at"),
                 "lang": document.lang,
@@ -205,7 +207,13 @@ def _provenance(row: dict[str, Any], page: int | None) -> dict[str, Any]:
 
 def nodes(page: Page, address: str) -> list[dict[str, Any]]:
     """The nodes of a page: its picture, then a text node a block."""
-    picture = {"kind": IMAGE, "image": address, "width": page.pixel_width, "height": page.pixel_height, "box": [0.0, 0.0, 1.0, 1.0]}
+    picture = {
+        "kind": IMAGE,
+        "image": address,
+        "width": page.pixel_width,
+        "height": page.pixel_height,
+        "box": [0.0, 0.0, 1.0, 1.0],
+    }
     out: list[dict[str, Any]] = [picture]
     made = page.layout
     for block in made.blocks:
@@ -247,7 +255,8 @@ def facts(document: Document, page: Page, name: str) -> dict[str, Any]:
 def read_range(path: str, offset: int | None, length: int | None, limits: Limits = Limits()) -> bytes:  # noqa: B008 (frozen)
     """Bytes of a file (any fsspec address), without reading more than the limit.
 
-    Raises RefusedError: missing, too_large. Other failures of the storage are raised as they are: they are not the file's fault.
+    Raises RefusedError: missing, too_large. Other failures of the storage are raised as they are: they are not the
+    file's fault.
     """
     fs, name = fsspec.core.url_to_fs(path)
     try:

@@ -1,7 +1,8 @@
 """Tesseract through its command line: a picture in, segments with confidences out.
 
-The command, not a binding: it is one process a page, so a crash or a hang is that page's, and one thread (OMP_THREAD_LIMIT=1),
-since its own threads make it three to four times slower when several run (measured; also datashare issue 2234).
+The command, not a binding: it is one process a page, so a crash or a hang is that page's, and one thread
+(OMP_THREAD_LIMIT=1), since its own threads make it three to four times slower when several run (measured; also
+datashare issue 2234).
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Ocr:
 
 
 def available(ocr: Ocr) -> bool:
-    """Whether the engine can be used here. Raises EngineError where the recipe insists on one that cannot, or names no engine."""
+    """Whether the engine can be used here. Raises EngineError where the recipe insists on one that cannot, or names no
+    engine.
+    """
     if ocr.engine == "none":
         return False
     if ocr.engine not in ("auto", "tesseract"):
@@ -78,9 +81,22 @@ def read(image: bytes, dpi: float, scale: tuple[float, float], ocr: Ocr) -> list
 
     Raises RefusedError: ocr_failed, ocr_timeout, no_text, ocr_poor.
     """
-    command = ["tesseract", "stdin", "stdout", "--dpi", str(max(70, round(dpi))), "--psm", "3", "-l", ocr.languages, "tsv"]
+    command = [
+        "tesseract",
+        "stdin",
+        "stdout",
+        "--dpi",
+        str(max(70, round(dpi))),
+        "--psm",
+        "3",
+        "-l",
+        ocr.languages,
+        "tsv",
+    ]
     env = {**os.environ, "OMP_THREAD_LIMIT": "1", "LC_ALL": "C.UTF-8"}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env
+    ) as process:
         _limit(process.pid, ocr.timeout_s)
         try:
             out, _ = process.communicate(image, timeout=ocr.timeout_s)

@@ -10,8 +10,9 @@ import numpy as np
 from ocr.document import clean, native
 from ocr.layout import DOWN, LEFT, RIGHT, SLANTED, UP, Box, Segment, Word, union
 
-#: MuPDF flags: clip to the visible page (64). Not set on purpose: keep ligatures (1), so "ﬁ" comes as "fi"; use the character
-#: id where there is no Unicode (128), which would turn U+FFFD, the sign of a broken font, into plausible garbage.
+#: MuPDF flags: clip to the visible page (64). Not set on purpose: keep ligatures (1), so "ﬁ" comes as "fi"; use the
+#: character id where there is no Unicode (128), which would turn U+FFFD, the sign of a broken font, into plausible
+#: garbage.
 FLAGS = 64
 BOLD = 16  # span flag
 _BULLETS = {"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢"}  # where Symbol and Wingdings keep them
@@ -36,7 +37,9 @@ def size_of(page: Any) -> tuple[float, float]:
 
 
 def find_words(page: Any) -> list[Found]:
-    """Every word of the text layer whose middle is on the page, in the order of the file. Boxes are clipped to the page."""
+    """Every word of the text layer whose middle is on the page, in the order of the file. Boxes are clipped to the
+    page.
+    """
     width, height = size_of(page)
     with native("page_broken"):
         text = page.get_textpage(flags=FLAGS)
@@ -77,7 +80,8 @@ def find_words(page: Any) -> list[Found]:
 def segments(found: list[Found]) -> list[Segment]:
     """Words of one line of the source, side by side and of one direction, made segments.
 
-    The sizes of a scan's invisible layer are some OCR's guesses, line by line: there, what differs little is made one size.
+    The sizes of a scan's invisible layer are some OCR's guesses, line by line: there, what differs little is made one
+    size.
     """
     guessed = sorted(f.size for f in found if f.hidden)
     usual = guessed[len(guessed) // 2] if guessed else 0.0
@@ -133,12 +137,16 @@ def shown(boxes: list[Any], matrix: Any, width: float, height: float) -> list[Bo
     b = np.nan_to_num(np.asarray(boxes, dtype=np.float64), nan=0.0, posinf=1e9, neginf=-1e9)
     xs = b[:, [0, 2]] * matrix.a + b[:, [1, 3]] * matrix.c + matrix.e
     ys = b[:, [0, 2]] * matrix.b + b[:, [1, 3]] * matrix.d + matrix.f
-    out = np.stack([xs.min(1).clip(0, width), ys.min(1).clip(0, height), xs.max(1).clip(0, width), ys.max(1).clip(0, height)], 1)
+    out = np.stack(
+        [xs.min(1).clip(0, width), ys.min(1).clip(0, height), xs.max(1).clip(0, width), ys.max(1).clip(0, height)], 1
+    )
     return [tuple(row) for row in out.tolist()]
 
 
 def _line_at(lines: list[Any], index: int, x: float, y: float) -> Any:
-    """The line of that index, where it holds the point; else the one that does (lines off the page are left out of `lines`)."""
+    """The line of that index, where it holds the point; else the one that does (lines off the page are left out of
+    `lines`).
+    """
     if index < len(lines) and _holds(lines[index]["bbox"], x, y):
         return lines[index]
     return next((line for line in lines if _holds(line["bbox"], x, y)), None)
@@ -159,5 +167,3 @@ def _direction(d: Any, matrix: Any) -> int:
     if abs(x) <= 0.18 * abs(y):
         return DOWN if y > 0 else UP
     return SLANTED
-
-

@@ -1,4 +1,6 @@
-"""The command `panoramix`, which `python -m pipelines` is too. The base install, for the loader alone, is told what it lacks."""
+"""The command `panoramix`, which `python -m pipelines` is too. The base install, for the loader alone, is told what it
+lacks.
+"""
 
 from __future__ import annotations
 

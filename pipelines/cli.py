@@ -17,12 +17,14 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from pipelines import training
-from pipelines.leave import leave
-from pipelines.training import Json, err, out
-from pipelines.training import clear as _clear
+from pipelines.commands import train as training
+from pipelines.commands.exit import leave
+from pipelines.commands.train import Json, err, out
+from pipelines.commands.train import clear as _clear
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0]
+)
 Run = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 
@@ -33,29 +35,39 @@ def main() -> None:
 @app.command()
 def run(
     recipe: Annotated[str, typer.Argument(help="A recipe, such as pipelines/recipes/idefics2.yaml.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a key: web.warc=pages.warc.gz; may be given again.")] = None,
-    folder: Annotated[str | None, typer.Option("--out", help="The run's folder or fsspec URL; runs/NAME if not given.")] = None,
-    on: Annotated[str, typer.Option(help="local, ray, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")] = "auto",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a key: web.warc=pages.warc.gz; may be given again.")
+    ] = None,
+    folder: Annotated[
+        str | None, typer.Option("--out", help="The run's folder or fsspec URL; runs/NAME if not given.")
+    ] = None,
+    on: Annotated[
+        str, typer.Option(help="local, ray, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")
+    ] = "auto",
     plan: Annotated[bool, typer.Option("--plan", help="Print stages, parts and what is done; start nothing.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="About so many inputs of each kind, always the same ones.")] = None,
-    refresh: Annotated[list[str] | None, typer.Option(help="A recorded stage to make anew (web.crawl, fetch); may be given again.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="About so many inputs of each kind, always the same ones.")
+    ] = None,
+    refresh: Annotated[
+        list[str] | None, typer.Option(help="A recorded stage to make anew (web.crawl, fetch); may be given again.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Parts at a time; one a core if not given.")] = None,
     as_json: Json = False,
 ) -> None:
     """Take raw web, image lists and PDFs to shards, as a recipe says."""
-    from pipelines import reading
+    from pipelines.commands.run import execute, tables
     from pipelines.engine.run import RunError, states
-    from pipelines.main import execute, tables
-    from pipelines.recipe import RecipeError
+    from pipelines.recipe import load as reading
+    from pipelines.recipe.schema import RecipeError
 
     with _clear(RecipeError, RunError):
         read = reading.read(recipe, settings or ())
         root = folder or f"runs/{read.name}"
         if plan:
-            from pipelines.job import job
+            from pipelines.plan import job
 
             made = job(read, root, limit)
-            _print_plan(states(made.nodes, root, made.buckets), as_json)
+            _print_plan(states(made.steps, root, made.buckets), as_json)
             return
         stats = execute(read, root, on=on, limit=limit, refresh=refresh or (), workers=workers)
     if as_json:
@@ -78,7 +90,14 @@ def _print_plan(rows: list[Any], as_json: bool) -> None:
     for r in rows:
         source = r.stage.partition(".")[0] + "."
         reads = ", ".join(name.removeprefix(source) for name in r.reads)  # what a source reads is mostly its own
-        t.add_row(r.stage, reads, r.state, str(r.parts or ""), str(r.done or ""), *(f"{n / 1e6:,.1f}" if n else "" for n in (r.bytes_in, r.bytes)))
+        t.add_row(
+            r.stage,
+            reads,
+            r.state,
+            str(r.parts or ""),
+            str(r.done or ""),
+            *(f"{n / 1e6:,.1f}" if n else "" for n in (r.bytes_in, r.bytes)),
+        )
     out.print(t)
 
 
@@ -88,7 +107,7 @@ def extract(
     output: Annotated[Path, typer.Option("-o", help="JSON lines: url, texts, images; the lists are parallel.")],
 ) -> None:
     """Interleaved documents of a few files, before any filter."""
-    from pipelines.extract.interleave import extract_files
+    from pipelines.html.interleave import extract_files
 
     with _clear(FileNotFoundError, ValueError), open(output, "w", encoding="utf-8") as f:
         n = 0
@@ -117,7 +136,7 @@ def pages(
 @app.command()
 def stats(run_folder: Run, as_json: Json = False) -> None:
     """A run's mixture, funnel and reasons."""
-    from pipelines.main import tables
+    from pipelines.commands.run import tables
 
     read = _read(run_folder, "stats.json")
     if as_json:
@@ -154,7 +173,9 @@ def samples(
 
 @app.command()
 def explain(
-    run_folder: Run, what: Annotated[str, typer.Argument(help="A document's id, a page's or an image's URL.")], as_json: Json = False
+    run_folder: Run,
+    what: Annotated[str, typer.Argument(help="A document's id, a page's or an image's URL.")],
+    as_json: Json = False,
 ) -> None:
     """Why a document, page or image is, or is not, in the data."""
     from manifests.inspect import InspectError
@@ -187,13 +208,18 @@ def diff(first: Run, second: Run, as_json: Json = False) -> None:
 @app.command()
 def sweep(
     run_folder: Run,
-    rule: Annotated[str, typer.Argument(help="rule=from..to[:step], such as words=10..50:5, node.words.min=2..8; with level and limit, any score.")],
+    rule: Annotated[
+        str,
+        typer.Argument(
+            help="rule=from..to[:step], such as words=10..50:5, node.words.min=2..8; with level and limit, any score."
+        ),
+    ],
     source: Annotated[str | None, typer.Option(help="web, pairs or pdf; the run's first if not given.")] = None,
     as_json: Json = False,
 ) -> None:
     """What other thresholds would keep, from a run's stored scores; nothing is run."""
     from filters.rules import RuleError
-    from pipelines.sweep import sweep_run
+    from pipelines.commands.sweep import sweep_run
 
     with _clear(RuleError, FileNotFoundError):
         name, what, current, rows = sweep_run(str(run_folder), rule, source)
@@ -208,7 +234,9 @@ def sweep(
 
 
 @app.command()
-def verify(path: Annotated[Path, typer.Argument(help="A run, a folder of shards, or one shard.")], as_json: Json = False) -> None:
+def verify(
+    path: Annotated[Path, typer.Argument(help="A run, a folder of shards, or one shard.")], as_json: Json = False
+) -> None:
     """Check shards against their manifest: bytes, counts, indexes."""
     from shards.verify import verify as check
 
@@ -238,30 +266,42 @@ def gc(
         return
     for name, size in gone.items():
         print(f"{size:14,d}  {name}")
-    err.print(f"{len(gone)} of them, {sum(gone.values()):,} bytes" + (", left where they are" if dry_run else " removed"), highlight=False)
+    err.print(
+        f"{len(gone)} of them, {sum(gone.values()):,} bytes" + (", left where they are" if dry_run else " removed"),
+        highlight=False,
+    )
 
 
 @app.command()
 def forget(
     run_folder: Run,
-    items: Annotated[list[str] | None, typer.Argument(help="Ids of documents, addresses of pages or images, hosts, sha256 of images.")] = None,
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(help="Ids of documents, addresses of pages or images, hosts, sha256 of images."),
+    ] = None,
     file: Annotated[Path | None, typer.Option("--from", help="A text file of them, one a line.")] = None,
-    on: Annotated[str, typer.Option(help="local, ray, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")] = "auto",
+    on: Annotated[
+        str, typer.Option(help="local, ray, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")
+    ] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Parts at a time; one a core if not given.")] = None,
     as_json: Json = False,
 ) -> None:
     """Take documents or images out of a run, now and in all its further runs.
 
-    The last selection and the shards are made again without them, and publishing waits until that is done. `stages/`, which is never
-    published, still holds what was fetched; earlier commits on the Hub still hold what was published (`panoramix publish --squash`).
+    The last selection and the shards are made again without them, and publishing waits until that is done. `stages/`,
+    which is never published, still holds what was fetched; earlier commits on the Hub still hold what was published
+    (`panoramix publish --squash`).
     """
+    from pipelines.commands.forget import forget as take_down
     from pipelines.engine.run import RunError
-    from pipelines.forget import forget as take_down
-    from pipelines.recipe import RecipeError
+    from pipelines.recipe.schema import RecipeError
     from shards.forget import ForgetError, entries
 
     with _clear(ForgetError, RecipeError, RunError, FileNotFoundError):
-        lines = [*entries(items or (), "argument"), *(entries(file.read_text("utf-8").splitlines(), str(file)) if file else ())]
+        lines = [
+            *entries(items or (), "argument"),
+            *(entries(file.read_text("utf-8").splitlines(), str(file)) if file else ()),
+        ]
         if not lines:
             raise ForgetError("nothing to forget: give ids, addresses, hosts or hashes, or a file of them with --from")
         done = take_down(str(run_folder), _read(run_folder, "manifest.json"), lines, on=on, workers=workers)
@@ -278,22 +318,34 @@ def forget(
 def publish(
     run_folder: Run,
     repo: Annotated[
-        str, typer.Argument(help="namespace/name of a dataset repository on the Hugging Face Hub, or any fsspec URL such as s3://bucket/folder.")
+        str,
+        typer.Argument(
+            help="namespace/name of a dataset repository on the Hugging Face Hub, or any fsspec URL such as s3://bucket/folder."
+        ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print files and bytes; send nothing.")] = False,
     private: Annotated[bool, typer.Option(help="Create the repository as private.")] = False,
     pr: Annotated[bool, typer.Option("--pr", help="As a pull request.")] = False,
     tag: Annotated[str | None, typer.Option(help="Name the published revision, such as v1.")] = None,
-    squash: Annotated[bool, typer.Option(help="Leave one commit: earlier ones may hold what was since forgotten.")] = False,
-    unfinished: Annotated[bool, typer.Option("--so-far", help="What a run that goes on, or was cut off, has finished; later the rest.")] = False,
+    squash: Annotated[
+        bool, typer.Option(help="Leave one commit: earlier ones may hold what was since forgotten.")
+    ] = False,
+    unfinished: Annotated[
+        bool, typer.Option("--so-far", help="What a run that goes on, or was cut off, has finished; later the rest.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Publish a run's shards to the Hub or any storage, with a dataset card made from the manifest. Run it again to go on."""
+    """Publish a run's shards to the Hub or any storage, with a dataset card made from the manifest. Run it again to go
+    on.
+    """
     from pipelines.engine.run import RunError
     from pipelines.so_far import so_far
     from shards.hub import publish as send
 
-    with _clear(FileNotFoundError, ValueError, RunError), so_far(str(run_folder)) if unfinished else contextlib.nullcontext(run_folder) as folder:
+    with (
+        _clear(FileNotFoundError, ValueError, RunError),
+        so_far(str(run_folder)) if unfinished else contextlib.nullcontext(run_folder) as folder,
+    ):
         recipe = _read(folder, "manifest.json")["recipe"]
         result = send(
             folder, repo, dry_run=dry_run, private=private, create_pr=pr, tag=tag, squash=squash, license=recipe["license"],
@@ -326,10 +378,17 @@ def _classifier() -> None:
 
 @classifier.command("train")
 def classifier_train(
-    positive: Annotated[list[Path], typer.Option(help="Texts one wants more of: a line each, or .jsonl with `text`; may be given again.")],
+    positive: Annotated[
+        list[Path],
+        typer.Option(help="Texts one wants more of: a line each, or .jsonl with `text`; may be given again."),
+    ],
     negative: Annotated[list[Path], typer.Option(help="Texts one does not want.")],
-    output: Annotated[Path, typer.Option("-o", help="Where to put the model; a recipe names it in web.text.quality_model.")],
-    held_out: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the texts held out to measure precision and recall.")] = 0.1,
+    output: Annotated[
+        Path, typer.Option("-o", help="Where to put the model; a recipe names it in web.text.quality_model.")
+    ],
+    held_out: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="Share of the texts held out to measure precision and recall.")
+    ] = 0.1,
     seed: Annotated[int, typer.Option(help="The same texts and seed make the same model.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -337,17 +396,21 @@ def classifier_train(
     from filters.quality import read_texts, train
 
     with _clear(ValueError, OSError):
-        said = train(read_texts([str(p) for p in positive]), read_texts([str(p) for p in negative]), str(output), held_out, seed)
+        said = train(
+            read_texts([str(p) for p in positive]), read_texts([str(p) for p in negative]), str(output), held_out, seed
+        )
     if as_json:
         print(json.dumps(said))
         return
-    out.print(f"precision {said['precision']:.3f}  recall {said['recall']:.3f}  of {said['held_out']:,} held out, {said['trained']:,} trained on")
+    out.print(
+        f"precision {said['precision']:.3f}  recall {said['recall']:.3f}  of {said['held_out']:,} held out, {said['trained']:,} trained on"
+    )
 
 
 @app.command()
 def schema() -> None:
     """The recipe's JSON schema, for editors to complete keys with."""
-    from pipelines.recipe import Recipe
+    from pipelines.recipe.schema import Recipe
 
     print(json.dumps(Recipe.model_json_schema(), indent=1))
 
@@ -356,7 +419,13 @@ def _read(folder: Path, name: str) -> Any:
     try:
         return json.loads((folder / name).read_text("utf-8"))
     except FileNotFoundError:
-        err.print(f"panoramix: {folder} is no finished run: it has no {name}", style="red", markup=False, highlight=False, soft_wrap=True)
+        err.print(
+            f"panoramix: {folder} is no finished run: it has no {name}",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
         raise typer.Exit(2) from None
 
 

@@ -19,10 +19,20 @@ def raw_file(path: str) -> dict[str, list[Any]]:
     """A raw input as the fingerprint knows it: name, size, and time of change or ETag."""
     if "://" not in path:
         stat = os.stat(path)
-        return {"path": [os.path.abspath(path)], "file": [path], "size": [stat.st_size], "changed": [str(stat.st_mtime_ns)]}
+        return {
+            "path": [os.path.abspath(path)],
+            "file": [path],
+            "size": [stat.st_size],
+            "changed": [str(stat.st_mtime_ns)],
+        }
     fs, name = fsspec.core.url_to_fs(path)
     info = fs.info(name)
-    return {"path": [path], "file": [path], "size": [info["size"]], "changed": [str(info.get("ETag") or info.get("mtime") or "")]}
+    return {
+        "path": [path],
+        "file": [path],
+        "size": [info["size"]],
+        "changed": [str(info.get("ETag") or info.get("mtime") or "")],
+    }
 
 
 def slices(path: str) -> list[dict[str, list[Any]]]:
@@ -54,6 +64,8 @@ def some(items: list[Any], limit: int | None) -> list[Any]:
 
 
 def buckets_for(inputs: Mapping[str, list[str]], more: int = 0) -> int:
-    """Key ranges of the exchanges: a power of two, one for about every 8 MB of input, so that the result does not depend on workers."""
+    """Key ranges of the exchanges: a power of two, one for about every 8 MB of input, so that the result does not
+    depend on workers.
+    """
     size: int = more + sum(raw_file(p)["size"][0] for names in inputs.values() for p in names)
     return 1 << min(14, max(4, (size >> 23).bit_length()))

@@ -29,7 +29,11 @@ def shard(config: str, split: str, number: int, part: Sidecar) -> dict[str, Any]
 def links(config: str, split: str, number: int, part: Sidecar) -> dict[str, str]:
     """Name in the run -> committed file."""
     tar = _tar(config, split, number)
-    return {tar: part.files["tar"].name, f"{tar}.idx": part.files["tar.idx"].name, _index(config, split, number): part.files["index"].name}
+    return {
+        tar: part.files["tar"].name,
+        f"{tar}.idx": part.files["tar.idx"].name,
+        _index(config, split, number): part.files["index"].name,
+    }
 
 
 def _tar(config: str, split: str, number: int) -> str:

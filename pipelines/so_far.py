@@ -1,6 +1,8 @@
-"""The finished shards of a run that is at work, or was cut off: a small run of their own, to be published before the rest is there.
+"""The finished shards of a run that is at work, or was cut off: a small run of their own, to be published before the
+rest is there.
 
-A shard's name and bytes do not depend on when it is looked at, so what is published later adds the rest and sends none of these again.
+A shard's name and bytes do not depend on when it is looked at, so what is published later adds the rest and sends none
+of these again.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import packed
+from pipelines.commands.run import UNFINISHED
 from pipelines.engine.run import RunError, committed
 from pipelines.engine.storage import Store
-from pipelines.job import CONFIGS, SPLITS, job
-from pipelines.main import UNFINISHED
-from pipelines.recipe import Recipe
+from pipelines.plan import CONFIGS, SPLITS, job
+from pipelines.recipe.schema import Recipe
 from shards import forget, mixture
 from shards.manifest import NAME, VERSION
 from shards.staging import scratch
@@ -26,18 +28,21 @@ from shards.tokens import load
 
 @contextmanager
 def so_far(root: str) -> Iterator[Path]:
-    """A folder with the shards that are committed by now (hard links) and a manifest that names them, until the block ends.
+    """A folder with the shards that are committed by now (hard links) and a manifest that names them, until the block
+    ends.
 
-    Its manifest says in `so_far` how many parts of each split are done, and of how many. Raises RunError where no run is under way,
-    where its inputs are gone, or where no shard is finished.
+    Its manifest says in `so_far` how many parts of each split are done, and of how many. Raises RunError where no run
+    is under way, where its inputs are gone, or where no shard is finished.
     """
     store = Store(root)
     if not store.local or not store.exists(UNFINISHED):
-        raise RunError(f"{root}: no run goes on in this folder, and none was cut off; publish what is finished without --so-far")
+        raise RunError(
+            f"{root}: no run goes on in this folder, and none was cut off; publish what is finished without --so-far"
+        )
     begun = json.loads(store.read(UNFINISHED))
     recipe = Recipe(**begun["recipe"])
     plan = job(recipe, root, begun["limit"])
-    done = committed(plan.nodes, root, plan.buckets)
+    done = committed(plan.steps, root, plan.buckets)
     configs: dict[str, Any] = {}
     links: dict[str, str] = {}
     parts: dict[str, list[int]] = {}
@@ -49,7 +54,9 @@ def so_far(root: str) -> Iterator[Path]:
             for number in numbers:
                 part = found[number]  # type: ignore[index]
                 if packed.has_samples(part):
-                    configs.setdefault(config, {}).setdefault(split, []).append(packed.shard(config, split, number, part))
+                    configs.setdefault(config, {}).setdefault(split, []).append(
+                        packed.shard(config, split, number, part)
+                    )
                     links |= packed.links(config, split, number, part)
     if not configs:
         raise RunError(f"{root}: no shard is finished yet")

@@ -1,6 +1,8 @@
-"""The text of the dataset card: what is in the data, what was left out and by which limits, how it may be used, and how it is read.
+"""The text of the dataset card: what is in the data, what was left out and by which limits, how it may be used, and how
+it is read.
 
-Written from the manifest, its recipe, and `stats.json`; it says nothing that these do not hold, and leaves out the parts they know nothing of.
+Written from the manifest, its recipe, and `stats.json`; it says nothing that these do not hold, and leaves out the
+parts they know nothing of.
 """
 
 from __future__ import annotations
@@ -20,9 +22,13 @@ _LEVELS = {"document": "document", "node": "paragraph", "image": "image"}
 
 
 def text(manifest: Manifest, name: str, languages: Mapping[str, Counter[str]], stats: Row) -> str:
-    """languages: of each configuration that has samples, samples of each language. stats: of the run, empty where it has none."""
+    """languages: of each configuration that has samples, samples of each language. stats: of the run, empty where it
+    has none.
+    """
     recipe: Row = manifest.raw.get("recipe") or {}
-    sources: dict[str, Row] = {s["config"]: s for s in sorted(stats.get("sources", {}).values(), key=lambda s: str(s["config"]))}
+    sources: dict[str, Row] = {
+        s["config"]: s for s in sorted(stats.get("sources", {}).values(), key=lambda s: str(s["config"]))
+    }
     parts = [
         _head(manifest, name),
         _splits(manifest, languages),
@@ -61,7 +67,12 @@ def _unfinished(manifest: Manifest) -> list[str]:
 
 def _splits(manifest: Manifest, languages: Mapping[str, Counter[str]]) -> list[str]:
     rows = [
-        [config, split, len(shards), *(sum(getattr(s, name) for s in shards) for name in ("samples", "images", "tokens", "bytes"))]
+        [
+            config,
+            split,
+            len(shards),
+            *(sum(getattr(s, name) for s in shards) for name in ("samples", "images", "tokens", "bytes")),
+        ]
         for config in languages
         for split in manifest.configs[config]
         if (shards := manifest.shards(config, split))
@@ -70,7 +81,8 @@ def _splits(manifest: Manifest, languages: Mapping[str, Counter[str]]) -> list[s
     return [
         *_table(["configuration", "split", "shards", "samples", "images", "text tokens", "bytes"], rows),
         f"Text tokens by the tokenizer `{manifest.tokenizer['name']}` (sha256 `{manifest.tokenizer['sha256'][:16]}`). Validation holds whole",
-        "registered domains, chosen by hash" + (" (of conversations: images)." if "conversations" in languages else "."),
+        "registered domains, chosen by hash"
+        + (" (of conversations: images)." if "conversations" in languages else "."),
         "",
         f"Languages of the pages, as far as they name them, in samples: {'; '.join(spoken)}." if spoken else "",
         "",
@@ -96,7 +108,16 @@ def _mixture(manifest: Manifest, configs: Sequence[str], stats: Row) -> list[str
             source = mixture["sources"].get(config)
             share = f"{weights[config] / sum(weights.values()):.0%}" if source else ""
             own.append(f"{share}, {source['sequence_length']:,} tokens, {_image(source['image'])}" if source else "")
-        rows.append([config, sum(s.samples for s in shards), sum(s.images for s in shards), tokens, f"{tokens / whole:.0%}", *own])
+        rows.append(
+            [
+                config,
+                sum(s.samples for s in shards),
+                sum(s.images for s in shards),
+                tokens,
+                f"{tokens / whole:.0%}",
+                *own,
+            ]
+        )
     return [
         "## Mixture",
         "",
@@ -114,7 +135,13 @@ def _sets(stats: Row) -> list[str]:
     if not rows:
         return []
     head = ["set of conversations", "repeated", "documents", "samples", "answer tokens", "of them"]
-    return _table(head, [[r["name"], f"{r['repeat']:g}", r["documents"], r["samples"], r["answer_tokens"], f"{r['share']:.1%}"] for r in rows])
+    return _table(
+        head,
+        [
+            [r["name"], f"{r['repeat']:g}", r["documents"], r["samples"], r["answer_tokens"], f"{r['share']:.1%}"]
+            for r in rows
+        ],
+    )
 
 
 def _image(image: Row) -> str:
@@ -122,7 +149,12 @@ def _image(image: Row) -> str:
 
 
 def _plots() -> list[str]:
-    return [f"![Text tokens, images, and sides of images, by configuration]({PLOTS})", "", "`report.html` shows more, with documents to look at.", ""]
+    return [
+        f"![Text tokens, images, and sides of images, by configuration]({PLOTS})",
+        "",
+        "`report.html` shows more, with documents to look at.",
+        "",
+    ]
 
 
 def _funnel(sources: Mapping[str, Row]) -> list[str]:
@@ -145,7 +177,9 @@ def _reasons(gone: Counter[str]) -> str:
     order = sorted(gone.items(), key=lambda x: (-x[1], x[0]))
     most = _MOST if len(order) > _MOST + 1 else len(order)
     rest = sum(n for _, n in order[most:])
-    said = [f"{n:,} `{reason}`" for reason, n in order[:most]] + ([f"{rest:,} for {len(order) - most} other reasons"] if rest else [])
+    said = [f"{n:,} `{reason}`" for reason, n in order[:most]] + (
+        [f"{rest:,} for {len(order) - most} other reasons"] if rest else []
+    )
     return ", ".join(said) or "nothing"
 
 
@@ -165,7 +199,11 @@ def _rules(sources: Mapping[str, Row]) -> list[str]:
         "## Filters",
         "",
         "What stays, by rule; both limits are inclusive. A score that could not be told drops nothing.",
-        *(f"Languages of {config} by {source['language']}." for config, source in sources.items() if source.get("language")),
+        *(
+            f"Languages of {config} by {source['language']}."
+            for config, source in sources.items()
+            if source.get("language")
+        ),
         "",
         *_table(["", "of a", "score", "kept", "after"], rows),
     ]
@@ -203,7 +241,11 @@ def _evaluations(asked: Row, sources: Mapping[str, Row]) -> list[str]:
         "## Evaluations",
         "",
         f"Kept out: {names}. Documents that share {asked['words']} words in a row with one, or a text of {asked['whole']} words and more as a whole"
-        + (f"; images whose perceptual hash is at most {bits} of 64 bits from one's" if bits is not None else "; pictures were not compared")
+        + (
+            f"; images whose perceptual hash is at most {bits} of 64 bits from one's"
+            if bits is not None
+            else "; pictures were not compared"
+        )
         + f". What went: {_reasons(gone)}.",
         "",
     ]
@@ -224,28 +266,45 @@ def _consent(manifest: Manifest, recipe: Row, stats: Row) -> list[str]:
     taken = manifest.raw.get("forgotten", forget.digest([])) != forget.digest([])
     out.append(
         "* To be taken out, tell whoever published this the page, the host, or the image's address or sha256 (each sample's JSON has them). "
-        "`panoramix forget` then rewrites the shards, and further releases keep to it." + (" This release keeps to such a list." if taken else "")
+        "`panoramix forget` then rewrites the shards, and further releases keep to it."
+        + (" This release keeps to such a list." if taken else "")
     )
     return [*out, ""]
 
 
 def _limits(manifest: Manifest, recipe: Row, stats: Row) -> list[str]:
     out = ["## Known limits", ""]
-    out.append("* Pages and images keep their own licences; a sample's `license` is what its page says, and most say nothing.")
-    texts = {name: recipe[name]["text"] for name in ("web", "pairs", "pdf", "conversations") if (recipe.get(name) or {}).get("text")}
+    out.append(
+        "* Pages and images keep their own licences; a sample's `license` is what its page says, and most say nothing."
+    )
+    texts = {
+        name: recipe[name]["text"]
+        for name in ("web", "pairs", "pdf", "conversations")
+        if (recipe.get(name) or {}).get("text")
+    }
     if any(not t.get("language_model") for t in texts.values()):
-        out.append("* Languages were told by a small built-in detector, which is silent on short texts; a text it is silent on was kept.")
+        out.append(
+            "* Languages were told by a small built-in detector, which is silent on short texts; a text it is silent on was kept."
+        )
     redacted = {name: t["redact"] for name, t in texts.items() if t.get("redact")}
     if texts:
         said = "; ".join(f"{name}: {', '.join(kinds)}" for name, kinds in redacted.items())
-        out.append(f"* Replaced in texts: {said}." if said else "* Nothing was redacted: addresses and numbers of persons stand as they stood.")
+        out.append(
+            f"* Replaced in texts: {said}."
+            if said
+            else "* Nothing was redacted: addresses and numbers of persons stand as they stood."
+        )
     if not recipe.get("decontaminate"):
         out.append("* It was not compared with evaluation sets: leave out what you evaluate on.")
     out.append("* What no filter above names was not looked at, such as the safety of images.")
     if side := (recipe.get("shards") or {}).get("longest_side"):
-        out.append(f"* Images longer than {side} px were scaled down to that. All are JPEG; EXIF, XMP and comments are gone, orientation applied.")
+        out.append(
+            f"* Images longer than {side} px were scaled down to that. All are JPEG; EXIF, XMP and comments are gone, orientation applied."
+        )
     if manifest.tokenizer["name"] == "bytes":
-        out.append("* Token counts are counts of UTF-8 bytes: pack again with your model's tokenizer before you compare them with others'.")
+        out.append(
+            "* Token counts are counts of UTF-8 bytes: pack again with your model's tokenizer before you compare them with others'."
+        )
     if lost := sum(stats.get("quarantined", {}).values()):
         out.append(f"* {lost:,} inputs crashed or hung a library and were left out.")
     return [*out, ""]
@@ -264,10 +323,17 @@ def _layout() -> list[str]:
 def _reading(name: str, config: str) -> list[str]:
     published = "/" in name and "://" not in name
     where = f'"{name}"' if published else "folder"
-    local = ["from huggingface_hub import snapshot_download", f'folder = snapshot_download("{name}", repo_type="dataset")']
+    local = [
+        "from huggingface_hub import snapshot_download",
+        f'folder = snapshot_download("{name}", repo_type="dataset")',
+    ]
     blocks = [
         local if published else ["import os", "folder = os.getcwd()  # where this file lies"],
-        ["# datasets", "from datasets import load_dataset", f'rows = load_dataset({where}, "{config}", split="train", streaming=True)'],
+        [
+            "# datasets",
+            "from datasets import load_dataset",
+            f'rows = load_dataset({where}, "{config}", split="train", streaming=True)',
+        ],
         [
             "# webdataset",
             "import glob",
@@ -283,7 +349,8 @@ def _reading(name: str, config: str) -> list[str]:
             "loader = get_loader(data)",
         ],
         [
-            "# panoramix: mixture, packing, exact resume on any number of ranks" + ("; reads from the Hub by range" if published else ""),
+            "# panoramix: mixture, packing, exact resume on any number of ranks"
+            + ("; reads from the Hub by range" if published else ""),
             "from shards.loader import Loader",
             f'batches = Loader({f"{chr(34)}hf://datasets/{name}{chr(34)}" if published else "folder"}, "stage1")',
         ],
@@ -294,7 +361,10 @@ def _reading(name: str, config: str) -> list[str]:
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     """GitHub's table; numbers to the right, with separators."""
     rows = list(rows)
-    numeric = [bool(rows) and all(isinstance(row[i], int) or not row[i] or str(row[i]).endswith("%") for row in rows) for i in range(len(head))]
+    numeric = [
+        bool(rows) and all(isinstance(row[i], int) or not row[i] or str(row[i]).endswith("%") for row in rows)
+        for i in range(len(head))
+    ]
     lines = [[f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in row] for row in rows]
     rule = ["---:" if right else "---" for right in numeric]
     return [*(f"| {' | '.join(line)} |" for line in (head, rule, *lines)), ""]

@@ -9,14 +9,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-#: bytes of a block: what one request brings. A loader reads the samples of a few shards in random order, so a block is soon wanted again
+#: bytes of a block: what one request brings. A loader reads the samples of a few shards in random order, so a block is
+#: soon wanted again
 BLOCK = 4 << 20
 
 
 class Cache:
     """A folder that several threads, and several processes, may share. What was used longest ago leaves first.
 
-    limit: bytes the folder may hold, about: each process sees what the others have put there when its own blocks make it look.
+    limit: bytes the folder may hold, about: each process sees what the others have put there when its own blocks make
+    it look.
     """
 
     def __init__(self, folder: str | os.PathLike[str], limit: int, block: int = BLOCK) -> None:

@@ -1,7 +1,7 @@
 """The dataset card: YAML that the Hub and `datasets` read, over the text of shards/about.py.
 
-It declares the features of every configuration, with as many image columns as its largest document has: without that, `datasets` infers
-columns from the first five samples and fails on the next.
+It declares the features of every configuration, with as many image columns as its largest document has: without that,
+`datasets` infers columns from the first five samples and fails on the next.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from shards.yaml import yaml
 
 _PREVIEW = [("__key__", "string"), ("__url__", "string"), *FEATURES]
 #: the Hub's names of sizes
-_SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"), (10**8, "10M<n<100M")]
+_SIZES = [
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+]
 _SIZES += [(10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"), (10**12, "100B<n<1T")]
 _LANGUAGE = re.compile(r"[a-z]{2,3}\Z")  # ISO 639, which is what the Hub takes
 _FEW = 0.01  # share of samples below which the head leaves a language out
@@ -49,21 +56,36 @@ def seen(store: Store, manifest: Manifest, config: str) -> Seen:
 
 
 def card(
-    store: Store, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = (), stats: Mapping[str, Any] | None = None
+    store: Store,
+    manifest: Manifest,
+    name: str,
+    license: str = "other",
+    previews: Sequence[str] = (),
+    stats: Mapping[str, Any] | None = None,
 ) -> str:
-    """The dataset card. previews: tars of shards/preview.py, for the first configuration. stats: `stats.json` of the run, if it has one."""
+    """The dataset card. previews: tars of shards/preview.py, for the first configuration. stats: `stats.json` of the
+    run, if it has one.
+    """
     present = {config: seen(store, manifest, config) for config in manifest.configs if samples(manifest, config)}
     total = sum(samples(manifest, config) for config in present)
     configs: list[dict[str, Any]] = []
     infos: list[dict[str, Any]] = []
     if previews:
         shown = {path.partition("/")[2].partition("-")[0]: path for path in previews}
-        configs.append({"config_name": "preview", "data_files": [{"split": s, "path": p} for s, p in shown.items()], "default": True})
+        configs.append(
+            {
+                "config_name": "preview",
+                "data_files": [{"split": s, "path": p} for s, p in shown.items()],
+                "default": True,
+            }
+        )
         infos.append({"config_name": "preview", "features": [{"name": n, "dtype": t} for n, t in _PREVIEW]})
     for config, found in present.items():
         splits = {split: manifest.shards(config, split) for split in manifest.configs[config]}
         splits = {split: shards for split, shards in splits.items() if shards}
-        listed = [{"split": split, "path": _pattern(manifest, config, split, shards)} for split, shards in splits.items()]
+        listed = [
+            {"split": split, "path": _pattern(manifest, config, split, shards)} for split, shards in splits.items()
+        ]
         configs.append({"config_name": config, "data_files": listed, **({"default": True} if not configs else {})})
         sizes = {split: sum(shard.bytes for shard in shards) for split, shards in splits.items()}
         counts = {split: sum(shard.samples for shard in shards) for split, shards in splits.items()}
@@ -71,13 +93,19 @@ def card(
             {
                 "config_name": config,
                 "features": features(config, found.images),
-                "splits": [{"name": split, "num_bytes": sizes[split], "num_examples": counts[split]} for split in splits],
+                "splits": [
+                    {"name": split, "num_bytes": sizes[split], "num_examples": counts[split]} for split in splits
+                ],
                 "download_size": sum(sizes.values()),
                 "dataset_size": sum(sizes.values()),
             }
         )
     languages = sum((found.languages for found in present.values()), Counter[str]())
-    spoken = [lang for lang, n in sorted(languages.items(), key=lambda x: (-x[1], x[0])) if _LANGUAGE.match(lang) and n >= _FEW * total]
+    spoken = [
+        lang
+        for lang, n in sorted(languages.items(), key=lambda x: (-x[1], x[0]))
+        if _LANGUAGE.match(lang) and n >= _FEW * total
+    ]
     head = {
         "pretty_name": name.rpartition("/")[2],
         "license": license,

@@ -1,6 +1,6 @@
-"""``croissant.json``: the data set in the Croissant 1.1 vocabulary of MLCommons (https://docs.mlcommons.org/croissant), which search
-engines and loaders of data sets read: every shard with its sha256, and three kinds of records for each configuration, which go together
-by their key: rows of the index, the JSON of the samples, and their images.
+"""``croissant.json``: the data set in the Croissant 1.1 vocabulary of MLCommons (https://docs.mlcommons.org/croissant),
+which search engines and loaders of data sets read: every shard with its sha256, and three kinds of records for each
+configuration, which go together by their key: rows of the index, the JSON of the samples, and their images.
 """
 
 from __future__ import annotations
@@ -75,11 +75,21 @@ def croissant(manifest: Manifest, name: str, license: str, url: str | None = Non
             {**_set(f"{config}-json", "application/json", "*.json"), **within},
             {**_set(f"{config}-jpg", "image/jpeg", "*.jpg"), **within},
         ]
-        columns = [_field(f"{config}-index", c.name, _TYPES[str(c.type)], {"column": c.name}) for c in INDEX if str(c.type) in _TYPES]
+        columns = [
+            _field(f"{config}-index", c.name, _TYPES[str(c.type)], {"column": c.name})
+            for c in INDEX
+            if str(c.type) in _TYPES
+        ]
         about = f"The JSON of a sample, with the fields {', '.join(FIELDS[config].names)}."
         records += [
-            {**_records(f"{config}-index", columns), "description": "A row a sample: where it lies in its shard, where it is from, its size."},
-            {**_records(f"{config}-json", [_key(f"{config}-json"), _content(f"{config}-json", "json", "sc:Text")]), "description": about},
+            {
+                **_records(f"{config}-index", columns),
+                "description": "A row a sample: where it lies in its shard, where it is from, its size.",
+            },
+            {
+                **_records(f"{config}-json", [_key(f"{config}-json"), _content(f"{config}-json", "json", "sc:Text")]),
+                "description": about,
+            },
             _records(f"{config}-jpg", [_key(f"{config}-jpg"), _content(f"{config}-jpg", "image", "sc:ImageObject")]),
         ]
     whole = {
@@ -97,7 +107,12 @@ def croissant(manifest: Manifest, name: str, license: str, url: str | None = Non
 
 
 def _shard(shard: Shard) -> dict[str, Any]:
-    said = {"contentUrl": shard.path, "contentSize": f"{shard.bytes} B", "encodingFormat": "application/x-tar", "sha256": shard.sha256}
+    said = {
+        "contentUrl": shard.path,
+        "contentSize": f"{shard.bytes} B",
+        "encodingFormat": "application/x-tar",
+        "sha256": shard.sha256,
+    }
     return {"@type": "cr:FileObject", "@id": shard.path, "name": shard.path, **said}
 
 
@@ -118,6 +133,14 @@ def _content(files: str, name: str, kind: str) -> dict[str, Any]:
     return _field(files, name, kind, {"fileProperty": "content"})
 
 
-def _field(files: str, name: str, kind: str, extract: dict[str, str], more: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+def _field(
+    files: str, name: str, kind: str, extract: dict[str, str], more: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     own = f"{files}-records/{name}"
-    return {"@type": "cr:Field", "@id": own, "name": own, "dataType": kind, "source": {"fileSet": {"@id": files}, "extract": extract, **more}}
+    return {
+        "@type": "cr:Field",
+        "@id": own,
+        "name": own,
+        "dataType": kind,
+        "source": {"fileSet": {"@id": files}, "extract": extract, **more},
+    }

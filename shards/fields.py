@@ -1,8 +1,8 @@
 """What the JSON of a sample holds, for each configuration, and the index row that describes the sample.
 
-The schemas are the promise: every key is always there, lists are never null, a number never changes its type, and what is free-form
-goes into `meta` as a JSON string. That is what lets `datasets`, Parquet and Energon give the samples a fixed type. The card declares
-these schemas (shards/card.py) and the tests hold the writer to them.
+The schemas are the promise: every key is always there, lists are never null, a number never changes its type, and what
+is free-form goes into `meta` as a JSON string. That is what lets `datasets`, Parquet and Energon give the samples a
+fixed type. The card declares these schemas (shards/card.py) and the tests hold the writer to them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _COMMON = [
 INTERLEAVED = pa.schema(
     [
         *_COMMON,
-        # parallel, exactly one not null in each slot (OBELICS, MINT-1T, Energon); an image slot holds the part's name, "0.jpg"
+        # parallel, exactly one not null in each slot (OBELICS, MINT-1T, Energon); an image slot holds the part's name,
+        # "0.jpg"
         ("texts", pa.list_(pa.string())),
         ("images", pa.list_(pa.string())),
         # one for each image, in order
@@ -111,7 +112,8 @@ OCR = pa.schema(
         ("width", pa.int64()),
         ("height", pa.int64()),
         ("page_index", pa.int64()),  # of this page in its file, from 0
-        ("num_pages", pa.int64()),  # of the file; `pages` above holds this page alone, as chug wants one annotation an image
+        # of the file; `pages` above holds this page alone, as chug wants one annotation an image
+        ("num_pages", pa.int64()),
         ("dpi", pa.float64()),  # of the picture
         ("rotation", pa.int64()),  # degrees clockwise that the file asks for; applied
         ("text_source", pa.string()),  # "pdf" (text layer) or "ocr"

@@ -29,11 +29,10 @@ class Fitted(NamedTuple):
 def fit(data: bytes, longest: int) -> Fitted:
     """A JPEG whose longest side is at most `longest` pixels.
 
-    A JPEG that fits, upright and not CMYK, keeps every byte that its pixels are made of, and loses what is about them (EXIF with its
-    places, XMP, IPTC, comments, thumbnails: shards.jpeg.bare). Anything else is decoded (first frame, EXIF orientation applied,
-    transparency on white), scaled down with Lanczos where it is too large, and written as RGB JPEG of quality 95 without chroma
-    subsampling and without metadata.
-    Raises ImageError.
+    A JPEG that fits, upright and not CMYK, keeps every byte that its pixels are made of, and loses what is about them
+    (EXIF with its places, XMP, IPTC, comments, thumbnails: shards.jpeg.bare). Anything else is decoded (first frame,
+    EXIF orientation applied, transparency on white), scaled down with Lanczos where it is too large, and written as RGB
+    JPEG of quality 95 without chroma subsampling and without metadata. Raises ImageError.
     """
     try:
         with warnings.catch_warnings():

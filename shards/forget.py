@@ -7,8 +7,9 @@ Four kinds of entries, told apart by how they look:
     example.com                             host   every page and every image of the host and of the hosts below it
     (64 hex digits)                         hash   every image of that sha256, of the bytes as fetched
 
-A run keeps its list in `forgotten.parquet`; a recipe may bring one as a text file, an entry a line, `#` beginning a comment. Addresses
-are compared without scheme, fragment, upper case in the host, and a slash at the end: a takedown should rather take one page too many.
+A run keeps its list in `forgotten.parquet`; a recipe may bring one as a text file, an entry a line, `#` beginning a
+comment. Addresses are compared without scheme, fragment, upper case in the host, and a slash at the end: a takedown
+should rather take one page too many.
 """
 
 from __future__ import annotations
@@ -143,7 +144,9 @@ def added(data: bytes | None, new: Sequence[Entry], where: str) -> bytes:
     if data is not None and not fresh:
         return data
     now = datetime.now(UTC).replace(microsecond=0)
-    rows = pa.Table.from_pylist([{"kind": one.kind, "value": one.value, "asked_at": now} for one in fresh], schema=_KEPT)
+    rows = pa.Table.from_pylist(
+        [{"kind": one.kind, "value": one.value, "asked_at": now} for one in fresh], schema=_KEPT
+    )
     table = rows if data is None else pa.concat_tables([pq.read_table(io.BytesIO(data)), rows])
     sink = io.BytesIO()
     pq.write_table(table, sink)

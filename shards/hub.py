@@ -1,9 +1,9 @@
 """Publishing a run: to the Hugging Face Hub, or to any folder that fsspec can write.
 
-    stage    the files to publish are laid, as hard links, in a folder beside them, with the card, a preview and Energon's metadata
-    check    limits of the Hub, takedowns that the shards do not keep to yet, secrets in the small files
-    upload   only what is not there yet, so running it again goes on where it was cut off; what the run no longer has is taken away
-    verify   every remote file's hash against the file here
+    stage    the files to publish are laid, as hard links, in a folder beside them, with the card, a preview and
+    Energon's metadata check    limits of the Hub, takedowns that the shards do not keep to yet, secrets in the small
+    files upload   only what is not there yet, so running it again goes on where it was cut off; what the run no longer
+    has is taken away verify   every remote file's hash against the file here
 
 As shards are the same bytes every time, publishing an unchanged run again makes no commit.
 """
@@ -62,15 +62,19 @@ def publish(
 ) -> Published:
     """Publishes the folder of a finished run as the dataset `to` (``name/name``), or to a URL (``s3://bucket/folder``).
 
-    `dry_run` says what would be done and touches no network. `squash` leaves one commit on the Hub: after a takedown, no earlier commit
-    holds what was taken down. `title`: what the commit calls the run, if not by its folder's name. Raises ManifestError, and PublishError
-    where a limit is broken, a secret would be published, shards were made before the last takedown, or a remote file is not what it is
-    here. Safe to run again at any time.
+    `dry_run` says what would be done and touches no network. `squash` leaves one commit on the Hub: after a takedown,
+    no earlier commit holds what was taken down. `title`: what the commit calls the run, if not by its folder's name.
+    Raises ManifestError, and PublishError where a limit is broken, a secret would be published, shards were made before
+    the last takedown, or a remote file is not what it is here. Safe to run again at any time.
     """
     root = Path(run)
     message = f"Publish {title or root.name}"
     with staged(root, to, license) as folder:
-        files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+        files = {
+            path.relative_to(folder).as_posix(): path.stat().st_size
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
         plan = Published(to, files, problems(folder, files))
         say(f"{to}: {len(files)} files, {plan.bytes:,} bytes, about {plan.commits} commit{'s' * (plan.commits > 1)}")
         for problem in plan.problems:
@@ -85,7 +89,9 @@ def publish(
 
         api = HfApi(endpoint=endpoint, token=token)
         api.create_repo(to, repo_type="dataset", private=private, exist_ok=True)
-        stale = [path for path in api.list_repo_files(to, repo_type="dataset") if path.startswith(OURS) and path not in files]
+        stale = [
+            path for path in api.list_repo_files(to, repo_type="dataset") if path.startswith(OURS) and path not in files
+        ]
         commit: Any = api.upload_folder(
             repo_id=to,
             repo_type="dataset",
@@ -111,7 +117,11 @@ def _to_url(folder: Path, files: dict[str, int], url: str, say: Callable[[str], 
     """Files that are not there, or not the same, in the order that keeps a reader whole: the manifest last."""
     fs, base = fsspec.core.url_to_fs(url)
     base = base.rstrip("/")
-    there = {str(path)[len(base) + 1 :]: int(info["size"]) for path, info in fs.find(base, detail=True).items()} if fs.exists(base) else {}
+    there = (
+        {str(path)[len(base) + 1 :]: int(info["size"]) for path, info in fs.find(base, detail=True).items()}
+        if fs.exists(base)
+        else {}
+    )
     sent = 0
     for path in sorted(files, key=lambda name: (name == manifest.NAME, name)):
         wanted = _digest(folder / path, hashlib.sha256())
@@ -138,8 +148,13 @@ def _remote(fs: Any, path: str) -> str:
 
 
 def differences(api: Any, repo_id: str, revision: str, folder: Path, files: dict[str, int]) -> Iterator[str]:
-    """Files whose remote hash is not that of the file in `folder`: sha256 where the Hub keeps that, else git's sha1 of the blob."""
-    remote = {entry.path: entry for entry in api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type="dataset")}
+    """Files whose remote hash is not that of the file in `folder`: sha256 where the Hub keeps that, else git's sha1 of
+    the blob.
+    """
+    remote = {
+        entry.path: entry
+        for entry in api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type="dataset")
+    }
     for path, size in files.items():
         entry = remote.get(path)
         if entry is None:

@@ -17,14 +17,25 @@ from shards import jpeg
 MAX_PIXELS = 200_000_000
 
 #: what Pillow raises on bytes that are no image: whatever its parser met
-ERRORS = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, MemoryError)
+ERRORS = (
+    UnidentifiedImageError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    MemoryError,
+)
 ORIENTATION = 0x0112  # EXIF's tag
-#: a picture shrunk by more is averaged over its areas, so that fine patterns do not alias; by less, the four neighbours that linear
-#: interpolation looks at leave no pixel out
+#: a picture shrunk by more is averaged over its areas, so that fine patterns do not alias; by less, the four neighbours
+#: that linear interpolation looks at leave no pixel out
 _LINEAR = 2.0
 
 
-#: DCT scales from 5/8 to 7/8 have no fast code in libjpeg-turbo: decoding whole and resizing is quicker, and nearer to the picture
+#: DCT scales from 5/8 to 7/8 have no fast code in libjpeg-turbo: decoding whole and resizing is quicker, and nearer to
+#: the picture
 _FACTOR = 2
 
 
@@ -69,8 +80,8 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
 def size_for(width: int, height: int, mode: str, longest: int, shortest: int) -> tuple[int, int]:
     """The size (width, height) a model sees.
 
-    ``square``: longest x longest. ``native``: the aspect ratio kept, the longest side at most `longest`, the shortest at least
-    `shortest` where that leaves the longest within bounds (Idefics2: 378 to 980).
+    ``square``: longest x longest. ``native``: the aspect ratio kept, the longest side at most `longest`, the shortest
+    at least `shortest` where that leaves the longest within bounds (Idefics2: 378 to 980).
     """
     if mode == "square":
         return longest, longest
@@ -82,7 +93,9 @@ def size_for(width: int, height: int, mode: str, longest: int, shortest: int) ->
 
 
 def patches_of(width: np.ndarray, height: np.ndarray, mode: str, longest: int, shortest: int, patch: int) -> np.ndarray:
-    """Patches (n,) int64 of images of these sizes, pixels (n,), at the size `size_for` gives them; one not wholly covered counts."""
+    """Patches (n,) int64 of images of these sizes, pixels (n,), at the size `size_for` gives them; one not wholly
+    covered counts.
+    """
     if mode == "square":
         return np.full(len(width), (-(-longest // patch)) ** 2, np.int64)
     width, height = width.astype(np.float64), height.astype(np.float64)
@@ -91,14 +104,16 @@ def patches_of(width: np.ndarray, height: np.ndarray, mode: str, longest: int, s
     return np.asarray(np.ceil(sides[0] / patch) * np.ceil(sides[1] / patch)).astype(np.int64)
 
 
-def decode(data: bytes, mode: str = "native", longest: int = 980, shortest: int = 378, by: str | None = None) -> np.ndarray:
+def decode(
+    data: bytes, mode: str = "native", longest: int = 980, shortest: int = 378, by: str | None = None
+) -> np.ndarray:
     """Pixels (height, width, 3) uint8, writable, of an image at the size `size_for` gives. Raises ImageError.
 
-    A JPEG is decoded at the smallest fast DCT scale that is still as large as wanted, which is most of the speed. ``by``: one of
-    `decoders`, the fastest of them if not given. Where nothing is resized they give the same pixels; else they differ by the filter. The
-    decoder at hand is no part of a loader's order, so name one where pixels must be the same everywhere. Anything but an upright grey or
-    colour JPEG, and any JPEG that a fast decoder complains about, is Pillow's. It releases the interpreter lock while it works, so
-    threads decode side by side.
+    A JPEG is decoded at the smallest fast DCT scale that is still as large as wanted, which is most of the speed.
+    ``by``: one of `decoders`, the fastest of them if not given. Where nothing is resized they give the same pixels;
+    else they differ by the filter. The decoder at hand is no part of a loader's order, so name one where pixels must be
+    the same everywhere. Anything but an upright grey or colour JPEG, and any JPEG that a fast decoder complains about,
+    is Pillow's. It releases the interpreter lock while it works, so threads decode side by side.
     """
     fast = _fast(by or decoders()[0])
     if fast is not None and data[:2] == b"\xff\xd8":
@@ -149,7 +164,9 @@ _Fast = Callable[[bytes, jpeg.Frame, tuple[int, int]], np.ndarray | None]
 
 def decoders() -> tuple[str, ...]:
     """The JPEG decoders at hand, the fastest first, as `python -m bench loader` found them (pyvips came behind Pillow)."""
-    return tuple(name for name, module in (("simplejpeg", "simplejpeg"), ("opencv", "cv2"), ("pillow", "PIL")) if _module(module))
+    return tuple(
+        name for name, module in (("simplejpeg", "simplejpeg"), ("opencv", "cv2"), ("pillow", "PIL")) if _module(module)
+    )
 
 
 @lru_cache
@@ -168,7 +185,9 @@ def _fast(by: str) -> _Fast | None:
 
 def _by_simplejpeg(data: bytes, frame: jpeg.Frame, size: tuple[int, int]) -> np.ndarray | None:
     try:
-        return np.asarray(_module("simplejpeg").decode_jpeg(data, "RGB", min_width=size[0], min_height=size[1], min_factor=_FACTOR))
+        return np.asarray(
+            _module("simplejpeg").decode_jpeg(data, "RGB", min_width=size[0], min_height=size[1], min_factor=_FACTOR)
+        )
     except ValueError:  # damaged, or of a kind it does not read: Pillow has the last word
         return None
 

@@ -1,7 +1,9 @@
-"""JPEG files by their markers (ITU-T T.81, annex B), without decoding a pixel: what the picture is, and the file without what is about it.
+"""JPEG files by their markers (ITU-T T.81, annex B), without decoding a pixel: what the picture is, and the file
+without what is about it.
 
-A photograph carries EXIF (where it was taken, by whose camera), XMP, IPTC and thumbnails of what was later cropped away. None of it is
-needed to show the picture, so packing leaves it out, and the pixels stay those of the original, bit for bit.
+A photograph carries EXIF (where it was taken, by whose camera), XMP, IPTC and thumbnails of what was later cropped
+away. None of it is needed to show the picture, so packing leaves it out, and the pixels stay those of the original, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -54,15 +56,21 @@ def frame(data: bytes) -> Frame:
 
 
 def bare(data: bytes) -> bytes:
-    """The same picture alone: without EXIF, XMP, IPTC, comments, thumbnails, and whatever follows its end (a phone's further pictures).
+    """The same picture alone: without EXIF, XMP, IPTC, comments, thumbnails, and whatever follows its end (a phone's
+    further pictures).
 
-    What decoding depends on stays as it is: JFIF's and Adobe's markers (colour space), ICC profiles, tables, frames and scans. The same
-    object where there is nothing to leave out. Raises JpegError where the markers do not hold together up to the end of the image.
+    What decoding depends on stays as it is: JFIF's and Adobe's markers (colour space), ICC profiles, tables, frames and
+    scans. The same object where there is nothing to leave out. Raises JpegError where the markers do not hold together
+    up to the end of the image.
     """
     kept: list[bytes] = [data[:2]]
     for segment in _segments(data):
         whole = data[segment.start : segment.end]
-        if segment.marker == _APP0 and data.startswith(b"JFIF\0", segment.body) and segment.end - segment.body >= _JFIF_HEAD:
+        if (
+            segment.marker == _APP0
+            and data.startswith(b"JFIF\0", segment.body)
+            and segment.end - segment.body >= _JFIF_HEAD
+        ):
             if any(data[segment.body + 12 : segment.body + 14]):  # a thumbnail: its size becomes 0 x 0
                 whole = b"\xff\xe0\0\x10" + data[segment.body : segment.body + 12] + b"\0\0"
         elif segment.marker == _COM or _APP0 <= segment.marker <= _APP15:
@@ -77,7 +85,8 @@ def bare(data: bytes) -> bytes:
 
 
 def _segments(data: bytes, scans: bool = True) -> Iterator[_Segment]:
-    """Every segment in order, up to the end of the first image, or without `scans` up to its pixels, which take the time.
+    """Every segment in order, up to the end of the first image, or without `scans` up to its pixels, which take the
+    time.
 
     A scan's compressed data belongs to its segment.
     """

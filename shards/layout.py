@@ -1,7 +1,7 @@
 """A selected document as the parts of one sample: pure functions, one for each configuration.
 
-Each gives the JSON (by the schema of shards/fields.py), the parts behind it in their order, and the text slots as a model will
-read them, one after the other.
+Each gives the JSON (by the schema of shards/fields.py), the parts behind it in their order, and the text slots as a
+model will read them, one after the other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Laid(NamedTuple):
 
 
 def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
-    """Slots in reading order. Neighbouring paragraphs are one slot; a break between two slots is the slot `END_OF_TOPIC`.
+    """Slots in reading order. Neighbouring paragraphs are one slot; a break between two slots is the slot
+    `END_OF_TOPIC`.
 
     A conversation is laid out alike: its breaks part the turns, and a turn's text says first who speaks.
     """
@@ -110,12 +111,18 @@ def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[i
     fitted, place = images[number], places[number]
     text = _text(document)
     blocks = [node for node in document["nodes"] if node["kind"] == TEXT and node["text"]]
-    figures = [_box(node["box"]) for i, node in enumerate(document["nodes"]) if node["kind"] == IMAGE and i != number and node["box"]]
+    figures = [
+        _box(node["box"])
+        for i, node in enumerate(document["nodes"])
+        if node["kind"] == IMAGE and i != number and node["box"]
+    ]
     page = _page(blocks)
     read = document.get("page") or {}
     figures += [_box(box) for box in read.get("images") or []]
     page["images_bbox"] = figures
-    page["images_bbox_no_text_overlap"] = [f for f in figures if not any(_overlap(f, line) for line in page["lines"]["bbox"])]
+    page["images_bbox_no_text_overlap"] = [
+        f for f in figures if not any(_overlap(f, line) for line in page["lines"]["bbox"])
+    ]
     fields = {
         **_common(document, 1),
         "pages": [page],
@@ -139,7 +146,9 @@ LAYOUTS = {"interleaved": interleaved, "conversations": interleaved, "pairs": pa
 
 def encode(fields: Row) -> bytes:
     """JSON with sorted keys and nothing between them: the same fields, the same bytes."""
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
+        "utf-8", "replace"
+    )
 
 
 def _common(document: Row, n_images: int) -> dict[str, Any]:

@@ -9,23 +9,24 @@
 
 What is promised:
 
-* The order of batches, and of what is in them, is a function of the manifest, the mixture and the seed (shards/plan.py). Rank r of W
-  takes the sequences r, r + W, r + 2W ... of each global batch, so every rank has the same number of steps, and the global order
-  does not depend on W. The global batch must be a multiple of W.
-* Packing is planned from the lengths in the index, before a sample is read: on tokens and, where the mixture says so, on patches.
-* Each source goes through its own epochs: every sample that fits exactly once, then again in another order. The packs run on from
-  one epoch into the next, so no batch is short. A loader's epoch is over when every source has had one; smaller sources, or those
-  with more weight, have begun again by then. With ``epochs=N`` the last batch of a single source may be short (some ranks may get
-  fewer sequences, even none).
-* `Batch.state` (or `state_dict` after a batch) is all that is needed to go on behind it, on any number of ranks and workers: a few
-  hundred bytes, no paths, no credentials. It is refused where shards, mixture, tokenizer or packing are not the same, and the message
-  says which.
+* The order of batches, and of what is in them, is a function of the manifest, the mixture and the seed
+  (shards/plan.py). Rank r of W takes the sequences r, r + W, r + 2W ... of each global batch, so every rank has the
+  same number of steps, and the global order does not depend on W. The global batch must be a multiple of W.
+* Packing is planned from the lengths in the index, before a sample is read: on tokens and, where the mixture says so,
+  on patches.
+* Each source goes through its own epochs: every sample that fits exactly once, then again in another order. The packs
+  run on from one epoch into the next, so no batch is short. A loader's epoch is over when every source has had one;
+  smaller sources, or those with more weight, have begun again by then. With ``epochs=N`` the last batch of a single
+  source may be short (some ranks may get fewer sequences, even none).
+* `Batch.state` (or `state_dict` after a batch) is all that is needed to go on behind it, on any number of ranks and
+  workers: a few hundred bytes, no paths, no credentials. It is refused where shards, mixture, tokenizer or packing are
+  not the same, and the message says which.
 
-With ``threads``, samples are read, and with ``decoded`` their images decoded, by threads a little ahead of the loop. Workers of
-torch.utils.data.DataLoader take turns with the batches (shards/workers.py).
+With ``threads``, samples are read, and with ``decoded`` their images decoded, by threads a little ahead of the loop.
+Workers of torch.utils.data.DataLoader take turns with the batches (shards/workers.py).
 
-Needs numpy, pyarrow, pillow and fsspec; decodes faster with simplejpeg and opencv. Samples are read with one `pread` each (a ranged
-request on remote stores, kept in a bounded `cache` on the local disk if one is given).
+Needs numpy, pyarrow, pillow and fsspec; decodes faster with simplejpeg and opencv. Samples are read with one `pread`
+each (a ranged request on remote stores, kept in a bounded `cache` on the local disk if one is given).
 """
 
 from __future__ import annotations
@@ -61,17 +62,20 @@ class Batch:
     image: dict[str, Any]  #: mode, longest, shortest: for `decode`
     sequences: list[list[Sample]]  #: this rank's
     state: dict[str, Any]  #: for `Loader.load_state_dict`, to go on behind this batch
-    counts: dict[str, int] = field(default_factory=dict)  #: what became of its samples, by "config/what": see `Loader.counts`
+    # : what became of its samples, by "config/what": see `Loader.counts`
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 class Loader:
     """Batches of one run, for one rank. See the module's docstring for what it promises.
 
-    root: the run's folder, or any URL fsspec knows. mixture: a file, a mapping of its shape, or ``stage1`` or ``stage2``.
-    batch_sequences, tokens_per_image, sequence_length (configuration -> tokens): override the mixture's. on_error: ``raise``, or
-    ``skip`` to leave a damaged sample out of its sequence and count it (storage that fails is an error either way). epochs: None for
-    ever. tokenizer: a name, a path, or one at hand; it must be the one the index was counted with (needed only to cut samples that are
-    too long). decoded: give each sample its `pixels`, at the size its source wants. threads: that read and decode ahead, 0 for none.
+    root: the run's folder, or any URL fsspec knows. mixture: a file, a mapping of its shape, or ``stage1`` or
+    ``stage2``. batch_sequences, tokens_per_image, sequence_length (configuration -> tokens): override the mixture's.
+    on_error: ``raise``, or
+    ``skip`` to leave a damaged sample out of its sequence and count it (storage that fails is an error either way).
+    epochs: None for ever. tokenizer: a name, a path, or one at hand; it must be the one the index was counted with
+    (needed only to cut samples that are too long). decoded: give each sample its `pixels`, at the size its source
+    wants. threads: that read and decode ahead, 0 for none.
     cache: a local folder for ranges of a remote run, of at most `cache_bytes`.
 
     Raises LoaderError, ManifestError, MixtureError.
@@ -118,11 +122,20 @@ class Loader:
         checked = Checked(tokenizer, self.manifest)
         whole = plan.seeded(self.mixture.seed, seed)
         self._sources = [
-            Source(self._store, name, spec, self.manifest.shards(name, split), self.mixture.tokens_per_image, plan.seeded(whole, i + 1))
+            Source(
+                self._store,
+                name,
+                spec,
+                self.manifest.shards(name, split),
+                self.mixture.tokens_per_image,
+                plan.seeded(whole, i + 1),
+            )
             for i, (name, spec) in enumerate(self.mixture.sources.items())
         ]
         self._order = Order(self._sources, self.mixture.weights(), whole, self.batch_sequences, epochs)
-        self._reader = Reader(self._store, self._sources, self.mixture.tokens_per_image, whole, checked, on_error == "skip", decoded)
+        self._reader = Reader(
+            self._store, self._sources, self.mixture.tokens_per_image, whole, checked, on_error == "skip", decoded
+        )
         self._place = self._order.start
         self._turn: int | None = None  # of a DataLoader worker: how many batches the others take before its next
         #: everything the order depends on, short enough to read
@@ -131,19 +144,36 @@ class Loader:
         self.counts: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Batch]:
-        """From where the loader stands, which is behind the last batch it gave; from the start again once `epochs` are through."""
+        """From where the loader stands, which is behind the last batch it gave; from the start again once `epochs` are
+        through.
+        """
         number, workers = worker()
-        mine = islice(self._order.walk(self._place, self.rank, self.world), number if self._turn is None else self._turn, None, workers)
+        mine = islice(
+            self._order.walk(self._place, self.rank, self.world),
+            number if self._turn is None else self._turn,
+            None,
+            workers,
+        )
         for planned, sequences, counts in self._reader.batches(mine, self._threads):
             self.counts.update(counts)
             self._place, self._turn = planned.behind, workers - 1 if workers > 1 else None
             source = self._sources[planned.source]
             image = asdict(source.spec.image)
-            yield Batch(planned.step, source.config, source.spec.sequence_length, image, sequences, self._state(self._place), dict(counts))
+            yield Batch(
+                planned.step,
+                source.config,
+                source.spec.sequence_length,
+                image,
+                sequences,
+                self._state(self._place),
+                dict(counts),
+            )
         self._place, self._turn = self._order.start, None
 
     def __len__(self) -> int:
-        """Batches of one epoch, the first: until every source has been through. Plans all of it, so it takes a moment on large sets."""
+        """Batches of one epoch, the first: until every source has been through. Plans all of it, so it takes a moment
+        on large sets.
+        """
         return self._order.steps()
 
     def dropped(self) -> dict[str, int]:
@@ -169,7 +199,9 @@ class Loader:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Where to go on: behind the last batch given. The same on every rank, unless it is taken in a DataLoader's worker."""
+        """Where to go on: behind the last batch given. The same on every rank, unless it is taken in a DataLoader's
+        worker.
+        """
         number, workers = worker()
         state = self._state(self._place)
         return {**state, "worker": [number, workers]} if self._turn is not None else state
@@ -177,14 +209,25 @@ class Loader:
     def _state(self, place: Place) -> dict[str, Any]:
         cursors = {s.config: list(cursor) for s, cursor in zip(self._sources, place.cursors, strict=True)}
         epoch = min(cursor.epoch for cursor in place.cursors)
-        return {"version": 1, "seed": self.seed, "epoch": epoch, "position": place.step, "cursors": cursors, "fingerprint": self.fingerprint}
+        return {
+            "version": 1,
+            "seed": self.seed,
+            "epoch": epoch,
+            "position": place.step,
+            "cursors": cursors,
+            "fingerprint": self.fingerprint,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on behind the batch the state was taken at. Raises LoaderError saying what is not as it was."""
         if state.get("version") != 1:
             raise LoaderError(f"loader state of version {state.get('version')!r}; this code reads 1")
         before, now = {"seed": state["seed"], **state["fingerprint"]}, {"seed": self.seed, **self.fingerprint}
-        changed = [f"{k} was {before.get(k)}, is {now.get(k)}" for k in (*now, *(k for k in before if k not in now)) if before.get(k) != now.get(k)]
+        changed = [
+            f"{k} was {before.get(k)}, is {now.get(k)}"
+            for k in (*now, *(k for k in before if k not in now))
+            if before.get(k) != now.get(k)
+        ]
         if changed:
             raise LoaderError("this state is of another data order: " + "; ".join(changed))
         taken = state.get("worker")
@@ -192,12 +235,16 @@ class Loader:
             raise LoaderError(
                 f"this state is of worker {taken[0]} of {taken[1]} of a DataLoader; to go on with other workers, keep the `state` of the last batch"
             )
-        self._place = Place(int(state["position"]), tuple(Cursor(*state["cursors"][source.config]) for source in self._sources))
+        self._place = Place(
+            int(state["position"]), tuple(Cursor(*state["cursors"][source.config]) for source in self._sources)
+        )
         self._turn = None if taken is None else taken[1] - 1
 
 
 def worker() -> tuple[int, int]:
-    """(number, of how many) of the torch.utils.data.DataLoader worker this is; (0, 1) outside one. Does not import torch."""
+    """(number, of how many) of the torch.utils.data.DataLoader worker this is; (0, 1) outside one. Does not import
+    torch.
+    """
     torch = sys.modules.get("torch.utils.data")
     info = None if torch is None else torch.get_worker_info()
     return (0, 1) if info is None else (info.id, info.num_workers)
@@ -223,7 +270,10 @@ def _mixture(
     if unknown:
         raise LoaderError(f"sequence_length: {unknown[0]!r} is no source of the mixture ({', '.join(out.sources)})")
     out = out.available([name for name in out.sources if listed.shards(name, split)], say)
-    sources = {name: replace(s, sequence_length=(lengths or {}).get(name, s.sequence_length)) for name, s in out.sources.items()}
+    sources = {
+        name: replace(s, sequence_length=(lengths or {}).get(name, s.sequence_length))
+        for name, s in out.sources.items()
+    }
     return replace(
         out,
         sources=sources,

@@ -1,7 +1,8 @@
 """Samples longer than their sequence: the pieces that the plan foresaw, cut from the sample once it is read.
 
-Cuts fall between words (within a word only where it is longer than a line), and images are never cut. A piece is measured with the
-tokenizer the index was counted with, so it never has more tokens than the plan gave it; what that costs at its end is counted.
+Cuts fall between words (within a word only where it is longer than a line), and images are never cut. A piece is
+measured with the tokenizer the index was counted with, so it never has more tokens than the plan gave it; what that
+costs at its end is counted.
 """
 
 from __future__ import annotations
@@ -46,11 +47,19 @@ def chunk(parts: Sequence[Part], piece: int, pieces: int, room: Room, repeat: bo
     """
     units, total = _units(parts, room.image, tokenizer, repeat)
     low, high = total * piece / pieces, total * (piece + 1) / pieces
-    return _joined(parts, [u for u in units if low <= u.middle < high or (piece + 1 == pieces and u.middle >= high)], room, repeat, tokenizer)
+    return _joined(
+        parts,
+        [u for u in units if low <= u.middle < high or (piece + 1 == pieces and u.middle >= high)],
+        room,
+        repeat,
+        tokenizer,
+    )
 
 
 def window(parts: Sequence[Part], chance: float, room: Room, repeat: bool, tokenizer: Tokenizer) -> Piece:
-    """One stretch of at most `room.tokens` tokens; around one of its images where it has any. chance: in [0, 1), decides which."""
+    """One stretch of at most `room.tokens` tokens; around one of its images where it has any. chance: in [0, 1),
+    decides which.
+    """
     units, total = _units(parts, room.image, tokenizer, repeat)
     width = room.tokens * (1 - SLACK) - (room.image * sum(isinstance(p, int) for p in parts) if repeat else 0)
     seen = [unit.middle for unit in units if isinstance(unit.content, int)]
@@ -64,7 +73,9 @@ def window(parts: Sequence[Part], chance: float, room: Room, repeat: bool, token
 
 
 def _units(parts: Sequence[Part], image: int, tokenizer: Tokenizer, repeat: bool) -> tuple[list[_Unit], float]:
-    """Words and images with their place in the stream of tokens; a word's share of its slot's tokens goes by its characters."""
+    """Words and images with their place in the stream of tokens; a word's share of its slot's tokens goes by its
+    characters.
+    """
     units: list[_Unit] = []
     at = 0.0
     for slot, part in enumerate(parts):

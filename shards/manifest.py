@@ -1,7 +1,8 @@
 """The top manifest of a run, as far as shards are concerned: what there is to read, and what it must be.
 
     {"version": 1, "tokenizer": {"name", "sha256"},
-     "configs": {config: {split: [{"path", "index", "samples", "bytes", "sha256", "images", "tokens", "index_sha256"?}]}}}
+     "configs": {config: {split: [{"path", "index", "samples", "bytes", "sha256", "images", "tokens",
+     "index_sha256"?}]}}}
 
 Paths are relative to the manifest's folder. A shard without a row here does not exist.
 """
@@ -61,7 +62,9 @@ def read(store: Store) -> Manifest:
 
 def parse(raw: Any, where: str) -> Manifest:
     if not isinstance(raw, dict) or raw.get("version") != VERSION:
-        raise ManifestError(f"{where}: version {raw.get('version') if isinstance(raw, dict) else None!r}; this code reads {VERSION}")
+        raise ManifestError(
+            f"{where}: version {raw.get('version') if isinstance(raw, dict) else None!r}; this code reads {VERSION}"
+        )
     configs: dict[str, dict[str, tuple[Shard, ...]]] = {}
     for config, splits in _mapping(raw, "configs", where).items():
         configs[config] = {}
@@ -69,7 +72,9 @@ def parse(raw: Any, where: str) -> Manifest:
             rows = splits[split]
             if not isinstance(rows, list):
                 raise ManifestError(f"{where}: configs.{config}.{split} is not a list of shards")
-            configs[config][split] = tuple(_shard(row, f"{where}: configs.{config}.{split}[{i}]") for i, row in enumerate(rows))
+            configs[config][split] = tuple(
+                _shard(row, f"{where}: configs.{config}.{split}[{i}]") for i, row in enumerate(rows)
+            )
     tokenizer = _mapping(raw, "tokenizer", where)
     if not all(isinstance(tokenizer.get(k), str) for k in ("name", "sha256")):
         raise ManifestError(f"{where}: tokenizer needs name and sha256")

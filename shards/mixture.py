@@ -1,7 +1,8 @@
 """What a training stage reads, and in which proportions: ``mixtures/<stage>.json``.
 
-Weights count packed sequences, and a batch is of one source, as in Idefics2 (arXiv 2405.02246, section 4.1: "fractions of examples",
-each source with its own sequence length). So a weight of 0.7 means that seven batches of ten are of that source, whatever its size.
+Weights count packed sequences, and a batch is of one source, as in Idefics2 (arXiv 2405.02246, section 4.1: "fractions
+of examples", each source with its own sequence length). So a weight of 0.7 means that seven batches of ten are of that
+source, whatever its size.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Source:
     long: str = "drop"
     patches: int | None = None  #: of a sequence's images together, a budget beside the tokens; None: any number
     patch: int = 14  #: side of a patch, pixels
-    split: float = 0.0  #: share of samples whose images are shown as 4 crops and the whole (Idefics2's section 3.4), drawn anew each epoch
+    # : share of samples whose images are shown as 4 crops and the whole (Idefics2's section 3.4), drawn anew each epoch
+    split: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,17 @@ class Mixture:
         return np.asarray(raw / raw.sum())
 
     def available(self, present: Collection[str], say: Callable[[str], object] | None = None) -> Mixture:
-        """The sources there are, the weights scaled up to one; says which are missing. Raises MixtureError where none is left."""
+        """The sources there are, the weights scaled up to one; says which are missing. Raises MixtureError where none
+        is left.
+        """
         missing = [name for name in self.sources if name not in present]
         if not missing:
             return self
         kept = {name: source for name, source in self.sources.items() if name in present}
         if not kept:
-            raise MixtureError(f"mixture {self.stage}: none of its sources ({', '.join(self.sources)}) has samples here")
+            raise MixtureError(
+                f"mixture {self.stage}: none of its sources ({', '.join(self.sources)}) has samples here"
+            )
         out = replace(self, sources=kept)
         shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(kept, out.weights(), strict=True))
         (say or _say)(f"mixture {self.stage}: no samples of {', '.join(missing)}; the rest is {shares}")
@@ -89,7 +95,9 @@ def realised(mixture: Mixture, steps: int, seed: int = 0) -> dict[str, float]:
 
 
 def load(mixture: Mixture | Mapping[str, Any] | str | Path) -> Mixture:
-    """From a file, a mapping of the same shape, or the name of a preset. Raises MixtureError naming the key, FileNotFoundError."""
+    """From a file, a mapping of the same shape, or the name of a preset. Raises MixtureError naming the key,
+    FileNotFoundError.
+    """
     if isinstance(mixture, Mixture):
         return mixture
     if isinstance(mixture, Mapping):
@@ -151,13 +159,21 @@ def _keys(raw: Any, kind: type, where: str) -> None:
 def _known(key: str, known: Collection[str], where: str) -> None:
     if key not in known:
         near = get_close_matches(str(key), list(known), 1)
-        raise MixtureError(f"{where}: unknown {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; one of {', '.join(known)}"))
+        raise MixtureError(
+            f"{where}: unknown {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; one of {', '.join(known)}")
+        )
 
 
 def _number(raw: Mapping[str, Any], key: str, where: str, kind: type, default: Any = None) -> Any:
     value = raw.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int) or not 0 < value < float("inf"):
-        raise MixtureError(f"{where}: {key} is {value!r}, not a positive {'number' if kind is float else 'whole number'}")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float) if kind is float else int)
+        or not 0 < value < float("inf")
+    ):
+        raise MixtureError(
+            f"{where}: {key} is {value!r}, not a positive {'number' if kind is float else 'whole number'}"
+        )
     return kind(value)
 
 
@@ -179,8 +195,8 @@ def _say(line: str) -> None:
 
 _STAGE1, _STAGE2 = Image("square", 384, 378), Image("native", 980, 378)
 
-#: Idefics2's two stages of pre-training (arXiv 2405.02246, section 4.1): shares of packed sequences, sequence lengths, and sides; and its
-#: fine-tuning (section 4.2), for which the paper states no sequence length
+#: Idefics2's two stages of pre-training (arXiv 2405.02246, section 4.1): shares of packed sequences, sequence lengths,
+#: and sides; and its fine-tuning (section 4.2), for which the paper states no sequence length
 PRESETS = {
     "stage1": Mixture(
         "stage1",

@@ -1,6 +1,8 @@
-"""Which packs each batch has, and where the next begins: the walk through a mixture's sources that every rank and worker takes alike.
+"""Which packs each batch has, and where the next begins: the walk through a mixture's sources that every rank and
+worker takes alike.
 
-Nothing is read here but the index. A place is a few numbers, and the batches behind it do not depend on how it was reached.
+Nothing is read here but the index. A place is a few numbers, and the batches behind it do not depend on how it was
+reached.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class Planned(NamedTuple):
 class Order:
     """The batches of a mixture. epochs: of every source, None for ever."""
 
-    def __init__(self, sources: Sequence[Source], weights: np.ndarray, seed: int, batch_sequences: int, epochs: int | None) -> None:
+    def __init__(
+        self, sources: Sequence[Source], weights: np.ndarray, seed: int, batch_sequences: int, epochs: int | None
+    ) -> None:
         self._sources, self._weights, self._seed = sources, weights, seed
         self._batch_sequences, self._epochs = batch_sequences, epochs
 

@@ -1,10 +1,11 @@
 """The order of everything: which batch is of which source, which samples follow which, and what is packed with what.
 
-Pure functions of numbers. Nothing here reads a file, keeps state or draws from a generator: randomness is a hash of (seed, epoch,
-place), so the plan is the same on every rank, in every version of numpy, and can be entered at any place.
+Pure functions of numbers. Nothing here reads a file, keeps state or draws from a generator: randomness is a hash of
+(seed, epoch, place), so the plan is the same on every rank, in every version of numpy, and can be entered at any place.
 
-A source is read in blocks: its shards are shuffled and laid together until a block has enough samples; the samples of a block are
-shuffled and packed. So an epoch never needs to be in memory, and a block is planned from the index of its few shards.
+A source is read in blocks: its shards are shuffled and laid together until a block has enough samples; the samples of a
+block are shuffled and packed. So an epoch never needs to be in memory, and a block is planned from the index of its few
+shards.
 """
 
 from __future__ import annotations
@@ -51,15 +52,16 @@ def shuffled(n: int, seed: int) -> np.ndarray:
 def schedule(weights: np.ndarray, seed: int, start: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Batches start..start+n-1: (source (n,), which batch of that source it is, from 0 (n,)).
 
-    weights: (sources,), summing to one. Batch k of source s has the time (k + u) / weight, u a hash in [0, 1), and the batches run
-    in the order of time. So each source has exactly one batch in each 1/weight of time: the proportions hold in every stretch, not
-    only on average, and any stretch is found without what lies before it.
+    weights: (sources,), summing to one. Batch k of source s has the time (k + u) / weight, u a hash in [0, 1), and the
+    batches run in the order of time. So each source has exactly one batch in each 1/weight of time: the proportions
+    hold in every stretch, not only on average, and any stretch is found without what lies before it.
     """
     sources = len(weights)
     chosen, number, time = [], [], []
     before = 0
     for s, weight in enumerate(weights):
-        # Every batch below `first` has a time before that of batch `start`, as at most `sources` more than T batches lie before T.
+        # Every batch below `first` has a time before that of batch `start`, as at most `sources` more than T batches
+        # lie before T.
         first = max(0, int(weight * start) - sources)
         last = int(weight * (start + n)) + sources + 2
         k = np.arange(first, last, dtype=np.uint64)
@@ -73,7 +75,9 @@ def schedule(weights: np.ndarray, seed: int, start: int, n: int) -> tuple[np.nda
 
 
 def blocks(samples: Sequence[int], seed: int, size: int) -> list[np.ndarray]:
-    """Shards in a shuffled order, cut into blocks of at least `size` samples (the last may have fewer). samples: of each shard."""
+    """Shards in a shuffled order, cut into blocks of at least `size` samples (the last may have fewer). samples: of
+    each shard.
+    """
     out: list[np.ndarray] = []
     run: list[int] = []
     held = 0
@@ -114,16 +118,23 @@ class Items(NamedTuple):
 
 
 def items(
-    texts: np.ndarray, images: np.ndarray, per_image: int | np.ndarray, capacity: int, long: str, repeat: bool, patches: Patches | None = None
+    texts: np.ndarray,
+    images: np.ndarray,
+    per_image: int | np.ndarray,
+    capacity: int,
+    long: str,
+    repeat: bool,
+    patches: Patches | None = None,
 ) -> Items:
-    """Samples as they will be packed. texts, images: tokens of text and number of images of each sample, (n,); per_image
-    may be of each sample too.
+    """Samples as they will be packed. texts, images: tokens of text and number of images of each sample, (n,);
+    per_image may be of each sample too.
 
-    A sample has its text tokens, `per_image` tokens an image with one on either side, and two marks. One that is longer than
-    `capacity`, or has more patches than a sequence may have, is cut (``chunk``), shown through one window (``window``) or left out
-    (``drop``), as is one that cannot be cut because its images leave no room. ``repeat``: the sample is one image with its text, and
-    every piece has the image again. How many patches a piece will have is known once it is cut; it is planned as the largest images
-    that its tokens could hold, within the budget, and whoever cuts it keeps to the budget.
+    A sample has its text tokens, `per_image` tokens an image with one on either side, and two marks. One that is longer
+    than `capacity`, or has more patches than a sequence may have, is cut (``chunk``), shown through one window
+    (``window``) or left out (``drop``), as is one that cannot be cut because its images leave no room. ``repeat``: the
+    sample is one image with its text, and every piece has the image again. How many patches a piece will have is known
+    once it is cut; it is planned as the largest images that its tokens could hold, within the budget, and whoever cuts
+    it keeps to the budget.
     """
     texts, images = texts.astype(np.int64), images.astype(np.int64)
     image = np.broadcast_to(np.asarray(per_image, np.int64) + 2, images.shape)
@@ -165,8 +176,9 @@ def first_fit(
 ) -> np.ndarray:
     """The bin (n,) of each item, bins numbered as they are opened: the first open bin with room, else a new one.
 
-    lengths: (n,), each at most `capacity`; patches, where they are counted: (n,), each at most `budget`; a bin has room for both. At
-    most `open_bins` are open; the oldest is closed for a new one, which keeps the cost linear and the items of a bin near one another.
+    lengths: (n,), each at most `capacity`; patches, where they are counted: (n,), each at most `budget`; a bin has room
+    for both. At most `open_bins` are open; the oldest is closed for a new one, which keeps the cost linear and the
+    items of a bin near one another.
     """
     bins = np.empty(len(lengths), np.int64)
     room = np.zeros(open_bins, np.int64)  # of the open bins, oldest first
@@ -201,9 +213,13 @@ class Packs(NamedTuple):
 
 
 def pack(planned: Items, capacity: int, seed: int, budget: int | None = None) -> Packs:
-    """Items shuffled and packed; the items of a pack keep the shuffled order. budget: patches of a pack, None where they do not count."""
+    """Items shuffled and packed; the items of a pack keep the shuffled order. budget: patches of a pack, None where
+    they do not count.
+    """
     order = shuffled(len(planned.row), seed)
-    bins = first_fit(planned.length[order], capacity, patches=None if budget is None else planned.patches[order], budget=budget or 0)
+    bins = first_fit(
+        planned.length[order], capacity, patches=None if budget is None else planned.patches[order], budget=budget or 0
+    )
     order = order[np.argsort(bins, kind="stable")]
     counts = np.bincount(bins, minlength=0)
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

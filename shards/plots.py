@@ -1,6 +1,8 @@
-"""A picture for the dataset card: of each configuration, how long its texts are, how large its images, and how many it has.
+"""A picture for the dataset card: of each configuration, how long its texts are, how large its images, and how many it
+has.
 
-Drawn with Pillow from the histograms of `stats.json`, so the base install can make a card; the same statistics, the same bytes.
+Drawn with Pillow from the histograms of `stats.json`, so the base install can make a card; the same statistics, the
+same bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from manifests.sketch import ZERO, low, quantile
 
 NAME = "plots.png"
 #: histograms of a source in `stats.json`, and what they are called
-SHOWN = {"tokens": "text tokens of a sample", "images": "images of a sample", "short side": "short side of an image, px"}
+SHOWN = {
+    "tokens": "text tokens of a sample",
+    "images": "images of a sample",
+    "short side": "short side of an image, px",
+}
 
 _WIDTH, _HEIGHT, _GAP, _TOP, _FONT = 300, 90, 24, 34, 13  # pixels
 _BAR, _INK, _SOFT = "#4477aa", "#222222", "#777777"

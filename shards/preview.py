@@ -1,8 +1,9 @@
 """A few samples as a web page can show them: one picture and a few plain columns each.
 
-Viewers of data sets show a column a part, and draw histograms of numbers, but nothing inside a JSON. So the preview has the same five
-parts for every sample: a contact sheet of its images over its text, the text with ``<image>`` where images stand, where it is from, how
-many images and how many text tokens it has. It is tar, as the other configurations: `datasets` reads all of a repository in one way.
+Viewers of data sets show a column a part, and draw histograms of numbers, but nothing inside a JSON. So the preview has
+the same five parts for every sample: a contact sheet of its images over its text, the text with ``<image>`` where
+images stand, where it is from, how many images and how many text tokens it has. It is tar, as the other configurations:
+`datasets` reads all of a repository in one way.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from shards.store import Store
 #: samples shown of a configuration, and shards they are chosen from
 SAMPLES, SHARDS = 64, 8
 #: the parts of a sample, and what `datasets` makes of them
-FEATURES = [("sheet.jpg", "image"), ("txt", "string"), ("source.txt", "string"), ("n_images.cls", "int64"), ("n_tokens.cls", "int64")]
+FEATURES = [
+    ("sheet.jpg", "image"),
+    ("txt", "string"),
+    ("source.txt", "string"),
+    ("n_images.cls", "int64"),
+    ("n_tokens.cls", "int64"),
+]
 
 _WIDTH, _THUMB, _GAP, _LINE, _FONT = 640, 200, 8, 16, 13  # pixels
 _ALONE = 480  # a picture of its own: a page must be readable
@@ -34,10 +41,15 @@ _MOST_IMAGES, _MOST_LINES = 12, 24
 
 
 def files(store: Store, manifest: Manifest, samples: int = SAMPLES) -> dict[str, bytes]:
-    """Path -> content: ``preview/<config>-000000.tar`` for each configuration with samples to train on. The same run, the same bytes."""
+    """Path -> content: ``preview/<config>-000000.tar`` for each configuration with samples to train on. The same run,
+    the same bytes.
+    """
     out = {}
     for config in sorted(manifest.configs):
-        made = [tar.sample(f"{i:012d}", _parts(sample)) for i, sample in enumerate(_chosen(store, manifest, config, samples))]
+        made = [
+            tar.sample(f"{i:012d}", _parts(sample))
+            for i, sample in enumerate(_chosen(store, manifest, config, samples))
+        ]
         if made:
             out[f"preview/{config}-000000.tar"] = b"".join([*made, tar.END])
     return out
@@ -47,18 +59,29 @@ def _chosen(store: Store, manifest: Manifest, config: str, samples: int) -> Iter
     """By the hash of their ids, so that a rerun chooses the same."""
     found: list[tuple[int, Any, dict[str, Any]]] = []
     for shard in manifest.shards(config, "train")[:SHARDS]:
-        rows = pq.read_table(pa.BufferReader(store.read(shard.index)), columns=["id", "offset", "size", "n_images"]).to_pylist()
+        rows = pq.read_table(
+            pa.BufferReader(store.read(shard.index)), columns=["id", "offset", "size", "n_images"]
+        ).to_pylist()
         found += [(key64(f"preview {row['id']}"), shard, row) for row in rows]
     for _, shard, row in sorted(found, key=lambda x: (x[0], x[2]["id"]))[:samples]:
         start, end = row["offset"], row["offset"] + row["size"]
-        yield parse(config, store.range(shard.path, start, end, shard.sha256), row["n_images"], f"{shard.path} at byte {start}")
+        yield parse(
+            config, store.range(shard.path, start, end, shard.sha256), row["n_images"], f"{shard.path} at byte {start}"
+        )
 
 
 def _parts(sample: Sample) -> list[tuple[str, bytes]]:
     text = "\n\n".join("<image>" if isinstance(part, int) else part for part in sample.parts())
     counts = {"n_images.cls": sample.json["n_images"], "n_tokens.cls": sample.json["n_text_tokens"]}
-    said = {"txt": text, "source.txt": sample.json.get("page_url") or sample.json["url"] or "", **{k: str(v) for k, v in counts.items()}}
-    return [("sheet.jpg", sheet(sample.images, text)), *((name, value.encode("utf-8", "replace")) for name, value in said.items())]
+    said = {
+        "txt": text,
+        "source.txt": sample.json.get("page_url") or sample.json["url"] or "",
+        **{k: str(v) for k, v in counts.items()},
+    }
+    return [
+        ("sheet.jpg", sheet(sample.images, text)),
+        *((name, value.encode("utf-8", "replace")) for name, value in said.items()),
+    ]
 
 
 def sheet(images: Sequence[bytes], text: str) -> bytes:

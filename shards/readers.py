@@ -1,7 +1,8 @@
-"""What other readers want beside the shards: the dataset card, for Hugging Face `datasets`, and `.nv-meta`, for Megatron-Energon.
+"""What other readers want beside the shards: the dataset card, for Hugging Face `datasets`, and `.nv-meta`, for
+Megatron-Energon.
 
-Small files made from the manifest. Energon finds samples by the `.tar.idx` that were written with the shards, so `energon prepare` is
-not needed.
+Small files made from the manifest. Energon finds samples by the `.tar.idx` that were written with the shards, so
+`energon prepare` is not needed.
 """
 
 from __future__ import annotations
@@ -58,11 +59,14 @@ _ENERGON_TYPES: dict[str, dict[str, Any]] = {
 }
 
 
-def files(store: Store, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = ()) -> dict[str, bytes]:
-    """Path, relative to the run, -> content: ``README.md``, its plots, and the ``.nv-meta`` of each configuration that has samples.
+def files(
+    store: Store, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = ()
+) -> dict[str, bytes]:
+    """Path, relative to the run, -> content: ``README.md``, its plots, and the ``.nv-meta`` of each configuration that
+    has samples.
 
-    The card tells what `stats.json` beside the manifest knows. previews: the tars of shards/preview.py that lie beside them, as the
-    card's first configuration.
+    The card tells what `stats.json` beside the manifest knows. previews: the tars of shards/preview.py that lie beside
+    them, as the card's first configuration.
     """
     stats = json.loads(store.read(STATS)) if store.exists(STATS) else {}
     out = {"README.md": card(store, manifest, name, license, previews, stats).encode()}
@@ -75,7 +79,9 @@ def files(store: Store, manifest: Manifest, name: str, license: str = "other", p
 
 
 def nv_meta(manifest: Manifest, config: str) -> dict[str, bytes]:
-    """Energon's files for one configuration, by name; the shard paths in them are relative to the configuration's folder."""
+    """Energon's files for one configuration, by name; the shard paths in them are relative to the configuration's
+    folder.
+    """
     counts: dict[str, int] = {}
     parts: dict[str, list[str]] = {split: [] for split in _ENERGON_SPLITS.values()}
     for split in manifest.configs[config]:

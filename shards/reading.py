@@ -1,4 +1,6 @@
-"""From planned batches to samples: read, cut where they are too long, decoded where that is asked for; by threads, or without."""
+"""From planned batches to samples: read, cut where they are too long, decoded where that is asked for; by threads, or
+without.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,26 @@ _Begun = tuple[Planned, list[list[Job]]]
 
 
 class Reader:
-    """Reads what is planned. skip: leave damaged samples out and count them. seed: decides the windows shown of long samples."""
+    """Reads what is planned. skip: leave damaged samples out and count them. seed: decides the windows shown of long
+    samples.
+    """
 
-    def __init__(self, store: Store, sources: Sequence[Source], per_image: int, seed: int, tokenizer: Checked, skip: bool, decoded: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sources: Sequence[Source],
+        per_image: int,
+        seed: int,
+        tokenizer: Checked,
+        skip: bool,
+        decoded: bool,
+    ) -> None:
         self._store, self._sources, self._per_image, self._seed = store, sources, per_image, seed
         self._tokenizer, self._skip, self._decoded = tokenizer, skip, decoded
 
-    def batches(self, planned: Iterator[Planned], threads: int) -> Iterator[tuple[Planned, list[list[Sample]], Counter[str]]]:
+    def batches(
+        self, planned: Iterator[Planned], threads: int
+    ) -> Iterator[tuple[Planned, list[list[Sample]], Counter[str]]]:
         """Each batch with its sequences, none of them empty, and what became of its samples, by "config/what"."""
         for one, jobs in self._ahead(planned, threads) if threads else self._now(planned):
             counts: Counter[str] = Counter()
@@ -106,7 +121,9 @@ class Reader:
             return None, {f"{source.config}/skipped": 1}
         return sample if sample.parts() else None, counts  # nothing is left of a piece that had to lose all it held
 
-    def _cut(self, sample: Sample, source: Source, piece: int, pieces: int, room: long.Room, epoch: int) -> tuple[Sample, dict[str, int]]:
+    def _cut(
+        self, sample: Sample, source: Source, piece: int, pieces: int, room: long.Room, epoch: int
+    ) -> tuple[Sample, dict[str, int]]:
         config, repeat = sample.config, sample.config not in SLOTTED
         if source.spec.long == "window":
             chance = plan.seeded(self._seed, epoch, key64(sample.key)) / (1 << 64)
@@ -121,7 +138,10 @@ class Checked:
     """The tokenizer when it is needed; one that is given is checked at once."""
 
     def __init__(self, given: str | Path | tokens.Tokenizer | None, listed: manifest.Manifest) -> None:
-        self._want, self._ready = listed.tokenizer, None if given is None else given if hasattr(given, "encode") else tokens.load(given)  # type: ignore[arg-type]
+        self._want, self._ready = (
+            listed.tokenizer,
+            None if given is None else given if hasattr(given, "encode") else tokens.load(given),
+        )  # type: ignore[arg-type]
         if self._ready is not None:
             self()
 

@@ -32,12 +32,15 @@ class Sample:
     piece: tuple[int, int] | None = None
     #: `images` decoded, (height, width, 3) uint8 each, where the loader was asked for it
     pixels: list[np.ndarray] | None = field(default=None, compare=False)
-    #: of its source, and images to show for each image: more than 1 where the mixture splits this sample's in this epoch
+    #: of its source, and images to show for each image: more than 1 where the mixture splits this sample's in this
+    #: epoch
     epoch: int = 0
     views: int = 1
 
     def parts(self) -> list[Part]:
-        """Texts, and numbers of images in `images`, in the document's order. A break is the text `shards.tokens.END_OF_TOPIC`."""
+        """Texts, and numbers of images in `images`, in the document's order. A break is the text
+        `shards.tokens.END_OF_TOPIC`.
+        """
         if self.config not in SLOTTED:
             return [0, self.json[TEXT_OF[self.config]]]
         out: list[Part] = []
@@ -81,4 +84,6 @@ def parse(config: str, buffer: bytes, n_images: int, where: str) -> Sample:
 
 
 def _images(config: str, fields: Mapping[str, Any]) -> list[str]:
-    return [name for name in fields["images"] if name is not None] if config in SLOTTED else ["jpg"] * fields["n_images"]
+    return (
+        [name for name in fields["images"] if name is not None] if config in SLOTTED else ["jpg"] * fields["n_images"]
+    )

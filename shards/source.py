@@ -52,7 +52,15 @@ class Block(NamedTuple):
 class Source:
     """The packs of one configuration, as one endless stream."""
 
-    def __init__(self, store: Store, config: str, spec: mixture.Source, shards: tuple[manifest.Shard, ...], per_image: int, seed: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        config: str,
+        spec: mixture.Source,
+        shards: tuple[manifest.Shard, ...],
+        per_image: int,
+        seed: int,
+    ) -> None:
         self.config, self.spec, self.shards = config, spec, shards
         self._store, self._per_image, self._seed = store, per_image, seed
         self._planned: dict[tuple[int, int], Block] = {}
@@ -61,14 +69,19 @@ class Source:
     def blocks(self, epoch: int) -> list[np.ndarray]:
         """The shards of each block of an epoch."""
         if self._blocks[0] != epoch:
-            self._blocks = epoch, plan.blocks([shard.samples for shard in self.shards], plan.seeded(self._seed, epoch), BLOCK_SAMPLES)
+            self._blocks = (
+                epoch,
+                plan.blocks([shard.samples for shard in self.shards], plan.seeded(self._seed, epoch), BLOCK_SAMPLES),
+            )
         return self._blocks[1]
 
     def block(self, epoch: int, number: int) -> Block:
         if (epoch, number) not in self._planned:
             while len(self._planned) >= 2:
                 self._planned.pop(next(iter(self._planned)))
-            self._planned[epoch, number] = self._plan(self.blocks(epoch)[number], plan.seeded(self._seed, epoch, number + 1), epoch)
+            self._planned[epoch, number] = self._plan(
+                self.blocks(epoch)[number], plan.seeded(self._seed, epoch, number + 1), epoch
+            )
         return self._planned[epoch, number]
 
     def _plan(self, shards: np.ndarray, seed: int, epoch: int) -> Block:
@@ -77,8 +90,11 @@ class Source:
         texts, images, spec = joined["n_text_tokens"], joined["n_images"], self.spec
         views = self._views(tables, epoch)
         patches = self._patches(tables, images, views)
-        per_image = (self._per_image + 2) * views - 2 if spec.split else self._per_image  # each view is between two marks
-        items = plan.items(texts, images, per_image, spec.sequence_length, spec.long, self.config not in SLOTTED, patches)
+        # each view is between two marks
+        per_image = (self._per_image + 2) * views - 2 if spec.split else self._per_image
+        items = plan.items(
+            texts, images, per_image, spec.sequence_length, spec.long, self.config not in SLOTTED, patches
+        )
         dropped = len(texts) - len(np.unique(items.row))
         number = np.repeat(shards, [self.shards[s].samples for s in shards.tolist()])
         packs = plan.pack(items, spec.sequence_length, seed, spec.patches)
@@ -86,12 +102,18 @@ class Source:
 
     def _read(self, shard: manifest.Shard) -> pa.Table:
         try:
-            names = [*_COLUMNS, *(_SIDES if self.spec.patches is not None else ()), *(("id",) if self.spec.split else ())]
+            names = [
+                *_COLUMNS,
+                *(_SIDES if self.spec.patches is not None else ()),
+                *(("id",) if self.spec.split else ()),
+            ]
             table = pq.read_table(io.BytesIO(self._store.read(shard.index)), columns=names)
         except (pa.ArrowException, OSError) as error:
             raise LoaderError(f"{self._store.root}/{shard.index}: no index that can be read ({error})") from error
         if table.num_rows != shard.samples:
-            raise LoaderError(f"{shard.index}: {table.num_rows} rows, but the manifest says {shard.samples} samples; run verify")
+            raise LoaderError(
+                f"{shard.index}: {table.num_rows} rows, but the manifest says {shard.samples} samples; run verify"
+            )
         return table
 
     def _views(self, tables: list[pa.Table], epoch: int) -> np.ndarray:
@@ -106,10 +128,14 @@ class Source:
         """What the images cost, where the mixture has a budget for it."""
         if self.spec.patches is None:
             return None
-        width, height = (np.concatenate([t[name].combine_chunks().flatten().to_numpy() for t in tables]) for name in _SIDES)
+        width, height = (
+            np.concatenate([t[name].combine_chunks().flatten().to_numpy() for t in tables]) for name in _SIDES
+        )
         start = np.concatenate([[0], np.cumsum(images)]).astype(np.int64)
         if not len(width) == len(height) == start[-1]:
-            raise LoaderError(f"{self.config}: the index has sides of {len(width)} images, not of {start[-1]}; run verify")
+            raise LoaderError(
+                f"{self.config}: the index has sides of {len(width)} images, not of {start[-1]}; run verify"
+            )
         image = self.spec.image
         size = (image.mode, image.longest, image.shortest, self.spec.patch)
         each = patches_of(width, height, *size)
@@ -123,15 +149,24 @@ class Source:
             block = self.block(cursor.epoch, cursor.block)
             for pack in range(cursor.pack, len(block.packs)):
                 here = Cursor(cursor.epoch, cursor.block, pack)
-                yield block, pack, here, here._replace(pack=pack + 1) if pack + 1 < len(block.packs) else self._behind(here)
+                yield (
+                    block,
+                    pack,
+                    here,
+                    here._replace(pack=pack + 1) if pack + 1 < len(block.packs) else self._behind(here),
+                )
             behind = self._behind(cursor)
             if cursor == Cursor(cursor.epoch) and behind == Cursor(cursor.epoch + 1) and not len(block.packs):
                 budget = f" and {self.spec.patches} patches" if self.spec.patches is not None else ""
-                raise LoaderError(f"{self.config}: no sample fits a sequence of {self.spec.sequence_length} tokens{budget}")
+                raise LoaderError(
+                    f"{self.config}: no sample fits a sequence of {self.spec.sequence_length} tokens{budget}"
+                )
             cursor = behind
 
     def _behind(self, cursor: Cursor) -> Cursor:
-        """The next block of the epoch that has packs, else the next epoch; so an epoch is known to be over with its last pack."""
+        """The next block of the epoch that has packs, else the next epoch; so an epoch is known to be over with its
+        last pack.
+        """
         for number in range(cursor.block + 1, len(self.blocks(cursor.epoch))):
             if len(self.block(cursor.epoch, number).packs):
                 return Cursor(cursor.epoch, number)

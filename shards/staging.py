@@ -1,4 +1,6 @@
-"""What is published of a run, laid in a folder: the files that its manifest names, and what is made for readers. And what speaks against it."""
+"""What is published of a run, laid in a folder: the files that its manifest names, and what is made for readers. And
+what speaks against it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ _SECRETS = re.compile(
     rb"hf_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}|-----BEGIN [A-Z ]*PRIVATE KEY-----|gh[pousr]_[A-Za-z0-9]{36}"
     rb"|xox[abprs]-[A-Za-z0-9-]{20,}|sk-[A-Za-z0-9_-]{40,}"
 )
-_USER = re.compile(rb"[a-z0-9+]+://[^/\s:@\"]+:[^/\s@\"]+@")  # of an address with a password: a recipe may name its inputs so
+# of an address with a password: a recipe may name its inputs so
+_USER = re.compile(rb"[a-z0-9+]+://[^/\s:@\"]+:[^/\s@\"]+@")
 _SCANNED = (".json", ".md", ".html", ".yaml", ".yml", ".txt", ".py")
 
 
@@ -39,7 +42,9 @@ class PublishError(ValueError):
 
 @contextmanager
 def staged(root: Path, name: str, license: str) -> Iterator[Path]:
-    """A folder with what is published of a run: only what its manifest names, the mixtures, the report, and the readers' files."""
+    """A folder with what is published of a run: only what its manifest names, the mixtures, the report, and the
+    readers' files.
+    """
     store = Store(root)
     listed = manifest.read(store)
     _keeps_to_takedowns(store, listed)
@@ -53,7 +58,11 @@ def staged(root: Path, name: str, license: str) -> Iterator[Path]:
         for path in wanted:
             _link(root / path, folder / path)
         shown = preview.files(store, listed)
-        made = {**shown, **readers.files(store, listed, name, license, tuple(shown)), croissant.NAME: croissant.croissant(listed, name, license)}
+        made = {
+            **shown,
+            **readers.files(store, listed, name, license, tuple(shown)),
+            croissant.NAME: croissant.croissant(listed, name, license),
+        }
         for path, content in made.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
@@ -62,7 +71,9 @@ def staged(root: Path, name: str, license: str) -> Iterator[Path]:
 
 @contextmanager
 def scratch(root: Path) -> Iterator[Path]:
-    """A folder below `root`, so that files can be linked into it, which goes when the block ends; those of killed processes go first."""
+    """A folder below `root`, so that files can be linked into it, which goes when the block ends; those of killed
+    processes go first.
+    """
     mine = f".publish-{socket.gethostname()}-"
     _clear(root, mine)
     folder = Path(tempfile.mkdtemp(prefix=f"{mine}{os.getpid()}-", dir=root))
@@ -96,7 +107,9 @@ def _link(source: Path, target: Path) -> None:
 def _keeps_to_takedowns(store: Store, listed: manifest.Manifest) -> None:
     asked = forget.read(store.read(forget.NAME) if store.exists(forget.NAME) else None, f"{store.root}/{forget.NAME}")
     if listed.raw.get("forgotten", forget.digest([])) != forget.digest(asked):
-        raise PublishError(f"{store.root}: the shards were made before the last takedown; run `panoramix forget` or `panoramix run` again")
+        raise PublishError(
+            f"{store.root}: the shards were made before the last takedown; run `panoramix forget` or `panoramix run` again"
+        )
 
 
 def problems(folder: Path, files: dict[str, int]) -> list[str]:

@@ -41,7 +41,8 @@ class Store:
         return data
 
     def range(self, path: str, start: int, end: int, version: str = "") -> bytes:
-        """Bytes [start, end), fewer where the file is shorter. version: what tells this file from another of its name, for the cache.
+        """Bytes [start, end), fewer where the file is shorter. version: what tells this file from another of its name,
+        for the cache.
 
         Raises FileNotFoundError.
         """
@@ -51,7 +52,9 @@ class Store:
         if self.cache is None:
             data: bytes = self.fs.cat_file(whole, start=start, end=end)
             return data
-        return self.cache.range(f"{self.root}/{path} {version}", start, end, lambda a, b: self.fs.cat_file(whole, start=a, end=b))
+        return self.cache.range(
+            f"{self.root}/{path} {version}", start, end, lambda a, b: self.fs.cat_file(whole, start=a, end=b)
+        )
 
     def _file(self, path: str) -> BinaryIO:
         """A file that is dropped here while another thread reads it is closed when that one is done with it."""

@@ -1,14 +1,15 @@
 """Tar, as shards need it: written the same way every time, read by offset, safe on any input.
 
-Shards are uncompressed POSIX USTAR with regular files only, mtime 0, uid and gid 0, no owner names, mode 0644, so that the same
-samples give the same bytes. A sample is a run of members ``{key}.{part}``; the key has no dot and no slash, and everything
-behind the first dot is the part, which is how webdataset, Hugging Face datasets and Energon group members.
+Shards are uncompressed POSIX USTAR with regular files only, mtime 0, uid and gid 0, no owner names, mode 0644, so that
+the same samples give the same bytes. A sample is a run of members ``{key}.{part}``; the key has no dot and no slash,
+and everything behind the first dot is the part, which is how webdataset, Hugging Face datasets and Energon group
+members.
 
-Beside ``x.tar`` stands ``x.tar.idx`` (Energon's format): little-endian uint64 offsets, the start of each sample, then the end of
-the last one. A reader takes one sample with one ``pread``.
+Beside ``x.tar`` stands ``x.tar.idx`` (Energon's format): little-endian uint64 offsets, the start of each sample, then
+the end of the last one. A reader takes one sample with one ``pread``.
 
-Nothing here writes to disk or extracts, and every size is checked against the bytes at hand, so a hostile archive can cause a
-`TarError` and nothing else.
+Nothing here writes to disk or extracts, and every size is checked against the bytes at hand, so a hostile archive can
+cause a `TarError` and nothing else.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def sample(key: str, parts: Sequence[tuple[str, bytes]]) -> bytes:
         out += [header(f"{key}.{part}", len(content)), content, bytes(-len(content) % BLOCK)]
     joined = b"".join(out)
     if len(joined) > MAX_SAMPLE or len(parts) > MAX_MEMBERS:
-        raise TarError(f"{key}: {len(joined)} bytes in {len(parts)} members; a sample has at most {MAX_SAMPLE} and {MAX_MEMBERS}")
+        raise TarError(
+            f"{key}: {len(joined)} bytes in {len(parts)} members; a sample has at most {MAX_SAMPLE} and {MAX_MEMBERS}"
+        )
     return joined
 
 
@@ -112,11 +115,12 @@ def parse(buffer: bytes, where: str) -> tuple[str, dict[str, bytes]]:
 
 
 def scan(file: BinaryIO, where: str, limit: int = MAX_SAMPLE) -> Iterator[Member]:
-    """The regular files of any tar, in order, by header alone. ``file`` is seekable; ``limit``: bytes a member may have.
+    """The regular files of any tar, in order, by header alone. ``file`` is seekable; ``limit``: bytes a member may
+    have.
 
-    Pax headers and GNU long names are stepped over (members they rename are refused, as their name would be wrong); directories and
-    links are left out. A name that is absolute, climbs with ``..`` or holds control characters is an error: no reader should ever
-    have to ask where such a member goes.
+    Pax headers and GNU long names are stepped over (members they rename are refused, as their name would be wrong);
+    directories and links are left out. A name that is absolute, climbs with ``..`` or holds control characters is an
+    error: no reader should ever have to ask where such a member goes.
     """
     end = file.seek(0, 2)
     at = 0
@@ -137,7 +141,9 @@ def scan(file: BinaryIO, where: str, limit: int = MAX_SAMPLE) -> Iterator[Member
         if kind == b"x":
             content = file.read(min(member.size, 1 << 16))
             if re.search(rb"(^|\n)[0-9]+ (path|size|linkpath|GNU\.sparse[^=]*)=", content):
-                raise TarError(f"{where}: member after byte {at} has its name or size in an extended header, which shards do not use")
+                raise TarError(
+                    f"{where}: member after byte {at} has its name or size in an extended header, which shards do not use"
+                )
         elif kind in b"LKS":
             raise TarError(f"{where}: GNU long names and sparse members are not read (byte {at})")
         elif kind in (b"0", b"\0"):
@@ -163,7 +169,9 @@ def _header(block: bytes, at: int, where: str) -> tuple[Member, bytes]:
 
 
 def groups(members: Iterator[Member], where: str) -> Iterator[tuple[str, list[Member]]]:
-    """Members grouped into samples as webdataset does: neighbours that share the name up to the first dot of the file name."""
+    """Members grouped into samples as webdataset does: neighbours that share the name up to the first dot of the file
+    name.
+    """
     key: str | None = None
     run: list[Member] = []
     for member in members:

@@ -1,8 +1,9 @@
 """Tokenizers by name: an offline default that needs nothing, and ``tokenizer.json`` files.
 
-A shard's index holds the length of every sample in tokens, so reader and writer must mean the same tokenizer: it is known by name
-and by the sha256 of its definition. A text slot of a sample is always encoded alone, and nothing written on a page is ever read as a
-special token, however it is spelled; the one exception is a slot that is `END_OF_TOPIC` as a whole.
+A shard's index holds the length of every sample in tokens, so reader and writer must mean the same tokenizer: it is
+known by name and by the sha256 of its definition. A text slot of a sample is always encoded alone, and nothing written
+on a page is ever read as a special token, however it is spelled; the one exception is a slot that is `END_OF_TOPIC` as
+a whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import pyarrow as pa
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
 IMAGE, FAKE, END_OF_UTTERANCE = "<image>", "<fake_token_around_image>", "<end_of_utterance>"
-#: the text slot a break node becomes: the topic of the page ends here (OBELICS' end-of-document token, its paper, appendix A.1)
+#: the text slot a break node becomes: the topic of the page ends here (OBELICS' end-of-document token, its paper,
+#: appendix A.1)
 END_OF_TOPIC = "<|end_of_topic|>"
 #: how the slot of a turn of a conversation begins; `END_OF_TOPIC` parts the turns
 USER, ASSISTANT = "User:", "Assistant:"
@@ -54,7 +56,9 @@ class Bytes:
         return [self.specials[END_OF_TOPIC]] if text == END_OF_TOPIC else list(text.encode("utf-8", "replace"))
 
     def decode(self, ids: Iterable[int]) -> str:
-        return b"".join(bytes([i]) if i < 256 else self._names[i].encode() for i in map(int, ids)).decode("utf-8", "replace")
+        return b"".join(bytes([i]) if i < 256 else self._names[i].encode() for i in map(int, ids)).decode(
+            "utf-8", "replace"
+        )
 
     def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray:
         """Tokens of each text, int32; a null has none."""
@@ -72,7 +76,9 @@ class File:
         try:
             from tokenizers import Tokenizer as Native
         except ImportError as error:
-            raise ImportError(f"{path}: reading a tokenizer file needs the package tokenizers (pip install tokenizers)") from error
+            raise ImportError(
+                f"{path}: reading a tokenizer file needs the package tokenizers (pip install tokenizers)"
+            ) from error
         definition = Path(path).read_bytes()
         self.name = name or str(path)
         self.sha256 = hashlib.sha256(definition).hexdigest()

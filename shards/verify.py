@@ -1,7 +1,9 @@
-"""Are the shards those the manifest names? Finds what is missing, cut, changed, miscounted or not named, and says which.
+"""Are the shards those the manifest names? Finds what is missing, cut, changed, miscounted or not named, and says
+which.
 
-Everything is held against the manifest: each shard's size and sha256, the members the archive really has, its `.tar.idx`, and its
-Parquet index. Where bytes have changed, the samples they lie in are named, since the index keeps the sha256 of each.
+Everything is held against the manifest: each shard's size and sha256, the members the archive really has, its
+`.tar.idx`, and its Parquet index. Where bytes have changed, the samples they lie in are named, since the index keeps
+the sha256 of each.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Problem:
 
 
 def verify(path: str | Path) -> Iterator[Problem]:
-    """The problems of a run's folder (or any URL fsspec knows), none where all is well. A path to one `.tar` checks its structure."""
+    """The problems of a run's folder (or any URL fsspec knows), none where all is well. A path to one `.tar` checks its
+    structure.
+    """
     if str(path).endswith(".tar"):
         folder, _, name = str(path).rpartition("/")
         yield from _members(Store(folder or "."), name)[1]
@@ -72,10 +76,16 @@ def _shard(store: Store, config: str, split: str, shard: manifest.Shard) -> Iter
         return
     if size < shard.bytes:
         held = sum(row["offset"] + row["size"] <= size for row in rows)
-        yield Problem(shard.path, "truncated", f"{size} of {shard.bytes} bytes; whole samples: {held} of {shard.samples}")
+        yield Problem(
+            shard.path, "truncated", f"{size} of {shard.bytes} bytes; whole samples: {held} of {shard.samples}"
+        )
         return
     if sha256 != shard.sha256:
-        yield Problem(shard.path, "damaged", f"sha256 is {sha256[:16]}, not {shard.sha256[:16]}; {_where(store, shard, size, rows)}")
+        yield Problem(
+            shard.path,
+            "damaged",
+            f"sha256 is {sha256[:16]}, not {shard.sha256[:16]}; {_where(store, shard, size, rows)}",
+        )
         return
     groups, problems = _members(store, shard.path)
     yield from problems
@@ -101,11 +111,16 @@ def _where(store: Store, shard: manifest.Shard, size: int, rows: list[dict[str, 
     if size != shard.bytes:
         return f"{size} bytes, not {shard.bytes}"
     bad = [
-        row["key"] for row in rows if hashlib.sha256(store.range(shard.path, row["offset"], row["offset"] + row["size"])).hexdigest() != row["sha256"]
+        row["key"]
+        for row in rows
+        if hashlib.sha256(store.range(shard.path, row["offset"], row["offset"] + row["size"])).hexdigest()
+        != row["sha256"]
     ]
     if not bad:
         return "every sample of the index is whole" if rows else "there is no index to find the samples by"
-    return f"in sample{'s' * (len(bad) > 1)} {', '.join(bad[:_NAMED])}" + (f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else "")
+    return f"in sample{'s' * (len(bad) > 1)} {', '.join(bad[:_NAMED])}" + (
+        f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+    )
 
 
 def _members(store: Store, path: str) -> tuple[list[tuple[str, list[tar.Member]]], list[Problem]]:
@@ -148,17 +163,23 @@ def _index(store: Store, config: str, split: str, shard: manifest.Shard) -> tupl
     return rows, problems
 
 
-def _against(groups: list[tuple[str, list[tar.Member]]], rows: list[dict[str, Any]], shard: manifest.Shard) -> Iterator[Problem]:
+def _against(
+    groups: list[tuple[str, list[tar.Member]]], rows: list[dict[str, Any]], shard: manifest.Shard
+) -> Iterator[Problem]:
     """The index against what the archive holds."""
     for (key, members), row in zip(groups, rows, strict=False):
         images = sum(member.name.endswith(".jpg") for member in members)
         if (key, members[0].header, images) != (row["key"], row["offset"], row["n_images"]):
             said = f"{row['key']} at byte {row['offset']} with {row['n_images']} images"
-            yield Problem(shard.index, "index", f"says {said}; the archive has {key} at {members[0].header} with {images}")
+            yield Problem(
+                shard.index, "index", f"says {said}; the archive has {key} at {members[0].header} with {images}"
+            )
             return
 
 
-def _offsets(store: Store, shard: manifest.Shard, groups: list[tuple[str, list[tar.Member]]], size: int) -> Iterator[Problem]:
+def _offsets(
+    store: Store, shard: manifest.Shard, groups: list[tuple[str, list[tar.Member]]], size: int
+) -> Iterator[Problem]:
     path = f"{shard.path}.idx"
     try:
         offsets = tar.read_index(store.read(path), size, path).tolist()

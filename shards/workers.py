@@ -3,15 +3,18 @@
     data = DataLoader(Batches(loader), batch_size=None, num_workers=3)
     for batch in data:
         ...
-        save(batch.state)           # Loader.load_state_dict goes on behind this batch, with any number of ranks and workers
+        save(batch.state)           # Loader.load_state_dict goes on behind this batch, with any number of ranks and
+        workers
 
-Worker w of W gives the batches w, w + W, ... of its rank, and DataLoader takes turns, so the order is that of the loader alone. Workers are
-ahead of the loop: what has been consumed is known to `Batch.state` alone, which is why it travels with the batch.
+Worker w of W gives the batches w, w + W, ... of its rank, and DataLoader takes turns, so the order is that of the
+loader alone. Workers are ahead of the loop: what has been consumed is known to `Batch.state` alone, which is why it
+travels with the batch.
 
 StatefulDataLoader keeps a state of its own, from each worker; it wants the same number of workers again.
 
-In Lightning give the trainer the `Loader` itself, with `threads`: it has the `state_dict` that Lightning keeps, and loses no batch. A
-DataLoader is asked for one batch more than was trained on; under one, keep the last `Batch.state` in the module's `on_save_checkpoint`.
+In Lightning give the trainer the `Loader` itself, with `threads`: it has the `state_dict` that Lightning keeps, and
+loses no batch. A DataLoader is asked for one batch more than was trained on; under one, keep the last `Batch.state` in
+the module's `on_save_checkpoint`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Packing: selected documents and the blobs they point to meet in a shard.
 
-`Pack` is an exchange. The key ranges are the shards, and as keys are uniform hashes, the exchange is the global shuffle. Documents
-are laid down in the order of (key, id), one sample at a time, so that memory holds one sample and the output is a pure function of
-the rows and the blobs.
+`Pack` is an exchange. The key ranges are the shards, and as keys are uniform hashes, the exchange is the global
+shuffle. Documents are laid down in the order of (key, id), one sample at a time, so that memory holds one sample and
+the output is a pure function of the rows and the blobs.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import fsspec
 import pyarrow as pa
 
-from manifests.at import At, anywhere
 from manifests.schema import IMAGE, REFUSED
+from manifests.stage import NO_ENGINE, StageContext
 from shards import layout, tar, tokens
 from shards.fields import INDEX, SLOTTED
 from shards.fit import Fitted, fit
@@ -47,10 +47,10 @@ class RefusedError(ValueError):
 class Pack:
     """Tables {"documents": SELECTED, "blobs": part -> path} to one shard.
 
-    Yields ("tar", bytes) a sample at a time, ("tar.idx", bytes), ("index", rows of `INDEX`) and ("refused", rows of REFUSED).
-    Nothing for a range without documents.
-    Images longer than `longest_side` are scaled down and written as JPEG of quality 95; a JPEG that fits is stored as it came but for its metadata.
-    `tokenizer` is a name or a path for `shards.tokens.load`. Raises ValueError where a part has more than a million documents.
+    Yields ("tar", bytes) a sample at a time, ("tar.idx", bytes), ("index", rows of `INDEX`) and ("refused", rows of
+    REFUSED). Nothing for a range without documents. Images longer than `longest_side` are scaled down and written as
+    JPEG of quality 95; a JPEG that fits is stored as it came but for its metadata. `tokenizer` is a name or a path for
+    `shards.tokens.load`. Raises ValueError where a part has more than a million documents.
     """
 
     config: str
@@ -65,12 +65,14 @@ class Pack:
         if self.config not in layout.LAYOUTS:
             raise ValueError(f"config {self.config!r}: one of {', '.join(layout.LAYOUTS)}")
 
-    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         documents = tables["documents"]
         mark = "" if self.split == "train" else self.split[0]  # keys are unique in a configuration, over its splits
         digits = 6 - len(mark)
-        if documents.num_rows > MAX_SAMPLES or not 0 <= at.part < 10**digits:
-            raise ValueError(f"part {at.part} of {self.config}: {documents.num_rows} documents; at most {MAX_SAMPLES} in {10**digits} parts")
+        if documents.num_rows > MAX_SAMPLES or not 0 <= ctx.part < 10**digits:
+            raise ValueError(
+                f"part {ctx.part} of {self.config}: {documents.num_rows} documents; at most {MAX_SAMPLES} in {10**digits} parts"
+            )
         if not documents.num_rows:
             return
         documents = documents.sort_by([("key", "ascending"), ("id", "ascending")])
@@ -79,13 +81,15 @@ class Pack:
         offset = 0
         with Blobs(tables["blobs"]) as blobs:
             for row, document in enumerate(_documents(documents)):
-                if not at(row):
+                if not ctx(row):
                     continue
-                key = f"{mark}{at.part:0{digits}d}{len(rows):06d}"
+                key = f"{mark}{ctx.part:0{digits}d}{len(rows):06d}"
                 try:
                     sample, index = self._sample(key, document, blobs)
                 except RefusedError as error:
-                    refused.append({"url": document["url"], "reason": error.args[0], "provenance": document["provenance"]})
+                    refused.append(
+                        {"url": document["url"], "reason": error.args[0], "provenance": document["provenance"]}
+                    )
                     continue
                 rows.append({**index, "sample_index": len(rows), "offset": offset})
                 offset += len(sample)
@@ -179,7 +183,9 @@ class Blobs:
     def __enter__(self) -> Blobs:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

@@ -1,13 +1,15 @@
-"""`make chaos`: kill the driver at random moments, and workers at others; the bytes must be those of a run that nobody touched.
+"""`make chaos`: kill the driver at random moments, and workers at others; the bytes must be those of a run that nobody
+touched.
 
     python -m tests.chaos --on local --drivers 25 --workers 25 --seed 1
     python -m tests.chaos --sample --drivers 5 --workers 5
 
-The plan is small: literal numbers, a recording (different each time it is made, so a wrong pair of data and record would show), scores,
-an exchange, the way home. A driver's folder is used until its run has finished, so that kills also meet runs that go on. After each
-run: every file is what its record says, every file but the recording's is what the clean run has, and the parts that were committed
-when a driver died were not made again. With `--sample` it is the sample recipe, crawl to shards, after a crawl and fetch that were recorded
-once; everything a run shows is compared.
+The plan is small: literal numbers, a recording (different each time it is made, so a wrong pair of data and record
+would show), scores, an exchange, the way home. A driver's folder is used until its run has finished, so that kills also
+meet runs that go on. After each
+run: every file is what its record says, every file but the recording's is what the clean run has, and the parts that
+were committed when a driver died were not made again. With `--sample` it is the sample recipe, crawl to shards, after a
+crawl and fetch that were recorded once; everything a run shows is compared.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ import pyarrow.parquet as pq
 
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import run
-from pipelines.engine.stage import Node, aligned, bucket, home
+from pipelines.engine.stage import Step, aligned, by_part, shuffle
 from tests.pipelines.engine.toys import Home, Keys, Numbers, Score, Sums, World
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -47,21 +49,26 @@ class Slow:
     stage: Any
     seconds: float
 
-    def __call__(self, given: Any, at: Any = None) -> Any:
+    def __call__(self, given: Any, ctx: Any = None) -> Any:
         time.sleep(self.seconds)
-        yield from self.stage(given, at)
+        yield from self.stage(given, ctx)
 
 
-def plan(parts: int = PARTS, seconds: float = 0.02) -> list[Node]:
+def plan(parts: int = PARTS, seconds: float = 0.02) -> list[Step]:
     starts = [pa.table({"start": [p * ROWS], "stop": [(p + 1) * ROWS]}) for p in range(parts)]
     numbers = aligned("numbers", "numbers")
     return [
-        Node("numbers", Numbers(), rows=lambda made: starts),
-        Node("world", Slow(World(), seconds), {"numbers": numbers}, recorded=True),
-        Node("score", Slow(Score(add=1), seconds), {"numbers": numbers}, same_rows=("scores",), batch_rows=64),
-        Node("keys", Keys(50), {"numbers": numbers, "scores": aligned("scores", "score")}),
-        Node("sums", Slow(Sums(), seconds), {"keyed": bucket("keyed", "keys")}, per_part=("rows", 300)),
-        Node("home", Slow(Home(), seconds), {"homes": home("homes", "sums"), "numbers": numbers}, same_rows=("totals",)),
+        Step("numbers", Numbers(), rows=lambda made: starts),
+        Step("world", Slow(World(), seconds), {"numbers": numbers}, recorded=True),
+        Step("score", Slow(Score(add=1), seconds), {"numbers": numbers}, same_rows=("scores",), batch_rows=64),
+        Step("keys", Keys(50), {"numbers": numbers, "scores": aligned("scores", "score")}),
+        Step("sums", Slow(Sums(), seconds), {"keyed": shuffle("keyed", "keys")}, per_part=("rows", 300)),
+        Step(
+            "home",
+            Slow(Home(), seconds),
+            {"homes": by_part("homes", "sums"), "numbers": numbers},
+            same_rows=("totals",),
+        ),
     ]
 
 
@@ -83,12 +90,14 @@ def drive(root: str, on: str, progress: Progress | None = None) -> None:
 
 def drive_sample(root: str, on: str) -> None:
     """The same for the sample recipe. Its crawl and fetch are recorded already: no web is there."""
-    from pipelines.main import execute
-    from pipelines.reading import read
+    from pipelines.commands.run import execute
+    from pipelines.recipe.load import read
 
     times = pathlib.Path(root) / "run.json"
     times.unlink(missing_ok=True)  # it says what this run made, if it made anything
-    recipe = read(str(ROOT / "pipelines" / "recipes" / "sample.yaml"), [f"pairs.urls={pathlib.Path(root).parent / 'pairs.csv'}"])
+    recipe = read(
+        str(ROOT / "pipelines" / "recipes" / "sample.yaml"), [f"pairs.urls={pathlib.Path(root).parent / 'pairs.csv'}"]
+    )
     execute(recipe, root, on=on, workers=2, progress=Progress(quiet=True))
     print(sum(json.loads(times.read_bytes())["parts"].values()) if times.exists() else 0, flush=True)
 
@@ -99,9 +108,16 @@ def record_sample(folder: pathlib.Path) -> pathlib.Path:
 
     write_pairs(folder / "pairs.csv")
     with serve() as web:
-        env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")} | {"http_proxy": web.proxy, "HTTP_PROXY": web.proxy}
+        env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")} | {
+            "http_proxy": web.proxy,
+            "HTTP_PROXY": web.proxy,
+        }
         subprocess.run(
-            [sys.executable, "-c", DRIVE, "drive_sample", str(folder / "first"), "local"], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL
+            [sys.executable, "-c", DRIVE, "drive_sample", str(folder / "first"), "local"],
+            cwd=ROOT,
+            env=env,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
     for found in (folder / "first" / "stages").iterdir():
         if found.name.startswith(("web.crawl-", "fetch-")):
@@ -111,7 +127,7 @@ def record_sample(folder: pathlib.Path) -> pathlib.Path:
     return folder / "recorded"
 
 
-DRIVE = "import sys, tests.chaos; from pipelines.leave import leave; leave(lambda: getattr(tests.chaos, sys.argv[1])(*sys.argv[2:]))"
+DRIVE = "import sys, tests.chaos; from pipelines.commands.exit import leave; leave(lambda: getattr(tests.chaos, sys.argv[1])(*sys.argv[2:]))"
 
 
 class WrongError(AssertionError):
@@ -120,9 +136,17 @@ class WrongError(AssertionError):
 
 class Chaos:
     def __init__(
-        self, on: str, folder: pathlib.Path, seed: int, workers_of: int | None = None, recorded: pathlib.Path | None = None, say: Any = print
+        self,
+        on: str,
+        folder: pathlib.Path,
+        seed: int,
+        workers_of: int | None = None,
+        recorded: pathlib.Path | None = None,
+        say: Any = print,
     ):
-        """`workers_of`: the process whose descendants are workers; the driver, if not given. `recorded`: of the sample recipe, then that is run."""
+        """`workers_of`: the process whose descendants are workers; the driver, if not given. `recorded`: of the sample
+        recipe, then that is run.
+        """
         self.on, self.folder, self.random, self.say = on, folder, random.Random(seed), say
         self.workers_of, self.recorded = workers_of, recorded
         began = time.monotonic()
@@ -135,7 +159,9 @@ class Chaos:
         if self.recorded and not root.exists():
             shutil.copytree(self.recorded, root, copy_function=os.link)
         call = "drive_sample" if self.recorded else "drive"
-        return subprocess.Popen([sys.executable, "-c", DRIVE, call, str(root), self.on], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [sys.executable, "-c", DRIVE, call, str(root), self.on], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
 
     def _finish(self, root: pathlib.Path, process: subprocess.Popen[str] | None = None) -> int:
         """Parts that the run had to make."""
@@ -159,12 +185,15 @@ class Chaos:
                     os.kill(process.pid, signal.SIGKILL)
                     process.communicate()
                     done += 1
-                    self.say(f"driver {done:2d} killed after {moment:5.2f} s: {len(records(root)):2d} of {self.parts} parts committed")
+                    self.say(
+                        f"driver {done:2d} killed after {moment:5.2f} s: {len(records(root)):2d} of {self.parts} parts committed"
+                    )
                     continue
                 break  # it was finished before its moment came
             committed = len(records(root))
             made = self._finish(root)
-            if self.on == "local" and made + committed != self.parts:  # on a cluster, parts in flight may outlive their driver
+            # on a cluster, parts in flight may outlive their driver
+            if self.on == "local" and made + committed != self.parts:
                 raise WrongError(f"{root}: {committed} parts were committed and {made} of {self.parts} made again")
             self._compare(root)
 
@@ -211,12 +240,18 @@ def records(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def contents(root: pathlib.Path) -> dict[str, str]:
-    """sha256 of every record and of every file one names, but for the toy recording's, and of what a run shows beside its stages."""
+    """sha256 of every record and of every file one names, but for the toy recording's, and of what a run shows beside
+    its stages.
+    """
     names = set(root.glob("stages/*-*/manifest.json")) | set(root.glob("stages/*-*/parts.parquet"))
     for manifest in root.glob("stages/*-*/parts.parquet"):
         names |= {root / f for f in pq.read_table(manifest)["file"].to_pylist() if f}
     names |= set(records(root))
-    names |= {p for p in root.rglob("*") if p.is_file() and p.relative_to(root).parts[0] not in ("stages", "tmp", "lock", "run.json")}
+    names |= {
+        p
+        for p in root.rglob("*")
+        if p.is_file() and p.relative_to(root).parts[0] not in ("stages", "tmp", "lock", "run.json")
+    }
     inside = {str(p.relative_to(root)): p for p in names if not p.parent.name.startswith("world-")}
     return {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in sorted(inside.items())}
 
@@ -248,12 +283,15 @@ def main() -> None:
     say = lambda line: print(line, flush=True)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         if given.sample:
-            _both(Chaos("local", pathlib.Path(folder), given.seed, recorded=record_sample(pathlib.Path(folder)), say=say), given)
+            _both(
+                Chaos("local", pathlib.Path(folder), given.seed, recorded=record_sample(pathlib.Path(folder)), say=say),
+                given,
+            )
         elif given.on == "ray":
             from tests.pipelines.engine.cluster import cluster
 
-            with cluster(2) as nodes:
-                _both(Chaos(nodes.address, pathlib.Path(folder), given.seed, nodes.processes[0].pid, say=say), given)
+            with cluster(2) as steps:
+                _both(Chaos(steps.address, pathlib.Path(folder), given.seed, steps.processes[0].pid, say=say), given)
         else:
             _both(Chaos("local", pathlib.Path(folder), given.seed, say=say), given)
 

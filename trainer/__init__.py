@@ -10,7 +10,9 @@ from typing import Any
 __all__ = ["ablate", "train"]
 
 
-def train(recipe: str | Path, data: str | Path, out: str | Path | None = None, *, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def train(
+    recipe: str | Path, data: str | Path, out: str | Path | None = None, *, overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """See ``trainer.run.train``. torch is imported here and not before, so that the command line starts fast."""
     sleeping_threads()
     from trainer.run import train as run
@@ -18,7 +20,9 @@ def train(recipe: str | Path, data: str | Path, out: str | Path | None = None, *
     return run(recipe, data, out, overrides=overrides)
 
 
-def ablate(finding: str, data: str | Path, out: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def ablate(
+    finding: str, data: str | Path, out: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """See ``trainer.ablations.ablate``."""
     sleeping_threads()
     from trainer.ablations import ablate as run
@@ -27,6 +31,6 @@ def ablate(finding: str, data: str | Path, out: str | Path | None = None, overri
 
 
 def sleeping_threads() -> None:
-    # Threads that wait for each other sleep instead of spinning. Where two threads share two cores with other work, spinning made a
-    # step of the smoke recipe take 12 s instead of 0.6 s. OpenMP reads this once, when torch is loaded.
+    # Threads that wait for each other sleep instead of spinning. Where two threads share two cores with other work,
+    # spinning made a step of the smoke recipe take 12 s instead of 0.6 s. OpenMP reads this once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

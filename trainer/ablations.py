@@ -1,8 +1,10 @@
-"""The paper's six findings as runs: each a switch, its arms trained alike on one run's shards, beside the paper's numbers.
+"""The paper's six findings as runs: each a switch, its arms trained alike on one run's shards, beside the paper's
+numbers.
 
-A file of ``recipes/ablations`` names the arms. Backbones that an arm freezes were trained before on something small (``bootstrap``):
-the decoder on the texts of the pages, the tower by captioning under a decoder that is thrown away; frozen noise would say nothing.
-The score is the loss of held-out captions, and two arms are compared pair by pair on the same captions.
+A file of ``recipes/ablations`` names the arms. Backbones that an arm freezes were trained before on something small
+(``bootstrap``): the decoder on the texts of the pages, the tower by captioning under a decoder that is thrown away;
+frozen noise would say nothing. The score is the loss of held-out captions, and two arms are compared pair by pair on
+the same captions.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ FINDINGS = tuple(f"finding-{n}" for n in range(1, 7))
 
 
 class Arm(Part):
-    """One run. set: over the file's base. text, vision: names of bootstrapped backbones. of: the arm whose weights are evaluated, where
+    """One run. set: over the file's base. text, vision: names of bootstrapped backbones. of: the arm whose weights are
+    evaluated, where
     this one trains none. views: 5 shows each held-out image as four crops and the whole. paper: its score there."""
 
     name: str
@@ -73,8 +76,10 @@ class Finding(Part):
 
 @dataclass(frozen=True)
 class Measured:
-    """What one arm came to. loss: nats a token of held-out captions; gap: how much more with each other's images, with its error.
-    images, text_tokens: seen in training. seconds: of training. diverged: the step, where it did. highest: gradient norm."""
+    """What one arm came to. loss: nats a token of held-out captions; gap: how much more with each other's images, with
+    its error.
+    images, text_tokens: seen in training. seconds: of training. diverged: the step, where it did. highest: gradient
+    norm."""
 
     name: str
     paper: float | None
@@ -119,17 +124,21 @@ class Viewed:
 class Blind(Collator):
     """Lays out texts alone."""
 
-    def __call__(self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
+    def __call__(
+        self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None
+    ) -> Tensors:
         rows = [[Text(d.key, [p for p in d.parts() if isinstance(p, str)]) for d in row] for row in sequences]
         return super().__call__([[d for d in row if d.texts] or row for row in rows], mode, longest, shortest, length)  # type: ignore[misc]
 
 
-def ablate(finding: str, data: str | Path, out: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def ablate(
+    finding: str, data: str | Path, out: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Trains the arms of one finding (``finding-1`` ... ``finding-6``, or a file of that form) on a run's shards.
 
-    out: by default ``DATA/ablations/FINDING``; arms that are trained already are not trained again. overrides: dotted keys of every
-    arm's recipe. Returns ``{"finding", "title", "arms": [Measured's fields], "answers": [...], "table"}``, the table in Markdown,
-    which is also written to ``OUT/finding.md``. Raises RecipeError.
+    out: by default ``DATA/ablations/FINDING``; arms that are trained already are not trained again. overrides: dotted
+    keys of every arm's recipe. Returns ``{"finding", "title", "arms": [Measured's fields], "answers": [...],
+    "table"}``, the table in Markdown, which is also written to ``OUT/finding.md``. Raises RecipeError.
     """
     path = find(f"ablations/{finding}.yaml") if finding in FINDINGS else find(finding)
     spec = checked(Finding, read(path), path)
@@ -146,7 +155,12 @@ def ablate(finding: str, data: str | Path, out: str | Path | None = None, overri
     for arm in spec.arms:
         measured[arm.name], scores[arm.name] = measure(arm, recipes[arm.of or arm.name], run, data, folder)
     answers = [answer(question, scores) for question in spec.questions]
-    result: dict[str, Any] = {"finding": path.stem, "title": spec.title, "arms": [asdict(m) for m in measured.values()], "answers": answers}
+    result: dict[str, Any] = {
+        "finding": path.stem,
+        "title": spec.title,
+        "arms": [asdict(m) for m in measured.values()],
+        "answers": answers,
+    }
     result |= {"seed": recipes[spec.arms[0].name].seed, "seconds": time.monotonic() - began}
     result["table"] = table(spec, list(measured.values()), answers)
     (folder / "finding.md").write_text(result["table"])
@@ -163,7 +177,9 @@ def recipe_of(path: Path, spec: Finding, arm: Arm, folder: Path, overrides: Mapp
         known = {**spec.bootstrap.text, **spec.bootstrap.vision}
         for name in (arm.text, arm.vision):
             if name not in known:
-                raise RecipeError(f"{path}: arms: {arm.name}: {name!r} is not in bootstrap; there are {', '.join(known)}")
+                raise RecipeError(
+                    f"{path}: arms: {arm.name}: {name!r} is not in bootstrap; there are {', '.join(known)}"
+                )
         raw = lay_over(raw, {"model": {"backbones": {"text": arm.text, "vision": arm.vision}}})
     for key, value in overrides.items():
         nested: Any = value
@@ -187,10 +203,16 @@ def slug(name: str) -> str:
 
 
 def bootstrap(kind: str, steps: int, base: Recipe, run: Run, folder: Path) -> Path:
-    """A backbone trained for so many steps, saved as transformers reads it: its folder. Done once for all findings that want the same."""
-    model = base.model.model_copy(update={"backbones": None, "fusion": "autoregressive", "connector": config.Connector()})
+    """A backbone trained for so many steps, saved as transformers reads it: its folder. Done once for all findings that
+    want the same.
+    """
+    model = base.model.model_copy(
+        update={"backbones": None, "fusion": "autoregressive", "connector": config.Connector()}
+    )
     train = base.train.model_copy(update={"steps": steps, "backbones": "full", "divergence": None, "save_every": None})
-    recipe = base.model_copy(update={"stage": f"{kind}-{steps}-steps", "model": model, "train": train, "tensorboard": False})
+    recipe = base.model_copy(
+        update={"stage": f"{kind}-{steps}-steps", "model": model, "train": train, "tensorboard": False}
+    )
     place = folder / f"{recipe.stage}-{recipe.digest[:8]}-{run.digest[:8]}"
     if (place / "config.json").is_file():
         return place
@@ -208,7 +230,9 @@ def bootstrap(kind: str, steps: int, base: Recipe, run: Run, folder: Path) -> Pa
         whole.model.load_state_dict(trained.model.text_model.state_dict())
         whole.lm_head.load_state_dict(trained.lm_head.state_dict())
     else:
-        whole = SiglipVisionModel(SiglipVisionConfig(**{**trained.config.vision_config.to_dict(), "vision_use_head": False}))
+        whole = SiglipVisionModel(
+            SiglipVisionConfig(**{**trained.config.vision_config.to_dict(), "vision_use_head": False})
+        )
         own = {n.removeprefix("vision_model."): n for n in whole.state_dict()}
         whole.load_state_dict({own[n]: w for n, w in trained.model.vision_model.state_dict().items()})
     whole.save_pretrained(place)
@@ -216,7 +240,9 @@ def bootstrap(kind: str, steps: int, base: Recipe, run: Run, folder: Path) -> Pa
 
 
 def measure(arm: Arm, recipe: Recipe, run: Run, data: str | Path, folder: Path) -> tuple[Measured, torch.Tensor]:
-    """Trains the arm (or takes what is trained) and evaluates it. The scores: float64 [pairs, 2], loss and tokens of each caption."""
+    """Trains the arm (or takes what is trained) and evaluates it. The scores: float64 [pairs, 2], loss and tokens of
+    each caption.
+    """
     diverged = None
     try:
         train_stage(recipe, data, folder)
@@ -244,12 +270,24 @@ def measure(arm: Arm, recipe: Recipe, run: Run, data: str | Path, folder: Path) 
     scores = losses(model, pairs, collate, recipe.evaluate.batch, image, None)
     found = held_out(model, pairs, collate, recipe.evaluate, image, recipe.seed)
     tokens = seeing.tokens * arm.views
-    told = Measured(arm.name, arm.paper, found.normal, found.gap, found.error, tokens, result["weights"]["trained"], **seen, diverged=None)
+    told = Measured(
+        arm.name,
+        arm.paper,
+        found.normal,
+        found.gap,
+        found.error,
+        tokens,
+        result["weights"]["trained"],
+        **seen,
+        diverged=None,
+    )
     return told, scores
 
 
 def answer(question: Question, scores: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """How much lower the second arm's loss is than the first's, with its standard error over captions, and what that says."""
+    """How much lower the second arm's loss is than the first's, with its standard error over captions, and what that
+    says.
+    """
     first, second = scores[question.first], scores[question.second]
     tokens = first[:, 1].sum()
     gains = (first[:, 0] - second[:, 0]) * len(first) / tokens
@@ -261,22 +299,42 @@ def answer(question: Question, scores: Mapping[str, torch.Tensor]) -> dict[str, 
     else:
         ours = "better" if gain > 0 else "worse"
     wanted = {"more": "better", "same": "about as good", "less": "worse"}[question.expect]
-    return {"first": question.first, "second": question.second, "paper": wanted, "ours": ours, "gain": gain, "error": error}
+    return {
+        "first": question.first,
+        "second": question.second,
+        "paper": wanted,
+        "ours": ours,
+        "gain": gain,
+        "error": error,
+    }
 
 
 def table(spec: Finding, arms: Sequence[Measured], answers: Sequence[Mapping[str, Any]]) -> str:
     lines = [f"## {spec.title}", "", f"Paper: {spec.paper}", ""]
-    lines += ["| arm | paper | caption loss | with images permuted | tokens an image | trained weights | images | tokens | steps | s |"]
+    lines += [
+        "| arm | paper | caption loss | with images permuted | tokens an image | trained weights | images | tokens | steps | s |"
+    ]
     lines += ["|---|---|---|---|---|---|---|---|---|---|"]
     for arm in arms:
         loss = f"diverged: step {arm.diverged}" if arm.diverged else f"{arm.loss:.4f}"
         gap = "" if arm.diverged else f"{arm.gap:+.4f} ± {arm.gap_error:.4f}"
-        cells = [arm.name, "" if arm.paper is None else f"{arm.paper:g}", loss, gap, f"{arm.tokens_per_image}", f"{arm.trained:,}"]
-        lines.append(f"| {' | '.join([*cells, f'{arm.images:,}', f'{arm.tokens:,}', str(arm.steps), f'{arm.seconds:.0f}'])} |")
+        cells = [
+            arm.name,
+            "" if arm.paper is None else f"{arm.paper:g}",
+            loss,
+            gap,
+            f"{arm.tokens_per_image}",
+            f"{arm.trained:,}",
+        ]
+        lines.append(
+            f"| {' | '.join([*cells, f'{arm.images:,}', f'{arm.tokens:,}', str(arm.steps), f'{arm.seconds:.0f}'])} |"
+        )
     lines.append("")
     for a in answers:
         said = f"{a['gain']:+.4f} ± {a['error']:.4f} nats" if a["gain"] == a["gain"] else ""
-        lines.append(f"* {a['second']} against {a['first']}: the paper finds it {a['paper']}; here {a['ours']} ({said}).")
+        lines.append(
+            f"* {a['second']} against {a['first']}: the paper finds it {a['paper']}; here {a['ours']} ({said})."
+        )
     return "\n".join([*lines, "", spec.remark.strip(), ""])
 
 

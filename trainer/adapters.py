@@ -1,7 +1,8 @@
 """What of a model is trained: both backbones wholly, by low-rank adapters, or not at all; what is new, always.
 
-New are the connector, cross-attention, and the rows of the tokens an image or a turn of a conversation brings. With them go the vision
-embeddings and the norms (Hugging Face's training code). Stages hand each other whole models: adapters are merged at a stage's end.
+New are the connector, cross-attention, and the rows of the tokens an image or a turn of a conversation brings. With
+them go the vision embeddings and the norms (Hugging Face's training code). Stages hand each other whole models:
+adapters are merged at a stage's end.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from trainer import config
 
 #: the linear layers of both backbones, and of nothing else
 ADAPTED = r".*(vision_model\.encoder|text_model)\..*(q_proj|k_proj|v_proj|o_proj|out_proj|fc1|fc2|gate_proj|up_proj|down_proj)$"
-#: trained whole beside adapters or frozen backbones: the new modules, the vision embeddings, the norms (Hugging Face's training code)
+#: trained whole beside adapters or frozen backbones: the new modules, the vision embeddings, the norms (Hugging Face's
+#: training code)
 ALWAYS = re.compile(r"connector\.|model\.cross\.|vision_model\.embeddings|norm|new_rows")
 #: no weight decay (same source)
 UNDECAYED = re.compile(r"bias|norm|gate$|perceiver_resampler|new_rows")
@@ -100,10 +102,20 @@ def merged(model: nn.Module) -> Idefics2ForConditionalGeneration:
 
 
 def counts(model: nn.Module) -> dict[str, int]:
-    """Weights, and those trained, in all and of each part: vision, connector, text (cross-attention and new rows apart)."""
+    """Weights, and those trained, in all and of each part: vision, connector, text (cross-attention and new rows
+    apart).
+    """
     out = {"all": 0, "trained": 0}
     for name, weight in model.named_parameters():
-        part = "connector" if "connector." in name else "vision" if "vision_model" in name else "cross" if ".cross." in name else "text"
+        part = (
+            "connector"
+            if "connector." in name
+            else "vision"
+            if "vision_model" in name
+            else "cross"
+            if ".cross." in name
+            else "text"
+        )
         part = "new_rows" if "new_rows" in name else part
         for key, yes in (("all", True), ("trained", weight.requires_grad), (part, weight.requires_grad)):
             out[key] = out.get(key, 0) + weight.numel() * yes

@@ -1,8 +1,9 @@
 """Questions and captions from a file of one's own, answered by a trained model and scored.
 
-The file has a JSON object a line: ``{"image": PATH, "question": TEXT, "answers": [TEXT, ...]}``, paths relative to the file; without a
-question it is a captioning task; ``choices`` makes it multiple choice. Decoding is greedy, a question at a time (the paper, appendix A.3).
-A model that learnt from conversations is asked in turns, the others in running text.
+The file has a JSON object a line: ``{"image": PATH, "question": TEXT, "answers": [TEXT, ...]}``, paths relative to the
+file; without a question it is a captioning task; ``choices`` makes it multiple choice. Decoding is greedy, a question
+at a time (the paper, appendix A.3). A model that learnt from conversations is asked in turns, the others in running
+text.
 """
 
 from __future__ import annotations
@@ -66,11 +67,20 @@ def read(path: str | Path) -> list[Item]:
     for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            item = Item(Path(path).parent / row["image"], row.get("question"), tuple(map(str, row["answers"])), tuple(row.get("choices", ())))
+            item = Item(
+                Path(path).parent / row["image"],
+                row.get("question"),
+                tuple(map(str, row["answers"])),
+                tuple(row.get("choices", ())),
+            )
         except (ValueError, KeyError, TypeError) as error:
-            raise AnswersError(f"{path}: line {number}: an object with image and answers is wanted ({type(error).__name__}: {error})") from None
+            raise AnswersError(
+                f"{path}: line {number}: an object with image and answers is wanted ({type(error).__name__}: {error})"
+            ) from None
         if not item.answers or not item.image.is_file():
-            raise AnswersError(f"{path}: line {number}: {'no answers' if not item.answers else f'{item.image} is no file'}")
+            raise AnswersError(
+                f"{path}: line {number}: {'no answers' if not item.answers else f'{item.image} is no file'}"
+            )
         out.append(item)
     return out
 
@@ -89,18 +99,31 @@ def in_turns(item: Item, shots: Sequence[Item], collate: Collator) -> np.ndarray
     """The tokens of the same as a conversation, up to where the answer begins."""
     exchanges = [Exchange((n,), shot.turn, shot.answers[0]) for n, shot in enumerate(shots)]
     exchanges.append(Exchange((len(shots),), item.turn, ""))
-    return lay_out_turns(exchanges, collate.tokenizer, Specials.of(collate.tokenizer), collate.latents).ids[:-2]  # without the two ends
+    # without the two ends
+    return lay_out_turns(exchanges, collate.tokenizer, Specials.of(collate.tokenizer), collate.latents).ids[:-2]
 
 
 def answer(
-    model: nn.Module, item: Item, collate: Collator, image: tuple[str, int, int], shots: Sequence[Item] = (), longest: int = 32, turns: bool = False
+    model: nn.Module,
+    item: Item,
+    collate: Collator,
+    image: tuple[str, int, int],
+    shots: Sequence[Item] = (),
+    longest: int = 32,
+    turns: bool = False,
 ) -> str:
-    """Greedy, of every architecture: each token anew from all before it. image: mode, longest and shortest side. longest: tokens.
+    """Greedy, of every architecture: each token anew from all before it. image: mode, longest and shortest side.
+    longest: tokens.
     turns: ask as a user."""
     parts, paths = few_shot(item, shots)
     specials = Specials.of(collate.tokenizer)
     pixels = to_pixels([collate.eye.decode(path.read_bytes(), *image) for path in paths], collate.patch)
-    ids = in_turns(item, shots, collate) if turns else lay_out(parts, collate.tokenizer, specials, collate.latents).ids[:-1]  # without </s>
+    # without </s>
+    ids = (
+        in_turns(item, shots, collate)
+        if turns
+        else lay_out(parts, collate.tokenizer, specials, collate.latents).ids[:-1]
+    )
     images = tuple(range(len(paths)))
     device = next(model.parameters()).device
     written: list[int] = []
@@ -128,7 +151,9 @@ def cut(tokenizer: Tokenizer, written: Sequence[int]) -> str:
 
 
 def normal(text: str) -> str:
-    """Lower case, without marks, articles and doubled blanks (what VQA's evaluation does to an answer, without its list of contractions)."""
+    """Lower case, without marks, articles and doubled blanks (what VQA's evaluation does to an answer, without its list
+    of contractions).
+    """
     return " ".join(_ARTICLES.sub(" ", _MARKS.sub(" ", text.lower())).split())
 
 
@@ -137,7 +162,8 @@ def exact(said: str, answers: Sequence[str]) -> float:
 
 
 def consensus(said: str, answers: Sequence[str]) -> float:
-    """VQA accuracy (Antol et al. 2015): min(1, people who said so / 3), as the mean over leaving each person out; of fewer than three
+    """VQA accuracy (Antol et al. 2015): min(1, people who said so / 3), as the mean over leaving each person out; of
+    fewer than three
     answers, `exact`."""
     if len(answers) < 3:
         return exact(said, answers)
@@ -146,7 +172,9 @@ def consensus(said: str, answers: Sequence[str]) -> float:
 
 
 def anls(said: str, answers: Sequence[str], threshold: float = 0.5) -> float:
-    """Average normalised Levenshtein similarity (Biten et al., arXiv 1905.13648, equation 1): the best answer's, 0 below a half."""
+    """Average normalised Levenshtein similarity (Biten et al., arXiv 1905.13648, equation 1): the best answer's, 0
+    below a half.
+    """
     best = 0.0
     for wanted in answers:
         a, b = said.strip().lower(), wanted.strip().lower()
@@ -165,9 +193,16 @@ def distance(a: str, b: str) -> int:
 
 
 def evaluate(
-    model: nn.Module, path: str | Path, collate: Collator, image: tuple[str, int, int], shots: int = 0, longest: int = 32, turns: bool = False
+    model: nn.Module,
+    path: str | Path,
+    collate: Collator,
+    image: tuple[str, int, int],
+    shots: int = 0,
+    longest: int = 32,
+    turns: bool = False,
 ) -> dict[str, float]:
-    """Means over the file's items but the first `shots`, which are the examples: ``{"items", "exact", "consensus", "anls"}``.
+    """Means over the file's items but the first `shots`, which are the examples: ``{"items", "exact", "consensus",
+    "anls"}``.
 
     Raises AnswersError.
     """
@@ -180,6 +215,12 @@ def evaluate(
     said = [answer(model, item, collate, image, examples, longest, turns) for item in asked]
     model.train(was_training)
     pairs = list(zip(said, (item.answers for item in asked), strict=True))
-    means = {score.__name__: sum(score(text, answers) for text, answers in pairs) / len(pairs) for score in (exact, consensus, anls)}
-    print(f"{path}: {len(pairs)} items, " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()), file=sys.stderr)
+    means = {
+        score.__name__: sum(score(text, answers) for text, answers in pairs) / len(pairs)
+        for score in (exact, consensus, anls)
+    }
+    print(
+        f"{path}: {len(pairs)} items, " + ", ".join(f"{name} {value:.3f}" for name, value in means.items()),
+        file=sys.stderr,
+    )
     return {"items": float(len(pairs)), **means}

@@ -1,14 +1,15 @@
 """Conversations as tokens: turns, their template, and a loss on answers alone.
 
-In the shards (`conversations`) breaks part the turns (``shards.tokens.END_OF_TOPIC`` between two slots) and texts say who speaks:
+In the shards (`conversations`) breaks part the turns (``shards.tokens.END_OF_TOPIC`` between two slots) and texts say
+who speaks:
 ``User: ...`` or ``Assistant: ...``, images standing before the user's text. The tokens here are Idefics2's::
 
     <s>User:<image>What is it?<end_of_utterance>\\nAssistant: A mill.<end_of_utterance>\\nUser: ...</s>
 
-(the model card; the blank behind ``User:`` is left out before an image). Only answers are predicted, their ``<end_of_utterance>`` with
-them. Questions may be put in another order, which each with its answer keeps (the paper, section 4.2: "shuffled turns"): the first
-images then move with the conversation, not with the turn, and stay in front. A row may be longer than its sequence by what the template
-brings on top of what the index counted.
+(the model card; the blank behind ``User:`` is left out before an image). Only answers are predicted, their
+``<end_of_utterance>`` with them. Questions may be put in another order, which each with its answer keeps (the paper,
+section 4.2: "shuffled turns"): the first images then move with the conversation, not with the turn, and stay in front.
+A row may be longer than its sequence by what the template brings on top of what the index counted.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Exchange:
 
 
 def conversation(parts: Sequence[Part]) -> list[Exchange] | None:
-    """The exchanges of a sample's parts; None where they are no conversation. A turn whose partner is missing is left out."""
+    """The exchanges of a sample's parts; None where they are no conversation. A turn whose partner is missing is left
+    out.
+    """
     turns: list[list[Part]] = [[]]
     for part in parts:
         if part == END_OF_TOPIC:
@@ -60,7 +63,9 @@ def conversation(parts: Sequence[Part]) -> list[Exchange] | None:
 
 
 def shuffled(exchanges: Sequence[Exchange], rng: random.Random) -> list[Exchange]:
-    """In another order, all images before the first question where only the first had any; where later ones have, as they were."""
+    """In another order, all images before the first question where only the first had any; where later ones have, as
+    they were.
+    """
     if any(exchange.images for exchange in exchanges[1:]):
         return list(exchanges)
     order = list(exchanges)
@@ -69,15 +74,28 @@ def shuffled(exchanges: Sequence[Exchange], rng: random.Random) -> list[Exchange
     return [Exchange(exchanges[0].images, texts[0].question, texts[0].answer), *texts[1:]]
 
 
-def lay_out_turns(exchanges: Sequence[Exchange], tokenizer: Tokenizer, specials: Specials, latents: int, views: int = 1) -> Laid:
+def lay_out_turns(
+    exchanges: Sequence[Exchange], tokenizer: Tokenizer, specials: Specials, latents: int, views: int = 1
+) -> Laid:
     """The conversation as tokens. views: adjacent images that an image is shown as."""
     ids, answers, images = [specials.bos], [False], list[int]()
     for number, exchange in enumerate(exchanges):
         shown = [view for image in exchange.images for view in range(image * views, (image + 1) * views)]
-        pictures = [specials.fake, *(token for _ in shown for token in [*[specials.image] * latents, specials.fake])] if shown else []
+        pictures = (
+            [specials.fake, *(token for _ in shown for token in [*[specials.image] * latents, specials.fake])]
+            if shown
+            else []
+        )
         head = tokenizer.encode(USER if shown else f"{USER} ")
         gap = tokenizer.encode("\n") if number else []
-        asked = [*gap, *head, *pictures, *tokenizer.encode(exchange.question), specials.end, *tokenizer.encode(f"\n{ASSISTANT} ")]
+        asked = [
+            *gap,
+            *head,
+            *pictures,
+            *tokenizer.encode(exchange.question),
+            specials.end,
+            *tokenizer.encode(f"\n{ASSISTANT} "),
+        ]
         answer = [*tokenizer.encode(exchange.answer), specials.end]
         ids += [*asked, *answer]
         answers += [False] * len(asked) + [True] * len(answer)

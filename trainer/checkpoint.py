@@ -1,8 +1,8 @@
 """A stage's state on disk: weights that are trained, the optimiser, the generators, and the loader's place.
 
-Tensors are in torch's distributed format, each rank writing its own, so that a checkpoint of any number of ranks is read by any other.
-It is a folder, written beside and renamed, so that it is whole or not there. Frozen weights are left out: they are rebuilt from where
-the stage started.
+Tensors are in torch's distributed format, each rank writing its own, so that a checkpoint of any number of ranks is
+read by any other. It is a folder, written beside and renamed, so that it is whole or not there. Frozen weights are left
+out: they are rebuilt from where the stage started.
 """
 
 from __future__ import annotations
@@ -30,9 +30,18 @@ class CheckpointError(ValueError):
 
 
 def save(
-    folder: Path, *, step: int, identity: dict[str, str], model: nn.Module, optimiser: torch.optim.Optimizer, ranks: Ranks, **rest: Any
+    folder: Path,
+    *,
+    step: int,
+    identity: dict[str, str],
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    ranks: Ranks,
+    **rest: Any,
 ) -> None:
-    """rest: further plain values, such as the loader's state. identity: what a run must share with this one to continue it."""
+    """rest: further plain values, such as the loader's state. identity: what a run must share with this one to continue
+    it.
+    """
     new = folder / f"checkpoint-{step:08d}.new"
     if ranks.first:
         shutil.rmtree(new, ignore_errors=True)
@@ -58,7 +67,8 @@ def listed(folder: Path) -> list[Path]:
 
 
 def find(folder: Path, identity: dict[str, str]) -> dict[str, Any] | None:
-    """The last checkpoint's plain values, with its `path`; None where there is none. Raises CheckpointError where it belongs to another
+    """The last checkpoint's plain values, with its `path`; None where there is none. Raises CheckpointError where it
+    belongs to another
     recipe or other data."""
     paths = listed(folder)
     if not paths:
@@ -73,7 +83,9 @@ def find(folder: Path, identity: dict[str, str]) -> dict[str, Any] | None:
 
 
 def restore(state: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer, ranks: Ranks) -> None:
-    """Into a model of the same shape, on any number of ranks. With another number, dropout and noise are drawn otherwise."""
+    """Into a model of the same shape, on any number of ranks. With another number, dropout and noise are drawn
+    otherwise.
+    """
     weights, moments = get_state_dict(model, optimiser, options=_TRAINED)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -18,7 +18,9 @@ from trainer.layout import IGNORED, Laid, LayoutError, Specials, lay_out
 
 
 class Document(Protocol):
-    """What a sample of ``shards.loader`` gives; its ``config`` too, and ``views`` (1 or VIEWS) and ``epoch`` where the mixture splits images."""
+    """What a sample of ``shards.loader`` gives; its ``config`` too, and ``views`` (1 or VIEWS) and ``epoch`` where the
+    mixture splits images.
+    """
 
     @property
     def key(self) -> str: ...
@@ -33,7 +35,8 @@ class Document(Protocol):
 class Tensors:
     """A batch for the model; T is the longest row.
 
-    ids, labels, positions, documents: int64 [rows, T]. documents numbers the documents of a row from 1; 0 is padding. labels are not
+    ids, labels, positions, documents: int64 [rows, T]. documents numbers the documents of a row from 1; 0 is padding.
+    labels are not
     shifted: ``labels[r, t]`` is what ``logits[r, t - 1]`` should predict.
     text: bool [rows, T], tokens of texts and ``</s>``. pixels: the images of all rows in order.
     images: how many of them are real (0: pixels holds a dummy that no token points to).
@@ -66,10 +69,12 @@ class Tensors:
 class Collator:
     """Lays documents out, packs the rows, decodes the images.
 
-    latents: tokens an image takes in the text. features: what it is to the decoder (more, where cross-attention looks at it).
-    patch: the vision tower's, in pixels. isolation: ``documents`` (each document sees itself alone and counts its positions from 0) or
-    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code). Conversations are laid out by ``chat``, their
-    turns shuffled or not.
+    latents: tokens an image takes in the text. features: what it is to the decoder (more, where cross-attention looks
+    at it).
+    patch: the vision tower's, in pixels. isolation: ``documents`` (each document sees itself alone and counts its
+    positions from 0) or
+    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code). Conversations are laid out by
+    ``chat``, their turns shuffled or not.
     """
 
     tokenizer: Tokenizer
@@ -80,10 +85,13 @@ class Collator:
     features: int = 0
     shuffle_turns: bool = True
 
-    def __call__(self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
+    def __call__(
+        self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None
+    ) -> Tensors:
         """length: tokens a row may have; a document that alone is longer is cut to it.
 
-        Raises ValueError, naming the documents, where several together pass the length: whoever packed them counted otherwise.
+        Raises ValueError, naming the documents, where several together pass the length: whoever packed them counted
+        otherwise.
         """
         specials = Specials.of(self.tokenizer)
         rows: list[list[Laid]] = []
@@ -93,7 +101,9 @@ class Collator:
             row, tokens = [laid for laid, _ in laid_out], sum(counted for _, counted in laid_out)
             if length is not None and tokens > length:
                 keys = ", ".join(document.key for document in sequence)
-                raise ValueError(f"documents {keys} are {tokens} tokens in a row of {length}: packed for another layout")
+                raise ValueError(
+                    f"documents {keys} are {tokens} tokens in a row of {length}: packed for another layout"
+                )
             for document, laid in zip(sequence, row, strict=True):
                 pictures += self.look(document, laid.images, mode, longest, shortest)
             rows.append(row)
@@ -108,9 +118,14 @@ class Collator:
         parts = document.parts()
         exchanges = chat.conversation(parts)
         if exchanges is None:
-            raise LayoutError(f"{document.key} is no conversation: its turns must be parted by breaks and begin with User: or Assistant:")
+            raise LayoutError(
+                f"{document.key} is no conversation: its turns must be parted by breaks and begin with User: or Assistant:"
+            )
         coin = random.Random(f"{self.eye.seed} {getattr(document, 'epoch', 0)} {document.key} turns")
-        ordered, views = chat.shuffled(exchanges, coin) if self.shuffle_turns else exchanges, getattr(document, "views", 1)
+        ordered, views = (
+            chat.shuffled(exchanges, coin) if self.shuffle_turns else exchanges,
+            getattr(document, "views", 1),
+        )
         laid = chat.lay_out_turns(ordered, self.tokenizer, specials, self.latents, views)
         return laid, chat.counted(parts, self.tokenizer, self.latents, views)
 
@@ -120,12 +135,19 @@ class Collator:
         empty = Laid(np.array([specials.bos]), np.array([IGNORED]), np.array([False]), ())
         return pack([[empty]], specials.pad, dummy_pixels(self.patch), 0, self.isolation)
 
-    def look(self, document: Document, numbers: Sequence[int], mode: str, longest: int, shortest: int) -> list[np.ndarray]:
+    def look(
+        self, document: Document, numbers: Sequence[int], mode: str, longest: int, shortest: int
+    ) -> list[np.ndarray]:
         """The images the layout names; of one that is split, the views that are still there after a cut."""
         views, epoch = getattr(document, "views", 1), getattr(document, "epoch", 0)
         if views == 1:
-            return [self.eye.whole(document.images[n], mode, longest, shortest, document.key, epoch, n) for n in numbers]
-        shown = {n: self.eye.views(document.images[n], mode, longest, shortest, document.key, epoch, n) for n in {n // VIEWS for n in numbers}}
+            return [
+                self.eye.whole(document.images[n], mode, longest, shortest, document.key, epoch, n) for n in numbers
+            ]
+        shown = {
+            n: self.eye.views(document.images[n], mode, longest, shortest, document.key, epoch, n)
+            for n in {n // VIEWS for n in numbers}
+        }
         return [shown[number // VIEWS][number % VIEWS] for number in numbers]
 
 
@@ -133,10 +155,16 @@ def split(document: Document) -> list[str | int]:
     """The document's parts; where its images are split, image n as the adjacent images 5n to 5n + 4."""
     if getattr(document, "views", 1) == 1:
         return document.parts()
-    return [view for part in document.parts() for view in ([part] if isinstance(part, str) else range(VIEWS * part, VIEWS * (part + 1)))]
+    return [
+        view
+        for part in document.parts()
+        for view in ([part] if isinstance(part, str) else range(VIEWS * part, VIEWS * (part + 1)))
+    ]
 
 
-def pack(rows: Sequence[Sequence[Laid]], pad: int, pixels: Pixels, images: int, isolation: str = "documents") -> Tensors:
+def pack(
+    rows: Sequence[Sequence[Laid]], pad: int, pixels: Pixels, images: int, isolation: str = "documents"
+) -> Tensors:
     """Rows of laid-out documents side by side, padded at the end to the longest row."""
     width = max(sum(len(laid.ids) for laid in row) for row in rows)
 
@@ -155,7 +183,13 @@ def pack(rows: Sequence[Sequence[Laid]], pad: int, pixels: Pixels, images: int, 
         ids=fill(([laid.ids for laid in row] for row in rows), pad),
         labels=fill(([laid.labels for laid in row] for row in rows), IGNORED),
         positions=positions,
-        documents=fill(([np.full(len(laid.ids), n if isolation == "documents" else 1) for n, laid in enumerate(row, 1)] for row in rows), 0),
+        documents=fill(
+            (
+                [np.full(len(laid.ids), n if isolation == "documents" else 1) for n, laid in enumerate(row, 1)]
+                for row in rows
+            ),
+            0,
+        ),
         text=fill(([laid.text for laid in row] for row in rows), 0).bool(),
         pixels=pixels,
         images=images,
@@ -165,8 +199,8 @@ def pack(rows: Sequence[Sequence[Laid]], pad: int, pixels: Pixels, images: int, 
 def attention_mask(documents: torch.Tensor) -> torch.Tensor:
     """bool [rows, 1, T, T], True where query t may see key s: s <= t, in the same document.
 
-    Given explicitly: transformers infers it from restarting positions only without a mask and without a cache, and packs wrongly,
-    in silence, with either. Padding is a document of its own, so that no softmax is taken over nothing.
+    Given explicitly: transformers infers it from restarting positions only without a mask and without a cache, and
+    packs wrongly, in silence, with either. Padding is a document of its own, so that no softmax is taken over nothing.
     """
     same = documents[:, :, None] == documents[:, None, :]
     causal = torch.ones(same.shape[1:], dtype=torch.bool, device=documents.device).tril()

@@ -1,7 +1,8 @@
 """Training recipes: YAML checked by pydantic, one stage a file, three sizes a stage.
 
-A stage's file holds what all sizes share at the top and, under ``profiles``, what differs: ``smoke`` (CPU, seconds), ``tiny`` (CPU, minutes)
-and ``full`` (the paper's numbers). ``profile`` names the one to take. A file with ``chain`` lists stages to train one after the other.
+A stage's file holds what all sizes share at the top and, under ``profiles``, what differs: ``smoke`` (CPU, seconds),
+``tiny`` (CPU, minutes) and ``full`` (the paper's numbers). ``profile`` names the one to take. A file with ``chain``
+lists stages to train one after the other.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ def checked(kind: type[T], raw: Mapping[str, Any], path: Path) -> T:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")  # a misspelt key before the key it leaves out
+        # a misspelt key before the key it leaves out
+        fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         key = ".".join(str(step) for step in fault["loc"])
         if fault["type"] == "extra_forbidden":
             near = nearest(kind, [str(step) for step in fault["loc"]])

@@ -1,7 +1,7 @@
 """Connectors: from the patches a vision tower saw to the tokens a decoder reads.
 
-Idefics2's own (the modality projection, then the perceiver) is transformers' module. The others are what the paper compares it with
-(arXiv 2405.02246, tables 3, 11, 12), and Idefics3's pixel shuffle (arXiv 2408.12637, section 3.1).
+Idefics2's own (the modality projection, then the perceiver) is transformers' module. The others are what the paper
+compares it with (arXiv 2405.02246, tables 3, 11, 12), and Idefics3's pixel shuffle (arXiv 2408.12637, section 3.1).
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def tokens(spec: Connector, perceiver: Perceiver, patch: int, images: Iterable[I
         return perceiver.latents
     sizes = {(image.mode, image.longest) for image in images}
     if len(sizes) != 1 or next(iter(sizes))[0] != "square":
-        raise ConnectorError(f"model.connector.kind {spec.kind} needs square images of one size: set image.mode: square and image.longest")
+        raise ConnectorError(
+            f"model.connector.kind {spec.kind} needs square images of one size: set image.mode: square and image.longest"
+        )
     side = math.ceil(next(iter(sizes))[1] / patch)
     if spec.kind in ("avg_pool", "pixel_shuffle"):
         return math.ceil(side / spec.factor) ** 2
@@ -39,13 +41,17 @@ def tokens(spec: Connector, perceiver: Perceiver, patch: int, images: Iterable[I
 
 
 class Pooled(nn.Module):  # type: ignore[misc]
-    """Every connector but the perceiver. [images, patches, width of the tower] -> [images, tokens, width of the decoder]."""
+    """Every connector but the perceiver. [images, patches, width of the tower] -> [images, tokens, width of the
+    decoder].
+    """
 
     def __init__(self, spec: Connector, projection: nn.Module, tower: int, decoder: int, patches: int) -> None:
         super().__init__()
         self.spec = spec
         if spec.kind in ("linear", "pixel_shuffle"):
-            self.linear = nn.Linear(tower * (spec.factor**2 if spec.kind == "pixel_shuffle" else 1), decoder, bias=False)
+            self.linear = nn.Linear(
+                tower * (spec.factor**2 if spec.kind == "pixel_shuffle" else 1), decoder, bias=False
+            )
         else:
             self.modality_projection = projection
         if spec.kind == "linear_pool":
@@ -67,7 +73,9 @@ class Pooled(nn.Module):  # type: ignore[misc]
 
 
 def squares(seen: torch.Tensor, factor: int) -> torch.Tensor:
-    """[images, patches of a square, d] -> [images, tokens, factor^2, d]; the last row and column repeat where the side does not divide."""
+    """[images, patches of a square, d] -> [images, tokens, factor^2, d]; the last row and column repeat where the side
+    does not divide.
+    """
     n, patches, width = seen.shape
     side = math.isqrt(patches)
     if side * side != patches:
@@ -82,7 +90,11 @@ def squares(seen: torch.Tensor, factor: int) -> torch.Tensor:
 def fit(model: nn.Module, spec: Connector, deviation: float) -> None:
     """Puts the connector into an Idefics2 model, new weights of that deviation; leaves Idefics2's own alone."""
     inner: Any = model.model
-    tower, decoder, vision = inner.config.vision_config.hidden_size, inner.config.text_config.hidden_size, inner.config.vision_config
+    tower, decoder, vision = (
+        inner.config.vision_config.hidden_size,
+        inner.config.text_config.hidden_size,
+        inner.config.vision_config,
+    )
     if spec.kind == "perceiver":
         if spec.mlp_before:
             return

@@ -27,16 +27,21 @@ class Run:
 
     @classmethod
     def open(cls, root: str | Path) -> Run:
-        """Raises ManifestError, and RecipeError where the shards were counted by another tokenizer than the one found here."""
+        """Raises ManifestError, and RecipeError where the shards were counted by another tokenizer than the one found
+        here.
+        """
         listed = manifest.read(Store(root))
         tokenizer = tokens.load(listed.tokenizer["name"])
         if tokenizer.sha256 != listed.tokenizer["sha256"]:
-            raise RecipeError(f"{root}: the shards were counted by another version of tokenizer {tokenizer.name}: use that file")
+            raise RecipeError(
+                f"{root}: the shards were counted by another version of tokenizer {tokenizer.name}: use that file"
+            )
         shards = json.dumps(listed.raw["configs"], sort_keys=True).encode()
         return cls(str(root), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest())
 
     def mix(self, recipe: Recipe, latents: int) -> mixture.Mixture:
-        """The recipe's mixture, the run's own before a preset or a path, with what the recipe sets: sequences, images, tokens an image.
+        """The recipe's mixture, the run's own before a preset or a path, with what the recipe sets: sequences, images,
+        tokens an image.
 
         Raises MixtureError or FileNotFoundError.
         """
@@ -55,7 +60,9 @@ class Run:
             if image.split:
                 changes["split"] = image.split
             sources[name] = replace(source, **changes)
-        return replace(mixed, sources=sources, tokens_per_image=latents, batch_sequences=packing.sequences or mixed.batch_sequences)
+        return replace(
+            mixed, sources=sources, tokens_per_image=latents, batch_sequences=packing.sequences or mixed.batch_sequences
+        )
 
     def check(self, recipe: Recipe) -> None:
         """Raises MixtureError where a stage would find nothing to read."""
@@ -66,11 +73,15 @@ class Run:
         return Loader(self.root, mixed, split="train", seed=seed, tokenizer=self.tokenizer, rank=rank, world=world)
 
     def held_out_pairs(self, mixed: mixture.Mixture, n: int, seed: int) -> list[Sample]:
-        """The first n different pairs of the validation split, fewer where there are fewer; none where the mixture has no pairs."""
+        """The first n different pairs of the validation split, fewer where there are fewer; none where the mixture has
+        no pairs.
+        """
         if n == 0 or "pairs" not in mixed.sources or not manifest.read(Store(self.root)).shards("pairs", "validation"):
             return []
         found: dict[str, Sample] = {}
-        for batch in Loader(self.root, replace(mixed.only("pairs"), batch_sequences=1), split="validation", seed=seed, epochs=1):
+        for batch in Loader(
+            self.root, replace(mixed.only("pairs"), batch_sequences=1), split="validation", seed=seed, epochs=1
+        ):
             found.update({sample.json["id"]: sample for sequence in batch.sequences for sample in sequence})
             if len(found) >= n:
                 break

@@ -16,7 +16,9 @@ from trainer.forward import logits, token_losses
 
 @dataclass(frozen=True)
 class HeldOut:
-    """normal, permuted: mean loss over caption tokens, nats. gap: permuted - normal. error: standard error of the gap over pairs."""
+    """normal, permuted: mean loss over caption tokens, nats. gap: permuted - normal. error: standard error of the gap
+    over pairs.
+    """
 
     pairs: int
     normal: float
@@ -48,8 +50,8 @@ def held_out(
 ) -> HeldOut:
     """image: mode, longest and shortest side. length: cut captions to a row of this many tokens.
 
-    Each permutation is drawn anew and leaves no pair its image. Each pair is a row of its own; the mean is over caption tokens
-    (``</s>`` among them, ``<fake>`` not), so long captions weigh more.
+    Each permutation is drawn anew and leaves no pair its image. Each pair is a row of its own; the mean is over caption
+    tokens (``</s>`` among them, ``<fake>`` not), so long captions weigh more.
     """
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} pairs cannot swap images")
@@ -67,7 +69,12 @@ def held_out(
 
 
 def losses(
-    model: nn.Module, pairs: Sequence[Document], collate: Collator, batch: int, image: tuple[str, int, int], length: int | None
+    model: nn.Module,
+    pairs: Sequence[Document],
+    collate: Collator,
+    batch: int,
+    image: tuple[str, int, int],
+    length: int | None,
 ) -> torch.Tensor:
     """float64 [pairs, 2]: summed loss and number of the caption tokens of each pair."""
     device = next(model.parameters()).device

@@ -1,11 +1,13 @@
 """A trained model as others load it: beside its weights, a tokenizer and a processor of transformers' own.
 
-So ``AutoProcessor`` and ``AutoModelForImageTextToText`` read a stage's ``model`` folder, and lmms-eval takes it for an Idefics2::
+So ``AutoProcessor`` and ``AutoModelForImageTextToText`` read a stage's ``model`` folder, and lmms-eval takes it for an
+Idefics2::
 
     lmms-eval --model idefics2 --model_args pretrained=RUN/train/sft/model --tasks docvqa_val
 
-Two things differ there from our own path, and none can be changed from here: transformers' processor puts a blank between an image and
-text that touches it, and leaves out patches at the edges that an image covers in part, which we fill up.
+Two things differ there from our own path, and none can be changed from here: transformers' processor puts a blank
+between an image and text that touches it, and leaves out patches at the edges that an image covers in part, which we
+fill up.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ TEMPLATE = (
     "{% for message in messages %}{{ message['role'].capitalize() }}:"
     "{% if message['content'] is string %} {{ message['content'] }}{% else %}"
     "{% if message['content'][0]['type'] != 'image' %} {% endif %}"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}" + IMAGE + "{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}"
+    + IMAGE
+    + "{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
     "{% endif %}" + END_OF_UTTERANCE + "\n{% endfor %}{% if add_generation_prompt %}" + ASSISTANT + " {% endif %}"
 )
 
@@ -49,11 +53,17 @@ def fast(tokenizer: tokens.Tokenizer) -> PreTrainedTokenizerFast:
     """The shards' tokenizer as transformers', with the same number for every token. Raises ExportError."""
     native: Any = _bytes() if tokenizer.name == "bytes" else Native.from_file(tokenizer.name)
     known = native.get_vocab(with_added_tokens=True)
-    native.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIALS if name not in known])
+    native.add_special_tokens(
+        [AddedToken(name, special=True, normalized=False) for name in SPECIALS if name not in known]
+    )
     for name, number in tokenizer.specials.items():
         if native.token_to_id(name) != number:
-            raise ExportError(f"tokenizer {tokenizer.name}: {name} is {number} in the shards and {native.token_to_id(name)} in transformers")
-    native.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.specials[BOS])])
+            raise ExportError(
+                f"tokenizer {tokenizer.name}: {name} is {number} in the shards and {native.token_to_id(name)} in transformers"
+            )
+    native.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.specials[BOS])]
+    )
     extra = [FAKE, IMAGE, END_OF_UTTERANCE, END_OF_TOPIC]
     return PreTrainedTokenizerFast(
         tokenizer_object=native, bos_token=BOS, eos_token=EOS, pad_token=PAD, additional_special_tokens=extra, padding_side="left",
@@ -64,7 +74,8 @@ def fast(tokenizer: tokens.Tokenizer) -> PreTrainedTokenizerFast:
 def _bytes() -> Native:
     """`shards.tokens.Bytes`: a BPE of the 256 bytes that merges nothing."""
     shown = pre_tokenizers.ByteLevel.alphabet()
-    plain = [b for b in range(256) if chr(b) in shown]  # bytes that stand for themselves; the others are named from 256 on, in order
+    # bytes that stand for themselves; the others are named from 256 on, in order
+    plain = [b for b in range(256) if chr(b) in shown]
     names = {b: chr(b) for b in plain} | {b: chr(256 + n) for n, b in enumerate(sorted(set(range(256)) - set(plain)))}
     native = Native(models.BPE(vocab={name: byte for byte, name in names.items()}, merges=[]))
     native.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

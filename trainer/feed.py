@@ -34,7 +34,8 @@ class Ready:
 
 
 def prepared(loader: Batches, collate: Collator, micro: int | None, rows: int | None = None) -> Iterator[Ready]:
-    """rows: sequences of a step; where fewer came (damaged samples were left out), empty micro-batches stand for them, so that every
+    """rows: sequences of a step; where fewer came (damaged samples were left out), empty micro-batches stand for them,
+    so that every
     rank takes as many passes. None: one process, which needs none."""
     for batch in loader:
         if not batch.sequences and rows is None:
@@ -42,13 +43,18 @@ def prepared(loader: Batches, collate: Collator, micro: int | None, rows: int | 
         size = micro or rows or len(batch.sequences)
         groups = [batch.sequences[i : i + size] for i in range(0, len(batch.sequences), size)]
         image = batch.image
-        parts = [collate(group, image["mode"], image["longest"], image["shortest"], batch.sequence_length) for group in groups]
+        parts = [
+            collate(group, image["mode"], image["longest"], image["shortest"], batch.sequence_length)
+            for group in groups
+        ]
         parts += [collate.nothing() for _ in range(len(parts), -(-(rows or 0) // size))]
         yield Ready(batch.source, parts, loader.state_dict())
 
 
 def ahead(make: Callable[[], Iterable[Ready]], depth: int = AHEAD) -> Generator[Ready, None, None]:
-    """The items of `make()`, made by one thread up to `depth` ahead; its exception is raised here. Close the iterator to end the thread."""
+    """The items of `make()`, made by one thread up to `depth` ahead; its exception is raised here. Close the iterator
+    to end the thread.
+    """
     line: queue.Queue[Ready | BaseException | None] = queue.Queue(maxsize=depth)
     over = threading.Event()
 

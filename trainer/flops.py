@@ -1,10 +1,10 @@
 """Floating-point operations of a training step, vision counted: what MFU is a share of.
 
-A weight matrix costs 2 operations an element and token forward, as many again for the gradient of its input, and as many for its own
-where it is trained (Kaplan et al., arXiv 2001.08361, section 2.1: 6 N a token); attention costs 4 d operations a pair of query and key
-forward, and twice that backward (PaLM, arXiv 2204.02311, appendix B: 12 L H Q T a token). Counted is what the batch needs: tokens and
-patches that are not padding, pairs within a document (both triangles, as PaLM counts), activations once even where checkpointing
-computes them again.
+A weight matrix costs 2 operations an element and token forward, as many again for the gradient of its input, and as
+many for its own where it is trained (Kaplan et al., arXiv 2001.08361, section 2.1: 6 N a token); attention costs 4 d
+operations a pair of query and key forward, and twice that backward (PaLM, arXiv 2204.02311, appendix B: 12 L H Q T a
+token). Counted is what the batch needs: tokens and patches that are not padding, pairs within a document (both
+triangles, as PaLM counts), activations once even where checkpointing computes them again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def peak(device: torch.device) -> float | None:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of a model once and for all. linear: operations an item, by what the items are. The rest: operations a pair in attention."""
+    """Of a model once and for all. linear: operations an item, by what the items are. The rest: operations a pair in
+    attention.
+    """
 
     linear: dict[str, float]
     text: float
@@ -57,14 +59,20 @@ class Costs:
                 continue
             back = 1 if "vision_model" not in name or trains_vision else 0
             back = 0 if "patch_embedding" in name else back  # pixels want no gradient
-            linear[LATENTS if pools and "modality_projection" in name else applied(name)] += 2.0 * weight.numel() * (1 + back + weight.requires_grad)
+            linear[LATENTS if pools and "modality_projection" in name else applied(name)] += (
+                2.0 * weight.numel() * (1 + back + weight.requires_grad)
+            )
         pooled = "perceiver_resampler" in "".join(name for name, _ in model.named_parameters())
         crossed = len(getattr(bare(model).model, "cross", ()))
         return cls(
             linear=dict(linear),
             text=12.0 * text.num_hidden_layers * text.num_attention_heads * head(text),
             vision=(12.0 if trains_vision else 4.0) * vision.num_hidden_layers * vision.hidden_size,
-            perceiver=12.0 * perceiver.resampler_depth * perceiver.resampler_n_heads * perceiver.resampler_head_dim * pooled,
+            perceiver=12.0
+            * perceiver.resampler_depth
+            * perceiver.resampler_n_heads
+            * perceiver.resampler_head_dim
+            * pooled,
             cross=12.0 * crossed * text.hidden_size,
             patch=vision.patch_size,
             latents=latents,
@@ -74,9 +82,19 @@ class Costs:
         """Forward and backward of a batch."""
         rows = [row[row != 0].unique(return_counts=True)[1] for row in batch.documents]
         lengths = torch.cat(rows).double()
-        areas = batch.pixels.mask[0].flatten(1).sum(1).double() / self.patch**2 if batch.images else torch.zeros(0, dtype=torch.float64)
+        areas = (
+            batch.pixels.mask[0].flatten(1).sum(1).double() / self.patch**2
+            if batch.images
+            else torch.zeros(0, dtype=torch.float64)
+        )
         patches, features = float(areas.sum()), float(len(areas) * self.latents)
-        counts = {TOKENS: float(lengths.sum()), PATCHES: patches, LATENTS: features, CONTEXT: patches + features, IMAGES: features}
+        counts = {
+            TOKENS: float(lengths.sum()),
+            PATCHES: patches,
+            LATENTS: features,
+            CONTEXT: patches + features,
+            IMAGES: features,
+        }
         total = sum(each * counts[what] for what, each in self.linear.items())
         total += self.text * float((lengths**2).sum()) + self.vision * float((areas**2).sum())
         total += self.perceiver * float((self.latents * (areas + self.latents)).sum())

@@ -21,10 +21,11 @@ def bare(model: nn.Module) -> Any:
 def logits(model: nn.Module, batch: Tensors, noise: float = 0.0) -> torch.Tensor:
     """float [rows, T, vocabulary]: ``logits[r, t]`` predicts token t + 1.
 
-    noise: NEFTune's alpha (arXiv 2310.05914): uniform within +-alpha / sqrt(T d) on what the decoder is given, image features among it
-    as in Hugging Face's training code; T is the length of the row, padding not counted. 0 in evaluation.
-    A batch without images runs the vision tower on the dummy and adds nothing of it: every rank then has the same collectives and
-    every weight a gradient. Raises ValueError where image tokens and images do not match (too many features pass unseen otherwise).
+    noise: NEFTune's alpha (arXiv 2310.05914): uniform within +-alpha / sqrt(T d) on what the decoder is given, image
+    features among it as in Hugging Face's training code; T is the length of the row, padding not counted. 0 in
+    evaluation. A batch without images runs the vision tower on the dummy and adds nothing of it: every rank then has
+    the same collectives and every weight a gradient. Raises ValueError where image tokens and images do not match (too
+    many features pass unseen otherwise).
     """
     inner = bare(model)
     whole = inner.model
@@ -41,7 +42,9 @@ def logits(model: nn.Module, batch: Tensors, noise: float = 0.0) -> torch.Tensor
     embedded = whole.text_model.get_input_embeddings()(batch.ids)
     more = {}
     if not in_text(inner):
-        more = {"seen": fusion.look(batch.ids, batch.documents, inner.config.image_token_id, features.view(shown, each, -1))}
+        more = {
+            "seen": fusion.look(batch.ids, batch.documents, inner.config.image_token_id, features.view(shown, each, -1))
+        }
     elif batch.images:
         embedded = embedded.masked_scatter(here[:, :, None], features.to(embedded.dtype))
     if noise and model.training:
@@ -58,5 +61,7 @@ def token_losses(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """float32 [rows, T - 1]: the cross-entropy of each next token, 0 where it is not predicted."""
     # The labels move, not the logits: no copy of the largest tensor there is.
     after = torch.cat([labels[:, 1:], labels.new_full((len(labels), 1), IGNORED)], dim=1)
-    losses = nn.functional.cross_entropy(scores.flatten(0, 1).float(), after.flatten(), ignore_index=IGNORED, reduction="none")
+    losses = nn.functional.cross_entropy(
+        scores.flatten(0, 1).float(), after.flatten(), ignore_index=IGNORED, reduction="none"
+    )
     return losses.view(labels.shape)[:, :-1]

@@ -1,9 +1,10 @@
-"""Cross-attention fusion: the decoder looks at image features from blocks between its layers (Flamingo, arXiv 2204.14198, section 2.3).
+"""Cross-attention fusion: the decoder looks at image features from blocks between its layers (Flamingo, arXiv
+2204.14198, section 2.3).
 
-The vision tower, connector and decoder are those of the autoregressive model, so that the two can be compared (arXiv 2405.02246,
-section 3.2). A block stands before every k-th decoder layer: cross-attention and a gated MLP, each behind tanh of a gate that is 0 at
-the start, so that the model begins as the decoder it was. A token sees the last image at or before it in its own document, and
-nothing before the first. In the text an image is one token.
+The vision tower, connector and decoder are those of the autoregressive model, so that the two can be compared (arXiv
+2405.02246, section 3.2). A block stands before every k-th decoder layer: cross-attention and a gated MLP, each behind
+tanh of a gate that is 0 at the start, so that the model begins as the decoder it was. A token sees the last image at or
+before it in its own document, and nothing before the first. In the text an image is one token.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from torch.nn import functional
 
 
 class Seen(NamedTuple):
-    """What the blocks look at. keys: float [rows, places, d], features of a row's images one after the other; mask: bool
+    """What the blocks look at. keys: float [rows, places, d], features of a row's images one after the other; mask:
+    bool
     [rows, 1, T, places], which of them a token may see; any: float [rows, T, 1], 0 where that is none."""
 
     keys: torch.Tensor
@@ -61,13 +63,20 @@ class Block(nn.Module):  # type: ignore[misc]
 
 
 def attach(model: nn.Module, every: int, deviation: float) -> None:
-    """Adds ``model.model.cross``, a block before decoder layers 0, every, 2 every ... . `seen` reaches them as a keyword argument of the
+    """Adds ``model.model.cross``, a block before decoder layers 0, every, 2 every ... . `seen` reaches them as a
+    keyword argument of the
     decoder, so that gradient checkpointing finds it again when it recomputes a layer."""
     inner: Any = model.model
     text = inner.config.text_config
     layers = inner.text_model.layers
     inner.cross = nn.ModuleList(
-        Block(text.hidden_size, text.intermediate_size, text.num_attention_heads, text.num_key_value_heads, text.rms_norm_eps)
+        Block(
+            text.hidden_size,
+            text.intermediate_size,
+            text.num_attention_heads,
+            text.num_key_value_heads,
+            text.rms_norm_eps,
+        )
         for _ in range(0, len(layers), every)
     )
     for name, weight in inner.cross.named_parameters():
@@ -91,7 +100,8 @@ def _before(block: Block | None) -> Any:
 
 
 def look(ids: torch.Tensor, documents: torch.Tensor, image: int, features: torch.Tensor) -> Seen:
-    """ids, documents: int64 [rows, T]. image: the token that stands for an image. features: [images, latents, d], in row order.
+    """ids, documents: int64 [rows, T]. image: the token that stands for an image. features: [images, latents, d], in
+    row order.
 
     Without an image in the batch, features are a dummy's: the blocks run on it, and `any` leaves nothing of it.
     """

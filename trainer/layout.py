@@ -1,10 +1,12 @@
 """One document as tokens: where images stand, what is predicted, what is not.
 
 Idefics2's layout: ``<s>`` text ``<fake><image>*n<fake>`` text ``</s>``, where adjacent images share one ``<fake>``
-(``<fake><image>*n<fake><image>*n<fake>``). Only ``<image>`` is left out of the loss, ``<fake>`` is predicted (Hugging Face's
+(``<fake><image>*n<fake><image>*n<fake>``). Only ``<image>`` is left out of the loss, ``<fake>`` is predicted (Hugging
+Face's
 ``vision/m4`` training code; the paper does not say). Each text is encoded alone, as the shards' index counts it.
 
-We lay the tokens out ourselves rather than call ``Idefics2Processor``, which inserts a blank after a closing ``<fake>``.
+We lay the tokens out ourselves rather than call ``Idefics2Processor``, which inserts a blank after a closing
+``<fake>``.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class Specials:
 class Laid:
     """A document as tokens.
 
-    ids, labels: int64 [length]; ``labels[i]`` is ``ids[i]`` where token i is predicted (from the tokens before it) and IGNORED elsewhere.
+    ids, labels: int64 [length]; ``labels[i]`` is ``ids[i]`` where token i is predicted (from the tokens before it) and
+    IGNORED elsewhere.
     text: bool [length], tokens of texts and ``</s>`` (the evaluation averages over these alone).
     images: image numbers in order of appearance, one for each run of ``<image>``.
     """
@@ -58,12 +61,14 @@ class Laid:
     images: tuple[int, ...]
 
 
-def lay_out(parts: Sequence[str | int], tokenizer: Tokenizer, specials: Specials, latents: int, longest: int | None = None) -> Laid:
+def lay_out(
+    parts: Sequence[str | int], tokenizer: Tokenizer, specials: Specials, latents: int, longest: int | None = None
+) -> Laid:
     """Tokens of a document given as texts and image numbers in reading order.
 
-    latents: tokens an image takes. longest: cut the document to this many tokens; an image is never cut in two (the document then
-    ends before it, its ``</s>`` dropped: the text goes on where we do not see it).
-    Raises LayoutError where not even the first part fits.
+    latents: tokens an image takes. longest: cut the document to this many tokens; an image is never cut in two (the
+    document then ends before it, its ``</s>`` dropped: the text goes on where we do not see it). Raises LayoutError
+    where not even the first part fits.
     """
     ids: list[int] = [specials.bos]
     text: list[bool] = [False]
@@ -93,8 +98,11 @@ def lay_out(parts: Sequence[str | int], tokenizer: Tokenizer, specials: Specials
         ids.append(specials.eos)
         text.append(True)
     if len(ids) < 2:
-        raise LayoutError(f"an image of {latents} tokens does not fit a sequence of {longest}: lengthen packing.sequence_length")
+        raise LayoutError(
+            f"an image of {latents} tokens does not fit a sequence of {longest}: lengthen packing.sequence_length"
+        )
     tokens = np.asarray(ids, dtype=np.int64)
     labels = np.where(tokens == specials.image, IGNORED, tokens)
-    labels[0] = IGNORED  # nothing stands before the first token of a document: its neighbour in a packed row must not predict it
+    # nothing stands before the first token of a document: its neighbour in a packed row must not predict it
+    labels[0] = IGNORED
     return Laid(tokens, labels, np.asarray(text, dtype=bool), tuple(images))

@@ -1,6 +1,8 @@
-"""One stage of training, top to bottom: take a batch, forward, backward, clip, step, one line, now and then a checkpoint.
+"""One stage of training, top to bottom: take a batch, forward, backward, clip, step, one line, now and then a
+checkpoint.
 
-The same loop on one device, under torchrun, and as a Ray Train worker: `Ranks` says which, and only FSDP's wrapping differs.
+The same loop on one device, under torchrun, and as a Ray Train worker: `Ranks` says which, and only FSDP's wrapping
+differs.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class DivergedError(FloatingPointError):
 
 @dataclass(frozen=True)
 class Trained:
-    """model: as trained, adapters still apart; with several ranks whole on the first, None on the others. steps: the log, a mapping of
+    """model: as trained, adapters still apart; with several ranks whole on the first, None on the others. steps: the
+    log, a mapping of
     ``metrics.Step``'s fields for each step."""
 
     model: nn.Module | None
@@ -77,12 +80,14 @@ def fit(
 ) -> Trained:
     """Trains the model of `make` by the recipe, from the checkpoint in `folder` where there is one.
 
-    identity: of the recipe, the data and the starting weights; a checkpoint with another one is refused (CheckpointError).
-    stop: leave after this step as though the machine had died, the checkpoints written so far standing. new_tokens: see `adapt`.
+    identity: of the recipe, the data and the starting weights; a checkpoint with another one is refused
+    (CheckpointError).
+    stop: leave after this step as though the machine had died, the checkpoints written so far standing. new_tokens: see
+    `adapt`.
     rows: sequences of a step on each rank, where there are several ranks.
-    Continuing gives, on a CPU with the same number of threads and ranks, the very weights of a run that was never interrupted; on
-    another number of ranks the same steps but for rounding (and for dropout and noise, where the recipe has them).
-    Raises DivergedError.
+    Continuing gives, on a CPU with the same number of threads and ranks, the very weights of a run that was never
+    interrupted; on another number of ranks the same steps but for rounding (and for dropout and noise, where the recipe
+    has them). Raises DivergedError.
     """
     ranks = ranks or parallel.start(recipe.device)
     if recipe.threads and ranks.device.type == "cpu":
@@ -92,7 +97,9 @@ def fit(
     reader = Reader(model)
     parallel.shard(reader, ranks, recipe.dtype == "bfloat16")
     torch.manual_seed(recipe.seed + ranks.rank)
-    optimiser = torch.optim.AdamW(decay_groups(model, recipe.train.weight_decay), lr=recipe.train.lr, betas=recipe.train.betas)
+    optimiser = torch.optim.AdamW(
+        decay_groups(model, recipe.train.weight_decay), lr=recipe.train.lr, betas=recipe.train.betas
+    )
     peak = recipe.train.peak_tflops * 1e12 if recipe.train.peak_tflops else flops.peak(ranks.device)
     run = Training(recipe, ranks, reader, optimiser, costs, peak)
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +112,8 @@ def fit(
         loader.load_state_dict(after)
     log.continue_from(done)
     reader.train()
-    batches = ahead(lambda: prepared(loader, collate, recipe.packing.micro_sequences, rows))  # its thread starts with the first step
+    # its thread starts with the first step
+    batches = ahead(lambda: prepared(loader, collate, recipe.packing.micro_sequences, rows))
     try:
         for step in range(done + 1, recipe.train.steps + 1):
             line, after = one_step(run, step, batches)
@@ -113,7 +121,9 @@ def fit(
             every = recipe.train.save_every
             if step == recipe.train.steps or (every and step % every == 0):
                 kept = {"loader": after, "by_source": dict(run.by_source)}
-                checkpoint.save(folder, step=step, identity=identity, model=model, optimiser=optimiser, ranks=ranks, **kept)
+                checkpoint.save(
+                    folder, step=step, identity=identity, model=model, optimiser=optimiser, ranks=ranks, **kept
+                )
             if step == stop:
                 break
     finally:
@@ -147,7 +157,13 @@ def one_step(run: Training, step: int, batches: Iterator[Ready]) -> tuple[Step, 
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     tokens, places = float(sum(p.tokens for p in ready.parts)), float(sum(p.ids.numel() for p in ready.parts))
-    sums = [float(summed), tokens, places, float(sum(p.images for p in ready.parts)), sum(run.costs.step(p) for p in ready.parts)]
+    sums = [
+        float(summed),
+        tokens,
+        places,
+        float(sum(p.images for p in ready.parts)),
+        sum(run.costs.step(p) for p in ready.parts),
+    ]
     value, tokens, places, images, operations = ranks.summed(sums)
     run.by_source[ready.source] = value
     guard(run, step, value)
@@ -180,11 +196,16 @@ def guard(run: Training, step: int, value: float) -> None:
     run.lowest = min(run.lowest, value)
     run.above = run.above + 1 if limit and value > limit * run.lowest else 0
     if run.above >= PATIENCE:
-        raise DivergedError(f"{stage}: diverged: step {step}: the loss stays at {value:.3g}, {limit:g} times its lowest, {run.lowest:.3g}", step)
+        raise DivergedError(
+            f"{stage}: diverged: step {step}: the loss stays at {value:.3g}, {limit:g} times its lowest, {run.lowest:.3g}",
+            step,
+        )
 
 
 def learning_rate(train: Train, step: int) -> float:
-    """Of step 1..steps: a linear rise over `warmup` steps to `lr`, then the schedule, which would reach 0 one step after the last."""
+    """Of step 1..steps: a linear rise over `warmup` steps to `lr`, then the schedule, which would reach 0 one step
+    after the last.
+    """
     if step <= train.warmup:
         return train.lr * step / train.warmup
     left = (train.steps - step + 1) / (train.steps - train.warmup + 1)
@@ -197,7 +218,9 @@ def shaped(recipe: Recipe, make: Callable[[], nn.Module], new_tokens: Sequence[i
     return adapt(make(), recipe.train, new_tokens)  # type: ignore[arg-type]
 
 
-def whole(recipe: Recipe, make: Callable[[], nn.Module], new_tokens: Sequence[int], model: nn.Module, ranks: Ranks) -> nn.Module | None:
+def whole(
+    recipe: Recipe, make: Callable[[], nn.Module], new_tokens: Sequence[int], model: nn.Module, ranks: Ranks
+) -> nn.Module | None:
     """The model as one piece: itself, or, of several ranks, put together on the first one's CPU."""
     if ranks.world == 1:
         return model

@@ -12,8 +12,10 @@ from typing import IO, Any
 
 @dataclass(frozen=True)
 class Step:
-    """loss: nats per predicted token, mean over the step. by_source: the last loss of each source so far. seconds: the whole step;
-    wait: of them, those spent waiting for data. padding: share of the rows' places that hold no token. flops: operations of the step, see
+    """loss: nats per predicted token, mean over the step. by_source: the last loss of each source so far. seconds: the
+    whole step;
+    wait: of them, those spent waiting for data. padding: share of the rows' places that hold no token. flops:
+    operations of the step, see
     ``flops``; mfu: their share of what the devices could have done, null where we know no peak."""
 
     stage: str
@@ -43,20 +45,35 @@ class Step:
 
     def scalars(self) -> dict[str, float]:
         """What TensorBoard draws."""
-        out = {"loss": self.loss, f"loss/{self.source}": self.loss, "lr": self.lr, "gradient_norm": self.gradient_norm, "padding": self.padding}
-        rates = {"tokens": self.tokens / self.seconds, "images": self.images / self.seconds, "wait": self.wait / self.seconds}
+        out = {
+            "loss": self.loss,
+            f"loss/{self.source}": self.loss,
+            "lr": self.lr,
+            "gradient_norm": self.gradient_norm,
+            "padding": self.padding,
+        }
+        rates = {
+            "tokens": self.tokens / self.seconds,
+            "images": self.images / self.seconds,
+            "wait": self.wait / self.seconds,
+        }
         out |= {f"speed/{name}": value for name, value in rates.items()}
         return out if self.mfu is None else {**out, "speed/mfu": self.mfu}
 
 
 def speed(steps: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Of all steps but the first, which waits for everything to begin: ``seconds``, ``tokens_per_s``, ``images_per_s``, the share of ``wait``
+    """Of all steps but the first, which waits for everything to begin: ``seconds``, ``tokens_per_s``, ``images_per_s``,
+    the share of ``wait``
     and ``mfu`` (None where no peak is known). steps: mappings of `Step`'s fields."""
     steps = steps[1:] or steps
     seconds = sum(s["seconds"] for s in steps)
     total = {name: sum(s[name] for s in steps) for name in ("tokens", "images", "wait")}
     mfu = sum(s["mfu"] * s["seconds"] for s in steps) / seconds if all(s["mfu"] is not None for s in steps) else None
-    rates = {"tokens_per_s": total["tokens"] / seconds, "images_per_s": total["images"] / seconds, "wait": total["wait"] / seconds}
+    rates = {
+        "tokens_per_s": total["tokens"] / seconds,
+        "images_per_s": total["images"] / seconds,
+        "wait": total["wait"] / seconds,
+    }
     return {"seconds": seconds, **rates, "mfu": mfu}
 
 
@@ -69,9 +86,11 @@ def said(found: Mapping[str, float | None]) -> str:
 
 @dataclass
 class Log:
-    """Writes steps to a JSONL file, one object a line, to a stream, and to TensorBoard. Continuing from a step drops the lines behind it.
+    """Writes steps to a JSONL file, one object a line, to a stream, and to TensorBoard. Continuing from a step drops
+    the lines behind it.
 
-    writes: False on every rank but the first, which then only reads. board: TensorBoard files in a folder ``tensorboard`` beside.
+    writes: False on every rank but the first, which then only reads. board: TensorBoard files in a folder
+    ``tensorboard`` beside.
     """
 
     path: Path
@@ -83,7 +102,11 @@ class Log:
     def continue_from(self, step: int) -> None:
         if not self.writes:
             return
-        kept = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= step] if self.path.exists() else []
+        kept = (
+            [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= step]
+            if self.path.exists()
+            else []
+        )
         self.path.write_text("".join(f"{line}\n" for line in kept))
         if self.board:
             from tensorboardX import SummaryWriter

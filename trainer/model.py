@@ -1,7 +1,9 @@
-"""Idefics2 through transformers: built small from configurations, joined from published backbones, or loaded; and its variants.
+"""Idefics2 through transformers: built small from configurations, joined from published backbones, or loaded; and its
+variants.
 
-The released architecture is transformers' own class and loads there as it is. What the paper compares it with (another connector,
-cross-attention) is the same class with modules exchanged or added; ``architecture.json`` beside the weights says which.
+The released architecture is transformers' own class and loads there as it is. What the paper compares it with (another
+connector, cross-attention) is the same class with modules exchanged or added; ``architecture.json`` beside the weights
+says which.
 """
 
 from __future__ import annotations
@@ -13,7 +15,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoModelForCausalLM, Idefics2Config, Idefics2ForConditionalGeneration, MistralConfig, SiglipVisionConfig, SiglipVisionModel
+from transformers import (
+    AutoModelForCausalLM,
+    Idefics2Config,
+    Idefics2ForConditionalGeneration,
+    MistralConfig,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from trainer import config, connector, fusion
@@ -53,7 +62,9 @@ def varied(model: Idefics2ForConditionalGeneration, spec: config.Model) -> Idefi
 
 
 def described(spec: config.Model) -> tuple[config.Model, int]:
-    """The specification as `build` will follow it, a checkpoint's own parts before the recipe's; and the tower's patch, in pixels."""
+    """The specification as `build` will follow it, a checkpoint's own parts before the recipe's; and the tower's patch,
+    in pixels.
+    """
     if spec.pretrained:
         settings = Idefics2Config.from_pretrained(spec.pretrained)
         file = Path(spec.pretrained) / ARCHITECTURE
@@ -73,7 +84,11 @@ def loaded(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2F
     spec, _ = described(spec)
     if (Path(spec.pretrained or "") / ARCHITECTURE).is_file():
         model = varied(Idefics2ForConditionalGeneration(Idefics2Config.from_pretrained(spec.pretrained)), spec)
-        weights = {name: value for part in sorted(Path(spec.pretrained or "").glob("*.safetensors")) for name, value in load_file(part).items()}
+        weights = {
+            name: value
+            for part in sorted(Path(spec.pretrained or "").glob("*.safetensors"))
+            for name, value in load_file(part).items()
+        }
         model.load_state_dict(weights)
     else:
         model = Idefics2ForConditionalGeneration.from_pretrained(spec.pretrained, dtype=torch.float32)
@@ -130,8 +145,16 @@ def random(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2F
     return Idefics2ForConditionalGeneration(whole(text.to_dict(), vision, spec.perceiver, specials, spec.deviation))
 
 
-def whole(text: dict[str, Any], vision: dict[str, Any], perceiver: config.Perceiver, specials: Specials, deviation: float = 0.02) -> Idefics2Config:
-    """The configuration of the three parts. The perceiver's width is the text's, or transformers would set it so with a warning."""
+def whole(
+    text: dict[str, Any],
+    vision: dict[str, Any],
+    perceiver: config.Perceiver,
+    specials: Specials,
+    deviation: float = 0.02,
+) -> Idefics2Config:
+    """The configuration of the three parts. The perceiver's width is the text's, or transformers would set it so with a
+    warning.
+    """
     return Idefics2Config(
         text_config={"model_type": "mistral", **text},
         vision_config=vision,
@@ -161,9 +184,13 @@ def joined(
     """
     text = AutoModelForCausalLM.from_pretrained(spec.text, dtype=torch.float32)
     vision = SiglipVisionModel.from_pretrained(spec.vision, dtype=torch.float32)
-    model = Idefics2ForConditionalGeneration(whole(text.config.to_dict(), vision.config.to_dict(), perceiver, specials, deviation))
+    model = Idefics2ForConditionalGeneration(
+        whole(text.config.to_dict(), vision.config.to_dict(), perceiver, specials, deviation)
+    )
     tower = {name.removeprefix("vision_model."): value for name, value in vision.state_dict().items()}
-    model.model.vision_model.load_state_dict({name: value for name, value in tower.items() if not name.startswith("head.")})
+    model.model.vision_model.load_state_dict(
+        {name: value for name, value in tower.items() if not name.startswith("head.")}
+    )
     model.model.text_model.load_state_dict(text.model.state_dict())
     model.lm_head.load_state_dict(text.lm_head.state_dict())
     if vocabulary > text.config.vocab_size:

@@ -3,8 +3,8 @@
     from trainer.on_ray import train
     train("stage2", "s3://bucket/run", "/shared/train", workers=8, gpu=True)
 
-`out` must be a folder that every worker sees. A worker that dies is started again with the others, and they go on from the last
-checkpoint, as many as there then are.
+`out` must be a folder that every worker sees. A worker that dies is started again with the others, and they go on from
+the last checkpoint, as many as there then are.
 """
 
 from __future__ import annotations
@@ -30,11 +30,18 @@ def train(
     failures: int = 3,
     overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """See ``trainer.run.train``, whose result it returns. workers: ranks, with an accelerator each where `gpu`; the recipe's sequences a
-    step must be a multiple. failures: restarts before it gives up. Ray is started, or found by RAY_ADDRESS, if it is not yet."""
+    """See ``trainer.run.train``, whose result it returns. workers: ranks, with an accelerator each where `gpu`; the
+    recipe's sequences a
+    step must be a multiple. failures: restarts before it gives up. Ray is started, or found by RAY_ADDRESS, if it is
+    not yet."""
     if not ray.is_initialized():
         ray.init(log_to_driver=True)
-    job: dict[str, Any] = {"recipe": str(recipe), "data": str(data), "out": str(Path(out).absolute()), "overrides": dict(overrides or {})}
+    job: dict[str, Any] = {
+        "recipe": str(recipe),
+        "data": str(data),
+        "out": str(Path(out).absolute()),
+        "overrides": dict(overrides or {}),
+    }
     torch_trainer = TorchTrainer(
         work,
         train_loop_config=job,
@@ -42,7 +49,8 @@ def train(
         run_config=RunConfig(name="ray", storage_path=job["out"], failure_config=FailureConfig(max_failures=failures)),
     )
     torch_trainer.fit()
-    return trainer.train(job["recipe"], data, job["out"], overrides=overrides)  # every stage is finished: this reads the results
+    # every stage is finished: this reads the results
+    return trainer.train(job["recipe"], data, job["out"], overrides=overrides)
 
 
 def work(job: dict[str, Any]) -> None:

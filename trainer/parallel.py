@@ -71,7 +71,9 @@ def end() -> None:
 
 
 class Reader(nn.Module):  # type: ignore[misc]
-    """The model behind one call, which FSDP can stand before: it gathers weights where a module is called, and we call inner ones."""
+    """The model behind one call, which FSDP can stand before: it gathers weights where a module is called, and we call
+    inner ones.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -82,11 +84,16 @@ class Reader(nn.Module):  # type: ignore[misc]
 
 
 def shard(reader: Reader, ranks: Ranks, bfloat16: bool) -> None:
-    """Each decoder layer and cross-attention block is a unit, and the vision tower as a whole, so that ranks with different numbers of
+    """Each decoder layer and cross-attention block is a unit, and the vision tower as a whole, so that ranks with
+    different numbers of
     images still gather the same things in the same order; what is left is the last unit."""
     if ranks.world == 1:
         return
-    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if bfloat16 else MixedPrecisionPolicy()
+    policy = (
+        MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        if bfloat16
+        else MixedPrecisionPolicy()
+    )
     whole = bare(reader.model).model
     for unit in (*whole.text_model.layers, *getattr(whole, "cross", ()), whole.vision_model, whole.connector):
         fully_shard(unit, mp_policy=policy)
@@ -95,5 +102,7 @@ def shard(reader: Reader, ranks: Ranks, bfloat16: bool) -> None:
 
 def weights(model: nn.Module) -> dict[str, Any]:
     """The whole state on the first rank's CPU, nothing elsewhere. Every rank must call it."""
-    found: dict[str, Any] = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    found: dict[str, Any] = get_model_state_dict(
+        model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
+    )
     return found

@@ -27,16 +27,20 @@ from trainer.model import ARCHITECTURE, build, described, save
 MODEL, RESULT = "model", "result.json"
 
 
-def train(recipe: str | Path, data: str | Path, out: str | Path | None = None, *, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Trains the recipe's stages on a run's folder; a stage that is finished is not trained again, one that was interrupted goes on.
+def train(
+    recipe: str | Path, data: str | Path, out: str | Path | None = None, *, overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Trains the recipe's stages on a run's folder; a stage that is finished is not trained again, one that was
+    interrupted goes on.
 
-    recipe: a path, or a bundled name (``demo``). out: where to write, by default ``DATA/train``; stage S goes to ``OUT/S``: ``model``
-    (as transformers loads it), ``log.jsonl``, ``checkpoint-STEP``, ``tensorboard``, ``result.json``. overrides: dotted keys, see ``config.load``.
+    recipe: a path, or a bundled name (``demo``). out: where to write, by default ``DATA/train``; stage S goes to
+    ``OUT/S``: ``model`` (as transformers loads it), ``log.jsonl``, ``checkpoint-STEP``, ``tensorboard``,
+    ``result.json``. overrides: dotted keys, see ``config.load``.
 
-    Returns ``{"out", "first_loss", "last_loss", "stages": [stage result, ...]}``; the losses are those of the first stage's first and
-    the last stage's last step. A stage's result is what `train_stage` returns. Several processes, started by torchrun, train together,
-    and each returns the same.
-    Raises RecipeError, CheckpointError and the shards' ManifestError and MixtureError (all ValueError), each one line for the user.
+    Returns ``{"out", "first_loss", "last_loss", "stages": [stage result, ...]}``; the losses are those of the first
+    stage's first and the last stage's last step. A stage's result is what `train_stage` returns. Several processes,
+    started by torchrun, train together, and each returns the same. Raises RecipeError, CheckpointError and the shards'
+    ManifestError and MixtureError (all ValueError), each one line for the user.
     """
     stages = config.load(recipe, overrides)
     folder = Path(out) if out is not None else Path(data) / "train"
@@ -55,9 +59,10 @@ def train(recipe: str | Path, data: str | Path, out: str | Path | None = None, *
 def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     """One stage. Returns what ``result.json`` holds:
 
-    stage; steps; first_loss and last_loss, of the first and last step, nats per token; by_source, the same two of each source's own
-    batches; speed, see ``metrics.speed``; weights, see ``adapters.counts``; model and log, paths; held_out, ``evaluate.HeldOut``'s
-    fields, or null without validation pairs; answers, see ``answers.evaluate``, where the recipe asks; identity, of the recipe and the data.
+    stage; steps; first_loss and last_loss, of the first and last step, nats per token; by_source, the same two of each
+    source's own batches; speed, see ``metrics.speed``; weights, see ``adapters.counts``; model and log, paths;
+    held_out, ``evaluate.HeldOut``'s fields, or null without validation pairs; answers, see ``answers.evaluate``, where
+    the recipe asks; identity, of the recipe and the data.
     """
     folder = out / recipe.stage
     ranks = parallel.start(recipe.device)
@@ -172,7 +177,9 @@ def start_of(recipe: Recipe, out: Path) -> tuple[config.Model, str]:
     start = recipe.model.model_copy(update={"pretrained": str(folder)})
     if folder == before / MODEL:
         return start, json.dumps(json.loads((before / RESULT).read_text())["identity"], sort_keys=True)
-    return start, " ".join(f"{f.name}:{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in sorted(folder.glob("*.safetensors")))
+    return start, " ".join(
+        f"{f.name}:{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in sorted(folder.glob("*.safetensors"))
+    )
 
 
 def finished_result(folder: Path, identity: dict[str, str]) -> dict[str, Any] | None:
@@ -182,7 +189,9 @@ def finished_result(folder: Path, identity: dict[str, str]) -> dict[str, Any] | 
 
 
 def clear_other(folder: Path, identity: dict[str, str]) -> None:
-    """Removes a stage's files where they are of another recipe or other data; an interrupted run of this one stays, and goes on."""
+    """Removes a stage's files where they are of another recipe or other data; an interrupted run of this one stays, and
+    goes on.
+    """
     try:
         checkpoint.find(folder, identity)
     except checkpoint.CheckpointError:

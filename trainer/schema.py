@@ -55,10 +55,11 @@ class Backbones(Part):
 class Connector(Part):
     """What stands between the vision tower and the decoder (the paper's tables 3, 11 and 12).
 
-    perceiver: `Perceiver`'s latents; with mlp_before behind Idefics2's modality projection, else behind one linear layer.
-    linear, mlp: every patch is a token, through one linear layer or the modality projection. avg_pool, pixel_shuffle: factor x factor
-    patches are a token, averaged, or side by side through one linear layer. linear_pool: `tokens` learned sums of all patches.
-    All but the perceiver need square images, since their tokens an image must be known before an image is read.
+    perceiver: `Perceiver`'s latents; with mlp_before behind Idefics2's modality projection, else behind one linear
+    layer. linear, mlp: every patch is a token, through one linear layer or the modality projection. avg_pool,
+    pixel_shuffle: factor x factor patches are a token, averaged, or side by side through one linear layer. linear_pool:
+    `tokens` learned sums of all patches. All but the perceiver need square images, since their tokens an image must be
+    known before an image is read.
     """
 
     kind: Literal["perceiver", "linear", "mlp", "avg_pool", "linear_pool", "pixel_shuffle"] = "perceiver"
@@ -77,7 +78,8 @@ class Model(Part):
     perceiver: Perceiver = Perceiver()
     connector: Connector = Connector()
     fusion: Literal["autoregressive", "cross_attention"] = "autoregressive"
-    cross_every: int = Field(default=4, gt=0)  # decoder layers a cross-attention block; not in the paper: 2 billion new weights need 4
+    # decoder layers a cross-attention block; not in the paper: 2 billion new weights need 4
+    cross_every: int = Field(default=4, gt=0)
     deviation: float = Field(default=0.02, gt=0)  # of the random weights
 
     @model_validator(mode="after")
@@ -89,7 +91,9 @@ class Model(Part):
 
 
 class Upscale(Part):
-    """Random enlarging of images in native mode: with this chance, by a factor from a triangle over 1.5 to most, its peak at most."""
+    """Random enlarging of images in native mode: with this chance, by a factor from a triangle over 1.5 to most, its
+    peak at most.
+    """
 
     chance: float = Field(default=0.0, ge=0, le=1)
     most: float = Field(default=3.0, ge=1.5)
@@ -141,7 +145,8 @@ class Train(Part):
     backbones: Literal["full", "lora", "dora", "frozen"] = "lora"
     lora: Lora = Lora()
     neftune: float = Field(default=0.0, ge=0)  # alpha of the noise on what the decoder is given
-    divergence: float | None = Field(default=None, gt=1)  # stop where the loss stays above this many times the lowest so far
+    # stop where the loss stays above this many times the lowest so far
+    divergence: float | None = Field(default=None, gt=1)
     checkpointing: bool = False  # recompute activations in the backward pass
     peak_tflops: float | None = Field(default=None, gt=0)  # of the device, for MFU; None: as its name says
     save_every: int | None = Field(default=None, gt=0)  # steps between checkpoints; None: at the end alone
@@ -149,7 +154,8 @@ class Train(Part):
 
 
 class Evaluate(Part):
-    """The held-out check: validation pairs, and how often the images are permuted between them. And answers to the questions of a JSONL
+    """The held-out check: validation pairs, and how often the images are permuted between them. And answers to the
+    questions of a JSONL
     file (``trainer.answers``), its first `shots` items as examples."""
 
     answers: str | None = None
@@ -182,7 +188,12 @@ class Recipe(Part):
     @property
     def digest(self) -> str:
         """Of everything that decides the weights; a run may be continued only under the same one."""
-        aside: Any = {"evaluate": True, "tensorboard": True, "train": {"save_every", "overwrite", "peak_tflops"}, "image": {"cache_mb"}}
+        aside: Any = {
+            "evaluate": True,
+            "tensorboard": True,
+            "train": {"save_every", "overwrite", "peak_tflops"},
+            "image": {"cache_mb"},
+        }
         kept = self.model_dump(mode="json", exclude=aside)
         return hashlib.blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=16).hexdigest()
 

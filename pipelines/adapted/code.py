@@ -1,4 +1,6 @@
-"""Code that a recipe names by import path: found from where one stands, and digested, so that a changed function is called again."""
+"""Code that a recipe names by import path: found from where one stands, and digested, so that a changed function is
+called again.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from pipelines.engine.stage import source_digest
 
 
 def found(path: str) -> Any:
-    """What ``module:name`` or ``module.name`` names; modules of the current folder too, which a console script's path leaves out.
+    """What ``module:name`` or ``module.name`` names; modules of the current folder too, which a console script's path
+    leaves out.
 
     Raises ValueError, one line, where it leads nowhere or its module cannot be imported.
     """
@@ -29,7 +32,8 @@ def found(path: str) -> Any:
 
 
 def programs(path: str) -> dict[str, str]:
-    """What a stage that calls ``path`` depends on: the digest of the package (or single module) it stands in, and its version.
+    """What a stage that calls ``path`` depends on: the digest of the package (or single module) it stands in, and its
+    version.
 
     What that package imports from elsewhere is not part of it.
     """
@@ -37,7 +41,8 @@ def programs(path: str) -> dict[str, str]:
     package = getattr(sys.modules.get(module), "__package__", None) or module
     loaded = sys.modules.get(package)
     known = {}
-    if loaded is not None and (getattr(loaded, "__file__", None) or hasattr(loaded, "__path__")):  # not so for what is built in
+    # not so for what is built in
+    if loaded is not None and (getattr(loaded, "__file__", None) or hasattr(loaded, "__path__")):
         known[package] = source_digest(package)
     top = package.partition(".")[0]
     try:
@@ -48,7 +53,9 @@ def programs(path: str) -> dict[str, str]:
 
 
 def frozen(arguments: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Keyword arguments as pairs; lists become tuples. Raises ValueError for a table, which could not stand in a frozen stage."""
+    """Keyword arguments as pairs; lists become tuples. Raises ValueError for a table, which could not stand in a frozen
+    stage.
+    """
     return tuple((name, _frozen(name, value)) for name, value in arguments.items())
 
 
@@ -57,7 +64,9 @@ def _frozen(name: str, value: Any) -> Any:
         return tuple(_frozen(name, v) for v in value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise ValueError(f"arguments.{name}: expected a string, a number, true, false or a list of them, not a {type(value).__name__}")
+    raise ValueError(
+        f"arguments.{name}: expected a string, a number, true, false or a list of them, not a {type(value).__name__}"
+    )
 
 
 def one_line(e: BaseException) -> str:

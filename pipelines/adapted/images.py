@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from filters.onnx import ImageModel
 from filters.pixels import PixelScores
 from filters.vectors import ImageVectors, TextVectors
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 from pipelines.engine.stage import Output, describe, files_of, fingerprint, versions_of
 from shards.write import Blobs
 
@@ -21,9 +21,11 @@ AT_ONCE = 64  # images held in memory
 
 @dataclass(frozen=True)
 class ScoreImages:
-    """Exchange by image: "images" (pipelines.select.join.IMAGE) and the raw files "blobs", maybe "known" -> "scores": `key`, `sha256` and
+    """Exchange by image: "images" (pipelines.select.join.IMAGE) and the raw files "blobs", maybe "known" -> "scores":
+    `key`, `sha256` and
 
-    the columns of `stage`, a row for each image that is not in known, sorted by sha256. A row's number is its place among them.
+    the columns of `stage`, a row for each image that is not in known, sorted by sha256. A row's number is its place
+    among them.
     """
 
     stage: PixelScores | ImageModel | ImageVectors
@@ -31,7 +33,7 @@ class ScoreImages:
     def programs(self) -> dict[str, str]:
         return {**versions_of(self.stage), **files_of(self.stage)}
 
-    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         columns = self.stage.columns()
         schema = pa.schema([("key", pa.uint64()), ("sha256", pa.string()), *columns])
         images = _new(tables, "images", "sha256")
@@ -42,7 +44,7 @@ class ScoreImages:
                 places = some.select(["part", "offset", "length"]).to_pylist()
                 data = [blobs.read(p["part"], p["offset"], p["length"]) for p in places]
                 batch = pa.RecordBatch.from_arrays([pa.array(data, pa.binary())], names=["image"])
-                ((_, scores),) = self.stage(batch, _From(at, first))
+                ((_, scores),) = self.stage(batch, _From(ctx, first))
                 assert isinstance(scores, pa.RecordBatch)
                 made = {n: some[n].combine_chunks() for n in ("key", "sha256")} | {n: scores[n] for n in columns.names}
                 yield "scores", pa.RecordBatch.from_arrays([made[n] for n in schema.names], schema=schema)
@@ -50,7 +52,8 @@ class ScoreImages:
 
 @dataclass(frozen=True)
 class ScoreTexts:
-    """Exchange by text: "texts" (`key`, `text`), maybe "known" -> "scores": `key` and the columns of `stage`, a row for each text that is
+    """Exchange by text: "texts" (`key`, `text`), maybe "known" -> "scores": `key` and the columns of `stage`, a row for
+    each text that is
     not in known, sorted by key."""
 
     stage: TextVectors
@@ -58,30 +61,35 @@ class ScoreTexts:
     def programs(self) -> dict[str, str]:
         return {**versions_of(self.stage), **files_of(self.stage)}
 
-    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         columns = self.stage.columns()
         schema = pa.schema([("key", pa.uint64()), *columns])
         texts = _new(tables, "texts", "key")
         yield "scores", pa.RecordBatch.from_pylist([], schema=schema)
         for first in range(0, texts.num_rows, AT_ONCE):
             some = texts.slice(first, AT_ONCE).combine_chunks()
-            ((_, scores),) = self.stage(some.select(["text"]).to_batches()[0], _From(at, first))
+            ((_, scores),) = self.stage(some.select(["text"]).to_batches()[0], _From(ctx, first))
             assert isinstance(scores, pa.RecordBatch)
-            yield "scores", pa.RecordBatch.from_arrays([some["key"].combine_chunks(), *(scores[n] for n in columns.names)], schema=schema)
+            yield (
+                "scores",
+                pa.RecordBatch.from_arrays(
+                    [some["key"].combine_chunks(), *(scores[n] for n in columns.names)], schema=schema
+                ),
+            )
 
 
 @dataclass
 class _From:
-    """The engine's callback, for the rows of a piece that begins at row ``shift``."""
+    """The stage context, for the rows of a piece that begins at row ``shift``."""
 
-    at: At
+    ctx: StageContext
     shift: int
 
     def __post_init__(self) -> None:
-        self.part, self.first, self.ends = self.at.part, self.at.first, self.at.ends
+        self.part, self.first, self.ends = self.ctx.part, self.ctx.first, self.ctx.ends
 
     def __call__(self, row: int, sub: int = 0) -> bool:
-        return self.at(self.shift + row, sub)
+        return self.ctx(self.shift + row, sub)
 
 
 def _new(tables: Mapping[str, Any], table: str, by: str) -> pa.Table:
@@ -102,5 +110,6 @@ def _new(tables: Mapping[str, Any], table: str, by: str) -> pa.Table:
 def label(stage: ImageModel | ImageVectors | TextVectors) -> str:
     """What a recorded stage is called in a plan: another model, or another way to ask it, is another record."""
     kind = f"model.{stage.name}" if isinstance(stage, ImageModel) else stage.name
-    fields = {name: value for name, value in describe(stage).items() if name not in stage.files}  # not where the files lie, but what is in them
+    # not where the files lie, but what is in them
+    fields = {name: value for name, value in describe(stage).items() if name not in stage.files}
     return f"{kind}.{fingerprint(fields, files_of(stage))[:8]}"

@@ -17,7 +17,9 @@ from filters.wordlists import common, words
 
 
 def text_models(text: Any, blocklist: str | None = None) -> list[Blocklist | Quality | Perplexity]:
-    """The stages of a recipe's `text` (pipelines.recipe.Text), and of a `blocklist`. Raises ValueError, one line that begins with the key."""
+    """The stages of a recipe's `text` (pipelines.recipe.schema.Text), and of a `blocklist`. Raises ValueError, one line
+    that begins with the key.
+    """
     for key in ("language_model", "quality_model", "perplexity_model", "perplexity_pieces"):
         if (path := getattr(text, key)) is not None and not os.path.isfile(path):
             raise ValueError(f"text.{key}: no file {path}")

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from filters.adapters import DatatroveFilter, Function
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 from pipelines.adapted.code import found, frozen, one_line, programs
 from pipelines.engine.stage import Output
 
@@ -37,12 +37,12 @@ class Scores:
     def programs(self) -> dict[str, str]:
         return programs(self.path)
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         try:
             found(self.path)
         except ValueError as e:
             raise ImportError(str(e)) from e
-        yield from self.stage(batch, at)
+        yield from self.stage(batch, ctx)
 
 
 def by_filter(name: str, path: str, arguments: Mapping[str, Any]) -> Scores:
@@ -60,6 +60,8 @@ def by_filter(name: str, path: str, arguments: Mapping[str, Any]) -> Scores:
 
 
 def by_function(name: str, path: str) -> Scores:
-    """Columns ``<name>`` and ``<name>_failed`` by a function of a text. Raises ValueError, one line, where there is none."""
+    """Columns ``<name>`` and ``<name>_failed`` by a function of a text. Raises ValueError, one line, where there is
+    none.
+    """
     found(path)
     return Scores(Function(name, path))

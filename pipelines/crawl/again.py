@@ -1,6 +1,7 @@
 """A crawl over pages that an earlier one has: ask whether they have changed (RFC 9110 13.1), and keep what has not.
 
-A server that answers 304 Not Modified sends no page. The earlier response and its request are then copied as they stand, with the date they were
+A server that answers 304 Not Modified sends no page. The earlier response and its request are then copied as they
+stand, with the date they were
 fetched: the new WARC file is whole without the old one, which a ``revisit`` record would still need.
 """
 
@@ -14,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.crawl.http import Response
-from pipelines.crawl.warc import Record, records
+from pipelines.fetch.http import Response
+from pipelines.warc.read import Record, records
 
 #: files of an earlier crawl that are read here: the rows of its addresses, and the WARC file they are in
 EARLIER = ("pages", "warc")
@@ -35,12 +36,15 @@ class Kept:
     length: int
 
     def conditions(self) -> dict[str, str]:
-        """Request headers that ask for the page only if it has changed. Both where both are known: servers heed the first they know."""
+        """Request headers that ask for the page only if it has changed. Both where both are known: servers heed the
+        first they know.
+        """
         asked = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in asked.items() if value}
 
     def answer(self, url: str, now: Response) -> tuple[Response, bytes] | None:
-        """The page as it was, under the headers of its time and the status of ``now`` (a 304); and its records. None where the file is gone
+        """The page as it was, under the headers of its time and the status of ``now`` (a 304); and its records. None
+        where the file is gone
         or broken: the page is then to be asked for again."""
         try:
             with fsspec.open(self.path, "rb") as f:
@@ -51,11 +55,15 @@ class Kept:
             return None
         if not isinstance(found, Record) or found.url != url or len(members) != self.length or not found.payload:
             return None
-        return Response("ok", now.http_status, tuple(found.headers.items()), found.payload, now.final_url, now.hops), members
+        return Response(
+            "ok", now.http_status, tuple(found.headers.items()), found.payload, now.final_url, now.hops
+        ), members
 
 
 def validators(answer: Response, before: Kept | None = None) -> dict[str, str | None]:
-    """The columns ``etag`` and ``last_modified`` of an answer; of a 304 that leaves one out, as they were (RFC 9111 3.2)."""
+    """The columns ``etag`` and ``last_modified`` of an answer; of a 304 that leaves one out, as they were (RFC 9111
+    3.2).
+    """
     return {
         "etag": answer.get("etag") or (before.etag if before else None),
         "last_modified": answer.get("last-modified") or (before.last_modified if before else None),
@@ -63,7 +71,8 @@ def validators(answer: Response, before: Kept | None = None) -> dict[str, str | 
 
 
 def kept(files: Iterable[tuple[str, str]], hosts: set[str]) -> dict[str, Kept]:
-    """By address, the pages of ``hosts`` that an earlier crawl has and may ask about. ``files``: addresses of EARLIER, for each of its parts.
+    """By address, the pages of ``hosts`` that an earlier crawl has and may ask about. ``files``: addresses of EARLIER,
+    for each of its parts.
 
     Crawls of before this table had the columns have nothing to ask with; files that are gone are passed over.
     """

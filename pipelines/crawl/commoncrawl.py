@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.at import At, anywhere
 from manifests.schema import REFUSED
+from manifests.stage import NO_ENGINE, StageContext
 from pipelines.crawl import ranges
-from pipelines.crawl.http import USER_AGENT, Session
 from pipelines.crawl.index import CHOSEN
-from pipelines.crawl.message import MAX_PAYLOAD
+from pipelines.fetch.http import USER_AGENT, Session
+from pipelines.warc.message import MAX_PAYLOAD
 
 Output = tuple[str, "pa.RecordBatch | bytes"]
 
@@ -43,10 +43,12 @@ AHEAD = 2  # reads waiting for each thread, in memory
 
 @dataclass(frozen=True)
 class CommonCrawl:
-    """Exchange, recorded: "chosen" (pipelines.crawl.index.CHOSEN) and "known" (place; may be absent) -> rows "fetched" (FETCHED), sorted by
-    file and offset, rows "refused" (REFUSED; reasons: REASONS), and the raw file "warc", gzip members as they stand in the files read.
+    """Exchange, recorded: "chosen" (pipelines.crawl.index.CHOSEN) and "known" (place; may be absent) -> rows "fetched"
+    (FETCHED), sorted by file and offset, rows "refused" (REFUSED; reasons: REASONS), and the raw file "warc", gzip
+    members as they stand in the files read.
 
-    ``index_row``: an offset or a length that cannot be; ``range_not_gzip``: the bytes there are no gzip member, so the index is of other files.
+    ``index_row``: an offset or a length that cannot be; ``range_not_gzip``: the bytes there are no gzip member, so the
+    index is of other files.
     """
 
     prefix: str = "https://data.commoncrawl.org/"
@@ -54,33 +56,52 @@ class CommonCrawl:
     tries: int = 6
     try_s: float = 60.0  # seconds for one request
     deadline_s: float = 300.0  # for a range with all its tries
-    gap: int = 64 << 10  # bytes that are read for nothing rather than asked around: what a request costs in time at 10 Mbit/s or more
+    # bytes that are read for nothing rather than asked around: what a request costs in time at 10 Mbit/s or more
+    gap: int = 64 << 10
     most: int = 8 << 20  # bytes of one request
     allow_private: tuple[str, ...] = ()
     user_agent: str = USER_AGENT
 
-    def __call__(self, tables: Mapping[str, Any], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         rows = _new(tables)
         urls, files, offsets, lengths = (rows[c].to_pylist() for c in ("url", "file", "offset", "length"))
-        sound = [i for i in range(len(urls)) if files[i] and offsets[i] is not None and offsets[i] >= 0 and 0 < (lengths[i] or 0) <= MAX_PAYLOAD]
-        refused = [_refused(urls[i], "index_row", files[i], offsets[i], lengths[i]) for i in sorted(set(range(len(urls))) - set(sound))]
+        sound = [
+            i
+            for i in range(len(urls))
+            if files[i] and offsets[i] is not None and offsets[i] >= 0 and 0 < (lengths[i] or 0) <= MAX_PAYLOAD
+        ]
+        refused = [
+            _refused(urls[i], "index_row", files[i], offsets[i], lengths[i])
+            for i in sorted(set(range(len(urls))) - set(sound))
+        ]
         fetched: list[dict[str, Any]] = []
-        end = at.ends.get("warc", 0)
-        plan = ranges.reads([files[i] for i in sound], [offsets[i] for i in sound], [lengths[i] for i in sound], self.gap, self.most)
+        end = ctx.ends.get("warc", 0)
+        plan = ranges.reads(
+            [files[i] for i in sound], [offsets[i] for i in sound], [lengths[i] for i in sound], self.gap, self.most
+        )
         with Session(allow_private=self.allow_private, user_agent=self.user_agent) as session:
             reader = ranges.Ranges(session, self.prefix, tries=self.tries, try_s=self.try_s, deadline_s=self.deadline_s)
             places = [(offsets[i], lengths[i]) for i in sound]
             for read, found in self._in_order(plan, places, reader):
                 for k, piece in zip(read.rows, found, strict=True):
                     i = sound[k]
-                    if not at(i):
+                    if not ctx(i):
                         continue
                     file, offset, length = files[i], offsets[i], lengths[i]
                     if isinstance(piece, str) or piece[:2] != b"\x1f\x8b":
                         reason = piece if isinstance(piece, str) else "range_not_gzip"
                         refused.append(_refused(urls[i], reason, file, offset, length))
                         continue
-                    fetched.append({"place": f"{file}:{offset}", "url": urls[i], "file": file, "offset": offset, "length": length, "start": end})
+                    fetched.append(
+                        {
+                            "place": f"{file}:{offset}",
+                            "url": urls[i],
+                            "file": file,
+                            "offset": offset,
+                            "length": length,
+                            "start": end,
+                        }
+                    )
                     end += length
                     yield "warc", piece
         yield "fetched", pa.RecordBatch.from_pylist(fetched, FETCHED)
@@ -90,7 +111,9 @@ class CommonCrawl:
     def _in_order(
         self, plan: Iterator[ranges.Read], places: list[tuple[int, int]], reader: ranges.Ranges
     ) -> Iterator[tuple[ranges.Read, list[bytes | str]]]:
-        """Each read with what came of its rows, in the plan's order; `threads` at a time, and no more in memory than AHEAD times that."""
+        """Each read with what came of its rows, in the plan's order; `threads` at a time, and no more in memory than
+        AHEAD times that.
+        """
         waiting: deque[tuple[ranges.Read, Future[list[bytes | str]]]] = deque()
         with ThreadPoolExecutor(max_workers=self.threads) as pool:
             for read in plan:
@@ -103,7 +126,9 @@ class CommonCrawl:
 
 
 def _pieces(reader: ranges.Ranges, read: ranges.Read, places: list[tuple[int, int]]) -> list[bytes | str]:
-    """The bytes, or the reason, of each row of a read. A row that points behind the end of its file must not cost its neighbours."""
+    """The bytes, or the reason, of each row of a read. A row that points behind the end of its file must not cost its
+    neighbours.
+    """
     mine = [places[k] for k in read.rows]
     found = reader.get(read.file, read.start, read.stop)
     if isinstance(found, bytes):
@@ -117,7 +142,8 @@ def _new(tables: Mapping[str, Any]) -> pa.Table:
     """The captures to fetch: each once, without those known, by file and offset."""
     chosen = tables["chosen"] if len(tables["chosen"]) else CHOSEN.empty_table()
     rows = chosen.select(["url", "file", "offset", "length"]).append_column(
-        "place", pc.binary_join_element_wise(chosen["file"], chosen["offset"].cast(pa.string()), ":", null_handling="replace")
+        "place",
+        pc.binary_join_element_wise(chosen["file"], chosen["offset"].cast(pa.string()), ":", null_handling="replace"),
     )
     known = tables.get("known")
     if known is not None and len(known):
@@ -125,9 +151,15 @@ def _new(tables: Mapping[str, Any]) -> pa.Table:
     rows = rows.sort_by([("file", "ascending"), ("offset", "ascending")])
     places = rows["place"].combine_chunks()
     if len(rows) > 1:
-        rows = rows.filter(pc.not_equal(places, pa.concat_arrays([pa.array([None], pa.string()), places[:-1]])).fill_null(True))
+        rows = rows.filter(
+            pc.not_equal(places, pa.concat_arrays([pa.array([None], pa.string()), places[:-1]])).fill_null(True)
+        )
     return rows
 
 
 def _refused(url: str | None, reason: str, file: str | None, offset: int | None, length: int | None) -> dict[str, Any]:
-    return {"url": url, "reason": reason, "provenance": {"file": file, "offset": offset, "length": length, "page": None}}
+    return {
+        "url": url,
+        "reason": reason,
+        "provenance": {"file": file, "offset": offset, "length": length, "page": None},
+    }

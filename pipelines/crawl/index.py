@@ -1,6 +1,7 @@
 """Common Crawl's columnar index: which pages are wanted is chosen here, before a byte of them is fetched.
 
-The index is Parquet, one row a capture, under ``cc-index/table/cc-main/warc/crawl=CC-MAIN-2024-10/subset=warc/*.parquet``; ``crawl`` and
+The index is Parquet, one row a capture, under
+``cc-index/table/cc-main/warc/crawl=CC-MAIN-2024-10/subset=warc/*.parquet``; ``crawl`` and
 ``subset`` stand in the path alone. The columns are those of commoncrawl/cc-index-table (``cc-index-schema-flat.json``).
 """
 
@@ -19,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from manifests.at import At, anywhere
 from manifests.schema import key64
+from manifests.stage import NO_ENGINE, StageContext
 
 Output = tuple[str, "pa.RecordBatch | bytes"]
 
@@ -36,7 +37,11 @@ PATH_COLUMNS = ("crawl", "subset")
 COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, *PATH_COLUMNS)
 
 #: what is chosen where a recipe does not say: successful pages of HTML
-DEFAULTS: dict[str, Any] = {"fetch_status": 200, "content_mime_detected": ["text/html", "application/xhtml+xml"], "subset": "warc"}
+DEFAULTS: dict[str, Any] = {
+    "fetch_status": 200,
+    "content_mime_detected": ["text/html", "application/xhtml+xml"],
+    "subset": "warc",
+}
 
 #: input rows: an index file (as `manifests`' raw inputs are known: name, size, time of change or ETag)
 INDEX = pa.schema([("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string())])
@@ -61,19 +66,25 @@ class ChoiceError(ValueError):
 
 
 def where(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The conditions of a recipe over DEFAULTS, checked: column -> value, list of values, ``{min, max}``, or None for "not set".
+    """The conditions of a recipe over DEFAULTS, checked: column -> value, list of values, ``{min, max}``, or None for
+    "not set".
 
-    ``content_languages: eng`` means pages whose first language is eng: the column lists up to three, most text first (``eng,deu``).
-    Raises ChoiceError.
+    ``content_languages: eng`` means pages whose first language is eng: the column lists up to three, most text first
+    (``eng,deu``). Raises ChoiceError.
     """
     for column, value in given.items():
         if column not in COLUMNS:
             near = difflib.get_close_matches(column, COLUMNS, 1, 0.5)
             raise ChoiceError(
-                f"{column}: no column of the index" + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(COLUMNS)}")
+                f"{column}: no column of the index"
+                + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(COLUMNS)}")
             )
-        if isinstance(value, Mapping) and (not value or not set(value) <= {"min", "max"} or column in TEXT_COLUMNS + PATH_COLUMNS):
-            raise ChoiceError(f"{column}: a value, a list of values, or for numbers and times {{min: ..., max: ...}}, not {dict(value)!r}")
+        if isinstance(value, Mapping) and (
+            not value or not set(value) <= {"min", "max"} or column in TEXT_COLUMNS + PATH_COLUMNS
+        ):
+            raise ChoiceError(
+                f"{column}: a value, a list of values, or for numbers and times {{min: ..., max: ...}}, not {dict(value)!r}"
+            )
         if isinstance(value, list) and not value:
             raise ChoiceError(f"{column}: an empty list chooses nothing")
     return {**DEFAULTS, **{c: _checked(c, v) for c, v in given.items()}}
@@ -98,7 +109,9 @@ def _checked(column: str, value: Any) -> Any:
 
 
 def condition(column: str, value: Any, kind: pa.DataType) -> pc.Expression:
-    """One condition on a column of type ``kind``, as a filter that row-group statistics can answer where it is an equality or a range."""
+    """One condition on a column of type ``kind``, as a filter that row-group statistics can answer where it is an
+    equality or a range.
+    """
     field = pc.field(column)
     if value is None:
         return field.is_null()
@@ -140,21 +153,22 @@ def _values(value: Any) -> list[Any]:
 class Choose:
     """Map. INDEX rows -> "chosen" (CHOSEN), in the order of the index.
 
-    ``where``: (column, value) pairs, as `where` checks them; a list of values is a tuple, a range a tuple of ("min" or "max", value) pairs.
+    ``where``: (column, value) pairs, as `where` checks them; a list of values is a tuple, a range a tuple of ("min" or
+    "max", value) pairs.
     ``limit``: no more than so many of a file. Raises ChoiceError for a file that lacks a column.
     """
 
     where: tuple[tuple[str, Any], ...]
     limit: int | None = None
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         conditions = {c: _given(v) for c, v in self.where}
         for row, part in enumerate(batch.to_pylist()):
-            if not at(row) or not wanted(part["path"], conditions):
+            if not ctx(row) or not wanted(part["path"], conditions):
                 continue
             left = self.limit
             for found in self._read(part["path"], {c: v for c, v in conditions.items() if c not in PATH_COLUMNS}):
-                at(row)
+                ctx(row)
                 rows = found if left is None else found.slice(0, left)
                 if rows.num_rows:
                     yield "chosen", rows
@@ -192,5 +206,8 @@ def _given(value: Any) -> Any:
 
 def field_of(conditions: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """Conditions as the field of `Choose`: plain values, in the order of their columns' names."""
-    plain = {c: tuple(sorted(v.items())) if isinstance(v, Mapping) else tuple(v) if isinstance(v, list) else v for c, v in sorted(conditions.items())}
+    plain = {
+        c: tuple(sorted(v.items())) if isinstance(v, Mapping) else tuple(v) if isinstance(v, list) else v
+        for c, v in sorted(conditions.items())
+    }
     return tuple(plain.items())

@@ -1,6 +1,7 @@
 """Where a page leads: its links and a sitemap's addresses, read with bounds and without a DOM.
 
-Finding links needs no tree, and a scanner in plain Python cannot crash on a hostile page. Every scan is linear in the page's size.
+Finding links needs no tree, and a scanner in plain Python cannot crash on a hostile page. Every scan is linear in the
+page's size.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from urllib.parse import urljoin, urlsplit
 
-from pipelines.crawl.guard import Refused, parse
+from pipelines.fetch.guard import Refused, parse
 
 LINKS = 10_000  # of one page
 SITEMAP_BYTES = 50 * 2**20  # sitemaps.org's limit for one file, uncompressed; its other one is 50,000 addresses
@@ -37,7 +38,9 @@ def host_of(url: str) -> str:
 
 
 def canonical(url: str) -> str:
-    """An address as the crawl keeps it: no fragment, host in lower case, percent-encoded. "" for what is no http(s) address."""
+    """An address as the crawl keeps it: no fragment, host in lower case, percent-encoded. "" for what is no http(s)
+    address.
+    """
     try:
         return parse(url.split("#", 1)[0]).url
     except Refused:
@@ -45,7 +48,8 @@ def canonical(url: str) -> str:
 
 
 def page_links(body: bytes, url: str, host: str) -> list[str]:
-    """The addresses on ``host`` that a page's links lead to, in order, each once. rel=nofollow and the robots meta's nofollow and none
+    """The addresses on ``host`` that a page's links lead to, in order, each once. rel=nofollow and the robots meta's
+    nofollow and none
     are honoured."""
     base, found = url, dict[str, None]()
     for name, attributes in _tags(_visible(body.decode("utf-8", "replace"))):
@@ -82,7 +86,8 @@ def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _visible(text: str) -> str:
     """The text without comments and scripts, whose links are none."""
-    lowered = text.lower() if text.isascii() else re.sub("[A-Z]", lambda m: m[0].lower(), text)  # lower() may change lengths
+    # lower() may change lengths
+    lowered = text.lower() if text.isascii() else re.sub("[A-Z]", lambda m: m[0].lower(), text)
     for start, end in (("<!--", "-->"), ("<script", "</script"), ("<style", "</style")):
         kept: list[tuple[int, int]] = []
         at = 0
@@ -96,7 +101,9 @@ def _visible(text: str) -> str:
 
 
 def sitemap(body: bytes) -> tuple[bool, list[str]]:
-    """-> (is an index of sitemaps, the addresses in it). Read as text: an XML parser would expand what entities a file declares."""
+    """-> (is an index of sitemaps, the addresses in it). Read as text: an XML parser would expand what entities a file
+    declares.
+    """
     if body.startswith(b"\x1f\x8b"):
         try:
             body = zlib.decompressobj(31).decompress(body, SITEMAP_BYTES)

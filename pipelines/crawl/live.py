@@ -1,7 +1,8 @@
-"""A polite crawl within hosts: robots.txt, sitemaps, links, and the PDFs they lead to; written as WARC, so every run starts from WARC.
+"""A polite crawl within hosts: robots.txt, sitemaps, links, and the PDFs they lead to; written as WARC, so every run
+starts from WARC.
 
-A recorded stage. One request a host at a time, with a pause between two; hosts in parallel. When it is refreshed, pages that the crawl before
-has are asked for under a condition (again.py).
+A recorded stage. One request a host at a time, with a pause between two; hosts in parallel. When it is refreshed, pages
+that the crawl before has are asked for under a condition (again.py).
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.at import At, anywhere
+from manifests.stage import NO_ENGINE, StageContext
 from pipelines.crawl import again
-from pipelines.crawl.fetch import OF_THE_HOST
-from pipelines.crawl.guard import Target, parse
-from pipelines.crawl.http import USER_AGENT, Response, Session, join, second_try
 from pipelines.crawl.links import SITEMAP_BYTES, canonical, host_of, hosts_of, page_links, sitemap
-from pipelines.crawl.optout import directives
-from pipelines.crawl.robots import Robots, Rules
-from pipelines.crawl.warcout import Records
-from pipelines.crawl.wire import Headers
+from pipelines.fetch.guard import Target, parse
+from pipelines.fetch.http import USER_AGENT, Response, Session, join, second_try
+from pipelines.fetch.images import OF_THE_HOST
+from pipelines.fetch.optout import directives
+from pipelines.fetch.robots import Robots, Rules
+from pipelines.fetch.wire import Headers
+from pipelines.warc.write import Records
 
 __all__ = ["PAGE", "Crawl", "hosts_of"]
 
@@ -38,7 +39,8 @@ Output = tuple[str, pa.RecordBatch | bytes]
 PAGE = pa.schema(
     [
         ("url", pa.string()),
-        ("status", pa.string()),  # manifests.schema.STATUSES, or "not_page": neither HTML nor PDF, so not read. "ok" alone is in the WARC
+        # manifests.schema.STATUSES, or "not_page": neither HTML nor PDF, so not read. "ok" alone is in the WARC
+        ("status", pa.string()),
         ("http_status", pa.int32()),
         ("depth", pa.int32()),  # links from a seed or a sitemap, from 0
         ("bytes", pa.int64()),
@@ -48,7 +50,8 @@ PAGE = pa.schema(
     ]
 )
 
-SEED = pa.schema([("host", pa.string()), ("seeds", pa.list_(pa.string()))])  # a refresh adds `earlier`, as engine.stage.Node.earlier says
+# a refresh adds `earlier`, as engine.stage.Node.earlier says
+SEED = pa.schema([("host", pa.string()), ("seeds", pa.list_(pa.string()))])
 
 PAGES = ("text/html", "application/xhtml+xml", "application/pdf")
 SITEMAPS = 32  # files read of one host
@@ -57,7 +60,9 @@ PIECE = 4 * 2**20  # bytes of WARC handed over at a time
 
 @dataclass(frozen=True)
 class Crawl:
-    """Map, recorded: rows (host, seeds; as SEED) -> rows "pages" (PAGE) and the raw file "warc" (gzip members, WARC 1.1)."""
+    """Map, recorded: rows (host, seeds; as SEED) -> rows "pages" (PAGE) and the raw file "warc" (gzip members, WARC
+    1.1).
+    """
 
     max_pages: int = 1000  # requests for pages and PDFs of one host
     max_depth: int = 5
@@ -72,14 +77,14 @@ class Crawl:
     allow_private: tuple[str, ...] = ()
     user_agent: str = USER_AGENT
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
-        numbers = [i for i in range(batch.num_rows) if at(i)]
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        numbers = [i for i in range(batch.num_rows) if ctx(i)]
         wanted = batch.select(["host", "seeds"]).take(pa.array(numbers, pa.int64())).to_pylist()
         before = batch["earlier"][0].as_py() if "earlier" in batch.schema.names and batch.num_rows else []
         kept = again.kept(before, {r["host"].lower() for r in wanted})
         info = io.BytesIO()
-        Records(info).info(f"{at.part:06d}-{at.first:06d}.warc.gz", self.user_agent)
-        end = at.ends.get("warc", 0) + len(info.getvalue())
+        Records(info).info(f"{ctx.part:06d}-{ctx.first:06d}.warc.gz", self.user_agent)
+        end = ctx.ends.get("warc", 0) + len(info.getvalue())
         yield "warc", info.getvalue()
         with (
             tempfile.TemporaryDirectory(prefix="crawl-") as folder,
@@ -88,9 +93,12 @@ class Crawl:
         ):
             # each host writes to a file of its own, so that they come in the order of the rows
             paths = [Path(folder, str(i)) for i in range(len(wanted))]
-            tasks = [pool.submit(self._host, r["host"], r["seeds"], session, path, kept) for r, path in zip(wanted, paths, strict=True)]
+            tasks = [
+                pool.submit(self._host, r["host"], r["seeds"], session, path, kept)
+                for r, path in zip(wanted, paths, strict=True)
+            ]
             for i, task, path in zip(numbers, tasks, paths, strict=True):
-                rows = self._waited(task, lambda i=i: at(i))  # type: ignore[misc]
+                rows = self._waited(task, lambda i=i: ctx(i))  # type: ignore[misc]
                 with path.open("rb") as file:
                     while piece := file.read(PIECE):
                         yield "warc", piece
@@ -102,14 +110,17 @@ class Crawl:
                 yield "pages", pa.RecordBatch.from_pylist(rows, PAGE)
 
     def _waited(self, task: Future[list[dict[str, Any]]], alive: Callable[[], object]) -> list[dict[str, Any]]:
-        # hosts take as long as they may; the engine, which waits for a sign of life, gets one while this one is within its time
+        # hosts take as long as they may; the engine, which waits for a sign of life, gets one while this one is within
+        # its time
         until = time.monotonic() + self.host_s + 60
         while not task.done() and time.monotonic() < until:
             wait([task], timeout=5)
             alive()
         return task.result()
 
-    def _host(self, host: str, seeds: list[str], session: Session, path: Path, kept: dict[str, again.Kept]) -> list[dict[str, Any]]:
+    def _host(
+        self, host: str, seeds: list[str], session: Session, path: Path, kept: dict[str, again.Kept]
+    ) -> list[dict[str, Any]]:
         with path.open("wb") as file:
             visit = _Visit(self, host.lower(), session, Records(file), kept)
             visit.run(seeds)
@@ -119,7 +130,9 @@ class Crawl:
 class _Visit:
     """One host's frontier, and its pace."""
 
-    def __init__(self, stage: Crawl, host: str, session: Session, records: Records, kept: dict[str, again.Kept]) -> None:
+    def __init__(
+        self, stage: Crawl, host: str, session: Session, records: Records, kept: dict[str, again.Kept]
+    ) -> None:
         self.stage, self.host, self.session, self.records, self.kept = stage, host, session, records, kept
         self.robots = Robots(session)
         self.rows: list[dict[str, Any]] = []
@@ -153,7 +166,9 @@ class _Visit:
     def _page(self, url: str, depth: int, rules: Rules) -> Response:
         """The page at ``url``, in the WARC file and in the rows: as it is now, or as it was where it has not changed."""
         known = self.kept.get(url)
-        said = self._get(url, rules, self.stage.max_bytes, judged=True, conditions=known.conditions() if known else None)
+        said = self._get(
+            url, rules, self.stage.max_bytes, judged=True, conditions=known.conditions() if known else None
+        )
         answer, members = said, b""
         if said.http_status == 304:
             found = known.answer(url, said) if known else None
@@ -169,7 +184,11 @@ class _Visit:
             self.records.copy(members)
         elif answer.status == "ok":
             self.records.exchange(url, answer)
-        where = {**again.validators(said, known if members else None), "offset": start, "length": self.records.end - start}
+        where = {
+            **again.validators(said, known if members else None),
+            "offset": start,
+            "length": self.records.end - start,
+        }
         self._row(url, depth, answer, where if answer.status == "ok" else {})
         return answer
 
@@ -185,7 +204,8 @@ class _Visit:
                     self._add(link, depth + 1)
 
     def _add(self, url: str, depth: int, hops: int = 0) -> None:
-        # four times the pages: enough for what robots.txt takes out, and a bound on what a page of endless links can fill
+        # four times the pages: enough for what robots.txt takes out, and a bound on what a page of endless links can
+        # fill
         if url and url not in self.seen and len(self.seen) < 4 * self.stage.max_pages + 100:
             self.seen.add(url)
             self.frontier.append((url, depth, hops))
@@ -220,7 +240,9 @@ class _Visit:
                 if host_of(found_url) == self.host:
                     self._add(canonical(found_url), 0)
 
-    def _get(self, url: str, rules: Rules, max_bytes: int, judged: bool, conditions: dict[str, str] | None = None) -> Response:
+    def _get(
+        self, url: str, rules: Rules, max_bytes: int, judged: bool, conditions: dict[str, str] | None = None
+    ) -> Response:
         until = min(self.until, time.monotonic() + self.stage.deadline_s)
 
         def once() -> Response:
@@ -231,7 +253,10 @@ class _Visit:
                     deadline_s=max(until - time.monotonic(), 0.001),
                     max_bytes=max_bytes,
                     max_redirects=0,
-                    headers={"Accept": "text/html,application/xhtml+xml,application/pdf;q=0.9,*/*;q=0.5", **(conditions or {})},
+                    headers={
+                        "Accept": "text/html,application/xhtml+xml,application/pdf;q=0.9,*/*;q=0.5",
+                        **(conditions or {}),
+                    },
                     judge=_judge if judged else None,
                 )
             finally:

@@ -14,12 +14,13 @@ from typing import Any
 
 import fsspec
 
-from pipelines.crawl.http import Response, Session, retry_after
+from pipelines.fetch.http import Response, Session, retry_after
 
 #: why a range could not be had. The first two and the last are final; the others have been tried again and again
 REASONS = ("range_missing", "range_forbidden", "range_timeout", "range_failed", "range_wrong")
 
-FIRST_PAUSE_S = 1.0  # before a second try; doubled each time, and drawn from its half to its whole so that readers do not come in step
+# before a second try; doubled each time, and drawn from its half to its whole so that readers do not come in step
+FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 
 
@@ -34,7 +35,8 @@ class Read:
 
 
 def reads(files: Sequence[str], offsets: Sequence[int], lengths: Sequence[int], gap: int, most: int) -> Iterator[Read]:
-    """Which rows to read together. Rows are sorted by file and offset; neighbours no more than ``gap`` bytes apart are one read, of at
+    """Which rows to read together. Rows are sorted by file and offset; neighbours no more than ``gap`` bytes apart are
+    one read, of at
     most ``most`` bytes unless a single row is longer."""
     start = stop = 0
     rows: list[int] = []
@@ -54,8 +56,9 @@ def reads(files: Sequence[str], offsets: Sequence[int], lengths: Sequence[int], 
 class Ranges:
     """Reads ranges below a prefix (``https://host/``, ``s3://bucket/``, a folder); may be used by many threads.
 
-    ``tries`` of at most ``try_s`` seconds each (on disks and s3 as far as the library underneath keeps to it), all within ``deadline_s``.
-    One server stands behind a prefix: when it says that there is too much (429, 503), every thread pauses.
+    ``tries`` of at most ``try_s`` seconds each (on disks and s3 as far as the library underneath keeps to it), all
+    within ``deadline_s``. One server stands behind a prefix: when it says that there is too much (429, 503), every
+    thread pauses.
     """
 
     def __init__(self, session: Session, prefix: str, *, tries: int, try_s: float, deadline_s: float) -> None:
@@ -64,7 +67,9 @@ class Ranges:
         self._fs: Any = None
         if not self.prefix.startswith(("http://", "https://")):
             options = {"config_kwargs": {"connect_timeout": 10, "read_timeout": try_s, "retries": {"max_attempts": 1}}}
-            self._fs, _ = fsspec.core.url_to_fs(self.prefix, **(options if self.prefix.startswith(("s3://", "s3a://")) else {}))
+            self._fs, _ = fsspec.core.url_to_fs(
+                self.prefix, **(options if self.prefix.startswith(("s3://", "s3a://")) else {})
+            )
         self._resume = 0.0
         self._lock = threading.Lock()
 
@@ -121,7 +126,11 @@ class Ranges:
 def _judged(answer: Response, start: int, stop: int) -> bytes | str:
     if answer.status == "ok":
         said = answer.get("content-range").replace("bytes", "").strip()
-        return answer.body if len(answer.body) == stop - start and said.startswith(f"{start}-{stop - 1}/") else "range_wrong"
+        return (
+            answer.body
+            if len(answer.body) == stop - start and said.startswith(f"{start}-{stop - 1}/")
+            else "range_wrong"
+        )
     if answer.http_status in (404, 410):
         return "range_missing"
     if answer.http_status in (401, 403) or answer.status in ("private_address", "bad_url"):

@@ -1,8 +1,8 @@
 """A part's files, written whole, and the sidecar that makes them exist.
 
-Data goes to a scratch folder and is published under a name that carries its content's hash, so that two attempts never meet under
-one name. Then the sidecar (``00042.json``) is created, only if there is none: the first attempt that gets there is the part.
-A file no sidecar names does not exist.
+Data goes to a scratch folder and is published under a name that carries its content's hash, so that two attempts never
+meet under one name. Then the sidecar (``00042.json``) is created, only if there is none: the first attempt that gets
+there is the part. A file no sidecar names does not exist.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class _Rows:
 
 
 class _Buckets:
-    """Rows sorted by bucket, as an Arrow file with one record batch a bucket, so that a reader seeks to the ones it wants."""
+    """Rows sorted by bucket, as an Arrow file with one record batch a bucket, so that a reader seeks to the ones it
+    wants.
+    """
 
     suffix = "arrow"
 
@@ -122,7 +124,10 @@ class _Buckets:
         ends = np.append(starts, len(order))[1:]
         weights = table["weight"].to_numpy() if "weight" in table.schema.names else np.zeros(len(order), np.int64)
         rows = []
-        with pa.OSFile(self.path, "wb") as f, pa.ipc.new_file(f, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as w:
+        with (
+            pa.OSFile(self.path, "wb") as f,
+            pa.ipc.new_file(f, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as w,
+        ):
             for b, start, end in zip(found.tolist(), starts.tolist(), ends.tolist(), strict=True):
                 w.write_batch(table.slice(start, end - start).combine_chunks().to_batches()[0])
                 rows.append((b, end - start, int(weights[start:end].sum())))
@@ -148,8 +153,17 @@ class _Raw:
 class PartWriter:
     """Takes what a stage yields for one part; `commit` makes it exist."""
 
-    def __init__(self, store: Store, folder: str, scratch: str, part: int, keyed: Keyed, count: Mapping[str, tuple[str, ...]]):
-        self.store, self.folder, self.scratch, self.part, self.keyed, self.count = store, folder, scratch, part, keyed, count
+    def __init__(
+        self, store: Store, folder: str, scratch: str, part: int, keyed: Keyed, count: Mapping[str, tuple[str, ...]]
+    ):
+        self.store, self.folder, self.scratch, self.part, self.keyed, self.count = (
+            store,
+            folder,
+            scratch,
+            part,
+            keyed,
+            count,
+        )
         self.open: dict[str, _Rows | _Buckets | _Raw] = {}
         self.counts: dict[str, dict[str, Counter[str]]] = {}
         self.owed: Counter[str] = Counter()
@@ -162,7 +176,13 @@ class PartWriter:
         writer = self.open.get(name)
         if writer is None:
             path = os.path.join(self.scratch, name)
-            writer = _Raw(path) if isinstance(piece, bytes) else _Buckets(path, self.keyed[name]) if name in self.keyed else _Rows(path)
+            writer = (
+                _Raw(path)
+                if isinstance(piece, bytes)
+                else _Buckets(path, self.keyed[name])
+                if name in self.keyed
+                else _Rows(path)
+            )
             self.open[name] = writer
         if isinstance(piece, bytes):
             assert isinstance(writer, _Raw)
@@ -199,7 +219,9 @@ class PartWriter:
         quarantined: tuple[tuple[int, int, str], ...],
         adds_up: Mapping[str, tuple[int, tuple[str, ...]]] = MappingProxyType({}),
     ) -> Sidecar:
-        """`adds_up`: input -> (its rows, the tables that share them out). Raises CommitError where rows are missing or made up."""
+        """`adds_up`: input -> (its rows, the tables that share them out). Raises CommitError where rows are missing or
+        made up.
+        """
         files = {}
         for name in sorted(self.open):
             writer = self.open[name]
@@ -214,7 +236,9 @@ class PartWriter:
         where = f"{self.folder} part {self.part}"
         for table in same_rows:
             if (came := rows.get(table, 0)) != rows_in:
-                raise CommitError(f"{where}: {rows_in} rows went in and {came} came out in {table!r}; nothing was committed")
+                raise CommitError(
+                    f"{where}: {rows_in} rows went in and {came} came out in {table!r}; nothing was committed"
+                )
         for asked, (went, tables) in adds_up.items():
             came = sum(rows.get(t, 0) for t in tables)
             if came + len(quarantined) != went:

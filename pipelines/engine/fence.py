@@ -1,8 +1,8 @@
 """The fence round native code: a long-lived child process that runs parts, one a time.
 
-The child writes the row (and sub-row) it is on into a small shared file before it touches it. The parent watches: a child that
-crashes, hangs past the row's deadline or takes too much memory is killed, and the row it was on is known. A child exits when its
-parent does. No address-space limit is set: it breaks Arrow and torch; memory is watched instead.
+The child writes the row (and sub-row) it is on into a small shared file before it touches it. The parent watches: a
+child that crashes, hangs past the row's deadline or takes too much memory is killed, and the row it was on is known. A
+child exits when its parent does. No address-space limit is set: it breaks Arrow and torch; memory is watched instead.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipelines.engine.part import OUTSIDE, Work, fatal, run_part, why
-from pipelines.engine.retry import Ended, Kind
+from pipelines.engine.part import OUTSIDE, Task, fatal, run_part, why
+from pipelines.engine.retry import Kind, PartResult
 from pipelines.engine.storage import in_a_line, of_a_store
 
 _CRUMB = struct.Struct("<qqd")  # row, sub-row, monotonic seconds
@@ -42,11 +42,11 @@ class Child:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
-        self.work: Work | None = None
+        self.work: Task | None = None
         self.stage: Any = None  # the last it was given
         self.parts = 0
 
-    def start(self, work: Work) -> None:
+    def start(self, work: Task) -> None:
         if self.process is not None and (self.parts >= PARTS_A_CHILD or _resident(self.process.pid) > work.memory / 2):
             self.close()
         if self.process is None:
@@ -57,7 +57,7 @@ class Child:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died idle: poll says so
             self.pipe.send_bytes(pickle.dumps(work))
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> PartResult | None:
         """How the part ended, or None while it runs."""
         assert self.process is not None and self.work is not None
         if self.pipe.poll():
@@ -66,7 +66,7 @@ class Child:
             except (EOFError, ConnectionResetError):
                 return self._died()
             self.work = None
-            assert isinstance(ended, Ended)
+            assert isinstance(ended, PartResult)
             return ended
         if self.process.poll() is not None:
             return self._died()
@@ -92,22 +92,29 @@ class Child:
             f.truncate(_CRUMB.size)
             self.crumb = mmap.mmap(f.fileno(), _CRUMB.size)
         code = f"from pipelines.engine.fence import child; child({theirs.fileno()}, {crumb!r}, {os.getpid()})"
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "1"}
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+            "OMP_THREAD_LIMIT": "1",
+            "OMP_NUM_THREADS": "1",
+        }
         env["TMPDIR"] = self.folder
-        self.process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[theirs.fileno()], env=env, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], pass_fds=[theirs.fileno()], env=env, stdin=subprocess.DEVNULL
+        )
         theirs.close()
 
-    def _died(self) -> Ended:
+    def _died(self) -> PartResult:
         assert self.process is not None
         code = self.process.wait()
         row, sub, _ = _CRUMB.unpack_from(self.crumb, 0)
         cause = signal.Signals(-code).name if code < 0 else f"exit {code}"
         self._forget()
-        return Ended(None, row, sub, "lost" if code == -signal.SIGKILL else "crash", f"crash: {cause}")
+        return PartResult(None, row, sub, "lost" if code == -signal.SIGKILL else "crash", f"crash: {cause}")
 
-    def _killed(self, row: int, sub: int, kind: Kind, cause: str) -> Ended:
+    def _killed(self, row: int, sub: int, kind: Kind, cause: str) -> PartResult:
         self.close()
-        return Ended(None, row, sub, kind, cause)
+        return PartResult(None, row, sub, kind, cause)
 
     def _forget(self) -> None:
         self.pipe.close()
@@ -130,25 +137,26 @@ def sweep() -> None:
 
 
 def _write(crumb: Any, row: int, sub: int) -> None:
-    """Where the part stands, and since when. In one copy: `pack_into` clears the place first, and whoever reads it in that moment takes
+    """Where the part stands, and since when. In one copy: `pack_into` clears the place first, and whoever reads it in
+    that moment takes
     the row for one that hangs since the machine was started."""
     crumb[: _CRUMB.size] = _CRUMB.pack(row, sub, time.monotonic())
 
 
-def attempt(work: Work, crumb: Any) -> Ended:
+def attempt(work: Task, crumb: Any) -> PartResult:
     """Run a part in this process; exceptions become how it ended."""
 
     def mark(row: int, sub: int) -> None:
         _write(crumb, row, sub)
 
     try:
-        return Ended(run_part(work, mark))
+        return PartResult(run_part(work, mark))
     except Exception as e:
         row, sub, _ = _CRUMB.unpack_from(crumb, 0)
         if fatal(e) and not isinstance(e, ImportError):  # its line says it all
-            return Ended(None, row, sub, "fatal", in_a_line(e, work.root) if of_a_store(e) else str(e))
+            return PartResult(None, row, sub, "fatal", in_a_line(e, work.root) if of_a_store(e) else str(e))
         kind: Kind = "fatal" if fatal(e) else "memory" if isinstance(e, MemoryError) else "exception"
-        return Ended(None, row, sub, kind, why(e), traceback.format_exc())
+        return PartResult(None, row, sub, kind, why(e), traceback.format_exc())
 
 
 def child(fd: int, crumb_path: str, parent: int) -> None:
@@ -166,7 +174,7 @@ def child(fd: int, crumb_path: str, parent: int) -> None:
         try:
             work = pickle.loads(data)
         except Exception as e:  # a stage whose module this machine does not have
-            ended = Ended(None, kind="fatal", cause=why(e), detail=traceback.format_exc())
+            ended = PartResult(None, kind="fatal", cause=why(e), detail=traceback.format_exc())
         else:
             ended = attempt(work, crumb)
         pipe.send_bytes(pickle.dumps(ended))

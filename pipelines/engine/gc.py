@@ -1,4 +1,6 @@
-"""What a run no longer needs: stage folders its last finished run does not use, files that no record names, half-made files."""
+"""What a run no longer needs: stage folders its last finished run does not use, files that no record names, half-made
+files.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from pipelines.engine.storage import Store
 
 
 def collect(root: str, dry_run: bool = False) -> dict[str, int]:
-    """Remove it all; returns what went (or would go) and its bytes. Raises RunError where no run has finished, or one is at work.
+    """Remove it all; returns what went (or would go) and its bytes. Raises RunError where no run has finished, or one
+    is at work.
 
     The stages of an interrupted run with other parameters are no longer needed either: finish it first.
     """
@@ -39,10 +42,16 @@ def collect(root: str, dry_run: bool = False) -> dict[str, int]:
 
 
 def _named(store: Store, folder: str, sizes: dict[str, int]) -> set[str]:
-    """Files of a stage that exist, in the engine's sense; of a finished stage the records of single parts are not needed any more."""
+    """Files of a stage that exist, in the engine's sense; of a finished stage the records of single parts are not
+    needed any more.
+    """
     finished = read_manifest(store, folder)
     if finished is not None:
-        return {"manifest.json", "parts.parquet", *(str(f).rpartition("/")[2] for f in finished[0].table["file"].to_pylist())}
+        return {
+            "manifest.json",
+            "parts.parquet",
+            *(str(f).rpartition("/")[2] for f in finished[0].table["file"].to_pylist()),
+        }
     records = {n for n in sizes if n.endswith(".json") and n.removesuffix(".json").isdigit()}
     parts = read_committed(store, folder, 1 + max((int(n.removesuffix(".json")) for n in records), default=-1)).parts()
     return records | {str(f).rpartition("/")[2] for f in parts.table["file"].to_pylist()}

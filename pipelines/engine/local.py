@@ -8,8 +8,8 @@ import time
 from multiprocessing import connection
 
 from pipelines.engine.fence import Child, sweep
-from pipelines.engine.part import Work
-from pipelines.engine.retry import Ended
+from pipelines.engine.part import Task
+from pipelines.engine.retry import PartResult
 
 _LOOK_S = 0.05  # how often deadlines and memory are looked at
 
@@ -21,23 +21,31 @@ class Local:
         sweep()
         self.slots = slots or len(os.sched_getaffinity(0))
         self.idle = [Child() for _ in range(self.slots)]
-        self.busy: list[tuple[Work, Child]] = []
+        self.busy: list[tuple[Task, Child]] = []
 
     def at_once(self, gpus: float) -> int:
-        """How many parts that want such a share of a GPU can run side by side; on a machine without any, as many as there are slots."""
+        """How many parts that want such a share of a GPU can run side by side; on a machine without any, as many as
+        there are slots.
+        """
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        there = len([d for d in visible.split(",") if d]) if visible is not None else len(glob.glob("/dev/nvidia[0-9]*"))
+        there = (
+            len([d for d in visible.split(",") if d]) if visible is not None else len(glob.glob("/dev/nvidia[0-9]*"))
+        )
         return max(1, int(there / gpus)) if gpus and there else self.slots
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Task) -> None:
         # a child that holds this stage's model already, if there is one
-        child = next((c for c in reversed(self.idle) if c.stage == work.stage), None) if hasattr(work.stage, "open") else None
+        child = (
+            next((c for c in reversed(self.idle) if c.stage == work.stage), None)
+            if hasattr(work.stage, "open")
+            else None
+        )
         child = child or self.idle[-1]
         self.idle.remove(child)
         child.start(work)
         self.busy.append((work, child))
 
-    def wait(self, seconds: float) -> list[tuple[Work, Ended]]:
+    def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
         """Parts that ended, as soon as there are any; none after `seconds`."""
         until = time.monotonic() + seconds
         while True:

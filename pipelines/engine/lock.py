@@ -38,7 +38,9 @@ def _file(store: Store) -> Iterator[threading.Event]:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             f.seek(0)
-            raise RunError(f"{store.root}: another driver is at work on this run ({f.read().strip() or 'unknown process'})") from None
+            raise RunError(
+                f"{store.root}: another driver is at work on this run ({f.read().strip() or 'unknown process'})"
+            ) from None
         f.seek(0)
         f.truncate()
         f.write(f"process {os.getpid()}")
@@ -105,7 +107,9 @@ def _wait_for_silence(store: Store) -> None:
                 return
         else:
             return
-    raise RunError(f"{store.root}: another driver is at work on this run (process {holder['process']} on {holder['host']})")
+    raise RunError(
+        f"{store.root}: another driver is at work on this run (process {holder['process']} on {holder['host']})"
+    )
 
 
 def _said(me: dict[str, Any], beat: int) -> bytes:
@@ -113,7 +117,9 @@ def _said(me: dict[str, Any], beat: int) -> bytes:
 
 
 def _began(process: int) -> str:
-    """When a process of this machine began, in clock ticks since boot; empty where there is none (or it is dead and not yet buried)."""
+    """When a process of this machine began, in clock ticks since boot; empty where there is none (or it is dead and not
+    yet buried).
+    """
     try:
         with open(f"/proc/{process}/stat") as f:
             fields = f.read().rpartition(")")[2].split()

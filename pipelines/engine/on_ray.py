@@ -1,10 +1,11 @@
 """Backend: parts run as Ray core tasks, each behind a fence in its Ray worker. The one module that imports ray.
 
-Ray's own retries are off: what failed, and what to do about it, is decided in one place, the driver. The project's packages travel as
-`py_modules`; a worker compares their digest with the driver's, so that other code of the same name cannot stand in for ours.
+Ray's own retries are off: what failed, and what to do about it, is decided in one place, the driver. The project's
+packages travel as `py_modules`; a worker compares their digest with the driver's, so that other code of the same name
+cannot stand in for ours.
 
-A stage with `open` (a model) runs in a pool of actors, one for each share of a GPU it asks for (one for each core if it asks for none):
-an actor lives as long as the stage is at work, and the process behind its fence holds the model.
+A stage with `open` (a model) runs in a pool of actors, one for each share of a GPU it asks for (one for each core if it
+asks for none): an actor lives as long as the stage is at work, and the process behind its fence holds the model.
 """
 
 from __future__ import annotations
@@ -20,18 +21,20 @@ from typing import Any
 import ray
 
 from pipelines.engine.fence import Child, sweep
-from pipelines.engine.part import Work
-from pipelines.engine.retry import Ended, Kind, RunError
+from pipelines.engine.part import Task
+from pipelines.engine.retry import Kind, PartResult, RunError
 from pipelines.engine.stage import source_digest
 
 ROOMS = ("pipelines", "filters", "ocr", "dedup", "manifests", "shards")
-WINDOW = 2  # parts in flight for each core: the cluster never waits for the driver, and one that scales by itself sees the demand
+# parts in flight for each core: the cluster never waits for the driver, and one that scales by itself sees the demand
+WINDOW = 2
 
 _child: Child | None = None  # one a Ray worker process
 
 
 class OnRay:
-    """The same calls as the local backend, over a Ray cluster (`address`: host:port, ray://host:port, auto; None starts one here).
+    """The same calls as the local backend, over a Ray cluster (`address`: host:port, ray://host:port, auto; None starts
+    one here).
 
     `slots`: parts in flight; if not given, twice the cores the cluster has at the moment.
     """
@@ -43,13 +46,17 @@ class OnRay:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         modules = [str(pathlib.Path(next(iter(importlib.import_module(room).__path__)))) for room in ROOMS]
         own = {} if address else {"num_cpus": slots, "include_dashboard": False, "object_store_memory": 200 << 20}
-        passed = {k: v for k, v in os.environ.items() if k.lower() in _PASSED or k.startswith(("AWS_", "FSSPEC_", "HF_", "OMP_"))}
+        passed = {
+            k: v
+            for k, v in os.environ.items()
+            if k.lower() in _PASSED or k.startswith(("AWS_", "FSSPEC_", "HF_", "OMP_"))
+        }
         env = {"py_modules": modules, "env_vars": passed}
         ray.init(address=address, runtime_env=env, logging_level=logging.ERROR, log_to_driver=False, **own)
         self.wanted = slots
         self.task = ray.remote(num_cpus=1, max_retries=0)(_run)
         self.code = {room: source_digest(room) for room in ROOMS}
-        self.busy: dict[Any, tuple[Work, Any]] = {}  # -> the part, and the actor it runs in
+        self.busy: dict[Any, tuple[Task, Any]] = {}  # -> the part, and the actor it runs in
         self.pool: dict[Any, int] = {}  # actor -> parts it has to do
         self.shape: tuple[Any, ...] = ()  # what the pool's actors are for
         self.looked = -1e9
@@ -70,16 +77,18 @@ class OnRay:
     def _actors(self, gpus: float) -> int:
         """As many as the cluster has room for; as if there were no GPUs where there are none."""
         have = self._resources().get("GPU", 0)
-        return max(1, int(have / gpus)) if gpus and have else self.wanted or max(1, int(self._resources().get("CPU", 1)))
+        return (
+            max(1, int(have / gpus)) if gpus and have else self.wanted or max(1, int(self._resources().get("CPU", 1)))
+        )
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Task) -> None:
         actor = self._actor(work) if hasattr(work.stage, "open") else None
         ref = actor.run.remote(work, self.code) if actor else self.task.remote(work, self.code)
         if actor:
             self.pool[actor] += 1
         self.busy[ref] = (work, actor)
 
-    def _actor(self, work: Work) -> Any:
+    def _actor(self, work: Task) -> Any:
         """The least busy actor of the pool, which holds one stage's models at a time."""
         if self.shape != (work.stage, work.gpus):
             for old in [a for a, parts in self.pool.items() if not parts]:
@@ -91,12 +100,18 @@ class OnRay:
         if idle is None or (self.pool[idle] and len(self.pool) < self._actors(work.gpus)):
             gpus = work.gpus if self._resources().get("GPU", 0) else 0
             # no core is held: an idle actor must not keep the tasks of other stages waiting
-            options = {"num_cpus": 0, "num_gpus": gpus, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
+            options = {
+                "num_cpus": 0,
+                "num_gpus": gpus,
+                "max_restarts": 0,
+                "max_task_retries": 0,
+                "scheduling_strategy": "SPREAD",
+            }
             idle = ray.remote(**options)(_Holder).remote()
             self.pool[idle] = 0
         return idle
 
-    def wait(self, seconds: float) -> list[tuple[Work, Ended]]:
+    def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
         if not self.busy:
             return []
         done, _ = ray.wait(list(self.busy), num_returns=1, timeout=seconds)
@@ -112,7 +127,7 @@ class OnRay:
             except ray.exceptions.RayError as e:
                 if actor is not None and not isinstance(e, ray.exceptions.RayTaskError):
                     self.pool.pop(actor, None)
-                ended.append((work, Ended(None, kind=_kind(e), cause=f"lost: {type(e).__name__}", detail=str(e))))
+                ended.append((work, PartResult(None, kind=_kind(e), cause=f"lost: {type(e).__name__}", detail=str(e))))
         return ended
 
     def close(self) -> None:
@@ -134,7 +149,9 @@ _PASSED = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "ssl_cert_file"
 
 
 def _kind(e: Exception) -> Kind:
-    """A worker that is gone says nothing of a row; one that Ray killed for memory, or whose code is not ours, says something."""
+    """A worker that is gone says nothing of a row; one that Ray killed for memory, or whose code is not ours, says
+    something.
+    """
     if isinstance(e, ray.exceptions.OutOfMemoryError):
         return "memory"
     broken = (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError)
@@ -144,15 +161,17 @@ def _kind(e: Exception) -> Kind:
 class _Holder:
     """An actor with one child, which keeps the stage it has opened."""
 
-    def run(self, work: Work, code: dict[str, str]) -> Ended:
+    def run(self, work: Task, code: dict[str, str]) -> PartResult:
         return _run(work, code)
 
 
-def _run(work: Work, code: dict[str, str]) -> Ended:
+def _run(work: Task, code: dict[str, str]) -> PartResult:
     global _child
     for room, digest in code.items():
         if source_digest(room) != digest:
-            raise RuntimeError(f"this worker's package {room!r} is not the driver's: another folder of that name comes first on its path")
+            raise RuntimeError(
+                f"this worker's package {room!r} is not the driver's: another folder of that name comes first on its path"
+            )
     if _child is None:
         sweep()
         _child = Child()

@@ -13,7 +13,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.at import InputError
+from manifests.stage import InputError
 from pipelines.engine.commit import CommitError, PartWriter, Sidecar
 from pipelines.engine.stage import How, batches
 from pipelines.engine.storage import Store
@@ -33,11 +33,13 @@ class BrokenFileError(Exception):
 def fatal(e: BaseException) -> bool:
     """A fault of the machine, the program or a whole input, not of a row: quarantining rows would only hide it."""
     full = isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
-    return full or isinstance(e, (ImportError, FileNotFoundError, PermissionError, CommitError, BrokenFileError, InputError))
+    return full or isinstance(
+        e, (ImportError, FileNotFoundError, PermissionError, CommitError, BrokenFileError, InputError)
+    )
 
 
 @dataclass(frozen=True)
-class Reads:
+class InputFiles:
     """What one input of one part reads: files, and for keyed tables which record batches of each."""
 
     how: How
@@ -48,16 +50,16 @@ class Reads:
 
 
 @dataclass(frozen=True)
-class Work:
+class Task:
     """Everything a process needs to make one part. Small: paths, never data (but for a source's literal rows)."""
 
-    node: str
+    step: str
     root: str
     folder: str
     part: int  # its number in its folder
-    number: int  # its number among all parts of the node: `at.part`
+    number: int  # its number among all parts of the step: `ctx.part`
     stage: Any
-    reads: Mapping[str, Reads]
+    reads: Mapping[str, InputFiles]
     rows: pa.Table | None = None
     keyed: Mapping[str, int] = field(default_factory=dict)
     same_rows: tuple[str, ...] = ()
@@ -75,7 +77,7 @@ class Work:
     lost: int = 0
 
 
-class Here:
+class RunningContext:
     """The callback of a running part: tells `mark` where the stage stands, and leaves quarantined rows out."""
 
     def __init__(self, part: int, mark: Callable[[int, int], None], skip: tuple[Skip, ...]):
@@ -105,10 +107,10 @@ def _ready(stage: Any) -> Any:
     return _opened[1]
 
 
-def run_part(work: Work, mark: Callable[[int, int], None]) -> Sidecar:
+def run_part(work: Task, mark: Callable[[int, int], None]) -> Sidecar:
     """Make and commit one part. `mark(row, sub)` is told where the stage stands before it touches that row."""
     store = Store(work.root)
-    at = Here(work.number, mark, work.skip)
+    ctx = RunningContext(work.number, mark, work.skip)
     mark(0, OUTSIDE)
     with store.scratch() as scratch:
         writer = PartWriter(store, work.folder, scratch, work.part, work.keyed, work.count)
@@ -117,10 +119,10 @@ def run_part(work: Work, mark: Callable[[int, int], None]) -> Sidecar:
                 return writer.committed()
         work = replace(work, stage=_ready(work.stage))
         if work.is_map:
-            return _map(work, writer, at)
+            return _map(work, writer, ctx)
         tables = {name: _table(work, reads) for name, reads in work.reads.items()}
         mark(0, BATCH)
-        for name, piece in work.stage(tables, at):
+        for name, piece in work.stage(tables, ctx):
             writer.add(name, piece)
         mark(0, OUTSIDE)
         # an exchange answers for the rows of its aligned input
@@ -129,8 +131,10 @@ def run_part(work: Work, mark: Callable[[int, int], None]) -> Sidecar:
         return writer.commit(rows_in, work.same_rows if rows_in else (), work.skip, adds_up)
 
 
-def _map(work: Work, writer: PartWriter, at: Here) -> Sidecar:
-    """The stage, on the longest runs of rows that are not quarantined: the same calls however it was found out which are."""
+def _map(work: Task, writer: PartWriter, ctx: RunningContext) -> Sidecar:
+    """The stage, on the longest runs of rows that are not quarantined: the same calls however it was found out which
+    are.
+    """
     quarantined = {(row, sub): cause for row, sub, cause in work.skip}
     rows_in = 0
     for batch in _zipped(work):
@@ -141,11 +145,16 @@ def _map(work: Work, writer: PartWriter, at: Here) -> Sidecar:
             bad = sorted(row for row, sub in quarantined if sub == WHOLE_ROW and first <= row < rows_in)
             try:
                 if suspected:
-                    quarantined |= {(row, WHOLE_ROW): cause for row, cause in _spoilt(work, batch, at, first, bad)}
+                    quarantined |= {(row, WHOLE_ROW): cause for row, cause in _spoilt(work, batch, ctx, first, bad)}
                     suspected = False
                     continue
-                # all of it before any is kept, as an exception may yet come; but one row of a source may fan out to more than fits
-                held = None if work.rows is not None else [list(_call(work, batch, at, first, run)) for run in _runs(first, rows_in, bad)]
+                # all of it before any is kept, as an exception may yet come; but one row of a source may fan out to
+                # more than fits
+                held = (
+                    None
+                    if work.rows is not None
+                    else [list(_call(work, batch, ctx, first, run)) for run in _runs(first, rows_in, bad)]
+                )
             except Exception as e:
                 if work.rows is not None or first in work.suspects or fatal(e):
                     raise
@@ -154,16 +163,16 @@ def _map(work: Work, writer: PartWriter, at: Here) -> Sidecar:
                 continue
             break
         for i, run in enumerate(_runs(first, rows_in, bad)):
-            for name, piece in held[i] if held is not None else _call(work, batch, at, first, run):
+            for name, piece in held[i] if held is not None else _call(work, batch, ctx, first, run):
                 writer.add(name, piece)
                 if isinstance(piece, bytes):
-                    at.ends[name] = at.ends.get(name, 0) + len(piece)
+                    ctx.ends[name] = ctx.ends.get(name, 0) + len(piece)
             if run.stop < rows_in:  # a bad row follows
                 for table in work.same_rows:
                     writer.owe(table)
-        at.mark(rows_in, OUTSIDE)
+        ctx.mark(rows_in, OUTSIDE)
     if work.same_rows and rows_in and not writer.open:
-        _schema_alone(work, writer, at, list(quarantined.values())[-1])
+        _schema_alone(work, writer, ctx, list(quarantined.values())[-1])
     skipped = tuple((row, sub, cause) for (row, sub), cause in sorted(quarantined.items()))
     adds_up = {name: (rows_in, shares) for name, shares in work.adds_up.items()}
     return writer.commit(rows_in, work.same_rows if rows_in else (), skipped, adds_up)
@@ -175,19 +184,23 @@ def _runs(first: int, end: int, bad: list[int]) -> list[range]:
     return [range(a + 1, b) for a, b in itertools.pairwise(edges)]
 
 
-def _call(work: Work, batch: pa.RecordBatch, at: Here, first: int, run: range) -> Iterator[tuple[str, Any]]:
+def _call(work: Task, batch: pa.RecordBatch, ctx: RunningContext, first: int, run: range) -> Iterator[tuple[str, Any]]:
     if run:
-        at.first = run.start
-        at.mark(*((run.start, WHOLE_ROW) if len(run) == 1 else (first, BATCH)))
-        yield from work.stage(batch.slice(run.start - first, len(run)) if len(run) < batch.num_rows else batch, at)
+        ctx.first = run.start
+        ctx.mark(*((run.start, WHOLE_ROW) if len(run) == 1 else (first, BATCH)))
+        yield from work.stage(batch.slice(run.start - first, len(run)) if len(run) < batch.num_rows else batch, ctx)
 
 
-def _spoilt(work: Work, batch: pa.RecordBatch, at: Here, first: int, bad: list[int]) -> Iterator[tuple[int, str]]:
-    """The rows of a batch that raise when the stage is called on each alone; one that ends the process is marked when it does."""
+def _spoilt(
+    work: Task, batch: pa.RecordBatch, ctx: RunningContext, first: int, bad: list[int]
+) -> Iterator[tuple[int, str]]:
+    """The rows of a batch that raise when the stage is called on each alone; one that ends the process is marked when
+    it does.
+    """
     for row in range(first, first + batch.num_rows):
         if row not in bad:
             try:
-                for _ in _call(work, batch, at, first, range(row, row + 1)):
+                for _ in _call(work, batch, ctx, first, range(row, row + 1)):
                     pass
             except Exception as e:
                 if fatal(e):
@@ -195,11 +208,13 @@ def _spoilt(work: Work, batch: pa.RecordBatch, at: Here, first: int, bad: list[i
                 yield row, why(e)
 
 
-def _schema_alone(work: Work, writer: PartWriter, at: Here, cause: str) -> None:
-    """Every row of the part is quarantined: null rows need a schema, which the stage gives for no rows, or another part has."""
+def _schema_alone(work: Task, writer: PartWriter, ctx: RunningContext, cause: str) -> None:
+    """Every row of the part is quarantined: null rows need a schema, which the stage gives for no rows, or another part
+    has.
+    """
     for batch in _zipped(work):
         with contextlib.suppress(Exception):  # not promised by any stage: the next way is tried
-            for name, piece in work.stage(batch.slice(0, 0), at):
+            for name, piece in work.stage(batch.slice(0, 0), ctx):
                 writer.add(name, piece)
         break
     store = Store(work.root)
@@ -209,14 +224,14 @@ def _schema_alone(work: Work, writer: PartWriter, at: Here, cause: str) -> None:
                 with _opened_file(work.root, f"{work.folder}/{name}") as f:
                     writer.add(table, pa.RecordBatch.from_pylist([], schema=pq.ParquetFile(f).schema_arrow))
     if not writer.open:
-        raise CommitError(f"{work.node}, part {work.number}: every row failed, the last with {cause}")
+        raise CommitError(f"{work.step}, part {work.number}: every row failed, the last with {cause}")
 
 
 def why(e: Exception) -> str:
     return f"exception: {type(e).__name__}: {str(e) if isinstance(e, InputError) else str(e)[:200]}"
 
 
-def _zipped(work: Work) -> Iterator[pa.RecordBatch]:
+def _zipped(work: Task) -> Iterator[pa.RecordBatch]:
     """The batches of a map: rows of all inputs side by side. A column two inputs have is taken from the first."""
     if work.rows is not None:
         yield from batches(work.rows, work.batch_rows)
@@ -230,7 +245,7 @@ def _zipped(work: Work) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pydict(columns)
 
 
-def _batches(work: Work, reads: Reads) -> Iterator[pa.RecordBatch]:
+def _batches(work: Task, reads: InputFiles) -> Iterator[pa.RecordBatch]:
     """Batches of exactly `batch_rows` rows (but the last), whatever the row groups of the file."""
     held: list[pa.RecordBatch] = []
     rows = 0
@@ -238,7 +253,9 @@ def _batches(work: Work, reads: Reads) -> Iterator[pa.RecordBatch]:
         with _opened_file(work.root, path) as f:
             # a group at a time (8 MB): one reader over all of them holds on to memory as it goes
             file = pq.ParquetFile(f)
-            for batch in (b for g in range(file.num_row_groups) for b in file.read_row_group(g, use_threads=False).to_batches()):
+            for batch in (
+                b for g in range(file.num_row_groups) for b in file.read_row_group(g, use_threads=False).to_batches()
+            ):
                 held.append(batch)
                 rows += batch.num_rows
                 whole = rows // work.batch_rows * work.batch_rows
@@ -250,7 +267,7 @@ def _batches(work: Work, reads: Reads) -> Iterator[pa.RecordBatch]:
         yield pa.Table.from_batches(held).combine_chunks().to_batches()[0]
 
 
-def _table(work: Work, reads: Reads) -> Any:
+def _table(work: Task, reads: InputFiles) -> Any:
     """A whole input of an exchange: a table (without columns if nothing was ever written), or {part: path}."""
     if reads.how == "paths":
         return {p: Store(work.root).path(f) for p, f in zip(reads.parts, reads.files, strict=True)}

@@ -77,7 +77,9 @@ class Parts(Sequence[Sidecar]):
         for n in range(first, end):
             mine = rows[int(self.starts[n]) - start : int(self.starts[n + 1]) - start]
             files = {
-                r["table"]: File(r["file"], r["rows"], r["bytes"], r["sha256"], tuple((b[0], b[1], b[2]) for b in r["buckets"]))
+                r["table"]: File(
+                    r["file"], r["rows"], r["bytes"], r["sha256"], tuple((b[0], b[1], b[2]) for b in r["buckets"])
+                )
                 for r in mine
                 if r["table"] is not None
             }
@@ -87,7 +89,9 @@ class Parts(Sequence[Sidecar]):
     def tables(self) -> dict[str, int]:
         """Rows of each table."""
         sums = self.table.group_by("table").aggregate([("rows", "sum")]).to_pylist()
-        return {r["table"]: r["rows_sum"] for r in sorted(sums, key=lambda r: r["table"] or "") if r["table"] is not None}
+        return {
+            r["table"]: r["rows_sum"] for r in sorted(sums, key=lambda r: r["table"] or "") if r["table"] is not None
+        }
 
     def bytes(self, table: str | None = None) -> int:
         """Bytes of one table, or of all."""
@@ -146,14 +150,22 @@ class Collector:
             *([getattr(f, c) for _, _, f in pairs] for c in ("name", "rows", "bytes", "sha256", "buckets")),
             [json.dumps(s.counts.get(t, {}), sort_keys=True) if t else "{}" for s, t, _ in pairs],
         ]  # fmt: skip
-        self.batches.append(pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA))
+        self.batches.append(
+            pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+        )
         self.held = []
 
     def parts(self) -> Parts:
         self._flush()
         table = pa.Table.from_batches(self.batches, SCHEMA)
-        self.batches = [table.take(pc.sort_indices(table, [("part", "ascending")])).combine_chunks().to_batches()[0]] if len(table) else []
-        return Parts(pa.Table.from_batches(self.batches, SCHEMA), len(self.have), dict(sorted(self.quarantined.items())))
+        self.batches = (
+            [table.take(pc.sort_indices(table, [("part", "ascending")])).combine_chunks().to_batches()[0]]
+            if len(table)
+            else []
+        )
+        return Parts(
+            pa.Table.from_batches(self.batches, SCHEMA), len(self.have), dict(sorted(self.quarantined.items()))
+        )
 
 
 def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
@@ -201,7 +213,9 @@ def read_manifest(store: Store, folder: str) -> tuple[Parts, Counts] | None:
         about = json.loads(store.read(f"{folder}/manifest.json"))
         table = pq.read_table(pa.BufferReader(store.read(f"{folder}/parts.parquet")))
     except (OSError, ValueError) as e:  # ArrowInvalid is a ValueError
-        raise BrokenFileError(f"{store.path(folder)}: manifest.json or parts.parquet cannot be read ({e}); {_remedy(folder)}") from e
+        raise BrokenFileError(
+            f"{store.path(folder)}: manifest.json or parts.parquet cannot be read ({e}); {_remedy(folder)}"
+        ) from e
     quarantined: dict[int, list[tuple[int, int, str]]] = {}
     for part, row, sub, cause in about["quarantined"]:
         quarantined.setdefault(part, []).append((row, sub, cause))
@@ -217,7 +231,9 @@ def read_committed(store: Store, folder: str, parts: int) -> Collector:
         try:
             found.add(Sidecar.from_json(data))
         except (ValueError, KeyError) as e:
-            raise BrokenFileError(f"{store.path(folder)}/{name} is no record of a part ({e}); remove it and run again") from e
+            raise BrokenFileError(
+                f"{store.path(folder)}/{name} is no record of a part ({e}); remove it and run again"
+            ) from e
     if names:
         table = found.parts().table
         _check_sizes(store, folder, zip(table["file"].to_pylist(), table["bytes"].to_pylist(), strict=True))
@@ -230,7 +246,9 @@ def _check_sizes(store: Store, folder: str, named: Iterable[tuple[str, int]]) ->
         has = there.get(name.rpartition("/")[2]) if name else size
         if has != size:
             state = "gone" if has is None else f"{has} bytes long"
-            raise BrokenFileError(f"{store.path(name)} was committed with {size} bytes and is {state}; {_remedy(folder)}")
+            raise BrokenFileError(
+                f"{store.path(name)} was committed with {size} bytes and is {state}; {_remedy(folder)}"
+            )
 
 
 def _remedy(folder: str) -> str:

@@ -1,4 +1,6 @@
-"""What a person sees of a run on stderr: live lines on a terminal, otherwise a line every 30 seconds; at the end a table of all stages."""
+"""What a person sees of a run on stderr: live lines on a terminal, otherwise a line every 30 seconds; at the end a
+table of all stages.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class _Stage:
         self.rows += max([sidecar.rows_in, *(f.rows for f in sidecar.files.values())])
         for table, f in sidecar.files.items():
             if f.rows == sidecar.rows_in:  # of the rows that came in, not of what is within them
-                self.dropped += sum(n for reason, n in sidecar.counts.get(table, {}).get("reason", {}).items() if reason != "kept")
+                self.dropped += sum(
+                    n for reason, n in sidecar.counts.get(table, {}).get("reason", {}).items() if reason != "kept"
+                )
         self.quarantined += len(sidecar.quarantined)
 
     @property
@@ -50,25 +54,29 @@ class _Stage:
 
 
 class Progress:
-    """Told by the driver when nodes begin and end and parts are committed."""
+    """Told by the driver when steps begin and end and parts are committed."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet)
-        self.live = Live(console=self.console, refresh_per_second=2, transient=True) if self.console.is_terminal and not quiet else None
+        self.live = (
+            Live(console=self.console, refresh_per_second=2, transient=True)
+            if self.console.is_terminal and not quiet
+            else None
+        )
         self.stages: dict[str, _Stage] = {}
         self.said = time.monotonic()
         if self.live:
             self.live.start()
 
-    def begin(self, node: str, parts: int, done: int) -> None:
-        self.stages[node] = _Stage(parts, done, time.monotonic())
+    def begin(self, step: str, parts: int, done: int) -> None:
+        self.stages[step] = _Stage(parts, done, time.monotonic())
 
-    def part(self, node: str, sidecar: Sidecar) -> None:
-        self.stages[node].add(sidecar)
+    def part(self, step: str, sidecar: Sidecar) -> None:
+        self.stages[step].add(sidecar)
 
-    def end(self, node: str) -> None:
-        if node in self.stages:  # else there was nothing to do
-            self.stages[node].seconds = self.stages[node].so_far
+    def end(self, step: str) -> None:
+        if step in self.stages:  # else there was nothing to do
+            self.stages[step].seconds = self.stages[step].so_far
 
     def note(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -93,7 +101,9 @@ def _lines(stages: dict[str, _Stage]) -> Table:
     for name, s in stages.items():
         bar = "█" * (20 * (s.before + s.made) // s.parts)
         dropped = f"{s.dropped} dropped" if s.dropped else ""
-        table.add_row(name, f"{bar:░<20}", s.done, f"{s.so_far:.0f} s", f"{s.rows / s.so_far:.0f} rows/s", dropped, s.left)
+        table.add_row(
+            name, f"{bar:░<20}", s.done, f"{s.so_far:.0f} s", f"{s.rows / s.so_far:.0f} rows/s", dropped, s.left
+        )
     return table
 
 
@@ -104,6 +114,11 @@ def _summary(stages: dict[str, _Stage]) -> Table:
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for name, s in stages.items():
         unfinished = "" if s.seconds is not None else f" of {s.parts - s.before}"
-        counts = (f"{s.made}{unfinished}", f"{s.rows:,}", f"{s.dropped:,}" if s.dropped else "", f"{s.quarantined}" if s.quarantined else "")
+        counts = (
+            f"{s.made}{unfinished}",
+            f"{s.rows:,}",
+            f"{s.dropped:,}" if s.dropped else "",
+            f"{s.quarantined}" if s.quarantined else "",
+        )
         table.add_row(name, *counts, f"{s.so_far:.1f}", f"{s.rows / s.so_far:,.0f}")
     return table

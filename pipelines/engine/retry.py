@@ -3,7 +3,7 @@
 =========  =================================  ==================================================================
 how        what is known                      what is done
 =========  =================================  ==================================================================
-lost       the worker or its node is gone     the same again, not counted (10 times a part)
+lost       the worker or its step is gone     the same again, not counted (10 times a part)
 fatal      the machine, program or an input   the run stops
 any        a row, or a sub-row                the part without it (at most 100 of a part): it is quarantined
 any        a batch of a map                   the part again, that batch row by row, to find the row
@@ -11,8 +11,8 @@ exception  an exchange or reduce at work      the run stops: its code is at faul
 any other  neither row nor batch              the same again, 3 times in all: with twice the time, or twice the memory
 =========  =================================  ==================================================================
 
-A worker killed by SIGKILL counts as lost until that has happened five times on the same part: then it is the row (the kernel kills
-what eats all memory), and counts as a crash.
+A worker killed by SIGKILL counts as lost until that has happened five times on the same part: then it is the row (the
+kernel kills what eats all memory), and counts as a crash.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.engine.commit import Sidecar
-from pipelines.engine.part import BATCH, OUTSIDE, WHOLE_ROW, Work
+from pipelines.engine.part import BATCH, OUTSIDE, WHOLE_ROW, Task
 
 Kind = Literal["exception", "crash", "hang", "memory", "lost", "fatal"]
 
@@ -36,7 +36,7 @@ class RunError(Exception):
 
 
 @dataclass(frozen=True)
-class Ended:
+class PartResult:
     """How a part ended: committed, or failed at a row for a cause."""
 
     sidecar: Sidecar | None
@@ -47,9 +47,9 @@ class Ended:
     detail: str = ""
 
 
-def again(work: Work, ended: Ended) -> tuple[Work, str]:
+def again(work: Task, ended: PartResult) -> tuple[Task, str]:
     """The part as it is tried once more, and a word on it. Raises RunError where it is not."""
-    where = f"{work.node}, part {work.number}"
+    where = f"{work.step}, part {work.number}"
     if ended.kind == "lost" and work.lost + 1 < (LOST if ended.sub == OUTSIDE else KILLED):
         return replace(work, lost=work.lost + 1), f"{where}: {ended.cause}; again"
     stop = RunError(f"{where}: {ended.cause}\n{ended.detail}".rstrip())
@@ -61,7 +61,9 @@ def again(work: Work, ended: Ended) -> tuple[Work, str]:
             raise RunError(f"{where}: more than {ROWS} rows of this part end its process; the last were\n{causes}")
         sub = WHOLE_ROW if work.same_rows else ended.sub  # an aligned output needs its null row put in by the engine
         said = f"row {ended.row}" + (f", sub-row {ended.sub}" if ended.sub >= 0 else "")
-        return replace(work, skip=(*work.skip, (ended.row, sub, ended.cause))), f"{where}, {said}: {ended.cause}; quarantined"
+        return replace(
+            work, skip=(*work.skip, (ended.row, sub, ended.cause))
+        ), f"{where}, {said}: {ended.cause}; quarantined"
     if work.is_map and ended.sub == BATCH and ended.row not in work.suspects:
         return replace(work, suspects=(*work.suspects, ended.row)), f"{where}: {ended.cause}; looking for the row"
     if ended.kind == "exception" and ended.sub != OUTSIDE:

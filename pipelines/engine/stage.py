@@ -1,14 +1,17 @@
-"""What a stage is, and how nodes of a plan name the tables they read.
+"""What a stage is, and how steps of a plan name the tables they read.
 
-A stage is a frozen dataclass; its fields are its parameters. It is called in one of two ways, told apart by its node's inputs:
+A stage is a frozen dataclass; its fields are its parameters. It is called in one of two ways, told apart by its node's
+inputs:
 
-* every input ``aligned`` (a **map**): ``stage(batch, at)`` for each batch of the part; the batch has the columns of all inputs;
-* any other input (an **exchange** or a **reduce**): ``stage(tables, at)`` once a part, with a table for each input name.
+* every input ``aligned`` (a **map**): ``stage(batch, ctx)`` for each batch of the part; the batch has the columns of
+  all inputs;
+* any other input (an **exchange** or a **reduce**): ``stage(tables, ctx)`` once a part, with a table for each input
+  name.
 
 Either way it yields ``(table name, RecordBatch)`` rows or ``(file name, bytes)`` to append to a raw file.
 
-A stage with a method ``open`` (a model) is not called itself: ``stage.open()`` is, once in a worker's life, and what it returns is called
-for every part that follows.
+A stage with a method ``open`` (a model) is not called itself: ``stage.open()`` is, once in a worker's life, and what it
+returns is called for every part that follows.
 """
 
 from __future__ import annotations
@@ -30,63 +33,64 @@ Output = tuple[str, pa.RecordBatch | bytes]
 
 How = Literal[
     "aligned",  # part i reads part i
-    "bucket",  # part i reads its range of the 64-bit keys, from every part
-    "home",  # part i reads the rows whose key is i, from every part
-    "all",  # every part reads everything
+    "shuffle",  # part i reads its range of the 64-bit keys, from every part
+    "by_part",  # part i reads the rows whose key is i, from every part
+    "broadcast",  # every part reads everything
     "paths",  # {part: path} of raw files, unread
 ]
 
 
 @dataclass(frozen=True)
 class Input:
-    """A table of one node, or of several whose parts follow one another."""
+    """A table of one step, or of several whose parts follow one another."""
 
-    nodes: tuple[str, ...]
+    steps: tuple[str, ...]
     table: str
     how: How = "aligned"
 
 
-def aligned(table: str, *nodes: str) -> Input:
-    return Input(nodes, table, "aligned")
+def aligned(table: str, *steps: str) -> Input:
+    return Input(steps, table, "aligned")
 
 
-def bucket(table: str, *nodes: str) -> Input:
-    return Input(nodes, table, "bucket")
+def shuffle(table: str, *steps: str) -> Input:
+    return Input(steps, table, "shuffle")
 
 
-def home(table: str, *nodes: str) -> Input:
-    return Input(nodes, table, "home")
+def by_part(table: str, *steps: str) -> Input:
+    return Input(steps, table, "by_part")
 
 
-def everything(table: str, *nodes: str) -> Input:
-    return Input(nodes, table, "all")
+def broadcast(table: str, *steps: str) -> Input:
+    return Input(steps, table, "broadcast")
 
 
-def paths(file: str, *nodes: str) -> Input:
-    return Input(nodes, file, "paths")
+def paths(file: str, *steps: str) -> Input:
+    return Input(steps, file, "paths")
 
 
 @dataclass(frozen=True)
-class Node:
+class Step:
     """One stage of a plan, with what it reads and how it is run."""
 
     name: str
     stage: Any
     inputs: Mapping[str, Input] = field(default_factory=dict)
-    #: a source's parts as literal rows; called when the nodes in `after` are done, with what they made
+    #: a source's parts as literal rows; called when the steps in `after` are done, with what they made
     #: (one table: a row a part)
     rows: Callable[[Mapping[str, Any]], list[pa.Table] | pa.Table] | None = None
     after: tuple[str, ...] = ()
     #: tables with one row for each input row; checked at commit, null rows stand for quarantined ones
     same_rows: tuple[str, ...] = ()
-    #: tables that share out the rows of an input (of a map: of its rows): each row is in one of them, or quarantined; checked at commit
+    #: tables that share out the rows of an input (of a map: of its rows): each row is in one of them, or quarantined;
+    #: checked at commit
     adds_up: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: the output depends on the outside world: kept until refreshed, whatever changes before it
     recorded: bool = False
     #: table and column that a recorded stage is given (as `known`) of what earlier generations hold
     known: tuple[str, str] | None = None
-    #: files that each part of a recorded source is given of what was recorded before its refresh, as the column `earlier` of its rows:
-    #: for each earlier part that has them all, their addresses in this order
+    #: files that each part of a recorded source is given of what was recorded before its refresh, as the column
+    #: `earlier` of its rows: for each earlier part that has them all, their addresses in this order
     earlier: tuple[str, ...] = ()
     #: how many parts an exchange has: rows, or units of the `weight` column, for each
     per_part: tuple[Literal["rows", "weight"], int] = ("rows", 200_000)
@@ -103,7 +107,7 @@ class Node:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.after, *(n for i in self.inputs.values() for n in i.nodes)]))
+        return tuple(dict.fromkeys([*self.after, *(n for i in self.inputs.values() for n in i.steps)]))
 
 
 def describe(value: Any) -> Any:
@@ -162,13 +166,19 @@ def source_digest(package: str) -> str:
 
 
 def versions_of(stage: Any) -> dict[str, str]:
-    """Versions of what a stage says its output depends on: libraries (a class attribute), programs (a method); and of Arrow."""
-    libraries = {name: importlib.metadata.version(name) for name in ("pyarrow", "numpy", *getattr(stage, "libraries", ()))}
+    """Versions of what a stage says its output depends on: libraries (a class attribute), programs (a method); and of
+    Arrow.
+    """
+    libraries = {
+        name: importlib.metadata.version(name) for name in ("pyarrow", "numpy", *getattr(stage, "libraries", ()))
+    }
     return {**libraries, **(stage.programs() if hasattr(stage, "programs") else {})}
 
 
 def files_of(stage: Any) -> dict[str, str]:
-    """sha256 of the files a stage's fields name, where it says which fields do (a class attribute `files`): models, word lists."""
+    """sha256 of the files a stage's fields name, where it says which fields do (a class attribute `files`): models,
+    word lists.
+    """
     out = {}
     for name in getattr(stage, "files", ()):
         path = getattr(stage, name)

@@ -1,6 +1,7 @@
 """Where runs live: local disk or any fsspec file system, with whole files or none.
 
-A file appears under its name only when all its bytes are there: local files are synced, then renamed; on object stores a PUT is whole.
+A file appears under its name only when all its bytes are there: local files are synced, then renamed; on object stores
+a PUT is whole.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Store:
         return f"{self.root.rstrip('/')}/{name}"
 
     def fs(self) -> Any:
-        return fsspec.core.url_to_fs(self.root, use_listings_cache=False)[0]  # others write here too: nothing is remembered
+        # others write here too: nothing is remembered
+        return fsspec.core.url_to_fs(self.root, use_listings_cache=False)[0]
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[str]:
@@ -82,7 +84,9 @@ class Store:
         """Write a small file only if there is none of that name; False where there is one."""
         target = self.path(name)
         if not self.local:
-            try:  # S3 refuses the second writer (If-None-Match); other stores are asked first, which two at the same moment can pass
+            # S3 refuses the second writer (If-None-Match); other stores are asked first, which two at the same moment
+            # can pass
+            try:
                 self.fs().pipe_file(target, data, mode="create")
             except FileExistsError:
                 return False
@@ -163,8 +167,8 @@ class Store:
     def link_all(self, links: Mapping[str, str]) -> None:
         """Give committed files second names (target -> name): hard links where there are such, else copies, made once.
 
-        What an object store has copied stands in ``links.json``; a target is taken off that list before it is copied anew, so that
-        the list is true whenever this is interrupted.
+        What an object store has copied stands in ``links.json``; a target is taken off that list before it is copied
+        anew, so that the list is true whenever this is interrupted.
         """
         if self.local:
             for target, name in links.items():

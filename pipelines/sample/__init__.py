@@ -1,6 +1,7 @@
 """The sample web: articles, pictures, PDFs and planted faults, made by code and served on loopback.
 
-``SEEDS`` are the addresses to start a crawl from (every host has a sitemap, named in its robots.txt), ``HOSTS`` all hosts,
+``SEEDS`` are the addresses to start a crawl from (every host has a sitemap, named in its robots.txt), ``HOSTS`` all
+hosts,
 ``serve`` runs the proxy, ``write_pairs`` writes the list of image addresses with captions, ``write_conversations``
 questions about them, ``FAULTS`` says what is wrong where.
 """

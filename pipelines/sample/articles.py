@@ -23,7 +23,20 @@ _LAST = ("Ashby", "Bergman", "Carver", "Dunn", "Eriksen", "Fairley", "Grange", "
          "Oakes", "Pryce", "Rudd", "Salter", "Thorne", "Vance", "Wynn")  # fmt: skip
 _TOWNS = ("Wickmouth", "Tessing", "Stonegate", "Eastry", "Lowick", "Twofords", "Corran", "Dunmere", "Brinkley", "Tarrow", "Sandal", "Hollin",
           "Marre", "Overton", "Penby", "Harrow Cross")  # fmt: skip
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 _REMARKS = tuple(
     items(
@@ -98,7 +111,9 @@ def page_facts(rng: random.Random) -> dict[str, str]:
         "town": rng.choice(_TOWNS),
         "month": rng.choice(_MONTHS),
         "year": str(rng.randint(1931, 2021)),
-        "number": rng.choice(("twelve", "seventeen", "nineteen", "twenty three", "thirty one", "thirty eight", "forty two")),
+        "number": rng.choice(
+            ("twelve", "seventeen", "nineteen", "twenty three", "thirty one", "thirty eight", "forty two")
+        ),
     }
 
 
@@ -131,7 +146,11 @@ def picture_base(topic: Topic, rng: random.Random) -> str:
     """Where a host keeps its pictures: at home, or on the shared picture host."""
     if rng.random() < 0.2:
         return f"http://{PICTURE_HOST}/{topic.name}/"
-    folder = {"allotment.example": "wp-content/uploads/2021/05", "supper.example": "wp-content/uploads/2019/11", "riverlog.example": "pix"}
+    folder = {
+        "allotment.example": "wp-content/uploads/2021/05",
+        "supper.example": "wp-content/uploads/2019/11",
+        "riverlog.example": "pix",
+    }
     return f"http://{topic.host}/{folder.get(topic.host, 'images')}/"
 
 
@@ -158,7 +177,9 @@ def weave(groups: list[list[Block]], figures: list[Block], rng: random.Random) -
     return tuple(woven)
 
 
-def compose(topic: Topic, subject: Mapping[str, str], url: str, seed: str, book: Sketchbook, pictures: int, parts: int = 0) -> Article:
+def compose(
+    topic: Topic, subject: Mapping[str, str], url: str, seed: str, book: Sketchbook, pictures: int, parts: int = 0
+) -> Article:
     """An article on ``subject`` at ``url``; everything in it follows from ``seed`` and the pictures handed out before."""
     rng = random.Random("article " + seed)
     facts = {**page_facts(rng), **subject}

@@ -64,7 +64,9 @@ def _dance() -> Answer:
 
 
 def _page_as_image() -> Answer:
-    return Answer(200, "image/jpeg", b"<!doctype html><html><body><p>Please log in to see this picture.</p></body></html>", "odd")
+    return Answer(
+        200, "image/jpeg", b"<!doctype html><html><body><p>Please log in to see this picture.</p></body></html>", "odd"
+    )
 
 
 def _svg() -> Answer:
@@ -99,7 +101,9 @@ def answers() -> Mapping[str, Maker]:
         "hang-1.jpg": lambda: Answer(200, jpeg, b"", "odd", manner="hang"),
         "reset-1.jpg": lambda: Answer(200, jpeg, b"", "odd", manner="reset"),
         "huge-1.jpg": lambda: Answer(200, jpeg, _good("huge-1") + b"\0" * (32 << 20), "odd"),
-        "garbage-1.png": lambda: Answer(200, "image/png", _png(640, 480, b"this is no deflated stream at all" * 40), "odd"),
+        "garbage-1.png": lambda: Answer(
+            200, "image/png", _png(640, 480, b"this is no deflated stream at all" * 40), "odd"
+        ),
         "dot-1.png": lambda: Answer(200, "image/png", _plain(1, 1, "PNG"), "odd"),
         "banner-1.png": lambda: Answer(200, "image/png", _plain(1500, 180, "PNG"), "odd"),
         "dance-1.gif": _dance,

@@ -1,8 +1,9 @@
 """The faults of the sample web: what is wrong, where, and what the ledger should say about it.
 
-One row a fault; ``urls`` are all the addresses that have it, so ``count`` rows of the ledger carry ``reason`` for these addresses.
-A reason of ``kept`` says that the address must come through although it looks like trouble. Image reasons are those of
-manifests.schema.STATUSES and, from ``side_min_low`` on, of the image rules; document reasons name a score and the side of the limit.
+One row a fault; ``urls`` are all the addresses that have it, so ``count`` rows of the ledger carry ``reason`` for these
+addresses. A reason of ``kept`` says that the address must come through although it looks like trouble. Image reasons
+are those of manifests.schema.STATUSES and, from ``side_min_low`` on, of the image rules; document reasons name a score
+and the side of the limit.
 """
 
 from __future__ import annotations
@@ -60,7 +61,12 @@ IMAGE_FAULTS = (
     Fault("slow drip", "image", "timeout", _broken("drip-1.jpg")),
     Fault("hang", "image", "timeout", _broken("hang-1.jpg")),
     Fault("connection reset", "image", "refused", _broken("reset-1.jpg")),
-    Fault("forbidden by robots.txt", "image", "robots", ("http://closed.example/pictures/vault-1.jpg", "http://closed.example/pictures/vault-2.jpg")),
+    Fault(
+        "forbidden by robots.txt",
+        "image",
+        "robots",
+        ("http://closed.example/pictures/vault-1.jpg", "http://closed.example/pictures/vault-2.jpg"),
+    ),
     Fault("tracking pixel", "image", "side_min_low", _broken("dot-1.png")),
     Fault("banner", "image", "aspect_high", _broken("banner-1.png")),
     Fault("animated GIF", "image", "format", _broken("dance-1.gif")),

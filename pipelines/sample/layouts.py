@@ -73,7 +73,9 @@ def semantic(article: Article, near: Neighbours, extra_head: str = "") -> str:
         elif block.style == "alt":
             body.append(f'<p class="picture">{_img(block.picture, _alt(block))}</p>')
         else:
-            body.append(f"<figure>{_img(block.picture, _alt(block))}<figcaption>{_e(block.picture.caption)}</figcaption></figure>")
+            body.append(
+                f"<figure>{_img(block.picture, _alt(block))}<figcaption>{_e(block.picture.caption)}</figcaption></figure>"
+            )
     remarks = "".join(f'<li class="comment"><b>{_e(who)}</b><p>{_e(what)}</p></li>' for who, what in article.remarks)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{_head(article, extra_head)}</head>\n<body>\n'
@@ -97,7 +99,11 @@ def blog(article: Article, near: Neighbours, extra_head: str = "") -> str:
             body.append(_simple(block))
             continue
         url, width = block.picture.url, block.picture.size[0]
-        image = _img(block.picture, _alt(block), f' class="aligncenter size-large wp-image-{300 + n}" srcset="{_e(url)} {width}w" sizes="100vw"')
+        image = _img(
+            block.picture,
+            _alt(block),
+            f' class="aligncenter size-large wp-image-{300 + n}" srcset="{_e(url)} {width}w" sizes="100vw"',
+        )
         if block.style == "alt":
             body.append(f'<p><a href="{_e(url)}">{image}</a></p>')
         else:
@@ -140,12 +146,16 @@ def tables(article: Article, near: Neighbours, extra_head: str = "") -> str:
             body.append(f'<font color="#224466" size="+1"><b>{_e(block.text)}</b></font><br><br>')
         else:
             body.append(f"{_e(block.text)}<br><br>")
-    rows = "".join(f'<tr><td bgcolor="#dde6ee"><a href="{_e(u)}">{_e(t)}</a></td></tr>' for u, t in [*_NAV, *near.related])
+    rows = "".join(
+        f'<tr><td bgcolor="#dde6ee"><a href="{_e(u)}">{_e(t)}</a></td></tr>' for u, t in [*_NAV, *near.related]
+    )
     return (
         f'<HTML><HEAD>{_head(article, extra_head)}</HEAD>\n<BODY BGCOLOR="#FFFFFF" LINK="#003366">\n'
         f'<TABLE WIDTH="100%" BORDER=0 CELLPADDING=6><TR><TD COLSPAN=2 BGCOLOR="#336699"><FONT COLOR="#FFFFFF" SIZE="+3">'
         f"{_e(article.topic.site)}</FONT></TD></TR>\n<TR><TD WIDTH=180 VALIGN=TOP><TABLE>{rows}</TABLE></TD>\n"
-        f"<TD VALIGN=TOP><H1>{_e(article.title)}</H1><FONT SIZE=2>{_e(article.author)}, {article.date}</FONT><BR><BR>\n" + "\n".join(body) + "\n"
+        f"<TD VALIGN=TOP><H1>{_e(article.title)}</H1><FONT SIZE=2>{_e(article.author)}, {article.date}</FONT><BR><BR>\n"
+        + "\n".join(body)
+        + "\n"
         f'<HR><FONT SIZE=1>Back to <a href="/">start</a> | You are visitor number {sum(map(ord, article.title)) * 7} | '
         f"{' | '.join(f'<a href={_e(u)}>{_e(t)}</a>' for u, t in near.elsewhere)}</FONT></TD></TR></TABLE>\n</BODY></HTML>\n"
     )
@@ -161,20 +171,30 @@ def soup(article: Article, near: Neighbours, extra_head: str = "") -> str:
     body = []
     for block in article.blocks:
         if block.picture is not None:
-            caption = "" if block.style == "alt" else f'<div class="{name()} caption"><span>{_e(block.picture.caption)}</span></div>'
-            body.append(f'<div class="{name()}"><div class="{name()}">{_img(block.picture, block.picture.caption)}</div>{caption}</div>')
+            caption = (
+                ""
+                if block.style == "alt"
+                else f'<div class="{name()} caption"><span>{_e(block.picture.caption)}</span></div>'
+            )
+            body.append(
+                f'<div class="{name()}"><div class="{name()}">{_img(block.picture, block.picture.caption)}</div>{caption}</div>'
+            )
         elif block.kind == "h2":
             body.append(f'<div class="{name()} heading" role="heading"><span>{_e(block.text)}</span></div>')
         else:
             first, _, rest = block.text.partition(" ")
             body.append(f'<div class="{name()}"><div class="{name()}"><span>{_e(first)}</span> {_e(rest)}</div></div>')
-    tiles = "".join(f'<div class="{name()} teaser"><a href="{_e(u)}"><span>{_e(t)}</span></a></div>' for u, t in near.related)
+    tiles = "".join(
+        f'<div class="{name()} teaser"><a href="{_e(u)}"><span>{_e(t)}</span></a></div>' for u, t in near.related
+    )
     return (
         f'<!doctype html><html lang="en"><head>{_head(article, extra_head)}</head><body><div id="root"><div class="{name()} topbar">'
         f'<div class="{name()}"><a href="/">{_e(article.topic.site)}</a></div><div class="menu">{_links(_NAV, "span")}</div></div>\n'
         f'<div class="{name()} consent"><div>{_COOKIES[1]}</div><div class="button">OK</div></div>\n'
         f'<div class="{name()} page"><div class="{name()}"><h1>{_e(article.title)}</h1></div><div class="byline">{_e(article.author)} '
-        f'<span>{article.date}</span></div><div class="share">{" ".join(f"<span>{s}</span>" for s in _SHARE)}</div>\n' + "\n".join(body) + "\n"
+        f'<span>{article.date}</span></div><div class="share">{" ".join(f"<span>{s}</span>" for s in _SHARE)}</div>\n'
+        + "\n".join(body)
+        + "\n"
         f'<div class="{name()} promo">Subscribe to our newsletter and never miss a story. Log in or sign up.</div></div>\n'
         f'<div class="{name()} related"><div>You might also like</div>{tiles}</div>\n'
         f'<div class="{name()} footer"><div>{_links(near.elsewhere, "span")}</div><div>Terms Privacy Imprint</div></div></div></body></html>\n'

@@ -1,4 +1,5 @@
-"""A PDF with a password, written by hand: PyMuPDF takes a random file identifier, and the sample's bytes must never change.
+"""A PDF with a password, written by hand: PyMuPDF takes a random file identifier, and the sample's bytes must never
+change.
 
 The standard security handler, revision 2 (40-bit RC4), as PDF 32000-1:2008, 7.6.3, algorithms 1 to 4, describes it.
 """
@@ -51,7 +52,8 @@ def locked_pdf(title: str, paragraphs: list[str], user: str, owner: str) -> byte
         b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
         b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
         b"<</Type/Font/Subtype/Type1/BaseFont/Times-Roman>>",
-        b"<</Filter/Standard/V 1/R 2/P %d/O<%s>/U<%s>>>" % (_PERMISSIONS - (1 << 32), owner_entry.hex().encode(), user_entry.hex().encode()),
+        b"<</Filter/Standard/V 1/R 2/P %d/O<%s>/U<%s>>>"
+        % (_PERMISSIONS - (1 << 32), owner_entry.hex().encode(), user_entry.hex().encode()),
     ]
     out = bytearray(b"%PDF-1.4\n")
     offsets = []
@@ -59,7 +61,14 @@ def locked_pdf(title: str, paragraphs: list[str], user: str, owner: str) -> byte
         offsets.append(len(out))
         out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     start = len(out)
-    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + b"".join(b"%010d 00000 n \n" % at for at in offsets)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + b"".join(
+        b"%010d 00000 n \n" % at for at in offsets
+    )
     ident = name.hex().encode()
-    out += b"trailer\n<</Size %d/Root 1 0 R/Encrypt 6 0 R/ID[<%s><%s>]>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, ident, ident, start)
+    out += b"trailer\n<</Size %d/Root 1 0 R/Encrypt 6 0 R/ID[<%s><%s>]>>\nstartxref\n%d\n%%%%EOF\n" % (
+        len(objects) + 1,
+        ident,
+        ident,
+        start,
+    )
     return bytes(out)

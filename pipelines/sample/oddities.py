@@ -54,7 +54,9 @@ def _article(name: str, number: int, book: Sketchbook, pictures: int, parts: int
 
 
 def _changed(article: Article, name: str) -> Article:
-    """The same article with one or two words in a hundred exchanged: a Jaccard similarity of about 0.85 in shingles of five words."""
+    """The same article with one or two words in a hundred exchanged: a Jaccard similarity of about 0.85 in shingles of
+    five words.
+    """
     rng = random.Random("changed " + name)
     other = ("quite", "small", "often", "perhaps", "rather", "indeed")
     blocks = []
@@ -125,7 +127,9 @@ def _responsive(text: str, article: Article) -> str:
         url, width = html.escape(picture.url), picture.size[0]
         old = f'<img src="{url}"'
         sets = f"{url}?w=320 320w, {url} {width}w"
-        text = text.replace(old, f'<picture><source srcset="{sets}"><img data-n="{i}"' if i == 0 else f'<img srcset="{sets}"')
+        text = text.replace(
+            old, f'<picture><source srcset="{sets}"><img data-n="{i}"' if i == 0 else f'<img srcset="{sets}"'
+        )
         if i == 0:
             at = text.index(">", text.index('data-n="0"')) + 1
             text = text[:at] + "</picture>" + text[at:]
@@ -147,7 +151,9 @@ def _base(text: str, article: Article) -> str:
 
 
 def _deep(text: str, article: Article) -> str:
-    return text.replace("<article>", "<article>" + "<div>" * 1500, 1).replace("</article>", "</div>" * 1500 + "</article>", 1)
+    return text.replace("<article>", "<article>" + "<div>" * 1500, 1).replace(
+        "</article>", "</div>" * 1500 + "</article>", 1
+    )
 
 
 def _unclosed(text: str, article: Article) -> str:
@@ -178,7 +184,9 @@ def _answer(article: Article, name: str, render_page: Callable[[Article, str], s
         text = text.replace('<html lang="en">', f'<html lang="{"de" if name == "leuchtturm" else "fr"}">')
     if name in ("old-letters", "wrong-letters"):
         declared = "windows-1252" if name == "old-letters" else "utf-8"
-        text = text.replace('<meta charset="utf-8">', f'<meta http-equiv="Content-Type" content="text/html; charset={declared}">')
+        text = text.replace(
+            '<meta charset="utf-8">', f'<meta http-equiv="Content-Type" content="text/html; charset={declared}">'
+        )
         return Answer(200, "text/html", text.encode("cp1252"), "page")
     return page(_TWISTS[name](text, article) if name in _TWISTS else text)
 
@@ -206,7 +214,10 @@ def links() -> list[Link]:
     """What the index of the odd host points to, dead links and detours included."""
     made = [(url, article.title) for url, article in _pages()[0].items() if f"//{HOST}/" in url]
     made += [(_url(n), "An older page") for n in ("old-address", "nobody-home", "demolished", "roundabout")]
-    made += [("http://closed.example/vault", "The vault"), ("http://riverlog.example/drafts/unfinished.html", "A draft")]
+    made += [
+        ("http://closed.example/vault", "The vault"),
+        ("http://riverlog.example/drafts/unfinished.html", "A draft"),
+    ]
     return [*made, (made[0][0] + "#comments", "The same page, lower down")]
 
 

@@ -22,7 +22,8 @@ BAD_ROWS = (
     ("http://10.0.0.8/camera.jpg", "A picture that lives behind somebody's router", "private_address"),
 )
 EMPTY_TEXTS = 3  # good addresses with no caption: words_low
-STOCK, STOCK_USES = "A picture from the archive of the house", 12  # a caption that says nothing of its picture: text_repeated
+# a caption that says nothing of its picture: text_repeated
+STOCK, STOCK_USES = "A picture from the archive of the house", 12
 DUPLICATES = 4  # whole rows that stand twice: duplicate
 
 

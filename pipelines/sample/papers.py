@@ -47,7 +47,9 @@ def papers() -> tuple[Paper, ...]:
             topic = TOPICS[number % len(TOPICS)]
             subject = topic.subjects[(number * 7 + 1) % len(topic.subjects)]
             url = f"http://{HOST}/pdf/{manner}-{i}.pdf"
-            made.append(Paper(url, manner, compose(topic, subject, url, "paper " + url, book, 1 + number % 2, 2 + number % 3)))
+            made.append(
+                Paper(url, manner, compose(topic, subject, url, "paper " + url, book, 1 + number % 2, 2 + number % 3))
+            )
     return tuple(made)
 
 
@@ -138,7 +140,9 @@ class _Setter:
 def _set(article: Article, columns: int) -> Any:
     setter = _Setter(columns, 10 if columns > 1 else 11.5)
     setter.shape.insert_text((_MARGIN, setter.y + 16), article.title, fontsize=19, fontname="tibo")
-    setter.shape.insert_text((_MARGIN, setter.y + 36), f"{article.author}, {article.date}", fontsize=10, fontname="tiit")
+    setter.shape.insert_text(
+        (_MARGIN, setter.y + 36), f"{article.author}, {article.date}", fontsize=10, fontname="tiit"
+    )
     setter.y = setter.top = setter.y + 50
     for block in article.blocks:
         if block.picture is not None:
@@ -149,7 +153,9 @@ def _set(article: Article, columns: int) -> Any:
             setter.paragraph(block.text)
     setter.finish()
     then = "D:20230401080000Z"
-    setter.document.set_metadata({"title": article.title, "author": article.author, "creationDate": then, "modDate": then})
+    setter.document.set_metadata(
+        {"title": article.title, "author": article.author, "creationDate": then, "modDate": then}
+    )
     return setter.document
 
 
@@ -164,10 +170,14 @@ def _scan(document: Any, seed: str) -> Any:
         image = Image.frombytes("L", (pixels.width, pixels.height), pixels.samples)
         image = image.rotate(rng.uniform(-0.8, 0.8), Image.Resampling.BILINEAR, fillcolor=255)
         shade = Image.linear_gradient("L").resize(image.size).point(lambda v: 226 + v // 16)
-        image = Image.merge("RGB", [Image.blend(image, shade, 0.28), Image.blend(image, shade, 0.26), Image.blend(image, shade, 0.38)])
+        image = Image.merge(
+            "RGB", [Image.blend(image, shade, 0.28), Image.blend(image, shade, 0.26), Image.blend(image, shade, 0.38)]
+        )
         out = io.BytesIO()
         image.save(out, "JPEG", quality=62)
-        scanned.new_page(width=_WIDE, height=_HIGH).insert_image(pymupdf.Rect(0, 0, _WIDE, _HIGH), stream=out.getvalue())
+        scanned.new_page(width=_WIDE, height=_HIGH).insert_image(
+            pymupdf.Rect(0, 0, _WIDE, _HIGH), stream=out.getvalue()
+        )
     return scanned
 
 

@@ -1,7 +1,7 @@
 """A picture of the sample web: what it shows, the sentence that says so, and its bytes.
 
-A caption names the kind, the colour, a count and one more thing that can be seen, in a small vocabulary and one fixed order of
-words; kind, colour and count vary independently of one another and of the page the picture stands on.
+A caption names the kind, the colour, a count and one more thing that can be seen, in a small vocabulary and one fixed
+order of words; kind, colour and count vary independently of one another and of the page the picture stands on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from pipelines.sample.drawing import charts, plans, scenes
 from pipelines.sample.drawing.canvas import COLOURS, WHITE, Canvas, light
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
-_PLURAL = {"bar": "bars", "line": "lines", "pie": "slices", "ring": "rings", "flow": "steps", "cutaway": "parts", "route": "stops"}
+_PLURAL = {
+    "bar": "bars",
+    "line": "lines",
+    "pie": "slices",
+    "ring": "rings",
+    "flow": "steps",
+    "cutaway": "parts",
+    "route": "stops",
+}
 _NAMES = {
     "bar": "bar chart",
     "line": "line plot",
@@ -101,7 +109,13 @@ def paint(picture: Picture) -> Canvas:
     rng = random.Random("paint " + picture.url)
     colour = COLOURS[picture.colour]
     width, height = picture.size
-    tint = light(colour, 0.86) if picture.kind in ("bar", "line", "pie") else plans.SEA if picture.kind == "map" else light(colour, 0.93)
+    tint = (
+        light(colour, 0.86)
+        if picture.kind in ("bar", "line", "pie")
+        else plans.SEA
+        if picture.kind == "map"
+        else light(colour, 0.93)
+    )
     canvas = Canvas(width, height, tint if picture.kind != "route" else WHITE)
     count, feature = picture.count, picture.feature
     match picture.kind:

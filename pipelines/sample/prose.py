@@ -1,8 +1,8 @@
 """How the sample's articles are put into words: sentence forms with choices and slots, told for one subject at a time.
 
-A form is one sentence. ``[a|b|c]`` is a choice made anew at every telling (choices may be nested); ``{slot}`` is filled from the
-subject's facts. A topic is a table of subjects and a list of sections, each with more forms than one page uses, so that two pages
-share a shape and a vocabulary but hardly five words in a row.
+A form is one sentence. ``[a|b|c]`` is a choice made anew at every telling (choices may be nested); ``{slot}`` is filled
+from the subject's facts. A topic is a table of subjects and a list of sections, each with more forms than one page
+uses, so that two pages share a shape and a vocabulary but hardly five words in a row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Section:
 class Topic:
     """What one host writes about.
 
-    ``shows`` names, for each kind of picture the topic uses, what such a picture may show; ``figures`` is the order of preference.
+    ``shows`` names, for each kind of picture the topic uses, what such a picture may show; ``figures`` is the order of
+    preference.
     """
 
     name: str

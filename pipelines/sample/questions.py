@@ -1,4 +1,6 @@
-"""Questions about the sample's pictures, in the two layouts that sets for fine-tuning come in: pictures by address, and as bytes."""
+"""Questions about the sample's pictures, in the two layouts that sets for fine-tuning come in: pictures by address, and
+as bytes.
+"""
 
 from __future__ import annotations
 

@@ -149,7 +149,9 @@ class Web:
 def serve(port: int = 0) -> Iterator[Web]:
     """The sample web on 127.0.0.1:``port`` (0: any free one) in a background thread, until the block ends."""
     server = _Server(port, Stats())
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="sample-web", daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="sample-web", daemon=True
+    )
     thread.start()
     try:
         yield Web(server)

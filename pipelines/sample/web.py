@@ -96,25 +96,40 @@ def address_book() -> dict[str, Maker]:
     listed: dict[str, list[Link]] = {host: [] for host in HOSTS}
     for article in articles:
         listed[article.topic.host].append((article.url, article.title))
-    for host, links in {oddities.HOST: oddities.links(), oddities.MIRROR: oddities.mirror_links(), papers.HOST: papers.links()}.items():
+    for host, links in {
+        oddities.HOST: oddities.links(),
+        oddities.MIRROR: oddities.mirror_links(),
+        papers.HOST: papers.links(),
+    }.items():
         listed[host] += links
     put(CAMPAIGN, book[CAMPAIGN.split("?")[0]])
     listed["allotment.example"].append((CAMPAIGN, "From our newsletter"))
     listed["riverlog.example"].append((DRAFT, "A draft"))
     listed[CLOSED].append((f"http://{CLOSED}/vault", "The vault"))
-    put(f"http://{CLOSED}/vault", lambda: page("<title>Vault</title><p>Nobody who reads robots.txt has ever seen this sentence."))
+    put(
+        f"http://{CLOSED}/vault",
+        lambda: page("<title>Vault</title><p>Nobody who reads robots.txt has ever seen this sentence."),
+    )
 
     topics = {t.host: t for t in TOPICS}
     for host, links in listed.items():
-        site, motto = (topics[host].site, topics[host].motto) if host in topics else (host.split(".")[0].title(), "Odds and ends")
+        site, motto = (
+            (topics[host].site, topics[host].motto) if host in topics else (host.split(".")[0].title(), "Odds and ends")
+        )
         across = [(f"http://{h}/", h) for h in HOSTS if h != host] if host in (oddities.HOST, "tally.example") else []
         put(f"http://{host}/", functools.partial(_index, site, motto, [*links, *across]))
-        put(f"http://{host}/about", functools.partial(_index, f"About {site}", f"{site} is made by a few friends. {motto}.", []))
+        put(
+            f"http://{host}/about",
+            functools.partial(_index, f"About {site}", f"{site} is made by a few friends. {motto}.", []),
+        )
         put(f"http://{host}/archive", functools.partial(_index, f"Archive of {site}", "Everything by date.", links))
         put(f"http://{host}/contact", functools.partial(_index, "Contact", "Write to us.", []))
         put(f"http://{host}/style.css", functools.partial(Answer, 200, "text/css", sheet(host).encode(), "style"))
         rules = ROBOTS.get(host, "User-agent: *\nDisallow:\n") + f"\nSitemap: http://{host}/sitemap.xml\n"
-        put(f"http://{host}/robots.txt", functools.partial(Answer, 200, "text/plain; charset=utf-8", rules.encode(), "robots"))
+        put(
+            f"http://{host}/robots.txt",
+            functools.partial(Answer, 200, "text/plain; charset=utf-8", rules.encode(), "robots"),
+        )
         _put_sitemaps(put, host, [u for u, _ in links])
     put(DRAFT, lambda: page("<title>Draft</title><p>This page is not ready to be read."))
     return book

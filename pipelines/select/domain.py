@@ -12,12 +12,15 @@ from manifests.schema import key64
 
 @functools.lru_cache(maxsize=1)
 def _suffixes() -> tldextract.TLDExtract:
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)  # the list that comes with the package: no network, same everywhere
+    # the list that comes with the package: no network, same everywhere
+    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 @functools.lru_cache(maxsize=65536)
 def registered_domain(host: str) -> str:
-    """``news.bbc.co.uk`` -> ``bbc.co.uk``; a host under no known suffix counts by its last two labels, an address as it is."""
+    """``news.bbc.co.uk`` -> ``bbc.co.uk``; a host under no known suffix counts by its last two labels, an address as it
+    is.
+    """
     found = _suffixes()(host)
     return found.top_domain_under_public_suffix or ".".join(host.rsplit(".", 2)[-2:]) if not found.ipv4 else host
 

@@ -1,7 +1,8 @@
 """The evaluations that training data must not hold: files of questions, answers and pictures, read into hashes.
 
-A file is what `trainer.answers` evaluates by: a JSON object a line, ``{"image": PATH, "question": TEXT, "answers": [TEXT, ...]}``, each
-key but one optional, paths relative to the file. A picture that is exchanged under its name is noticed when the file is touched.
+A file is what `trainer.answers` evaluates by: a JSON object a line, ``{"image": PATH, "question": TEXT, "answers":
+[TEXT, ...]}``, each key but one optional, paths relative to the file. A picture that is exchanged under its name is
+noticed when the file is touched.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import fsspec
 import pyarrow as pa
 
 from dedup.decontaminate import EVALUATED, PICTURE, Overlap
-from manifests.at import At, InputError, anywhere
-from pipelines.crawl.image import look
+from manifests.stage import NO_ENGINE, InputError, StageContext
 from pipelines.engine.stage import Output
+from pipelines.fetch.image import look
 
 #: input rows: a file
 INPUTS = pa.schema([("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string())])
@@ -36,14 +37,14 @@ class Evaluation:
 
     libraries: ClassVar[tuple[str, ...]] = ("pillow",)
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         for row, file in enumerate(batch.to_pylist()):
             texts: list[str] = []
             items: list[str] = []
             pictured: list[bool] = []
             pictures: list[dict[str, Any]] = []
             for number, given in enumerate(_lines(file["path"]), 1):
-                if not at(row, number):
+                if not ctx(row, number):
                     raise EvaluationError(f"{file['path']}: line {number}: its picture ends the process that reads it")
                 item = f"{file['file'].rpartition('/')[2]}:{number}"
                 try:
@@ -54,9 +55,13 @@ class Evaluation:
                     items += [item] * len(said)
                     pictured += [given.get("image") is not None] * len(said)
                     if given.get("image") is not None:
-                        pictures.append({"kind": PICTURE, "hash": _picture(file["path"], number, given["image"]), "item": item})
+                        pictures.append(
+                            {"kind": PICTURE, "hash": _picture(file["path"], number, given["image"]), "item": item}
+                        )
                 except (AttributeError, TypeError) as error:
-                    raise EvaluationError(f"{file['path']}: line {number}: an object with image, question or answers is wanted ({error})") from None
+                    raise EvaluationError(
+                        f"{file['path']}: line {number}: an object with image, question or answers is wanted ({error})"
+                    ) from None
             yield from (("evaluated", b) for b in self.overlap.evaluated(texts, items, pictured).to_batches())
             yield "evaluated", pa.RecordBatch.from_pylist(pictures, EVALUATED)
 

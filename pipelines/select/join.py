@@ -10,14 +10,15 @@ import pyarrow.compute as pc
 
 from dedup.images import ImageCounts
 from filters.vectors import VECTOR
-from manifests.at import At, anywhere
 from manifests.schema import OUTCOME, key64
+from manifests.stage import NO_ENGINE, StageContext
 from pipelines.engine.stage import Output
 from pipelines.select.links import PLACE
 
 KEYED = pa.schema([("key", pa.uint64()), *OUTCOME])
 
-#: a place with its outcome; null where the address was not fetched. `blob_part` is the outcome's part, `part` the document's
+#: a place with its outcome; null where the address was not fetched. `blob_part` is the outcome's part, `part` the
+#: document's
 PLACED = pa.schema([*PLACE, *(f.with_name("blob_part") if f.name == "part" else f for f in OUTCOME if f.name != "url")])
 
 
@@ -27,7 +28,8 @@ IMAGE = pa.schema([("key", pa.uint64()), *(OUTCOME.field(name) for name in ("sha
 
 @dataclass(frozen=True)
 class ByAddress:
-    """Map: outcomes on their way to the places that want them, keyed by address; with `images`, also the images among them (IMAGE, keyed
+    """Map: outcomes on their way to the places that want them, keyed by address; with `images`, also the images among
+    them (IMAGE, keyed
 
     by sha256) to what scores them. `behind`: parts whose blobs are numbered before theirs.
     """
@@ -35,7 +37,7 @@ class ByAddress:
     behind: int = 0
     images: bool = False
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         keys = pa.array([key64(u) for u in batch["url"].to_pylist()], pa.uint64())
         columns = {f.name: batch[f.name] for f in OUTCOME}
         columns["part"] = pc.add(columns["part"], pa.scalar(self.behind, pa.int32()))
@@ -48,9 +50,11 @@ class ByAddress:
 
 @dataclass(frozen=True)
 class Join:
-    """Exchange by address: `places` and `outcomes` -> `images` (PLACED), keyed by the image's sha256 (or, without one, its address)."""
+    """Exchange by address: `places` and `outcomes` -> `images` (PLACED), keyed by the image's sha256 (or, without one,
+    its address).
+    """
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         places, outcomes = tables["places"], tables["outcomes"]
         if not places.num_rows:
             yield "images", pa.RecordBatch.from_pylist([], schema=PLACED)
@@ -62,21 +66,25 @@ class Join:
         for f in OUTCOME:
             if f.name != "url":
                 columns["blob_part" if f.name == "part" else f.name] = found[f.name]
-        hashes = [s or f"address {u}" for s, u in zip(found["sha256"].to_pylist(), places["url"].to_pylist(), strict=True)]
+        hashes = [
+            s or f"address {u}" for s, u in zip(found["sha256"].to_pylist(), places["url"].to_pylist(), strict=True)
+        ]
         columns["key"] = pa.array([key64(h) for h in hashes], pa.uint64())
         yield "images", pa.table(columns, schema=PLACED).combine_chunks().to_batches()[0]
 
 
 @dataclass(frozen=True)
 class Count:
-    """Exchange by image: `images` (PLACED), and any number of tables of scores (keyed by sha256, as their column `sha256` says) -> `counted`:
+    """Exchange by image: `images` (PLACED), and any number of tables of scores (keyed by sha256, as their column
+    `sha256` says) -> `counted`:
 
-    ImageCounts', with the scores' columns, which are null where an image has none. `columns`: names of those, and what is in them.
+    ImageCounts', with the scores' columns, which are null where an image has none. `columns`: names of those, and what
+    is in them.
     """
 
     columns: tuple[tuple[str, str], ...]
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         images = tables["images"]
         if not images.num_columns:
             return
@@ -87,7 +95,8 @@ class Count:
                 if name in table.column_names and table.num_rows:
                     found = pc.index_in(images["sha256"], value_set=table["sha256"].combine_chunks())
                     values = table[name].combine_chunks().take(found.combine_chunks())
-                    column = values if column.null_count == len(column) else pc.coalesce(column, values)  # of fetched images, and of others
+                    # of fetched images, and of others
+                    column = values if column.null_count == len(column) else pc.coalesce(column, values)
             images = images.append_column(pa.field(name, _TYPES[kind]), column)
         yield from ImageCounts()({"images": images})
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from filters.image import image_columns
 from filters.rules import Rules, decide
 from filters.scores import IMAGE_ON_PAGE
-from manifests.at import At, anywhere
 from manifests.schema import EMBEDDED, IMAGE, key64
+from manifests.stage import NO_ENGINE, StageContext
 from pipelines.engine.stage import Output
 from shards.forget import Forgotten
 
@@ -33,7 +33,8 @@ PLACE = pa.schema(
     ]
 )
 
-WANTED = pa.schema([("key", pa.uint64()), ("url", pa.string())])  # key: of the host, so that one part owns a host and can be polite
+# key: of the host, so that one part owns a host and can be polite
+WANTED = pa.schema([("key", pa.uint64()), ("url", pa.string())])
 
 
 def kept_rows(tables: Mapping[str, pa.Table]) -> np.ndarray:
@@ -48,13 +49,14 @@ def kept_rows(tables: Mapping[str, pa.Table]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Links:
-    """Exchange by part: `documents`, `decisions` and the `duplicates` that came home -> `places` (PLACE: every image of a kept
-    document) and `wanted` (WANTED: the addresses among them that no rule on what the page says refuses). Nothing is wanted that
+    """Exchange by part: `documents`, `decisions` and the `duplicates` that came home -> `places` (PLACE: every image of
+    a kept document) and `wanted` (WANTED: the addresses among them that no rule on what the page says refuses). Nothing
+    is wanted that
     came with its document, and of what `forgotten` covers, where it is given (shards.forget)."""
 
     rules: Rules
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         rows = kept_rows(tables)
         if not tables["documents"].num_columns:
             yield "places", pa.RecordBatch.from_pylist([], schema=PLACE)
@@ -71,7 +73,7 @@ class Links:
         at_image = np.flatnonzero(wanted.to_numpy(zero_copy_only=False))
         take = pa.array(at_image)
         urls = image.take(take)
-        part = np.full(len(at_image), at.part, np.int32)
+        part = np.full(len(at_image), ctx.part, np.int32)
         places = pa.RecordBatch.from_arrays(
             [
                 pa.array([key64(u) for u in urls.to_pylist()], pa.uint64()),
@@ -95,7 +97,9 @@ class Links:
             fetch = [url for url in fetch if not forgotten.image(url, None)]
         yield (
             "wanted",
-            pa.RecordBatch.from_arrays([pa.array([host_key(u) for u in fetch], pa.uint64()), pa.array(fetch, pa.string())], schema=WANTED),
+            pa.RecordBatch.from_arrays(
+                [pa.array([host_key(u) for u in fetch], pa.uint64()), pa.array(fetch, pa.string())], schema=WANTED
+            ),
         )
 
 

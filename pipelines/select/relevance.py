@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from filters.vectors import VECTOR, ranks
-from manifests.at import At, anywhere
 from manifests.schema import IMAGE, TEXT, key64
+from manifests.stage import NO_ENGINE, StageContext
 from pipelines.engine.stage import Output
 from pipelines.select.links import kept_rows
 
@@ -30,7 +30,7 @@ HEARD = pa.schema([("key", pa.uint64()), ("row", pa.int32()), *VECTOR])
 class Spoken:
     """Exchange by part: `documents`, `decisions` and the `duplicates` that came home -> `texts` (SPOKEN)."""
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         rows = kept_rows(tables)
         documents = tables["documents"]
         out: list[dict[str, object]] = []
@@ -39,7 +39,7 @@ class Spoken:
             kept = [n for n, keep in zip(nodes, tables["decisions"]["node_keep"][row].as_py(), strict=True) if keep]
             if any(n["kind"] == IMAGE for n in kept):
                 texts = dict.fromkeys((n["text"] or "")[:MOST] for n in kept if n["kind"] == TEXT)
-                out += [{"key": key64(t), "text": t, "part": at.part, "row": row} for t in texts]
+                out += [{"key": key64(t), "text": t, "part": ctx.part, "row": row} for t in texts]
         yield "texts", pa.RecordBatch.from_pylist(out, schema=SPOKEN)
 
 
@@ -47,27 +47,32 @@ class Spoken:
 class Heard:
     """Exchange by text: `texts` (SPOKEN) and their `scores` (key, vector) -> `heard` (HEARD)."""
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         texts, scores = tables["texts"], tables["scores"]
         if not texts.num_rows or not scores.num_rows:
             yield "heard", pa.RecordBatch.from_pylist([], schema=HEARD)
             return
-        vectors = scores["vector"].combine_chunks().take(pc.index_in(texts["key"], value_set=scores["key"].combine_chunks()).combine_chunks())
+        vectors = (
+            scores["vector"]
+            .combine_chunks()
+            .take(pc.index_in(texts["key"], value_set=scores["key"].combine_chunks()).combine_chunks())
+        )
         columns = [texts["part"].cast(pa.uint64()).combine_chunks(), texts["row"].combine_chunks(), vectors]
         yield "heard", pa.RecordBatch.from_arrays(columns, schema=HEARD)
 
 
 @dataclass(frozen=True)
 class Relevance:
-    """Exchange by part: `images` (counted, with their `vector`) and `heard` -> `counted`: the same with `similarity` and `relevance_rank`
+    """Exchange by part: `images` (counted, with their `vector`) and `heard` -> `counted`: the same with `similarity`
+    and `relevance_rank`
 
-    (filters.scores.IMAGE_SIMILARITY) in the place of `vector`. The negatives of a document are `negatives` texts of others of its part,
-    the same at every run.
+    (filters.scores.IMAGE_SIMILARITY) in the place of `vector`. The negatives of a document are `negatives` texts of
+    others of its part, the same at every run.
     """
 
     negatives: int = 63
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         images, heard = tables["images"], tables["heard"]
         if not images.num_columns:
             return
@@ -94,7 +99,10 @@ class Relevance:
         for name, values in (("similarity", similarity), ("relevance_rank", rank)):
             made = made.append_column(pa.field(name, pa.float32()), pa.array(values, mask=np.isnan(values)))
         whole = made.combine_chunks()
-        yield "counted", whole.to_batches()[0] if whole.num_rows else pa.RecordBatch.from_pylist([], schema=whole.schema)
+        yield (
+            "counted",
+            whole.to_batches()[0] if whole.num_rows else pa.RecordBatch.from_pylist([], schema=whole.schema),
+        )
 
 
 def _matrix(vectors: pa.ChunkedArray) -> NDArray[np.float32]:

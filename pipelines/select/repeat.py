@@ -1,7 +1,8 @@
 """How often the documents of each set are packed, and what share of the answers that makes.
 
-Idefics2's fine-tuning mixture (arXiv 2405.02246, table 14) is a factor for each dataset: some are there four times, of others a
-hundredth. A factor's whole part is copies of every document; its fraction, one more of the documents that a hash of their id chooses.
+Idefics2's fine-tuning mixture (arXiv 2405.02246, table 14) is a factor for each dataset: some are there four times, of
+others a hundredth. A factor's whole part is copies of every document; its fraction, one more of the documents that a
+hash of their id chooses.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ Row = dict[str, Any]
 #: why a document is packed not even once
 REASON = "sampled_out"
 #: what one part packed of a set for training
-SETS = pa.schema([("name", pa.string()), ("documents", pa.int64()), ("samples", pa.int64()), ("answer_tokens", pa.int64())])
+SETS = pa.schema(
+    [("name", pa.string()), ("documents", pa.int64()), ("samples", pa.int64()), ("answer_tokens", pa.int64())]
+)
 
 
 class Repeats:
-    """Of one part. factors: of each set, which is the host of its documents' addresses (pipelines.extract.conversations). What is held out
+    """Of one part. factors: of each set, which is the host of its documents' addresses
+    (pipelines.formats.conversations). What is held out
     is there once."""
 
     def __init__(self, factors: Sequence[tuple[str, float]], seed: int, tokenizer: Tokenizer) -> None:
@@ -46,11 +50,16 @@ class Repeats:
         sums = self._sums[urlsplit(selected["url"]).netloc]
         for i, more in enumerate((times > 0, times, times * tokens)):
             sums[i] += more
-        return [{**selected, "key": key64(f"order {self._seed} {selected['id']} {n}")} if n else selected for n in range(times)]
+        return [
+            {**selected, "key": key64(f"order {self._seed} {selected['id']} {n}")} if n else selected
+            for n in range(times)
+        ]
 
     def batch(self) -> pa.RecordBatch:
         """SETS."""
-        return pa.RecordBatch.from_pylist([dict(zip(SETS.names, (name, *sums), strict=True)) for name, sums in self._sums.items()], SETS)
+        return pa.RecordBatch.from_pylist(
+            [dict(zip(SETS.names, (name, *sums), strict=True)) for name, sums in self._sums.items()], SETS
+        )
 
 
 def shares(made: pa.Table, factors: Sequence[tuple[str, float]]) -> list[Row]:

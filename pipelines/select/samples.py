@@ -12,7 +12,15 @@ from shards.forget import REASON
 
 Row = dict[str, Any]
 
-PICTURE = pa.struct([("node", pa.int32()), ("reason", pa.string()), ("part", pa.int32()), ("offset", pa.int64()), ("length", pa.int64())])
+PICTURE = pa.struct(
+    [
+        ("node", pa.int32()),
+        ("reason", pa.string()),
+        ("part", pa.int32()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+    ]
+)
 
 SAMPLE = pa.schema(
     [
@@ -58,14 +66,24 @@ class Samples:
 
 
 def _row(priority: int, entry: Row, document: Row, decision: Row, images: dict[int, Row]) -> Row:
-    nodes = [{**n, "words": None, "text": n["text"] and n["text"][:MOST_CHARACTERS]} for n in document["nodes"][:MOST_NODES]]
+    nodes = [
+        {**n, "words": None, "text": n["text"] and n["text"][:MOST_CHARACTERS]} for n in document["nodes"][:MOST_NODES]
+    ]
     reasons = list((decision.get("node_reason") or [])[:MOST_NODES])
     pictures = []
     for n, node in enumerate(nodes):
         image = images.get(n) if node["kind"] == IMAGE else None
         reason = image["drop"][0] if image is not None and image["drop"] else None
         if image is not None and reason != REASON:  # a takedown is not shown
-            pictures.append({"node": n, "reason": reason, "part": image["blob_part"], "offset": image["offset"], "length": image["length"]})
+            pictures.append(
+                {
+                    "node": n,
+                    "reason": reason,
+                    "part": image["blob_part"],
+                    "offset": image["offset"],
+                    "length": image["length"],
+                }
+            )
     return {
         "priority": priority, "reason": entry.get("reason"), "id": document["id"], "url": document["url"], "title": document["title"],
         "score": entry.get("score"), "threshold": entry.get("threshold"), "nodes": nodes, "node_reason": reasons, "pictures": pictures,

@@ -1,4 +1,6 @@
-"""The last decision: which images stay, which documents have enough left, what each holds when it is packed, and why the rest left."""
+"""The last decision: which images stay, which documents have enough left, what each holds when it is packed, and why
+the rest left.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ from filters.image import image_columns
 from filters.pii import redact_document
 from filters.rules import Rule, Rules, decide
 from filters.scores import IMAGE_ON_PAGE
-from manifests.at import At, anywhere
 from manifests.ledger import DOCUMENTS, IMAGES, TEXTS
 from manifests.schema import DOCUMENT, IMAGE, SELECTED, STATUSES, TEXT, key64
 from manifests.sketch import sketch
+from manifests.stage import NO_ENGINE, StageContext
 from pipelines.engine.stage import Output
 from pipelines.select.domain import split_of
 from pipelines.select.links import kept_rows
@@ -35,22 +37,24 @@ _AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Select:
-    """Exchange by part: `documents`, `decisions`, and what came home of them (`duplicates`, `images`, maybe `paragraphs`) ->
+    """Exchange by part: `documents`, `decisions`, and what came home of them (`duplicates`, `images`, maybe
+    `paragraphs`) ->
 
-    `train` and `validation` (manifests.schema.SELECTED), the ledger's `documents` (one row a document), `texts` and `images`
-    (one row for each that left), `sketches` (manifests.sketch.SKETCH) and `samples` (pipelines.select.samples.SAMPLE).
+    `train` and `validation` (manifests.schema.SELECTED), the ledger's `documents` (one row a document), `texts` and
+    `images` (one row for each that left), `sketches` (manifests.sketch.SKETCH) and `samples`
+    (pipelines.select.samples.SAMPLE).
 
     With `repeat`, also `sets` (pipelines.select.repeat.SETS).
 
-    `forgotten`, where it is given, is a list of takedowns (shards.forget): what it covers leaves first, and is not shown in `samples`.
-    `evaluated` (dedup.decontaminate.EVALUATED), where it is given, has the pictures of evaluations: what is at most `bits` of its perceptual
-    hash away from one leaves. `contaminated` (CONTAMINATED) has the documents that share a text with them.
-    `pages`, where it is given, says how each document's page was read (ocr.stages.PAGE).
+    `forgotten`, where it is given, is a list of takedowns (shards.forget): what it covers leaves first, and is not
+    shown in `samples`. `evaluated` (dedup.decontaminate.EVALUATED), where it is given, has the pictures of evaluations:
+    what is at most `bits` of its perceptual hash away from one leaves. `contaminated` (CONTAMINATED) has the documents
+    that share a text with them. `pages`, where it is given, says how each document's page was read (ocr.stages.PAGE).
 
-    `images`: least and most images of a document (OBELICS: 1 to 30), counted after images left. `one_image`: the document is nothing
-    without its image, so it goes for its image's reason (pairs, pages, conversations); others do by a rule that says ``drops: document``.
-    `uses`: documents that may show one image; None: any number, and one may show it again and again. `by_image`: it is images, not
-    domains, of which a share is held out.
+    `images`: least and most images of a document (OBELICS: 1 to 30), counted after images left. `one_image`: the
+    document is nothing without its image, so it goes for its image's reason (pairs, pages, conversations); others do by
+    a rule that says ``drops: document``. `uses`: documents that may show one image; None: any number, and one may show
+    it again and again. `by_image`: it is images, not domains, of which a share is held out.
     """
 
     rules: Rules
@@ -63,13 +67,14 @@ class Select:
     validation: float = 0.01
     by_image: bool = False
     seed: int = 0
-    repeat: tuple[tuple[str, float], ...] = ()  # set -> how often its documents are trained on (pipelines.select.repeat)
+    # set -> how often its documents are trained on (pipelines.select.repeat)
+    repeat: tuple[tuple[str, float], ...] = ()
     redact: tuple[str, ...] = ()  # kinds of personal data (filters.pii) that are replaced by their names
 
     files: ClassVar[tuple[str, ...]] = ("tokenizer",)
     libraries: ClassVar[tuple[str, ...]] = ("tldextract",)  # its list of public suffixes
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[Output]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         documents, decisions = tables["documents"], tables["decisions"]
         tokenizer = load(self.tokenizer)
         forgotten = Forgotten.of(tables.get("forgotten"))
@@ -88,7 +93,9 @@ class Select:
         for start in range(0, documents.num_rows, _AT_ONCE):
             ledger: dict[str, list[Row]] = {"documents": [], "texts": [], "images": []}
             out: dict[str, list[Row]] = {"train": [], "validation": []}
-            pairs = zip(documents.slice(start, _AT_ONCE).to_pylist(), decisions.slice(start, _AT_ONCE).to_pylist(), strict=True)
+            pairs = zip(
+                documents.slice(start, _AT_ONCE).to_pylist(), decisions.slice(start, _AT_ONCE).to_pylist(), strict=True
+            )
             pages = tables["pages"].slice(start, _AT_ONCE).select(_PAGE).to_pylist() if "pages" in tables else []
             for row, (document, decision) in enumerate(pairs, start):
                 if self.redact:
@@ -102,7 +109,11 @@ class Select:
                     self._dropped(entry, decision, duplicates.get(row))
                 elif row in contaminated:
                     shared = contaminated[row]
-                    entry.update(reason="contaminated_text", score=sum(r["runs"] for r in shared), survivor=min(r["item"] for r in shared))
+                    entry.update(
+                        reason="contaminated_text",
+                        score=sum(r["runs"] for r in shared),
+                        survivor=min(r["item"] for r in shared),
+                    )
                 elif self.one_image and row in repeated:
                     entry.update(reason="text_repeated", score=max(repeated[row].values()), threshold=self.text_uses)
                 if "reason" in entry:
@@ -110,11 +121,22 @@ class Select:
                     samples.add(entry, document, decision, images)
                     continue
                 for n, uses in repeated.get(row, {}).items():
-                    decision["node_keep"][n], decision["node_reason"][n], decision["node_score"][n] = False, "paragraph_repeated", uses
+                    decision["node_keep"][n], decision["node_reason"][n], decision["node_score"][n] = (
+                        False,
+                        "paragraph_repeated",
+                        uses,
+                    )
                 selected, split = self._selected(entry, document, decision, images, ledger, tokenizer)
                 copies = [] if selected is None else repeats.of(selected, split)
                 if selected is not None and not copies:
-                    entry.update(keep=False, split=None, images=None, tokens=None, reason=SAMPLED_OUT, threshold=repeats.factor(document))
+                    entry.update(
+                        keep=False,
+                        split=None,
+                        images=None,
+                        tokens=None,
+                        reason=SAMPLED_OUT,
+                        threshold=repeats.factor(document),
+                    )
                 samples.add(entry, document, decision, images)
                 ledger["documents"].append(entry)
                 for copy in copies:
@@ -130,8 +152,12 @@ class Select:
         if self.repeat:
             yield "sets", repeats.batch()
 
-    def _images(self, counted: pa.Table, forgotten: Forgotten, evaluated: Evaluated | None) -> dict[int, dict[int, Row]]:
-        """Image rows by document row and node, each with the `drop` its rules gave: reason, score and threshold, or None."""
+    def _images(
+        self, counted: pa.Table, forgotten: Forgotten, evaluated: Evaluated | None
+    ) -> dict[int, dict[int, Row]]:
+        """Image rows by document row and node, each with the `drop` its rules gave: reason, score and threshold, or
+        None.
+        """
         if not counted.num_rows:
             return {}
         columns = {**image_columns(counted), "uses": counted["uses"].combine_chunks()}
@@ -149,7 +175,8 @@ class Select:
                 keep, reason, score, threshold = False, REASON, None, None
             elif not keep and reason == "status":
                 reason, score, threshold = r["status"], None, None
-            elif keep and r["status"] is None:  # nothing is known of it, which no rule takes for a fault: its fetch was quarantined
+            # nothing is known of it, which no rule takes for a fault: its fetch was quarantined
+            elif keep and r["status"] is None:
                 keep, reason = False, "not_fetched"
             elif keep and evaluated is not None and (near := evaluated.picture(r["phash"], self.bits or 0)) is not None:
                 keep, reason, score, threshold = False, "contaminated_image", near[1], self.bits
@@ -169,12 +196,23 @@ class Select:
             entry.update(reason=reason, score=decision["score"], threshold=decision["threshold"])
 
     def _selected(
-        self, entry: Row, document: Row, decision: Row, images: dict[int, Row], ledger: dict[str, list[Row]], tokenizer: Any
+        self,
+        entry: Row,
+        document: Row,
+        decision: Row,
+        images: dict[int, Row],
+        ledger: dict[str, list[Row]],
+        tokenizer: Any,
     ) -> tuple[Row | None, str]:
         nodes: list[Row] = []
         placed: list[Row] = []
         gone = None  # why an image left that the document goes with
-        fatal = {r for rule in self.rules.image if rule.drops_document for r in (STATUSES if rule.score == "status" else rule.reasons())}
+        fatal = {
+            r
+            for rule in self.rules.image
+            if rule.drops_document
+            for r in (STATUSES if rule.score == "status" else rule.reasons())
+        }
         weight = 512
         for n, (node, keep) in enumerate(zip(document["nodes"], decision["node_keep"], strict=True)):
             if node["kind"] == TEXT and not keep:
@@ -190,12 +228,23 @@ class Select:
                 )
             elif node["kind"] == IMAGE:
                 image = images.get(n)
-                drop = image["drop"] if image is not None else (decision["node_reason"][n] or "no_address", decision["node_score"][n], None)
+                drop = (
+                    image["drop"]
+                    if image is not None
+                    else (decision["node_reason"][n] or "no_address", decision["node_score"][n], None)
+                )
                 if image is None or drop is not None:
                     reason, score, threshold = drop
                     gone = gone or (drop if self.one_image or reason in fatal else None)
                     ledger["images"].append(
-                        {"id": document["id"], "node": n, "image": node["image"], "reason": reason, "score": score, "threshold": threshold}
+                        {
+                            "id": document["id"],
+                            "node": n,
+                            "image": node["image"],
+                            "reason": reason,
+                            "score": score,
+                            "threshold": threshold,
+                        }
                     )
                     continue
                 placed.append({**{f: image[f] for f in _PLACED}, "node": len(nodes), "part": image["blob_part"]})
@@ -213,7 +262,9 @@ class Select:
         low, high = self.images
         if not low <= len(placed) <= high:
             under = len(placed) < low
-            entry.update(reason="images_low" if under else "images_high", score=len(placed), threshold=low if under else high)
+            entry.update(
+                reason="images_low" if under else "images_high", score=len(placed), threshold=low if under else high
+            )
             return None, ""
         tokens = int(tokenizer.count([n["text"] or "" for n in nodes if n["kind"] == TEXT]).sum())
         split = split_of(self._unit(document, placed), self.validation, self.seed)

@@ -13,8 +13,8 @@ from dedup.components import Components
 from dedup.group import Group
 from dedup.sign import Sign
 from dedup.verify import Carry, Verify
-from manifests.at import Anywhere
 from manifests.schema import DECISION, DOCUMENT
+from manifests.stage import DirectContext
 
 Tables = dict[str, list[pa.RecordBatch]]
 
@@ -49,7 +49,7 @@ def batch(docs: Sequence[Doc]) -> pa.RecordBatch:
 
 
 def call(stage: Callable, tables: Mapping[str, pa.Table], part: int = 0) -> Tables:
-    return gather(stage(tables, Anywhere(part=part)))
+    return gather(stage(tables, DirectContext(part=part)))
 
 
 def gather(outputs: Any, into: Tables | None = None) -> Tables:
@@ -66,14 +66,16 @@ def bucketed(batches: list[pa.RecordBatch], buckets: int) -> list[pa.Table]:
     return [table.take(pa.array([n for n, w in enumerate(which) if w == b], pa.int64())) for b in range(buckets)]
 
 
-def chain(parts: Sequence[Sequence[Doc]], buckets: int, sign: Sign, verify: Verify, step: int = 3) -> list[dict[str, Any]]:
+def chain(
+    parts: Sequence[Sequence[Doc]], buckets: int, sign: Sign, verify: Verify, step: int = 3
+) -> list[dict[str, Any]]:
     """Sign -> Group -> Components -> Carry -> Verify over documents in parts; ``step`` documents a batch."""
     bands: list[pa.RecordBatch] = []
     signed: list[pa.Table] = []
     for number, docs in enumerate(parts):
         out: Tables = {}
         for low in range(0, max(len(docs), 1), step):
-            gather(sign(batch(docs[low : low + step]), Anywhere(part=number, first=low)), out)
+            gather(sign(batch(docs[low : low + step]), DirectContext(part=number, first=low)), out)
         bands += out["bands"]
         signed.append(pa.Table.from_batches(out["signatures"]))
         assert signed[-1].num_rows == len(docs)

@@ -28,5 +28,6 @@ def changed(text: str, share: float, seed: int) -> str:
     rng = random.Random(seed)
     words = text.split()
     for place in rng.sample(range(len(words)), round(share * len(words))):
-        words[place] = rng.choice(("alpha", "omega", "delta", "sigma", "kappa")) + rng.choice("abcdefgh") + "x"  # in no vocabulary
+        # in no vocabulary
+        words[place] = rng.choice(("alpha", "omega", "delta", "sigma", "kappa")) + rng.choice("abcdefgh") + "x"
     return " ".join(words)

@@ -29,8 +29,8 @@ def split(docs: list[Doc], parts: int) -> list[list[Doc]]:
 def reference(docs: list[Doc], sign: Sign, threshold: float) -> dict[str, tuple[str, str]]:
     """The same rules, one pair at a time, with no keys of ours but the signatures themselves.
 
-    Candidates: same address, same text, or an equal band; clusters: transitive closure; then in order of preference each document is the
-    duplicate of the first survivor of its cluster it matches.
+    Candidates: same address, same text, or an equal band; clusters: transitive closure; then in order of preference
+    each document is the duplicate of the first survivor of its cluster it matches.
     """
     import pyarrow as pa
 
@@ -38,7 +38,9 @@ def reference(docs: list[Doc], sign: Sign, threshold: float) -> dict[str, tuple[
     hashed, offsets = words(pa.array(texts, pa.string()))
     lengths = np.diff(offsets)
     size = sign.bands * sign.rows
-    signatures = minhash.signatures(*minhash.shingles(hashed, offsets, sign.shingle), size, sign.seed).reshape(-1, sign.bands, sign.rows)
+    signatures = minhash.signatures(*minhash.shingles(hashed, offsets, sign.shingle), size, sign.seed).reshape(
+        -1, sign.bands, sign.rows
+    )
     live = [n for n, d in enumerate(docs) if d.keep]
 
     def match(i: int, j: int) -> str | None:
@@ -65,7 +67,10 @@ def reference(docs: list[Doc], sign: Sign, threshold: float) -> dict[str, tuple[
     out: dict[str, tuple[str, str]] = {}
     survivors: list[int] = []
     first = -(10**12)
-    for n in sorted(live, key=lambda n: (-(docs[n].fetched if docs[n].fetched is not None else first), -int(lengths[n]), docs[n].id, n)):
+    for n in sorted(
+        live,
+        key=lambda n: (-(docs[n].fetched if docs[n].fetched is not None else first), -int(lengths[n]), docs[n].id, n),
+    ):
         for s in survivors:
             if cluster[s] is cluster[n] and (why := match(s, n)):
                 out[docs[n].id] = (why, docs[s].id)
@@ -101,8 +106,12 @@ def corpora(draw: st.DrawFn) -> list[Doc]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(docs=corpora(), parts=st.integers(1, 5), buckets=st.integers(1, 4), step=st.integers(1, 6), seed=st.integers(0, 5))
-def test_result_is_the_reference_whatever_the_partitioning(docs: list[Doc], parts: int, buckets: int, step: int, seed: int) -> None:
+@given(
+    docs=corpora(), parts=st.integers(1, 5), buckets=st.integers(1, 4), step=st.integers(1, 6), seed=st.integers(0, 5)
+)
+def test_result_is_the_reference_whatever_the_partitioning(
+    docs: list[Doc], parts: int, buckets: int, step: int, seed: int
+) -> None:
     shuffled = docs[:]
     random.Random(seed).shuffle(shuffled)
     expected = reference(docs, SMALL, 0.7)
@@ -145,7 +154,9 @@ def test_survivor_is_the_newest_then_the_longest_then_the_smallest_id() -> None:
         return {d.id for d in docs} - set(dropped(chain([list(docs)], 2, Sign(near=False), Verify())))
 
     url = "http://a.example/p"
-    assert survivor(Doc("a", ("one two",), url, 100), Doc("b", ("one",), url, 300), Doc("c", ("one",), url, None)) == {"b"}
+    assert survivor(Doc("a", ("one two",), url, 100), Doc("b", ("one",), url, 300), Doc("c", ("one",), url, None)) == {
+        "b"
+    }
     assert survivor(Doc("a", ("one two",), url, 100), Doc("b", ("one two three",), url, 100)) == {"b"}
     assert survivor(Doc("b", ("one two",), url, 100), Doc("a", ("three four",), url, 100)) == {"a"}
 
@@ -181,13 +192,16 @@ def test_pairs_meet_by_image_and_caption_alone() -> None:
 
 
 def test_many_unlike_members_are_bounded_by_rounds_and_none_is_dropped_unchecked() -> None:
-    """One boilerplate band joins unlike documents: after `rounds` survivors only hashes decide, and exact copies still go."""
+    """One boilerplate band joins unlike documents: after `rounds` survivors only hashes decide, and exact copies still
+    go.
+    """
     docs = [Doc(f"{n:03d}", (prose(n, 30),), "http://a.example/same" if n % 7 == 0 else None) for n in range(30)]
     docs += [Doc(f"x{n:02d}", docs[n].texts) for n in range(30)]
     few = dropped(chain([docs], 1, Sign(bands=112, rows=1, shingle=1), Verify(0.9, rounds=3)))
     many = dropped(chain([docs], 1, Sign(bands=112, rows=1, shingle=1), Verify(0.9)))
     assert few == many
-    # 4 of the 5 with one address go; of the copies, those whose original went that way stay, as nobody else has their text
+    # 4 of the 5 with one address go; of the copies, those whose original went that way stay, as nobody else has their
+    # text
     assert sum(why == "duplicate_url" for why, _ in few.values()) == 4
     assert sum(why == "duplicate_text" for why, _ in few.values()) == 26
 

@@ -8,9 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.decontaminate import CONTAMINATED, EVALUATED, GRAM, MATCHES, PICTURE, WHOLE, Contaminated, Evaluated, Matches, Overlap
-from manifests.at import Anywhere
+from dedup.decontaminate import (
+    CONTAMINATED,
+    EVALUATED,
+    GRAM,
+    MATCHES,
+    PICTURE,
+    WHOLE,
+    Contaminated,
+    Evaluated,
+    Matches,
+    Overlap,
+)
 from manifests.schema import DECISION, DOCUMENT
+from manifests.stage import DirectContext
 
 LONG = "how many boats lie in the harbour that the old map of the bay shows beside the mill"
 SHORT = "which colour has the roof of the mill"
@@ -31,7 +42,14 @@ def test_thirteen_words_in_a_row_are_found_wherever_they_stand_and_twelve_are_no
     table = evaluated(LONG)
     words = LONG.split()
     twelve, thirteen = " ".join(words[2:14]), " ".join(words[2:15])
-    texts = [f"He asked, {thirteen}?", f"He asked {twelve}", thirteen.upper().replace(" ", ", "), " ".join(reversed(words)), "", LONG]
+    texts = [
+        f"He asked, {thirteen}?",
+        f"He asked {twelve}",
+        thirteen.upper().replace(" ", ", "),
+        " ".join(reversed(words)),
+        "",
+        LONG,
+    ]
     assert found(texts, table) == [(0, "e.jsonl:1"), (2, "e.jsonl:1"), (5, "e.jsonl:1")]
     assert found([twelve], evaluated(LONG, words=12), words=12) == [(0, "e.jsonl:1")]
 
@@ -47,7 +65,11 @@ def test_a_short_question_about_a_picture_is_asked_of_many():
     assert set(table["kind"].to_pylist()) == {GRAM} and found([SHORT, LONG], table) == [(1, "e:2")]
 
 
-@given(st.lists(st.sampled_from("abcdef"), max_size=40), st.lists(st.sampled_from("abcdef"), max_size=40), st.integers(2, 5))
+@given(
+    st.lists(st.sampled_from("abcdef"), max_size=40),
+    st.lists(st.sampled_from("abcdef"), max_size=40),
+    st.integers(2, 5),
+)
 def test_runs_are_those_of_a_plain_search(left: list[str], right: list[str], size: int):
     grams = lambda words: {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
     more = {"words": size, "whole": size}
@@ -55,17 +77,27 @@ def test_runs_are_those_of_a_plain_search(left: list[str], right: list[str], siz
 
 
 def document(*texts: str) -> dict:
-    return {"id": "0" * 32, "url": "u", "nodes": [{"kind": "image", "image": "i"}, *({"kind": "text", "text": t} for t in texts)]}
+    return {
+        "id": "0" * 32,
+        "url": "u",
+        "nodes": [{"kind": "image", "image": "i"}, *({"kind": "text", "text": t} for t in texts)],
+    }
 
 
-def tables(documents: list[dict], table: pa.Table, keep: list[bool] | None = None, node_keep: list[list[bool]] | None = None) -> dict[str, pa.Table]:
+def tables(
+    documents: list[dict], table: pa.Table, keep: list[bool] | None = None, node_keep: list[list[bool]] | None = None
+) -> dict[str, pa.Table]:
     keep, node_keep = keep or [True] * len(documents), node_keep or [[True] * len(d["nodes"]) for d in documents]
     decisions = [{"keep": k, "node_keep": n} for k, n in zip(keep, node_keep, strict=True)]
-    return {"documents": pa.Table.from_pylist(documents, DOCUMENT), "decisions": pa.Table.from_pylist(decisions, DECISION), "evaluated": table}
+    return {
+        "documents": pa.Table.from_pylist(documents, DOCUMENT),
+        "decisions": pa.Table.from_pylist(decisions, DECISION),
+        "evaluated": table,
+    }
 
 
 def contaminated(parts: list[dict[str, pa.Table]], common: int = 10) -> list[dict]:
-    made = [batch for part, given in enumerate(parts) for _, batch in Matches()(given, Anywhere(part))]
+    made = [batch for part, given in enumerate(parts) for _, batch in Matches()(given, DirectContext(part))]
     ((name, batch),) = Contaminated(common)({"matches": pa.Table.from_batches(made, MATCHES)})
     assert name == "contaminated" and batch.schema == CONTAMINATED
     return batch.to_pylist()
@@ -77,7 +109,9 @@ def test_documents_are_asked_by_their_kept_texts_one_by_one():
     documents = [document("plain", LONG), document(LONG), document(LONG), halves, document("x", LONG, LONG)]
     node_keep = [[True] * len(d["nodes"]) for d in documents]
     node_keep[2][1] = False
-    table = evaluated("something else of thirteen words and more, which nobody here has ever said to anyone at all", LONG)
+    table = evaluated(
+        "something else of thirteen words and more, which nobody here has ever said to anyone at all", LONG
+    )
     given = tables(documents, table, [True, False, True, True, True], node_keep)
     n = len(words) - 12
     rows = [{"key": part, "row": row, "runs": n, "item": "e.jsonl:2"} for part in (0, 1) for row in (0, 4)]
@@ -93,7 +127,8 @@ def test_what_many_documents_have_is_a_template():
     documents = [document(f"{template} {n}") for n in range(10)] + [document(f"{template} {own}")]
     assert [r["row"] for r in contaminated([tables(documents, table)])] == [10]
     assert len(contaminated([tables(documents, table)], 11)) == 11
-    assert len(contaminated([tables(documents[:5], table), tables(documents[5:], table)])) == 1  # counted over all parts
+    # counted over all parts
+    assert len(contaminated([tables(documents[:5], table), tables(documents[5:], table)])) == 1
 
 
 @pytest.mark.parametrize(("bits", "nearest"), [(0, None), (2, None), (3, ("b", 3)), (64, ("b", 3))])

@@ -17,7 +17,7 @@ from dedup.images import ImageCounts
 from dedup.paragraphs import RepeatedParagraphs
 from dedup.sign import BANDS, Sign, signatures_schema
 from dedup.verify import DUPLICATES, Carry, Verify
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 
 from .drive import Doc, batch, call, gather
 from .prose import changed, prose
@@ -67,13 +67,19 @@ def test_tables_nobody_wrote_to() -> None:
 
 def test_rows_left_out_on_the_way_are_null_rows_and_meet_nobody() -> None:
     far = 9_007_199_254_740_993 >> 32  # a part whose document numbers no float holds
-    docs = [Doc("a", ("one two",), "http://a.example/"), Doc("b", ("one two",), "http://b.example/"), Doc("c", ("three",))]
+    docs = [
+        Doc("a", ("one two",), "http://a.example/"),
+        Doc("b", ("one two",), "http://b.example/"),
+        Doc("c", ("three",)),
+    ]
     rows = batch(docs)
     gone = pa.RecordBatch.from_arrays([pa.nulls(2, f.type) for f in rows.schema], schema=rows.schema)
     mixed = pa.Table.from_batches([rows.slice(0, 1), gone, rows.slice(1)]).combine_chunks().to_batches()[0]
-    out = gather(Sign()(mixed, Anywhere(part=far)))
+    out = gather(Sign()(mixed, DirectContext(part=far)))
     signatures = pa.Table.from_batches(out["signatures"])
-    signatures = pa.concat_tables([signatures, pa.table([pa.nulls(1, f.type) for f in signatures.schema], schema=signatures.schema)])
+    signatures = pa.concat_tables(
+        [signatures, pa.table([pa.nulls(1, f.type) for f in signatures.schema], schema=signatures.schema)]
+    )
     tables = call(Group(), {"bands": pa.Table.from_batches(out["bands"])})
     homes = call(Components(), {"edges": pa.Table.from_batches(tables["edges"])})["homes"]
     found = call(Carry(), {"homes": pa.Table.from_batches(homes), "signatures": signatures}, far)["clusters"][0]
@@ -106,18 +112,35 @@ def test_forest_joins_what_keys_join_in_any_order(rows: list[tuple[int, int, int
 
 def test_components_join_the_forests_of_all_buckets() -> None:
     far = 7 << 32 | 5
-    table = pa.Table.from_pylist([{"key": 0, "a": a, "b": b, "kind": 2} for a, b in [(4, 6), (2, 4), (10, far)]], schema=EDGES)
+    table = pa.Table.from_pylist(
+        [{"key": 0, "a": a, "b": b, "kind": 2} for a, b in [(4, 6), (2, 4), (10, far)]], schema=EDGES
+    )
     out = call(Components(), {"edges": table})
-    assert [(r["doc"], r["root"]) for r in out["members"][0].to_pylist()] == [(2, 2), (4, 2), (6, 2), (10, 10), (far, 10)]
-    assert [tuple(r.values()) for r in out["homes"][0].to_pylist()] == [(0, 2, 2), (0, 4, 2), (0, 6, 2), (0, 10, 10), (7, 5, 10)]
+    assert [(r["doc"], r["root"]) for r in out["members"][0].to_pylist()] == [
+        (2, 2),
+        (4, 2),
+        (6, 2),
+        (10, 10),
+        (far, 10),
+    ]
+    assert [tuple(r.values()) for r in out["homes"][0].to_pylist()] == [
+        (0, 2, 2),
+        (0, 4, 2),
+        (0, 6, 2),
+        (0, 10, 10),
+        (7, 5, 10),
+    ]
 
 
 def signed(docs: list[Doc], part: int = 0) -> pa.Table:
-    return pa.Table.from_batches(gather(Sign()(batch(docs), Anywhere(part=part)))["signatures"])
+    return pa.Table.from_batches(gather(Sign()(batch(docs), DirectContext(part=part)))["signatures"])
 
 
 def clusters(docs: list[Doc]) -> pa.Table:
-    homes = pa.table([np.zeros(len(docs), np.uint64), np.arange(len(docs), dtype=np.int32), np.zeros(len(docs), np.uint64)], schema=HOMES)
+    homes = pa.table(
+        [np.zeros(len(docs), np.uint64), np.arange(len(docs), dtype=np.int32), np.zeros(len(docs), np.uint64)],
+        schema=HOMES,
+    )
     return pa.Table.from_batches(call(Carry(), {"homes": homes, "signatures": signed(docs)})["clusters"])
 
 
@@ -129,7 +152,9 @@ def duplicates(table: pa.Table, stage: Verify) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("rounds", [1, 2, 1000])
 def test_verify_does_not_depend_on_the_order_of_its_rows(rounds: int) -> None:
-    docs = [Doc(f"{n}", (changed(prose(n % 3, 80), 0.02 * (n % 4), n),), f"http://a.example/{n % 7}") for n in range(20)]
+    docs = [
+        Doc(f"{n}", (changed(prose(n % 3, 80), 0.02 * (n % 4), n),), f"http://a.example/{n % 7}") for n in range(20)
+    ]
     table = clusters(docs)
     expected = duplicates(table, Verify(0.7, rounds))
     assert len(expected) > 5
@@ -153,7 +178,9 @@ def test_carry_names_a_document_it_has_no_signature_for() -> None:
 
 
 def test_carry_brings_the_rows_of_its_documents() -> None:
-    homes = pa.table([np.array([3, 3], np.uint64), np.array([2, 0], np.int32), np.array([9, 9], np.uint64)], schema=HOMES)
+    homes = pa.table(
+        [np.array([3, 3], np.uint64), np.array([2, 0], np.int32), np.array([9, 9], np.uint64)], schema=HOMES
+    )
     docs = [Doc("a", ("one",)), Doc("b", ("two",)), Doc("c", ())]
     out = pa.Table.from_batches(call(Carry(), {"homes": homes, "signatures": signed(docs, 3)}, 3)["clusters"])
     assert out.schema.names == ["key", "root", *signatures_schema(112).names]

@@ -31,7 +31,16 @@ SCHEMA = pa.schema(
 def images(uses: list[tuple[int, int, int, str | None]]) -> pa.Table:
     """(part, row, node, image) -> the rows of ImageCounts."""
     rows = [
-        {"url": f"http://i.example/{n}", "key": key64(i or ""), "sha256": i, "phash": n, "doc": p << 32 | r, "part": p, "row": r, "node": k}
+        {
+            "url": f"http://i.example/{n}",
+            "key": key64(i or ""),
+            "sha256": i,
+            "phash": n,
+            "doc": p << 32 | r,
+            "part": p,
+            "row": r,
+            "node": k,
+        }
         for n, (p, r, k, i) in enumerate(uses)
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
@@ -42,7 +51,19 @@ def counted(table: pa.Table) -> pa.Table:
 
 
 def test_uses_are_documents() -> None:
-    out = counted(images([(1, 0, 0, "a"), (0, 5, 2, "a"), (0, 5, 1, "a"), (0, 6, 0, "b"), (0, 7, 0, None), (0, 7, 1, None), (1, 0, 4, "a")]))
+    out = counted(
+        images(
+            [
+                (1, 0, 0, "a"),
+                (0, 5, 2, "a"),
+                (0, 5, 1, "a"),
+                (0, 6, 0, "b"),
+                (0, 7, 0, None),
+                (0, 7, 1, None),
+                (1, 0, 4, "a"),
+            ]
+        )
+    )
     found = [(r["key"], r["row"], r["node"], r["uses"], r["first"], r["repeated"]) for r in out.to_pylist()]
     assert found == [
         (0, 5, 1, 2, True, False),
@@ -65,12 +86,16 @@ def test_uses_are_documents() -> None:
     ),
     st.randoms(use_true_random=False),
 )
-def test_counts_are_those_of_a_plain_count_in_any_order(uses: list[tuple[int, int, int, str | None]], rng: random.Random) -> None:
+def test_counts_are_those_of_a_plain_count_in_any_order(
+    uses: list[tuple[int, int, int, str | None]], rng: random.Random
+) -> None:
     expected = []
     for p, r, k, i in sorted(uses, key=lambda u: u[:3]):
         same = [u for u in uses if i is not None and u[3] == i]
         repeated = any(u[:2] == (p, r) and u[2] < k for u in same)
-        expected.append((p, r, k, len({u[:2] for u in same}), bool(same) and (p, r, k) == min(u[:3] for u in same), repeated))
+        expected.append(
+            (p, r, k, len({u[:2] for u in same}), bool(same) and (p, r, k) == min(u[:3] for u in same), repeated)
+        )
     shuffled = uses[:]
     rng.shuffle(shuffled)
     rows = counted(images(shuffled)).to_pylist()

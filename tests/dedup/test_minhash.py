@@ -13,7 +13,7 @@ from dedup import minhash
 from dedup.lookup import Lookup
 from dedup.sign import Sign
 from dedup.text import words
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 
 from .drive import Doc, batch, gather
 from .prose import changed, prose
@@ -36,7 +36,9 @@ def test_estimate_is_as_good_as_datasketch() -> None:
     """Mean error near zero (no bias), spread as the theory says and as datasketch has it."""
     texts = [prose(1, 400)] + [changed(prose(1, 400), share, n) for n, share in enumerate(np.linspace(0.005, 0.2, 60))]
     exact = np.array([jaccard(*sets_of([texts[0], t])) for t in texts[1:]])
-    ours = np.concatenate([minhash.similarity(s[1:], s[:1]) - exact for s in (signed(texts, 112, seed) for seed in range(8))])
+    ours = np.concatenate(
+        [minhash.similarity(s[1:], s[:1]) - exact for s in (signed(texts, 112, seed) for seed in range(8))]
+    )
     sketches = []
     for shingle_set in sets_of(texts):
         m = datasketch.MinHash(num_perm=112, seed=1)
@@ -72,7 +74,9 @@ def test_shingles_are_the_same_in_any_company() -> None:
 
 def test_bands_find_what_datasketch_finds() -> None:
     """Same signatures, same bands: datasketch's index and our keys bring the same pairs together."""
-    texts = [t for n in range(12) for t in (prose(n, 150), changed(prose(n, 150), 0.03, n), changed(prose(n, 150), 0.08, n))]
+    texts = [
+        t for n in range(12) for t in (prose(n, 150), changed(prose(n, 150), 0.03, n), changed(prose(n, 150), 0.08, n))
+    ]
     signatures = signed(texts)
     keys = minhash.band_keys(signatures, 14, 8)
     ours = {(i, j) for i, j in itertools.combinations(range(len(texts)), 2) if (keys[i] == keys[j]).any()}
@@ -96,8 +100,11 @@ def test_probability_is_the_published_curve() -> None:
 
 
 def test_lookup_finds_the_copies_of_a_document() -> None:
-    docs = [Doc(f"d{n}", (prose(n, 200),)) for n in range(20)] + [Doc("copy", (changed(prose(4, 200), 0.01, 1),)), Doc("empty")]
-    table = pa.Table.from_batches(gather(Sign()(batch(docs), Anywhere()))["signatures"])
+    docs = [Doc(f"d{n}", (prose(n, 200),)) for n in range(20)] + [
+        Doc("copy", (changed(prose(4, 200), 0.01, 1),)),
+        Doc("empty"),
+    ]
+    table = pa.Table.from_batches(gather(Sign()(batch(docs), DirectContext()))["signatures"])
     asked = np.array(table.column("signature")[4].as_py(), np.uint32)
     found = Lookup(table).resembling(asked)
     assert [i for i, _ in found] == ["d4", "copy"]

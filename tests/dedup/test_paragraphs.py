@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from dedup.paragraphs import Paragraphs, RepeatedParagraphs
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 
 from .drive import Doc, batch, bucketed, gather
 
@@ -15,7 +15,11 @@ MENU = "Subscribe to our newsletter"
 def repeated(
     parts: list[list[Doc]], stage: RepeatedParagraphs, buckets: int = 3, by_host: bool = True
 ) -> list[tuple[int, int, int, int]]:
-    rows = [r for n, docs in enumerate(parts) for r in gather(Paragraphs(by_host)(batch(docs), Anywhere(part=n)))["paragraphs"]]
+    rows = [
+        r
+        for n, docs in enumerate(parts)
+        for r in gather(Paragraphs(by_host)(batch(docs), DirectContext(part=n)))["paragraphs"]
+    ]
     found = [r for b in bucketed(rows, buckets) for _, r in stage({"paragraphs": b})]
     return sorted(tuple(r.values()) for r in pa.Table.from_batches(found).to_pylist())
 
@@ -31,12 +35,20 @@ def test_a_paragraph_of_three_documents_leaves_them_all() -> None:
 
 
 def test_hosts_count_apart() -> None:
-    docs = site("a.example", (MENU,), (MENU,)) + site("www.a.example", (MENU,)) + [Doc("x", (MENU,)), Doc("y", (MENU,), "http://[bad")]
+    docs = (
+        site("a.example", (MENU,), (MENU,))
+        + site("www.a.example", (MENU,))
+        + [Doc("x", (MENU,)), Doc("y", (MENU,), "http://[bad")]
+    )
     assert repeated([docs], RepeatedParagraphs()) == []
 
 
 def test_captions_count_over_all_hosts_and_without_one() -> None:
-    docs = site("a.example", ("Stock photo",)) + site("b.example", ("Stock photo",)) + [Doc("x", ("Stock photo",)), Doc("y", ("A boat",))]
+    docs = (
+        site("a.example", ("Stock photo",))
+        + site("b.example", ("Stock photo",))
+        + [Doc("x", ("Stock photo",)), Doc("y", ("A boat",))]
+    )
     assert repeated([docs], RepeatedParagraphs(2), by_host=False) == [(0, n, 0, 3) for n in range(3)]
     assert repeated([docs], RepeatedParagraphs(3), by_host=False) == []
     copies = [Doc("x", ("Stock photo",)), Doc("x", ("Stock photo",))]  # the same pair on two more pages

@@ -23,7 +23,10 @@ def test_copies_of_real_pages_leave() -> None:
         pytest.skip(f"needs {TRUTH.name} of the shared real pages")
     texts = [r["text"] for r in map(json.loads, TRUTH.read_text().splitlines()) if len(r.get("text", "").split()) >= 80]
     assert len(texts) >= 50
-    originals = [Doc(f"o{n:04d}", tuple(p for p in t.split("\n") if p.strip()), f"http://o.example/{n}", 200) for n, t in enumerate(texts)]
+    originals = [
+        Doc(f"o{n:04d}", tuple(p for p in t.split("\n") if p.strip()), f"http://o.example/{n}", 200)
+        for n, t in enumerate(texts)
+    ]
     exact = [Doc(f"e{n:04d}", o.texts, f"http://e.example/{n}", 100) for n, o in enumerate(originals)]
     near = [Doc(f"n{n:04d}", (changed(t, 0.03, n),), f"http://n.example/{n}", 100) for n, t in enumerate(texts)]
     found = dropped(chain([originals, exact, near], 3, Sign(bands=28, rows=4), Verify(0.6), 64))

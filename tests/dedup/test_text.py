@@ -12,7 +12,7 @@ from dedup.hashing import hash_strings
 from dedup.sign import BAND, BANDS, EXACT, URL, Sign, signatures_schema
 from dedup.text import words
 from dedup.urls import canonical_page
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 
 from .drive import Doc, batch, gather
 from .prose import prose
@@ -94,7 +94,7 @@ def test_tables_of_a_batch() -> None:
         Doc("c", (prose(3, 30),), "http://a.example/3", keep=False),
         Doc("d", (prose(4, 3),), None),
     ]
-    out = gather(Sign()(batch(docs), Anywhere(part=3, first=10)))
+    out = gather(Sign()(batch(docs), DirectContext(part=3, first=10)))
     bands, signatures = pa.Table.from_batches(out["bands"]), pa.Table.from_batches(out["signatures"])
     assert bands.schema == BANDS
     assert signatures.schema == signatures_schema(112)
@@ -105,7 +105,10 @@ def test_tables_of_a_batch() -> None:
     assert [s is None for s in signatures.column("signature").to_pylist()] == [False, True, True, False]
     assert [h is None for h in signatures.column("text_hash").to_pylist()] == [False, True, True, False]
     assert [h is None for h in signatures.column("url_hash").to_pylist()] == [False, False, True, True]
-    kinds = {n: [k for d, k in zip(bands["doc"].to_pylist(), bands["kind"].to_pylist(), strict=True) if d == n] for n in number}
+    kinds = {
+        n: [k for d, k in zip(bands["doc"].to_pylist(), bands["kind"].to_pylist(), strict=True) if d == n]
+        for n in number
+    }
     assert [kinds[n] for n in number] == [[URL, EXACT] + [BAND] * 14, [URL], [], [EXACT] + [BAND] * 14]
 
 
@@ -117,10 +120,12 @@ def test_where_paragraphs_break_does_not_matter_to_the_text() -> None:
 
 
 def test_a_batch_cut_in_two_gives_the_same_rows() -> None:
-    whole = batch([Doc(f"{n}", (prose(n, 20 + n),), f"http://a.example/{n}", node_keep=(n % 3 != 0,)) for n in range(10)])
-    once = gather(Sign()(whole, Anywhere()))
-    twice = gather(Sign()(whole.slice(0, 4), Anywhere()))
-    gather(Sign()(whole.slice(4), Anywhere(first=4)), twice)
+    whole = batch(
+        [Doc(f"{n}", (prose(n, 20 + n),), f"http://a.example/{n}", node_keep=(n % 3 != 0,)) for n in range(10)]
+    )
+    once = gather(Sign()(whole, DirectContext()))
+    twice = gather(Sign()(whole.slice(0, 4), DirectContext()))
+    gather(Sign()(whole.slice(4), DirectContext(first=4)), twice)
     for name in once:
         assert pa.Table.from_batches(once[name]) == pa.Table.from_batches(twice[name])
 
@@ -134,7 +139,9 @@ def test_wrong_input_is_named() -> None:
 
 
 def test_long_and_odd_documents_pass() -> None:
-    rows = batch([Doc("a", ("x" * 100_000,)), Doc("b", ("\u0301" * 10, "\U0001f600" * 3)), Doc("c", ("word " * 20_000,))])
+    rows = batch(
+        [Doc("a", ("x" * 100_000,)), Doc("b", ("\u0301" * 10, "\U0001f600" * 3)), Doc("c", ("word " * 20_000,))]
+    )
     lengths = gather(Sign()(rows))["signatures"][0].column("length").to_pylist()
     assert lengths == [1, 0, 20_000]
     assert np.isfinite(lengths).all()

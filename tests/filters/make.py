@@ -15,14 +15,23 @@ def node(what: str | dict[str, Any]) -> dict[str, Any]:
     if what == "---":
         return {"kind": "break"}
     if isinstance(what, str):
-        return {"kind": "text", "role": "heading" if what.startswith("# ") else "paragraph", "text": what.removeprefix("# ")}
+        return {
+            "kind": "text",
+            "role": "heading" if what.startswith("# ") else "paragraph",
+            "text": what.removeprefix("# "),
+        }
     return {"kind": "image", **what}
 
 
 def documents(*rows: Sequence[str | dict[str, Any]]) -> pa.RecordBatch:
-    made = [{"id": f"{i:032x}", "source": "web", "url": f"http://a.example/{i}", "nodes": [node(n) for n in row]} for i, row in enumerate(rows)]
+    made = [
+        {"id": f"{i:032x}", "source": "web", "url": f"http://a.example/{i}", "nodes": [node(n) for n in row]}
+        for i, row in enumerate(rows)
+    ]
     return pa.RecordBatch.from_pylist(made, schema=DOCUMENT)
 
 
 def zipped(*batches: pa.RecordBatch) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([c for b in batches for c in b.columns], names=[n for b in batches for n in b.schema.names])
+    return pa.RecordBatch.from_arrays(
+        [c for b in batches for c in b.columns], names=[n for b in batches for n in b.schema.names]
+    )

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 #: what a word stands for: red, green, blue
-WORDS = {"[PAD]": (0, 0, 0), "red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "grey": (1, 1, 1), "other": (0, 0, 0)}
+WORDS = {
+    "[PAD]": (0, 0, 0),
+    "red": (1, 0, 0),
+    "green": (0, 1, 0),
+    "blue": (0, 0, 1),
+    "grey": (1, 1, 1),
+    "other": (0, 0, 0),
+}
 
 
 def image_model(path: Path, side: int = 8) -> str:
@@ -17,7 +24,12 @@ def image_model(path: Path, side: int = 8) -> str:
     pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
     shapes = (("x", ["n", 3, side, side]), ("y", ["n", 3, 1, 1]))
     kinds = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape) for n, shape in shapes]
-    return _saved(onnx.helper.make_graph([onnx.helper.make_node("GlobalAveragePool", ["x"], ["y"])], "image", kinds[:1], kinds[1:]), path)
+    return _saved(
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("GlobalAveragePool", ["x"], ["y"])], "image", kinds[:1], kinds[1:]
+        ),
+        path,
+    )
 
 
 def text_model(path: Path) -> str:
@@ -26,9 +38,15 @@ def text_model(path: Path) -> str:
     pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
     h, t = onnx.helper, onnx.TensorProto
     table = onnx.numpy_helper.from_array(np.array(list(WORDS.values()), np.float32), "table")
-    nodes = [h.make_node("Gather", ["table", "input_ids"], ["hidden"]), h.make_node("ReduceSum", ["hidden", "axis"], ["text_embeds"], keepdims=0)]
+    nodes = [
+        h.make_node("Gather", ["table", "input_ids"], ["hidden"]),
+        h.make_node("ReduceSum", ["hidden", "axis"], ["text_embeds"], keepdims=0),
+    ]
     inputs = [h.make_tensor_value_info("input_ids", t.INT64, ["n", "tokens"])]
-    outputs = [h.make_tensor_value_info("hidden", t.FLOAT, ["n", "tokens", 3]), h.make_tensor_value_info("text_embeds", t.FLOAT, ["n", 3])]
+    outputs = [
+        h.make_tensor_value_info("hidden", t.FLOAT, ["n", "tokens", 3]),
+        h.make_tensor_value_info("text_embeds", t.FLOAT, ["n", 3]),
+    ]
     axis = onnx.numpy_helper.from_array(np.array([1], np.int64), "axis")
     return _saved(h.make_graph(nodes, "text", inputs, outputs, [table, axis]), path)
 

@@ -59,7 +59,9 @@ def terms(text: str) -> list[str]:
 
 
 def top_gram(paragraphs: list[str], n: int) -> float:
-    """Characters of the most frequent n words in a row (the earliest of several), times their count, share of the text's."""
+    """Characters of the most frequent n words in a row (the earliest of several), times their count, share of the
+    text's.
+    """
     ts, text = terms("\n".join(paragraphs)), "\n".join(paragraphs)
     counts = Counter(" ".join(ts[i : i + n]) for i in range(len(ts) - n + 1))
     if not counts:
@@ -70,7 +72,9 @@ def top_gram(paragraphs: list[str], n: int) -> float:
 
 
 def duplicate_grams(paragraphs: list[str], n: int) -> float:
-    """Characters of the n words in a row that were met before, read from the start and stepped over, share of the text's."""
+    """Characters of the n words in a row that were met before, read from the start and stepped over, share of the
+    text's.
+    """
     ts, text = terms("\n".join(paragraphs)), "\n".join(paragraphs)
     seen, taken, i = set(), 0, 0
     while i + n <= len(ts):

@@ -10,7 +10,7 @@ import pytest
 from filters.adapters import DatatroveFilter, Function
 from filters.decide import Decide
 from filters.rules import load
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 from tests.filters.make import documents, zipped
 
 C4 = "datatrove.pipeline.filters:C4QualityFilter"
@@ -20,7 +20,9 @@ PICTURE = {"image": "http://a.example/a.png"}
 
 def test_c4_by_import_path() -> None:
     stage = DatatroveFilter("c4", C4, (("min_num_sentences", -1),))
-    batch = documents([LONG, PICTURE, LONG], ["A page of Lorem Ipsum and no more."], ["Some { code } in a line of text."], [])
+    batch = documents(
+        [LONG, PICTURE, LONG], ["A page of Lorem Ipsum and no more."], ["Some { code } in a line of text."], []
+    )
     ((table, scores),) = pickle.loads(pickle.dumps(stage))(batch)
     assert table == "scores"
     assert scores.schema == stage.schema()
@@ -43,9 +45,11 @@ def test_gopher_with_its_own_tokenizer() -> None:
 
 
 def test_a_filter_that_raises_says_so_and_a_refused_row_is_null() -> None:
-    lambda_ = DatatroveFilter("mine", "datatrove.pipeline.filters:LambdaFilter", (("filter_function", needs_two_words),))
+    lambda_ = DatatroveFilter(
+        "mine", "datatrove.pipeline.filters:LambdaFilter", (("filter_function", needs_two_words),)
+    )
     batch = documents(["two words"], ["one"], ["refused here"])
-    ((_, scores),) = lambda_(batch, Anywhere(skip=frozenset({(2, 0)})))
+    ((_, scores),) = lambda_(batch, DirectContext(skip=frozenset({(2, 0)})))
     assert scores["mine_passes"].to_pylist() == [1, 0, None]
     assert scores["mine_reason"].to_pylist() == [None, "raised_IndexError", None]
 

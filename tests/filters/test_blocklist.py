@@ -17,7 +17,9 @@ from tests.filters.make import documents, zipped
 @pytest.fixture
 def listed(tmp_path: Path) -> str:
     path = tmp_path / "hosts.txt"
-    path.write_text("# adult\nBad.Example\n0.0.0.0 ads.example # as in a hosts file\nhttps://forum.example/private/\nshop.example/?q=\n\n")
+    path.write_text(
+        "# adult\nBad.Example\n0.0.0.0 ads.example # as in a hosts file\nhttps://forum.example/private/\nshop.example/?q=\n\n"
+    )
     return str(path)
 
 
@@ -43,7 +45,9 @@ def test_what_is_covered(listed: str, url: str, entry: str | None) -> None:
 
 def test_the_rule_gives_its_reason(listed: str) -> None:
     batch = documents(["one"], ["two"])
-    batch = batch.set_column(batch.schema.get_field_index("url"), "url", pa.array(["http://bad.example/", "http://a.example/"]))
+    batch = batch.set_column(
+        batch.schema.get_field_index("url"), "url", pa.array(["http://bad.example/", "http://a.example/"])
+    )
     ((_, scores),) = Blocklist(listed)(batch)
     assert scores["blocked_host"].to_pylist() == ["bad.example", None]
     ((_, words),) = TextScores()(batch)

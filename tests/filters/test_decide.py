@@ -77,7 +77,10 @@ def test_headings_stay_with_what_stands_under_them(page: list[Any], kept: list[i
 
 
 def test_words_are_counted_again_over_what_is_left() -> None:
-    rules = {"node": {"words": {"min": 5}}, "document": {"words": {"min": 21}, "paragraphs": {"min": 1}, "characters": {"min": 1}}}
+    rules = {
+        "node": {"words": {"min": 5}},
+        "document": {"words": {"min": 21}, "paragraphs": {"min": 1}, "characters": {"min": 1}},
+    }
     (row,) = decided(rules, [PROSE, "one two three four", "one two three"])
     assert row["keep"]
     (row,) = decided({**rules, "document": {"words": {"min": 22}}}, [PROSE, "one two three four", "one two three"])
@@ -89,7 +92,10 @@ def test_images_are_counted_again_after_banned_addresses_and_small_renderings() 
         "document": {"images": {"min": 1}},
         "image": {"banned_url": {"max": 0}, "rendered_min": {"min": 150}, "side_min": {"min": 500}},
     }
-    logo, small = {"image": "http://a.example/img/logo.png"}, {"image": "http://a.example/b.png", "width": 400, "height": 20}
+    logo, small = (
+        {"image": "http://a.example/img/logo.png"},
+        {"image": "http://a.example/b.png", "width": 400, "height": 20},
+    )
     kept, dropped = decided(rules, [logo, small, PICTURE], [logo, small])
     assert kept["keep"]
     assert kept["node_reason"] == ["banned_url_high", "rendered_min_low", None]
@@ -98,7 +104,9 @@ def test_images_are_counted_again_after_banned_addresses_and_small_renderings() 
 
 
 def test_breaks() -> None:
-    (row,) = decided({"node": {"words": {"min": 5}}}, ["---", PROSE, "---", "short", "---", MORE, "---", PICTURE, "---", "---"])
+    (row,) = decided(
+        {"node": {"words": {"min": 5}}}, ["---", PROSE, "---", "short", "---", MORE, "---", PICTURE, "---", "---"]
+    )
     assert row["node_keep"] == [False, True, True, False, False, True, True, True, False, False]
     assert row["node_reason"] == ["break", None, None, "words_low", "break", None, None, None, "break", "break"]
     (alone, both) = decided({}, ["---"], [PROSE, "---", "---", MORE])

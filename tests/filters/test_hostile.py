@@ -30,7 +30,14 @@ def test_any_text(pages: list[list[str]]) -> None:
     for column in scores.columns:
         values = (column.flatten() if pa.types.is_list(column.type) else column).to_pylist()
         assert all(v is None or isinstance(v, str) or math.isfinite(v) for v in values)
-    shares = ("duplicate_5_grams", "duplicate_lines", "duplicate_line_characters", "short_lines", "bullets", "char_repetition")
+    shares = (
+        "duplicate_5_grams",
+        "duplicate_lines",
+        "duplicate_line_characters",
+        "short_lines",
+        "bullets",
+        "char_repetition",
+    )
     assert all(0 <= v <= 1 for name in shares for v in scores[name].drop_null().to_pylist())
     for preset in presets():
         ((_, made),) = Decide(load({"preset": preset, "image": None}))(zipped(batch, scores))

@@ -55,7 +55,9 @@ def test_values() -> None:
 
 
 def test_scores_beside_the_outcomes() -> None:
-    measured = table(outcome(), outcome()).append_column("entropy", pa.chunked_array([pa.array([7.5, None], pa.float32())]))
+    measured = table(outcome(), outcome()).append_column(
+        "entropy", pa.chunked_array([pa.array([7.5, None], pa.float32())])
+    )
     assert image_columns(measured)["entropy"].to_pylist() == [7.5, None]
 
 
@@ -110,7 +112,9 @@ def test_banned_words_are_whole_words(url: str | None, hits: int | None) -> None
 
 
 def test_page_columns_leave_other_nodes_alone() -> None:
-    batch = documents(["text", {"image": "http://a.example/icon.png", "width": 20, "height": 30, "alt": "go home"}, "---"])
+    batch = documents(
+        ["text", {"image": "http://a.example/icon.png", "width": 20, "height": 30, "alt": "go home"}, "---"]
+    )
     columns = page_columns(batch["nodes"].flatten())
     assert {name: column.to_pylist() for name, column in columns.items()} == {
         "rendered_min": [None, 20, None],

@@ -10,7 +10,7 @@ import pytest
 
 from filters import language
 from filters.text import TextScores
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 from tests.filters.make import documents
 
 SENTENCES = {
@@ -62,7 +62,8 @@ def test_the_vote_is_by_characters() -> None:
     (row,) = score([english, german, english, "Copyright Acme"])
     assert row["node_language"] == ["en", "de", "en", None]
     assert row["language"] == "en"
-    share = 2 * len(english) * row["node_language_score"][0] / (2 * len(english) + len(german))  # two words without evidence do not vote
+    # two words without evidence do not vote
+    share = 2 * len(english) * row["node_language_score"][0] / (2 * len(english) + len(german))
     assert row["language_score"] == pytest.approx(share, abs=1e-5)
 
 
@@ -82,7 +83,9 @@ def test_a_tie_is_undecided() -> None:
 
 
 def test_what_a_page_declares_breaks_a_tie_and_nothing_more() -> None:
-    rows = documents(["Refer to caption"], ["Winterlandschaft Oberbayern"], ["Winterlandschaft Oberbayern"], [SENTENCES["en"]], [])
+    rows = documents(
+        ["Refer to caption"], ["Winterlandschaft Oberbayern"], ["Winterlandschaft Oberbayern"], [SENTENCES["en"]], []
+    )
     place = rows.schema.get_field_index("lang")
     said = rows.set_column(place, rows.schema.field(place), pa.array(["pl", "de", None, "de", "ca"], pa.string()))
     ((_, scores),) = TextScores()(said)
@@ -109,9 +112,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     train = folder / "train.txt"
     lines = [f"__label__{code} {SENTENCES[code].lower()}" for code in ("en", "de", "fi") for _ in range(60)]
     train.write_text("\n".join(lines), encoding="utf-8")
-    # fastText 0.9 initialises its input matrix in ten blocks, one a thread: with fewer than ten threads, or a size that is no multiple of
-    # ten, the rest is whatever the heap held, and training a model this small ends in NaN more often than not
-    made = fasttext.train_supervised(str(train), dim=10, epoch=40, lr=0.1, minn=2, maxn=4, bucket=2000, thread=10, verbose=0)
+    # fastText 0.9 initialises its input matrix in ten blocks, one a thread: with fewer than ten threads, or a size that
+    # is no multiple of ten, the rest is whatever the heap held, and training a model this small ends in NaN more often
+    # than not
+    made = fasttext.train_supervised(
+        str(train), dim=10, epoch=40, lr=0.1, minn=2, maxn=4, bucket=2000, thread=10, verbose=0
+    )
     path = folder / "tiny.bin"
     made.save_model(str(path))
     return str(path)
@@ -128,7 +134,7 @@ def test_fasttext(model: str) -> None:
 
 
 def test_fasttext_stands_on_each_row_and_leaves_refused_ones_null(model: str) -> None:
-    class Recorder(Anywhere):
+    class Recorder(DirectContext):
         def __call__(self, row: int, sub: int = 0) -> bool:
             asked.append(row)
             return super().__call__(row, sub)

@@ -11,7 +11,7 @@ import pytest
 
 from filters.onnx import ImageModel, View
 from filters.vectors import ImageVectors, TextVectors, ranks, unit
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 from tests.filters import models
 from tests.filters.test_pixels import FLAT, encoded, images
 
@@ -26,7 +26,7 @@ def model(tmp_path: Path) -> str:
 
 
 def scored(stage: Any, batch: pa.RecordBatch, **at: Any) -> list[Any]:
-    ((table, scores),) = stage(batch, Anywhere(**at))
+    ((table, scores),) = stage(batch, DirectContext(**at))
     assert table == "scores" and scores.schema == stage.columns()
     column: list[Any] = scores.column(0).to_pylist()
     return column
@@ -34,7 +34,13 @@ def scored(stage: Any, batch: pa.RecordBatch, **at: Any) -> list[Any]:
 
 def test_a_score(model: str) -> None:
     batch = images(encoded(RED), b"no image", encoded(FLAT), None, encoded(RED))
-    assert scored(ImageModel("redness", model, PLAIN), batch) == [pytest.approx(1), None, pytest.approx(200 / 255), None, pytest.approx(1)]
+    assert scored(ImageModel("redness", model, PLAIN), batch) == [
+        pytest.approx(1),
+        None,
+        pytest.approx(200 / 255),
+        None,
+        pytest.approx(1),
+    ]
     assert scored(ImageModel("redness", model, PLAIN, softmax=True), batch)[2] == pytest.approx(1 / 3)
     assert scored(ImageModel("redness", model, PLAIN), batch, skip=frozenset({(4, 0)}))[4] is None
     assert scored(ImageModel("coloured", model, PLAIN, share_above=0.5), batch)[0] == pytest.approx(1 / 3)
@@ -46,7 +52,9 @@ def test_the_centre_square_or_all_of_it(model: str) -> None:
     wide = np.zeros((40, 80, 3), np.uint8)
     wide[:, 20:60, 0] = 255
     (centre,) = scored(ImageModel("redness", model, PLAIN), images(encoded(wide)))
-    (whole,) = scored(ImageModel("redness", model, View(8, PLAIN.mean, PLAIN.deviation, whole=True)), images(encoded(wide)))
+    (whole,) = scored(
+        ImageModel("redness", model, View(8, PLAIN.mean, PLAIN.deviation, whole=True)), images(encoded(wide))
+    )
     assert (centre, whole) == (pytest.approx(1), pytest.approx(0.5, abs=0.02))
 
 

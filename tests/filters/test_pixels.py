@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from filters.pixels import PixelScores, decoded
 from filters.scores import IMAGE_PIXELS
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 
 
 def encoded(pixels: Any, format_: str = "PNG") -> bytes:
@@ -33,7 +33,7 @@ HALF = np.concatenate([np.zeros((50, 100), np.uint8), np.full((50, 100), 255, np
 def test_values_by_hand() -> None:
     clear = Image.fromarray(np.zeros((10, 10, 4), np.uint8))
     every = images(encoded(FLAT), encoded(HALF), encoded(clear), b"no image", None, encoded(FLAT))
-    ((table, scores),) = PixelScores()(every, Anywhere(skip=frozenset({(5, 0)})))
+    ((table, scores),) = PixelScores()(every, DirectContext(skip=frozenset({(5, 0)})))
     assert table == "scores"
     assert scores.schema.names == list(IMAGE_PIXELS)
     flat, half, transparent, *nothing = scores.to_pylist()
@@ -45,7 +45,9 @@ def test_values_by_hand() -> None:
 
 def test_a_blurred_photo_is_less_sharp_at_any_size() -> None:
     big = Image.fromarray(NOISE).resize((1200, 800), Image.Resampling.BICUBIC)
-    ((_, scores),) = PixelScores()(images(encoded(big, "JPEG"), encoded(big.filter(ImageFilter.GaussianBlur(12)), "JPEG"), encoded(NOISE)))
+    ((_, scores),) = PixelScores()(
+        images(encoded(big, "JPEG"), encoded(big.filter(ImageFilter.GaussianBlur(12)), "JPEG"), encoded(NOISE))
+    )
     sharp, blurred, noise = scores.to_pylist()
     assert blurred["blur"] < sharp["blur"] / 4
     assert noise["entropy"] > 7

@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 
 from filters.quality import Quality, read_texts, train
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 from tests.filters.make import documents
 
-GOOD = [f"The committee of {town} met on day {i} and agreed that the harbour should be built." for i in range(60) for town in ("Ayr", "Oban", "Wick")]
-BAD = [f"Buy cheap {thing} now!!! click here {i} best price free shipping order today" for i in range(60) for thing in ("shoes", "pills", "bags")]
+GOOD = [
+    f"The committee of {town} met on day {i} and agreed that the harbour should be built."
+    for i in range(60)
+    for town in ("Ayr", "Oban", "Wick")
+]
+BAD = [
+    f"Buy cheap {thing} now!!! click here {i} best price free shipping order today"
+    for i in range(60)
+    for thing in ("shoes", "pills", "bags")
+]
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +37,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_score(model: str) -> None:
-    batch = documents(["The committee met and agreed", "that the harbour should be built."], ["click here for cheap pills, order now!!!"], [], ["x"])
-    ((table, scores),) = Quality(model)(batch, Anywhere(skip=frozenset({(3, 0)})))
+    batch = documents(
+        ["The committee met and agreed", "that the harbour should be built."],
+        ["click here for cheap pills, order now!!!"],
+        [],
+        ["x"],
+    )
+    ((table, scores),) = Quality(model)(batch, DirectContext(skip=frozenset({(3, 0)})))
     good, bad, empty, refused = scores["quality"].to_pylist()
     assert table == "scores"
     assert good > 0.8
@@ -46,7 +59,9 @@ def test_the_same_texts_make_the_same_model(model: str, tmp_path: Path) -> None:
 
 
 def test_what_the_process_held_before_is_not_learnt(model: str, tmp_path: Path) -> None:
-    """A hole of a hundred megabytes in the heap, full of NaN: fastText would take its matrix from there, and read what it finds."""
+    """A hole of a hundred megabytes in the heap, full of NaN: fastText would take its matrix from there, and read what
+    it finds.
+    """
     held = [np.full(25_000, np.nan, np.float32) for _ in range(2_000)]  # of 100 kB: small enough for the heap
     last = held.pop()  # behind the hole, which else would go back to the system
     del held
@@ -66,7 +81,9 @@ def test_what_cannot_be(model: str, tmp_path: Path) -> None:
 def test_files(tmp_path: Path) -> None:
     lines, tables = tmp_path / "a.txt", tmp_path / "b.jsonl.gz"
     lines.write_text("first\nsecond\n")
-    tables.write_bytes(gzip.compress("\n".join(json.dumps({"text": t, "url": "x"}) for t in ("third", "fourth")).encode()))
+    tables.write_bytes(
+        gzip.compress("\n".join(json.dumps({"text": t, "url": "x"}) for t in ("third", "fourth")).encode())
+    )
     assert [t.strip() for t in read_texts([str(lines), str(tables)])] == ["first", "second", "third", "fourth"]
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         list(read_texts([str(tmp_path / "none.txt")]))

@@ -27,7 +27,11 @@ def test_first_failure_names_the_reason_score_and_limit() -> None:
     assert score.to_pylist() == [3, None, None, 101, None, pytest.approx(0.01)]
     assert threshold.to_pylist() == [4, None, None, 100, None, pytest.approx(0.03)]
     assert reason.type == pa.dictionary(pa.int8(), pa.string())
-    assert reason.dictionary.to_pylist() == list(reasons(rules)) == ["words_low", "words_high", "language", "punctuation_low"]
+    assert (
+        reason.dictionary.to_pylist()
+        == list(reasons(rules))
+        == ["words_low", "words_high", "language", "punctuation_low"]
+    )
 
 
 def test_a_limit_is_inclusive_in_float32() -> None:
@@ -36,7 +40,11 @@ def test_a_limit_is_inclusive_in_float32() -> None:
 
 
 def test_dictionary_strings_integers_and_nan() -> None:
-    columns = {"format": pa.array(["gif", "png", None]).dictionary_encode(), "n": pa.array([1, None, 3]), "x": pa.array([float("nan")] * 3)}
+    columns = {
+        "format": pa.array(["gif", "png", None]).dictionary_encode(),
+        "n": pa.array([1, None, 3]),
+        "x": pa.array([float("nan")] * 3),
+    }
     rules = (Rule("format", any_of=("png",)), Rule("n", max=2), Rule("x", min=1, max=0))
     assert decide(rules, columns, 3).reason.to_pylist() == ["format", None, "n_high"]
 
@@ -51,10 +59,16 @@ def test_a_missing_column_is_one_line() -> None:
         decide((Rule("word", min=1),), {"words": pa.array([1.0])}, 1)
 
 
-@given(st.lists(st.none() | st.floats(-1, 2, width=32), max_size=30), st.floats(0, 0.5, width=32), st.floats(0.5, 1, width=32))
+@given(
+    st.lists(st.none() | st.floats(-1, 2, width=32), max_size=30),
+    st.floats(0, 0.5, width=32),
+    st.floats(0.5, 1, width=32),
+)
 def test_like_a_loop(values: list[float | None], low: float, high: float) -> None:
     decided = decide(
-        (Rule("a", min=low), Rule("b", max=high)), {"a": pa.array(values, pa.float32()), "b": pa.array(values, pa.float32())}, len(values)
+        (Rule("a", min=low), Rule("b", max=high)),
+        {"a": pa.array(values, pa.float32()), "b": pa.array(values, pa.float32())},
+        len(values),
     )
     expected = [None if v is None else "a_low" if v < low else "b_high" if v > high else None for v in values]
     assert decided.reason.to_pylist() == expected
@@ -72,7 +86,16 @@ def test_obelics_numbers() -> None:
     rules = load("obelics")
     document = {r.score: (r.min, r.max) for r in rules.document}
     node = {r.score: (r.min, r.max) for r in rules.node}
-    words = ["words", "char_repetition", "word_repetition", "special_characters", "stop_words", "flagged_words", "punctuation", "common_words"]
+    words = [
+        "words",
+        "char_repetition",
+        "word_repetition",
+        "special_characters",
+        "stop_words",
+        "flagged_words",
+        "punctuation",
+        "common_words",
+    ]
     assert list(document) == ["images", *words, "language", "language_score"]
     assert (document["images"], document["words"], node["words"]) == ((1, 30), (10, 2000), (4, 1000))
     assert (document["stop_words"], node["stop_words"]) == ((0.35, None), (0.3, None))
@@ -81,7 +104,13 @@ def test_obelics_numbers() -> None:
 
 
 def test_a_preset_is_changed_by_what_differs() -> None:
-    rules = load({"preset": "obelics", "document": {"words": {"max": 3000}, "images": None, "stop_words": {"min": None}}, "node": None})
+    rules = load(
+        {
+            "preset": "obelics",
+            "document": {"words": {"max": 3000}, "images": None, "stop_words": {"min": None}},
+            "node": None,
+        }
+    )
     assert {r.score: (r.min, r.max) for r in rules.document}["words"] == (10, 3000)
     assert not {"images", "stop_words"} & {r.score for r in rules.document}
     assert rules.node == load("obelics").node
@@ -115,9 +144,15 @@ def test_own_scores() -> None:
     ("table", "line"),
     [
         ("obelic", "rules: no preset `obelic`; did you mean `obelics`?"),
-        ("zzz", "rules: no preset `zzz`; there are: c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf"),
+        (
+            "zzz",
+            "rules: no preset `zzz`; there are: c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf",
+        ),
         (7, "rules: expected a preset's name or a table, got int"),
-        ({"preset": 7}, "rules: `preset` is a name, one of c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf"),
+        (
+            {"preset": 7},
+            "rules: `preset` is a name, one of c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf",
+        ),
         ({"nodes": {}}, "rules: no level `nodes`; did you mean `node`?"),
         ({"own": "x"}, "rules: `own` is a list of score names"),
         ({"document": [1]}, "rules.document: expected a table of scores, got list"),
@@ -128,15 +163,30 @@ def test_own_scores() -> None:
         ({"document": {"words": {"min": "ten"}}}, "rules.document.words.min: expected a number, got `ten`"),
         ({"document": {"words": {"min": True}}}, "rules.document.words.min: expected a number, got `True`"),
         ({"document": {"words": {"min": 5, "max": 4}}}, "rules.document.words: min 5 is above max 4"),
-        ({"document": {"words": {"any_of": ["a"]}}}, "rules.document.words.any_of: `words` is a number; give min or max"),
+        (
+            {"document": {"words": {"any_of": ["a"]}}},
+            "rules.document.words.any_of: `words` is a number; give min or max",
+        ),
         ({"document": {"language": {"min": 1}}}, "rules.document.language: `language` is a string; give any_of"),
-        ({"document": {"language": {"any_of": "en"}}}, "rules.document.language.any_of: expected a list of strings, got `en`"),
-        ({"node": {"words": {"min": 4, "spares": ["headings"]}}}, "rules.node.words.spares: no such role `headings`; did you mean `heading`?"),
-        ({"node": {"words": {"min": 4, "spares": "heading"}}}, "rules.node.words.spares: expected a list of strings, got `heading`"),
+        (
+            {"document": {"language": {"any_of": "en"}}},
+            "rules.document.language.any_of: expected a list of strings, got `en`",
+        ),
+        (
+            {"node": {"words": {"min": 4, "spares": ["headings"]}}},
+            "rules.node.words.spares: no such role `headings`; did you mean `heading`?",
+        ),
+        (
+            {"node": {"words": {"min": 4, "spares": "heading"}}},
+            "rules.node.words.spares: expected a list of strings, got `heading`",
+        ),
         ({"image": {"aspect": {"max": 2, "drops": "page"}}}, "rules.image.aspect.drops: image or document, not `page`"),
         ({"node": {"words": {"min": 4, "drops": "document"}}}, "rules.node.words.drops: no such key"),
         ({"document": {"words": {"min": 4, "spares": ["heading"]}}}, "rules.document.words.spares: no such key"),
-        ({"document": {"language": {"any_of": ["en"], "min": 1}}}, "rules.document.language: any_of goes without min and max"),
+        (
+            {"document": {"language": {"any_of": ["en"], "min": 1}}},
+            "rules.document.language: any_of goes without min and max",
+        ),
     ],
 )
 def test_a_wrong_table_is_one_line(table: Any, line: str) -> None:

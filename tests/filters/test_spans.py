@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from filters.spans import Spans
 
 
-@given(st.lists(st.tuples(st.integers(0, 70), st.integers(0, 200)), max_size=12), st.integers(0, 70), st.integers(0, 2**32 - 1))
+@given(
+    st.lists(st.tuples(st.integers(0, 70), st.integers(0, 200)), max_size=12),
+    st.integers(0, 70),
+    st.integers(0, 2**32 - 1),
+)
 def test_like_a_loop(pieces: list[tuple[int, int]], rest: int, seed: int) -> None:
     """Slices with gaps between them, empty ones among them, over words of a bitmap and beyond."""
     edges = np.cumsum([n for piece in pieces for n in piece]) if pieces else np.zeros(0, np.int64)

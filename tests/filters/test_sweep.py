@@ -22,7 +22,10 @@ RULES = load("obelics")
 
 
 def pages(first: int) -> pa.RecordBatch:
-    rows: list[list[Any]] = [[*[PROSE] * (i % 4), *[PICTURE] * (i % 3), " ".join(["and the"] * i), "Home News"] for i in range(first, first + 12)]
+    rows: list[list[Any]] = [
+        [*[PROSE] * (i % 4), *[PICTURE] * (i % 3), " ".join(["and the"] * i), "Home News"]
+        for i in range(first, first + 12)
+    ]
     batch = documents(*rows, [])
     ((_, scores),) = TextScores()(batch)
     nulls = pa.RecordBatch.from_pylist([{}], schema=scores.schema)  # a row that the engine quarantined
@@ -32,7 +35,9 @@ def pages(first: int) -> pa.RecordBatch:
 
 def asked(rules: Rules, what: Sweep, threshold: float) -> list[int]:
     """Kept documents, and their kept paragraphs and images, by deciding again."""
-    changed = tuple(replace(r, **{what.limit: threshold}) if r.score == what.score else r for r in getattr(rules, what.level))
+    changed = tuple(
+        replace(r, **{what.limit: threshold}) if r.score == what.score else r for r in getattr(rules, what.level)
+    )
     kept = [0, 0, 0]
     for batch in (pages(0), pages(7)):
         ((_, made),) = Decide(replace(rules, **{what.level: changed}))(batch)
@@ -64,7 +69,9 @@ def test_texts_are_not_needed() -> None:
     nodes = batch["nodes"]
     flat = nodes.flatten()
     fields = ["kind", "role", "image", "alt", "width", "height"]
-    bare = pa.ListArray.from_arrays(nodes.offsets, pa.StructArray.from_arrays([pc.struct_field(flat, f) for f in fields], fields))
+    bare = pa.ListArray.from_arrays(
+        nodes.offsets, pa.StructArray.from_arrays([pc.struct_field(flat, f) for f in fields], fields)
+    )
     without = batch.set_column(batch.schema.get_field_index("nodes"), "nodes", bare)
     what = parse("words.min=0..80", RULES)
     assert sweep(RULES, what, [without]) == sweep(RULES, what, [batch])
@@ -72,7 +79,10 @@ def test_texts_are_not_needed() -> None:
 
 def test_images() -> None:
     images = table(
-        outcome(), outcome(width=160, height=155), outcome(status="dns", format=None, width=None, height=None), outcome(width=151, height=400)
+        outcome(),
+        outcome(width=160, height=155),
+        outcome(status="dns", format=None, width=None, height=None),
+        outcome(width=151, height=400),
     )
     what = parse("side_min=100..500:50", RULES)
     assert of_fetched(what)
@@ -85,9 +95,15 @@ def test_a_rule_that_there_is_not_yet() -> None:
     assert what.current(RULES) is None
     batches = [pages(0), pages(7)]
     added = [replace(RULES, document=(*RULES.document, Rule("uppercase", max=t))) for t in what.thresholds]
-    assert [r["kept"] for r in sweep(RULES, what, batches)] == [asked(rules, what, t)[0] for rules, t in zip(added, what.thresholds, strict=True)]
+    assert [r["kept"] for r in sweep(RULES, what, batches)] == [
+        asked(rules, what, t)[0] for rules, t in zip(added, what.thresholds, strict=True)
+    ]
     images = table(outcome(bytes=9), outcome())
-    assert [r["kept_images"] for r in sweep_images(RULES, parse("image.bytes.min=5..15:5", RULES), [images])] == [2, 1, 1]
+    assert [r["kept_images"] for r in sweep_images(RULES, parse("image.bytes.min=5..15:5", RULES), [images])] == [
+        2,
+        1,
+        1,
+    ]
 
 
 def test_ranges() -> None:
@@ -108,7 +124,10 @@ def test_ranges() -> None:
         ("punctuation=2..1", "sweep `punctuation=2..1`: from is at most to"),
         ("punctuation=0..1:0", "sweep `punctuation=0..1:0`: from is at most to, and the step above 0"),
         ("punctuation=0..1:0.0001", "sweep `punctuation=0..1:0.0001`: more than 1000 steps"),
-        ("uppercase=0..1", "sweep `uppercase=0..1`: no rule on `uppercase`; to try one, say document.uppercase.min or .max"),
+        (
+            "uppercase=0..1",
+            "sweep `uppercase=0..1`: no rule on `uppercase`; to try one, say document.uppercase.min or .max",
+        ),
         ("image.words=1..2", "sweep `image.words=1..2`: no rule on `words`"),
     ],
 )

@@ -30,7 +30,9 @@ def score(*rows: list[Any]) -> list[dict[str, Any]]:
 
 
 def check(paragraphs: list[str]) -> None:
-    """One document among others: every shared score equals the plain definition, for the document and for each paragraph."""
+    """One document among others: every shared score equals the plain definition, for the document and for each
+    paragraph.
+    """
     (_, row, _) = score(["Something before."], paragraphs, ["And after it."])
     english = {plain.fold(w) for w in words("stop_en")}
     flagged, spam = set(words("flagged_en")), set(words("spam_en"))
@@ -53,7 +55,9 @@ def check(paragraphs: list[str]) -> None:
             ws = plain.words(text)
             assert value("words") == len(ws)
             ts = plain.terms(text)
-            assert value("alpha_words") == pytest.approx(sum(any(map(str.isalpha, t)) for t in ts) / len(ts) if ts else 0, abs=1e-6)
+            assert value("alpha_words") == pytest.approx(
+                sum(any(map(str.isalpha, t)) for t in ts) / len(ts) if ts else 0, abs=1e-6
+            )
             assert value("characters") == len(text) - (0 if prefix else 2 * max(len(paragraphs) - 1, 0))
             assert value("char_repetition") == pytest.approx(plain.char_repetition(text), abs=1e-6)
             assert value("word_repetition") == pytest.approx(plain.word_repetition(text), abs=1e-6)
@@ -71,12 +75,17 @@ def check(paragraphs: list[str]) -> None:
 
 
 PROSE = st.lists(
-    st.lists(st.sampled_from([*words("stop_en")[:40], "Paris", "river,", "don’t", "(stone)", "2019", "share", "—", "x."]), max_size=60).map(" ".join),
+    st.lists(
+        st.sampled_from([*words("stop_en")[:40], "Paris", "river,", "don’t", "(stone)", "2019", "share", "—", "x."]),
+        max_size=60,
+    ).map(" ".join),
     max_size=6,
 )
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 ODD = st.text(
-    st.sampled_from("aA. \u200f\u202e\u0627\u05d0\U0001f600\u200d\ufe0f\x00\x07\ufffdİΣς’'_-…#{漢かก\U000e0041\U0010fffd\u3000"),
+    st.sampled_from(
+        "aA. \u200f\u202e\u0627\u05d0\U0001f600\u200d\ufe0f\x00\x07\ufffdİΣς’'_-…#{漢かก\U000e0041\U0010fffd\u3000"
+    ),
     max_size=120,
 )
 
@@ -142,7 +151,8 @@ def test_values_by_hand() -> None:
 
 
 def test_repetition_by_hand() -> None:
-    # 8 words of which the first four come again: 5-grams abcda bcdab cdabc dabcd: 4, all different; then twelve words: 8 grams, 4 twice
+    # 8 words of which the first four come again: 5-grams abcda bcdab cdabc dabcd: 4, all different; then twelve words:
+    # 8 grams, 4 twice
     (a, b) = score(["a1 b1 c1 d1 a1 b1 c1 d1".replace("1", "x")], ["ax bx cx dx ax bx cx dx ax bx cx dx"])
     assert a["word_repetition"] == 0
     assert b["word_repetition"] == 1
@@ -155,13 +165,20 @@ def test_paragraph_repetition_is_not_the_documents() -> None:
     line = "one two three four five six seven eight nine ten eleven twelve"
     (row,) = score([line, line])
     assert row["node_word_repetition"] == [0, 0]
-    assert row["word_repetition"] == pytest.approx(16 / 20)  # 20 grams; the 8 of each line occur twice, the 4 across the gap once
+    # 20 grams; the 8 of each line occur twice, the 4 across the gap once
+    assert row["word_repetition"] == pytest.approx(16 / 20)
     assert (row["duplicate_lines"], row["duplicate_line_characters"]) == (0.5, 0.5)
 
 
 def test_lines_and_phrases() -> None:
     (row,) = score(
-        ["• an item", "- another…", "We use COOKIES here. Lorem IPSUM dolor {x}", "Enable JavaScript...", "İ #tag javascript and lorem"],
+        [
+            "• an item",
+            "- another…",
+            "We use COOKIES here. Lorem IPSUM dolor {x}",
+            "Enable JavaScript...",
+            "İ #tag javascript and lorem",
+        ],
     )
     assert row["bullets"] == pytest.approx(0.4)
     assert row["ellipsis_ends"] == pytest.approx(0.4)
@@ -176,7 +193,17 @@ def test_lines_and_phrases() -> None:
 
 def test_what_c4_and_fineweb_ask_of_lines() -> None:
     long = "A line of more than thirty characters that ends well."
-    (row,) = score([long, "Cited.[1][edit]", "Cited. [2]", 'He said "yes"', "so on...", "def f():\n    return 1\n\n    return 1", long])
+    (row,) = score(
+        [
+            long,
+            "Cited.[1][edit]",
+            "Cited. [2]",
+            'He said "yes"',
+            "so on...",
+            "def f():\n    return 1\n\n    return 1",
+            long,
+        ]
+    )
     assert row["node_terminal_ends"] == [1, 1, 0, 1, 0, 0, 1]
     assert row["node_sentences"] == [1, 1, 2, 1, 1, 1, 1]
     assert row["sentence_ends"] == pytest.approx(3 / 9)  # the code is three lines, its blank one not counted
@@ -187,7 +214,17 @@ def test_what_c4_and_fineweb_ask_of_lines() -> None:
 
 def test_numbers_are_no_words_but_count_for_gopher() -> None:
     (row,) = score(["The 1,234 ships of 2019 (12) — and 3rd & last."])
-    assert split_words("The 1,234 ships of 2019 (12) — and 3rd & last.") == ["the", "1,234", "ships", "of", "2019", "12", "and", "rd", "last"]
+    assert split_words("The 1,234 ships of 2019 (12) — and 3rd & last.") == [
+        "the",
+        "1,234",
+        "ships",
+        "of",
+        "2019",
+        "12",
+        "and",
+        "rd",
+        "last",
+    ]
     assert (row["words"], row["gopher_words"], row["spaced_words"]) == (6, 9, 11)
     assert row["alpha_words"] == pytest.approx(6 / 9)
 
@@ -219,7 +256,9 @@ def test_null_nodes_and_slices() -> None:
 
 
 def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [[f"The number {i} of the many rows, and its {j} paragraph of text." for j in range(i % 5)] for i in range(60)]
+    rows = [
+        [f"The number {i} of the many rows, and its {j} paragraph of text." for j in range(i % 5)] for i in range(60)
+    ]
     whole = score(*rows)
     monkeypatch.setattr(flat_module, "CHUNK", 100)
     assert score(*rows) == whole
@@ -233,7 +272,9 @@ def test_a_missing_list_is_one_line() -> None:
 def test_flagged_words_by_language(tmp_path: Any) -> None:
     (tmp_path / "de.txt").write_text("Mistkerl\n")
     stage = TextScores(flagged_by_language=(("de", str(tmp_path / "de.txt")),))
-    ((_, scores),) = stage(documents(["Das ist aber ein Mistkerl und kein porn."], ["That is a Mistkerl and the porn of them."]))
+    ((_, scores),) = stage(
+        documents(["Das ist aber ein Mistkerl und kein porn."], ["That is a Mistkerl and the porn of them."])
+    )
     assert scores["flagged_words"].to_pylist() == [pytest.approx(1 / 8), pytest.approx(1 / 9)]  # each by its own list
     before = stage.programs()
     (tmp_path / "de.txt").write_text("anders\n")
@@ -243,7 +284,9 @@ def test_flagged_words_by_language(tmp_path: Any) -> None:
 def test_common_words(tmp_path: Any) -> None:
     """By the list of the document's language; none where it has none, and where the recipe gives none."""
     (tmp_path / "en.txt").write_text("the mill stands by a river's\n")
-    rows = documents(["The mill stands by the Xyzzy.", "A river’s"], ["Das ist die Mühle am Fluss und sie ist alt."], ["---"])
+    rows = documents(
+        ["The mill stands by the Xyzzy.", "A river’s"], ["Das ist die Mühle am Fluss und sie ist alt."], ["---"]
+    )
     ((_, scores),) = TextScores(common_words=(("en", str(tmp_path / "en.txt")),))(rows)
     assert scores["common_words"].to_pylist() == [pytest.approx(7 / 8), None, pytest.approx(0)]
     assert scores["node_common_words"].to_pylist()[0] == [pytest.approx(5 / 6), 1]
@@ -256,7 +299,9 @@ def test_common_words(tmp_path: Any) -> None:
 def test_common_words_by_wordfreq() -> None:
     pytest.importorskip("wordfreq", reason="needs the package wordfreq")
     prose = "The miller's wheel turned slowly in the cold water, and nobody in the valley had heard of it before."
-    ((_, scores),) = TextScores(common_words=(("en", "wordfreq"),))(documents([prose], ["the of and qwxz pfnq zzqx bbxq"]))
+    ((_, scores),) = TextScores(common_words=(("en", "wordfreq"),))(
+        documents([prose], ["the of and qwxz pfnq zzqx bbxq"])
+    )
     assert scores["common_words"].to_pylist() == [1, pytest.approx(3 / 7)]
 
 

@@ -15,18 +15,25 @@ from manifests.sketch import ZERO
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufffe\uffff"), max_size=20)
 
 
-
-
 def texts(svg: ET.Element) -> list[str]:
     return ["".join(t.itertext()) for t in svg.iter("text")]
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["<script>alert(1)</script>", "a & b", "'\"", "plain"]) | NAMES, st.integers(0, 10**9)), max_size=30))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["<script>alert(1)</script>", "a & b", "'\"", "plain"]) | NAMES, st.integers(0, 10**9)
+        ),
+        max_size=30,
+    )
+)
 def test_bars_escape_their_names_and_stay_within_the_picture(rows: list[tuple[str, int]]) -> None:
     svg = bars(rows)
     assert "<script" not in svg
-    names = texts(ET.fromstring(f"<svg>{''.join(re.findall('<text.*?</text>', svg.replace('class=soft', ''), re.S))}</svg>"))
+    names = texts(
+        ET.fromstring(f"<svg>{''.join(re.findall('<text.*?</text>', svg.replace('class=soft', ''), re.S))}</svg>")
+    )
     shown = min(len(rows), 14)
     assert len(names) == 2 * shown
     assert names[0 : 2 * (shown - 1) : 2] == [name for name, _ in rows[: shown - 1]]

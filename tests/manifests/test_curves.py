@@ -9,7 +9,15 @@ from manifests.report import with_training
 
 
 def line(step: int, **more: object) -> dict:
-    return {"step": step, "source": "pairs", "loss": 3.0 / step, "gradient_norm": 1.0, "tokens": 100, "seconds": 0.5, **more}
+    return {
+        "step": step,
+        "source": "pairs",
+        "loss": 3.0 / step,
+        "gradient_norm": 1.0,
+        "tokens": 100,
+        "seconds": 0.5,
+        **more,
+    }
 
 
 def write(folder, stage: str, lines: list[dict]) -> None:

@@ -30,7 +30,15 @@ def run(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "shards" / "interleaved" / "train-000000.tar"
     path.parent.mkdir(parents=True)
     path.write_bytes(tar.sample("000", [("json", json.dumps(fields).encode()), ("0.jpg", b"x")]) + bytes(2 * tar.BLOCK))
-    index = pa.schema([("id", pa.string()), ("key", pa.string()), ("config", pa.string()), ("split", pa.string()), ("offset", pa.int64())])
+    index = pa.schema(
+        [
+            ("id", pa.string()),
+            ("key", pa.string()),
+            ("config", pa.string()),
+            ("split", pa.string()),
+            ("offset", pa.int64()),
+        ]
+    )
     table(tmp_path, "index/interleaved-train-000000.parquet", index,
           [{"id": KEPT, "key": "000", "config": "interleaved", "split": "train", "offset": 0}])  # fmt: skip
     shard = {"path": "shards/interleaved/train-000000.tar", "index": "index/interleaved-train-000000.parquet"}
@@ -41,7 +49,12 @@ def run(tmp_path: pathlib.Path) -> pathlib.Path:
     ])  # fmt: skip
     table(tmp_path, "ledger/web-images-00000.parquet", IMAGES,
           [{"id": KEPT, "node": 3, "image": "http://p.example/2.jpg", "reason": "side_min_low", "score": 20, "threshold": 150}])  # fmt: skip
-    table(tmp_path, "ledger/web-texts-00000.parquet", TEXTS, [{"id": KEPT, "node": 4, "reason": "words_low", "score": 2, "text": "Share\nthis"}])
+    table(
+        tmp_path,
+        "ledger/web-texts-00000.parquet",
+        TEXTS,
+        [{"id": KEPT, "node": 4, "reason": "words_low", "score": 2, "text": "Share\nthis"}],
+    )
     table(tmp_path, "ledger/web-refused-00000.parquet", REFUSED, [{"url": "http://c.example/", "reason": "not_html"}])
     table(tmp_path, "ledger/fetch-outcomes-00000.parquet", OUTCOME, [
         {"url": IMAGE, "status": "ok", "width": 4, "height": 3, "format": "jpeg", "sha256": "cd" * 32},
@@ -65,7 +78,9 @@ def test_a_kept_document_is_told_whole_by_id_and_by_url(run: pathlib.Path) -> No
 
 
 def test_a_duplicate_names_its_survivor(run: pathlib.Path) -> None:
-    assert says(run, GONE) == [f"web document {GONE} (http://b.example/): dropped, near_duplicate (0.91), a duplicate of {KEPT}"]
+    assert says(run, GONE) == [
+        f"web document {GONE} (http://b.example/): dropped, near_duplicate (0.91), a duplicate of {KEPT}"
+    ]
 
 
 def test_images_and_refused_pages_by_their_address(run: pathlib.Path) -> None:

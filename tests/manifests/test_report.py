@@ -31,7 +31,16 @@ def stats(**more: Any) -> dict[str, Any]:
 
 
 def node(kind: str, **more: Any) -> dict[str, Any]:
-    return {"kind": kind, "role": None, "text": None, "image": None, "alt": None, "caption": None, "title": None, **more}
+    return {
+        "kind": kind,
+        "role": None,
+        "text": None,
+        "image": None,
+        "alt": None,
+        "caption": None,
+        "title": None,
+        **more,
+    }
 
 
 def sample(**more: Any) -> dict[str, Any]:
@@ -78,7 +87,10 @@ def test_hostile_words_stay_words(reason: str | None) -> None:
     assert all(v.startswith("data:image/webp;base64,") for t, n, v in found.attributes if n == "src")
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,<script>alert(1)</script>", "file:papers/a.pdf"])
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,<script>alert(1)</script>", "file:papers/a.pdf"],
+)
 def test_only_web_addresses_are_links(url: str) -> None:
     page = Tags(report(stats(), {"web": [sample(url=url)]}, lambda *_: picture()))
     assert not [v for _, n, v in page.attributes if n == "href" and not v.startswith(("http://", "https://", "#"))]
@@ -108,14 +120,20 @@ def test_pictures_stop_at_a_total(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_numbers_of_the_mixture_are_on_the_page() -> None:
-    mixtures = {"stage1": {"sources": {"interleaved": {"weight": 7, "sequence_length": 2048, "image": {"mode": "fit", "longest": 384}}}}}
+    mixtures = {
+        "stage1": {
+            "sources": {"interleaved": {"weight": 7, "sequence_length": 2048, "image": {"mode": "fit", "longest": 384}}}
+        }
+    }
     words = "\n".join(Tags(report(stats(mixtures=mixtures), {}, lambda *_: b"")).words)
     for said in ("400", "12.3 kB", "100.0%", "2,048", "fit, up to 384 px", "no_blob (at packing)"):
         assert said in words, said
 
 
 def test_the_same_statistics_give_the_same_page() -> None:
-    first, second = (report(json.loads(json.dumps(stats())), {"web": [sample()]}, lambda *_: picture_of_zeros()) for _ in range(2))
+    first, second = (
+        report(json.loads(json.dumps(stats())), {"web": [sample()]}, lambda *_: picture_of_zeros()) for _ in range(2)
+    )
     assert first == second
 
 

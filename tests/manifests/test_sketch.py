@@ -64,6 +64,8 @@ def test_zero_and_below_share_a_bin_and_nan_is_left_out() -> None:
 
 
 def test_names_keep_apart_and_come_sorted() -> None:
-    table = pa.Table.from_batches([sketch({"b": np.array([1.0]), "a": np.array([2.0, 2.0])}), sketch({"b": np.array([8.0])})])
+    table = pa.Table.from_batches(
+        [sketch({"b": np.array([1.0]), "a": np.array([2.0, 2.0])}), sketch({"b": np.array([8.0])})]
+    )
     assert merge(table) == {"a": {8: 2}, "b": {0: 1, 24: 1}}
     assert list(merge(table)) == ["a", "b"]

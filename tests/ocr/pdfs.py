@@ -32,7 +32,9 @@ def plain(pages: int = 1, title: str | None = None) -> bytes:
 
 
 def columns() -> bytes:
-    """A title over two columns; drawn row by row, so the order in the file is not the order of reading. A page number below."""
+    """A title over two columns; drawn row by row, so the order in the file is not the order of reading. A page number
+    below.
+    """
     pdf = pymupdf.open()
     page = pdf.new_page(width=500, height=600)
     page.insert_text((120, 80), TITLE + " of the whole valley", fontsize=20)
@@ -47,7 +49,9 @@ def columns() -> bytes:
 def table() -> bytes:
     pdf = pymupdf.open()
     page = pdf.new_page(width=500, height=400)
-    for n, (name, a, b) in enumerate([("Name", "Acres", "Tons"), ("Oats", "12", "30"), ("Rye", "7", "15"), ("Wheat", "20", "64")]):
+    for n, (name, a, b) in enumerate(
+        [("Name", "Acres", "Tons"), ("Oats", "12", "30"), ("Rye", "7", "15"), ("Wheat", "20", "64")]
+    ):
         for x, text in ((40, name), (200, a), (360, b)):
             page.insert_text((x, 100 + 16 * n), text, fontsize=11)
     return finished(pdf)
@@ -83,11 +87,18 @@ def picture_of(pdf: bytes, dpi: int = 200) -> bytes:
     return data
 
 
-PLAIN_LINES = [(80, 20, TITLE), (120, 11, "This is page 1."), (134, 11, "It has two lines."), (180, 11, "And a second paragraph.")]
+PLAIN_LINES = [
+    (80, 20, TITLE),
+    (120, 11, "This is page 1."),
+    (134, 11, "It has two lines."),
+    (180, 11, "And a second paragraph."),
+]
 
 
 def scanned(hidden: int = 0) -> bytes:
-    """A page that is one picture of text, the first `hidden` lines of it with an invisible text layer as scanners add one."""
+    """A page that is one picture of text, the first `hidden` lines of it with an invisible text layer as scanners add
+    one.
+    """
     pdf = pymupdf.open()
     page = pdf.new_page(width=400, height=500)
     page.insert_image(page.rect, stream=picture_of(plain()), keep_proportion=False)

@@ -37,8 +37,22 @@ def test_the_fields_of_pdfa(tmp_path: Path) -> None:
     for i, (start, end) in enumerate(lines["word_slice"]):
         assert " ".join(words["text"][start:end]) == lines["text"][i]
         assert words["line_pos"][start:end] == [[i, k] for k in range(end - start)]
-    assert all(0 <= left <= left + width <= 1.000001 and 0 <= top <= top + h <= 1.000001 for left, top, width, h in words["bbox"])
-    rest = {k: page[k] for k in ("page_index", "num_pages", "text_source", "rotation", "dpi", "images_bbox", "images_bbox_no_text_overlap")}
+    assert all(
+        0 <= left <= left + width <= 1.000001 and 0 <= top <= top + h <= 1.000001
+        for left, top, width, h in words["bbox"]
+    )
+    rest = {
+        k: page[k]
+        for k in (
+            "page_index",
+            "num_pages",
+            "text_source",
+            "rotation",
+            "dpi",
+            "images_bbox",
+            "images_bbox_no_text_overlap",
+        )
+    }
     assert rest == {
         "page_index": 0,
         "num_pages": 1,

@@ -32,7 +32,9 @@ def test_turning_a_page() -> None:
 
 
 def line(text: str, x: float, y: float, size: float = 10, bold: bool = False, step: float = 30) -> Segment:
-    words = tuple(Word(w, (x + i * step, y, x + i * step + step - 3, y + size * 1.3)) for i, w in enumerate(text.split()))
+    words = tuple(
+        Word(w, (x + i * step, y, x + i * step + step - 3, y + size * 1.3)) for i, w in enumerate(text.split())
+    )
     return Segment(words, RIGHT, size, bold, 0)
 
 
@@ -54,13 +56,17 @@ def test_what_begins_an_item(bullet: str) -> None:
 
 def test_headings_are_larger_or_bold() -> None:
     text = [line("plain words that fill a whole line", 50, 160 + 14 * i) for i in range(4)]
-    found = blocks([line("A large title", 50, 100, size=18, step=60), line("A bold heading", 50, 140, bold=True), *text])
+    found = blocks(
+        [line("A large title", 50, 100, size=18, step=60), line("A bold heading", 50, 140, bold=True), *text]
+    )
     assert [role for role, _ in found] == ["heading", "heading", "paragraph"]
     assert blocks([line("3 4 5", 50, 100, size=18), *text])[0][0] == "paragraph"  # digits are no heading
 
 
 def test_an_indent_after_a_sentence_begins_a_paragraph() -> None:
-    found = blocks([line("the end of one.", 50, 100), line("Then comes the next", 65, 114), line("and goes on", 50, 128)])
+    found = blocks(
+        [line("the end of one.", 50, 100), line("Then comes the next", 65, 114), line("and goes on", 50, 128)]
+    )
     assert [t for _, t in found] == ["the end of one.", "Then comes the next and goes on"]
 
 
@@ -75,7 +81,10 @@ def test_a_line_drawn_across_the_columns_is_parted() -> None:
     for i in range(4):
         a, b = line("left words of a row", 50, 100 + 14 * i), line("right words of a row", 330, 100 + 14 * i)
         lines.append(Segment(a.words + b.words, RIGHT, 10, False, 0))
-    assert [t for _, t in blocks(lines)] == [" ".join(["left words of a row"] * 4), " ".join(["right words of a row"] * 4)]
+    assert [t for _, t in blocks(lines)] == [
+        " ".join(["left words of a row"] * 4),
+        " ".join(["right words of a row"] * 4),
+    ]
 
 
 def test_words_lines_and_blocks_cover_each_other_exactly() -> None:

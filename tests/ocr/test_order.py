@@ -35,7 +35,9 @@ def test_a_table_is_read_by_rows() -> None:
 
 
 def test_bullets_stay_with_their_items() -> None:
-    pieces = [p for r in range(5) for p in (line(2 * r, 0, 16 * r + 1.5, width=5, words=1), line(2 * r + 1, 20, 16 * r))]
+    pieces = [
+        p for r in range(5) for p in (line(2 * r, 0, 16 * r + 1.5, width=5, words=1), line(2 * r + 1, 20, 16 * r))
+    ]
     assert read(pieces) == list(range(10))
 
 
@@ -57,7 +59,9 @@ boxes = st.tuples(st.integers(0, 400), st.integers(0, 600), st.integers(1, 300),
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(boxes, max_size=60, unique_by=lambda b: b[:2]), st.randoms(use_true_random=False))
-def test_every_piece_is_read_once_whatever_the_order_in_the_file(found: list[tuple[int, ...]], chance: random.Random) -> None:
+def test_every_piece_is_read_once_whatever_the_order_in_the_file(
+    found: list[tuple[int, ...]], chance: random.Random
+) -> None:
     pieces = [Piece(x, y, x + w, y + h, n, i) for i, (x, y, w, h, n) in enumerate(found)]
     order = read(pieces)
     assert sorted(order) == list(range(len(pieces)))

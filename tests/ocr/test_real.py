@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.real, pytest.mark.skipif(not FOLDER.is_dir(), reason=f
 PROGRAM = """
 import json, sys
 import pyarrow as pa
-from manifests.at import Anywhere
+from manifests.stage import Anywhere
 from ocr.stages import INPUT, Pages
 rows = [{"path": p, "offset": None, "length": None, "url": "file:" + p} for p in sys.argv[1:]]
 out = {}
@@ -40,7 +40,12 @@ json.dump(out, sys.stdout)
 
 def read(paths: list[Path]) -> dict[str, list[str]]:
     said = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *map(str, paths)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", PROGRAM, *map(str, paths)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert said.returncode == 0, said.stderr[-2000:]
     found: dict[str, list[str]] = json.loads(said.stdout)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from manifests.at import Anywhere
 from manifests.schema import DOCUMENT, OUTCOME, REFUSED, document_id
+from manifests.stage import DirectContext
 from ocr import stages
 from ocr.stages import INPUT, PAGE, Pages
 from tests.ocr import pdfs
@@ -24,19 +24,19 @@ def batch(*rows: dict[str, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([{"offset": None, "length": None, **r} for r in rows], schema=INPUT)
 
 
-def made(stage: Pages, *batches: pa.RecordBatch, at: Any = None) -> dict[str, Any]:
+def made(stage: Pages, *batches: pa.RecordBatch, ctx: Any = None) -> dict[str, Any]:
     """What a stage makes of the batches of one part: tables by name, and the bytes of raw files."""
-    at = at or Anywhere(part=3)
+    ctx = ctx or DirectContext(part=3)
     tables: dict[str, list[pa.RecordBatch]] = {}
     raw: dict[str, bytes] = {"blobs": b""}
     for b in batches:
-        for name, piece in stage(b, at):
+        for name, piece in stage(b, ctx):
             if isinstance(piece, bytes):
                 raw[name] += piece
-                at.ends[name] = len(raw[name])
+                ctx.ends[name] = len(raw[name])
             else:
                 tables.setdefault(name, []).append(piece)
-        at.first += b.num_rows
+        ctx.first += b.num_rows
     return {**{name: pa.Table.from_batches(pieces) for name, pieces in tables.items()}, **raw}
 
 
@@ -52,12 +52,22 @@ def put(tmp_path: Path) -> Any:
 def test_a_page_is_a_document_of_one_picture_and_its_text(put: Any) -> None:
     row = put("a.pdf", pdfs.described())
     out = made(STAGE, batch(row))
-    assert {name: out[name].schema for name in stages.TABLES} == {"documents": DOCUMENT, "pages": PAGE, "outcomes": OUTCOME, "refused": REFUSED}
+    assert {name: out[name].schema for name in stages.TABLES} == {
+        "documents": DOCUMENT,
+        "pages": PAGE,
+        "outcomes": OUTCOME,
+        "refused": REFUSED,
+    }
     (document,) = out["documents"].to_pylist()
     url = "http://press.example/a.pdf#page=1"
     digest = hashlib.sha256(pdfs.described()).hexdigest()
     assert document["id"] == document_id("pdf", url, f"{digest}1".encode())
-    assert (document["source"], document["url"], document["title"], document["lang"]) == ("pdf", url, "Harvest report", "de")
+    assert (document["source"], document["url"], document["title"], document["lang"]) == (
+        "pdf",
+        url,
+        "Harvest report",
+        "de",
+    )
     assert document["license"] == "https://creativecommons.org/licenses/by-sa/4.0/"
     assert document["optout"] == ["tdm-reservation"]
     assert document["provenance"] == {"file": row["path"], "offset": None, "length": None, "page": 0}
@@ -83,7 +93,9 @@ def test_pictures_are_where_the_outcomes_say_in_every_batch_of_a_part(put: Any) 
     out = made(STAGE, batch(rows[0], rows[1]), batch(rows[2]))
     outcomes = out["outcomes"].to_pylist()
     assert [o["url"] for o in outcomes] == out["documents"]["url"].to_pylist()
-    assert [o["url"].rpartition("/")[2] for o in outcomes] == [f"{n}.pdf#page={p + 1}" for n in (1, 2, 3) for p in range(n)]
+    assert [o["url"].rpartition("/")[2] for o in outcomes] == [
+        f"{n}.pdf#page={p + 1}" for n in (1, 2, 3) for p in range(n)
+    ]
     for o in outcomes:
         data = out["blobs"][o["offset"] : o["offset"] + o["length"]]
         assert (o["status"], o["format"], o["part"], o["bytes"]) == ("ok", "jpeg", 3, len(data))
@@ -139,7 +151,7 @@ def test_limits_are_rows(put: Any) -> None:
 
 def test_quarantined_files_and_pages_are_left_out(put: Any) -> None:
     rows = [put("a.pdf", pdfs.plain(pages=3)), put("b.pdf", pdfs.plain())]
-    out = made(STAGE, batch(*rows), at=Anywhere(skip=frozenset({(0, 2), (1, 0)})))
+    out = made(STAGE, batch(*rows), ctx=DirectContext(skip=frozenset({(0, 2), (1, 0)})))
     assert [u.rpartition("/")[2] for u in out["documents"]["url"].to_pylist()] == ["a.pdf#page=1", "a.pdf#page=3"]
     assert out["refused"].num_rows == 0
 
@@ -147,12 +159,12 @@ def test_quarantined_files_and_pages_are_left_out(put: Any) -> None:
 def test_the_stage_says_where_it_is_before_it_goes_there(put: Any) -> None:
     said: list[tuple[int, int]] = []
 
-    class Here(Anywhere):
+    class Here(DirectContext):
         def __call__(self, row: int, sub: int = 0) -> bool:
             said.append((row, sub))
             return True
 
-    made(STAGE, batch(put("a.pdf", pdfs.plain(pages=2)), put("b.pdf", pdfs.encrypted())), at=Here())
+    made(STAGE, batch(put("a.pdf", pdfs.plain(pages=2)), put("b.pdf", pdfs.encrypted())), ctx=Here())
     assert said == [(0, 0), (0, 1), (0, 2), (1, 0)]
 
 
@@ -164,11 +176,22 @@ def test_long_files_come_in_several_batches(put: Any, monkeypatch: pytest.Monkey
 
 def test_a_part_without_pages_has_every_table(put: Any) -> None:
     out = made(STAGE, batch(put("a.pdf", b"")))
-    assert {name: out[name].num_rows for name in stages.TABLES} == {"documents": 0, "pages": 0, "outcomes": 0, "refused": 1}
+    assert {name: out[name].num_rows for name in stages.TABLES} == {
+        "documents": 0,
+        "pages": 0,
+        "outcomes": 0,
+        "refused": 1,
+    }
 
 
 def test_other_names_and_times_given_with_the_row_are_kept(put: Any) -> None:
-    row = {**put("a.pdf", pdfs.plain()), "file": "web.extract/00003", "offset": None, "length": None, "fetched_at": 1_600_000_000}
+    row = {
+        **put("a.pdf", pdfs.plain()),
+        "file": "web.extract/00003",
+        "offset": None,
+        "length": None,
+        "fetched_at": 1_600_000_000,
+    }
     schema = pa.schema([*INPUT, ("file", pa.string()), ("fetched_at", pa.timestamp("s", tz="UTC"))])
     (document,) = made(STAGE, pa.RecordBatch.from_pylist([row], schema=schema))["documents"].to_pylist()
     assert document["provenance"]["file"] == "web.extract/00003"
@@ -191,7 +214,9 @@ def test_the_same_bytes_in_another_process(tmp_path: Path, put: Any) -> None:
     )
     root = Path(__file__).resolve().parents[2]
     paths = [r["path"] for r in rows]
-    said = subprocess.run([sys.executable, "-c", program, *paths], cwd=root, capture_output=True, text=True, timeout=120, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", program, *paths], cwd=root, capture_output=True, text=True, timeout=120, check=True
+    )
     assert said.stdout.strip() == digest(made(STAGE, batch(*rows)))
 
 
@@ -199,6 +224,11 @@ def test_the_page_table_says_how_a_page_was_read(put: Any) -> None:
     out = made(STAGE, batch(put("a.pdf", pdfs.turned(90)), put("b.pdf", pdfs.scanned(hidden=4))))
     turned, scan = out["pages"].to_pylist()
     assert out["pages"]["id"].to_pylist() == out["documents"]["id"].to_pylist()
-    assert (turned["rotation"], turned["text_source"], turned["engine"], turned["why_ocr"]) == (90, "pdf", "pymupdf", None)
+    assert (turned["rotation"], turned["text_source"], turned["engine"], turned["why_ocr"]) == (
+        90,
+        "pdf",
+        "pymupdf",
+        None,
+    )
     assert (turned["words"], turned["dpi"], turned["confidence"], turned["repaired"]) == (5, 150.0, 1.0, False)
     assert (scan["coverage"], scan["images"]) == (1.0, [[0.0, 0.0, 1.0, 1.0]])

@@ -41,7 +41,9 @@ def test_tsv_to_segments_in_points() -> None:
     ("script", "reason"),
     [("exit 3\n", "ocr_failed"), ("cat > /dev/null; cat EMPTY\n", "no_text"), ("sleep 30\n", "ocr_timeout")],
 )
-def test_an_engine_that_fails_has_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str) -> None:
+def test_an_engine_that_fails_has_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
     (tmp_path / "empty").write_text(HEAD)
     fake(tmp_path, monkeypatch, script.replace("EMPTY", str(tmp_path / "empty")))
     begun = time.monotonic()

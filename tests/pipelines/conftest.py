@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
-from pipelines.main import execute
-from pipelines.reading import read
+from pipelines.recipe.load import read
 from pipelines.sample import serve, write_pairs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -39,7 +39,11 @@ class SampleRun:
     @functools.cache  # noqa: B019  lives as long as the tests
     def ledger(self, label: str, table: str) -> list[Row]:
         """Rows of ``ledger/<label>-<table>-*.parquet``, in order."""
-        return [r for p in sorted(self.folder.glob(f"ledger/{label}-{table}-*.parquet")) for r in pq.read_table(p).to_pylist()]
+        return [
+            r
+            for p in sorted(self.folder.glob(f"ledger/{label}-{table}-*.parquet"))
+            for r in pq.read_table(p).to_pylist()
+        ]
 
     def documents(self, source: str) -> dict[str, Row]:
         """The ledger's documents of a source by address; web pages have one each."""
@@ -77,7 +81,9 @@ class SampleRun:
 
     def copy(self, folder: pathlib.Path) -> pathlib.Path:
         """The run in another folder, by links: committed files are replaced, never written into."""
-        return pathlib.Path(shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", "tmp")))
+        return pathlib.Path(
+            shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", "tmp"))
+        )
 
 
 def without_proxies(patch: pytest.MonkeyPatch) -> None:
@@ -100,5 +106,11 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
             with serve() as web:
                 patch.setenv("http_proxy", web.proxy)
                 patch.setenv("HTTP_PROXY", web.proxy)
-                execute(read(str(RECIPE), [f"pairs.urls={pairs}"]), str(folder), on="local", workers=2, progress=Progress(quiet=True))
+                execute(
+                    read(str(RECIPE), [f"pairs.urls={pairs}"]),
+                    str(folder),
+                    on="local",
+                    workers=2,
+                    progress=Progress(quiet=True),
+                )
     return SampleRun(folder, pairs)

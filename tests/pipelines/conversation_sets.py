@@ -18,7 +18,10 @@ CAULDRON = pa.schema([("images", PICTURES), ("texts", TURNS)])
 
 def question(seed: int, n: int = 0) -> dict[str, str]:
     caption = picture(seed)[1]
-    asked = [("What does the picture show?", f"{caption}."), ("Which colour is it in?", caption.split(" in ")[-1].split()[0])]
+    asked = [
+        ("What does the picture show?", f"{caption}."),
+        ("Which colour is it in?", caption.split(" in ")[-1].split()[0]),
+    ]
     user, assistant = asked[n % 2]
     return {"user": user if n < 2 else f"{user} (asked again, {n})", "assistant": assistant, "source": "made"}
 
@@ -26,7 +29,8 @@ def question(seed: int, n: int = 0) -> dict[str, str]:
 def cauldron(path: Path, seeds: range, questions: int = 2) -> Path:
     """Parquet with the images' bytes: a row a seed."""
     rows = [
-        {"images": [{"bytes": picture(s)[0], "path": None}], "texts": [question(s, n) for n in range(questions)]} for s in seeds
+        {"images": [{"bytes": picture(s)[0], "path": None}], "texts": [question(s, n) for n in range(questions)]}
+        for s in seeds
     ]
     pq.write_table(pa.Table.from_pylist(rows, CAULDRON), path, row_group_size=8)
     return path
@@ -34,10 +38,18 @@ def cauldron(path: Path, seeds: range, questions: int = 2) -> Path:
 
 def llava_row(name: str | None, seed: int) -> dict[str, Any]:
     caption = picture(seed)[1]
-    turns = [("human", "<image>\nDescribe the picture."), ("gpt", f"{caption}."), ("human", f"And is it number {seed}?"), ("gpt", "Yes, it is.")]
+    turns = [
+        ("human", "<image>\nDescribe the picture."),
+        ("gpt", f"{caption}."),
+        ("human", f"And is it number {seed}?"),
+        ("gpt", "Yes, it is."),
+    ]
     if name is None:
         turns[0] = ("human", f"Say a word about the number {seed}.")
-    row: dict[str, Any] = {"id": str(seed), "conversations": [{"from": speaker, "value": text} for speaker, text in turns]}
+    row: dict[str, Any] = {
+        "id": str(seed),
+        "conversations": [{"from": speaker, "value": text} for speaker, text in turns],
+    }
     return row if name is None else {**row, "image": name}
 
 

@@ -1,4 +1,6 @@
-"""Other people's filters, functions and readers in a recipe, from the YAML to the ledger. No network: the pages' images are never asked for."""
+"""Other people's filters, functions and readers in a recipe, from the YAML to the ledger. No network: the pages' images
+are never asked for.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,10 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from filters.rules import load
-from pipelines.job import job
-from pipelines.main import execute
-from pipelines.reading import read
-from pipelines.recipe import RecipeError
+from pipelines.commands.run import execute
+from pipelines.plan import job
+from pipelines.recipe.load import read
+from pipelines.recipe.schema import RecipeError
 
 C4 = "datatrove.pipeline.filters.C4QualityFilter"
 FILTER = {"name": "c4", "filter": C4, "arguments": {"min_num_sentences": 2, "filter_no_terminal_punct": False}}
@@ -28,9 +30,18 @@ LENGTH = {"name": "letters", "function": "my_scores:letters"}
 MODULE = "def letters(text):\n    return sum(c.isalpha() for c in text)\n"
 
 PARAGRAPHS = {
-    "kept": ["The mill stands by the river and its wheel turns slowly in the rain.", "Its owner grinds corn for the whole of the valley in autumn."],
-    "braces": ["The function of the mill is written down { as a program } on this page.", "It is a page that the filter will not let pass at all."],
-    "lorem": ["Lorem ipsum dolor sit amet is what a printer writes for want of a text.", "It is found on many pages that nobody ever finished."],
+    "kept": [
+        "The mill stands by the river and its wheel turns slowly in the rain.",
+        "Its owner grinds corn for the whole of the valley in autumn.",
+    ],
+    "braces": [
+        "The function of the mill is written down { as a program } on this page.",
+        "It is a page that the filter will not let pass at all.",
+    ],
+    "lorem": [
+        "Lorem ipsum dolor sit amet is what a printer writes for want of a text.",
+        "It is found on many pages that nobody ever finished.",
+    ],
     "short": ["The rain falls on the roof of the old mill and on the road.", "It rains."],
 }
 
@@ -47,14 +58,22 @@ def warc(path: Path) -> Path:
             headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
             about = {"WARC-Date": "2024-05-01T00:00:00Z"}
             url = f"http://{name}.example/page.html"
-            writer.write_record(writer.create_warc_record(url, "response", io.BytesIO(page(name)), http_headers=headers, warc_headers_dict=about))
+            writer.write_record(
+                writer.create_warc_record(
+                    url, "response", io.BytesIO(page(name)), http_headers=headers, warc_headers_dict=about
+                )
+            )
     return path
 
 
 def recipe(folder: Path, web: dict[str, Any]) -> Path:
     path = folder / "recipe.yaml"
     off = {level: {rule.score: None for rule in getattr(load("obelics"), level)} for level in ("document", "node")}
-    rules = {**off, "document": {**off["document"], "images": {"min": 0}, **web.pop("document", {})}, **web.pop("rules", {})}
+    rules = {
+        **off,
+        "document": {**off["document"], "images": {"min": 0}, **web.pop("document", {})},
+        **web.pop("rules", {}),
+    }
     path.write_text(yaml.safe_dump({"name": "test", "web": {"rules": rules, **web}, "mixtures": {}}))
     return path
 
@@ -98,24 +117,32 @@ def test_a_filter_and_a_function_drop_documents_by_their_own_reasons(mine: Path)
 
 RUN = """
 import json, sys
-from pipelines.main import execute
-from pipelines.reading import read
+from pipelines.commands.run import execute
+from pipelines.recipe.load import read
 stats = execute(read("recipe.yaml"), "run", on="local", workers=1)
 print(json.dumps([json.load(open("run/run.json"))["parts"], stats["sources"]["web"]["dropped"]]))
 """
 
 
 def fresh(folder: Path) -> tuple[dict[str, int], dict[str, int]]:
-    """The recipe run by a process that has imported nothing yet: the parts made in the last run that made any, and what was dropped."""
+    """The recipe run by a process that has imported nothing yet: the parts made in the last run that made any, and what
+    was dropped.
+    """
     path = str(Path(__file__).resolve().parents[2])
-    out = subprocess.run([sys.executable, "-c", RUN], cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    out = subprocess.run(
+        [sys.executable, "-c", RUN], cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
     assert out.returncode == 0, out.stderr
     parts, dropped = json.loads(out.stdout)
     return {name: n for name, n in parts.items() if n}, dropped
 
 
 def test_a_changed_function_is_called_again_and_nothing_else(mine: Path) -> None:
-    web = {"warc": str(warc(mine / "pages.warc.gz")), "text": {"functions": [LENGTH]}, "document": {"letters": {"min": 80}}}
+    web = {
+        "warc": str(warc(mine / "pages.warc.gz")),
+        "text": {"functions": [LENGTH]},
+        "document": {"letters": {"min": 80}},
+    }
     recipe(mine, web)
     _, dropped = fresh(mine)
     assert dropped == {"letters_low": 1}
@@ -130,13 +157,33 @@ def test_a_changed_function_is_called_again_and_nothing_else(mine: Path) -> None
 
 
 def test_a_reader_beside_pages(mine: Path) -> None:
-    rows = [{"text": "\n".join(PARAGRAPHS["kept"]).replace("mill", "weir"), "url": "http://weir.example/"}, {"text": "It rains."}, {"text": ""}]
-    picture = {"id": "1", "type": 0, "url": "http://127.0.0.1:9/roof.png", "media_bytes": None, "alt": "A roof in the rain"}
-    rows.append({"text": "The rain runs down the roof of the mill into the road. It has not stopped since the morning.", "media": [picture]})
+    rows = [
+        {"text": "\n".join(PARAGRAPHS["kept"]).replace("mill", "weir"), "url": "http://weir.example/"},
+        {"text": "It rains."},
+        {"text": ""},
+    ]
+    picture = {
+        "id": "1",
+        "type": 0,
+        "url": "http://127.0.0.1:9/roof.png",
+        "media_bytes": None,
+        "alt": "A roof in the rain",
+    }
+    rows.append(
+        {
+            "text": "The rain runs down the roof of the mill into the road. It has not stopped since the morning.",
+            "media": [picture],
+        }
+    )
     (mine / "texts").mkdir()
     (mine / "texts" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     reader = {"reader": "datatrove.pipeline.readers.JsonlReader", "arguments": {"data_folder": "texts"}}
-    web = {"warc": str(warc(mine / "pages.warc.gz")), "datatrove": reader, "text": {"datatrove": [FILTER]}, "document": {"c4_passes": {"min": 1}}}
+    web = {
+        "warc": str(warc(mine / "pages.warc.gz")),
+        "datatrove": reader,
+        "text": {"datatrove": [FILTER]},
+        "document": {"c4_passes": {"min": 1}},
+    }
     path = recipe(mine, web)
     written = yaml.safe_load(path.read_text())
     pairs = {"rules": {"document": {r.score: None for r in load("pairs").document}}}
@@ -144,12 +191,18 @@ def test_a_reader_beside_pages(mine: Path) -> None:
     stats = execute(read(str(path)), str(mine / "run"), on="local", workers=1)
     web_stats = stats["sources"]["web"]
     assert (web_stats["documents"], web_stats["refused"]) == (len(PARAGRAPHS) + 3, {"no_text": 1})
-    assert [(r["reason"], r["provenance"]["file"]) for r in ledger(mine / "run", "refused", "web-datatrove")] == [("no_text", "a.jsonl")]
+    assert [(r["reason"], r["provenance"]["file"]) for r in ledger(mine / "run", "refused", "web-datatrove")] == [
+        ("no_text", "a.jsonl")
+    ]
     reasons = {row["url"]: row["reason"] for row in ledger(mine / "run")}
-    assert sorted(map(str, (reasons["http://kept.example/page.html"], reasons["http://weir.example/"]))) == ["None", "near_duplicate"]
+    assert sorted(map(str, (reasons["http://kept.example/page.html"], reasons["http://weir.example/"]))) == [
+        "None",
+        "near_duplicate",
+    ]
     assert reasons["datatrove:a.jsonl/1"] == "c4_passes_low"
     assert reasons["datatrove:a.jsonl/3"] is None
-    (pair,) = ledger(mine / "run", "documents", "pairs")  # of the image that came with the text, at an address that may not be asked
+    # of the image that came with the text, at an address that may not be asked
+    (pair,) = ledger(mine / "run", "documents", "pairs")
     assert (pair["url"], pair["reason"]) == ("datatrove:a.jsonl/3", "private_address")
     assert [(r["image"], r["reason"]) for r in ledger(mine / "run", "images")] == [(picture["url"], "private_address")]
 
@@ -157,7 +210,9 @@ def test_a_reader_beside_pages(mine: Path) -> None:
 def test_a_reader_alone_and_a_limit(mine: Path) -> None:
     (mine / "texts").mkdir()
     for name in "abc":
-        (mine / "texts" / f"{name}.jsonl").write_text("".join(json.dumps({"text": f"{name} {i}"}) + "\n" for i in range(9)))
+        (mine / "texts" / f"{name}.jsonl").write_text(
+            "".join(json.dumps({"text": f"{name} {i}"}) + "\n" for i in range(9))
+        )
     reader = {"reader": "datatrove.pipeline.readers.JsonlReader", "arguments": {"data_folder": "texts"}}
     made = read(str(recipe(mine, {"datatrove": reader})))
     assert "web.extract" not in {node.name for node in job(made, str(mine / "run")).nodes}
@@ -168,13 +223,31 @@ def test_a_reader_alone_and_a_limit(mine: Path) -> None:
 @pytest.mark.parametrize(
     ("web", "line"),
     [
-        ({"text": {"datatrove": [{**FILTER, "filter": "datatrove.pipeline.filters.C5"}]}}, r"web.text.datatrove.0 \(c4\): `.*C5` cannot be imported"),
-        ({"text": {"datatrove": [{**FILTER, "arguments": {"colour": 1}}]}}, r"web.text.datatrove.0 \(c4\): .*unexpected keyword argument 'colour'"),
-        ({"text": {"datatrove": [{**FILTER, "arguments": {"min_num_sentences": {"a": 1}}}]}}, "arguments.min_num_sentences: expected .*not a dict"),
-        ({"text": {"datatrove": [{**FILTER, "filtr": "x"}]}}, "web.text.datatrove.0.filtr: no such key; did you mean 'filter'"),
-        ({"text": {"datatrove": [FILTER, FILTER]}}, r"web.text.datatrove.1 \(c4\): there is a column 'c4_passes' already"),
+        (
+            {"text": {"datatrove": [{**FILTER, "filter": "datatrove.pipeline.filters.C5"}]}},
+            r"web.text.datatrove.0 \(c4\): `.*C5` cannot be imported",
+        ),
+        (
+            {"text": {"datatrove": [{**FILTER, "arguments": {"colour": 1}}]}},
+            r"web.text.datatrove.0 \(c4\): .*unexpected keyword argument 'colour'",
+        ),
+        (
+            {"text": {"datatrove": [{**FILTER, "arguments": {"min_num_sentences": {"a": 1}}}]}},
+            "arguments.min_num_sentences: expected .*not a dict",
+        ),
+        (
+            {"text": {"datatrove": [{**FILTER, "filtr": "x"}]}},
+            "web.text.datatrove.0.filtr: no such key; did you mean 'filter'",
+        ),
+        (
+            {"text": {"datatrove": [FILTER, FILTER]}},
+            r"web.text.datatrove.1 \(c4\): there is a column 'c4_passes' already",
+        ),
         ({"text": {"datatrove": [{**FILTER, "name": "C 4"}]}}, "web.text.datatrove.0.name: string should match"),
-        ({"text": {"functions": [{**LENGTH, "name": "words"}]}}, r"web.text.functions.0 \(words\): there is a column 'words' already"),
+        (
+            {"text": {"functions": [{**LENGTH, "name": "words"}]}},
+            r"web.text.functions.0 \(words\): there is a column 'words' already",
+        ),
         (
             {"text": {"functions": [{"name": "x", "function": "no_such_module:f"}]}},
             r"web.text.functions.0 \(x\): `no_such_module:f` cannot be imported",
@@ -185,13 +258,27 @@ def test_a_reader_alone_and_a_limit(mine: Path) -> None:
         ),
         ({"document": {"c4_passes": {"min": 1}}}, "web.rules.document.c4_passes: no such score"),
         ({"text": {"datatrove": [FILTER]}, "document": {"c4_pases": {"min": 1}}}, "did you mean `c4_passes`"),
-        ({"text": {"functions": [LENGTH]}, "rules": {"node": {"letters": {"min": 1}}}}, "web.rules.node.letters: a score of whole documents"),
-        ({"text": {"functions": [LENGTH]}, "document": {"letters": {"any_of": ["a"]}}}, "web.rules.document.letters.any_of: a number"),
+        (
+            {"text": {"functions": [LENGTH]}, "rules": {"node": {"letters": {"min": 1}}}},
+            "web.rules.node.letters: a score of whole documents",
+        ),
+        (
+            {"text": {"functions": [LENGTH]}, "document": {"letters": {"any_of": ["a"]}}},
+            "web.rules.document.letters.any_of: a number",
+        ),
         ({"rules": {"own": ["mine"], "image": {"mine": {"min": 1}}}}, "web.rules.image.mine: nothing gives this score"),
-        ({"datatrove": {"reader": "datatrove.pipeline.readers.Nothing"}}, "web.datatrove: `datatrove.pipeline.readers.Nothing` cannot be imported"),
+        (
+            {"datatrove": {"reader": "datatrove.pipeline.readers.Nothing"}},
+            "web.datatrove: `datatrove.pipeline.readers.Nothing` cannot be imported",
+        ),
         ({"datatrove": {"reader": C4}}, "web.datatrove: `.*C4QualityFilter` is not a datatrove reader class"),
         (
-            {"datatrove": {"reader": "datatrove.pipeline.readers.JsonlReader", "arguments": {"data_folder": "nowhere"}}},
+            {
+                "datatrove": {
+                    "reader": "datatrove.pipeline.readers.JsonlReader",
+                    "arguments": {"data_folder": "nowhere"},
+                }
+            },
             "web.datatrove: arguments.data_folder: no files in .*/nowhere",
         ),
     ],
@@ -202,7 +289,12 @@ def test_what_is_wrong_is_said_before_anything_starts(mine: Path, web: dict[str,
     with pytest.raises(RecipeError, match=line) as error:
         read(str(path))
     assert "\n" not in str(error.value)
-    assert sorted(p.name for p in mine.iterdir() if p.name != "__pycache__") == ["my_broken.py", "my_scores.py", "pages.warc.gz", "recipe.yaml"]
+    assert sorted(p.name for p in mine.iterdir() if p.name != "__pycache__") == [
+        "my_broken.py",
+        "my_scores.py",
+        "pages.warc.gz",
+        "recipe.yaml",
+    ]
 
 
 def test_a_reader_that_gives_nothing(mine: Path) -> None:

@@ -19,7 +19,20 @@ from pipelines.sample import FAULTS
 
 from .conftest import PROXIES, RECIPE, ROOT, SampleRun
 
-COMMANDS = ("run", "extract", "pages", "stats", "report", "samples", "explain", "diff", "verify", "publish", "train", "schema")
+COMMANDS = (
+    "run",
+    "extract",
+    "pages",
+    "stats",
+    "report",
+    "samples",
+    "explain",
+    "diff",
+    "verify",
+    "publish",
+    "train",
+    "schema",
+)
 OF_A_RUN: dict[str, list[str]] = {
     "stats": [],
     "report": ["-o", "report.html"],
@@ -52,14 +65,18 @@ def test_every_command_says_what_it_does(command: str) -> None:
     assert result.exit_code == 0 and command in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["rnu"], ["stats"], ["run"], ["samples", ".", "-n", "none"], ["run", "x.yaml", "--limit", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["rnu"], ["stats"], ["run"], ["samples", ".", "-n", "none"], ["run", "x.yaml", "--limit", "0"]]
+)
 def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
     result = call(*arguments)
     assert (result.exit_code, result.stdout) == (2, "") and result.stderr
 
 
 @pytest.mark.parametrize("command", OF_A_RUN)
-def test_a_folder_without_a_run_is_one_line_that_names_it(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_a_folder_without_a_run_is_one_line_that_names_it(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     result = call(command, "empty", *(["empty"] if command == "diff" else []), *OF_A_RUN[command])
@@ -78,7 +95,9 @@ def test_stats(sample_run: SampleRun) -> None:
     shown = call("stats", sample_run.folder)
     assert (shown.exit_code, shown.stderr) == (0, "")
     for source, s in sample_run.stats["sources"].items():
-        (line,) = (x for x in shown.stdout.splitlines() if x.strip("│┃ ").startswith(source) and f"{s['samples']:,}" in x)
+        (line,) = (
+            x for x in shown.stdout.splitlines() if x.strip("│┃ ").startswith(source) and f"{s['samples']:,}" in x
+        )
         assert f"{s['funnel'][0][1]:,}" in line
 
 
@@ -111,7 +130,12 @@ def test_explain_a_kept_document_by_url_and_by_id(sample_run: SampleRun) -> None
         (document,) = (r for r in found if r.get("tokens") is not None and r["id"] == row["id"])
         assert document["keep"] and document["images"] == row["n_images"]
         (place,) = (r for r in found if r.get("key") and r["id"] == row["id"])
-        assert (place["key"], place["config"], place["split"], place["offset"]) == (row["key"], "interleaved", row["split"], row["offset"])
+        assert (place["key"], place["config"], place["split"], place["offset"]) == (
+            row["key"],
+            "interleaved",
+            row["split"],
+            row["offset"],
+        )
     assert f"kept, in {row['split']}" in call("explain", sample_run.folder, row["id"]).stdout
 
 
@@ -138,7 +162,10 @@ def test_explain_says_why_something_is_not_there(sample_run: SampleRun, name: st
 def test_explain_names_the_survivor_of_a_duplicate(sample_run: SampleRun) -> None:
     for r in sample_run.ledger("web", "documents"):
         if r["survivor"]:
-            assert f"{r['reason']}" in (said := call("explain", sample_run.folder, r["id"]).stdout) and f"a duplicate of {r['survivor']}" in said
+            assert (
+                f"{r['reason']}" in (said := call("explain", sample_run.folder, r["id"]).stdout)
+                and f"a duplicate of {r['survivor']}" in said
+            )
 
 
 def test_explain_of_what_the_run_never_met_is_exit_1(sample_run: SampleRun) -> None:
@@ -153,7 +180,10 @@ def test_diff(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
     other["sources"]["web"]["dropped"]["words_low"] += 7
     del other["sources"]["pdf"]
     (tmp_path / "stats.json").write_text(json.dumps(other))
-    found = {(r["source"], r["what"]): r["second"] - r["first"] for r in json.loads(call("diff", sample_run.folder, tmp_path, "--json").stdout)}
+    found = {
+        (r["source"], r["what"]): r["second"] - r["first"]
+        for r in json.loads(call("diff", sample_run.folder, tmp_path, "--json").stdout)
+    }
     assert found[("web", "dropped: words_low")] == 7 and {s for s, _ in found} == {"web", "pdf"}
     assert found[("pdf", "samples")] == -sample_run.stats["sources"]["pdf"]["samples"]
     assert "words_low" in call("diff", sample_run.folder, tmp_path).stdout
@@ -161,7 +191,9 @@ def test_diff(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
 
 def test_verify(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
     well = call("verify", sample_run.folder)
-    assert (well.exit_code, well.stdout) == (0, "") and "every shard is what the manifest says" in " ".join(well.stderr.split())
+    assert (well.exit_code, well.stdout) == (0, "") and "every shard is what the manifest says" in " ".join(
+        well.stderr.split()
+    )
     folder = sample_run.copy(tmp_path / "run")
     (folder / "shards/ocr/train-000000.tar").unlink()
     broken = call("verify", folder, "--json")
@@ -170,7 +202,8 @@ def test_verify(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
 
 
 def test_publish_without_sending(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
-    folder = sample_run.copy(tmp_path / "run")  # files are laid out beside the run for a moment, which others must not see
+    # files are laid out beside the run for a moment, which others must not see
+    folder = sample_run.copy(tmp_path / "run")
     result = call("publish", folder, "me/mine", "--dry-run", "--json")
     assert result.exit_code == 0
     assert "shards/pairs/train-000000.tar" in json.dumps(json.loads(result.stdout))
@@ -179,15 +212,24 @@ def test_publish_without_sending(sample_run: SampleRun, tmp_path: pathlib.Path) 
 # ---- running
 
 
-def test_plan_says_what_is_done_and_starts_nothing(sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.main._backend", None)
+def test_plan_says_what_is_done_and_starts_nothing(
+    sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.commands.run._backend", None)
     arguments = ["run", RECIPE, "--set", sample_run.settings[0], "--plan", "--json"]
     done = json.loads(call(*arguments, "--out", sample_run.folder).stdout)
     assert {r["state"] for r in done} == {"done", "recorded"}
     assert {r["stage"] for r in done if r["state"] == "recorded"} == {"web.crawl", "fetch"}
-    changed = json.loads(call(*arguments, "--out", sample_run.folder, "--set", "web.rules.document.words.min=500").stdout)
+    changed = json.loads(
+        call(*arguments, "--out", sample_run.folder, "--set", "web.rules.document.words.min=500").stdout
+    )
     states = {r["stage"]: r["state"] for r in changed}
-    assert (states["web.crawl"], states["web.score"], states["web.decide"], states["web.sign"]) == ("recorded", "done", "to do", "waits")
+    assert (states["web.crawl"], states["web.score"], states["web.decide"], states["web.sign"]) == (
+        "recorded",
+        "done",
+        "to do",
+        "waits",
+    )
     new = json.loads(call(*arguments, "--out", tmp_path / "new").stdout)
     assert {r["stage"]: r["state"] for r in new}["web.crawl"] == "to do"
     assert not (tmp_path / "new").exists()
@@ -202,12 +244,27 @@ def test_refresh_of_what_is_not_recorded_names_what_is(sample_run: SampleRun, tm
 
 
 def test_a_second_run_from_the_shell_ends_in_under_three_seconds(sample_run: SampleRun) -> None:
-    """As a person would do it: a fresh process, everything imported, nothing to do. Time of the processor, so that neighbours do not count."""
+    """As a person would do it: a fresh process, everything imported, nothing to do. Time of the processor, so that
+    neighbours do not count.
+    """
     env = {k: v for k, v in os.environ.items() if k not in PROXIES}
-    command = [sys.executable, "-m", "pipelines", "run", str(RECIPE), "--set", sample_run.settings[0], "--out", str(sample_run.folder), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines",
+        "run",
+        str(RECIPE),
+        "--set",
+        sample_run.settings[0],
+        "--out",
+        str(sample_run.folder),
+        "--json",
+    ]
     before, began = os.times(), time.monotonic()
     with sample_run.driven():
-        done = subprocess.run([*command, "--on", "local"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [*command, "--on", "local"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+        )
     after, wall = os.times(), time.monotonic() - began
     used = after.children_user + after.children_system - before.children_user - before.children_system
     assert done.returncode == 0, done.stderr
@@ -226,7 +283,9 @@ def test_extract_one_file(tmp_path: pathlib.Path, name: str) -> None:
     assert (result.exit_code, result.stdout) == (0, ""), result.stderr
     (document,) = (json.loads(x) for x in (tmp_path / "out.jsonl").read_text().splitlines())
     assert set(document) >= {"url", "texts", "images"} and len(document["texts"]) == len(document["images"])
-    assert "http://pictures.example/mill.jpg" in document["images"] and prose.strip() in " ".join(t or "" for t in document["texts"])
+    assert "http://pictures.example/mill.jpg" in document["images"] and prose.strip() in " ".join(
+        t or "" for t in document["texts"]
+    )
 
 
 def test_pages_of_one_pdf_and_a_broken_one(tmp_path: pathlib.Path) -> None:

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 import trainer
 from manifests.inspect import samples
 from pipelines.cli import app
+from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import RunError
-from pipelines.main import execute
-from pipelines.reading import read
-from pipelines.recipe import RecipeError
+from pipelines.recipe.load import read
+from pipelines.recipe.schema import RecipeError
 from shards.verify import verify
 from tests.pipelines.conversation_sets import cauldron, llava, llava_row
 from tests.trainer.pictures import picture
@@ -30,13 +30,21 @@ Row = dict[str, Any]
 
 def recipe(folder: Path, sets: list[Row], **more: Any) -> Path:
     path = folder / "recipe.yaml"
-    table = {"name": "test", "conversations": {"sets": sets, **more.pop("conversations", {})}, "mixtures": {"sft": "sft"}, "seed": 3, **more}
+    table = {
+        "name": "test",
+        "conversations": {"sets": sets, **more.pop("conversations", {})},
+        "mixtures": {"sft": "sft"},
+        "seed": 3,
+        **more,
+    }
     path.write_text(yaml.safe_dump(table))
     return path
 
 
 def made(folder: Path, path: Path) -> tuple[Path, Row]:
-    return folder / "run", execute(read(str(path)), str(folder / "run"), on="local", workers=2, progress=Progress(quiet=True))
+    return folder / "run", execute(
+        read(str(path)), str(folder / "run"), on="local", workers=2, progress=Progress(quiet=True)
+    )
 
 
 def ledger(run: Path, table: str) -> list[Row]:
@@ -68,9 +76,16 @@ def test_fetched_images_and_own_ones_meet_in_one_run(tmp_path: Path, served: str
     rows = [llava_row(f"{served}/{seed}.jpg", seed) for seed in (5, 7)] + [llava_row(f"{served}/gone.jpg", 9)]
     (tmp_path / "urls.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     sets = [{"name": "own", "files": str(own)}, {"name": "web", "files": str(tmp_path / "urls.jsonl")}]
-    run, stats = made(tmp_path, recipe(tmp_path, sets, shards={"validation": 0}, fetch={"allow_private": "127.0.0.0/8", "robots": False}))
+    run, stats = made(
+        tmp_path,
+        recipe(tmp_path, sets, shards={"validation": 0}, fetch={"allow_private": "127.0.0.0/8", "robots": False}),
+    )
     told = stats["sources"]["conversations"]
-    assert told["samples"] == 6 and told["dropped"] == {"http_404": 1} and stats["fetch"]["status"] == {"http_404": 1, "ok": 2}
+    assert (
+        told["samples"] == 6
+        and told["dropped"] == {"http_404": 1}
+        and stats["fetch"]["status"] == {"http_404": 1, "ok": 2}
+    )
     captions = {s["texts"][3].removeprefix("Assistant: "): s for s in samples(str(run), "conversations", 10)}
     assert set(captions) == {f"{picture(s)[1]}." for s in (0, 1, 2, 3, 5, 7)}
     assert list(verify(run)) == []
@@ -104,10 +119,16 @@ def served(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     ("sets", "line"),
     [
         ([], "conversations: no input; give conversations.sets, such as [{name: vqa, files: vqa/*.parquet}]"),
-        ([{"name": "a", "files": "/nowhere/*.parquet"}], "conversations.sets.0.files: /nowhere/*.parquet matches no file"),
+        (
+            [{"name": "a", "files": "/nowhere/*.parquet"}],
+            "conversations.sets.0.files: /nowhere/*.parquet matches no file",
+        ),
         ([{"name": "A b", "files": "x"}], "conversations.sets.0.name: string should match pattern"),
         ([{"name": "a", "file": "x"}], "conversations.sets.0.file: no such key; did you mean 'files'?"),
-        ([{"name": "a", "files": "recipe.yaml"}, {"name": "a", "files": "recipe.yaml"}], "conversations.sets: two are called 'a'"),
+        (
+            [{"name": "a", "files": "recipe.yaml"}, {"name": "a", "files": "recipe.yaml"}],
+            "conversations.sets: two are called 'a'",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sets: list[Row], line: str) -> None:
@@ -130,12 +151,21 @@ def test_repeat_makes_copies_and_samples_and_the_shares_of_answers_are_printed(t
     train = {row["id"]: row for row in ledger(run, "documents") if row["split"] == "train"}
     held = [s["url"].split("/")[2] for s in packed if s["id"] in train]
     assert {name: held.count(name) for name in by_name} == {name: row["samples"] for name, row in by_name.items()}
-    assert 1.9 < by_name["often"]["samples"] / by_name["often"]["documents"] < 3.1 and by_name["once"]["samples"] == by_name["once"]["documents"]
+    assert (
+        1.9 < by_name["often"]["samples"] / by_name["often"]["documents"] < 3.1
+        and by_name["once"]["samples"] == by_name["once"]["documents"]
+    )
     assert 5 < by_name["rarely"]["samples"] < 40 and by_name["rarely"]["samples"] == by_name["rarely"]["documents"]
     gone = [row for row in ledger(run, "documents") if row["reason"] == "sampled_out"]
     assert len(gone) == told["dropped"]["sampled_out"] > 40 and {row["url"].split("/")[2] for row in gone} == {"rarely"}
     assert sum(row["share"] for row in by_name.values()) == pytest.approx(1)
-    answers = [t.removeprefix("Assistant: ") for s in packed if s["id"] in train for t in s["texts"] if t and t.startswith("Assistant: ")]
+    answers = [
+        t.removeprefix("Assistant: ")
+        for s in packed
+        if s["id"] in train
+        for t in s["texts"]
+        if t and t.startswith("Assistant: ")
+    ]
     assert sum(row["answer_tokens"] for row in by_name.values()) == sum(len(a.encode()) for a in answers)
     shown = CliRunner().invoke(app, ["stats", str(run)]).stdout
     assert "share of them" in shown and f"{by_name['often']['share']:.2%}" in shown
@@ -163,7 +193,16 @@ def test_evaluations_are_kept_out_by_their_words_and_by_their_pictures(tmp_path:
     told = {n: (row["reason"], row["survivor"]) for n, row in gone.items()}
     assert told == {"1": ("contaminated_image", None), "5": ("contaminated_text", "e.jsonl:2")}
     assert stats["sources"]["conversations"]["samples"] == 8
-    assert "dropped, contaminated_text (8), as e.jsonl:2" in CliRunner().invoke(app, ["explain", str(run), gone["5"]["id"]]).stdout
+    assert (
+        "dropped, contaminated_text (8), as e.jsonl:2"
+        in CliRunner().invoke(app, ["explain", str(run), gone["5"]["id"]]).stdout
+    )
     (folder / "a.jpg").unlink()
     with pytest.raises(RunError, match=r"e\.jsonl: line 1: .*a\.jpg is no file$"):
-        execute(read(str(tmp_path / "recipe.yaml")), str(tmp_path / "other"), on="local", workers=1, progress=Progress(quiet=True))
+        execute(
+            read(str(tmp_path / "recipe.yaml")),
+            str(tmp_path / "other"),
+            on="local",
+            workers=1,
+            progress=Progress(quiet=True),
+        )

@@ -1,4 +1,6 @@
-"""Takedowns in a whole run: what was named is out of shards, ledger's kept rows and report, and stays out; the rest stays as it was."""
+"""Takedowns in a whole run: what was named is out of shards, ledger's kept rows and report, and stays out; the rest
+stays as it was.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ import yaml
 from typer.testing import CliRunner
 
 from pipelines import cli
-from pipelines.main import execute
-from pipelines.reading import own, read
-from pipelines.recipe import Recipe, RecipeError
+from pipelines.commands.run import execute
+from pipelines.recipe.load import own, read
+from pipelines.recipe.schema import Recipe, RecipeError
 from shards.hub import PublishError, publish
 from shards.verify import verify
 
@@ -26,18 +28,41 @@ def _texts(run: SampleRun) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_what_is_forgotten_is_out_and_stays_out(sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_forgotten_is_out_and_stays_out(
+    sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without_proxies(monkeypatch)  # nothing is fetched again: a request would fail
     folder = sample_run.copy(tmp_path / "run")
     documents = sample_run.packed("interleaved")
     by_id, by_url = (
         documents[0],
-        next(d for d in documents if d["url"] != documents[0]["url"] and d["url"].split("/")[2] != documents[0]["url"].split("/")[2]),
+        next(
+            d
+            for d in documents
+            if d["url"] != documents[0]["url"] and d["url"].split("/")[2] != documents[0]["url"].split("/")[2]
+        ),
     )
-    picture = next(m for d in documents if d["n_images"] > 1 and d["id"] not in (by_id["id"], by_url["id"]) for m in d["image_meta"])
+    picture = next(
+        m
+        for d in documents
+        if d["n_images"] > 1 and d["id"] not in (by_id["id"], by_url["id"])
+        for m in d["image_meta"]
+    )
     host = sample_run.packed("pairs")[0]["url"].split("/")[2]
     done = CliRunner().invoke(
-        cli.app, ["forget", str(folder), by_id["id"], by_url["url"], picture["sha256"], host, "nowhere.example", "--json", "--on", "local"]
+        cli.app,
+        [
+            "forget",
+            str(folder),
+            by_id["id"],
+            by_url["url"],
+            picture["sha256"],
+            host,
+            "nowhere.example",
+            "--json",
+            "--on",
+            "local",
+        ],
     )
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout.splitlines()[-1])
@@ -58,7 +83,8 @@ def test_what_is_forgotten_is_out_and_stays_out(sample_run: SampleRun, tmp_path:
     before = _texts(sample_run)
     assert set(left) <= set(before)
     assert len(left) > 0.8 * len(before)
-    assert {p.name for p in folder.glob("stages/fetch-*")} == {p.name for p in sample_run.folder.glob("stages/fetch-*")}  # fetched once
+    # fetched once
+    assert {p.name for p in folder.glob("stages/fetch-*")} == {p.name for p in sample_run.folder.glob("stages/fetch-*")}
     assert all(before[i] == t for i, t in left.items())
     assert by_id["url"] not in (folder / "report.html").read_text()
     # a further run keeps to it, and has nothing to do
@@ -91,14 +117,18 @@ def test_a_block_list_is_checked_before_anything_starts(tmp_path: pathlib.Path) 
 
 
 @pytest.mark.slow
-def test_nothing_of_a_block_list_is_wanted_or_packed(sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_a_block_list_is_wanted_or_packed(
+    sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without_proxies(monkeypatch)
     folder = sample_run.copy(tmp_path / "run")
     host = sample_run.packed("interleaved")[0]["url"].split("/")[2]
     (tmp_path / "list.txt").write_text(f"{host}\n")
     execute(read(str(RECIPE), [*sample_run.settings, f"forget={tmp_path}/list.txt"]), str(folder), on="local")
     after = SampleRun(folder, sample_run.pairs)
-    assert not [d["url"] for c in ("interleaved", "pairs", "ocr") for d in after.packed(c) if d["url"].split("/")[2] == host]
+    assert not [
+        d["url"] for c in ("interleaved", "pairs", "ocr") for d in after.packed(c) if d["url"].split("/")[2] == host
+    ]
     for path in folder.glob("stages/web.links-*/manifest.json"):
         about = json.loads(path.read_text())
         if "forgotten" in about["inputs"]:

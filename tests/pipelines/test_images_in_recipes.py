@@ -1,4 +1,6 @@
-"""Scores of images in a whole run: measured once, asked by rules, in the ledger, swept; on the sample web, from what its run has fetched."""
+"""Scores of images in a whole run: measured once, asked by rules, in the ledger, swept; on the sample web, from what
+its run has fetched.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
-from pipelines.main import execute
-from pipelines.reading import read
-from pipelines.recipe import Recipe, RecipeError
-from pipelines.sweep import sweep_run
+from pipelines.commands.run import execute
+from pipelines.commands.sweep import sweep_run
+from pipelines.recipe.load import read
+from pipelines.recipe.schema import Recipe, RecipeError
 from shards.verify import verify
 from tests.filters import models
 
@@ -46,7 +48,12 @@ def folders(run: SampleRun, name: str) -> list[str]:
 
 
 def scores(run: SampleRun, name: str) -> list[dict[str, Any]]:
-    files = [str(f) for folder in folders(run, name) for f in (run.folder / folder).glob("*scores*") if f.suffix in (".parquet", ".arrow")]
+    files = [
+        str(f)
+        for folder in folders(run, name)
+        for f in (run.folder / folder).glob("*scores*")
+        if f.suffix in (".parquet", ".arrow")
+    ]
     return [r for f in files for r in ds.dataset(f, format=Path(f).suffix[1:]).to_table().to_pylist()]
 
 
@@ -63,10 +70,13 @@ def test_pixels_are_measured_once_and_asked_by_a_rule(run: SampleRun) -> None:
     entropy = {r["sha256"]: r["entropy"] for r in measured}
     where = {r["url"]: r["sha256"] for r in first.ledger("fetch", "outcomes")}
     gone = [r for r in first.ledger("web", "images") if r["reason"] == "entropy_low"]
-    assert gone and all((r["score"], r["threshold"]) == (entropy[where[r["image"]]], 5) and r["score"] < 5 for r in gone)
+    assert gone and all(
+        (r["score"], r["threshold"]) == (entropy[where[r["image"]]], 5) and r["score"] < 5 for r in gone
+    )
     kept = [m["sha256"] for d in first.packed("interleaved") for m in d["image_meta"]]
     assert kept and all(entropy[s] >= 5 for s in kept)
-    assert {d["id"] for d in first.packed("interleaved")} & {r["id"] for r in gone}  # an image left, its document stayed
+    # an image left, its document stayed
+    assert {d["id"] for d in first.packed("interleaved")} & {r["id"] for r in gone}
     assert [d["id"] for d in first.packed("pairs")] == [d["id"] for d in run.packed("pairs")]  # which have no such rule
 
     says = CliRunner().invoke(app, ["explain", str(first.folder), gone[0]["image"]]).stdout
@@ -80,14 +90,18 @@ def test_pixels_are_measured_once_and_asked_by_a_rule(run: SampleRun) -> None:
     before = when(first, folders(first, "fetch"))
     second = again(run, "web.rules.image.entropy.min=4")
     assert when(second, folders(second, "fetch")) == before
-    assert len([r for r in second.ledger("web", "images") if r["reason"] == "entropy_low"]) == sum(r["score"] < 4 for r in gone)
+    assert len([r for r in second.ledger("web", "images") if r["reason"] == "entropy_low"]) == sum(
+        r["score"] < 4 for r in gone
+    )
 
 
 @pytest.mark.slow
 def test_a_model_scores_once_and_may_take_a_document_with_its_image(run: SampleRun, tmp_path: Path) -> None:
     model = models.image_model(tmp_path / "means.onnx")
     named = f"images.models=[{{name: redness, model: {model}, {PLAIN}}}]"
-    first = again(run, named, "pairs.rules.image.redness={max: 0.7}", "web.rules.image.redness={max: 0.7, drops: document}")
+    first = again(
+        run, named, "pairs.rules.image.redness={max: 0.7}", "web.rules.image.redness={max: 0.7, drops: document}"
+    )
     score = {r["sha256"]: r["redness"] for r in scores(first, "fetch.model.redness")}
     where = {r["url"]: r["sha256"] for r in first.ledger("fetch", "outcomes")}
     for source in ("web", "pairs"):
@@ -98,7 +112,8 @@ def test_a_model_scores_once_and_may_take_a_document_with_its_image(run: SampleR
     assert all(score[m["sha256"]] <= 0.7 for d in first.packed("interleaved") for m in d["image_meta"])
     before = when(first, folders(first, "fetch"))
 
-    # recorded: another threshold, or the same file elsewhere, asks the model of nothing again; another model is another record
+    # recorded: another threshold, or the same file elsewhere, asks the model of nothing again; another model is another
+    # record
     moved = tmp_path / "moved.onnx"
     moved.write_bytes(Path(model).read_bytes())
     second = again(run, named.replace(model, str(moved)), "web.rules.image.redness={max: 0.9}")
@@ -115,13 +130,20 @@ def test_images_that_do_not_go_with_their_text(run: SampleRun, tmp_path: Path) -
         "tokenizer": models.tokenizer(tmp_path / "tokenizer.json"),
     }  # fmt: skip
     given = f"images.similarity={{{', '.join(f'{k}: {v}' for k, v in halves.items())}, tokens: 12, {PLAIN}}}"
-    rules = ["pairs.rules.image.similarity.min=0.5", "pairs.rules.image.relevance_rank.max=7", "web.rules.image.similarity.min=0.1"]
+    rules = [
+        "pairs.rules.image.similarity.min=0.5",
+        "pairs.rules.image.relevance_rank.max=7",
+        "web.rules.image.similarity.min=0.1",
+    ]
     made = again(run, given, *rules)
     reasons = Counter(r["reason"] for r in made.ledger("pairs", "documents"))
     assert reasons["similarity_low"] > 5 and reasons["relevance_rank_high"] > 0 and reasons[None] > 20
     gone = {r["id"]: r for r in made.ledger("pairs", "documents") if r["reason"] == "similarity_low"}
     assert all(0 <= r["score"] < 0.5 and r["threshold"] == 0.5 for r in gone.values())
-    assert all({"red", "green", "blue", "grey"} & set(d["caption"].replace(",", "").lower().split()) for d in made.packed("pairs"))
+    assert all(
+        {"red", "green", "blue", "grey"} & set(d["caption"].replace(",", "").lower().split())
+        for d in made.packed("pairs")
+    )
     assert "similarity_low" in {r["reason"] for r in made.ledger("web", "images")}
     name, what, current, rows = sweep_run(str(made.folder), "similarity=0.5..0.99:0.49", "pairs")
     assert (name, what.level, current) == ("pairs", "image", 0.5)
@@ -134,15 +156,24 @@ def test_images_that_do_not_go_with_their_text(run: SampleRun, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        (["images.models=[{name: nsfw, model: /nowhere/x.onnx}]"], "images.models.0 (nsfw): model `/nowhere/x.onnx`: no such file"),
+        (
+            ["images.models=[{name: nsfw, model: /nowhere/x.onnx}]"],
+            "images.models.0 (nsfw): model `/nowhere/x.onnx`: no such file",
+        ),
         (["images.models=[{name: nsfw, model: MEANS, side: 9}]"], "images.models.0 (nsfw): model `"),
-        (["images.models=[{name: aspect, model: MEANS, side: 8}]"], "images.models.0 (aspect): there is a score 'aspect' already"),
+        (
+            ["images.models=[{name: aspect, model: MEANS, side: 8}]"],
+            "images.models.0 (aspect): there is a score 'aspect' already",
+        ),
         (["images.models=[{name: nsfw, modle: MEANS}]"], "images.models.0.modle: no such key; did you mean 'model'?"),
         (["images.model=[]"], "images.model: no such key; did you mean 'models'?"),
         (["web.rules.image.nsfw.max=0.9"], "web.rules.image.nsfw: no such score"),
         (["web.rules.image.entropie.min=3"], "web.rules.image.entropie: no such score; did you mean `entropy`?"),
         (["web.rules.document.entropy.min=3"], "web.rules.document.entropy: no such score"),
-        (["web.rules.image.similarity.min=0.2"], "web.rules.image.similarity: nothing gives this score; name two models in images.similarity"),
+        (
+            ["web.rules.image.similarity.min=0.2"],
+            "web.rules.image.similarity: nothing gives this score; name two models in images.similarity",
+        ),
         (["images.similarity={image_model: MEANS, side: 8}"], "images.similarity.text_model: field required"),
         (
             ["images.models=[{name: nsfw, model: MEANS, side: 8}]", "web.rules.document.nsfw.max=1"],

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 AT_WORK = """
 import atexit, io, sys, threading
 import pyarrow as pa, pyarrow.dataset as ds, pyarrow.parquet as pq
-from pipelines.leave import leave
+from pipelines.commands.exit import leave
 
 class Stuck(io.BytesIO):
     '''A file whose reader, a thread of Arrow's, is inside Python when the process ends, and would be for ever.'''
@@ -59,10 +59,10 @@ def test_a_thread_of_arrow_at_work_does_not_hold_the_end_up() -> None:
     ],
 )
 def test_exit_codes_are_those_of_python(main: str, ended: tuple[int, str, str]) -> None:
-    assert _run(f"import sys\nfrom pipelines.leave import leave\nleave({main})") == ended
+    assert _run(f"import sys\nfrom pipelines.commands.exit import leave\nleave({main})") == ended
 
 
 def test_a_fault_of_the_program_is_shown_as_ever() -> None:
-    code, _, said = _run("from pipelines.leave import leave\nleave(lambda: 1 / 0)")
+    code, _, said = _run("from pipelines.commands.exit import leave\nleave(lambda: 1 / 0)")
     assert code == 1
     assert said.endswith("ZeroDivisionError: division by zero\n")

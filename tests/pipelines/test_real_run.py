@@ -1,4 +1,6 @@
-"""The Idefics2 recipe on real pages and PDFs, through an origin that answers for every address with the faults of the real web."""
+"""The Idefics2 recipe on real pages and PDFs, through an origin that answers for every address with the faults of the
+real web.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,10 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.crawl.fetch import OF_THE_HOST, Fetch
+from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
-from pipelines.main import execute
-from pipelines.reading import read
+from pipelines.fetch.images import OF_THE_HOST, Fetch
+from pipelines.recipe.load import read
 from shards.verify import verify
 
 from .conftest import ROOT, without_proxies
@@ -35,8 +37,8 @@ pytestmark = [
     pytest.mark.skipif(not REAL.is_dir(), reason=f"needs the real pages and PDFs of {REAL}"),
 ]
 
-#: kind of address -> what fetching it must come to. Not here: a drip, which a small image survives; redirects, whose second address is of
-#: another kind
+#: kind of address -> what fetching it must come to. Not here: a drip, which a small image survives; redirects, whose
+#: second address is of another kind
 STATUS = {
     "missing": "http_404", "forbidden": "http_403", "gone": "http_410", "too_many": "http_429", "error": "http_5xx", "hang": "timeout",
     "reset": "refused", "html": "not_image", "svg": "not_image", "empty": "empty", "truncated": "truncated", "bomb": "too_many_pixels",
@@ -53,7 +55,11 @@ class RealRun:
         self.folder, self.stats, self.origin, self.served = folder, stats, origin, served
 
     def ledger(self, label: str, table: str) -> list[dict[str, Any]]:
-        return [r for p in sorted(self.folder.glob(f"ledger/{label}-{table}-*.parquet")) for r in pq.read_table(p).to_pylist()]
+        return [
+            r
+            for p in sorted(self.folder.glob(f"ledger/{label}-{table}-*.parquet"))
+            for r in pq.read_table(p).to_pylist()
+        ]
 
     def disallowed(self, url: str) -> bool:
         """What the origin's robots.txt says of a host, by its docstring."""
@@ -97,14 +103,17 @@ def test_real_pages_and_papers_come_to_shards(real_run: RealRun) -> None:
     assert list(verify(real_run.folder)) == []
     for source, config in SOURCES.items():
         s = real_run.stats["sources"][source]
-        assert s["config"] == config and s["samples"] > {"web": 60, "pairs": 100, "pdf": 40}[source]  # most pages are not English, or are lists
+        # most pages are not English, or are lists
+        assert s["config"] == config and s["samples"] > {"web": 60, "pairs": 100, "pdf": 40}[source]
         assert s["documents"] == len(real_run.ledger(source, "documents")) == s["kept"] + sum(s["dropped"].values())
         assert s["kept"] == s["samples"] + sum(s["unpacked"].values())
     assert real_run.stats["quarantined"] == {}
 
 
 def test_statuses_are_those_of_the_origin(real_run: RealRun) -> None:
-    """Every address of a definite kind, but those of hosts that robots.txt closes or that were left for giving no answer."""
+    """Every address of a definite kind, but those of hosts that robots.txt closes or that were left for giving no
+    answer.
+    """
     outcomes = real_run.ledger("fetch", "outcomes")
     silent = Counter(urlsplit(r["url"]).netloc for r in outcomes if r["status"] in OF_THE_HOST)
     left = {h for h, n in silent.items() if n >= Fetch().give_up_after}
@@ -136,7 +145,9 @@ def test_closed_hosts_are_never_asked_for_an_image(real_run: RealRun) -> None:
 def test_no_host_is_asked_by_more_than_it_may_be(real_run: RealRun) -> None:
     """The origin counts a request in flight until it has answered it: one that hangs, long after we have gone."""
     host, most = real_run.served["busiest_host"]
-    given_up = sum(r["status"] == "timeout" and urlsplit(r["url"]).netloc == host for r in real_run.ledger("fetch", "outcomes"))
+    given_up = sum(
+        r["status"] == "timeout" and urlsplit(r["url"]).netloc == host for r in real_run.ledger("fetch", "outcomes")
+    )
     assert 0 < most <= Fetch().per_host + given_up, host
 
 
@@ -162,7 +173,9 @@ def test_images_are_as_the_ledger_says(real_run: RealRun) -> None:
                 document = json.loads(f.read(members[0].size))
                 f.seek(at)
                 hashes = [m["sha256"] for m in document["image_meta"]]
-                assert hashes == [good[m["url"]]["sha256"] for m in document["image_meta"]] and len(set(hashes)) == len(hashes)
+                assert hashes == [good[m["url"]]["sha256"] for m in document["image_meta"]] and len(set(hashes)) == len(
+                    hashes
+                )
                 assert [(m["original_width"], m["original_height"]) for m in document["image_meta"]] == [
                     (good[m["url"]]["width"], good[m["url"]]["height"]) for m in document["image_meta"]
                 ]

@@ -11,9 +11,9 @@ import yaml
 from typer.testing import CliRunner
 
 from pipelines.cli import app
-from pipelines.inputs import input_files
-from pipelines.reading import own, read
-from pipelines.recipe import RecipeError
+from pipelines.recipe.load import own, read
+from pipelines.recipe.resolve import input_files
+from pipelines.recipe.schema import RecipeError
 
 INPUT = {"web": {"seeds": ["http://skywatch.example/"]}}
 
@@ -36,7 +36,10 @@ def write(folder: pathlib.Path, table: object) -> str:
 WRONG = {
     "unknown key": (["web.seed=x"], ["web.seed: no such key", "did you mean 'seeds'"]),
     "unknown key at the top": (["wbe=1"], ["wbe: no such key", "did you mean 'web'"]),
-    "unknown key, two deep": (["web.near.treshold=0.5"], ["web.near.treshold: no such key", "did you mean 'threshold'"]),
+    "unknown key, two deep": (
+        ["web.near.treshold=0.5"],
+        ["web.near.treshold: no such key", "did you mean 'threshold'"],
+    ),
     "unknown key, nothing near": (["fetch.zzz=1"], ["fetch.zzz: no such key; there are", "deadline_s", "threads"]),
     "wrong type": (["fetch.threads=many"], ["fetch.threads: ", "integer", "'many'"]),
     "out of range": (["web.near.threshold=3"], ["web.near.threshold: ", "less than or equal to 1", "3"]),
@@ -48,12 +51,24 @@ WRONG = {
     "glob without a match": (["pdf.paths=*.pdf"], ["pdf.paths: *.pdf matches no file"]),
     "wrong preset": (["web.preset=oblics"], ["web.rules: no preset `oblics`", "did you mean `obelics`"]),
     "wrong level": (["web.rules.documnt.words.min=3"], ["web.rules: no level `documnt`", "did you mean `document`"]),
-    "wrong rule name": (["web.rules.document.word.min=3"], ["web.rules.document.word: no such score", "did you mean `words`"]),
-    "wrong rule key": (["web.rules.document.words.mni=3"], ["web.rules.document.words.mni: no such key", "did you mean `min`"]),
+    "wrong rule name": (
+        ["web.rules.document.word.min=3"],
+        ["web.rules.document.word: no such score", "did you mean `words`"],
+    ),
+    "wrong rule key": (
+        ["web.rules.document.words.mni=3"],
+        ["web.rules.document.words.mni: no such key", "did you mean `min`"],
+    ),
     "wrong limit": (["web.rules.document.words.min=few"], ["web.rules.document.words.min: expected a number", "`few`"]),
-    "limits crossed": (["web.rules.document.words={min: 9, max: 3}"], ["web.rules.document.words: min 9 is above max 3"]),
+    "limits crossed": (
+        ["web.rules.document.words={min: 9, max: 3}"],
+        ["web.rules.document.words: min 9 is above max 3"],
+    ),
     "wrong mixture": (["mixtures.stage1=stag2"], ["mixtures.stage1: ", "stag2", "stage2"]),
-    "no such tokenizer": (["tokenizer=nowhere.json"], ["tokenizer: nowhere.json is neither `bytes` nor a file", "bytes"]),
+    "no such tokenizer": (
+        ["tokenizer=nowhere.json"],
+        ["tokenizer: nowhere.json is neither `bytes` nor a file", "bytes"],
+    ),
     "no such language model": (["web.text.language_model=lid.bin"], ["web.text.language_model: no file lid.bin"]),
     "no input": (["web.seeds=[]"], ["web: no input; give web.warc"]),
 }
@@ -128,7 +143,12 @@ def test_our_own_recipes_are_valid_once_they_have_inputs(folder: pathlib.Path, p
     (folder / "papers").mkdir()
     (folder / "papers" / "a.pdf").write_bytes(b"")
     sets = "conversations.sets=[{name: a, files: pairs.csv}]"
-    inputs = {"web": "web.warc=pages.warc.gz", "pairs": "pairs.urls=pairs.csv", "pdf": "pdf.paths=papers", "conversations": sets}
+    inputs = {
+        "web": "web.warc=pages.warc.gz",
+        "pairs": "pairs.urls=pairs.csv",
+        "pdf": "pdf.paths=papers",
+        "conversations": sets,
+    }
     recipe = read(str(path), [s for source, s in inputs.items() if source in table])
     assert recipe.name == path.stem
 

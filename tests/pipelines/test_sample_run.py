@@ -1,4 +1,6 @@
-"""The whole job on the sample web: every planted fault has its reason, every row is accounted for, and nothing is done twice."""
+"""The whole job on the sample web: every planted fault has its reason, every row is accounted for, and nothing is done
+twice.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ from typing import Any
 import pytest
 
 from manifests.schema import STATUSES
+from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
-from pipelines.main import execute
-from pipelines.reading import read
+from pipelines.recipe.load import read
 from pipelines.sample import FAULTS, Fault
 from pipelines.sample.articles import BADGE, BADGE_USES, STANDING
 from pipelines.sample.pairs import BAD_ROWS, PAIRS, STOCK, STOCK_USES, rows
@@ -27,7 +29,10 @@ from .conftest import RECIPE, SampleRun, without_proxies
 SOURCES = {"web": "interleaved", "pairs": "pairs", "pdf": "ocr"}
 DUPLICATE = {"duplicate_text", "near_duplicate", "duplicate_url"}
 
-FOR = {level: [f for f in FAULTS if f.level == level] for level in ("image", "document", "paragraph", "dedup", "pdf", "crawl")}
+FOR = {
+    level: [f for f in FAULTS if f.level == level]
+    for level in ("image", "document", "paragraph", "dedup", "pdf", "crawl")
+}
 
 
 def _named(fault: Fault) -> str:
@@ -63,7 +68,9 @@ def test_document_fault(sample_run: SampleRun, fault: Fault) -> None:
         assert (seen, refused) == ([], ["optout"] * fault.count)
     else:
         assert (seen, refused) == ([(fault.reason, fault.reason == "kept")] * fault.count, [])
-    assert sum(d["url"] in fault.urls for d in sample_run.packed("interleaved")) == (fault.count if fault.reason == "kept" else 0)
+    assert sum(d["url"] in fault.urls for d in sample_run.packed("interleaved")) == (
+        fault.count if fault.reason == "kept" else 0
+    )
 
 
 @pytest.mark.parametrize("name", ["lazy", "responsive", "noscript", "base", "deep", "unclosed"])
@@ -76,10 +83,19 @@ def test_images_that_pages_hide_are_found(sample_run: SampleRun, name: str) -> N
 
 @pytest.mark.parametrize("name", ["old-letters", "wrong-letters"])
 def test_letters_are_read_in_their_encoding(sample_run: SampleRun, name: str) -> None:
-    """Whatever became of the page, its words are in what extraction made of it: curly quotes, a cedilla, a dash, and no debris."""
+    """Whatever became of the page, its words are in what extraction made of it: curly quotes, a cedilla, a dash, and no
+    debris.
+    """
     from pipelines.sample import foreign
 
-    texts = {t for d in sample_run.packed("interleaved") if d["url"].endswith(f"/odd/{name}.html") for s in d["texts"] if s for t in s.split("\n\n")}
+    texts = {
+        t
+        for d in sample_run.packed("interleaved")
+        if d["url"].endswith(f"/odd/{name}.html")
+        for s in d["texts"]
+        if s
+        for t in s.split("\n\n")
+    }
     assert set(map(" ".join, map(str.split, foreign.OLD_LETTERS))) <= texts
 
 
@@ -88,7 +104,9 @@ def test_paragraph_fault(sample_run: SampleRun, fault: Fault) -> None:
     documents = sample_run.documents("web")
     kept = {documents[u]["id"] for u in fault.urls if documents[u]["keep"]}
     assert all(documents[u]["reason"] in DUPLICATE for u in fault.urls if not documents[u]["keep"])
-    begins = next((s for h, s in STANDING.items() if fault.urls[0].startswith(f"http://{h}/")), "Please share this post")[:200]
+    begins = next(
+        (s for h, s in STANDING.items() if fault.urls[0].startswith(f"http://{h}/")), "Please share this post"
+    )[:200]
     found = [r for r in sample_run.ledger("web", "texts") if r["id"] in kept and r["text"].startswith(begins)]
     assert Counter(r["reason"] for r in found) == {fault.reason: len(kept)}
     assert {r["id"] for r in found} == kept
@@ -121,21 +139,32 @@ def test_nothing_is_a_duplicate_but_what_was_planted(sample_run: SampleRun) -> N
 
 @pytest.mark.parametrize("fault", FOR["pdf"], ids=_named)
 def test_pdf_fault(sample_run: SampleRun, fault: Fault) -> None:
-    assert [r["reason"] for r in sample_run.ledger("pdf", "refused") if r["url"] in fault.urls] == [fault.reason] * fault.count
+    assert [r["reason"] for r in sample_run.ledger("pdf", "refused") if r["url"] in fault.urls] == [
+        fault.reason
+    ] * fault.count
 
 
 @pytest.mark.parametrize("fault", FOR["crawl"], ids=_named)
 def test_crawl_fault(sample_run: SampleRun, fault: Fault) -> None:
-    assert [r["status"] for r in sample_run.ledger("crawl", "pages") if r["url"] in fault.urls] == [fault.reason] * fault.count
+    assert [r["status"] for r in sample_run.ledger("crawl", "pages") if r["url"] in fault.urls] == [
+        fault.reason
+    ] * fault.count
 
 
 def test_bad_rows_of_the_pairs_list(sample_run: SampleRun) -> None:
     refused = Counter(r["reason"] for r in sample_run.ledger("pairs", "refused"))
-    assert refused == {"bad_url": sum(r == "bad_url" for _, _, r in BAD_ROWS), "no_text": sum(not text for _, text in rows())}
+    assert refused == {
+        "bad_url": sum(r == "bad_url" for _, _, r in BAD_ROWS),
+        "no_text": sum(not text for _, text in rows()),
+    }
     status = {r["url"]: r["status"] for r in sample_run.ledger("fetch", "outcomes")}
     for url, _, reason in BAD_ROWS:
         assert reason == "bad_url" or status[url] == reason, url
-    stock = [(r["score"], r["threshold"], r["keep"]) for r in sample_run.ledger("pairs", "documents") if r["reason"] == "text_repeated"]
+    stock = [
+        (r["score"], r["threshold"], r["keep"])
+        for r in sample_run.ledger("pairs", "documents")
+        if r["reason"] == "text_repeated"
+    ]
     assert stock == [(STOCK_USES, 10.0, False)] * STOCK_USES
     assert STOCK not in {d["caption"] for d in sample_run.packed("pairs")}
     assert sum(m["url"].startswith("http://pictures.example/list/") for m in sample_run.packed("pairs")) > 0.9 * PAIRS
@@ -143,7 +172,9 @@ def test_bad_rows_of_the_pairs_list(sample_run: SampleRun) -> None:
 
 def test_a_reserved_or_closed_image_is_in_no_shard(sample_run: SampleRun) -> None:
     closed = {u for f in FOR["image"] if f.reason in ("optout", "robots", "private_address") for u in f.urls}
-    shown = {m["url"] for d in sample_run.packed("interleaved") for m in d["image_meta"]} | {d["url"] for d in sample_run.packed("pairs")}
+    shown = {m["url"] for d in sample_run.packed("interleaved") for m in d["image_meta"]} | {
+        d["url"] for d in sample_run.packed("pairs")
+    }
     assert closed and not closed & shown
 
 
@@ -175,7 +206,8 @@ def test_kept_documents_are_the_samples_of_the_shards(sample_run: SampleRun, sou
     assert len(index) == len(sample_run.index(config)) == len(kept) - unpacked
     for id, row in index.items():
         assert (row["split"], row["n_images"], row["config"]) == (kept[id]["split"], kept[id]["images"], config)
-    for packed in sample_run.packed(config):  # the ledger counts the nodes' text, the shard also the blank lines between them
+    # the ledger counts the nodes' text, the shard also the blank lines between them
+    for packed in sample_run.packed(config):
         between = sum(2 * t.count("\n\n") for t in _texts(packed)) + sum(t == END_OF_TOPIC for t in _texts(packed))
         assert kept[packed["id"]]["tokens"] == index[packed["id"]]["n_text_tokens"] - between
     stats = sample_run.stats["sources"][source]
@@ -184,7 +216,11 @@ def test_kept_documents_are_the_samples_of_the_shards(sample_run: SampleRun, sou
 
 
 def _texts(packed: dict[str, Any]) -> list[str]:
-    return [t for t in packed["texts"] if t is not None] if "texts" in packed else [packed["caption"] if "caption" in packed else packed["text"]]
+    return (
+        [t for t in packed["texts"] if t is not None]
+        if "texts" in packed
+        else [packed["caption"] if "caption" in packed else packed["text"]]
+    )
 
 
 def test_outcomes_add_up(sample_run: SampleRun) -> None:
@@ -259,9 +295,13 @@ def test_shards_load_in_datasets(sample_run: SampleRun, tmp_path: pathlib.Path, 
     datasets = pytest.importorskip("datasets")
     from shards import card
 
-    features = datasets.Features._from_yaml_list(card.features(config, max(r["n_images"] for r in sample_run.index(config))))
+    features = datasets.Features._from_yaml_list(
+        card.features(config, max(r["n_images"] for r in sample_run.index(config)))
+    )
     files = [str(sample_run.folder / s["path"]) for _, s in sample_run.shards(config)]
-    loaded = datasets.load_dataset("webdataset", data_files={"train": files}, split="train", features=features, cache_dir=str(tmp_path))
+    loaded = datasets.load_dataset(
+        "webdataset", data_files={"train": files}, split="train", features=features, cache_dir=str(tmp_path)
+    )
     assert loaded.num_rows == len(sample_run.index(config))
     for name in [n for n, f in loaded.features.items() if isinstance(f, datasets.Image)]:
         loaded = loaded.cast_column(name, datasets.Image(decode=False))
@@ -269,7 +309,10 @@ def test_shards_load_in_datasets(sample_run: SampleRun, tmp_path: pathlib.Path, 
         assert (found["__key__"], found["json"]) == (row["key"], packed)
         pictures = [v for n, v in found.items() if n.endswith("jpg") and v is not None]
         assert len(pictures) == row["n_images"]
-    assert loaded.cast_column(name, datasets.Image())[0][name] is None or loaded.cast_column(name, datasets.Image())[0][name].size
+    assert (
+        loaded.cast_column(name, datasets.Image())[0][name] is None
+        or loaded.cast_column(name, datasets.Image())[0][name].size
+    )
 
 
 # ---- the same again
@@ -290,7 +333,7 @@ def test_an_identical_second_run_does_nothing(sample_run: SampleRun, monkeypatch
     def refuse(*_: Any) -> Any:
         raise AssertionError("a backend was started")
 
-    monkeypatch.setattr("pipelines.main._backend", refuse)
+    monkeypatch.setattr("pipelines.commands.run._backend", refuse)
     before = _files(sample_run.folder)
     with sample_run.driven():
         began = time.process_time()
@@ -324,8 +367,12 @@ def test_a_changed_text_threshold_redoes_only_what_lies_behind_the_decision(
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same_bytes(sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the same recorded crawl and fetch, another backend makes every shard, index and the manifest again, bit for bit."""
+def test_ray_gives_the_same_bytes(
+    sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the same recorded crawl and fetch, another backend makes every shard, index and the manifest again, bit for
+    bit.
+    """
     without_proxies(monkeypatch)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     folder = tmp_path / "ray"
@@ -339,7 +386,14 @@ def test_ray_gives_the_same_bytes(sample_run: SampleRun, tmp_path: pathlib.Path,
     assert "web.extract" in worked and "web.crawl" not in worked and "fetch" not in worked
     again = _digests(folder)
     assert again == _digests(sample_run.folder)
-    assert {"manifest.json", "stats.json", "report.html", "shards/ocr/train-000000.tar", "index/pairs-validation-000000.parquet"} <= set(again)
+    assert {
+        "manifest.json",
+        "stats.json",
+        "report.html",
+        "shards/ocr/train-000000.tar",
+        "index/pairs-validation-000000.parquet",
+    } <= set(again)
+
 
 def test_the_report_says_how_languages_were_told(sample_run: SampleRun) -> None:
     told = {name: s["language"] for name, s in sample_run.stats["sources"].items()}

@@ -1,4 +1,6 @@
-"""Publishing while a run goes on: what is finished, whole and by its final name; afterwards the rest, and nothing twice."""
+"""Publishing while a run goes on: what is finished, whole and by its final name; afterwards the rest, and nothing
+twice.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines import cli
+from pipelines.commands.run import UNFINISHED, execute
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import RunError
-from pipelines.main import UNFINISHED, execute
-from pipelines.reading import read
+from pipelines.recipe.load import read
 from pipelines.so_far import so_far
 from shards.loader import Loader
 from shards.verify import verify
@@ -42,7 +44,9 @@ def _publish(folder: pathlib.Path, to: pathlib.Path, *options: str) -> str:
 
 
 @pytest.mark.slow
-def test_what_is_finished_is_published_and_later_the_rest(sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_finished_is_published_and_later_the_rest(
+    sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without_proxies(monkeypatch)
     folder, to = sample_run.copy(tmp_path / "run"), tmp_path / "there"
     recipe = read(str(RECIPE), [*sample_run.settings, *SMALL])

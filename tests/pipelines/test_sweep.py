@@ -10,11 +10,14 @@ from typer.testing import CliRunner
 
 from filters.rules import RuleError
 from pipelines.cli import app
-from pipelines.sweep import sweep_run
+from pipelines.commands.sweep import sweep_run
 from tests.pipelines.conftest import SampleRun
 
 
-@pytest.mark.parametrize(("source", "rule"), [("web", "words.min=0..40:5"), ("web", "node.stop_words=0..0.5:0.1"), ("pairs", "words.min=1..5:1")])
+@pytest.mark.parametrize(
+    ("source", "rule"),
+    [("web", "words.min=0..40:5"), ("web", "node.stop_words=0..0.5:0.1"), ("pairs", "words.min=1..5:1")],
+)
 def test_the_runs_own_limit_keeps_what_the_run_kept(sample_run: SampleRun, source: str, rule: str) -> None:
     began = time.process_time()
     name, what, current, rows = sweep_run(str(sample_run.folder), rule, source)

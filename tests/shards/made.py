@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from manifests.at import Anywhere
 from manifests.schema import NODE, SELECTED, document_id, key64
+from manifests.stage import DirectContext
 from shards import tokens
 from shards.write import Pack
 
@@ -22,7 +22,9 @@ PROSE = "der Kürbis floats over the river and the old mill turns its wheel whil
 WORDS = PROSE.split(" ")
 
 
-def picture(seed: int, width: int = 64, height: int = 48, format: str = "JPEG", mode: str = "RGB", **options: Any) -> bytes:
+def picture(
+    seed: int, width: int = 64, height: int = 48, format: str = "JPEG", mode: str = "RGB", **options: Any
+) -> bytes:
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     image = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
@@ -87,7 +89,11 @@ def conversation(blobs: Blobs, seed: int, turns: int, words: int = 12) -> dict[s
     nodes, placed = [node("image", image=url)], [blobs.place(0, picture(seed, 48, 48), url)]
     for turn in range(turns + 1):
         nodes += [node("break")] if turn else []
-        nodes += [node("text", role="user", text=f"{prose(seed + turn, words)}?"), node("break"), node("text", role="assistant", text=prose(turn, 4))]
+        nodes += [
+            node("text", role="user", text=f"{prose(seed + turn, words)}?"),
+            node("break"),
+            node("text", role="assistant", text=prose(turn, 4)),
+        ]
     return document(f"chat-{seed}", nodes, placed, source="conversations")
 
 
@@ -98,11 +104,21 @@ def pair(blobs: Blobs, seed: int, words: int = 9) -> dict[str, Any]:
 
 
 def page(blobs: Blobs, seed: int, lines: int = 3) -> dict[str, Any]:
-    words = [{"text": f"w{line}{i}", "box": [0.1 * i, 0.1 * line, 0.08, 0.05], "score": 1.0, "line": line} for line in range(lines) for i in range(4)]
+    words = [
+        {"text": f"w{line}{i}", "box": [0.1 * i, 0.1 * line, 0.08, 0.05], "score": 1.0, "line": line}
+        for line in range(lines)
+        for i in range(4)
+    ]
     block = text(" ".join(w["text"] for w in words), box=[0.0, 0.0, 0.5, 0.3], words=words)
     nodes = [node("image", image=f"pdf:{seed}#0", box=[0, 0, 1, 1]), block]
     provenance = {"file": "a.pdf", "offset": None, "length": None, "page": seed % 7}
-    return document(f"pdf-{seed}", nodes, [blobs.place(0, picture(seed, 60, 80), f"pdf:{seed}#0")], source="pdf", provenance=provenance)
+    return document(
+        f"pdf-{seed}",
+        nodes,
+        [blobs.place(0, picture(seed, 60, 80), f"pdf:{seed}#0")],
+        source="pdf",
+        provenance=provenance,
+    )
 
 
 def table(documents: list[dict[str, Any]]) -> pa.Table:
@@ -112,12 +128,14 @@ def table(documents: list[dict[str, Any]]) -> pa.Table:
 def pack(stage: Pack, documents: list[dict[str, Any]], paths: dict[int, str], part: int = 0) -> dict[str, Any]:
     """What the stage yields, joined: {"tar": bytes, "tar.idx": bytes, "index": Table, "refused": Table}."""
     out: dict[str, Any] = {"tar": b"", "tar.idx": b"", "index": [], "refused": []}
-    for name, piece in stage({"documents": table(documents), "blobs": paths}, Anywhere(part=part)):
+    for name, piece in stage({"documents": table(documents), "blobs": paths}, DirectContext(part=part)):
         out[name] += piece if isinstance(piece, bytes) else [piece]
     return {**out, **{name: pa.Table.from_batches(out[name]) for name in ("index", "refused")}}
 
 
-def run(folder: Path, counts: dict[str, list[int]] | None = None, images: int = 3, words: int = 12, split: str = "train") -> Path:
+def run(
+    folder: Path, counts: dict[str, list[int]] | None = None, images: int = 3, words: int = 12, split: str = "train"
+) -> Path:
     """A run's folder. ``counts``: samples in each shard of each configuration."""
     counts = counts or {"interleaved": [5, 4], "pairs": [6, 3], "ocr": [3]}
     make = {
@@ -154,5 +172,7 @@ def run(folder: Path, counts: dict[str, list[int]] | None = None, images: int = 
             }
             configs.setdefault(config, {}).setdefault(split, []).append(entry)
     tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
-    (folder / "manifest.json").write_text(json.dumps({"version": 1, "configs": configs, "tokenizer": tokenizer}, indent=1))
+    (folder / "manifest.json").write_text(
+        json.dumps({"version": 1, "configs": configs, "tokenizer": tokenizer}, indent=1)
+    )
     return folder

@@ -1,4 +1,6 @@
-"""A run as a webdataset pipeline: every sample of the manifest's shards, decoded, and what it says where there are none."""
+"""A run as a webdataset pipeline: every sample of the manifest's shards, decoded, and what it says where there are
+none.
+"""
 
 from __future__ import annotations
 
@@ -61,14 +63,20 @@ def test_one_image_and_its_text(run: Path, config: str, text: str) -> None:
 def test_its_own_methods_and_options(run: Path) -> None:
     raw = next(iter(shards.as_webdataset(run, "pairs", decode=None)))
     assert raw["jpg"][:2] == b"\xff\xd8" and json.loads(raw["json"])["caption"] == raw["txt"].decode()
-    pixels, caption = next(iter(shards.as_webdataset(run, "pairs", decode="rgb8", shardshuffle=2).shuffle(10).to_tuple("jpg", "txt")))
+    pixels, caption = next(
+        iter(shards.as_webdataset(run, "pairs", decode="rgb8", shardshuffle=2).shuffle(10).to_tuple("jpg", "txt"))
+    )
     assert pixels.shape[2] == 3 and isinstance(caption, str)
 
 
 @pytest.mark.parametrize(
     ("config", "split", "line"),
     [
-        ("interleave", "train", r"no shards of config 'interleave', split 'train'; there are interleaved \(train\); ocr \(train\); pairs \(train\)"),
+        (
+            "interleave",
+            "train",
+            r"no shards of config 'interleave', split 'train'; there are interleaved \(train\); ocr \(train\); pairs \(train\)",
+        ),
         ("pairs", "validation", r"no shards of config 'pairs', split 'validation'"),
     ],
 )
@@ -87,10 +95,15 @@ def test_no_run(tmp_path: Path) -> None:
 
 def test_without_webdataset(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "webdataset", None)
-    with pytest.raises(ImportError, match=r"needs the package webdataset, of the extra `pipeline`: pip install 'panoramix\[pipeline\]'"):
+    with pytest.raises(
+        ImportError, match=r"needs the package webdataset, of the extra `pipeline`: pip install 'panoramix\[pipeline\]'"
+    ):
         shards.as_webdataset(run, "pairs")
 
 
 def test_the_room_does_not_load_it() -> None:
     code = "import sys, shards, shards.loader; print('webdataset' in sys.modules, callable(shards.as_webdataset))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["False", "True"]
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == [
+        "False",
+        "True",
+    ]

@@ -1,4 +1,6 @@
-"""`pip install panoramix` alone: with numpy, pyarrow, pillow and fsspec a run is loaded, checked, described and published to a folder."""
+"""`pip install panoramix` alone: with numpy, pyarrow, pillow and fsspec a run is loaded, checked, described and
+published to a folder.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """With the packages that pyproject.toml declares for everyone, and no others."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     given = ",".join(MODULES[name] for name in declared)
-    return subprocess.run([sys.executable, "-c", ONLY + code, given, *arguments], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", ONLY + code, given, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
 
 
 def test_the_four_packages_are_enough(tmp_path: Path) -> None:

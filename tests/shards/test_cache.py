@@ -19,7 +19,11 @@ DATA = os.urandom(5000)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 5500), st.integers(0, 3000)), max_size=8), st.integers(200, 900), st.integers(1, 9))
+@given(
+    st.lists(st.tuples(st.integers(0, 5500), st.integers(0, 3000)), max_size=8),
+    st.integers(200, 900),
+    st.integers(1, 9),
+)
 def test_any_ranges_come_back_as_they_are_and_the_folder_stays_within_its_limit(
     tmp_path_factory: pytest.TempPathFactory, ranges: list[tuple[int, int]], block: int, blocks: int
 ) -> None:

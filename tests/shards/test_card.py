@@ -23,14 +23,31 @@ RULES = {
 
 
 def source(config: str, samples: int, **more: Any) -> dict[str, Any]:
-    sketches = {"tokens": {"40": samples - 1, "48": 1}, "images": {str(-(1 << 20)): 1, "0": samples - 1}, "short side": {}}
+    sketches = {
+        "tokens": {"40": samples - 1, "48": 1},
+        "images": {str(-(1 << 20)): 1, "0": samples - 1},
+        "short side": {},
+    }
     funnel = [["read", 123_456], ["documents", 2345], ["packed", samples]]
-    return {"config": config, "samples": samples, "funnel": funnel, "sketches": sketches, "rules": RULES, "dropped": {}, **more}
+    return {
+        "config": config,
+        "samples": samples,
+        "funnel": funnel,
+        "sketches": sketches,
+        "rules": RULES,
+        "dropped": {},
+        **more,
+    }
 
 
 STATS = {
     "sources": {
-        "web": source("interleaved", 9, dropped={"words_low": 7, "near_duplicate": 3, **{f"r{i}": 1 for i in range(9)}}, texts_dropped={"spam": 4}),
+        "web": source(
+            "interleaved",
+            9,
+            dropped={"words_low": 7, "near_duplicate": 3, **{f"r{i}": 1 for i in range(9)}},
+            texts_dropped={"spam": 4},
+        ),
         "pairs": source("pairs", 9),
     },
     "fetch": {"status": {"ok": 5, "robots": 17, "optout": 3}},
@@ -153,6 +170,8 @@ def test_its_code_for_energon_reads_the_folder(run: Path, monkeypatch: pytest.Mo
 
 
 def test_a_published_card_reads_from_the_hub() -> None:
-    told = readers.card(Store("memory://nothing"), manifest.Manifest({}, {"name": "bytes", "sha256": "0" * 64}, {}), "me/demo")
+    told = readers.card(
+        Store("memory://nothing"), manifest.Manifest({}, {"name": "bytes", "sha256": "0" * 64}, {}), "me/demo"
+    )
     assert 'load_dataset("me/demo", "interleaved"' in told
     assert 'Loader("hf://datasets/me/demo", "stage1")' in told

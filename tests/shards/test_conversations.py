@@ -18,14 +18,26 @@ def test_turns_keep_their_speakers_and_images_their_places(tmp_path):
     blobs = made.Blobs(tmp_path)
     data = made.picture(1)
     breaks = made.node("break")
-    nodes = [made.node("image", image="sha256:1"), turn("user", "What is it?"), breaks, turn("assistant", "A mill.\n\nOf stone."), breaks]
+    nodes = [
+        made.node("image", image="sha256:1"),
+        turn("user", "What is it?"),
+        breaks,
+        turn("assistant", "A mill.\n\nOf stone."),
+        breaks,
+    ]
     nodes += [turn("user", "Where?"), breaks, turn("assistant", "By the river.")]
     images = [blobs.place(0, data, "sha256:1")]
-    out = made.pack(Pack("conversations"), [made.document("c", nodes, images), made.document("t", nodes[1:4], [])], blobs.write())
+    out = made.pack(
+        Pack("conversations"), [made.document("c", nodes, images), made.document("t", nodes[1:4], [])], blobs.write()
+    )
     samples = {}
     for row in out["index"].to_pylist():
-        sample = parse("conversations", out["tar"][row["offset"] : row["offset"] + row["size"]], row["n_images"], "here")
+        sample = parse(
+            "conversations", out["tar"][row["offset"] : row["offset"] + row["size"]], row["n_images"], "here"
+        )
         samples[row["n_images"]] = sample.parts()
-        assert row["n_text_tokens"] == sum(1 if p == END_OF_TOPIC else len(p) for p in sample.parts() if isinstance(p, str))
+        assert row["n_text_tokens"] == sum(
+            1 if p == END_OF_TOPIC else len(p) for p in sample.parts() if isinstance(p, str)
+        )
     first = ["User: What is it?", END_OF_TOPIC, "Assistant: A mill.\n\nOf stone."]
     assert samples == {1: [0, *first, END_OF_TOPIC, "User: Where?", END_OF_TOPIC, "Assistant: By the river."], 0: first}

@@ -1,4 +1,6 @@
-"""The shards in Megatron-Energon, without `energon prepare`: its own checks, every field, and going on from a saved state."""
+"""The shards in Megatron-Energon, without `energon prepare`: its own checks, every field, and going on from a saved
+state.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def ours(run: Path, config: str) -> dict[str, dict[str, bytes]]:
 @pytest.mark.parametrize("command", ["info", "lint"])
 def test_its_own_checks_pass(run: Path, config: str, command: str) -> None:
     code = "import sys; from megatron.energon.cli.main import main; main()"
-    done = subprocess.run([sys.executable, "-c", code, command, str(run / "shards" / config)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, str(run / "shards" / config)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Traceback" not in done.stdout + done.stderr
     if command == "info":

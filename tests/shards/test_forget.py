@@ -31,7 +31,9 @@ def test_entries_are_told_apart(text: str, expected: tuple[str, str]) -> None:
     assert entry(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "word", "a b.example", "https://", "http://[", "0" * 40, "/a/path", "-", "a..example", "x" * 300])
+@pytest.mark.parametrize(
+    "text", ["", "word", "a b.example", "https://", "http://[", "0" * 40, "/a/path", "-", "a..example", "x" * 300]
+)
 def test_what_is_no_entry_is_one_clear_line(text: str) -> None:
     with pytest.raises(ForgetError, match="neither an id"):
         entry(text)
@@ -54,7 +56,13 @@ def test_what_a_list_covers() -> None:
         ("f" * 32, "https://b.example:8443/"),
     ]:
         assert gone.document(id, url), url
-    for id, url in [("f" * 32, "https://a.example/xy"), ("f" * 32, "https://ab.example/"), (None, None), (None, "https://b.example.org/"), ("", "[")]:
+    for id, url in [
+        ("f" * 32, "https://a.example/xy"),
+        ("f" * 32, "https://ab.example/"),
+        (None, None),
+        (None, "https://b.example.org/"),
+        ("", "["),
+    ]:
         assert not gone.document(id, url), url
     assert gone.image("https://c.example/i.jpg", HASH.lower())
     assert gone.image("https://a.example/x", None)
@@ -77,14 +85,20 @@ def test_the_list_grows_keeps_what_it_has_and_knows_when_nothing_is_new() -> Non
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(max_size=60), st.one_of(st.none(), st.text(max_size=60)), st.sampled_from(["", "https://", "http://a.example/"]))
+@given(
+    st.text(max_size=60),
+    st.one_of(st.none(), st.text(max_size=60)),
+    st.sampled_from(["", "https://", "http://a.example/"]),
+)
 def test_any_text_is_an_entry_or_refused_and_any_address_is_asked_for(text: str, url: str | None, head: str) -> None:
     with suppress(ForgetError):
         found = entry(head + text)
         assert Forgotten([found])
         if found.kind == "url":
             assert Forgotten([found]).image(head + text, None)
-    Forgotten([Entry("host", "a.example"), Entry("url", "a.example/x")]).document(text, None if url is None else head + url)
+    Forgotten([Entry("host", "a.example"), Entry("url", "a.example/x")]).document(
+        text, None if url is None else head + url
+    )
 
 
 def test_the_list_is_no_file_that_verify_minds(tmp_path: Path) -> None:

@@ -49,12 +49,17 @@ def test_a_dry_run_lists_the_files_and_leaves_nothing_behind(run: Path) -> None:
 
 def test_a_credential_is_not_published(run: Path) -> None:
     (run / "stats.json").write_text(json.dumps({"token": "hf_" + "a" * 34}))
-    assert publish(run, "me/demo", dry_run=True).problems == ["stats.json: holds what looks like a credential (hf_aaaaa...)"]
+    assert publish(run, "me/demo", dry_run=True).problems == [
+        "stats.json: holds what looks like a credential (hf_aaaaa...)"
+    ]
     with pytest.raises(PublishError, match=r"not published: stats\.json"):
         publish(run, "me/demo", endpoint="http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("secret", ["AKIA" + "A" * 16, "AIza" + "b" * 35, "ghp_" + "c" * 36, "-----BEGIN RSA PRIVATE KEY-----", "sk-" + "d" * 40])
+@pytest.mark.parametrize(
+    "secret",
+    ["AKIA" + "A" * 16, "AIza" + "b" * 35, "ghp_" + "c" * 36, "-----BEGIN RSA PRIVATE KEY-----", "sk-" + "d" * 40],
+)
 def test_what_looks_like_a_credential_is_found_and_addresses_without_one_are_not(run: Path, secret: str) -> None:
     raw = json.loads((run / "manifest.json").read_text())
     inputs = {"warc": ["https://a.example:8080/x@y.gz", "s3://bucket/a:b@c"]}
@@ -62,8 +67,13 @@ def test_what_looks_like_a_credential_is_found_and_addresses_without_one_are_not
     (run / "report.html").write_text("<p>https://user:word@a.example/ on a page")
     assert publish(run, "me/demo", dry_run=True).problems == []
     (run / "report.html").write_text(f"<p>{secret}")
-    (run / "manifest.json").write_text(json.dumps({**raw, "recipe": {"web": {"warc": ["https://me:secret@a.example/x.gz"]}}}))
-    assert [line.partition(":")[0] for line in publish(run, "me/demo", dry_run=True).problems] == ["manifest.json", "report.html"]
+    (run / "manifest.json").write_text(
+        json.dumps({**raw, "recipe": {"web": {"warc": ["https://me:secret@a.example/x.gz"]}}})
+    )
+    assert [line.partition(":")[0] for line in publish(run, "me/demo", dry_run=True).problems] == [
+        "manifest.json",
+        "report.html",
+    ]
 
 
 def test_a_run_with_a_missing_shard_is_not_published(run: Path) -> None:
@@ -76,10 +86,21 @@ def test_a_run_with_a_missing_shard_is_not_published(run: Path) -> None:
 def test_the_preview_has_the_same_plain_columns_for_every_sample(run: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     with staged(run, "me/demo", "other") as folder:
-        assert preview.files(Store(run), manifest.read(Store(run))) == preview.files(Store(run), manifest.read(Store(run)))
-        rows = datasets.load_dataset(str(folder), split="pairs", cache_dir=str(tmp_path / "cache"))  # the default configuration
+        assert preview.files(Store(run), manifest.read(Store(run))) == preview.files(
+            Store(run), manifest.read(Store(run))
+        )
+        # the default configuration
+        rows = datasets.load_dataset(str(folder), split="pairs", cache_dir=str(tmp_path / "cache"))
         documents = datasets.load_dataset(str(folder), "preview", split="interleaved", streaming=True)
-        assert rows.column_names == ["__key__", "__url__", "sheet.jpg", "txt", "source.txt", "n_images.cls", "n_tokens.cls"]
+        assert rows.column_names == [
+            "__key__",
+            "__url__",
+            "sheet.jpg",
+            "txt",
+            "source.txt",
+            "n_images.cls",
+            "n_tokens.cls",
+        ]
         assert sorted(row["txt"] for row in rows) == sorted("<image>\n\n" + caption for caption in captions(run))
         assert all(row["sheet.jpg"].size[0] == 640 and row["n_images.cls"] == 1 for row in rows)
         assert sorted(row["n_images.cls"] for row in documents) == [0, 1, 2]
@@ -101,7 +122,9 @@ def test_croissant_names_every_shard_with_its_hash(run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_croissants_own_reader_reads_index_json_and_images(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_croissants_own_reader_reads_index_json_and_images(
+    run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("CROISSANT_CACHE", str(tmp_path / "cache"))  # before the import, which reads it
     import mlcroissant
 
@@ -117,8 +140,12 @@ def test_croissants_own_reader_reads_index_json_and_images(run: Path, monkeypatc
     fields = {row["key"]: json.loads(row["json"]) for row in records["pairs-json"]}
     for row in records["pairs-index"]:
         assert fields[row["key"]]["id"].encode() == row["id"]
-    assert {row["key"]: row["image"].size for row in records["pairs-jpg"]} == {k: (f["width"], f["height"]) for k, f in fields.items()}
-    assert len(records["interleaved-jpg"]) == sum(shard.images for shard in manifest.read(Store(run)).shards("interleaved", "train"))
+    assert {row["key"]: row["image"].size for row in records["pairs-jpg"]} == {
+        k: (f["width"], f["height"]) for k, f in fields.items()
+    }
+    assert len(records["interleaved-jpg"]) == sum(
+        shard.images for shard in manifest.read(Store(run)).shards("interleaved", "train")
+    )
 
 
 def test_a_run_older_than_its_last_takedown_is_not_published(run: Path) -> None:
@@ -155,7 +182,10 @@ def test_any_storage_takes_a_run_and_goes_on_where_it_was_cut_off(run: Path, mon
     assert not memory.exists("/bucket/demo/manifest.json")  # the manifest is last: until then there is no run there
     monkeypatch.setattr(memory, "put_file", put)
     done = publish(run, url, say=said.append)
-    assert said[-1] == f"{url}: {len(done.files) - 5} files sent, 0 taken away; all {len(done.files)} are there, checked by hash"
+    assert (
+        said[-1]
+        == f"{url}: {len(done.files) - 5} files sent, 0 taken away; all {len(done.files)} are there, checked by hash"
+    )
     mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
     assert list(Loader(url, mixture, epochs=1)) == list(Loader(run, mixture, epochs=1))
     memory.pipe("/bucket/demo/shards/pairs/train-000009.tar", b"of an earlier run")
@@ -213,8 +243,15 @@ print(json.dumps(sorted(s.key for b in Loader("hf://datasets/me/demo", mixture, 
 
 def python(code: str, hub: str, tmp_path: Path, xet: bool, *args: str) -> list[Any]:
     """Runs the code in its own process, since the client reads its address from the environment when it is imported."""
-    own = {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "t", "HF_HUB_DISABLE_XET": "0" if xet else "1"}
-    done = subprocess.run([sys.executable, "-c", code, *args], cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True)
+    own = {
+        "HF_ENDPOINT": hub,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_TOKEN": "t",
+        "HF_HUB_DISABLE_XET": "0" if xet else "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args], cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -245,7 +282,9 @@ def test_publish_again_and_read_back(run: Path, hub: str, tmp_path: Path, xet: b
     (keys,) = python(READ_BY_OURS, hub, tmp_path, xet)
     assert keys == [f"{i:012d}" for i in range(4)]
     assert [row[0] for row in rows] == keys
-    assert sum("train-000000.tar" in line and '"range": "bytes=' in line.lower() for line in log(hub)[seen:]) >= len(keys)
+    assert sum("train-000000.tar" in line and '"range": "bytes=' in line.lower() for line in log(hub)[seen:]) >= len(
+        keys
+    )
 
 
 @pytest.mark.real
@@ -309,9 +348,21 @@ set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=Tru
         (True, ("response", "POST", "/commit/", "1"), "everything"),
     ],
 )
-def test_after_kill_9_publishing_again_brings_the_rest(run: Path, hub: str, tmp_path: Path, xet: bool, at: tuple[str, ...], there: str) -> None:
-    own = {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "t", "HF_HUB_DISABLE_XET": "0" if xet else "1"}
-    killed = subprocess.run([sys.executable, "-c", CUT + PUBLISH, str(run), hub, "{}", *at], cwd=ROOT, env={**os.environ, **own}, capture_output=True)
+def test_after_kill_9_publishing_again_brings_the_rest(
+    run: Path, hub: str, tmp_path: Path, xet: bool, at: tuple[str, ...], there: str
+) -> None:
+    own = {
+        "HF_ENDPOINT": hub,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_TOKEN": "t",
+        "HF_HUB_DISABLE_XET": "0" if xet else "1",
+    }
+    killed = subprocess.run(
+        [sys.executable, "-c", CUT + PUBLISH, str(run), hub, "{}", *at],
+        cwd=ROOT,
+        env={**os.environ, **own},
+        capture_output=True,
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     before, commits = state(hub)["files"]["main"], state(hub)["n"]
     sent = everything(hub)["lfs"]

@@ -17,7 +17,11 @@ GOOD = [made.picture(3, 40, 30), *(made.picture(3, 40, 30, format) for format in
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(GOOD), st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=5), st.integers(0, 4000))
+@given(
+    st.sampled_from(GOOD),
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=5),
+    st.integers(0, 4000),
+)
 def test_damaged_images_give_an_image_error_or_an_image(good: bytes, damage: list[tuple[int, int]], end: int) -> None:
     data = bytearray(good)
     for at, value in damage:

@@ -50,7 +50,13 @@ def photo(**options: object) -> bytes:
     return plain[:at] + b"".join(said) + plain[at:] + made.picture(9, 32, 32, exif=place())
 
 
-KINDS = [{}, {"progressive": True}, {"mode": "L"}, {"quality": 30, "subsampling": 2}, {"icc_profile": b"a profile" * 40}]
+KINDS = [
+    {},
+    {"progressive": True},
+    {"mode": "L"},
+    {"quality": 30, "subsampling": 2},
+    {"icc_profile": b"a profile" * 40},
+]
 
 
 @pytest.mark.filterwarnings("ignore:Image appears to be a malformed MPO")
@@ -125,7 +131,9 @@ def test_every_decoder_turns_a_photo_upright(orientation: int, by: str) -> None:
 
 
 @pytest.mark.parametrize("by", decoders())
-@pytest.mark.parametrize("picture", [made.picture(1, 400, 300), made.picture(1, 400, 300, mode="L"), made.picture(1, 400, 300, mode="CMYK")])
+@pytest.mark.parametrize(
+    "picture", [made.picture(1, 400, 300), made.picture(1, 400, 300, mode="L"), made.picture(1, 400, 300, mode="CMYK")]
+)
 @pytest.mark.parametrize("size", [(400, 0), (320, 0), (150, 0), (40, 0), (800, 500)])
 def test_the_decoders_agree(by: str, picture: bytes, size: tuple[int, int]) -> None:
     pixels = decode(picture, "native", *size, by)
@@ -159,7 +167,11 @@ GOOD = [photo(), made.picture(2, progressive=True), made.picture(3, mode="L")]
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(GOOD), st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=4), st.integers(0, 6000))
+@given(
+    st.sampled_from(GOOD),
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=4),
+    st.integers(0, 6000),
+)
 def test_damaged_jpegs_keep_their_pixels_or_are_refused(good: bytes, damage: list[tuple[int, int]], end: int) -> None:
     data = bytearray(good)
     for at, value in damage:
@@ -202,7 +214,12 @@ def test_real_photos_made_smaller_are_nearer_to_the_picture_than_by_pillows_draf
     ours, pillows = [], []
     for path in sorted(PHOTOS.iterdir()):
         image = Image.open(path)
-        if image.format != "JPEG" or image.mode != "RGB" or max(image.size) < 900 or jpeg.frame(path.read_bytes()).orientation != 1:
+        if (
+            image.format != "JPEG"
+            or image.mode != "RGB"
+            or max(image.size) < 900
+            or jpeg.frame(path.read_bytes()).orientation != 1
+        ):
             continue
         longest = round(max(image.size) / shrunk)
         found = decode(path.read_bytes(), "native", longest, 0, "simplejpeg")

@@ -47,7 +47,12 @@ def train(data: Any, steps: int, checkpoint: Path, go_on: bool) -> tuple[list[in
         def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
             checkpoint["batch_state"] = json.dumps(self.state)
 
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     module, trainer = Module(), pytorch_lightning.Trainer(max_steps=steps, accelerator="cpu", **quiet)
     trainer.fit(module, data, ckpt_path=checkpoint if go_on else None, weights_only=False)
     trainer.save_checkpoint(checkpoint)
@@ -69,7 +74,9 @@ def test_a_dataloader_goes_on_by_the_state_of_the_last_batch(run: Path, tmp_path
 
     loader, seen = Loader(run, MIXTURE), list[int]()
     for steps in (5, 11):
-        one, state = train(DataLoader(Batches(loader), batch_size=None, num_workers=workers), steps, tmp_path / "a", bool(seen))
+        one, state = train(
+            DataLoader(Batches(loader), batch_size=None, num_workers=workers), steps, tmp_path / "a", bool(seen)
+        )
         seen += one
         loader = Loader(run, MIXTURE)
         loader.load_state_dict(state)

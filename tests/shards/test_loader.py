@@ -22,7 +22,9 @@ IMAGE = {"mode": "native", "longest": 64, "shortest": 16}
 
 def mixture(**lengths: int) -> dict[str, Any]:
     weights = {"interleaved": 0.5, "pairs": 0.3, "ocr": 0.2}
-    sources = {name: {"weight": weights[name], "sequence_length": length, "image": IMAGE} for name, length in lengths.items()}
+    sources = {
+        name: {"weight": weights[name], "sequence_length": length, "image": IMAGE} for name, length in lengths.items()
+    }
     return {"stage": "test", "seed": 3, "batch_sequences": 8, "tokens_per_image": 4, "sources": sources}
 
 
@@ -42,7 +44,10 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def names(batches: list[Batch]) -> list[list[list[tuple[str, int]]]]:
     """Keys and pieces, by batch and sequence."""
-    return [[[(s.config + s.key, s.piece[0] if s.piece else 0) for s in sequence] for sequence in b.sequences] for b in batches]
+    return [
+        [[(s.config + s.key, s.piece[0] if s.piece else 0) for s in sequence] for sequence in b.sequences]
+        for b in batches
+    ]
 
 
 def flat(batches: list[Batch]) -> Counter[str]:
@@ -81,7 +86,9 @@ def test_with_several_sources_each_is_read_through_and_the_shares_are_the_weight
     assert all(s.config == b.source for b in batches for sequence in b.sequences for s in sequence)
     many = list(islice(Loader(run, ALL), 100))
     shares = Counter(b.source for b in many)
-    assert {name: n / 100 for name, n in shares.items()} == pytest.approx({"interleaved": 0.5, "pairs": 0.3, "ocr": 0.2}, abs=0.03)
+    assert {name: n / 100 for name, n in shares.items()} == pytest.approx(
+        {"interleaved": 0.5, "pairs": 0.3, "ocr": 0.2}, abs=0.03
+    )
     assert Loader(run, ALL).realised(100) == {name: n / 100 for name, n in shares.items()}
 
 
@@ -171,7 +178,9 @@ def test_another_seed_is_another_order_of_the_same_samples(run: Path) -> None:
         ({"mixture": mixture(interleaved=512, pairs=256)}, r"sources\.ocr was .*, is None"),
     ],
 )
-def test_a_state_of_another_order_is_refused_and_what_changed_is_said(run: Path, changed: dict[str, Any], message: str) -> None:
+def test_a_state_of_another_order_is_refused_and_what_changed_is_said(
+    run: Path, changed: dict[str, Any], message: str
+) -> None:
     state = Loader(run, ALL).state_dict()
     with pytest.raises(LoaderError, match=message):
         Loader(run, **{"mixture": ALL, **changed}).load_state_dict(state)
@@ -232,7 +241,12 @@ def test_a_window_shows_an_image_fits_and_changes_with_the_epoch(lengthy: Path) 
 @pytest.mark.parametrize("long", ["chunk", "window", "drop"])
 def test_images_keep_within_the_budget_of_patches(lengthy: Path, run: Path, long: str) -> None:
     given = mixture(interleaved=300)
-    given["sources"]["interleaved"] |= {"long": long, "patches": 20, "patch": 16, "image": {"mode": "native", "longest": 64, "shortest": 48}}
+    given["sources"]["interleaved"] |= {
+        "long": long,
+        "patches": 20,
+        "patch": 16,
+        "image": {"mode": "native", "longest": 64, "shortest": 48},
+    }
     seen = 0
     for folder in (lengthy, run):
         loader = Loader(folder, given, epochs=1)
@@ -264,7 +278,9 @@ def test_a_block_in_which_nothing_fits_leaves_the_epochs_exact(tmp_path: Path, s
     index = folder / f"index/pairs-train-{shard:06d}.parquet"
     table = pq.read_table(index)
     at = table.schema.get_field_index("n_text_tokens")
-    pq.write_table(table.set_column(at, table.schema.field(at), pa.array([9999] * 20, table.schema.field(at).type)), index)
+    pq.write_table(
+        table.set_column(at, table.schema.field(at), pa.array([9999] * 20, table.schema.field(at).type)), index
+    )
     kept = {key for key in listed(folder, "pairs") if not key.startswith(f"pairs{shard:06d}")}
     loader = Loader(folder, mixture(pairs=256), epochs=2)
     assert flat(list(loader)) == Counter(dict.fromkeys(kept, 2))

@@ -16,7 +16,9 @@ WEIGHTS = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5).map(lambda w: n
 
 @settings(max_examples=60, deadline=None)
 @given(WEIGHTS, st.integers(0, 1 << 40), st.integers(0, 5000), st.integers(1, 300))
-def test_any_stretch_of_the_schedule_is_found_without_what_lies_before_it(weights: np.ndarray, seed: int, start: int, n: int) -> None:
+def test_any_stretch_of_the_schedule_is_found_without_what_lies_before_it(
+    weights: np.ndarray, seed: int, start: int, n: int
+) -> None:
     whole, numbers = plan.schedule(weights, seed, 0, start + n)
     chosen, number = plan.schedule(weights, seed, start, n)
     assert np.array_equal(chosen, whole[start:])
@@ -110,12 +112,16 @@ def test_a_pack_lists_every_item_once() -> None:
     assert not np.array_equal(packs.row, plan.pack(items, 512, 10).row)
 
 
-IMAGE_MODES = st.tuples(st.sampled_from(["native", "square"]), st.integers(16, 980), st.integers(1, 500), st.sampled_from([14, 16]))
+IMAGE_MODES = st.tuples(
+    st.sampled_from(["native", "square"]), st.integers(16, 980), st.integers(1, 500), st.sampled_from([14, 16])
+)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 4000), st.integers(1, 4000)), min_size=1, max_size=20), IMAGE_MODES)
-def test_patches_are_those_of_the_size_a_model_sees(sizes: list[tuple[int, int]], how: tuple[str, int, int, int]) -> None:
+def test_patches_are_those_of_the_size_a_model_sees(
+    sizes: list[tuple[int, int]], how: tuple[str, int, int, int]
+) -> None:
     mode, longest, shortest, patch = how
     width, height = (np.array(side, np.uint16) for side in zip(*sizes, strict=True))
     seen = [size_for(w, h, mode, longest, shortest) for w, h in sizes]
@@ -129,10 +135,14 @@ def test_patches_are_those_of_the_size_a_model_sees(sizes: list[tuple[int, int]]
     st.integers(50, 1500),
     st.booleans(),
 )
-def test_a_sequence_keeps_within_both_budgets(samples: list[tuple[int, list[int]]], long: str, budget: int, repeat: bool) -> None:
+def test_a_sequence_keeps_within_both_budgets(
+    samples: list[tuple[int, list[int]]], long: str, budget: int, repeat: bool
+) -> None:
     texts, each = np.array([t for t, _ in samples]), [e for _, e in samples]
     counts = np.array([len(e) for e in each])
-    patches = plan.Patches(np.array([p for e in each for p in e], np.int64), np.concatenate([[0], np.cumsum(counts)]), budget)
+    patches = plan.Patches(
+        np.array([p for e in each for p in e], np.int64), np.concatenate([[0], np.cumsum(counts)]), budget
+    )
     items = plan.items(texts, counts, 10, 300, long, repeat, patches)
     assert (items.patches <= budget).all()
     packs = plan.pack(items, 300, 1, budget)
@@ -151,7 +161,8 @@ def test_a_sequence_keeps_within_both_budgets(samples: list[tuple[int, list[int]
 def test_without_a_budget_packs_are_as_they_were() -> None:
     rng = np.random.default_rng(3)
     items = plan.items(rng.integers(1, 900, 300), rng.integers(0, 3, 300), 64, 512, "chunk", False)
-    assert plan.pack(items, 512, 9).row[:12].tolist() == [20, 95, 94, 224, 283, 186, 291, 39, 209, 49, 99, 294]  # plan.VERSION 1
+    # plan.VERSION 1
+    assert plan.pack(items, 512, 9).row[:12].tolist() == [20, 95, 94, 224, 283, 186, 291, 39, 209, 49, 99, 294]
 
 
 def test_the_presets_are_the_papers_and_survive_json() -> None:
@@ -173,7 +184,9 @@ def test_a_missing_source_is_said_and_its_share_given_to_the_others() -> None:
 
 
 def test_realised_shares_are_those_of_the_schedule() -> None:
-    assert mixture.realised(mixture.load("stage2"), 1000) == pytest.approx({"interleaved": 0.45, "pairs": 0.35, "ocr": 0.20}, abs=0.005)
+    assert mixture.realised(mixture.load("stage2"), 1000) == pytest.approx(
+        {"interleaved": 0.45, "pairs": 0.35, "ocr": 0.20}, abs=0.005
+    )
 
 
 @pytest.mark.parametrize(

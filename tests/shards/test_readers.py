@@ -22,7 +22,9 @@ CONFIGS = ["interleaved", "pairs", "ocr", "conversations"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = made.run(tmp_path_factory.mktemp("run"), {"interleaved": [7, 5], "pairs": [6], "ocr": [4], "conversations": [6]})
+    folder = made.run(
+        tmp_path_factory.mktemp("run"), {"interleaved": [7, 5], "pairs": [6], "ocr": [4], "conversations": [6]}
+    )
     store = Store(folder)
     for path, content in readers.files(store, manifest.read(store), "me/demo").items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -45,9 +47,14 @@ def ours(run: Path, config: str) -> list[dict[str, Any]]:
 def test_webdataset_reads_every_part_of_every_sample(run: Path, config: str) -> None:
     webdataset = pytest.importorskip("webdataset")
     urls = [str(path) for path in sorted((run / "shards" / config).glob("*.tar"))]
-    raw = [{k: v for k, v in s.items() if k not in ("__url__", "__local_path__")} for s in webdataset.WebDataset(urls, shardshuffle=False)]
+    raw = [
+        {k: v for k, v in s.items() if k not in ("__url__", "__local_path__")}
+        for s in webdataset.WebDataset(urls, shardshuffle=False)
+    ]
     assert raw == ours(run, config)
-    for sample, parts in zip(webdataset.WebDataset(urls, shardshuffle=False).decode("rgb8"), ours(run, config), strict=True):
+    for sample, parts in zip(
+        webdataset.WebDataset(urls, shardshuffle=False).decode("rgb8"), ours(run, config), strict=True
+    ):
         assert sample["json"] == json.loads(parts["json"])
         for name in (name for name in parts if name.endswith("jpg")):
             assert np.array_equal(sample[name], np.asarray(Image.open(io.BytesIO(parts[name])).convert("RGB")))
@@ -81,12 +88,19 @@ def undecoded(datasets: Any, rows: Any) -> Any:
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("streaming", [False, True])
-def test_datasets_reads_every_field_with_the_features_of_the_card(run: Path, datasets: Any, tmp_path: Path, config: str, streaming: bool) -> None:
+def test_datasets_reads_every_field_with_the_features_of_the_card(
+    run: Path, datasets: Any, tmp_path: Path, config: str, streaming: bool
+) -> None:
     card = yaml.safe_load((run / "README.md").read_text().split("---")[1])
     (info,) = [info for info in card["dataset_info"] if info["config_name"] == config]
     features = datasets.Features._from_yaml_list(info["features"])
     files = sorted(str(path) for path in (run / "shards" / config).glob("*.tar"))
-    options: dict[str, Any] = {"split": "train", "features": features, "streaming": streaming, "cache_dir": str(tmp_path)}
+    options: dict[str, Any] = {
+        "split": "train",
+        "features": features,
+        "streaming": streaming,
+        "cache_dir": str(tmp_path),
+    }
     rows = undecoded(datasets, datasets.load_dataset("webdataset", data_files={"train": files}, **options))
     expected = ours(run, config)
     found = list(rows)
@@ -96,7 +110,9 @@ def test_datasets_reads_every_field_with_the_features_of_the_card(run: Path, dat
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_datasets_loads_the_folder_by_its_card_and_finds_the_stated_counts(run: Path, datasets: Any, tmp_path: Path, config: str) -> None:
+def test_datasets_loads_the_folder_by_its_card_and_finds_the_stated_counts(
+    run: Path, datasets: Any, tmp_path: Path, config: str
+) -> None:
     rows = undecoded(datasets, datasets.load_dataset(str(run), config, split="train", cache_dir=str(tmp_path)))
     for row, parts in zip(rows, ours(run, config), strict=True):
         equal(row, parts)
@@ -114,7 +130,10 @@ def test_the_cards_yaml_is_what_was_meant(run: Path) -> None:
     assert split["num_examples"] == 12
 
 
-@pytest.mark.parametrize("value", [{"a": [], "b": {"c": ["x: y", "#", None, True, 1.5]}}, {"l": [[1, 2], [{"d": "é\n"}, {"e": {"f": [{"g": 1}]}}]]}])
+@pytest.mark.parametrize(
+    "value",
+    [{"a": [], "b": {"c": ["x: y", "#", None, True, 1.5]}}, {"l": [[1, 2], [{"d": "é\n"}, {"e": {"f": [{"g": 1}]}}]]}],
+)
 def test_yaml_reads_back(value: dict[str, Any]) -> None:
     assert yaml.safe_load(written(value)) == value
 
@@ -124,7 +143,11 @@ def test_energons_files_name_every_shard_with_its_samples(run: Path, config: str
     meta = run / "shards" / config / ".nv-meta"
     info = json.loads((meta / ".info.json").read_text())
     split = yaml.safe_load((meta / "split.yaml").read_text())
-    assert list(info["shard_counts"]) == split["split_parts"]["train"] == [p.name for p in sorted((run / "shards" / config).glob("*.tar"))]
+    assert (
+        list(info["shard_counts"])
+        == split["split_parts"]["train"]
+        == [p.name for p in sorted((run / "shards" / config).glob("*.tar"))]
+    )
     assert split["split_parts"]["val"] == []
     for name, count in info["shard_counts"].items():
         assert (run / "shards" / config / f"{name}.idx").stat().st_size == 8 * (count + 1)
@@ -139,6 +162,10 @@ def test_energons_sample_loader_gives_texts_and_images_in_order(run: Path) -> No
     for parts in ours(run, "interleaved"):
         fields = json.loads(parts["json"])
         sequence = code["sample_loader"]({**parts, "json": fields})["sequence"]
-        assert [item for item in sequence if isinstance(item, str)] == [text for text in fields["texts"] if text is not None]
-        assert [item for item in sequence if isinstance(item, bytes)] == [parts[f"{i}.jpg"] for i in range(fields["n_images"])]
+        assert [item for item in sequence if isinstance(item, str)] == [
+            text for text in fields["texts"] if text is not None
+        ]
+        assert [item for item in sequence if isinstance(item, bytes)] == [
+            parts[f"{i}.jpg"] for i in range(fields["n_images"])
+        ]
         assert all(code["part_filter"](part) for part in parts if part != "__key__")

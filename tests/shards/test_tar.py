@@ -24,8 +24,15 @@ def test_the_standard_library_reads_what_we_write() -> None:
     first, second = tar.sample("000000000000", PARTS), tar.sample("000000000001", [("json", b"{}")])
     with tarfile.open(fileobj=archive(first, second)) as file:
         members = file.getmembers()
-        assert [m.name for m in members] == ["000000000000.json", "000000000000.0.jpg", "000000000000.1.jpg", "000000000001.json"]
-        assert {(m.mtime, m.uid, m.gid, m.mode, m.uname, m.gname, m.type) for m in members} == {(0, 0, 0, 0o644, "", "", b"0")}
+        assert [m.name for m in members] == [
+            "000000000000.json",
+            "000000000000.0.jpg",
+            "000000000000.1.jpg",
+            "000000000001.json",
+        ]
+        assert {(m.mtime, m.uid, m.gid, m.mode, m.uname, m.gname, m.type) for m in members} == {
+            (0, 0, 0, 0o644, "", "", b"0")
+        }
         assert file.extractfile(members[1]).read() == b"x" * 700  # type: ignore[union-attr]
 
 
@@ -44,7 +51,9 @@ def test_scan_and_groups_agree_with_the_writer() -> None:
     assert [(key, len(run)) for key, run in tar.groups(iter(members), "x.tar")] == [("a", 3), ("b", 3)]
 
 
-@pytest.mark.parametrize(("key", "part"), [("a.b", "jpg"), ("a/b", "jpg"), ("A", "jpg"), ("a", "../x"), ("a", "x/y"), ("a", ""), ("", "x")])
+@pytest.mark.parametrize(
+    ("key", "part"), [("a.b", "jpg"), ("a/b", "jpg"), ("A", "jpg"), ("a", "../x"), ("a", "x/y"), ("a", ""), ("", "x")]
+)
 def test_the_writer_refuses_names_readers_would_split_wrongly(key: str, part: str) -> None:
     with pytest.raises(tar.TarError):
         tar.sample(key, [(part, b"")])
@@ -100,7 +109,9 @@ def test_a_cut_archive_says_so() -> None:
             list(tar.scan(io.BytesIO(data[:cut]), "bad.tar"))
 
 
-@pytest.mark.parametrize("bad", [b"", b"1234567", tar.index_bytes([0, 512, 512]), tar.index_bytes([0, 100]), tar.index_bytes([0, 1 << 40])])
+@pytest.mark.parametrize(
+    "bad", [b"", b"1234567", tar.index_bytes([0, 512, 512]), tar.index_bytes([0, 100]), tar.index_bytes([0, 1 << 40])]
+)
 def test_an_index_that_does_not_fit_its_archive_is_refused(bad: bytes) -> None:
     with pytest.raises(tar.TarError, match=r"x\.tar\.idx"):
         tar.read_index(bad, 4096, "x.tar.idx")

@@ -19,7 +19,9 @@ def bpe(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tokenizer]:
     native.pre_tokenizer = lib.pre_tokenizers.ByteLevel(add_prefix_space=False)
     native.decoder = lib.decoders.ByteLevel()
     alphabet = lib.pre_tokenizers.ByteLevel.alphabet()
-    trainer = lib.trainers.BpeTrainer(vocab_size=300, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False)
+    trainer = lib.trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
+    )
     native.train_from_iterator(["the river and the mill"] * 9, trainer)
     path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
     native.save(str(path))
@@ -43,7 +45,12 @@ def test_specials_are_known_by_name_and_lie_behind_the_base_vocabulary(bpe: tupl
 def test_text_comes_back_and_never_makes_a_special_token(bpe: tuple[Path, Tokenizer]) -> None:
     for tokenizer in both(bpe):
         special = set(tokenizer.specials.values())
-        for text in ("the mill <image> <s>turns</s>", "Kürbis 🎃 <fake_token_around_image>", "", "a <|end_of_topic|> b"):
+        for text in (
+            "the mill <image> <s>turns</s>",
+            "Kürbis 🎃 <fake_token_around_image>",
+            "",
+            "a <|end_of_topic|> b",
+        ):
             ids = tokenizer.encode(text)
             assert tokenizer.decode(ids) == text
             assert not special & set(ids)

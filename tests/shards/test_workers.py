@@ -22,7 +22,9 @@ SOURCES = {"interleaved": (0.5, 512, "chunk"), "pairs": (0.3, 256, "drop"), "ocr
 ALL = {
     "batch_sequences": 8,
     "tokens_per_image": 4,
-    "sources": {n: {"weight": w, "sequence_length": s, "long": long, "image": IMAGE} for n, (w, s, long) in SOURCES.items()},
+    "sources": {
+        n: {"weight": w, "sequence_length": s, "long": long, "image": IMAGE} for n, (w, s, long) in SOURCES.items()
+    },
 }
 
 
@@ -33,7 +35,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def same(a: list[Batch], b: list[Batch]) -> bool:
     """The same samples with the same content in the same batches."""
-    return [(x.step, x.source, x.sequences, x.counts) for x in a] == [(x.step, x.source, x.sequences, x.counts) for x in b]
+    return [(x.step, x.source, x.sequences, x.counts) for x in a] == [
+        (x.step, x.source, x.sequences, x.counts) for x in b
+    ]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -74,12 +78,16 @@ def test_a_picture_that_cannot_be_decoded_is_an_error_that_names_it_or_is_counte
     assert loader.counts["pairs/skipped"] == sum(b.counts.get("pairs/skipped", 0) for b in batches) == 1
 
 
-def workers(run: Path, number: int, state: dict[str, Any] | None = None, rank: int = 0, world: int = 1, **options: Any) -> Any:
+def workers(
+    run: Path, number: int, state: dict[str, Any] | None = None, rank: int = 0, world: int = 1, **options: Any
+) -> Any:
     from torch.utils.data import DataLoader
 
     from shards.workers import Batches
 
-    loader = Loader(run, ALL, rank=rank, world=world, **{k: v for k, v in options.items() if k in ("epochs", "threads")})
+    loader = Loader(
+        run, ALL, rank=rank, world=world, **{k: v for k, v in options.items() if k in ("epochs", "threads")}
+    )
     if state is not None:
         loader.load_state_dict(state)
     more = {"multiprocessing_context": options["context"]} if "context" in options else {}
@@ -127,7 +135,9 @@ def test_torchdatas_stateful_loader_goes_on_where_it_was(run: Path) -> None:
 
 def test_a_state_from_inside_a_worker_is_refused_elsewhere(run: Path) -> None:
     loader = Loader(run, ALL)
-    with pytest.raises(LoaderError, match="of worker 1 of 3 of a DataLoader; to go on with other workers, keep the `state`"):
+    with pytest.raises(
+        LoaderError, match="of worker 1 of 3 of a DataLoader; to go on with other workers, keep the `state`"
+    ):
         loader.load_state_dict({**loader.state_dict(), "worker": [1, 3]})
 
 
@@ -153,7 +163,9 @@ with open(f"{folder}/log-{rank}", "a") as log:
 
 
 @pytest.mark.slow
-def test_after_kill_9_training_goes_on_behind_the_last_state_on_another_number_of_ranks(run: Path, tmp_path: Path) -> None:
+def test_after_kill_9_training_goes_on_behind_the_last_state_on_another_number_of_ranks(
+    run: Path, tmp_path: Path
+) -> None:
     steps, die = 90, 40
 
     def train(rank: int, world: int, die: int = -1) -> int:
@@ -165,9 +177,18 @@ def test_after_kill_9_training_goes_on_behind_the_last_state_on_another_number_o
     (tmp_path / "log-0").rename(tmp_path / "killed")
     for rank in (1, 0):  # one after the other, as rank 0 moves the state
         assert train(rank, 2) == 0
-    lines = [[json.loads(line) for line in (tmp_path / name).read_text().splitlines()] for name in ("killed", "log-0", "log-1")]
+    lines = [
+        [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        for name in ("killed", "log-0", "log-1")
+    ]
     killed = dict(line for line in lines[0] if line[0] < die)  # what was logged behind the state is done again
-    found = {**killed, **{a[0]: [q for pair in zip(a[1], b[1], strict=True) for q in pair] for a, b in zip(lines[1], lines[2], strict=True)}}
+    found = {
+        **killed,
+        **{
+            a[0]: [q for pair in zip(a[1], b[1], strict=True) for q in pair]
+            for a, b in zip(lines[1], lines[2], strict=True)
+        },
+    }
     whole = {b.step: [[s.key for s in q] for q in b.sequences] for b in islice(Loader(run, ALL), steps)}
     assert found == whole
 
@@ -175,7 +196,9 @@ def test_after_kill_9_training_goes_on_behind_the_last_state_on_another_number_o
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 7])
 def test_a_loader_is_part_of_a_torch_checkpoint(run: Path, tmp_path: Path, at: int) -> None:
-    """As torchtitan keeps its data loader: whatever is Stateful goes into torch.distributed.checkpoint beside the model."""
+    """As torchtitan keeps its data loader: whatever is Stateful goes into torch.distributed.checkpoint beside the
+    model.
+    """
     from torch.distributed import checkpoint
     from torch.distributed.checkpoint.stateful import Stateful
 

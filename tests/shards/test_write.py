@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from manifests.at import Anywhere
+from manifests.stage import DirectContext
 from shards import tar, tokens
 from shards.fields import FIELDS, INDEX
 from shards.fit import fit
@@ -31,7 +31,9 @@ def blobs(tmp_path: Path) -> made.Blobs:
 
 
 @pytest.mark.parametrize("config", FIELDS)
-def test_every_key_is_there_with_its_type_and_order_and_bytes_do_not_depend_on_the_rows_order(blobs: made.Blobs, config: str) -> None:
+def test_every_key_is_there_with_its_type_and_order_and_bytes_do_not_depend_on_the_rows_order(
+    blobs: made.Blobs, config: str
+) -> None:
     make: Any = {"interleaved": lambda i: made.interleaved(blobs, i, i % 4), "pairs": lambda i: made.pair(blobs, i)}
     documents = [make.get(config, lambda i: made.page(blobs, i))(i) for i in range(9)]
     paths = blobs.write()
@@ -53,7 +55,9 @@ def test_every_key_is_there_with_its_type_and_order_and_bytes_do_not_depend_on_t
 def test_no_two_splits_of_a_configuration_share_a_key(blobs: made.Blobs) -> None:
     documents, paths = [made.pair(blobs, i) for i in range(3)], blobs.write()
     places = [(split, part) for split in ("train", "validation") for part in (0, 41)]
-    keys = [made.pack(Pack("pairs", split), documents, paths, part)["index"]["key"].to_pylist() for split, part in places]
+    keys = [
+        made.pack(Pack("pairs", split), documents, paths, part)["index"]["key"].to_pylist() for split, part in places
+    ]
     assert len({key for part in keys for key in part}) == 12
     assert {len(key) for part in keys for key in part} == {12}
     assert all(part == sorted(part) for part in keys)
@@ -71,7 +75,9 @@ def test_the_index_tells_the_truth(blobs: made.Blobs) -> None:
         assert (row["offset"], row["offset"] + row["size"]) == (offsets[i], offsets[i + 1])
         assert (row["id"], row["url"], row["n_images"]) == (fields["id"], fields["url"], len(parts) - 1)
         assert row["host"] == fields["url"].split("/")[2]
-        assert row["n_text_tokens"] == sum(len(tokens.load("bytes").encode(t)) for t in fields["texts"] if t is not None)
+        assert row["n_text_tokens"] == sum(
+            len(tokens.load("bytes").encode(t)) for t in fields["texts"] if t is not None
+        )
         sizes = [Image.open(io.BytesIO(parts[f"{n}.jpg"])).size for n in range(row["n_images"])]
         assert list(zip(row["widths"], row["heights"], strict=True)) == sizes
         assert row["px_total"] == sum(w * h for w, h in sizes)
@@ -101,7 +107,13 @@ def test_slots_keep_the_reading_order_merge_paragraphs_and_mark_breaks(blobs: ma
     assert parts["0.jpg"] == data
     assert fields["n_text_tokens"] == len("One.\n\nTwo.") + 1 + len("Three.\n\nFour.")
     (meta,) = fields["image_meta"]
-    assert (meta["url"], meta["alt"], meta["caption"], meta["width"], meta["original_height"]) == (url, "A", "C", 64, 48)
+    assert (meta["url"], meta["alt"], meta["caption"], meta["width"], meta["original_height"]) == (
+        url,
+        "A",
+        "C",
+        64,
+        48,
+    )
 
 
 def test_pairs_have_img2datasets_fields(blobs: made.Blobs) -> None:
@@ -109,7 +121,12 @@ def test_pairs_have_img2datasets_fields(blobs: made.Blobs) -> None:
     ((key, parts),) = samples(made.pack(Pack("pairs"), [document], blobs.write()))
     fields = json.loads(parts["json"])
     caption = document["nodes"][1]["text"]
-    assert (fields["caption"], parts["txt"].decode(), fields["key"], fields["status"]) == (caption, caption, key, "success")
+    assert (fields["caption"], parts["txt"].decode(), fields["key"], fields["status"]) == (
+        caption,
+        caption,
+        key,
+        "success",
+    )
     assert (fields["url"], fields["page_url"]) == (document["images"][0]["url"], document["url"])
     assert (fields["width"], fields["height"], fields["sha256"]) == (56, 40, document["images"][0]["sha256"])
     assert list(parts) == ["json", "jpg", "txt"]
@@ -136,10 +153,20 @@ def test_a_jpeg_that_fits_is_kept_byte_for_byte() -> None:
 
 def test_ocr_pages_say_how_they_were_read_and_where_pictures_stand(blobs: made.Blobs) -> None:
     free, under = [0.5, 0.5, 0.25, 0.25], [0.0, 0.0, 0.5, 0.25]
-    read = {"dpi": 150.0, "rotation": 90, "text_source": "ocr", "engine": "tesseract", "pages": 12, "images": [free, under]}
+    read = {
+        "dpi": 150.0,
+        "rotation": 90,
+        "text_source": "ocr",
+        "engine": "tesseract",
+        "pages": 12,
+        "images": [free, under],
+    }
     documents = [made.page(blobs, 4), {**made.page(blobs, 5), "page": read}]
     out = made.pack(Pack("ocr"), documents, blobs.write())
-    plain, told = (json.loads(parts["json"]) for _, parts in sorted(samples(out), key=lambda s: json.loads(s[1]["json"])["dpi"] is not None))
+    plain, told = (
+        json.loads(parts["json"])
+        for _, parts in sorted(samples(out), key=lambda s: json.loads(s[1]["json"])["dpi"] is not None)
+    )
     assert {k: told[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")} == {
         "dpi": 150.0, "rotation": 90, "text_source": "ocr", "engine": "tesseract", "num_pages": 12,
     }  # fmt: skip
@@ -149,9 +176,13 @@ def test_ocr_pages_say_how_they_were_read_and_where_pictures_stand(blobs: made.B
 
 
 def test_ocr_samples_are_what_chug_reads() -> None:
-    """Its annotation is `pages`, one for each picture of the sample; of a page it takes `lines` and in them `text` (chug 0.1, doc_read_processor)."""
+    """Its annotation is `pages`, one for each picture of the sample; of a page it takes `lines` and in them `text`
+    (chug 0.1, doc_read_processor).
+    """
     page = FIELDS["ocr"].field("pages").type.value_type
-    assert {"words", "lines", "images_bbox", "images_bbox_no_text_overlap"} == {page.field(i).name for i in range(page.num_fields)}
+    assert {"words", "lines", "images_bbox", "images_bbox_no_text_overlap"} == {
+        page.field(i).name for i in range(page.num_fields)
+    }
     for name, own in (("words", "line_pos"), ("lines", "word_slice")):
         kinds = {page.field(name).type.field(i).name for i in range(page.field(name).type.num_fields)}
         assert kinds == {"text", "bbox", "score", own}
@@ -209,8 +240,8 @@ def test_what_cannot_be_packed_is_left_out_with_a_reason_and_the_rest_goes_on(bl
 
 def test_a_row_the_engine_took_out_is_not_packed(blobs: made.Blobs) -> None:
     documents = sorted((made.pair(blobs, i) for i in range(3)), key=lambda d: d["key"])
-    at = Anywhere(part=0, skip=frozenset({(1, 0)}))
-    out = list(Pack("pairs")({"documents": made.table(documents), "blobs": blobs.write()}, at))
+    ctx = DirectContext(part=0, skip=frozenset({(1, 0)}))
+    out = list(Pack("pairs")({"documents": made.table(documents), "blobs": blobs.write()}, ctx))
     (index,) = [piece for name, piece in out if name == "index"]
     assert index["id"].to_pylist() == [documents[0]["id"], documents[2]["id"]]
     assert index["key"].to_pylist() == ["000000000000", "000000000001"]

@@ -33,8 +33,23 @@ class Batch:
 class Loader:
     """Batches of one source drawn by weight, rows filled greedily; the state is the number of the next batch."""
 
-    def __init__(self, samples: dict[str, list[Sample]], weights: dict[str, float], rows: int, length: int, latents: int, seed: int = 0) -> None:
-        self.samples, self.weights, self.rows, self.length, self.latents, self.seed = samples, weights, rows, length, latents, seed
+    def __init__(
+        self,
+        samples: dict[str, list[Sample]],
+        weights: dict[str, float],
+        rows: int,
+        length: int,
+        latents: int,
+        seed: int = 0,
+    ) -> None:
+        self.samples, self.weights, self.rows, self.length, self.latents, self.seed = (
+            samples,
+            weights,
+            rows,
+            length,
+            latents,
+            seed,
+        )
         self.tokenizer = tokens.load("bytes")
         self.step = 0
 
@@ -56,7 +71,9 @@ class Loader:
                     room -= self.size(sample)
                 sequences.append(row)
             self.step += 1
-            yield Batch(self.step - 1, source, self.length, {"mode": "square", "longest": 56, "shortest": 56}, sequences)
+            yield Batch(
+                self.step - 1, source, self.length, {"mode": "square", "longest": 56, "shortest": 56}, sequences
+            )
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.step}

@@ -20,7 +20,13 @@ def prose(seed: int, sentences: int) -> str:
     rng = random.Random(seed)
     who = ["The surveyor", "A ferry pilot", "The archive", "Every village", "The old mill"]
     does = ["recorded", "forgot", "repainted", "measured", "carried home"]
-    what = ["the height of the river", "a winter of snow", "its last harvest", "the road to the bay", "three boxes of letters"]
+    what = [
+        "the height of the river",
+        "a winter of snow",
+        "its last harvest",
+        "the road to the bay",
+        "three boxes of letters",
+    ]
     return " ".join(f"{rng.choice(who)} {rng.choice(does)} {rng.choice(what)}." for _ in range(sentences))
 
 
@@ -34,7 +40,12 @@ def pair(blobs: made.Blobs, seed: int) -> dict[str, Any]:
 def page(blobs: made.Blobs, seed: int) -> dict[str, Any]:
     data, caption = picture(seed)
     url = f"https://i.example/{seed}.jpg"
-    nodes = [made.text(prose(seed, 3)), made.node("image", image=url), made.text(caption), made.text(prose(seed + 1, 5))]
+    nodes = [
+        made.text(prose(seed, 3)),
+        made.node("image", image=url),
+        made.text(caption),
+        made.text(prose(seed + 1, 5)),
+    ]
     return made.document(f"page-{seed}", nodes, [blobs.place(1, data, url)])
 
 
@@ -70,9 +81,19 @@ def run(folder: Path, counts: dict[str, dict[str, int]]) -> Path:
             shard, index = f"shards/{config}-{split}.tar", f"index/{config}-{split}.parquet"
             (folder / shard).write_bytes(out["tar"])
             pq.write_table(out["index"], folder / index)
-            counted = {"images": sum(out["index"]["n_images"].to_pylist()), "tokens": sum(out["index"]["n_text_tokens"].to_pylist())}
+            counted = {
+                "images": sum(out["index"]["n_images"].to_pylist()),
+                "tokens": sum(out["index"]["n_text_tokens"].to_pylist()),
+            }
             digest = hashlib.sha256(out["tar"]).hexdigest()
-            entry = {"path": shard, "index": index, "samples": size, "bytes": len(out["tar"]), "sha256": digest, **counted}
+            entry = {
+                "path": shard,
+                "index": index,
+                "samples": size,
+                "bytes": len(out["tar"]),
+                "sha256": digest,
+                **counted,
+            }
             configs.setdefault(config, {})[split] = [entry]
     tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
     (folder / "manifest.json").write_text(json.dumps({"version": 1, "configs": configs, "tokenizer": tokenizer}))

@@ -45,7 +45,14 @@ def picture(seed: int) -> tuple[bytes, str]:
         while at < 360:
             step = rng.uniform(40, 110)
             shade = tuple(int(c * rng.uniform(0.75, 1.0)) for c in colour)
-            draw.pieslice([w / 2 - r, h / 2 - r, w / 2 + r, h / 2 + r], at, min(360, at + step), fill=shade, outline=(255, 255, 255), width=3)
+            draw.pieslice(
+                [w / 2 - r, h / 2 - r, w / 2 + r, h / 2 + r],
+                at,
+                min(360, at + step),
+                fill=shade,
+                outline=(255, 255, 255),
+                width=3,
+            )
             at += step
         caption = f"A pie chart in {name} of {subject} {span}"
     elif kind == "map":

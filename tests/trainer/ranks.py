@@ -1,4 +1,6 @@
-"""A stage under torchrun: ``torchrun --nproc-per-node 2 -m tests.trainer.ranks OUT [key=value ...]``. Prints nothing; OUT/s/log.jsonl tells."""
+"""A stage under torchrun: ``torchrun --nproc-per-node 2 -m tests.trainer.ranks OUT [key=value ...]``. Prints nothing;
+OUT/s/log.jsonl tells.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from pipelines.leave import leave
+from pipelines.commands.exit import leave
 from tests.trainer import small
 from tests.trainer.fakes import Loader, Sample
 from tests.trainer.pictures import picture
@@ -44,7 +46,9 @@ class Uneven(Ranked):
 
     def __iter__(self):
         for batch in Loader.__iter__(self):
-            batch.sequences = [[self.samples["text"][0]] if n % 2 == 0 else row for n, row in enumerate(batch.sequences)]
+            batch.sequences = [
+                [self.samples["text"][0]] if n % 2 == 0 else row for n, row in enumerate(batch.sequences)
+            ]
             batch.sequences = batch.sequences[self.rank :: self.world]
             yield batch
 
@@ -52,14 +56,29 @@ class Uneven(Ranked):
 def recipe(**train: object) -> Recipe:
     settings = {"steps": 6, "lr": 1e-3, "warmup": 2, "backbones": "full", "save_every": 3, **train}
     packing = config.Packing(micro_sequences=1)
-    return Recipe(stage="s", mixture="m", model=small.MODEL, train=config.Train(**settings), packing=packing, threads=1, tensorboard=False)
+    return Recipe(
+        stage="s",
+        mixture="m",
+        model=small.MODEL,
+        train=config.Train(**settings),
+        packing=packing,
+        threads=1,
+        tensorboard=False,
+    )
 
 
 def main(out: Path, changes: dict) -> None:
-    stop, fusion, uneven, dtype = changes.pop("stop", None), changes.pop("fusion", None), changes.pop("uneven", False), changes.pop("dtype", None)
+    stop, fusion, uneven, dtype = (
+        changes.pop("stop", None),
+        changes.pop("fusion", None),
+        changes.pop("uneven", False),
+        changes.pop("dtype", None),
+    )
     chosen = recipe(**changes)
     if fusion:
-        chosen = chosen.model_copy(update={"model": small.MODEL.model_copy(update={"fusion": fusion, "cross_every": 1})})
+        chosen = chosen.model_copy(
+            update={"model": small.MODEL.model_copy(update={"fusion": fusion, "cross_every": 1})}
+        )
     if dtype:
         chosen = chosen.model_copy(update={"dtype": dtype})
     ranks = parallel.start("cpu")
@@ -72,12 +91,29 @@ def main(out: Path, changes: dict) -> None:
         return small.build(chosen.model, small.TOKENIZER.vocab_size, small.SPECIALS)
 
     rows = ROWS // ranks.world if ranks.world > 1 else None
-    trained = fit(chosen, make, loader, collate, out / "s", {"recipe": "r"}, stop, ranks=ranks, new_tokens=small.SPECIALS.new, rows=rows)
+    trained = fit(
+        chosen,
+        make,
+        loader,
+        collate,
+        out / "s",
+        {"recipe": "r"},
+        stop,
+        ranks=ranks,
+        new_tokens=small.SPECIALS.new,
+        rows=rows,
+    )
     if trained.model is not None:
         torch.save(trained.model.state_dict(), out / "weights.pt")
     ranks.wait()
     parallel.end()
 
 
-if __name__ == "__main__":  # it ends as `torchrun -m pipelines train` does: a library's thread at the interpreter's end fails no rank
-    leave(lambda: main(Path(sys.argv[1]), {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in sys.argv[2:])}))
+# it ends as `torchrun -m pipelines train` does: a library's thread at the interpreter's end fails no rank
+if __name__ == "__main__":
+    leave(
+        lambda: main(
+            Path(sys.argv[1]),
+            {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in sys.argv[2:])},
+        )
+    )

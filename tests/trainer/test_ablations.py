@@ -34,18 +34,34 @@ MINE = {
     "bootstrap": {"text": {"words": 2}, "vision": {"tower": 2}},
     "arms": [
         {"name": "in the text", "paper": 1, "text": "words", "vision": "tower"},
-        {"name": "beside it", "paper": 2, "text": "words", "vision": "tower", "set": {"model": {"fusion": "cross_attention"}}},
+        {
+            "name": "beside it",
+            "paper": 2,
+            "text": "words",
+            "vision": "tower",
+            "set": {"model": {"fusion": "cross_attention"}},
+        },
         {"name": "as crops", "of": "in the text", "text": "words", "vision": "tower", "views": 5},
-        {"name": "wild", "text": "words", "vision": "tower", "set": {"train": {"lr": 1e30, "steps": 8, "divergence": 1.5}}},
+        {
+            "name": "wild",
+            "text": "words",
+            "vision": "tower",
+            "set": {"train": {"lr": 1e30, "steps": 8, "divergence": 1.5}},
+        },
     ],
-    "questions": [{"first": "in the text", "second": "beside it"}, {"first": "in the text", "second": "wild", "expect": "less"}],
+    "questions": [
+        {"first": "in the text", "second": "beside it"},
+        {"first": "in the text", "second": "wild", "expect": "less"},
+    ],
     "remark": "Nothing can be said.",
 }
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return made.run(tmp_path_factory.mktemp("run"), {"pairs": {"train": 12, "validation": 8}, "interleaved": {"train": 6}})
+    return made.run(
+        tmp_path_factory.mktemp("run"), {"pairs": {"train": 12, "validation": 8}, "interleaved": {"train": 6}}
+    )
 
 
 @pytest.mark.parametrize("name", FINDINGS)
@@ -55,7 +71,9 @@ def test_the_bundled_findings_hold_together(name, tmp_path):
     names = [arm.name for arm in spec.arms]
     recipes = {arm.name: recipe_of(path, spec, arm, tmp_path, {}) for arm in spec.arms}
     assert len({recipe.stage for recipe in recipes.values()}) == len(names)
-    assert all({q.first, q.second} <= set(names) for q in spec.questions) and all(arm.of in (None, *names) for arm in spec.arms)
+    assert all({q.first, q.second} <= set(names) for q in spec.questions) and all(
+        arm.of in (None, *names) for arm in spec.arms
+    )
     assert len({recipe.seed for recipe in recipes.values()}) == 1 and name in listed()
 
 
@@ -65,17 +83,28 @@ def test_from_bootstrap_to_table(data, tmp_path, capsys):
     out = tmp_path / "out" / "mine"
     result = trainer.ablate(str(path), data, out)
     arms = {arm["name"]: arm for arm in result["arms"]}
-    assert arms["in the text"]["tokens_per_image"] == 2 and arms["beside it"]["tokens_per_image"] == 1 and arms["as crops"]["tokens_per_image"] == 10
+    assert (
+        arms["in the text"]["tokens_per_image"] == 2
+        and arms["beside it"]["tokens_per_image"] == 1
+        and arms["as crops"]["tokens_per_image"] == 10
+    )
     assert arms["beside it"]["trained"] > arms["in the text"]["trained"]
     assert arms["as crops"]["loss"] != arms["in the text"]["loss"] and arms["wild"]["diverged"]
     assert result["answers"][1]["ours"] == "one of them diverged"
-    assert "| beside it | 2 |" in result["table"] and "diverged: step" in result["table"] and "Nothing can be said." in result["table"]
+    assert (
+        "| beside it | 2 |" in result["table"]
+        and "diverged: step" in result["table"]
+        and "Nothing can be said." in result["table"]
+    )
     assert json.loads((out / "finding.json").read_text())["title"] == "Mine"
     before = sorted(p.name for p in (tmp_path / "out" / "backbones").iterdir())
     capsys.readouterr()
     again = trainer.ablate(str(path), data, out)
     assert [a["loss"] for a in again["arms"][:3]] == [a["loss"] for a in result["arms"][:3]]
-    assert "trained already" in capsys.readouterr().err and sorted(p.name for p in (tmp_path / "out" / "backbones").iterdir()) == before
+    assert (
+        "trained already" in capsys.readouterr().err
+        and sorted(p.name for p in (tmp_path / "out" / "backbones").iterdir()) == before
+    )
 
 
 def test_a_backbone_nobody_made_is_named(data, tmp_path):
@@ -89,6 +118,12 @@ def test_a_difference_within_its_error_is_none():
     torch.manual_seed(0)
     tokens = torch.full((50, 1), 10.0)
     base = torch.rand(50, 1) * 10
-    scores = {name: torch.cat([base + shift + torch.randn(50, 1) * 0.5, tokens], 1) for name, shift in (("a", 0.0), ("b", -3.0), ("c", 0.0))}
-    told = [answer(Question(first=first, second=second), scores)["ours"] for first, second in (("a", "b"), ("b", "a"), ("a", "c"))]
+    scores = {
+        name: torch.cat([base + shift + torch.randn(50, 1) * 0.5, tokens], 1)
+        for name, shift in (("a", 0.0), ("b", -3.0), ("c", 0.0))
+    }
+    told = [
+        answer(Question(first=first, second=second), scores)["ours"]
+        for first, second in (("a", "b"), ("b", "a"), ("a", "c"))
+    ]
     assert told == ["better", "worse", "not told apart"]

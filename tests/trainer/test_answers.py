@@ -11,7 +11,19 @@ from shards.tokens import END_OF_TOPIC, END_OF_UTTERANCE, FAKE
 from tests.trainer import small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
-from trainer.answers import AnswersError, Item, anls, answer, consensus, distance, evaluate, exact, few_shot, in_turns, read
+from trainer.answers import (
+    AnswersError,
+    Item,
+    anls,
+    answer,
+    consensus,
+    distance,
+    evaluate,
+    exact,
+    few_shot,
+    in_turns,
+    read,
+)
 
 IMAGE = ("square", 56, 56)
 
@@ -19,9 +31,15 @@ IMAGE = ("square", 56, 56)
 def test_scores():
     assert exact("The  Mill.", ["a mill"]) == 1 and exact("mills", ["mill"]) == 0
     assert consensus("red", ["red", "red", "blue"] + ["green"] * 7) == pytest.approx((2 * 1 / 3 + 8 * 2 / 3) / 10)
-    assert consensus("red", ["red"] * 4) == 1 and consensus("red", ["red"]) == 1 and consensus("red", ["blue"] * 10) == 0
+    assert (
+        consensus("red", ["red"] * 4) == 1 and consensus("red", ["red"]) == 1 and consensus("red", ["blue"] * 10) == 0
+    )
     assert distance("kitten", "sitting") == 3 and distance("", "ab") == 2
-    assert anls("Kitten", ["sitting", "kitten"]) == 1 and anls("kitten", ["sitting"]) == pytest.approx(1 - 3 / 7) and anls("abc", ["xyz"]) == 0
+    assert (
+        anls("Kitten", ["sitting", "kitten"]) == 1
+        and anls("kitten", ["sitting"]) == pytest.approx(1 - 3 / 7)
+        and anls("abc", ["xyz"]) == 0
+    )
 
 
 def test_prompts(tmp_path):

@@ -40,7 +40,12 @@ def made(seed: int = 0, **switches: object):
 
 def packed(rows: list[list[int]], each: int) -> Tensors:
     laid = [[lay_out(DOCUMENTS[d], small.TOKENIZER, small.SPECIALS, each) for d in row] for row in rows]
-    pictures = [small.noise(10 * d + i) for row in rows for d in row for i in range(len([p for p in DOCUMENTS[d] if isinstance(p, int)]))]
+    pictures = [
+        small.noise(10 * d + i)
+        for row in rows
+        for d in row
+        for i in range(len([p for p in DOCUMENTS[d] if isinstance(p, int)]))
+    ]
     pixels = to_pixels(pictures, 14) if pictures else dummy_pixels(14)
     return pack(laid, small.SPECIALS.pad, pixels, len(pictures))
 
@@ -53,7 +58,10 @@ def train_a_step(model, batch) -> None:
 @pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.kind)
 def test_each_connector_gives_the_tokens_it_says_trains_and_is_read_back(spec, tmp_path):
     each = tokens(spec, small.MODEL.perceiver, 14, SQUARE)
-    assert each == {"mlp": 16, "linear": 16, "avg_pool": 4, "pixel_shuffle": 4, "linear_pool": 5, "perceiver": 4}[spec.kind]
+    assert (
+        each
+        == {"mlp": 16, "linear": 16, "avg_pool": 4, "pixel_shuffle": 4, "linear_pool": 5, "perceiver": 4}[spec.kind]
+    )
     model = made(connector=spec)
     batch = packed([[0, 2], [1]], each)
     train_a_step(model, batch)
@@ -144,7 +152,9 @@ def test_cross_attention_trains_on_text_alone_and_is_read_back(tmp_path):
     train_a_step(model, packed([[1], [1, 1]], 1))
     assert all(p.grad is not None for p in model.parameters())
     save(model.eval(), tmp_path)
-    again = build(small.MODEL.model_copy(update={"pretrained": str(tmp_path)}), small.TOKENIZER.vocab_size, small.SPECIALS).eval()
+    again = build(
+        small.MODEL.model_copy(update={"pretrained": str(tmp_path)}), small.TOKENIZER.vocab_size, small.SPECIALS
+    ).eval()
     batch = packed([[0, 2]], 1)
     with torch.no_grad():
         assert torch.equal(logits(again, batch), logits(model, batch))
@@ -154,12 +164,20 @@ def test_cross_attention_trains_on_text_alone_and_is_read_back(tmp_path):
 def test_what_is_trained_is_what_the_switch_says(fusion):
     found = {}
     for backbones in ("frozen", "lora", "dora", "full"):
-        model = adapt(made(fusion=fusion, cross_every=2), TRAIN.model_copy(update={"backbones": backbones}), small.SPECIALS.new)
+        model = adapt(
+            made(fusion=fusion, cross_every=2), TRAIN.model_copy(update={"backbones": backbones}), small.SPECIALS.new
+        )
         found[backbones] = counts(model)
         names = {name for name, p in model.named_parameters() if p.requires_grad}
         assert (fusion == "cross_attention") == any(".cross." in name for name in names)
         assert any("connector." in name for name in names)
-    assert found["frozen"]["trained"] < found["lora"]["trained"] < found["dora"]["trained"] < found["full"]["trained"] == found["full"]["all"]
+    assert (
+        found["frozen"]["trained"]
+        < found["lora"]["trained"]
+        < found["dora"]["trained"]
+        < found["full"]["trained"]
+        == found["full"]["all"]
+    )
     assert found["frozen"]["new_rows"] == 2 * 3 * 64
 
 
@@ -187,11 +205,20 @@ def test_our_path_is_transformers_own(tmp_path):
     theirs = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
     batch = packed([[0]], small.LATENTS)
     with torch.no_grad():
-        scores = theirs(input_ids=batch.ids, pixel_values=batch.pixels.values, pixel_attention_mask=batch.pixels.mask, use_cache=False).logits
+        scores = theirs(
+            input_ids=batch.ids,
+            pixel_values=batch.pixels.values,
+            pixel_attention_mask=batch.pixels.mask,
+            use_cache=False,
+        ).logits
     torch.testing.assert_close(logits(model, batch), scores, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("switches", [{}, {"connector": config.Connector(kind="mlp")}, {"fusion": "cross_attention", "cross_every": 1}], ids=str)
+@pytest.mark.parametrize(
+    "switches",
+    [{}, {"connector": config.Connector(kind="mlp")}, {"fusion": "cross_attention", "cross_every": 1}],
+    ids=str,
+)
 @pytest.mark.parametrize("backbones", ["full", "frozen"])
 def test_operations_are_those_that_torch_counts(switches, backbones):
     """torch's counter does not see elementwise work, which is not in ours either."""

@@ -24,7 +24,16 @@ from trainer.data import collator as collator_of
 from trainer.forward import logits, token_losses
 from trainer.layout import IGNORED, LayoutError
 
-PARTS = [0, "User: What is it?", BREAK, "Assistant: A mill.", BREAK, "User: And where?", BREAK, "Assistant: By the river."]
+PARTS = [
+    0,
+    "User: What is it?",
+    BREAK,
+    "Assistant: A mill.",
+    BREAK,
+    "User: And where?",
+    BREAK,
+    "Assistant: By the river.",
+]
 EXCHANGES = [Exchange((0,), "What is it?", "A mill."), Exchange((), "And where?", "By the river.")]
 
 
@@ -56,13 +65,21 @@ def test_a_row_is_measured_as_it_was_packed_and_the_template_comes_on_top():
     collate = small.collator()
     batch = collate([[sample, sample]], "square", 56, 56, 2 * packed_as)
     assert batch.ids.shape[1] > 2 * packed_as
-    with pytest.raises(ValueError, match=f"documents c, c are {2 * packed_as} tokens in a row of {2 * packed_as - 1}: packed for another layout"):
+    with pytest.raises(
+        ValueError,
+        match=f"documents c, c are {2 * packed_as} tokens in a row of {2 * packed_as - 1}: packed for another layout",
+    ):
         collate([[sample, sample]], "square", 56, 56, 2 * packed_as - 1)
 
 
 @pytest.mark.parametrize("split", [0.0, 1.0])
 def test_what_the_loader_packs_fits_its_rows(data, split):
-    run, (recipe,) = Run.open(data), load("sft", {"image.split": split, "packing.sequence_length": 400, "image.mode": "square", "image.longest": 56})
+    run, (recipe,) = (
+        Run.open(data),
+        load(
+            "sft", {"image.split": split, "packing.sequence_length": 400, "image.mode": "square", "image.longest": 56}
+        ),
+    )
     collate = collator_of(run, recipe, 8, 14, 8)
     for batch in run.loader(run.mix(recipe, 8), 0):
         assert collate(batch.sequences, **batch.image, length=batch.sequence_length).targets > 0
@@ -82,8 +99,12 @@ def test_shuffling_keeps_answers_with_their_questions_and_images_in_front():
 
 
 def test_a_dialogue_may_keep_its_order():
-    sample = Sample("c", "conversations", [p for i in range(9) for p in (f"User: q{i}", BREAK, f"Assistant: a{i}", BREAK)][:-1], [])
-    kept, mixed = (replace(small.collator(), shuffle_turns=s)([[sample]], "square", 56, 56).ids[0].tolist() for s in (False, True))
+    sample = Sample(
+        "c", "conversations", [p for i in range(9) for p in (f"User: q{i}", BREAK, f"Assistant: a{i}", BREAK)][:-1], []
+    )
+    kept, mixed = (
+        replace(small.collator(), shuffle_turns=s)([[sample]], "square", 56, 56).ids[0].tolist() for s in (False, True)
+    )
     order = [re.findall(r"q\d", small.TOKENIZER.decode(ids)) for ids in (kept, mixed)]
     assert order[0] == [f"q{i}" for i in range(9)] != order[1] and sorted(order[1]) == order[0]
 
@@ -92,7 +113,9 @@ def test_noise_is_for_training_alone_and_within_its_bound():
     model = small.model()
     batch = small.collator()([[Sample("a", "pairs", ["some words", 0], [picture(1)[0]])]], "square", 56, 56)
     seen = []
-    model.model.text_model.register_forward_pre_hook(lambda _, __, kwargs: seen.append(kwargs["inputs_embeds"].detach()), with_kwargs=True)
+    model.model.text_model.register_forward_pre_hook(
+        lambda _, __, kwargs: seen.append(kwargs["inputs_embeds"].detach()), with_kwargs=True
+    )
     with torch.no_grad():
         for noise in (0.0, 5.0):
             logits(model.train(), batch, noise)
@@ -105,7 +128,9 @@ def test_noise_is_for_training_alone_and_within_its_bound():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return made.run(tmp_path_factory.mktemp("run"), {"conversations": {"train": 24}, "pairs": {"train": 12, "validation": 8}})
+    return made.run(
+        tmp_path_factory.mktemp("run"), {"conversations": {"train": 24}, "pairs": {"train": 12, "validation": 8}}
+    )
 
 
 def test_a_page_is_no_conversation():
@@ -117,13 +142,18 @@ def test_fine_tuning_goes_on_from_a_checkpoint_and_chat_from_it(data, tmp_path):
     few = {"train.steps": 4, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
     trainer.train("stage1", data, tmp_path, overrides={**few, "stage": "stage2"})
     (tmp_path / "1.png").write_bytes(picture(1)[0])
-    asked = [{"image": "1.png", "question": "What is shown?", "answers": ["a mill"]}, {"image": "1.png", "answers": ["a mill by a river"]}]
+    asked = [
+        {"image": "1.png", "question": "What is shown?", "answers": ["a mill"]},
+        {"image": "1.png", "answers": ["a mill by a river"]},
+    ]
     (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     more = {"evaluate.answers": str(tmp_path / "asked.jsonl"), "evaluate.longest": 4}
     result = trainer.train("sft", data, tmp_path, overrides={**few, **more})["stages"][0]
     assert result["answers"]["items"] == 2 and 0 <= result["answers"]["anls"] <= 1
     assert result["first_loss"] > 0 and 0 < result["weights"]["trained"] < result["weights"]["all"]
-    after = trainer.train("chat", data, tmp_path, overrides={**few, "train.lr": 1e-9, "image.split": 0, "train.neftune": 0})["stages"][0]
+    after = trainer.train(
+        "chat", data, tmp_path, overrides={**few, "train.lr": 1e-9, "image.split": 0, "train.neftune": 0}
+    )["stages"][0]
     assert after["first_loss"] < result["first_loss"]
 
 

@@ -26,7 +26,9 @@ def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
     return folder / name
 
 
-@pytest.mark.parametrize("name", [p.stem for p in RECIPES.glob("*.yaml") if p.stem not in ("demo", "idefics2", "speed")])
+@pytest.mark.parametrize(
+    "name", [p.stem for p in RECIPES.glob("*.yaml") if p.stem not in ("demo", "idefics2", "speed")]
+)
 @pytest.mark.parametrize("profile", ["smoke", "tiny", "full"])
 def test_the_bundled_stages_have_three_sizes(name, profile):
     (recipe,) = load(name, {"profile": profile})
@@ -41,14 +43,25 @@ def test_the_demo_is_both_stages_at_the_smallest_size():
 
 def test_settings_are_read_as_yaml_reads_them():
     given = ["profile=full", "train.lr=1e-4", "init_from=null", "train.steps=5", "stage2.image.cache_mb=1.5"]
-    assert settings(given) == {"profile": "full", "train.lr": 1e-4, "init_from": None, "train.steps": 5, "stage2.image.cache_mb": 1.5}
+    assert settings(given) == {
+        "profile": "full",
+        "train.lr": 1e-4,
+        "init_from": None,
+        "train.steps": 5,
+        "stage2.image.cache_mb": 1.5,
+    }
     with pytest.raises(RecipeError, match="--set train: expected key=value"):
         settings(["train"])
 
 
 def test_the_whole_chain_is_the_papers_four_stages_each_from_the_last():
     stages = load("idefics2")
-    assert [(s.stage, s.init_from) for s in stages] == [("stage1", None), ("stage2", "stage1"), ("sft", "stage2"), ("chat", "sft")]
+    assert [(s.stage, s.init_from) for s in stages] == [
+        ("stage1", None),
+        ("stage2", "stage1"),
+        ("sft", "stage2"),
+        ("chat", "sft"),
+    ]
     assert [s.shuffle_turns for s in stages[2:]] == [True, False]
 
 
@@ -102,5 +115,8 @@ def test_an_unknown_recipe_lists_the_bundled_ones():
 def test_the_digest_is_of_what_decides_the_weights(tmp_path):
     path = write(tmp_path, STAGE)
     digest = load(path)[0].digest
-    assert load(path, {"evaluate.pairs": 9, "train.save_every": 1, "image.cache_mb": 3, "train.overwrite": True})[0].digest == digest
+    assert (
+        load(path, {"evaluate.pairs": 9, "train.save_every": 1, "image.cache_mb": 3, "train.overwrite": True})[0].digest
+        == digest
+    )
     assert load(path, {"train.lr": 0.002})[0].digest != digest

@@ -28,7 +28,9 @@ def trained(folder: Path) -> str:
     native.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     native.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["</s>", "<s>"], initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["</s>", "<s>"], initial_alphabet=alphabet, show_progress=False
+    )
     native.train_from_iterator(["how many mills stand by the river"] * 9, trainer)
     native.save(str(folder / "tokenizer.json"))
     return str(folder / "tokenizer.json")
@@ -45,8 +47,14 @@ def test_every_token_has_the_number_it_has_in_the_shards(name, tmp_path):
         if text not in SPECIALS:
             assert theirs(text, add_special_tokens=False).input_ids == ours.encode(text), text
         assert theirs.decode(ours.encode(text)) == ours.decode(ours.encode(text))
-    assert theirs.convert_tokens_to_ids(list(SPECIALS)) == [ours.specials[n] for n in SPECIALS] and len(theirs) == ours.vocab_size
-    assert theirs("a").input_ids[0] == ours.specials["<s>"] and (theirs.pad_token, theirs.eos_token) == ("<pad>", "</s>")
+    assert (
+        theirs.convert_tokens_to_ids(list(SPECIALS)) == [ours.specials[n] for n in SPECIALS]
+        and len(theirs) == ours.vocab_size
+    )
+    assert theirs("a").input_ids[0] == ours.specials["<s>"] and (theirs.pad_token, theirs.eos_token) == (
+        "<pad>",
+        "</s>",
+    )
 
 
 def test_a_tokenizer_that_would_be_numbered_otherwise_is_refused():
@@ -64,14 +72,24 @@ def test_the_chat_template_is_that_of_the_turns(tmp_path):
     processor = AutoProcessor.from_pretrained(tmp_path)
     ask = lambda *content: {"role": "user", "content": list(content)}
     text = lambda said: {"type": "text", "text": said}
-    turns = [ask({"type": "image"}, text("What is it?")), {"role": "assistant", "content": [text("A mill.")]}, ask(text("Where?"))]
+    turns = [
+        ask({"type": "image"}, text("What is it?")),
+        {"role": "assistant", "content": [text("A mill.")]},
+        ask(text("Where?")),
+    ]
     prompt = processor.apply_chat_template(turns, add_generation_prompt=True)
     data = Image.open(io.BytesIO(picture(1)[0]))
     ids = processor(text=prompt, images=[data], return_tensors="pt").input_ids[0].tolist()
-    laid = lay_out_turns([Exchange((0,), "What is it?", "A mill."), Exchange((), "Where?", "x")], small.TOKENIZER, small.SPECIALS, small.LATENTS)
+    laid = lay_out_turns(
+        [Exchange((0,), "What is it?", "A mill."), Exchange((), "Where?", "x")],
+        small.TOKENIZER,
+        small.SPECIALS,
+        small.LATENTS,
+    )
     ours = laid.ids.tolist()[:-3]  # without the last answer and the ends
     blank = len(small.TOKENIZER.encode("User:")) + 1 + small.LATENTS + 2
-    assert ids[:blank] == ours[:blank] and ids[blank] == ord(" ") and ids[blank + 1 :] == ours[blank:]  # the blank that transformers puts there
+    # the blank that transformers puts there
+    assert ids[:blank] == ours[:blank] and ids[blank] == ord(" ") and ids[blank + 1 :] == ours[blank:]
     assert processor.apply_chat_template([{"role": "user", "content": "Hi"}]) == f"User: Hi{END_OF_UTTERANCE}\n"
 
 
@@ -82,7 +100,10 @@ def test_plain_transformers_says_the_caption_the_model_learnt(tmp_path):
     small.learn(model, batch, 80)
     save(model.eval(), tmp_path)
     save_processor(tmp_path, small.TOKENIZER, small.LATENTS, mixture.Image("square", 56, 56))
-    again, processor = AutoModelForImageTextToText.from_pretrained(tmp_path).eval(), AutoProcessor.from_pretrained(tmp_path)
+    again, processor = (
+        AutoModelForImageTextToText.from_pretrained(tmp_path).eval(),
+        AutoProcessor.from_pretrained(tmp_path),
+    )
     inputs = processor(text="<image>", images=[Image.open(io.BytesIO(data)).convert("RGB")], return_tensors="pt")
     assert inputs["pixel_values"].shape == (1, 1, 3, 56, 56)
     with torch.no_grad():

@@ -20,7 +20,22 @@ def test_an_image_stands_between_fakes():
 
 def test_adjacent_images_share_a_fake():
     laid = lay_out([0, 1, "b", 2], TOKENIZER, SPECIALS, 2)
-    assert laid.ids.tolist() == [BOS, FAKE, IMAGE, IMAGE, FAKE, IMAGE, IMAGE, FAKE, ord("b"), FAKE, IMAGE, IMAGE, FAKE, EOS]
+    assert laid.ids.tolist() == [
+        BOS,
+        FAKE,
+        IMAGE,
+        IMAGE,
+        FAKE,
+        IMAGE,
+        IMAGE,
+        FAKE,
+        ord("b"),
+        FAKE,
+        IMAGE,
+        IMAGE,
+        FAKE,
+        EOS,
+    ]
 
 
 def test_image_tokens_and_the_first_token_are_not_predicted_but_fakes_are():

@@ -23,7 +23,10 @@ IDENTITY = {"recipe": "r", "data": "d"}
 def samples():
     drawn = [picture(seed) for seed in range(8)]
     pairs = [Sample(f"p{i}", "pairs", [0, caption], [data]) for i, (data, caption) in enumerate(drawn)]
-    pages = [Sample(f"d{i}", "interleaved", ["first text", 0, caption, 1], [data, drawn[0][0]]) for i, (data, caption) in enumerate(drawn)]
+    pages = [
+        Sample(f"d{i}", "interleaved", ["first text", 0, caption, 1], [data, drawn[0][0]])
+        for i, (data, caption) in enumerate(drawn)
+    ]
     return {"pairs": pairs, "interleaved": pages, "text": [Sample("t", "text", ["words alone"], [])]}
 
 
@@ -39,7 +42,8 @@ def run(folder, samples, chosen, stop=None, weights=None) -> Trained:
 
 @pytest.mark.parametrize("backbones", ["full", "lora"])
 def test_resuming_gives_the_very_weights_of_an_uninterrupted_run(tmp_path, samples, backbones):
-    chosen = recipe(backbones=backbones, lora=config.Lora(r=2, dropout=0.1))  # dropout: torch's generator must go on too
+    # dropout: torch's generator must go on too
+    chosen = recipe(backbones=backbones, lora=config.Lora(r=2, dropout=0.1))
     whole = run(tmp_path / "whole", samples, chosen)
     run(tmp_path / "cut", samples, chosen, stop=3)  # one step past the last checkpoint
     resumed = run(tmp_path / "cut", samples, chosen)
@@ -53,7 +57,10 @@ def test_a_finished_run_is_left_as_it_is(tmp_path, samples):
     first = run(tmp_path, samples, recipe())
     again = run(tmp_path, samples, recipe())
     assert again.steps == first.steps
-    assert all(torch.equal(a, b) for a, b in zip(again.model.state_dict().values(), first.model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(again.model.state_dict().values(), first.model.state_dict().values(), strict=True)
+    )
 
 
 def test_another_runs_checkpoint_is_refused(tmp_path, samples):
@@ -80,9 +87,14 @@ def test_the_log_says_what_happened(tmp_path, samples, capsys):
         assert 0 <= line["padding"] < 1 and 0 <= line["wait"] <= line["seconds"] and line["tokens"] > 0
         assert line["by_source"][line["source"]] == line["loss"]
     events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
-    assert all(tag in events for tag in (b"loss/pairs", b"loss/text", b"gradient_norm", b"padding", b"speed/tokens", b"speed/wait"))
+    assert all(
+        tag in events
+        for tag in (b"loss/pairs", b"loss/text", b"gradient_norm", b"padding", b"speed/tokens", b"speed/wait")
+    )
     printed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("s ")]
-    assert len(printed) == 8 and all(word in printed[-1] for word in ("loss", "lr", "gn", "tok/s", "img/s", "pad", "wait"))
+    assert len(printed) == 8 and all(
+        word in printed[-1] for word in ("loss", "lr", "gn", "tok/s", "img/s", "pad", "wait")
+    )
 
 
 def test_padding_is_the_places_without_a_token(tmp_path, samples):

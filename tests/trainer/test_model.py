@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import AutoModelForImageTextToText, MistralConfig, MistralForCausalLM, SiglipVisionConfig, SiglipVisionModel
+from transformers import (
+    AutoModelForImageTextToText,
+    MistralConfig,
+    MistralForCausalLM,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 
 from tests.trainer import small
 from tests.trainer.test_packing import packed
@@ -23,9 +29,17 @@ TRAIN = config.Train(steps=1, lora=config.Lora(r=4, alpha=4, dropout=0.0))
 def backbones(tmp_path):
     torch.manual_seed(0)
     text = MistralConfig(
-        vocab_size=256, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, sliding_window=None
+        vocab_size=256,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=None,
     )
-    vision = SiglipVisionConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, image_size=56, patch_size=14)
+    vision = SiglipVisionConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, image_size=56, patch_size=14
+    )
     MistralForCausalLM(text).save_pretrained(tmp_path / "text")
     SiglipVisionModel(vision).save_pretrained(tmp_path / "vision")
     return config.Backbones(text=str(tmp_path / "text"), vision=str(tmp_path / "vision"))
@@ -42,7 +56,9 @@ def test_published_backbones_are_copied_exactly(backbones):
         seen = model.model.vision_model(pixels, torch.ones(1, 4, 4, dtype=torch.bool)).last_hidden_state
         assert torch.equal(seen, vision(pixels).last_hidden_state)
         ids = batch.ids[:, 1:-1]  # what the old vocabulary has
-        assert torch.equal(model(input_ids=ids, use_cache=False).logits[..., :256], text(input_ids=ids, use_cache=False).logits)
+        assert torch.equal(
+            model(input_ids=ids, use_cache=False).logits[..., :256], text(input_ids=ids, use_cache=False).logits
+        )
     assert model.config.text_config.vocab_size == model.lm_head.out_features == small.TOKENIZER.vocab_size
 
 
@@ -51,8 +67,12 @@ def test_adapters_train_on_both_backbones_and_merge(kind):
     bare = small.model()
     model = adapt(bare, TRAIN.model_copy(update={"backbones": kind}))
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
-    assert any("text_model" in n and "lora_A" in n for n in trained) and any("vision_model.encoder" in n and "lora_A" in n for n in trained)
-    assert not any("base_layer.weight" in n for n in trained) and not any("connector" in n and "lora" in n for n in trained)
+    assert any("text_model" in n and "lora_A" in n for n in trained) and any(
+        "vision_model.encoder" in n and "lora_A" in n for n in trained
+    )
+    assert not any("base_layer.weight" in n for n in trained) and not any(
+        "connector" in n and "lora" in n for n in trained
+    )
     assert {n for n, _ in model.named_parameters() if "connector." in n} <= trained
     optimiser = torch.optim.AdamW(decay_groups(model, 0.1), lr=1e-2)
     batch = packed([[0, 2]])
@@ -97,5 +117,10 @@ def test_plain_transformers_reads_a_saved_model_and_generates(tmp_path):
     with torch.no_grad():
         assert torch.equal(logits(model, batch), logits(again, batch))
         prompt = replace(batch, ids=batch.ids[:, :20])
-        out = again.generate(input_ids=prompt.ids, attention_mask=torch.ones_like(prompt.ids), pixel_values=batch.pixels.values, max_new_tokens=4)
+        out = again.generate(
+            input_ids=prompt.ids,
+            attention_mask=torch.ones_like(prompt.ids),
+            pixel_values=batch.pixels.values,
+            max_new_tokens=4,
+        )
     assert out.shape[1] > 20

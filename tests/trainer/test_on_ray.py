@@ -22,12 +22,20 @@ def test_two_workers_train_as_one_process_does(tmp_path):
     data = made.run(tmp_path / "run", {"pairs": {"train": 12}, "interleaved": {"train": 6}})
     alone = trainer.train("stage1", data, tmp_path / "alone", overrides=FEW)
     root = str(Path(__file__).resolve().parents[2])
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root, "GLOO_SOCKET_IFNAME": "lo"}})
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": root, "GLOO_SOCKET_IFNAME": "lo"}},
+    )
     try:
         both = train("stage1", data, tmp_path / "both", workers=2, overrides=FEW)
     finally:
         ray.shutdown()
     assert both["last_loss"] == pytest.approx(alone["last_loss"], abs=1e-4)
-    logs = [[json.loads(line)["loss"] for line in (tmp_path / n / "stage1" / "log.jsonl").read_text().splitlines()] for n in ("alone", "both")]
+    logs = [
+        [json.loads(line)["loss"] for line in (tmp_path / n / "stage1" / "log.jsonl").read_text().splitlines()]
+        for n in ("alone", "both")
+    ]
     assert logs[0] == pytest.approx(logs[1], abs=1e-4)
     assert (tmp_path / "both" / "stage1" / "model" / "config.json").is_file()

@@ -21,7 +21,12 @@ DOCUMENTS = [["one fine day ", 0, "a mill"], ["no image here"], [0, 1, "two at o
 def packed(rows: list[list[int]], isolation: str = "documents", first: int = 0) -> Tensors:
     """Rows of documents by number; image i of document d is the same noise wherever the document stands."""
     laid = [[lay_out(DOCUMENTS[d], small.TOKENIZER, small.SPECIALS, small.LATENTS) for d in row] for row in rows]
-    pictures = [small.noise(10 * d + i) for row in rows for d in row for i in range(len([p for p in DOCUMENTS[d] if isinstance(p, int)]))]
+    pictures = [
+        small.noise(10 * d + i)
+        for row in rows
+        for d in row
+        for i in range(len([p for p in DOCUMENTS[d] if isinstance(p, int)]))
+    ]
     pixels = to_pixels(pictures, 14) if pictures else dummy_pixels(14)
     return pack(laid, small.SPECIALS.pad, pixels, len(pictures), isolation)
 

@@ -1,4 +1,6 @@
-"""Two processes over gloo: the same steps as one, text on one rank alone, and a checkpoint of two that one process continues."""
+"""Two processes over gloo: the same steps as one, text on one rank alone, and a checkpoint of two that one process
+continues.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(out: Path, world: int, *changes: str) -> list[dict]:
     """The log of a stage on that many ranks."""
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(world), "--master-port", "0", "--standalone"] if world > 1 else []
+    launch = (
+        ["-m", "torch.distributed.run", "--nproc-per-node", str(world), "--master-port", "0", "--standalone"]
+        if world > 1
+        else []
+    )
     out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *launch, "-m", "tests.trainer.ranks", str(out), *changes]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
@@ -39,7 +45,9 @@ def test_two_ranks_to_one_the_curve_is_that_of_one(tmp_path, backbones):
     whole = run(tmp_path / "whole", 1, *settings)
     both = run(tmp_path / "both", 2, *settings, "stop=4")  # one step past the checkpoint
     assert curve(both) == pytest.approx(curve(whole)[:4], abs=2e-5)
-    assert [(line["tokens"], line["images"]) for line in both] == [(line["tokens"], line["images"]) for line in whole[:4]]
+    assert [(line["tokens"], line["images"]) for line in both] == [
+        (line["tokens"], line["images"]) for line in whole[:4]
+    ]
     resumed = run(tmp_path / "both", 1, *settings)
     assert [line["step"] for line in resumed] == [1, 2, 3, 4, 5, 6]
     assert curve(resumed) == pytest.approx(curve(whole), abs=1e-4)

@@ -52,7 +52,10 @@ def test_a_chain_that_would_find_nothing_at_its_end_is_not_begun(data, tmp_path)
 
 
 def test_stage_two_alone_says_what_it_lacks(data, tmp_path):
-    with pytest.raises(RecipeError, match=r"stage2: init_from: neither a trained stage of .* nor a model's folder: 'stage1'; train stage1"):
+    with pytest.raises(
+        RecipeError,
+        match=r"stage2: init_from: neither a trained stage of .* nor a model's folder: 'stage1'; train stage1",
+    ):
         trainer.train("stage2", data, tmp_path)
 
 
@@ -93,16 +96,27 @@ def test_the_speed_recipe_says_how_fast_it_was(data, tmp_path, capsys):
 @pytest.mark.slow
 def test_the_whole_chain_from_pages_to_dialogues(tmp_path):
     """Four stages from one run's shards, each from the last."""
-    counts = {"pairs": {"train": 60, "validation": 8}, "interleaved": {"train": 20}, "ocr": {"train": 6}, "conversations": {"train": 60}}
-    stages = trainer.train("idefics2", made.run(tmp_path / "run", counts), tmp_path / "out", overrides={"tensorboard": False})["stages"]
+    counts = {
+        "pairs": {"train": 60, "validation": 8},
+        "interleaved": {"train": 20},
+        "ocr": {"train": 6},
+        "conversations": {"train": 60},
+    }
+    stages = trainer.train(
+        "idefics2", made.run(tmp_path / "run", counts), tmp_path / "out", overrides={"tensorboard": False}
+    )["stages"]
     assert [s["stage"] for s in stages] == ["stage1", "stage2", "sft", "chat"]
-    assert all(s["last_loss"] < s["first_loss"] for s in stages[:3]) and stages[3]["first_loss"] < stages[2]["first_loss"]
+    assert (
+        all(s["last_loss"] < s["first_loss"] for s in stages[:3]) and stages[3]["first_loss"] < stages[2]["first_loss"]
+    )
     assert set(stages[2]["by_source"]) == set(stages[3]["by_source"]) == {"conversations"}
 
 
 @pytest.mark.slow
 def test_it_learns_from_the_images(tmp_path):
-    """The whole demo recipe. The gap must be three standard errors above nothing, and the fall is asked of each source by itself."""
+    """The whole demo recipe. The gap must be three standard errors above nothing, and the fall is asked of each source
+    by itself.
+    """
     counts = {"pairs": {"train": 600, "validation": 64}, "interleaved": {"train": 120}, "ocr": {"train": 40}}
     result = trainer.train("demo", made.run(tmp_path / "run", counts), tmp_path / "out")
     assert result["last_loss"] < 0.8 * result["first_loss"]

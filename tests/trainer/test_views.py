@@ -20,7 +20,9 @@ from trainer.schema import Upscale
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return made.run(tmp_path_factory.mktemp("run"), {"pairs": {"train": 40}, "interleaved": {"train": 12}, "ocr": {"train": 3}})
+    return made.run(
+        tmp_path_factory.mktemp("run"), {"pairs": {"train": 40}, "interleaved": {"train": 12}, "ocr": {"train": 3}}
+    )
 
 
 def test_four_crops_and_the_whole():

@@ -61,7 +61,9 @@ class Canvas:
         self._image = Image.new("RGB", (width * _SCALE, height * _SCALE), background)
         self._draw = ImageDraw.Draw(self._image)
 
-    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Colour, radius: float = 0, edge: Colour | None = None) -> None:
+    def box(
+        self, x0: float, y0: float, x1: float, y1: float, fill: Colour, radius: float = 0, edge: Colour | None = None
+    ) -> None:
         corners = (x0 * _SCALE, y0 * _SCALE, x1 * _SCALE, y1 * _SCALE)
         if radius:
             self._draw.rounded_rectangle(corners, radius * _SCALE, fill, edge, 3)
@@ -75,7 +77,9 @@ class Canvas:
     def slice(self, x: float, y: float, radius: float, start: float, end: float, fill: Colour) -> None:
         """A slice of a disc, degrees clockwise from three o'clock, with a white edge."""
         r = radius * _SCALE
-        self._draw.pieslice((x * _SCALE - r, y * _SCALE - r, x * _SCALE + r, y * _SCALE + r), start, end, fill, WHITE, 4)
+        self._draw.pieslice(
+            (x * _SCALE - r, y * _SCALE - r, x * _SCALE + r, y * _SCALE + r), start, end, fill, WHITE, 4
+        )
 
     def shape(self, points: Iterable[Point], fill: Colour) -> None:
         self._draw.polygon([(x * _SCALE, y * _SCALE) for x, y in points], fill)

@@ -77,10 +77,22 @@ def pie(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.Ra
     for i, weight in enumerate(weights):
         sweep = 360 * weight / sum(weights)
         # neighbours never share a shade
-        shade = (colour, light(colour, 0.45), dark(colour, 0.35), light(colour, 0.22), dark(colour, 0.15), light(colour, 0.65))[i % 6]
+        shade = (
+            colour,
+            light(colour, 0.45),
+            dark(colour, 0.35),
+            light(colour, 0.22),
+            dark(colour, 0.15),
+            light(colour, 0.65),
+        )[i % 6]
         canvas.slice(x, y, radius, start, start + sweep, shade)
         angle = math.radians(start + sweep / 2)
-        canvas.words(x + radius * 0.65 * math.cos(angle), y + radius * 0.65 * math.sin(angle), f"{100 * weight / sum(weights):.0f}%", h * 0.035)
+        canvas.words(
+            x + radius * 0.65 * math.cos(angle),
+            y + radius * 0.65 * math.sin(angle),
+            f"{100 * weight / sum(weights):.0f}%",
+            h * 0.035,
+        )
         row = h * (0.25 + 0.1 * i)
         canvas.box(w * 0.74, row - h * 0.025, w * 0.79, row + h * 0.025, shade)
         canvas.words(w * 0.81, row, f"Group {_LETTERS[i]}", h * 0.036, INK, "lm")

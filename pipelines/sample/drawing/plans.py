@@ -8,7 +8,24 @@ import random
 
 from pipelines.sample.drawing.canvas import INK, WHITE, Canvas, Colour, Point, dark, light, mix, ring
 
-_PLACES = ("Arden", "Brill", "Corve", "Dunny", "Elm", "Farrow", "Gale", "Hythe", "Ivel", "Kirk", "Lowick", "Marle", "Norr", "Ock", "Penn", "Quay")
+_PLACES = (
+    "Arden",
+    "Brill",
+    "Corve",
+    "Dunny",
+    "Elm",
+    "Farrow",
+    "Gale",
+    "Hythe",
+    "Ivel",
+    "Kirk",
+    "Lowick",
+    "Marle",
+    "Norr",
+    "Ock",
+    "Penn",
+    "Quay",
+)
 SEA: Colour = (214, 232, 244)
 _WATER: Colour = (70, 140, 220)
 
@@ -34,10 +51,16 @@ def island_map(canvas: Canvas, colour: Colour, count: int, feature: str, rng: ra
     coast = [(w * (0.58 + rng.uniform(-0.06, 0.06)), h * i / 14) for i in range(15)]
     canvas.shape([(0, 0), *[(x + 7, y) for x, y in coast], (0, h)], light(colour, 0.6))
     canvas.shape([(0, 0), *coast, (0, h)], colour)
-    canvas.shape(ring(w * 0.2, h * rng.uniform(0.25, 0.75), [h * rng.uniform(0.1, 0.2) for _ in range(9)]), dark(colour, 0.2))
+    canvas.shape(
+        ring(w * 0.2, h * rng.uniform(0.25, 0.75), [h * rng.uniform(0.1, 0.2) for _ in range(9)]), dark(colour, 0.2)
+    )
     for i in range(count):
         # a row of islands along the right, so that none hides another
-        x, y, r = w * (0.79 + 0.09 * (-1) ** i * rng.uniform(0.5, 1)), h * (i + 0.5) / count, min(h * 0.36 / count, h * 0.1)
+        x, y, r = (
+            w * (0.79 + 0.09 * (-1) ** i * rng.uniform(0.5, 1)),
+            h * (i + 0.5) / count,
+            min(h * 0.36 / count, h * 0.1),
+        )
         canvas.shape(ring(x, y, [r * rng.uniform(1.05, 1.3) for _ in range(8)]), light(colour, 0.5))
         canvas.shape(ring(x, y, [r * rng.uniform(0.75, 1.0) for _ in range(8)]), colour)
     way = _winding((0, h * rng.uniform(0.2, 0.8)), (w * 0.57, h * rng.uniform(0.3, 0.7)), h * 0.16, rng)
@@ -125,10 +148,20 @@ def flow(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.R
         canvas.path([a, b], INK, 5)
         mid = (a[0] * 0.5 + b[0] * 0.5, a[1] * 0.5 + b[1] * 0.5)
         angle = math.atan2(b[1] - a[1], b[0] - a[0])
-        canvas.shape([(mid[0] + 15 * math.cos(angle + d), mid[1] + 15 * math.sin(angle + d)) for d in (0, 2.4, -2.4)], INK)
+        canvas.shape(
+            [(mid[0] + 15 * math.cos(angle + d), mid[1] + 15 * math.sin(angle + d)) for d in (0, 2.4, -2.4)], INK
+        )
     for i, (x, y) in enumerate(centres):
         half = across * 0.36
-        canvas.box(x - half, y - tall / 2, x + half, y + tall / 2, colour, radius=18 if rng.random() < 0.7 else 0, edge=dark(colour))
+        canvas.box(
+            x - half,
+            y - tall / 2,
+            x + half,
+            y + tall / 2,
+            colour,
+            radius=18 if rng.random() < 0.7 else 0,
+            edge=dark(colour),
+        )
         canvas.words(x, y, str(i + 1), h * 0.1, WHITE)
 
 

@@ -69,7 +69,9 @@ def boats(canvas: Canvas, colour: Colour, count: int, sky: str, rng: random.Rand
     for i in range(count):
         x, y = step * (i + 0.5) + rng.uniform(-0.05, 0.05) * step, h * rng.uniform(0.66, 0.86)
         canvas.shape([(x - 4, y - size * 0.25), (x - 4, y - size * 2.1), (x - size * 0.75, y - size * 0.25)], colour)
-        canvas.shape([(x + 5, y - size * 0.25), (x + 5, y - size * 1.8), (x + size * 0.85, y - size * 0.25)], light(colour, 0.22))
+        canvas.shape(
+            [(x + 5, y - size * 0.25), (x + 5, y - size * 1.8), (x + size * 0.85, y - size * 0.25)], light(colour, 0.22)
+        )
         canvas.path([(x, y), (x, y - size * 2.15)], INK, 4)
         canvas.shape([(x - size * 0.9, y - size * 0.18), (x + size * 0.95, y - size * 0.18), (x + size * 0.6, y + size * 0.2),
                       (x - size * 0.6, y + size * 0.2)], (84, 58, 44))  # fmt: skip
@@ -82,10 +84,18 @@ def garden(canvas: Canvas, colour: Colour, count: int, trees: int, rng: random.R
     canvas.fade((176, 216, 246), (232, 244, 252), 0, h * 0.5)
     canvas.box(0, h * 0.45, w, h, (150, 196, 110))
     for i in range(trees):
-        _tree(canvas, w * (i + 0.5 + rng.uniform(-0.12, 0.12)) / trees, h * 0.5, h * 0.46, mix(_LEAF, (120, 160, 60), rng.random() * 0.6))
+        _tree(
+            canvas,
+            w * (i + 0.5 + rng.uniform(-0.12, 0.12)) / trees,
+            h * 0.5,
+            h * 0.46,
+            mix(_LEAF, (120, 160, 60), rng.random() * 0.6),
+        )
     for i in range(17):
         x = w * i / 16
-        canvas.shape([(x - 9, h * 0.6), (x - 9, h * 0.45), (x, h * 0.42), (x + 9, h * 0.45), (x + 9, h * 0.6)], (246, 242, 232))
+        canvas.shape(
+            [(x - 9, h * 0.6), (x - 9, h * 0.45), (x, h * 0.42), (x + 9, h * 0.45), (x + 9, h * 0.6)], (246, 242, 232)
+        )
     canvas.box(0, h * 0.5, w, h * 0.525, (238, 232, 218))
     canvas.box(0, h * 0.62, w, h, (104, 78, 54))
     step = w / count
@@ -112,7 +122,9 @@ def street(canvas: Canvas, colour: Colour, count: int, thing: str, rng: random.R
         across = (x1 - x0) / 5
         for k in (1, 3):
             for y in (top + h * 0.05, top + h * 0.19):
-                canvas.box(x0 + across * (k - 0.05), y, x0 + across * (k + 1.05), y + h * 0.085, (250, 246, 214), edge=INK)
+                canvas.box(
+                    x0 + across * (k - 0.05), y, x0 + across * (k + 1.05), y + h * 0.085, (250, 246, 214), edge=INK
+                )
         canvas.box(x0 + across * 2, h * 0.6, x0 + across * 3, h * 0.72, dark(colour, 0.6))
     canvas.box(0, h * 0.72, w, h * 0.78, (200, 196, 188))
     canvas.box(0, h * 0.78, w, h, (88, 90, 96))
@@ -168,7 +180,13 @@ def table(canvas: Canvas, colour: Colour, count: int, thing: str, rng: random.Ra
         else:
             canvas.box(x - r * 0.5, foot - r * 1.9, x + r * 0.5, foot, colour, radius=r * 0.2, edge=dark(colour))
             canvas.shape(
-                [(x - r * 0.5, foot - r * 1.75), (x - r * 0.2, foot - r * 2.4), (x + r * 0.2, foot - r * 2.4), (x + r * 0.5, foot - r * 1.75)], colour
+                [
+                    (x - r * 0.5, foot - r * 1.75),
+                    (x - r * 0.2, foot - r * 2.4),
+                    (x + r * 0.2, foot - r * 2.4),
+                    (x + r * 0.5, foot - r * 1.75),
+                ],
+                colour,
             )
             canvas.box(x - r * 0.2, foot - r * 2.9, x + r * 0.2, foot - r * 2.3, dark(colour, 0.2))
             canvas.box(x - r * 0.36, foot - r * 1.3, x - r * 0.22, foot - r * 0.3, light(colour, 0.5))

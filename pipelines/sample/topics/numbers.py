@@ -149,7 +149,12 @@ TOPIC = Topic(
     host="tally.example",
     site="Tally",
     motto="Counting the county, one table at a time",
-    titles=("What {name} tell us", "Counting {name}", "{name}: ten years in one chart", "The truth about {name}, more or less"),
+    titles=(
+        "What {name} tell us",
+        "Counting {name}",
+        "{name}: ten years in one chart",
+        "The truth about {name}, more or less",
+    ),
     subjects=SUBJECTS,
     opening=_OPENING,
     sections=tuple(_SECTIONS),

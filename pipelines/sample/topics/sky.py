@@ -170,7 +170,12 @@ TOPIC = Topic(
     host="skywatch.example",
     site="Skywatch Notebook",
     motto="The night sky from back gardens and balconies",
-    titles=("An evening with {name}", "Looking for {name}", "{name}, seen from a back garden", "A beginner's night with {name}"),
+    titles=(
+        "An evening with {name}",
+        "Looking for {name}",
+        "{name}, seen from a back garden",
+        "A beginner's night with {name}",
+    ),
     subjects=SUBJECTS,
     opening=_OPENING,
     sections=tuple(_SECTIONS),

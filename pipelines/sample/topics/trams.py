@@ -159,6 +159,11 @@ TOPIC = Topic(
         "line": ("waiting time by hour", "passengers by week", "speed by stop"),
         "pie": ("journeys by purpose", "fares by type"),
         "flow": ("how a tram is repaired", "a ticket from sale to gate"),
-        "route": ("the way to the harbour", "the night service", "the line through the old town", "the ring around the centre"),
+        "route": (
+            "the way to the harbour",
+            "the night service",
+            "the line through the old town",
+            "the ring around the centre",
+        ),
     },
 )

@@ -58,7 +58,9 @@ def _started(folder: Path) -> Iterator[Origin]:
     if not script.exists():
         pytest.skip(f"{script} is not here: the real web is not part of the project")
     ca = folder / "ca.pem"
-    process = subprocess.Popen([sys.executable, str(script), "--port", "0", "--ca", str(ca)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, str(script), "--port", "0", "--ca", str(ca)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

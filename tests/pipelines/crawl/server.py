@@ -42,7 +42,12 @@ def bomb(side: int = 30_000) -> bytes:
     engine = zlib.compressobj()
     row = bytes(1 + (side + 7) // 8)
     data = b"".join(engine.compress(row) for _ in range(side)) + engine.flush()
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+        + chunk(b"IDAT", data)
+        + chunk(b"IEND", b"")
+    )
 
 
 class Web:
@@ -95,7 +100,9 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def say(self, status: int, headers: dict[str, str], body: bytes = b"") -> bool:
         headers = {"Content-Length": str(len(body)), **headers}
-        head = f"HTTP/1.1 {status} X\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items() if v is not None) + "\r\n"
+        head = (
+            f"HTTP/1.1 {status} X\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items() if v is not None) + "\r\n"
+        )
         self.wfile.write(head.encode("latin-1") + body)
         return "close" not in headers.get("Connection", "")
 

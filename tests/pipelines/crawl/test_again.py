@@ -11,7 +11,7 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from pipelines.crawl.live import PAGE, SEED, Crawl, hosts_of
-from pipelines.crawl.warc import Record, records
+from pipelines.warc.read import Record, records
 from tests.pipelines.crawl.conftest import Local, Origin
 from tests.pipelines.crawl.test_live import page
 
@@ -19,7 +19,9 @@ QUICK = Crawl(delay_s=0, deadline_s=2, sitemaps=False)
 MAY = "Sat, 01 May 2021 00:00:00 GMT"
 
 
-def crawl(folder: Path, seeds: list[str], earlier: list[Path] | None = None, stage: Crawl = QUICK) -> dict[str, dict[str, Any]]:
+def crawl(
+    folder: Path, seeds: list[str], earlier: list[Path] | None = None, stage: Crawl = QUICK
+) -> dict[str, dict[str, Any]]:
     """Crawl into ``folder`` (pages.parquet, warc), after the crawls in the folders ``earlier``; the rows by address."""
     batch = pa.RecordBatch.from_pylist([{"host": h, "seeds": s} for h, s in hosts_of(seeds)], SEED)
     if earlier is not None:

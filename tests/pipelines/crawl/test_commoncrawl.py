@@ -12,24 +12,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.at import Anywhere
 from manifests.schema import REFUSED, key64
+from manifests.stage import DirectContext
 from pipelines.crawl import ranges
 from pipelines.crawl.commoncrawl import FETCHED, REASONS, CommonCrawl
 from pipelines.crawl.index import CHOSEN
 from pipelines.crawl.ranges import reads
-from pipelines.crawl.warc import Record, records
-from pipelines.extract.stages import Extract
+from pipelines.html.stages import Extract
+from pipelines.warc.read import Record, records
 from tests.pipelines.crawl.conftest import LOOPBACK, SHARED, Local
-from tests.pipelines.crawl.test_warc import other, response
-from tests.pipelines.extract.pages import page
+from tests.pipelines.html.pages import page
+from tests.pipelines.warc.test_read import other, response
 
 FILE = "crawl-data/CC-MAIN-2024-10/segments/1/warc/a.warc.gz"
 HTML = "Content-Type: text/html; charset=utf-8"
 
 
 def archive(pages: int = 6) -> tuple[bytes, list[dict[str, Any]]]:
-    """A WARC file as Common Crawl writes it (request, response and metadata, a member each), and the index of its responses."""
+    """A WARC file as Common Crawl writes it (request, response and metadata, a member each), and the index of its
+    responses.
+    """
     raw = gzip.compress(other("warcinfo"))
     rows = []
     for i in range(pages):
@@ -41,12 +43,14 @@ def archive(pages: int = 6) -> tuple[bytes, list[dict[str, Any]]]:
     return raw, rows
 
 
-def run(stage: CommonCrawl, rows: list[dict[str, Any]], known: list[str] | None = None, at: Anywhere | None = None) -> dict[str, Any]:
+def run(
+    stage: CommonCrawl, rows: list[dict[str, Any]], known: list[str] | None = None, ctx: DirectContext | None = None
+) -> dict[str, Any]:
     tables: dict[str, Any] = {"chosen": pa.Table.from_pylist(rows, CHOSEN)}
     if known is not None:
         tables["known"] = pa.table({"place": pa.array(known, pa.string())})
     out: dict[str, Any] = {"warc": b"", "fetched": [], "refused": []}
-    for name, data in stage(tables, at or Anywhere()):
+    for name, data in stage(tables, ctx or DirectContext()):
         if isinstance(data, bytes):
             out[name] += data
         else:
@@ -69,16 +73,22 @@ def serve(local: Local, raw: bytes, name: str = FILE) -> None:
 
 
 @pytest.mark.parametrize("gap", [0, 1 << 16])
-def test_records_by_range_over_http_are_those_of_the_file(local: Local, quick: CommonCrawl, gap: int, tmp_path: Path) -> None:
+def test_records_by_range_over_http_are_those_of_the_file(
+    local: Local, quick: CommonCrawl, gap: int, tmp_path: Path
+) -> None:
     raw, rows = archive()
     serve(local, raw)
     out = run(CommonCrawl(quick.prefix, allow_private=LOOPBACK, gap=gap), [rows[4], rows[0], rows[2], rows[0]])
     assert out["warc"] == b"".join(raw[r["offset"] : r["offset"] + r["length"]] for r in (rows[0], rows[2], rows[4]))
-    assert [(r["url"], r["offset"]) for r in out["fetched"]] == [(r["url"], r["offset"]) for r in (rows[0], rows[2], rows[4])]
+    assert [(r["url"], r["offset"]) for r in out["fetched"]] == [
+        (r["url"], r["offset"]) for r in (rows[0], rows[2], rows[4])
+    ]
     assert not out["refused"]
     assert len(local.web.paths()) == (3 if gap == 0 else 1)
     (tmp_path / "a.warc.gz").write_bytes(out["warc"])
-    assert [r.url for r in records(str(tmp_path / "a.warc.gz")) if isinstance(r, Record)] == [rows[i]["url"] for i in (0, 2, 4)]
+    assert [r.url for r in records(str(tmp_path / "a.warc.gz")) if isinstance(r, Record)] == [
+        rows[i]["url"] for i in (0, 2, 4)
+    ]
 
 
 def test_from_a_folder_as_over_http(local: Local, quick: CommonCrawl, tmp_path: Path) -> None:
@@ -118,7 +128,9 @@ def test_every_failure_is_a_row(local: Local, quick: CommonCrawl) -> None:
 
 def test_what_is_refused_at_first_is_had_at_last(local: Local, quick: CommonCrawl) -> None:
     raw, rows = archive(2)
-    answers = iter([({"status": "503", "Retry-After": "0"}, b""), ({"status": "500"}, b""), ({"Accept-Ranges": "bytes"}, raw)])
+    answers = iter(
+        [({"status": "503", "Retry-After": "0"}, b""), ({"status": "500"}, b""), ({"Accept-Ranges": "bytes"}, raw)]
+    )
 
     class Pages(dict[str, Any]):
         def __getitem__(self, key: str) -> Any:
@@ -145,13 +157,17 @@ def test_what_is_known_is_not_asked_for(local: Local, quick: CommonCrawl) -> Non
     out = run(quick, rows, known=[r["place"] for r in first["fetched"]])
     assert [r["url"] for r in out["fetched"]] == [rows[2]["url"]]
     assert len(local.web.paths()) == 1
-    assert run(quick, rows, known=[r["place"] for r in first["fetched"] + out["fetched"]]) == {"warc": b"", "fetched": [], "refused": []}
+    assert run(quick, rows, known=[r["place"] for r in first["fetched"] + out["fetched"]]) == {
+        "warc": b"",
+        "fetched": [],
+        "refused": [],
+    }
 
 
 def test_a_quarantined_row_is_left_out(local: Local, quick: CommonCrawl) -> None:
     raw, rows = archive(3)
     serve(local, raw)
-    out = run(quick, rows, at=Anywhere(skip=frozenset({(1, 0)})))
+    out = run(quick, rows, ctx=DirectContext(skip=frozenset({(1, 0)})))
     assert [r["url"] for r in out["fetched"]] == [rows[0]["url"], rows[2]["url"]]
 
 
@@ -160,18 +176,31 @@ def test_documents_say_where_common_crawl_has_them(local: Local, quick: CommonCr
     serve(local, raw)
     out = run(quick, rows)
     (tmp_path / "00000-warc.bin").write_bytes(out["warc"])
-    pq.write_table(pa.Table.from_pylist(out["fetched"][1:], FETCHED), tmp_path / "00000-fetched.parquet")  # without the first: not wanted
-    part = {"path": f"{tmp_path}/00000-warc.bin", "file": "web.commoncrawl/00000.warc.gz", "offset": 0, "length": len(out["warc"])}
+    # without the first: not wanted
+    pq.write_table(pa.Table.from_pylist(out["fetched"][1:], FETCHED), tmp_path / "00000-fetched.parquet")
+    part = {
+        "path": f"{tmp_path}/00000-warc.bin",
+        "file": "web.commoncrawl/00000.warc.gz",
+        "offset": 0,
+        "length": len(out["warc"]),
+    }
     batch = pa.RecordBatch.from_pylist([{**part, "origins": "00000-fetched.parquet"}])
     ((name, documents),) = list(Extract()(batch))
     assert name == "documents" and isinstance(documents, pa.RecordBatch)
-    assert [(d["url"], d["provenance"]["file"], d["provenance"]["offset"], d["provenance"]["length"]) for d in documents.to_pylist()] == [
-        (r["url"], FILE, r["offset"], r["length"]) for r in rows[1:]
-    ]
+    assert [
+        (d["url"], d["provenance"]["file"], d["provenance"]["offset"], d["provenance"]["length"])
+        for d in documents.to_pylist()
+    ] == [(r["url"], FILE, r["offset"], r["length"]) for r in rows[1:]]
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 500), st.integers(1, 60))), st.integers(0, 100), st.integers(1, 300))
-def test_reads_hold_every_row_once_and_waste_no_more_than_allowed(rows: list[tuple[str, int, int]], gap: int, most: int) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 500), st.integers(1, 60))),
+    st.integers(0, 100),
+    st.integers(1, 300),
+)
+def test_reads_hold_every_row_once_and_waste_no_more_than_allowed(
+    rows: list[tuple[str, int, int]], gap: int, most: int
+) -> None:
     rows = sorted(rows)
     plan = list(reads([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], gap, most))
     assert [i for read in plan for i in read.rows] == list(range(len(rows)))
@@ -190,7 +219,9 @@ def test_real_pages_by_an_index_made_for_them(local: Local) -> None:
     if not warc.exists():
         pytest.skip(f"no real pages at {warc}")
     found = [r for r in records(str(warc)) if isinstance(r, Record)]
-    rows = [{"key": 0, "url": r.url, "file": "pages.warc.gz", "offset": r.offset, "length": r.length} for r in found][::3]
+    rows = [{"key": 0, "url": r.url, "file": "pages.warc.gz", "offset": r.offset, "length": r.length} for r in found][
+        ::3
+    ]
     serve(local, warc.read_bytes(), "pages.warc.gz")
     out = run(CommonCrawl(prefix=local.base, allow_private=LOOPBACK), rows)
     assert [(r["url"], r["offset"]) for r in out["fetched"]] == [(r["url"], r["offset"]) for r in rows]

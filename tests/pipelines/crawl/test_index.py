@@ -35,16 +35,29 @@ SCHEMA = pa.schema(
 LISTED = [
     ROW,
     {**ROW, "url": "https://a.example/de", "content_languages": "deu,eng"},
-    {**ROW, "url": "https://a.example/both", "content_languages": "eng,deu", "warc_filename": "b.warc.gz", "warc_record_offset": 5},
+    {
+        **ROW,
+        "url": "https://a.example/both",
+        "content_languages": "eng,deu",
+        "warc_filename": "b.warc.gz",
+        "warc_record_offset": 5,
+    },
     {**ROW, "url": "https://a.example/gone", "fetch_status": 404},
     {**ROW, "url": "https://a.example/x.pdf", "content_mime_detected": "application/pdf"},
     {**ROW, "url": "https://b.example/", "url_host_registered_domain": "b.example", "content_truncated": "length"},
     {**ROW, "url": "https://c.example/", "url_host_registered_domain": "c.example", "content_languages": None},
-    {**ROW, "url": "https://d.example/", "url_host_registered_domain": "d.example", "fetch_time": datetime.datetime(2024, 4, 1)},
+    {
+        **ROW,
+        "url": "https://d.example/",
+        "url_host_registered_domain": "d.example",
+        "fetch_time": datetime.datetime(2024, 4, 1),
+    },
 ]
 
 
-def index(folder: Path, rows: list[dict[str, Any]] = LISTED, crawl: str = "CC-MAIN-2024-10", subset: str = "warc") -> str:
+def index(
+    folder: Path, rows: list[dict[str, Any]] = LISTED, crawl: str = "CC-MAIN-2024-10", subset: str = "warc"
+) -> str:
     path = folder / f"crawl={crawl}" / f"subset={subset}" / "part-00000.gz.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path, row_group_size=3)

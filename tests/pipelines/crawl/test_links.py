@@ -30,10 +30,15 @@ def test_links_of_a_page() -> None:
 
 @pytest.mark.parametrize("content", ["nofollow", "noindex, NOFOLLOW", "none"])
 def test_a_page_s_robots_meta_is_honoured(content: str) -> None:
-    assert page_links(f'<meta name="ROBOTS" content="{content}"><a href="/x">'.encode(), "http://a.example/", "a.example") == []
+    assert (
+        page_links(f'<meta name="ROBOTS" content="{content}"><a href="/x">'.encode(), "http://a.example/", "a.example")
+        == []
+    )
 
 
-@pytest.mark.parametrize("piece", [b"<a ", b"<!--", b"<script", b"<a href='", b"<a href=x", b'<a b="', b"<a x=", b"&", b"<a   " + b" " * 500])
+@pytest.mark.parametrize(
+    "piece", [b"<a ", b"<!--", b"<script", b"<a href='", b"<a href=x", b'<a b="', b"<a x=", b"&", b"<a   " + b" " * 500]
+)
 def test_a_hostile_page_takes_linear_time(piece: bytes) -> None:
     start = time.monotonic()
     page_links(piece * (2_000_000 // len(piece)), "http://a.example/", "a.example")
@@ -42,7 +47,10 @@ def test_a_hostile_page_takes_linear_time(piece: bytes) -> None:
 
 def test_sitemaps() -> None:
     head = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]>'
-    urls = head + b"<urlset><url><loc> http://a.example/?x=1&amp;y=2 </loc></url><url><loc><![CDATA[http://a.example/2]]></loc></url></urlset>"
+    urls = (
+        head
+        + b"<urlset><url><loc> http://a.example/?x=1&amp;y=2 </loc></url><url><loc><![CDATA[http://a.example/2]]></loc></url></urlset>"
+    )
     index = head + b"<sitemapindex><sitemap><loc>http://a.example/s1.xml.gz</loc></sitemap></sitemapindex>"
     assert sitemap(urls) == (False, ["http://a.example/?x=1&y=2", "http://a.example/2"])
     assert sitemap(gzip.compress(urls)) == sitemap(urls)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from warcio.archiveiterator import ArchiveIterator
 
-from pipelines.crawl.http import get
 from pipelines.crawl.live import PAGE, SEED, Crawl, hosts_of
+from pipelines.fetch.http import get
 from tests.pipelines.crawl.conftest import Local, Origin
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -35,7 +35,9 @@ def run(seeds: list[str], stage: Crawl) -> tuple[dict[str, dict[str, Any]], byte
 def records(warc: bytes) -> list[tuple[str, str | None, bytes, Any]]:
     found = []
     for record in ArchiveIterator(io.BytesIO(warc), check_digests="raise"):
-        found.append((record.rec_type, record.rec_headers.get_header("WARC-Target-URI"), record.content_stream().read(), record))
+        found.append(
+            (record.rec_type, record.rec_headers.get_header("WARC-Target-URI"), record.content_stream().read(), record)
+        )
     return found
 
 
@@ -52,9 +54,14 @@ def test_a_host_is_read_from_seeds_sitemaps_and_links(proxied: Local) -> None:
     web.pages |= {
         "a.example/robots.txt": ({}, b"User-agent: *\nDisallow: /private\nSitemap: http://a.example/index.xml"),
         "a.example/index.xml": ({}, index),
-        "a.example/s.xml.gz": ({}, gzip.compress(b"<urlset><loc>http://a.example/mapped</loc><loc>http://b.example/no</loc></urlset>")),
+        "a.example/s.xml.gz": (
+            {},
+            gzip.compress(b"<urlset><loc>http://a.example/mapped</loc><loc>http://b.example/no</loc></urlset>"),
+        ),
         "a.example/mapped": page(),
-        "a.example/": page("/one", "/private/x", "/paper.pdf", "http://b.example/", "/moved", "/away", "/data", "/gone", "/photo.png"),
+        "a.example/": page(
+            "/one", "/private/x", "/paper.pdf", "http://b.example/", "/moved", "/away", "/data", "/gone", "/photo.png"
+        ),
         "a.example/one": ({**HTML, "Content-Encoding": "gzip"}, gzip.compress(page("/two")[1])),
         "a.example/two": page("/three"),
         "a.example/three": page("/four"),
@@ -86,12 +93,18 @@ def test_a_host_is_read_from_seeds_sitemaps_and_links(proxied: Local) -> None:
 
     found = records(warc)
     assert found[0][0] == "warcinfo"
-    assert sorted(u or "" for t, u, _, _ in found if t == "response") == sorted(u for u, r in rows.items() if r["status"] == "ok")
+    assert sorted(u or "" for t, u, _, _ in found if t == "response") == sorted(
+        u for u, r in rows.items() if r["status"] == "ok"
+    )
     assert [t for t, *_ in found[1:]] == ["response", "request"] * 6
     one = next(r for r in found if r[0] == "response" and r[1] == "http://a.example/one")
     assert one[2] == page("/two")[1]
     assert one[3].http_headers.get_header("X-Crawl-Content-Encoding") == "gzip"
-    assert one[3].http_headers.get_header("Content-Length") == str(len(one[2])) == str(rows["http://a.example/one"]["bytes"])
+    assert (
+        one[3].http_headers.get_header("Content-Length")
+        == str(len(one[2]))
+        == str(rows["http://a.example/one"]["bytes"])
+    )
     assert one[3].rec_headers.get_header("WARC-Payload-Digest").startswith("sha1:")
     asked = next(r for r in found if r[0] == "request" and r[1] == "http://a.example/one")
     assert asked[3].http_headers.protocol == "GET"
@@ -129,7 +142,10 @@ def test_a_crawl_has_bounds(proxied: Local) -> None:
     proxied.web.pages |= pages
     rows, _ = run(["http://big.example/1"], Crawl(delay_s=0, max_pages=25, sitemaps=False))
     assert len(rows) == 25
-    rows, _ = run(["http://hung.example/hang/" + str(i) for i in range(20)], Crawl(delay_s=0, deadline_s=0.1, give_up_after=3, sitemaps=False))
+    rows, _ = run(
+        ["http://hung.example/hang/" + str(i) for i in range(20)],
+        Crawl(delay_s=0, deadline_s=0.1, give_up_after=3, sitemaps=False),
+    )
     assert [r["status"] for r in rows.values()] == ["timeout"] * 3
     start = time.monotonic()
     run(["http://big.example/1"], Crawl(delay_s=0.1, host_s=0.5))
@@ -137,7 +153,9 @@ def test_a_crawl_has_bounds(proxied: Local) -> None:
 
 
 def test_redirects_to_private_addresses_are_rows_and_never_followed(proxied: Local) -> None:
-    rows, _ = run(["http://a.example/to?http://127.0.0.1/x", "http://a.example/loop", "http://a.example/chain/9"], QUICK)
+    rows, _ = run(
+        ["http://a.example/to?http://127.0.0.1/x", "http://a.example/loop", "http://a.example/chain/9"], QUICK
+    )
     assert {r["status"] for r in rows.values()} == {"redirects"}
     assert {h for h, _ in proxied.web.asked} == {"a.example"}
     assert "http://a.example/chain/3" not in rows  # five hops

@@ -1,4 +1,6 @@
-"""Common Crawl and others' releases in a recipe, from the YAML to the ledger. The pages' images are at addresses that may not be asked."""
+"""Common Crawl and others' releases in a recipe, from the YAML to the ledger. The pages' images are at addresses that
+may not be asked.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,15 @@ import pytest
 import yaml
 
 from filters.rules import load
+from pipelines.commands.run import execute
 from pipelines.engine.run import RunError
-from pipelines.job import job
-from pipelines.main import execute
-from pipelines.reading import read
-from pipelines.recipe import RecipeError
+from pipelines.plan import job
+from pipelines.recipe.load import read
+from pipelines.recipe.schema import RecipeError
 from tests.pipelines.crawl.conftest import Local
 from tests.pipelines.crawl.test_commoncrawl import FILE, archive, serve
 from tests.pipelines.crawl.test_index import ROW, index
-from tests.pipelines.extract.test_releases import MMC4, OBELICS, parquet
+from tests.pipelines.formats.test_releases import MMC4, OBELICS, parquet
 
 
 def recipe(folder: Path, web: dict[str, Any]) -> Path:
@@ -30,7 +32,9 @@ def recipe(folder: Path, web: dict[str, Any]) -> Path:
     rules = {**off, "document": {**off["document"], "images": {"min": 0}}}
     fetch = {"allow_private": "127.0.0.0/8", "robots": False, "deadline_s": 2}
     near = {"on": False}
-    path.write_text(yaml.safe_dump({"name": "test", "web": {"rules": rules, "near": near, **web}, "fetch": fetch, "mixtures": {}}))
+    path.write_text(
+        yaml.safe_dump({"name": "test", "web": {"rules": rules, "near": near, **web}, "fetch": fetch, "mixtures": {}})
+    )
     return path
 
 
@@ -46,19 +50,35 @@ def crawled(local: Local, tmp_path: Path) -> dict[str, Any]:
     raw, rows = archive()
     serve(local, raw)
     listed = [
-        {**ROW, "url": r["url"], "warc_filename": FILE, "warc_record_offset": r["offset"], "warc_record_length": r["length"]} for r in rows
+        {
+            **ROW,
+            "url": r["url"],
+            "warc_filename": FILE,
+            "warc_record_offset": r["offset"],
+            "warc_record_length": r["length"],
+        }
+        for r in rows
     ]
     listed[1]["content_languages"] = "deu"
-    return {"index": index(tmp_path, [*listed, {**ROW, "url": "https://gone.example/", "warc_filename": "gone.gz"}]), "prefix": local.base}
+    return {
+        "index": index(tmp_path, [*listed, {**ROW, "url": "https://gone.example/", "warc_filename": "gone.gz"}]),
+        "prefix": local.base,
+    }
 
 
 def test_pages_chosen_in_an_index(local: Local, crawled: dict[str, Any], tmp_path: Path) -> None:
     web = {"commoncrawl": {**crawled, "where": {"content_languages": "eng"}}}
     stats = execute(read(str(recipe(tmp_path, web))), str(tmp_path / "run"), on="local", workers=1)["sources"]["web"]
     assert (stats["documents"], stats["refused"]) == (5, {"range_missing": 1})
-    assert {r["url"] for r in ledger(tmp_path / "run", "web-documents")} == {f"https://e.com/{i}" for i in (0, 2, 3, 4, 5)}
+    assert {r["url"] for r in ledger(tmp_path / "run", "web-documents")} == {
+        f"https://e.com/{i}" for i in (0, 2, 3, 4, 5)
+    }
     (gone,) = ledger(tmp_path / "run", "web-commoncrawl-refused")
-    assert (gone["url"], gone["reason"], gone["provenance"]["file"]) == ("https://gone.example/", "range_missing", "gone.gz")
+    assert (gone["url"], gone["reason"], gone["provenance"]["file"]) == (
+        "https://gone.example/",
+        "range_missing",
+        "gone.gz",
+    )
     # a wider choice fetches what is new, and what was gone is asked for again
     local.web.asked.clear()
     web["commoncrawl"]["where"] = {}
@@ -68,7 +88,10 @@ def test_pages_chosen_in_an_index(local: Local, crawled: dict[str, Any], tmp_pat
 
 
 def test_nothing_chosen_is_one_line(crawled: dict[str, Any], tmp_path: Path) -> None:
-    for where, says in (({"fetch_status": 500}, "where chooses nothing"), ({"crawl": "CC-MAIN-1999-01"}, "no file of it is of the crawl")):
+    for where, says in (
+        ({"fetch_status": 500}, "where chooses nothing"),
+        ({"crawl": "CC-MAIN-1999-01"}, "no file of it is of the crawl"),
+    ):
         made = read(str(recipe(tmp_path, {"commoncrawl": {**crawled, "where": where}})))
         with pytest.raises(RunError, match=says):
             execute(made, str(tmp_path / "run"), on="local", workers=1)
@@ -77,7 +100,10 @@ def test_nothing_chosen_is_one_line(crawled: dict[str, Any], tmp_path: Path) -> 
 def test_releases_go_the_way_of_the_pages(tmp_path: Path) -> None:
     parquet(tmp_path / "o.parquet", OBELICS)
     (tmp_path / "m.jsonl").write_text(json.dumps({**MMC4, "image_info": []}) + "\n")
-    pq.write_table(pa.Table.from_pylist([{"url": "https://e.com/lake.html", "texts": ["Again."], "images": [None]}]), tmp_path / "h.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([{"url": "https://e.com/lake.html", "texts": ["Again."], "images": [None]}]),
+        tmp_path / "h.parquet",
+    )
     releases = [
         {"format": "obelics", "files": str(tmp_path / "o.parquet")}, {"format": "mmc4", "files": str(tmp_path / "*.jsonl")},
         {"format": "mint1t", "files": str(tmp_path / "h.parquet")},
@@ -95,10 +121,19 @@ def test_releases_go_the_way_of_the_pages(tmp_path: Path) -> None:
     ("web", "says"),
     [
         ({}, "web: no input; give .* web.commoncrawl .* web.releases"),
-        ({"commoncrawl": {"index": "INDEX", "where": {"url_hosts": "x"}}}, "web.commoncrawl.where.url_hosts: no column of the index"),
+        (
+            {"commoncrawl": {"index": "INDEX", "where": {"url_hosts": "x"}}},
+            "web.commoncrawl.where.url_hosts: no column of the index",
+        ),
         ({"commoncrawl": {"index": "nowhere/*.parquet"}}, "web.commoncrawl.index: nowhere/.* matches no file"),
-        ({"releases": [{"format": "obelisk", "files": "x"}]}, "web.releases.0.format: input should be 'obelics', 'mint1t' or 'mmc4'"),
-        ({"releases": [{"format": "obelics", "files": "nowhere.parquet"}]}, "web.releases.0.files: nowhere.parquet matches no file"),
+        (
+            {"releases": [{"format": "obelisk", "files": "x"}]},
+            "web.releases.0.format: input should be 'obelics', 'mint1t' or 'mmc4'",
+        ),
+        (
+            {"releases": [{"format": "obelics", "files": "nowhere.parquet"}]},
+            "web.releases.0.files: nowhere.parquet matches no file",
+        ),
         ({"releases": [{"format": "obelics", "file": "x"}]}, "web.releases.0"),
     ],
 )

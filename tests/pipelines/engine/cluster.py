@@ -1,4 +1,4 @@
-"""A Ray cluster of `ray start` nodes on this machine, with a token of its own, stopped process by process."""
+"""A Ray cluster of `ray start` steps on this machine, with a token of its own, stopped process by process."""
 
 from __future__ import annotations
 
@@ -22,8 +22,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 class Cluster:
     def __init__(self, folder: str, dashboard: bool):
         self.folder, self.dashboard = folder, dashboard
-        # Ray puts the machine's own address in the place of 127.0.0.1: the head is told the same one, or nobody finds it
-        ip = subprocess.run([sys.executable, "-c", "import ray; print(ray.util.get_node_ip_address())"], capture_output=True, text=True, check=True)
+        # Ray puts the machine's own address in the place of 127.0.0.1: the head is told the same one, or nobody finds
+        # it
+        ip = subprocess.run(
+            [sys.executable, "-c", "import ray; print(ray.util.get_node_ip_address())"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         self.ip = ip.stdout.strip()
         self.address = f"{self.ip}:{_port()}"
         self.client = f"ray://{self.ip}:{_port()}"
@@ -31,14 +37,29 @@ class Cluster:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, cpus: int) -> None:
-        """One more node; the first is the head."""
+        """One more step; the first is the head."""
         ray = os.path.join(os.path.dirname(sys.executable), "ray")
-        own = [f"--num-cpus={cpus}", "--object-store-memory=80000000", f"--node-ip-address={self.ip}", "--disable-usage-stats", "--block"]
-        own += [f"--{name}-port={_port()}" for name in ("dashboard-agent-listen", "dashboard-agent-grpc", "metrics-export")]
+        own = [
+            f"--num-cpus={cpus}",
+            "--object-store-memory=80000000",
+            f"--step-ip-address={self.ip}",
+            "--disable-usage-stats",
+            "--block",
+        ]
+        own += [
+            f"--{name}-port={_port()}" for name in ("dashboard-agent-listen", "dashboard-agent-grpc", "metrics-export")
+        ]
         if not self.processes:
-            head = [f"--port={self.address.rpartition(':')[2]}", f"--temp-dir={self.folder}", f"--include-dashboard={self.dashboard}"]
+            head = [
+                f"--port={self.address.rpartition(':')[2]}",
+                f"--temp-dir={self.folder}",
+                f"--include-dashboard={self.dashboard}",
+            ]
             if self.dashboard:  # with ray[default] and ray[client] alone
-                head += [f"--ray-client-server-port={self.client.rpartition(':')[2]}", f"--dashboard-port={self.jobs.rpartition(':')[2]}"]
+                head += [
+                    f"--ray-client-server-port={self.client.rpartition(':')[2]}",
+                    f"--dashboard-port={self.jobs.rpartition(':')[2]}",
+                ]
                 head += [f"--dashboard-host={self.ip}"]
             command = [ray, "start", "--head", *head, *own]
         else:
@@ -46,21 +67,21 @@ class Cluster:
         with open(os.path.join(self.folder, f"node-{len(self.processes)}.log"), "wb") as log:
             self.processes.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True))
 
-    def kill(self, node: int) -> None:
-        """All processes of a node, at once: what a power cut is."""
+    def kill(self, step: int) -> None:
+        """All processes of a step, at once: what a power cut is."""
         try:
-            top = psutil.Process(self.processes[node].pid)
+            top = psutil.Process(self.processes[step].pid)
             family = [top, *top.children(recursive=True)]
         except psutil.NoSuchProcess:
             return
         for p in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 p.kill()
-        self.processes[node].wait()
+        self.processes[step].wait()
 
 
 @contextlib.contextmanager
-def cluster(nodes: int, cpus: int = 1, dashboard: bool = False) -> Iterator[Cluster]:
+def cluster(steps: int, cpus: int = 1, dashboard: bool = False) -> Iterator[Cluster]:
     """Up and joined. While it is, this process and its children have the cluster's token in their environment."""
     before = dict(os.environ)
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: sockets lie below it
@@ -71,7 +92,7 @@ def cluster(nodes: int, cpus: int = 1, dashboard: bool = False) -> Iterator[Clus
         os.environ.pop(name, None)
     made = Cluster(folder, dashboard)
     try:
-        for n in range(nodes):
+        for n in range(steps):
             made.start(cpus)
             _wait(made, n + 1)
         yield made
@@ -83,19 +104,24 @@ def cluster(nodes: int, cpus: int = 1, dashboard: bool = False) -> Iterator[Clus
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait(made: Cluster, nodes: int) -> None:
-    """Until so many nodes have joined, by a process of its own: this one's Ray is the test's."""
+def _wait(made: Cluster, steps: int) -> None:
+    """Until so many steps have joined, by a process of its own: this one's Ray is the test's."""
     code = (
         "import ray, sys, time, logging\n"
         "ray.init(address=sys.argv[1], logging_level=logging.ERROR, log_to_driver=False)\n"
-        "while sum(n['Alive'] for n in ray.nodes()) < int(sys.argv[2]): time.sleep(0.2)\n"
+        "while sum(n['Alive'] for n in ray.steps()) < int(sys.argv[2]): time.sleep(0.2)\n"
     )
     until = time.monotonic() + 120
     while time.monotonic() < until:
         if made.processes[-1].poll() is not None:
             break
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if subprocess.run([sys.executable, "-c", code, made.address, str(nodes)], capture_output=True, timeout=40).returncode == 0:
+            if (
+                subprocess.run(
+                    [sys.executable, "-c", code, made.address, str(steps)], capture_output=True, timeout=40
+                ).returncode
+                == 0
+            ):
                 return
         time.sleep(0.5)
     logs = "\n".join(p.read_text(errors="replace")[-2000:] for p in pathlib.Path(made.folder).glob("node-*.log"))

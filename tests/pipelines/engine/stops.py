@@ -1,4 +1,6 @@
-"""Drivers, in processes of their own, that stop when they have heard of so many parts: no clock decides how far they get."""
+"""Drivers, in processes of their own, that stop when they have heard of so many parts: no clock decides how far they
+get.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ class Stops(Progress):
         super().__init__(quiet=True)
         self.left, self.then = parts, then
 
-    def part(self, node: str, sidecar: Sidecar) -> None:
-        super().part(node, sidecar)
+    def part(self, step: str, sidecar: Sidecar) -> None:
+        super().part(step, sidecar)
         self.left -= 1
         if not self.left:
             self.then()
@@ -42,11 +44,13 @@ def pause() -> None:
 def driver(call: str) -> subprocess.Popen[str]:
     """A process that makes this call, with everything `test_run` and this module have."""
     code = f"from tests.pipelines.engine.test_run import *\nfrom tests.pipelines.engine.stops import *\n{call}"
-    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
-def killed_after(parts: int, root: pathlib.Path | str, nodes: str, more: str = "") -> None:
-    """A run of `nodes`, killed when it has heard of so many parts."""
-    process = driver(f"go({str(root)!r}, {nodes}, progress=Stops({parts}, die), {more})")
+def killed_after(parts: int, root: pathlib.Path | str, steps: str, more: str = "") -> None:
+    """A run of `steps`, killed when it has heard of so many parts."""
+    process = driver(f"go({str(root)!r}, {steps}, progress=Stops({parts}, die), {more})")
     process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL

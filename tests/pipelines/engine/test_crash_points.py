@@ -1,4 +1,6 @@
-"""Every crash point of docs/reliability.md, one after the other: the driver and its part die before the n-th thing they do to the disk."""
+"""Every crash point of docs/reliability.md, one after the other: the driver and its part die before the n-th thing they
+do to the disk.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ import pytest
 
 from pipelines.engine import storage
 from pipelines.engine.fence import attempt
-from pipelines.engine.part import Work
+from pipelines.engine.part import Task
 from pipelines.engine.progress import Progress
-from pipelines.engine.retry import Ended
+from pipelines.engine.retry import PartResult
 from pipelines.engine.run import run
 from tests.chaos import compare, contents, plan, records
 
@@ -33,15 +35,15 @@ class Inline:
     slots = 1
 
     def __init__(self) -> None:
-        self.given: list[Work] = []
+        self.given: list[Task] = []
 
     def at_once(self, gpus: float) -> int:
         return 1
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Task) -> None:
         self.given.append(work)
 
-    def wait(self, seconds: float) -> list[tuple[Work, Ended]]:
+    def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
         done, self.given = self.given, []
         return [(work, attempt(work, bytearray(24))) for work in done]
 
@@ -64,7 +66,8 @@ class Deadly:
 
 
 def every(folder: pathlib.Path, refresh: bool) -> int:
-    """Die before the first change, before the second, and so on until a run ends alive; after each death, finish and compare.
+    """Die before the first change, before the second, and so on until a run ends alive; after each death, finish and
+    compare.
 
     With `refresh`, what dies is a refresh of the finished run, and the run that follows does not ask for one.
     """
@@ -114,6 +117,8 @@ print(every(pathlib.Path(sys.argv[1]), bool(sys.argv[2:])))
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "points"), [((), 41), (("refresh",), 10)], ids=["a run", "a refresh"])
 def test_every_crash_point(tmp_path: pathlib.Path, how: tuple[str, ...], points: int) -> None:
-    done = subprocess.run([sys.executable, "-c", CODE, str(tmp_path), *how], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(tmp_path), *how], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == points

@@ -1,4 +1,6 @@
-"""Disks that fill up, folders that cannot be written, files that are gone, refreshes that are interrupted: nothing wrong is committed."""
+"""Disks that fill up, folders that cannot be written, files that are gone, refreshes that are interrupted: nothing
+wrong is committed.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import pytest
 
 from pipelines.engine.gc import collect
 from pipelines.engine.run import RunError
-from pipelines.engine.stage import Node, aligned
+from pipelines.engine.stage import Step, aligned
 from pipelines.engine.storage import Store
 
 from .stops import killed_after
@@ -31,9 +33,17 @@ def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(tmp_path: pathlib
     try:
         filler = disk / "filler"
         filler.write_bytes(os.urandom(200 << 10))
-        with pytest.raises(RunError, match=rf"^[a-z]+, part \d: {disk / 'run'}[^\n]*: No space left on device; make room and run [^\n]*$"):
+        with pytest.raises(
+            RunError,
+            match=rf"^[a-z]+, part \d: {disk / 'run'}[^\n]*: No space left on device; make room and run [^\n]*$",
+        ):
             go(disk / "run", plan())
-        assert not [f for s in (disk / "run" / "stages").glob("*/[0-9]*.json") for f in _named(disk / "run", s) if not f.exists()]
+        assert not [
+            f
+            for s in (disk / "run" / "stages").glob("*/[0-9]*.json")
+            for f in _named(disk / "run", s)
+            if not f.exists()
+        ]
         filler.unlink()
         outcome = go(disk / "run", plan())
         assert totals(disk / "run", outcome) == expected()
@@ -68,7 +78,9 @@ def test_a_disk_that_is_read_only_is_named(tmp_path: pathlib.Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(tmp_path)], capture_output=True).returncode:
         pytest.skip("this machine does not let a test mount a disk")
     try:
-        with pytest.raises(RunError, match=rf"^{tmp_path}/run: Read-only file system; make it writable and run the same command again"):
+        with pytest.raises(
+            RunError, match=rf"^{tmp_path}/run: Read-only file system; make it writable and run the same command again"
+        ):
             go(tmp_path / "run", plan())
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
@@ -85,7 +97,10 @@ def test_a_committed_file_that_is_gone_or_short_is_named(tmp_path: pathlib.Path,
         victim.unlink()
     else:
         os.truncate(victim, 20)
-    with pytest.raises(RunError, match=f"{victim.name} was committed with .* bytes and is .*; remove {victim.parent.relative_to(tmp_path)}"):
+    with pytest.raises(
+        RunError,
+        match=f"{victim.name} was committed with .* bytes and is .*; remove {victim.parent.relative_to(tmp_path)}",
+    ):
         go(tmp_path, plan())
 
 
@@ -101,10 +116,10 @@ def test_a_file_that_breaks_while_the_run_goes_on_is_named(tmp_path: pathlib.Pat
             victim.write_bytes(data)
             return []
 
-    nodes = plan()
-    nodes.insert(1, Node("breaks", Numbers(), rows=Breaks(str(tmp_path)), after=("numbers",)))
+    steps = plan()
+    steps.insert(1, Step("breaks", Numbers(), rows=Breaks(str(tmp_path)), after=("numbers",)))
     with pytest.raises(RunError, match=r"00001-numbers-.*parquet was committed and is broken"):
-        go(tmp_path, [*nodes[:2], replace(nodes[2], after=("breaks",))])
+        go(tmp_path, [*steps[:2], replace(steps[2], after=("breaks",))])
 
 
 def test_every_row_of_a_part_may_be_bad(tmp_path: pathlib.Path) -> None:
@@ -115,35 +130,42 @@ def test_every_row_of_a_part_may_be_bad(tmp_path: pathlib.Path) -> None:
     assert [(p, r) for p, r, _, _ in outcome.made["score"].quarantined] == [(3, 0)]
 
 
-def _one_a_part(stage: Any) -> list[Node]:
+def _one_a_part(stage: Any) -> list[Step]:
     rows = pa.table({"start": list(range(6)), "stop": list(range(1, 7))})
-    numbers = Node("numbers", Numbers(), rows=lambda made: rows)
-    return [numbers, Node("score", stage, {"numbers": aligned("numbers", "numbers")}, same_rows=("scores",))]
+    numbers = Step("numbers", Numbers(), rows=lambda made: rows)
+    return [numbers, Step("score", stage, {"numbers": aligned("numbers", "numbers")}, same_rows=("scores",))]
 
 
 def test_bytes_do_not_depend_on_how_a_bad_row_was_found(tmp_path: pathlib.Path) -> None:
     """By a crash or by an exception, in whatever batches: the same files."""
     go(tmp_path / "crash", plan(Score(bad=333)))
     go(tmp_path / "raise", plan(Score(bad=333, how="raise")))
-    one, other = ({k.rpartition("/")[2]: v for k, v in files(tmp_path / d).items() if "00001-scores" in k} for d in ("crash", "raise"))
+    one, other = (
+        {k.rpartition("/")[2]: v for k, v in files(tmp_path / d).items() if "00001-scores" in k}
+        for d in ("crash", "raise")
+    )
     assert one == other != {}
 
 
-@pytest.mark.parametrize(("how", "times", "survives"), [("crash", 2, True), ("memory", 2, True), ("kill", 2, True), ("crash", 3, False)])
+@pytest.mark.parametrize(
+    ("how", "times", "survives"), [("crash", 2, True), ("memory", 2, True), ("kill", 2, True), ("crash", 3, False)]
+)
 def test_an_exchange_that_dies_is_tried_again(tmp_path: pathlib.Path, how: str, times: int, survives: bool) -> None:
-    nodes = plan()
+    steps = plan()
     (tmp_path / "tries").mkdir()
-    nodes[3] = replace(nodes[3], stage=BadSums(str(tmp_path / "tries"), how, times), memory=300 << 20, per_part=("rows", 2000))
+    steps[3] = replace(
+        steps[3], stage=BadSums(str(tmp_path / "tries"), how, times), memory=300 << 20, per_part=("rows", 2000)
+    )
     if survives:
-        assert totals(tmp_path / "run", go(tmp_path / "run", nodes)) == expected()
+        assert totals(tmp_path / "run", go(tmp_path / "run", steps)) == expected()
     else:
         with pytest.raises(RunError, match="sums, part 0: crash: SIGSEGV, 3 times"):
-            go(tmp_path / "run", nodes)
+            go(tmp_path / "run", steps)
 
 
 def test_rows_must_add_up(tmp_path: pathlib.Path) -> None:
     numbers = plan()[0]
-    upper = Node("upper", Halves(), {"lines": aligned("numbers", "numbers")}, adds_up={"lines": ("kept", "gone")})
+    upper = Step("upper", Halves(), {"lines": aligned("numbers", "numbers")}, adds_up={"lines": ("kept", "gone")})
     assert go(tmp_path, [numbers, upper]).made["upper"].rows("kept") == PARTS * ROWS / 2
     with pytest.raises(RunError, match="200 rows of 'lines' went in, 100 came out in kept and 0 are quarantined"):
         go(tmp_path / "other", [numbers, replace(upper, adds_up={"lines": ("kept",)})])
@@ -151,7 +173,7 @@ def test_rows_must_add_up(tmp_path: pathlib.Path) -> None:
 
 @dataclass(frozen=True)
 class Halves:
-    def __call__(self, batch: pa.RecordBatch, at: Any = None) -> Any:
+    def __call__(self, batch: pa.RecordBatch, ctx: Any = None) -> Any:
         even = [n for n in batch["n"].to_pylist() if n % 2 == 0]
         odd = [n for n in batch["n"].to_pylist() if n % 2]
         yield "kept", pa.record_batch({"n": pa.array(even, pa.int64())})
@@ -172,21 +194,34 @@ def test_a_refresh_that_is_interrupted_goes_on_where_it_was(tmp_path: pathlib.Pa
     first = seen()
     assert seen() == first
     killed_after(2, tmp_path, "[plan()[0], WORLD]", "start=lambda: Local(1), refresh=['world']")
-    folder = next(p.parent for p in tmp_path.glob("stages/world-*/00001.json") if not (p.parent / "manifest.json").exists())
+    folder = next(
+        p.parent for p in tmp_path.glob("stages/world-*/00001.json") if not (p.parent / "manifest.json").exists()
+    )
     kept = {p.name: p.read_bytes() for p in folder.glob("0000?.json")}
     assert len(kept) == 2
-    again = go(tmp_path, [plan()[0], WORLD], refresh=["world"])  # asking once more does not throw away what the first refresh has
+    # asking once more does not throw away what the first refresh has
+    again = go(tmp_path, [plan()[0], WORLD], refresh=["world"])
     assert again.worked["world"] == 3
     assert {name: (folder / name).read_bytes() for name in kept} == kept
     assert not set(seen()) & set(first)
 
 
 def test_a_refresh_is_given_the_files_of_the_recording_before(tmp_path: pathlib.Path) -> None:
-    def remembering() -> list[Node]:
-        return [Node("world", Remembering(), rows=lambda made: [pa.table({"n": [i]}) for i in range(2)], recorded=True, earlier=("seen", "blob"))]
+    def remembering() -> list[Step]:
+        return [
+            Step(
+                "world",
+                Remembering(),
+                rows=lambda made: [pa.table({"n": [i]}) for i in range(2)],
+                recorded=True,
+                earlier=("seen", "blob"),
+            )
+        ]
 
     def given(**more: Any) -> list[list[int]]:
-        return [*go(tmp_path, remembering(), **more).made["world"].read(Store(str(tmp_path)), "seen")["earlier"].to_pylist()]
+        return [
+            *go(tmp_path, remembering(), **more).made["world"].read(Store(str(tmp_path)), "seen")["earlier"].to_pylist()
+        ]
 
     assert given() == [[], []]
     assert given(refresh=["world"]) == [[1, 1], [1, 1]]

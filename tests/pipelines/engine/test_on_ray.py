@@ -1,4 +1,4 @@
-"""The same plan on Ray clusters: the same bytes, one row lost for one bad row, and nodes that go away in the middle."""
+"""The same plan on Ray clusters: the same bytes, one row lost for one bad row, and steps that go away in the middle."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def two() -> Iterator[Cluster]:
 
 
 def test_a_model_lives_in_a_pool_of_actors(tmp_path: pathlib.Path, two: Cluster) -> None:
-    """Two nodes of one core each: at most two loads, though the node has five parts; without a GPU its share is left out."""
+    """Two steps of one core each: at most two loads, though the step has five parts; without a GPU its share is left
+    out.
+    """
     (tmp_path / "loads").mkdir()
     code = (
         "import sys\n"
@@ -46,11 +48,14 @@ def test_a_model_lives_in_a_pool_of_actors(tmp_path: pathlib.Path, two: Cluster)
         "from tests.pipelines.engine.test_run import go, plan\n"
         "from tests.pipelines.engine.toys import Model\n"
         "nodes = plan(Model(sys.argv[1]))\n"
-        "nodes[1] = __import__('dataclasses').replace(nodes[1], gpus=0.5)\n"
-        "print(go(sys.argv[2], nodes, lambda: OnRay(sys.argv[3])).made['score'].rows('scores'))"
+        "nodes[1] = __import__('dataclasses').replace(steps[1], gpus=0.5)\n"
+        "print(go(sys.argv[2], steps, lambda: OnRay(sys.argv[3])).made['score'].rows('scores'))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "loads"), str(tmp_path / "run"), two.address]
-    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout.strip() == "1000"
+    assert (
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout.strip()
+        == "1000"
+    )
     loads = [p.read_text() for p in (tmp_path / "loads").iterdir()]
     assert 1 <= len(loads) <= 2
     assert set(loads) == {"loaded\n"}
@@ -79,8 +84,26 @@ def test_a_submitted_job(tmp_path: pathlib.Path, two: Cluster) -> None:
     given.write_text("url,caption\nhttp://127.0.0.1:9/a.jpg,a picture that nobody can fetch because nothing listens\n")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"name: submitted\npairs:\n  urls: [{given}]\n")
-    command = [ray, "job", "submit", f"--address={two.jobs}", "--working-dir", str(ROOT / "pipelines" / "recipes"), "--"]
-    command += [sys.executable, "-m", "pipelines", "run", str(recipe), "--out", str(tmp_path / "run"), "--on", two.address]
+    command = [
+        ray,
+        "job",
+        "submit",
+        f"--address={two.jobs}",
+        "--working-dir",
+        str(ROOT / "pipelines" / "recipes"),
+        "--",
+    ]
+    command += [
+        sys.executable,
+        "-m",
+        "pipelines",
+        "run",
+        str(recipe),
+        "--out",
+        str(tmp_path / "run"),
+        "--on",
+        two.address,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert json.loads((tmp_path / "run" / "stats.json").read_bytes())["name"] == "submitted"
@@ -93,13 +116,17 @@ def test_chaos_on_a_cluster(tmp_path: pathlib.Path, two: Cluster) -> None:
 
 
 def test_a_node_that_goes_away_is_not_counted(tmp_path: pathlib.Path) -> None:
-    """A node dies with everything on it when the driver has heard of twenty parts; what it had in flight is made on the other."""
+    """A step dies with everything on it when the driver has heard of twenty parts; what it had in flight is made on the
+    other.
+    """
     drive(str(tmp_path / "local"), "local")
-    with cluster(2) as nodes:
-        process = driver(f"from tests.chaos import drive\ndrive({str(tmp_path / 'ray')!r}, {nodes.address!r}, Stops(20, pause))")
+    with cluster(2) as steps:
+        process = driver(
+            f"from tests.chaos import drive\ndrive({str(tmp_path / 'ray')!r}, {steps.address!r}, Stops(20, pause))"
+        )
         assert process.stdout is not None
         assert "paused\n" in iter(process.stdout.readline, "")  # Ray may say something before
-        nodes.kill(1)
+        steps.kill(1)
         said, _ = process.communicate("go on\n", timeout=240)
         assert process.returncode == 0
     assert said.split()[-1] == "68"

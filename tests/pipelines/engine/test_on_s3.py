@@ -24,13 +24,23 @@ from .test_run import expected, files, plan
 from .test_run import go as with_warm_children
 from .toys import Score
 
-PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE", "AWS_PROFILE", "AWS_SESSION_TOKEN")
+PROXIES = (
+    "http_proxy",
+    "https_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "SSL_CERT_FILE",
+    "AWS_PROFILE",
+    "AWS_SESSION_TOKEN",
+)
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """The address of a bucket."""
-    server = pytest.importorskip("moto.server", reason="needs moto[server] and s3fs").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server = pytest.importorskip("moto.server", reason="needs moto[server] and s3fs").ThreadedMotoServer(
+        "127.0.0.1", 0, verbose=False
+    )
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request would bury what a test has to say
     server.start()
     host, port = server.get_host_and_port()
@@ -49,9 +59,9 @@ def s3() -> Iterator[str]:
     server.stop()
 
 
-def go(root: Any, nodes: Any, start: Any = lambda: Local(2), **more: Any) -> Outcome:
+def go(root: Any, steps: Any, start: Any = lambda: Local(2), **more: Any) -> Outcome:
     """With children of its own: those that other tests left warm do not have the server's address and credentials."""
-    return with_warm_children(root, nodes, start, **more)
+    return with_warm_children(root, steps, start, **more)
 
 
 def _contents(root: str) -> dict[str, str]:
@@ -107,7 +117,10 @@ def test_a_lock_that_beats_is_respected_and_its_loss_noticed(s3: str, monkeypatc
     monkeypatch.setattr(lock, "SILENT_S", 1e9)  # whoever waits, waits for a beat
     store = Store(f"{s3}/held")
     with lock.hold(store) as lost:
-        with pytest.raises(RunError, match=rf"another driver is at work on this run \(process {os.getpid()} on "), lock.hold(store):
+        with (
+            pytest.raises(RunError, match=rf"another driver is at work on this run \(process {os.getpid()} on "),
+            lock.hold(store),
+        ):
             pass
         monkeypatch.setattr(lock.socket, "gethostname", lambda: "elsewhere")  # then only the heartbeat tells
         with pytest.raises(RunError, match="another driver is at work"), lock.hold(store):
@@ -148,13 +161,23 @@ def forgetful(s3: str) -> Iterator[str]:
     ("environment", "said"),
     [
         (
-            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere"},
+            {
+                "AWS_ACCESS_KEY_ID": "",
+                "AWS_SECRET_ACCESS_KEY": "",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "HOME": "/nowhere",
+            },
             "Unable to locate credentials",
         ),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}, "Could not connect to the endpoint URL: .*"),
+        (
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
+            "Could not connect to the endpoint URL: .*",
+        ),
     ],
 )
-def test_a_store_that_cannot_be_reached_is_one_line(forgetful: str, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str) -> None:
+def test_a_store_that_cannot_be_reached_is_one_line(
+    forgetful: str, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(RunError, match=rf"^{forgetful}/run: {said}$"):

@@ -20,7 +20,10 @@ class _Clock:
 
 
 def _sidecar(part: int, rows: int, dropped: int) -> Sidecar:
-    counts = {"decisions": {"reason": {"kept": rows - dropped, "words_low": dropped}}, "nodes": {"reason": {"short": 1000}}}
+    counts = {
+        "decisions": {"reason": {"kept": rows - dropped, "words_low": dropped}},
+        "nodes": {"reason": {"short": 1000}},
+    }
     files = {"decisions": File("d", rows, 1, ""), "nodes": File("n", 5 * rows, 1, "")}
     return Sidecar(part, rows, files, counts, ((3, -1, "crash: SIGSEGV"),))
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from pipelines.engine.part import BATCH, OUTSIDE, WHOLE_ROW, Work
-from pipelines.engine.retry import KILLED, LOST, ROWS, TRIES, Ended, Kind, RunError, again
+from pipelines.engine.part import BATCH, OUTSIDE, WHOLE_ROW, Task
+from pipelines.engine.retry import KILLED, LOST, ROWS, TRIES, Kind, PartResult, RunError, again
 
-MAP = Work("score", "/run", "stages/score-x", 3, 3, None, {}, same_rows=("scores",))
+MAP = Task("score", "/run", "stages/score-x", 3, 3, None, {}, same_rows=("scores",))
 FANS_OUT = replace(MAP, same_rows=())
 EXCHANGE = replace(FANS_OUT, is_map=False)
 
 
-def _failed(kind: Kind, row: int = 0, sub: int = OUTSIDE) -> Ended:
-    return Ended(None, row, sub, kind, f"{kind}: why")
+def _failed(kind: Kind, row: int = 0, sub: int = OUTSIDE) -> PartResult:
+    return PartResult(None, row, sub, kind, f"{kind}: why")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def _failed(kind: Kind, row: int = 0, sub: int = OUTSIDE) -> Ended:
         (EXCHANGE, _failed("exception"), {"tries": 1}),  # a store that did not answer
     ],
 )
-def test_tried_again_with_what_was_learned(work: Work, ended: Ended, taught: dict[str, Any]) -> None:
+def test_tried_again_with_what_was_learned(work: Task, ended: PartResult, taught: dict[str, Any]) -> None:
     more, said = again(work, ended)
     assert more == replace(work, **taught)
     assert said.startswith("score, part 3")
@@ -52,7 +52,7 @@ def test_tried_again_with_what_was_learned(work: Work, ended: Ended, taught: dic
         (replace(MAP, lost=LOST - 1, tries=TRIES - 1), _failed("lost")),
     ],
 )
-def test_the_run_stops(work: Work, ended: Ended) -> None:
+def test_the_run_stops(work: Task, ended: PartResult) -> None:
     with pytest.raises(RunError, match=rf"^score, part 3: {ended.cause}"):
         again(work, ended)
 

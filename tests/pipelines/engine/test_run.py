@@ -18,23 +18,23 @@ from pipelines.engine import fence
 from pipelines.engine.local import Local
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, State, run, states
-from pipelines.engine.stage import Node, aligned, bucket, home
+from pipelines.engine.stage import Step, aligned, by_part, shuffle
 from pipelines.engine.storage import Store
 
 from .stops import killed_after
 from .toys import Home, Keys, Numbers, Pages, Score, Sums, World
 
 PARTS, ROWS = 5, 200
-WORLD = Node("world", World(), {"numbers": aligned("numbers", "numbers")}, recorded=True)  # behind `numbers`
+WORLD = Step("world", World(), {"numbers": aligned("numbers", "numbers")}, recorded=True)  # behind `numbers`
 
 
-def plan(score: Any = Score(), modulo: int = 10, memory: int = 6 << 30) -> list[Node]:  # noqa: B008
+def plan(score: Any = Score(), modulo: int = 10, memory: int = 6 << 30) -> list[Step]:  # noqa: B008
     def rows(made: Any) -> list[pa.Table]:
         return [pa.table({"start": [p * ROWS], "stop": [(p + 1) * ROWS]}) for p in range(PARTS)]
 
     return [
-        Node("numbers", Numbers(), rows=rows),
-        Node(
+        Step("numbers", Numbers(), rows=rows),
+        Step(
             "score",
             score,
             {"numbers": aligned("numbers", "numbers")},
@@ -42,9 +42,14 @@ def plan(score: Any = Score(), modulo: int = 10, memory: int = 6 << 30) -> list[
             batch_rows=64,
             memory=memory,
         ),
-        Node("keys", Keys(modulo), {"numbers": aligned("numbers", "numbers"), "scores": aligned("scores", "score")}),
-        Node("sums", Sums(), {"keyed": bucket("keyed", "keys")}, per_part=("rows", 200)),
-        Node("home", Home(), {"homes": home("homes", "sums"), "numbers": aligned("numbers", "numbers")}, same_rows=("totals",)),
+        Step("keys", Keys(modulo), {"numbers": aligned("numbers", "numbers"), "scores": aligned("scores", "score")}),
+        Step("sums", Sums(), {"keyed": shuffle("keyed", "keys")}, per_part=("rows", 200)),
+        Step(
+            "home",
+            Home(),
+            {"homes": by_part("homes", "sums"), "numbers": aligned("numbers", "numbers")},
+            same_rows=("totals",),
+        ),
     ]
 
 
@@ -63,12 +68,16 @@ def warm() -> Warm:
     return Warm(2)
 
 
-def go(root: pathlib.Path | str, nodes: list[Node], start: Callable[[], Any] = warm, **more: Any) -> Outcome:
-    return run(nodes, str(root), start, **{"progress": Progress(quiet=True), **more})
+def go(root: pathlib.Path | str, steps: list[Step], start: Callable[[], Any] = warm, **more: Any) -> Outcome:
+    return run(steps, str(root), start, **{"progress": Progress(quiet=True), **more})
 
 
 def files(root: pathlib.Path) -> dict[str, str]:
-    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((root / "stages").rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted((root / "stages").rglob("*"))
+        if p.is_file()
+    }
 
 
 def totals(root: pathlib.Path, outcome: Outcome) -> dict[int, int | None]:
@@ -77,7 +86,9 @@ def totals(root: pathlib.Path, outcome: Outcome) -> dict[int, int | None]:
 
 
 def expected(modulo: int = 10, without: tuple[int, ...] = (), add: int = 0) -> dict[int, int | None]:
-    groups = {g: sum(n + add for n in range(PARTS * ROWS) if n % modulo == g and n not in without) for g in range(modulo)}
+    groups = {
+        g: sum(n + add for n in range(PARTS * ROWS) if n % modulo == g and n not in without) for g in range(modulo)
+    }
     return {n: None if n in without else groups[n % modulo] for n in range(PARTS * ROWS)}
 
 
@@ -108,11 +119,22 @@ def test_changed_parameter_redoes_only_what_lies_behind_it(tmp_path: pathlib.Pat
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("segv", "SIGSEGV"), ("abrt", "SIGABRT"), ("bus", "SIGBUS"), ("raise", "cannot score 333"), ("hang", "hang"), ("eat", "memory")],
+    [
+        ("segv", "SIGSEGV"),
+        ("abrt", "SIGABRT"),
+        ("bus", "SIGBUS"),
+        ("raise", "cannot score 333"),
+        ("hang", "hang"),
+        ("eat", "memory"),
+    ],
 )
-def test_a_bad_row_costs_that_row(tmp_path: pathlib.Path, fault: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_row_costs_that_row(
+    tmp_path: pathlib.Path, fault: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fence, "time", _Leaps(tmp_path / "hangs"))
-    outcome = go(tmp_path, plan(Score(bad=333, how=fault, hangs=str(tmp_path / "hangs")), memory=600 << 20), lambda: Local(1))
+    outcome = go(
+        tmp_path, plan(Score(bad=333, how=fault, hangs=str(tmp_path / "hangs")), memory=600 << 20), lambda: Local(1)
+    )
     assert totals(tmp_path, outcome) == expected(without=(333,))
     ((part, row, _, cause),) = outcome.made["score"].quarantined
     assert (part, row) == (1, 133)
@@ -120,7 +142,9 @@ def test_a_bad_row_costs_that_row(tmp_path: pathlib.Path, fault: str, said: str,
 
 
 class _Leaps:
-    """Time as the fence reads it: a day passes when a stage has said, by making a file, that it hangs now. No other child may be at work."""
+    """Time as the fence reads it: a day passes when a stage has said, by making a file, that it hangs now. No other
+    child may be at work.
+    """
 
     def __init__(self, hangs: pathlib.Path):
         self.hangs = hangs
@@ -134,10 +158,12 @@ class _Leaps:
 
 def test_a_bad_sub_row_costs_that_sub_row(tmp_path: pathlib.Path) -> None:
     """The pages of a document: the others of the same row come out."""
-    nodes = [plan()[0], Node("pages", Pages(bad=(333, 2)), {"numbers": aligned("numbers", "numbers")})]
-    outcome = go(tmp_path, nodes)
+    steps = [plan()[0], Step("pages", Pages(bad=(333, 2)), {"numbers": aligned("numbers", "numbers")})]
+    outcome = go(tmp_path, steps)
     came = outcome.made["pages"].read(Store(str(tmp_path)), "pages").to_pylist()
-    assert [(r["n"], r["page"]) for r in came] == [(n, p) for n in range(PARTS * ROWS) for p in range(3) if (n, p) != (333, 2)]
+    assert [(r["n"], r["page"]) for r in came] == [
+        (n, p) for n in range(PARTS * ROWS) for p in range(3) if (n, p) != (333, 2)
+    ]
     assert outcome.made["pages"].quarantined == [(1, 133, 2, "crash: SIGSEGV")]
 
 
@@ -170,7 +196,9 @@ def test_plan_says_what_is_done(tmp_path: pathlib.Path) -> None:
     made = go(tmp_path, plan()).made
     size = {n: sum(f.stat().st_size for f in (tmp_path / m.folders[0]).glob("*-*")) for n, m in made.items()}
     seen = {s.stage: s for s in states(plan(), str(tmp_path), 16)}
-    assert seen["home"] == State("home", "done", ("sums", "numbers"), 5, 5, size["sums"] + size["numbers"], size["home"])
+    assert seen["home"] == State(
+        "home", "done", ("sums", "numbers"), 5, 5, size["sums"] + size["numbers"], size["home"]
+    )
     folder = tmp_path / made["keys"].folders[0]
     (folder / "manifest.json").unlink()
     (folder / "00003.json").unlink()
@@ -181,16 +209,19 @@ def test_plan_says_what_is_done(tmp_path: pathlib.Path) -> None:
 
 
 def test_nodes_that_go_on_side_by_side_make_what_each_lacks(tmp_path: pathlib.Path) -> None:
-    """Two nodes are open at once, one with more parts than the other, both half done."""
-    nodes = [plan()[0], Node("few", Numbers(), rows=lambda made: [pa.table({"start": [p], "stop": [p + 9]}) for p in range(3)])]
-    outcome = go(tmp_path, nodes)
+    """Two steps are open at once, one with more parts than the other, both half done."""
+    steps = [
+        plan()[0],
+        Step("few", Numbers(), rows=lambda made: [pa.table({"start": [p], "stop": [p + 9]}) for p in range(3)]),
+    ]
+    outcome = go(tmp_path, steps)
     for name, parts in (("numbers", (1, 3, 4)), ("few", (0,))):
         folder = tmp_path / outcome.made[name].folders[0]
         (folder / "manifest.json").unlink()
         for part in parts:
             (folder / f"{part:05d}.json").unlink()
     before = files(tmp_path)
-    assert go(tmp_path, nodes).worked == {"numbers": 3, "few": 1}
+    assert go(tmp_path, steps).worked == {"numbers": 3, "few": 1}
     assert before.items() <= files(tmp_path).items()
 
 
@@ -207,13 +238,13 @@ def test_kill_the_driver_and_go_on_to_the_same_bytes(tmp_path: pathlib.Path) -> 
 
 @dataclass(frozen=True)
 class _AllBad:
-    def __call__(self, batch: pa.RecordBatch, at: Any = None) -> Any:
+    def __call__(self, batch: pa.RecordBatch, ctx: Any = None) -> Any:
         raise ValueError("every number is bad")
         yield
 
 
 @dataclass(frozen=True)
 class _Loses:
-    def __call__(self, batch: pa.RecordBatch, at: Any = None) -> Any:
+    def __call__(self, batch: pa.RecordBatch, ctx: Any = None) -> Any:
         n = batch["n"].to_pylist()
         yield "scores", pa.record_batch({"score": pa.array([x for x in n if x != 333], pa.int64())})

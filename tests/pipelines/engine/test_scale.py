@@ -15,9 +15,9 @@ import pytest
 
 from pipelines.engine.commit import File, Sidecar
 from pipelines.engine.local import Local
-from pipelines.engine.part import Work
-from pipelines.engine.retry import Ended
-from pipelines.engine.stage import Node, aligned
+from pipelines.engine.part import Task
+from pipelines.engine.retry import PartResult
+from pipelines.engine.stage import Step, aligned
 
 from .test_run import go
 from .toys import Lines, Numbers, Upper
@@ -31,23 +31,23 @@ class Nothing:
     slots = 1000
 
     def __init__(self) -> None:
-        self.busy: list[Work] = []
+        self.busy: list[Task] = []
 
     def at_once(self, gpus: float) -> int:
         return self.slots
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Task) -> None:
         self.busy.append(work)
 
-    def wait(self, seconds: float) -> list[tuple[Work, Ended]]:
+    def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
         done, self.busy = self.busy, []
-        return [(w, Ended(Sidecar(w.part, 1, {"numbers": _file(w)}))) for w in done]
+        return [(w, PartResult(Sidecar(w.part, 1, {"numbers": _file(w)}))) for w in done]
 
     def close(self) -> None:
         pass
 
 
-def _file(work: Work) -> File:
+def _file(work: Task) -> File:
     return File(f"{work.folder}/{work.part:05d}-numbers-0123456789.parquet", 100, 1000, f"{work.part:064x}")
 
 
@@ -70,7 +70,9 @@ def test_a_million_parts_in_a_minute_and_a_gigabyte(tmp_path: pathlib.Path) -> N
         "peak = int(re.search(r'VmHWM:\\s+(\\d+)', pathlib.Path('/proc/self/status').read_text())[1]) / 1024\n"
         "print(json.dumps([time.process_time() - began, peak, len(made.parts)]))"
     )
-    said = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     seconds, megabytes, parts = json.loads(said)
     print(f"{parts} parts: {seconds:.1f} s, {megabytes:.0f} MB")
     assert parts == 1_000_000
@@ -78,16 +80,16 @@ def test_a_million_parts_in_a_minute_and_a_gigabyte(tmp_path: pathlib.Path) -> N
     assert megabytes < 1000
 
 
-def _wide(parts: int) -> list[Node]:
+def _wide(parts: int) -> list[Step]:
     rows = pa.table({"start": pa.array(range(parts), pa.int64()), "stop": pa.array(range(1, parts + 1), pa.int64())})
-    return [Node("numbers", Numbers(), rows=lambda made: rows)]
+    return [Step("numbers", Numbers(), rows=lambda made: rows)]
 
 
 def test_nothing_to_do_in_a_thousand_parts_is_quick(tmp_path: pathlib.Path) -> None:
     files: dict[str, bytes] = {}
 
     class Writes(Nothing):
-        def wait(self, seconds: float) -> list[tuple[Work, Ended]]:
+        def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
             for w in self.busy:
                 os.makedirs(tmp_path / w.folder, exist_ok=True)
                 (tmp_path / _file(w).name).write_bytes(files.setdefault("", b"x" * 1000))
@@ -99,12 +101,12 @@ def test_nothing_to_do_in_a_thousand_parts_is_quick(tmp_path: pathlib.Path) -> N
     assert time.process_time() - began < 3
 
 
-def _lines(rows: int) -> list[Node]:
+def _lines(rows: int) -> list[Step]:
     def parts(made: Any) -> list[pa.Table]:
         return [pa.table({"rows": [rows], "words": [12], "seed": [s]}) for s in range(2)]
 
-    upper = Node("upper", Upper(), {"lines": aligned("lines", "lines")}, adds_up={"lines": ("kept", "gone")})
-    return [Node("lines", Lines(), rows=parts), upper]
+    upper = Step("upper", Upper(), {"lines": aligned("lines", "lines")}, adds_up={"lines": ("kept", "gone")})
+    return [Step("lines", Lines(), rows=parts), upper]
 
 
 @pytest.mark.slow
@@ -124,7 +126,7 @@ class _Watched(Local):
 
     peak = 0
 
-    def wait(self, seconds: float) -> list[tuple[Work, Ended]]:
+    def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
         for _, child in self.busy:
             assert child.process is not None
             self.peak = max(self.peak, _high_water(child.process.pid))

@@ -16,15 +16,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.at import At, anywhere
 from manifests.schema import key64
+from manifests.stage import NO_ENGINE, StageContext
 
 
 @dataclass(frozen=True)
 class Numbers:
     """Source: literal rows (start, stop) -> numbers."""
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         for row in batch.to_pylist():
             n = list(range(row["start"], row["stop"]))
             yield "numbers", pa.record_batch({"n": pa.array(n, pa.int64())})
@@ -39,7 +39,7 @@ class Score:
     how: str = "segv"
     hangs: str = ""  # a file that is made when it hangs
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         n = batch["n"].to_pylist()
         if self.bad in n:
             self._misbehave()
@@ -64,11 +64,11 @@ class Pages:
 
     bad: tuple[int, int]
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         made = []
         for i, n in enumerate(batch["n"].to_pylist()):
             for page in range(3):
-                if at(i, page):
+                if ctx(i, page):
                     if (n, page) == self.bad:
                         ctypes.string_at(0)
                     made.append({"n": n, "page": page})
@@ -81,16 +81,24 @@ class Keys:
 
     modulo: int = 10
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         rows = [
-            {"key": key64(str(n % self.modulo)), "group": n % self.modulo, "score": s, "part": at.part, "row": at.first + i}
+            {
+                "key": key64(str(n % self.modulo)),
+                "group": n % self.modulo,
+                "score": s,
+                "part": ctx.part,
+                "row": ctx.first + i,
+            }
             for i, (n, s) in enumerate(zip(batch["n"].to_pylist(), batch["score"].to_pylist(), strict=True))
             if s is not None
         ]
         yield "keyed", pa.RecordBatch.from_pylist(rows, schema=KEYED)
 
 
-KEYED = pa.schema([("key", pa.uint64()), ("group", pa.int64()), ("score", pa.int64()), ("part", pa.int64()), ("row", pa.int64())])
+KEYED = pa.schema(
+    [("key", pa.uint64()), ("group", pa.int64()), ("score", pa.int64()), ("part", pa.int64()), ("row", pa.int64())]
+)
 HOMES = pa.schema([("key", pa.uint64()), ("row", pa.int64()), ("total", pa.int64())])
 
 
@@ -98,7 +106,7 @@ HOMES = pa.schema([("key", pa.uint64()), ("row", pa.int64()), ("total", pa.int64
 class Sums:
     """Exchange: the sum of each group, on its way home to every row of it."""
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         rows = tables["keyed"].to_pylist() if tables["keyed"].num_rows else []
         total: dict[int, int] = {}
         for r in rows:
@@ -111,7 +119,7 @@ class Sums:
 class Home:
     """Exchange by part: the totals beside their numbers again."""
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         total = {r["row"]: r["total"] for r in tables["homes"].to_pylist()}
         n = tables["numbers"]["n"].to_pylist()
         totals = [total.get(i) for i in range(len(n))]
@@ -123,7 +131,7 @@ class Home:
 class Lines:
     """Source: literal rows (rows, words, seed) -> so many rows of text, as many batches as it takes."""
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         for row in batch.to_pylist():
             for first in range(0, row["rows"], 1000):
                 n = range(first, min(first + 1000, row["rows"]))
@@ -137,7 +145,7 @@ class Upper:
 
     drop: int = 3
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         kept = [i for i, n in enumerate(batch["n"].to_pylist()) if n % self.drop]
         gone = [n for n in batch["n"].to_pylist() if n % self.drop == 0]
         chosen = batch.take(pa.array(kept, pa.int64()))
@@ -156,7 +164,7 @@ class Model:
             f.write("loaded\n")
         return functools.partial(self._score, 7)
 
-    def _score(self, weight: int, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def _score(self, weight: int, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         yield "scores", pa.record_batch({"score": pa.array([weight * x for x in batch["n"].to_pylist()], pa.int64())})
 
 
@@ -164,32 +172,42 @@ class Model:
 class World:
     """A recording: what it writes is different each time."""
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
-        yield "seen", pa.record_batch({"n": batch["n"], "when": pa.array([time.time_ns()] * batch.num_rows, pa.int64())})
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
+        yield (
+            "seen",
+            pa.record_batch({"n": batch["n"], "when": pa.array([time.time_ns()] * batch.num_rows, pa.int64())}),
+        )
         yield "blobs", os.urandom(16)
 
 
 @dataclass(frozen=True)
 class Remembering:
-    """A recording of a source's rows that says which files it was given of the recording before: how many times they were made anew."""
+    """A recording of a source's rows that says which files it was given of the recording before: how many times they
+    were made anew.
+    """
 
-    def __call__(self, batch: pa.RecordBatch, at: At = anywhere) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
         earlier = batch["earlier"][0].as_py() if "earlier" in batch.schema.names else []
         times = [int(Path(blob).read_bytes()) for _, blob in earlier]
-        yield "seen", pa.record_batch({"n": batch["n"], "earlier": pa.array([times] * batch.num_rows, pa.list_(pa.int64()))})
+        yield (
+            "seen",
+            pa.record_batch({"n": batch["n"], "earlier": pa.array([times] * batch.num_rows, pa.list_(pa.int64()))}),
+        )
         yield "blob", str(max(times, default=0) + 1).encode()
 
 
 @dataclass(frozen=True)
 class BadSums:
-    """An exchange that does not live: it crashes, is killed or eats memory, as often as it is told, counting in a folder."""
+    """An exchange that does not live: it crashes, is killed or eats memory, as often as it is told, counting in a
+    folder.
+    """
 
     folder: str
     how: str
     times: int
 
-    def __call__(self, tables: Mapping[str, pa.Table], at: At = anywhere) -> Iterator[tuple[str, Any]]:
-        path = os.path.join(self.folder, f"{at.part}")
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
+        path = os.path.join(self.folder, f"{ctx.part}")
         with open(path, "a") as f:
             f.write("x")
         if os.path.getsize(path) <= self.times:
@@ -199,4 +217,4 @@ class BadSums:
                 os.kill(os.getpid(), 9)
             held = [bytearray(b"x" * (64 << 20)) for _ in range(8)] if self.how == "memory" else []
             time.sleep(600 + len(held))
-        yield from Sums()(tables, at)
+        yield from Sums()(tables, ctx)

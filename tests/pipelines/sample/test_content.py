@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.extract.conversations import INPUTS, Conversations, pieces
+from pipelines.formats.conversations import INPUTS, Conversations, pieces
 from pipelines.sample import HOSTS, SEEDS, write_conversations, write_pairs
 from pipelines.sample.articles import BADGE, BADGE_USES, Article, library
 from pipelines.sample.drawing.canvas import COLOURS
@@ -28,9 +28,10 @@ from pipelines.sample.pictures import COUNTS, KINDS, Picture, Sketchbook, render
 from pipelines.sample.questions import EMBEDDED, asked
 from pipelines.sample.topics import TOPICS
 from pipelines.sample.web import address_book, answer
-from tests.pipelines.extract.test_stages import run
+from tests.pipelines.html.test_stages import run
 
-#: a hundred and some of the most common English words: fewer than any list in use, so a share measured with it is a lower bound
+#: a hundred and some of the most common English words: fewer than any list in use, so a share measured with it is a
+#: lower bound
 _COMMON = (
     "a about above after again all almost along always an and another any are as at away be because been before behind below "
     "beside better between both but by can could did do does done down each else enough even ever every everything few first "
@@ -47,7 +48,9 @@ ARTICLES = library()[0]
 
 def test_there_is_enough_of_everything() -> None:
     book = address_book()
-    kinds = Counter("image" if u.endswith((".jpg", ".png", ".webp")) else "pdf" if u.endswith(".pdf") else "other" for u in book)
+    kinds = Counter(
+        "image" if u.endswith((".jpg", ".png", ".webp")) else "pdf" if u.endswith(".pdf") else "other" for u in book
+    )
     assert len(ARTICLES) >= 150
     assert len({a.topic.host for a in ARTICLES}) >= 6
     assert kinds["image"] >= 600
@@ -74,9 +77,13 @@ def test_two_generations_give_the_same_bytes() -> None:
     )
     root = Path(__file__).resolve().parents[3]
     env = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(root)}
-    there = subprocess.run([sys.executable, "-c", script], input="\n".join(urls), capture_output=True, text=True, check=True, env=env).stdout
+    there = subprocess.run(
+        [sys.executable, "-c", script], input="\n".join(urls), capture_output=True, text=True, check=True, env=env
+    ).stdout
     here = [answer(u) for u in urls]
-    assert there.split() == [hashlib.sha256(repr((a.status, a.mime, a.headers, a.body)).encode()).hexdigest() for a in here]
+    assert there.split() == [
+        hashlib.sha256(repr((a.status, a.mime, a.headers, a.body)).encode()).hexdigest() for a in here
+    ]
 
 
 def _words(text: str) -> list[str]:
@@ -105,7 +112,11 @@ def test_prose_passes_the_rules_of_obelics(topic: object) -> None:
 
 def test_nearly_every_paragraph_passes_the_rules_of_paragraphs() -> None:
     paragraphs = [p for a in ARTICLES for p in a.text.split("\n\n")]
-    poor = [p for p in paragraphs if sum(w in STOP_WORDS for w in _words(p)) / len(_words(p)) < 0.3 or _repeated(_words(p), 5) > 0.1]
+    poor = [
+        p
+        for p in paragraphs
+        if sum(w in STOP_WORDS for w in _words(p)) / len(_words(p)) < 0.3 or _repeated(_words(p), 5) > 0.1
+    ]
     assert len(poor) / len(paragraphs) < 0.01, poor[:3]
 
 
@@ -123,7 +134,9 @@ def _shingles(article: Article) -> frozenset[tuple[str, ...]]:
 
 
 def test_no_two_honest_pages_are_near_duplicates() -> None:
-    """Pages of one topic share sentence forms; even so they share few runs of five words. Pages of two topics share none to speak of."""
+    """Pages of one topic share sentence forms; even so they share few runs of five words. Pages of two topics share
+    none to speak of.
+    """
     worst = 0.0
     for topic in TOPICS:
         sets = [_shingles(a) for a in ARTICLES if a.topic is topic]
@@ -141,13 +154,24 @@ def test_captions_are_regular_and_never_the_same() -> None:
     captions = [p.caption for p in pictures if p != BADGE]
     assert len(set(captions)) == len(captions)
     colours = "|".join(COLOURS)
-    assert all(re.fullmatch(rf"A [a-z ]+ in ({colours}),? with (one|two|three|four|five|six|seven) .+", c) for c in captions)
+    assert all(
+        re.fullmatch(rf"A [a-z ]+ in ({colours}),? with (one|two|three|four|five|six|seven) .+", c) for c in captions
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_colour_and_kind_can_be_seen(kind: str) -> None:
-    """The named colour covers a good part of every picture, and another colour at the same address gives another picture."""
-    subject = {"map": "river", "night": "full", "boats": "by day", "garden": "one tree", "street": "tram", "still": "jars"}.get(kind, "rain by month")
+    """The named colour covers a good part of every picture, and another colour at the same address gives another
+    picture.
+    """
+    subject = {
+        "map": "river",
+        "night": "full",
+        "boats": "by day",
+        "garden": "one tree",
+        "street": "tram",
+        "still": "jars",
+    }.get(kind, "rain by month")
     for colour in COLOURS:
         made = Picture(f"http://pictures.example/t/{kind}.png", kind, colour, COUNTS[kind][0] + 1, subject)
         pixels = np.asarray(Image.open(io.BytesIO(render(made))).convert("RGB")).astype(int)
@@ -182,7 +206,10 @@ def test_pdfs_are_what_they_say() -> None:
     pymupdf = pytest.importorskip("pymupdf")
     pymupdf.TOOLS.mupdf_display_errors(False)
     first = {p.manner: p for p in reversed(papers())}
-    opened = {m: pymupdf.open(stream=render_paper(first[m]), filetype="pdf") for m in ("plain", "columns", "scan", "rotated", "locked")}
+    opened = {
+        m: pymupdf.open(stream=render_paper(first[m]), filetype="pdf")
+        for m in ("plain", "columns", "scan", "rotated", "locked")
+    }
     assert len(opened["plain"][0].get_text().split()) > 200
     assert {round(b[0]) for b in opened["columns"][0].get_text("blocks") if len(b[4]) > 200} == {62, 308}
     assert opened["scan"][0].get_text() == ""
@@ -210,11 +237,23 @@ def test_the_list_of_pairs(tmp_path: Path) -> None:
 
 def test_the_questions_are_sets_of_both_layouts(tmp_path: Path) -> None:
     found = write_conversations(tmp_path)
-    rows = [p for name, path in found.items() for p in pieces({"path": str(path), "file": path.name, "size": 1, "changed": ""}, name, None)]
+    rows = [
+        p
+        for name, path in found.items()
+        for p in pieces({"path": str(path), "file": path.name, "size": 1, "changed": ""}, name, None)
+    ]
     out = run(Conversations(), rows, INPUTS)
     pictures = {p.url: p for p in shelf()}
-    own = {f"sha256:{hashlib.sha256(render(p)).hexdigest()}": p for n, p in enumerate(pictures.values()) if n % EMBEDDED == 0}
-    assert out["refused"] == [] and len(out["documents"]) == len(pictures) and {o["status"] for o in out["outcomes"]} == {"ok"}
+    own = {
+        f"sha256:{hashlib.sha256(render(p)).hexdigest()}": p
+        for n, p in enumerate(pictures.values())
+        if n % EMBEDDED == 0
+    }
+    assert (
+        out["refused"] == []
+        and len(out["documents"]) == len(pictures)
+        and {o["status"] for o in out["outcomes"]} == {"ok"}
+    )
     for document in out["documents"]:
         image, *turns = (n for n in document["nodes"] if n["kind"] != "break")
         picture = pictures.get(image["image"]) or own[image["image"]]

@@ -37,7 +37,9 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def get(web: Web, url: str, method: str = "GET", follow: bool = False, **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
+def get(
+    web: Web, url: str, method: str = "GET", follow: bool = False, **headers: str
+) -> tuple[int, http.client.HTTPMessage, bytes]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": web.proxy}), *([] if follow else [_Stay]))
     try:
         with opener.open(urllib.request.Request(url, method=method, headers=headers), timeout=5) as answer:

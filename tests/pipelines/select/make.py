@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.at import Anywhere
 from manifests.schema import DECISION, DOCUMENT, OUTCOME, document_id
+from manifests.stage import DirectContext
 from pipelines.select.join import ByAddress, Join
 from pipelines.select.links import PLACE, Links
 
@@ -30,7 +30,9 @@ def document(url: str, *nodes: Row, source: str = "web") -> Row:
     return {"id": document_id(source, url, b""), "source": source, "url": url, "title": "Mill", "nodes": list(nodes)}
 
 
-def decision(document: Row, keep: bool | None = True, gone: dict[int, str] | None = None, reason: str | None = None) -> Row:
+def decision(
+    document: Row, keep: bool | None = True, gone: dict[int, str] | None = None, reason: str | None = None
+) -> Row:
     """`gone`: node -> why it leaves; `keep` None stands for a quarantined row."""
     if keep is None:
         return dict.fromkeys(DECISION.names)
@@ -42,7 +44,9 @@ def decision(document: Row, keep: bool | None = True, gone: dict[int, str] | Non
     }  # fmt: skip
 
 
-def tables(documents: list[Row], decisions: list[Row] | None = None, duplicates: tuple[Row, ...] = ()) -> dict[str, pa.Table]:
+def tables(
+    documents: list[Row], decisions: list[Row] | None = None, duplicates: tuple[Row, ...] = ()
+) -> dict[str, pa.Table]:
     return {
         "documents": pa.Table.from_pylist(documents, schema=DOCUMENT),
         "decisions": pa.Table.from_pylist(decisions or [decision(d) for d in documents], schema=DECISION),
@@ -55,7 +59,17 @@ def outcome(url: str, status: str = "ok", **more: Any) -> Row:
     if status != "ok":
         return {"url": url, "status": status, **more}
     sha256 = document_id("image", url, b"") * 2
-    ok = {"format": "jpeg", "width": 640, "height": 480, "frames": 1, "bytes": 9000, "sha256": sha256, "part": 3, "offset": 0, "length": 9000}
+    ok = {
+        "format": "jpeg",
+        "width": 640,
+        "height": 480,
+        "frames": 1,
+        "bytes": 9000,
+        "sha256": sha256,
+        "part": 3,
+        "offset": 0,
+        "length": 9000,
+    }
     return {"url": url, "status": "ok", "final_url": url, **ok, **more}
 
 
@@ -69,7 +83,7 @@ def out(made: Any) -> dict[str, list[Row]]:
 
 def placed(given: dict[str, pa.Table], rules: Any, outcomes: list[Row], part: int = 0) -> pa.Table:
     """Every image of the kept documents with its outcome, as `pipelines.select.join.Join` gives them."""
-    places = out(Links(rules)(given, Anywhere(part)))["places"]
+    places = out(Links(rules)(given, DirectContext(part)))["places"]
     batch = pa.RecordBatch.from_pylist(outcomes, schema=OUTCOME)
     keyed = pa.Table.from_batches([b for _, b in ByAddress()(batch)])
     ((_, joined),) = Join()({"places": pa.Table.from_pylist(places, schema=PLACE), "outcomes": keyed})

@@ -12,27 +12,35 @@ from PIL import Image, ImageOps
 
 from dedup.decontaminate import EVALUATED, Evaluated
 from dedup.perceptual import near_pairs
-from manifests.at import Anywhere
-from pipelines.crawl.image import look
+from manifests.stage import DirectContext
+from pipelines.fetch.image import look
 from pipelines.select.evaluation import INPUTS, Evaluation, EvaluationError
 from tests.trainer.pictures import picture
 
 PHOTOS = Path(__file__).resolve().parents[3].parent / "shared" / "realweb" / "photos"
 
 
-def read(path: Path, at: Anywhere | None = None) -> list[dict]:
+def read(path: Path, ctx: DirectContext | None = None) -> list[dict]:
     file = {"path": str(path), "file": path.name, "size": 1, "changed": ""}
-    made = list(Evaluation()(pa.RecordBatch.from_pylist([file], INPUTS), at or Anywhere()))
+    made = list(Evaluation()(pa.RecordBatch.from_pylist([file], INPUTS), ctx or DirectContext()))
     assert all(name == "evaluated" and batch.schema == EVALUATED for name, batch in made)
     return [row for _, batch in made for row in batch.to_pylist()]
 
 
 def test_what_the_trainer_evaluates_by_is_read(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(picture(1)[0])
-    rows = [{"image": "1.jpg", "question": "What?", "answers": ["a"]}, {"question": "how many of the boats lie in the bay"}, {"image": "1.jpg"}]
+    rows = [
+        {"image": "1.jpg", "question": "What?", "answers": ["a"]},
+        {"question": "how many of the boats lie in the bay"},
+        {"image": "1.jpg"},
+    ]
     (tmp_path / "e.jsonl").write_text("\n".join(map(json.dumps, rows)))
     made = read(tmp_path / "e.jsonl")
-    assert [(r["kind"], r["item"]) for r in made] == [("whole", "e.jsonl:2"), ("picture", "e.jsonl:1"), ("picture", "e.jsonl:3")]
+    assert [(r["kind"], r["item"]) for r in made] == [
+        ("whole", "e.jsonl:2"),
+        ("picture", "e.jsonl:1"),
+        ("picture", "e.jsonl:3"),
+    ]
     assert made[1]["hash"] == look(picture(1)[0], 1e9).phash
 
 
@@ -55,7 +63,7 @@ def test_faults_name_the_line(tmp_path: Path, line: str, fault: str) -> None:
 def test_what_cannot_be_read_is_not_left_out_in_silence(tmp_path: Path) -> None:
     (tmp_path / "e.jsonl").write_text('{"question": "one"}\n')
     with pytest.raises(EvaluationError, match="line 1: its picture ends the process"):
-        read(tmp_path / "e.jsonl", Anywhere(skip=frozenset({(0, 1)})))
+        read(tmp_path / "e.jsonl", DirectContext(skip=frozenset({(0, 1)})))
 
 
 def hash_of(image: Image.Image) -> int | None:
@@ -70,7 +78,9 @@ def test_three_bits_find_a_photograph_made_smaller_and_no_other() -> None:
         pytest.skip(f"no photographs at {PHOTOS}")
     seen = {path: look(path.read_bytes(), 1e9) for path in sorted(PHOTOS.iterdir())}
     hashes = {path: found.phash for path, found in seen.items() if found.phash is not None}
-    index = Evaluated(pa.Table.from_pylist([{"kind": "picture", "hash": h, "item": p.name} for p, h in hashes.items()], EVALUATED))
+    index = Evaluated(
+        pa.Table.from_pylist([{"kind": "picture", "hash": h, "item": p.name} for p, h in hashes.items()], EVALUATED)
+    )
     found, cropped = 0, 0
     for path in hashes:
         whole = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
@@ -79,5 +89,8 @@ def test_three_bits_find_a_photograph_made_smaller_and_no_other() -> None:
         x, y = whole.width // 50, whole.height // 50
         cropped += index.picture(hash_of(whole.crop((x, y, whole.width - x, whole.height - y))), 3) is not None
     pairs = len(near_pairs(pa.array(list(hashes.values()), pa.uint64()).to_numpy(), 3)[0])
-    print(f"{found} of {len(hashes)} photographs found again at half their size, {cropped} with 2 % cropped off each side; {pairs} pairs alike")
-    assert found == len(hashes) and pairs == 11  # five files are of one photograph, and two of another, each turned another way by EXIF
+    print(
+        f"{found} of {len(hashes)} photographs found again at half their size, {cropped} with 2 % cropped off each side; {pairs} pairs alike"
+    )
+    # five files are of one photograph, and two of another, each turned another way by EXIF
+    assert found == len(hashes) and pairs == 11

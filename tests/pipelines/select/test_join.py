@@ -16,11 +16,18 @@ A, B, C = (f"http://p.example/{n}.jpg" for n in "abc")
 
 
 def test_an_outcome_comes_to_every_place_and_an_unfetched_address_has_none() -> None:
-    given = tables([document("http://a.example/", image(A), text(), image(B)), document("http://b.example/", image(A), image(C))])
+    given = tables(
+        [document("http://a.example/", image(A), text(), image(B)), document("http://b.example/", image(A), image(C))]
+    )
     joined = placed(given, Rules(), [outcome(A), outcome(C, "http_404")])
     assert joined.schema == PLACED
     rows = {(r["row"], r["node"]): r for r in joined.to_pylist()}
-    assert {k: (r["url"], r["status"]) for k, r in rows.items()} == {(0, 0): (A, "ok"), (0, 2): (B, None), (1, 0): (A, "ok"), (1, 1): (C, "http_404")}
+    assert {k: (r["url"], r["status"]) for k, r in rows.items()} == {
+        (0, 0): (A, "ok"),
+        (0, 2): (B, None),
+        (1, 0): (A, "ok"),
+        (1, 1): (C, "http_404"),
+    }
     assert rows[0, 0]["blob_part"] == 3 and rows[0, 0]["part"] == 0  # where its bytes are, where its document is
     assert rows[0, 2]["sha256"] is None and rows[0, 2]["blob_part"] is None
 
@@ -28,7 +35,9 @@ def test_an_outcome_comes_to_every_place_and_an_unfetched_address_has_none() -> 
 def test_the_same_bytes_at_two_addresses_meet_under_one_key() -> None:
     given = tables([document("http://a.example/", image(A), image(B), image(C))])
     same = "ab" * 32
-    keys = placed(given, Rules(), [outcome(A, sha256=same), outcome(B, sha256=same), outcome(C, "timeout")])["key"].to_pylist()
+    keys = placed(given, Rules(), [outcome(A, sha256=same), outcome(B, sha256=same), outcome(C, "timeout")])[
+        "key"
+    ].to_pylist()
     assert keys == [key64(same), key64(same), key64(f"address {C}")]
 
 
@@ -56,7 +65,8 @@ def test_images_go_to_what_scores_them_and_scores_come_back() -> None:
     a, c = outcome(A)["sha256"], outcome(C)["sha256"]
     assert name == "images" and images.schema == IMAGE
     assert [(r["key"], r["sha256"], r["part"]) for r in images.to_pylist()] == [(key64(a), a, 3), (key64(c), c, 3)]
-    assert keyed["part"].to_pylist() == [8, None, 8]  # numbered behind others for the places, as they lie for what reads blobs
+    # numbered behind others for the places, as they lie for what reads blobs
+    assert keyed["part"].to_pylist() == [8, None, 8]
 
     given = tables([document("http://a.example/", image(A), text(), image(B), image(C))])
     places = placed(given, Rules(), [outcome(A), outcome(C)])

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from filters.rules import Rule, Rules
-from manifests.at import Anywhere
 from manifests.schema import key64
+from manifests.stage import DirectContext
 from pipelines.select.links import Links, host_key, kept_rows
 
 from .make import decision, document, image, out, tables, text
@@ -19,17 +19,25 @@ RULES = Rules(image=(Rule("rendered_min", min=100), Rule("banned_url", max=0), R
 def test_every_image_of_a_kept_document_has_its_place() -> None:
     first = document("http://a.example/", text(), image(A, alt="a mill", width=640, height=480), image(B))
     documents = [first, document("http://b.example/", image(A))]
-    made = out(Links(RULES)(tables(documents), Anywhere(part=5)))
+    made = out(Links(RULES)(tables(documents), DirectContext(part=5)))
     places = [(p["url"], p["row"], p["node"], p["alt"], p["rendered_width"]) for p in made["places"]]
     assert places == [(A, 0, 1, "a mill", 640), (B, 0, 2, None, None), (A, 1, 0, None, None)]
-    assert {p["part"] for p in made["places"]} == {5} and [p["doc"] for p in made["places"]] == [5 << 32, 5 << 32, 5 << 32 | 1]
+    assert {p["part"] for p in made["places"]} == {5} and [p["doc"] for p in made["places"]] == [
+        5 << 32,
+        5 << 32,
+        5 << 32 | 1,
+    ]
     assert [p["key"] for p in made["places"]] == [key64(A), key64(B), key64(A)]
     assert sorted(w["url"] for w in made["wanted"]) == [A, B]  # each address once
 
 
 def test_what_the_page_says_keeps_an_address_from_being_asked_for() -> None:
     """Its place stays, for the ledger; the rule on fetched pixels has nothing to say yet."""
-    documents = [document("http://a.example/", text(), image(A, width=50, height=500), image("http://p.example/logo.png"), image(C))]
+    documents = [
+        document(
+            "http://a.example/", text(), image(A, width=50, height=500), image("http://p.example/logo.png"), image(C)
+        )
+    ]
     made = out(Links(RULES)(tables(documents)))
     assert len(made["places"]) == 3
     assert [w["url"] for w in made["wanted"]] == [C]
@@ -37,8 +45,15 @@ def test_what_the_page_says_keeps_an_address_from_being_asked_for() -> None:
 
 def test_dropped_duplicate_and_quarantined_documents_ask_for_nothing() -> None:
     documents = [document(f"http://{n}.example/", image(f"http://p.example/{n}.jpg")) for n in "abcd"]
-    decisions = [decision(documents[0]), decision(documents[1], keep=False, reason="words_low"), decision(documents[2]), decision(documents[3], None)]
-    given = tables(documents, decisions, ({"key": 0, "row": 2, "reason": "duplicate_text", "survivor": 0, "survivor_id": "x"},))
+    decisions = [
+        decision(documents[0]),
+        decision(documents[1], keep=False, reason="words_low"),
+        decision(documents[2]),
+        decision(documents[3], None),
+    ]
+    given = tables(
+        documents, decisions, ({"key": 0, "row": 2, "reason": "duplicate_text", "survivor": 0, "survivor_id": "x"},)
+    )
     assert kept_rows(given).tolist() == [0]
     made = out(Links(RULES)(given))
     assert [p["url"] for p in made["places"]] == [w["url"] for w in made["wanted"]] == ["http://p.example/a.jpg"]

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from filters.vectors import VECTOR
-from manifests.at import Anywhere
 from manifests.schema import key64
+from manifests.stage import DirectContext
 from pipelines.select.relevance import HEARD, Heard, Relevance, Spoken
 
 from .make import decision, document, image, out, tables, text
@@ -20,15 +20,25 @@ Row = dict[str, Any]
 
 def test_what_is_spoken_are_kept_paragraphs_of_documents_with_images() -> None:
     pages = [
-        document("http://a.example/", text("One."), text("Gone."), image("http://p.example/1.jpg"), text("One."), text("x" * 2000)),
+        document(
+            "http://a.example/",
+            text("One."),
+            text("Gone."),
+            image("http://p.example/1.jpg"),
+            text("One."),
+            text("x" * 2000),
+        ),
         document("http://b.example/", text("No image.")),
         document("http://c.example/", text("Its image went."), image("http://p.example/2.jpg")),
         document("http://d.example/", text("Dropped."), image("http://p.example/1.jpg")),
     ]
     gone: list[dict[int, str]] = [{1: "words_low"}, {}, {1: "banned_url_high"}, {}]
     how = [decision(page, keep=page is not pages[3], gone=g) for page, g in zip(pages, gone, strict=True)]
-    rows = out(Spoken()(tables(pages, how), Anywhere(7)))["texts"]
-    assert [(r["part"], r["row"], r["text"][:9], len(r["text"])) for r in rows] == [(7, 0, "One.", 4), (7, 0, "xxxxxxxxx", 1000)]
+    rows = out(Spoken()(tables(pages, how), DirectContext(7)))["texts"]
+    assert [(r["part"], r["row"], r["text"][:9], len(r["text"])) for r in rows] == [
+        (7, 0, "One.", 4),
+        (7, 0, "xxxxxxxxx", 1000),
+    ]
     assert rows[0]["key"] == key64("One.")
     assert out(Spoken()({**tables([]), "documents": pa.table({}), "decisions": pa.table({})}))["texts"] == []
 
@@ -36,7 +46,9 @@ def test_what_is_spoken_are_kept_paragraphs_of_documents_with_images() -> None:
 def test_vectors_come_home_with_every_place_of_their_text() -> None:
     texts = pa.table({"key": pa.array([5, 5, 9], pa.uint64()), "text": ["a", "a", "b"], "part": pa.array([0, 3, 3], pa.int32()),
                       "row": pa.array([1, 2, 2], pa.int32())})  # fmt: skip
-    scores = pa.table({"key": pa.array([5], pa.uint64()), "vector": pa.array([[1.0, 0.0]], VECTOR.field("vector").type)})
+    scores = pa.table(
+        {"key": pa.array([5], pa.uint64()), "vector": pa.array([[1.0, 0.0]], VECTOR.field("vector").type)}
+    )
     rows = out(Heard()({"texts": texts, "scores": scores}))["heard"]
     assert [(r["key"], r["row"], r["vector"]) for r in rows] == [(0, 1, [1, 0]), (3, 2, [1, 0]), (3, 2, None)]
     assert out(Heard()({"texts": texts, "scores": scores.slice(0, 0)}))["heard"] == []
@@ -48,7 +60,9 @@ def heard(*rows: tuple[int, list[float] | None]) -> pa.Table:
 
 def counted(*rows: tuple[int, list[float] | None]) -> pa.Table:
     made = [{"key": 0, "row": row, "node": i, "vector": v} for i, (row, v) in enumerate(rows)]
-    return pa.Table.from_pylist(made, schema=pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("node", pa.int32()), *VECTOR]))
+    return pa.Table.from_pylist(
+        made, schema=pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("node", pa.int32()), *VECTOR])
+    )
 
 
 def test_the_nearest_paragraph_and_its_rank() -> None:

@@ -39,11 +39,17 @@ def test_the_order_of_arrival_changes_nothing() -> None:
     assert taken(shuffled) == first == taken(given[::-1])
     assert first.schema == SAMPLE
     reasons = [r or "kept" for r in first["reason"].to_pylist()]
-    assert {r: reasons.count(r) for r in set(reasons)} == {"kept": KEPT, "words_low": OF_A_REASON, "language": OF_A_REASON}
+    assert {r: reasons.count(r) for r in set(reasons)} == {
+        "kept": KEPT,
+        "words_low": OF_A_REASON,
+        "language": OF_A_REASON,
+    }
 
 
 def test_those_of_smallest_priority_are_held_so_that_parts_merge() -> None:
-    """The smallest of the whole are among the smallest of the parts: what is shown does not depend on how inputs were cut."""
+    """The smallest of the whole are among the smallest of the parts: what is shown does not depend on how inputs were
+    cut.
+    """
     given = rows(400)
     whole = taken(given).to_pylist()
     parts = [r for cut in (given[:50], given[50:300], given[300:]) for r in taken(cut).to_pylist()]
@@ -68,7 +74,10 @@ def test_long_documents_are_cut_and_dropped_images_carry_their_reason() -> None:
     (row,) = samples.batch().to_pylist()
     assert len(row["nodes"]) == len(row["node_reason"]) == MOST_NODES
     assert max(len(n["text"] or "") for n in row["nodes"]) == MOST_CHARACTERS
-    assert [(p["node"], p["reason"], p["part"], p["length"]) for p in row["pictures"]] == [(0, None, 7, 9000), (1, "http_404", None, None)]
+    assert [(p["node"], p["reason"], p["part"], p["length"]) for p in row["pictures"]] == [
+        (0, None, 7, 9000),
+        (1, "http_404", None, None),
+    ]
 
 
 def test_nothing_gives_no_rows() -> None:

@@ -1,4 +1,6 @@
-"""The last decision: images leave for their reasons, documents for having too few or too many left, and the ledger says all of it."""
+"""The last decision: images leave for their reasons, documents for having too few or too many left, and the ledger says
+all of it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def at(name: object) -> str:
     return f"http://p.example/{name}.jpg"
 
 
-def selected(stage: Select, documents: list[Row], outcomes: list[Row], decisions: list[Row] | None = None, **more: Any) -> dict[str, list[Row]]:
+def selected(
+    stage: Select, documents: list[Row], outcomes: list[Row], decisions: list[Row] | None = None, **more: Any
+) -> dict[str, list[Row]]:
     """What the stage makes of one part, its images counted as in a run."""
     given = tables(documents, decisions, more.pop("duplicates", ()))
     counted = dict(ImageCounts()({"images": placed(given, stage.rules, outcomes)}))["counted"]
@@ -43,10 +47,22 @@ def test_a_document_with_its_images_goes_through_whole() -> None:
     (row,) = made["train"]
     assert [n["kind"] for n in row["nodes"]] == ["text", "image", "break", "text"]
     (picture,) = row["images"]
-    assert (picture["node"], picture["url"], picture["part"], picture["offset"], picture["length"]) == (1, at(1), 3, 70, 9000)
+    assert (picture["node"], picture["url"], picture["part"], picture["offset"], picture["length"]) == (
+        1,
+        at(1),
+        3,
+        70,
+        9000,
+    )
     assert (row["tokens"], row["weight"]) == (14, 512 + 9000 + 14)  # bytes are tokens here
     (entry,) = made["documents"]
-    assert (entry["keep"], entry["split"], entry["images"], entry["tokens"], entry["reason"]) == (True, "train", 1, 14, None)
+    assert (entry["keep"], entry["split"], entry["images"], entry["tokens"], entry["reason"]) == (
+        True,
+        "train",
+        1,
+        14,
+        None,
+    )
     assert made["texts"] == made["images"] == made["validation"] == []
 
 
@@ -55,40 +71,71 @@ def test_each_image_leaves_for_its_first_reason() -> None:
     wanted = {
         "ok": (image(at("ok")), outcome(at("ok")), None),
         "stated small": (image(at("s"), width=60, height=60), None, ("rendered_min_low", 60.0, 100.0)),
-        "stated small, met elsewhere": (image(at("t"), width=60, height=60), outcome(at("t")), ("rendered_min_low", 60.0, 100.0)),
+        "stated small, met elsewhere": (
+            image(at("t"), width=60, height=60),
+            outcome(at("t")),
+            ("rendered_min_low", 60.0, 100.0),
+        ),
         "dead": (image(at("d")), outcome(at("d"), "http_404"), ("http_404", None, None)),
         "never asked": (image(at("n")), None, ("not_fetched", None, None)),
         "gif": (image(at("g")), outcome(at("g"), format="gif", width=9), ("format", None, None)),
         "small": (image(at("p")), outcome(at("p"), width=149), ("side_min_low", 149.0, 150.0)),
         "banner": (image(at("b")), outcome(at("b"), width=1500, height=200), ("aspect_high", 7.5, 2.0)),
     }
-    made = selected(WEB, [document("http://a.example/", text(), *(w[0] for w in wanted.values()))], [w[1] for w in wanted.values() if w[1]])
+    made = selected(
+        WEB,
+        [document("http://a.example/", text(), *(w[0] for w in wanted.values()))],
+        [w[1] for w in wanted.values() if w[1]],
+    )
     found = {r["node"]: (r["reason"], r["score"], r["threshold"]) for r in made["images"]}
     assert found == {n: w[2] for n, w in enumerate(wanted.values(), 1) if w[2]}
     assert [r["image"] for r in made["images"]] == [w[0]["image"] for w in wanted.values() if w[2]]
     assert made["documents"][0]["images"] == 1
 
 
-@pytest.mark.parametrize(("bad", "reason", "score", "limit"), [(3, "images_low", 0, 1), (2, None, None, None), (0, None, None, None)])
-def test_images_are_counted_after_some_have_left(bad: int, reason: str | None, score: float | None, limit: float | None) -> None:
+@pytest.mark.parametrize(
+    ("bad", "reason", "score", "limit"), [(3, "images_low", 0, 1), (2, None, None, None), (0, None, None, None)]
+)
+def test_images_are_counted_after_some_have_left(
+    bad: int, reason: str | None, score: float | None, limit: float | None
+) -> None:
     d = document("http://a.example/", text(), *(image(at(i)) for i in range(3)))
     made = selected(WEB, [d], [outcome(at(i), "http_404" if i < bad else "ok") for i in range(3)])
     (entry,) = made["documents"]
-    assert (entry["reason"], entry["score"], entry["threshold"], entry["keep"]) == (reason, score, limit, reason is None)
+    assert (entry["reason"], entry["score"], entry["threshold"], entry["keep"]) == (
+        reason,
+        score,
+        limit,
+        reason is None,
+    )
     assert len(made["train"]) == (reason is None) and len(made["images"]) == bad
 
 
 @pytest.mark.parametrize(
     ("rule", "outcomes", "expected"),
     [
-        (Rule("aspect", max=2, drops_document=True), [outcome(at(0)), outcome(at(1), width=1500, height=200)], ("aspect_high", 7.5, 2.0)),
+        (
+            Rule("aspect", max=2, drops_document=True),
+            [outcome(at(0)), outcome(at(1), width=1500, height=200)],
+            ("aspect_high", 7.5, 2.0),
+        ),
         (Rule("aspect", max=2), [outcome(at(0)), outcome(at(1), width=1500, height=200)], (None, None, None)),
-        (Rule("status", any_of=("ok",), drops_document=True), [outcome(at(0)), outcome(at(1), "http_404")], ("http_404", None, None)),
+        (
+            Rule("status", any_of=("ok",), drops_document=True),
+            [outcome(at(0)), outcome(at(1), "http_404")],
+            ("http_404", None, None),
+        ),
     ],
 )
-def test_an_image_takes_its_document_with_it_where_the_rule_says_so(rule: Rule, outcomes: list[Row], expected: tuple[object, ...]) -> None:
+def test_an_image_takes_its_document_with_it_where_the_rule_says_so(
+    rule: Rule, outcomes: list[Row], expected: tuple[object, ...]
+) -> None:
     d = document("http://a.example/", text(), image(at(0)), image(at(1)))
-    made = selected(Select(Rules(image=(rule,)), images=(1, 3), validation=0), [d, document("http://b.example/", text(), image(at(0)))], outcomes)
+    made = selected(
+        Select(Rules(image=(rule,)), images=(1, 3), validation=0),
+        [d, document("http://b.example/", text(), image(at(0)))],
+        outcomes,
+    )
     entry, other = made["documents"]
     assert (entry["reason"], entry["score"], entry["threshold"]) == expected
     assert len(made["images"]) == 1 and other["keep"]
@@ -103,8 +150,15 @@ def test_too_many_images_only_if_they_are_good() -> None:
 def test_a_repeated_image_stays_once_in_a_document() -> None:
     """The same bytes, at the same address or another."""
     d = document("http://a.example/", text(), image(at(1)), image(at(1)), image(at(2)))
-    made = selected(WEB, [d, document("http://b.example/", text(), image(at(1)))], [outcome(at(1)), outcome(at(2), sha256=outcome(at(1))["sha256"])])
-    assert [(r["node"], r["reason"]) for r in made["images"]] == [(2, "repeated_in_document"), (3, "repeated_in_document")]
+    made = selected(
+        WEB,
+        [d, document("http://b.example/", text(), image(at(1)))],
+        [outcome(at(1)), outcome(at(2), sha256=outcome(at(1))["sha256"])],
+    )
+    assert [(r["node"], r["reason"]) for r in made["images"]] == [
+        (2, "repeated_in_document"),
+        (3, "repeated_in_document"),
+    ]
     assert [[i["node"] for i in row["images"]] for row in made["train"]] == [[1], [1]]
 
 
@@ -112,7 +166,9 @@ def test_an_image_on_too_many_pages_leaves_all_of_them() -> None:
     pages = [document(f"http://{i}.example/", text(), image(at("logo")), image(at(i))) for i in range(4)]
     outcomes = [outcome(at("logo")), *(outcome(at(i)) for i in range(4))]
     made = selected(Select(RULES, images=(1, 3), validation=0, uses=3), pages, outcomes)
-    assert [(r["image"], r["reason"], r["score"], r["threshold"]) for r in made["images"]] == [(at("logo"), "uses_high", 4.0, 3.0)] * 4
+    assert [(r["image"], r["reason"], r["score"], r["threshold"]) for r in made["images"]] == [
+        (at("logo"), "uses_high", 4.0, 3.0)
+    ] * 4
     assert reasons(made) == [None] * 4
     assert reasons(selected(Select(RULES, images=(1, 3), validation=0, uses=4), pages, outcomes), "images") == []
 
@@ -125,7 +181,9 @@ def test_an_image_on_too_many_pages_leaves_all_of_them() -> None:
         (None, "not_fetched", None, None),
     ],
 )
-def test_a_pair_goes_for_its_images_reason(of: Row | None, reason: str, score: float | None, threshold: float | None) -> None:
+def test_a_pair_goes_for_its_images_reason(
+    of: Row | None, reason: str, score: float | None, threshold: float | None
+) -> None:
     pairs = Select(RULES, images=(1, 1), one_image=True, validation=0)
     good = document("http://b.example/", image(at(2)), text("A mill"), source="pairs")
     bad = document("http://a.example/", image(at(1)), text("A boat"), source="pairs")
@@ -138,7 +196,9 @@ def test_a_pair_goes_for_its_images_reason(of: Row | None, reason: str, score: f
 def test_a_pair_whose_image_the_page_ruled_out_says_so() -> None:
     pairs = Select(RULES, images=(1, 1), one_image=True, validation=0)
     d = document("http://a.example/", image(at(1)), text("A boat"), source="pairs")
-    assert reasons(selected(pairs, [d], [], [decision(d, keep=False, gone={0: "banned_url_high"}, reason="images_low")])) == ["banned_url_high"]
+    assert reasons(
+        selected(pairs, [d], [], [decision(d, keep=False, gone={0: "banned_url_high"}, reason="images_low")])
+    ) == ["banned_url_high"]
 
 
 def test_a_pair_goes_with_a_text_of_too_many_pairs() -> None:
@@ -169,8 +229,19 @@ def test_a_page_left_without_words_is_no_document() -> None:
 
 def test_dropped_duplicate_and_quarantined_documents_have_their_row() -> None:
     documents = [document(f"http://{n}.example/", text(), image(at(n))) for n in range(3)]
-    decisions = [decision(documents[0], keep=False, reason="words_low"), decision(documents[1]), decision(documents[2], None)]
-    duplicate = {"key": 0, "row": 1, "reason": "near_duplicate", "survivor": 7, "survivor_id": "cd" * 16, "similarity": 0.875}
+    decisions = [
+        decision(documents[0], keep=False, reason="words_low"),
+        decision(documents[1]),
+        decision(documents[2], None),
+    ]
+    duplicate = {
+        "key": 0,
+        "row": 1,
+        "reason": "near_duplicate",
+        "survivor": 7,
+        "survivor_id": "cd" * 16,
+        "similarity": 0.875,
+    }
     made = selected(WEB, documents, [outcome(at(n)) for n in range(3)], decisions, duplicates=(duplicate,))
     assert [(r["reason"], r["score"], r["threshold"], r["survivor"]) for r in made["documents"]] == [
         ("words_low", 1.0, 4.0, None), ("near_duplicate", 0.875, None, "cd" * 16), ("quarantined", None, None, None),
@@ -181,7 +252,11 @@ def test_dropped_duplicate_and_quarantined_documents_have_their_row() -> None:
 def test_rows_keep_their_order_over_many_and_each_has_its_entry() -> None:
     """More than are turned into Python at a time; documents, images and decisions stay together."""
     documents = [document(f"http://site{i}.com/", text(f"Page {i}."), image(at(i))) for i in range(600)]
-    made = selected(Select(RULES, images=(1, 3), validation=0.1), documents, [outcome(at(i), "ok" if i % 3 else "empty") for i in range(600)])
+    made = selected(
+        Select(RULES, images=(1, 3), validation=0.1),
+        documents,
+        [outcome(at(i), "ok" if i % 3 else "empty") for i in range(600)],
+    )
     assert [r["url"] for r in made["documents"]] == [d["url"] for d in documents]
     assert reasons(made) == ["images_low" if i % 3 == 0 else None for i in range(600)]
     train, validation = ({r["url"]: r for r in made[split]} for split in ("train", "validation"))
@@ -195,7 +270,10 @@ def test_the_shuffle_depends_on_the_seed_and_the_document_alone() -> None:
     outcomes = [outcome(at(i)) for i in range(20)]
 
     def keys(seed: int, some: list[Row]) -> dict[str, int]:
-        return {r["id"]: r["key"] for r in selected(Select(RULES, images=(1, 3), validation=0, seed=seed), some, outcomes)["train"]}
+        return {
+            r["id"]: r["key"]
+            for r in selected(Select(RULES, images=(1, 3), validation=0, seed=seed), some, outcomes)["train"]
+        }
 
     assert keys(1, documents[5:9]).items() <= keys(1, documents).items()
     assert keys(1, documents) != keys(2, documents) and len(set(keys(1, documents).values())) == 20
@@ -211,7 +289,10 @@ def test_schemas_hold_whatever_comes() -> None:
 
 
 def test_sketches_measure_what_is_kept() -> None:
-    documents = [document("http://a.example/", text("one two"), image(at(1))), document("http://b.example/", text("gone"))]
+    documents = [
+        document("http://a.example/", text("one two"), image(at(1))),
+        document("http://b.example/", text("gone")),
+    ]
     made = selected(WEB, documents, [outcome(at(1))])
     counts = {r["name"]: r["count"] for r in made["sketches"]}
     assert counts == {"tokens": 1, "words": 1, "images": 1, "short side": 1, "aspect": 1, "image bytes": 1}

@@ -1,0 +1,66 @@
+"""Opt-outs that travel in response headers: X-Robots-Tag and TDM-Reservation.
+
+X-Robots-Tag (Google's "Robots meta tag, data-nosnippet, and X-Robots-Tag specifications"): directives separated by
+commas, in any number of headers. A directive may carry a value (``max-snippet: 20``, ``unavailable_after: Wed, 03 Dec
+2025 13:09:53 GMT``); a product token and a colon before a directive address it, and those after it in the same header,
+to that agent alone.
+
+Which directives reserve an image against training: ``noai`` and ``noimageai`` (DeviantArt's, 2022), ``noml`` (Mojeek's,
+2023), and
+``noindex``, ``noimageindex`` and ``none`` (= noindex, nofollow), which img2dataset's documentation counts as well.
+TDM-Reservation: 1 is the reservation of the W3C community group's TDM Reservation Protocol.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+RESERVING = ("noai", "noimageai", "noml", "none", "noindex", "noimageindex")
+
+# directives that carry a value after a colon, so that what stands before the colon is no agent
+VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
+
+_AGENT = re.compile(r"[A-Za-z_*][A-Za-z0-9_.*/-]*\Z")
+
+
+def product(user_agent: str) -> str:
+    """The product token of a User-Agent, lower case: "panoramix/0.1 (+http://..)" -> "panoramix" (RFC 9309 2.2.1)."""
+    found = re.match(r"[A-Za-z_-]+", user_agent.strip())
+    return found[0].lower() if found else ""
+
+
+def directives(headers: Iterable[tuple[str, str]], user_agent: str) -> list[str]:
+    """The X-Robots-Tag directives that hold for us, lower case, without their values, in order."""
+    us = product(user_agent)
+    found: list[str] = []
+    for name, value in headers:
+        if name.lower() != "x-robots-tag":
+            continue
+        ours = True
+        for piece in value.split(","):
+            piece = piece.strip()
+            while ":" in piece:
+                before, _, after = (x.strip() for x in piece.partition(":"))
+                if before.lower() in VALUED:
+                    piece = before
+                elif _AGENT.match(before):
+                    ours, piece = before == "*" or before.split("/")[0].lower() == us, after
+                else:
+                    piece = ""  # the time of a date whose comma we split at
+            if ours and piece:
+                found.append(piece.lower())
+    return found
+
+
+def reserved(headers: Iterable[tuple[str, str]], user_agent: str) -> str | None:
+    """The reservation met, or None: one of RESERVING, in that order, or "tdm-reservation"."""
+    rows = list(headers)
+    met = set(directives(rows, user_agent))
+    for directive in RESERVING:
+        if directive in met:
+            return directive
+    for name, value in rows:
+        if name.lower() == "tdm-reservation" and value.split(",")[0].strip() == "1":
+            return "tdm-reservation"
+    return None

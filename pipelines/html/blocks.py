@@ -1,0 +1,309 @@
+"""One walk of the DOM: from the tree to leaves (paragraphs and images, in reading order) inside boxes (the elements
+around them).
+
+Leaves and boxes stand in flat lists, both in document order, so the content of a box is a range of leaves, and what the
+scoring needs is sums over ranges. The walk is a loop with its own stack: depth costs memory, never the interpreter's
+stack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.nodes import Node
+from pipelines.html import images
+from pipelines.html.elements import (
+    ASKED,
+    ASKING,
+    BOX,
+    BREAK,
+    HEADINGS,
+    IMAGE,
+    KINDS,
+    LINK,
+    LOOKS,
+    NEVER_JUNK,
+    NOT_CONTENT_ROLES,
+    PICTURE,
+    PLAIN,
+    ROLES,
+    SKIP,
+    SMALL,
+    SOURCE,
+    SPAN,
+    holds_article,
+    holds_picture,
+    is_empty,
+    is_hidden,
+)
+from pipelines.html.hints import BODY, CAPTION, JUNK, MORE, VIEWER, hint
+
+#: elements and leaves of a page that are looked at
+MAX_ELEMENTS = 200_000
+
+# soft hyphen, zero-width space, word joiner, byte order mark: they tell a browser where lines may break, and split
+# words for all others
+_UNSEEN = ("\u00ad", "\u200b", "\u2060", "\ufeff")
+_ENDS = ".!?:;)”»"
+_COMMAS = (",", "，", "、", "،")
+
+
+class Box:
+    """An element that is not inline. ``[first, last)`` are its leaves, ``[place, end)`` itself and the boxes inside it.
+
+    The sums are of its leaves, and once the scoring has added them up, of the kept boxes inside it. No slots: most
+    boxes never leave the class's zeros, and setting them on each would be a third of the walk.
+    """
+
+    kept = True
+    chars = links = commas = images = asked = 0
+    score = 0.0
+
+    def __init__(self, place: int, parent: int, tag: str, flags: int, first: int) -> None:
+        self.place = place
+        self.parent = parent
+        self.tag = tag
+        self.flags = flags
+        self.first = first
+        self.last = first
+        self.end = place + 1
+
+
+class Leaf:
+    """A paragraph (``text``, of which ``links`` characters are link text) or an image (``node``), in box number ``box``
+    of tag ``tag``.
+    """
+
+    __slots__ = ("box", "chars", "commas", "links", "node", "role", "tag", "text")
+
+    def __init__(self, box: Box, role: str, text: str, links: int, node: Node | None = None) -> None:
+        self.box = box.place
+        self.tag = box.tag
+        self.role = role
+        self.text = text
+        self.node = node
+        self.chars = chars = len(text)
+        self.links = links if links < chars else chars
+        self.commas = text.count(",") if text.isascii() else sum(map(text.count, _COMMAS))
+
+
+@dataclass(slots=True)
+class Blocks:
+    """A walked page; ``skipped``: the elements named like boilerplate that were not entered."""
+
+    boxes: list[Box]
+    leaves: list[Leaf]
+    skipped: list[Any]
+
+
+def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
+    """Walk the element ``root`` (lexbor node). ``base``: the address that references are relative to.
+
+    ``skip_junk``: do not enter boxes named like boilerplate.
+    """
+    box = Box(0, -1, root.tag, 0, 0)
+    boxes: list[Box] = [box]
+    leaves: list[Leaf] = []
+    role = "paragraph"
+    pieces: list[str] = []
+    links = 0  # characters of link text in the pieces
+    inside_link = inside_noscript = 0
+    spanned = False  # whether a span has begun or ended since the last piece
+    skipped: list[Any] = []
+    sources: str | None = None  # of the picture element around
+    budget, looks = MAX_ELEMENTS, LOOKS
+    path: list[Any] = []  # the open elements, and what closing each one undoes
+    undo: list[int] = []
+    roles: list[str] = []  # of the open boxes
+    kind_of = KINDS.get
+    node = root.first_child
+
+    while True:
+        if node is None:
+            if not path:
+                break
+            node = path.pop()
+            closing = undo.pop()
+            if closing == BOX:
+                if pieces:
+                    _flush(leaves, pieces, box, role, links)
+                    links = 0
+                box.last = len(leaves)
+                box.end = len(boxes)
+                if box.tag == "noscript":
+                    inside_noscript -= 1
+                role = roles.pop()
+                box = boxes[box.parent]
+            elif closing == LINK:
+                inside_link -= 1
+            elif closing == SPAN:
+                spanned = True
+            elif closing == PICTURE:
+                sources = None
+            node = node.next
+            continue
+        tag = node.tag
+        if tag == "-text":
+            if not inside_noscript:
+                text = node.text_content
+                if not text.isspace():
+                    if spanned and pieces and pieces[-1][-1] in _ENDS and text[0].isupper():
+                        pieces.append(" ")  # a style sheet parts them: "in May.<span class=credit>Photo ..."
+                    spanned = False
+                    pieces.append(text)
+                    if inside_link:
+                        links += len(text.strip())
+                elif pieces:
+                    pieces.append(" ")
+            node = node.next
+            continue
+        budget -= 1
+        if budget < 0:
+            break
+        kind = kind_of(tag, BOX)
+        if kind <= PICTURE:  # inline
+            child = node.first_child
+            if child is None or (kind == SPAN and is_hidden(node.attributes)):
+                node = node.next
+                continue
+            if kind == LINK:
+                attributes = node.attributes
+                if "name" in attributes and "href" not in attributes:
+                    # the name of a place; unclosed, as old pages leave it, it goes on to the end of the page
+                    kind = PLAIN
+                else:
+                    inside_link += 1
+            elif kind == SPAN:
+                spanned = True
+            path.append(node)
+            undo.append(kind)
+            node = child
+            continue
+        if kind == SKIP or tag is None:
+            if tag in ASKING and node.attributes.get("type") in ASKED:
+                box.asked += 1
+            node = node.next
+            continue
+        if kind == BREAK:
+            if pieces:
+                if pieces[-1] == "\n" or (pieces[-1] == " " and len(pieces) > 1 and pieces[-2] == "\n"):
+                    _flush(leaves, pieces, box, role, links)
+                    links = 0
+                else:
+                    pieces.append("\n")
+            node = node.next
+            continue
+        attributes = node.attributes
+        if kind == SOURCE:
+            if sources is None:
+                sources = images.usable_source(attributes)
+            node = node.next
+            continue
+        if kind == IMAGE:
+            url = images.address(attributes, sources, base) if images.is_shown(attributes) else None
+            if url is not None:
+                if pieces:
+                    _flush(leaves, pieces, box, role, links)
+                    links = 0
+                _add_image(leaves, box, images.of(attributes, url), inside_noscript)
+            node = node.next
+            continue
+        flags = JUNK if tag == "aside" else 0
+        if attributes:
+            if (
+                is_hidden(attributes)
+                or attributes.get("role") in NOT_CONTENT_ROLES
+                or attributes.get("aria-modal") == "true"
+            ):
+                node = node.next
+                continue
+            names = attributes.get("class") or ""
+            name = attributes.get("id")
+            # a heading's id of several words is what the heading says
+            if name and (tag not in HEADINGS or name.isalpha()):
+                names = f"{names} {name}"
+            if names:
+                flags |= hint(names)
+            if attributes.get("itemprop") == "articleBody":
+                flags |= BODY
+        if pieces:
+            _flush(leaves, pieces, box, role, links)
+            links = 0
+        if flags & JUNK and looks and tag not in SMALL:
+            looks -= 1
+            if holds_article(node) or (flags & VIEWER and holds_picture(node)):
+                flags &= ~JUNK
+        if skip_junk and flags & JUNK and not flags & BODY and tag not in NEVER_JUNK and box.tag != "figure":
+            skipped.append(node)
+            node = node.next
+            continue
+        if tag == "hr":
+            node = node.next
+            continue
+        if attributes and "url(" in (attributes.get("style") or "") and is_empty(node):
+            if images.is_shown(attributes) and (url := images.background(attributes, base)) is not None:
+                leaves.append(Leaf(box, "image", "", 0, images.of(attributes, url)))
+            node = node.next
+            continue
+        path.append(node)
+        undo.append(BOX)
+        roles.append(role)
+        box = Box(len(boxes), box.place, tag, flags, len(leaves))
+        boxes.append(box)
+        if tag in ROLES:
+            role = ROLES[tag]
+        elif role == "table" or (tag == "table" and role == "quote"):
+            role = "paragraph"
+        if flags & CAPTION and tag != "figure" and tag not in HEADINGS:
+            role = "caption"
+        if tag == "noscript":
+            inside_noscript += 1
+        elif tag == "pre":
+            text = _code(node.text())
+            if text:
+                leaves.append(Leaf(box, "code", text, 0))
+            node = None
+            continue
+        if flags & MORE:
+            leaves.append(Leaf(box, "break", "", 0))
+        node = node.first_child
+    if pieces:
+        _flush(leaves, pieces, box, role, links)
+    while True:  # what the budget left open
+        box.last, box.end = len(leaves), len(boxes)
+        if box.parent < 0:
+            return Blocks(boxes, leaves, skipped)
+        box = boxes[box.parent]
+
+
+def _flush(leaves: list[Leaf], pieces: list[str], box: Box, role: str, links: int) -> None:
+    """The pieces read since the last leaf become one."""
+    text = " ".join("".join(pieces).split())
+    pieces.clear()
+    if not text.isascii():
+        for unseen in _UNSEEN:
+            if unseen in text:
+                text = text.replace(unseen, "")
+    if text:
+        leaves.append(Leaf(box, role, text, links))
+
+
+def _code(text: str) -> str:
+    """Code keeps its lines and their indentation; blank lines at the ends and blanks at line ends go."""
+    lines = [line.rstrip() for line in text.expandtabs(4).splitlines()]
+    return "\n".join(line for line in lines if line).strip()
+
+
+def _add_image(leaves: list[Leaf], box: Box, node: Node, noscript: int) -> None:
+    """Append an image; one in ``<noscript>`` is the true form of the stand-in just before it, and takes its place."""
+    before = leaves[-1].node if leaves else None
+    if before is not None:
+        if before.image == node.image:
+            before.alt = before.alt or node.alt
+            return
+        if noscript:
+            node.alt = node.alt or before.alt
+            leaves[-1].node = node
+            return
+    leaves.append(Leaf(box, "image", "", 0, node))

@@ -1,0 +1,113 @@
+"""What each element is to the walk, by its tag, its role and its style; and which frames named like boilerplate hold
+the article.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.html.hints import words
+
+# never content, with all that is in them
+_DROP = words(
+    """
+    script style template svg iframe object embed canvas audio video select option datalist button input textarea nav dialog head link
+    meta base title map progress meter footer menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe
+    amp-analytics amp-sidebar amp-social-share optgroup keygen command math-field rt rp
+    """
+)
+_INLINE = words(
+    """
+    a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q ruby rb s samp small
+    span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics annotation picture hgroup
+    """
+)
+ROLES = {
+    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),
+    **dict.fromkeys(("li", "dt", "dd"), "item"),
+    **dict.fromkeys(("td", "th"), "table"),
+    "blockquote": "quote",
+    "figcaption": "caption",
+    "caption": "caption",
+}
+NOT_CONTENT_ROLES = words(
+    """
+    navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tooltip button alert
+    """
+)
+HEADINGS = words("h1 h2 h3 h4 h5 h6")
+ASKING = words("input textarea select")
+# types of fields that are filled in; recipes have a checkbox a line
+ASKED = frozenset((None, "text", "email", "password", "tel"))
+NEVER_JUNK = words("html body main article")
+SMALL = words("p li ul ol dl dt dd h1 h2 h3 h4 h5 h6 aside figure table tr td th header")
+#: most text around a picture that is its caption, characters
+CAPTIONED = 200
+#: nodes within an element that is but the frame of a background
+FEW = 16
+_SEEN = words("img amp-img picture video iframe svg canvas object")
+#: text around an h1, in characters, from which it is a page and not a headline
+FRAME = 1000
+
+#: elements of a page that are looked through for the article they may hold
+LOOKS = 100
+
+# what the walk does with an element: up to PICTURE it is inline
+PLAIN, SPAN, LINK, PICTURE, BOX, SKIP, BREAK, SOURCE, IMAGE = range(9)
+KINDS: dict[str | None, int] = {
+    **dict.fromkeys(_INLINE, PLAIN),
+    **dict.fromkeys(_DROP, SKIP),
+    **dict.fromkeys(("-comment", "!doctype", "-undef", "#document", None), SKIP),
+    **dict.fromkeys(("img", "amp-img", "amp-anim", "image"), IMAGE),
+    "span": SPAN,
+    "label": SPAN,
+    "a": LINK,
+    "picture": PICTURE,
+    "br": BREAK,
+    "source": SOURCE,
+}
+
+
+def is_hidden(attributes: Mapping[str, str | None]) -> bool:
+    """Whether an element's style or its ``hidden`` attribute keeps it from readers."""
+    style = attributes.get("style")
+    if style:
+        style = style.lower().replace(" ", "")
+        if "display:none" in style or "visibility:hidden" in style:
+            return True
+    return "hidden" in attributes and attributes["hidden"] != "until-found"
+
+
+def is_empty(element: Any) -> bool:
+    """Whether an element has neither text nor a picture in it: all that a reader sees is what lies behind it. Of much
+    markup, it is not.
+    """
+    waiting, seen = [element.first_child], 0
+    while waiting:
+        node = waiting.pop()
+        while node is not None:
+            seen += 1
+            tag = node.tag
+            if seen > FEW or tag in _SEEN or (tag == "-text" and not node.text_content.isspace()):
+                return False
+            waiting.append(node.first_child)
+            node = node.next
+    return True
+
+
+def holds_article(element: Any) -> bool:
+    """Whether an element named like boilerplate is the frame of the article: ``sidebar-right`` says what stands beside
+    it.
+    """
+    if element.first_child is None:
+        return False
+    found = element.css_first("main,h1,[role=main],[itemprop=articleBody]")
+    if found is None or found.tag != "h1":
+        return found is not None
+    return len(element.text()) >= FRAME
+
+
+def holds_picture(element: Any) -> bool:
+    """Whether a lightbox or an overlay is the frame of a picture and not a window with a text in it."""
+    return element.css_first("img") is not None and len(element.text(strip=True)) < CAPTIONED

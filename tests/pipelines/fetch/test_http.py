@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import gzip
+import resource
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+
+import brotli
+import pytest
+
+from pipelines.fetch.http import ProxyDown, Response, Session, get, retry_after, second_try
+from tests.pipelines.crawl.conftest import LOOPBACK, Local
+
+MIB = 2**20
+
+
+def ask(local: Local, path: str, deadline_s: float = 5, max_bytes: int = MIB, **options: object) -> Response:
+    return get(local.base + path, deadline_s=deadline_s, max_bytes=max_bytes, allow_private=LOOPBACK, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "http_status"),
+    [
+        ("/404", "http_404", 404),
+        ("/403", "http_403", 403),
+        ("/410", "http_410", 410),
+        ("/429", "http_429", 429),
+        ("/418", "http_4xx", 418),
+        ("/500", "http_5xx", 500),
+        ("/503", "http_5xx", 503),
+        ("/204", "empty", 204),
+        ("/301", "redirects", 301),
+        ("/cut", "truncated", 200),
+        ("/cutchunk", "truncated", 200),
+        ("/cutgzip", "truncated", 200),
+        ("/nogzip", "undecodable", 200),
+        ("/nothttp", "refused", None),
+        ("/reset", "refused", None),
+        ("/endlesshead", "too_large", None),
+        ("/endless", "too_large", 200),
+        ("/loop", "redirects", 302),
+        ("/chain/6", "redirects", 302),
+        ("/to?http://169.254.169.254/latest", "private_address", None),
+        ("/to?http://10.0.0.1/", "private_address", None),
+        ("/to?file:///etc/passwd", "bad_url", None),
+        ("/to?//user@a.example/", "bad_url", None),
+    ],
+)
+def test_each_fault_of_the_web_is_one_status(local: Local, path: str, status: str, http_status: int | None) -> None:
+    answer = ask(local, path)
+    assert (answer.status, answer.http_status) == (status, http_status), answer
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/chunked", b"hello world"), ("/gzip", b"hello " * 1000), ("/chain/5", b"end"), ("/interim", b"body")],
+)
+def test_what_comes_whole_is_ok(local: Local, path: str, body: bytes) -> None:
+    answer = ask(local, path)
+    assert (answer.status, answer.body) == ("ok", body)
+
+
+def test_brotli_is_decoded_within_the_cap(local: Local) -> None:
+    local.web.pages["/br"] = ({"Content-Encoding": "br"}, brotli.compress(b"hello " * 1000))
+    local.web.pages["/brbomb"] = ({"Content-Encoding": "br"}, brotli.compress(bytes(64 * MIB), quality=1))
+    local.web.pages["/brcut"] = ({"Content-Encoding": "br"}, brotli.compress(b"hello " * 1000)[:-3])
+    assert ask(local, "/br").body == b"hello " * 1000
+    assert ask(local, "/brbomb").status == "too_large"
+    assert ask(local, "/brcut").status == "truncated"
+
+
+def test_gzip_members_in_a_row_and_deflate_without_header_are_decoded(local: Local) -> None:
+    import zlib
+
+    raw = zlib.compressobj(wbits=-15)
+    local.web.pages["/two"] = ({"Content-Encoding": "gzip"}, gzip.compress(b"one ") + gzip.compress(b"two"))
+    local.web.pages["/raw"] = ({"Content-Encoding": "deflate"}, raw.compress(b"hello") + raw.flush())
+    local.web.pages["/zlib"] = ({"Content-Encoding": "deflate"}, zlib.compress(b"hello"))
+    local.web.pages["/odd"] = ({"Content-Encoding": "utf-8"}, b"plain")
+    assert ask(local, "/two").body == b"one two"
+    assert ask(local, "/raw").body == ask(local, "/zlib").body == b"hello"
+    assert ask(local, "/odd").body == b"plain"
+
+
+def test_a_gzip_bomb_stops_at_the_cap_without_its_memory(local: Local) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    local.web.pages["/bomb"] = ({"Content-Encoding": "gzip"}, gzip.compress(bytes(300 * MIB), 1))
+    after_making = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer = ask(local, "/bomb", max_bytes=4 * MIB)
+    assert answer.status == "too_large"
+    assert len(answer.body) <= 4 * MIB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - max(before, after_making) < 60 * 1024  # KiB
+
+
+@pytest.mark.parametrize("path", ["/hang", "/drip", "/driphead"])
+def test_the_deadline_is_total(local: Local, path: str) -> None:
+    start = time.monotonic()
+    assert ask(local, path, deadline_s=0.5).status == "timeout"
+    assert time.monotonic() - start < 1.0
+
+
+def test_the_deadline_holds_over_redirects_together(local: Local) -> None:
+    local.web.slow = 0.2
+    start = time.monotonic()
+    assert ask(local, "/chain/5", deadline_s=0.5).status == "timeout"
+    assert time.monotonic() - start < 0.8
+
+
+def test_loopback_is_refused_unless_allowed(local: Local) -> None:
+    assert get(f"{local.base}/image/1", deadline_s=5, max_bytes=MIB).status == "private_address"
+    assert get(f"http://localhost:{local.port}/image/1", deadline_s=5, max_bytes=MIB).status == "private_address"
+    assert local.web.asked == []
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def lookup(host: str, port: int, timeout: float) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr("pipelines.fetch.guard._lookup", lookup)
+    with Session(allow_private=LOOPBACK) as session:
+        for _ in range(3):
+            answer = session.get(f"http://name.example:{local.port}/once", deadline_s=5, max_bytes=MIB)
+            assert (answer.status, answer.address) == ("ok", "127.0.0.1")
+    assert asked == ["name.example"]
+    assert local.web.asked[0][0] == f"name.example:{local.port}"
+
+
+def test_names_without_an_address_and_ports_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        answer = get(f"http://127.0.0.1:{unused.getsockname()[1]}/", deadline_s=5, max_bytes=1, allow_private=LOOPBACK)
+    assert answer.status == "refused"
+    monkeypatch.setattr("pipelines.fetch.guard.socket.getaddrinfo", fail)
+    assert get("http://nowhere.example/", deadline_s=5, max_bytes=1).status == "dns"
+
+
+def test_connections_are_kept_and_a_stale_one_is_no_fault(local: Local) -> None:
+    with Session(allow_private=LOOPBACK) as session:
+        for _ in range(5):
+            assert session.get(f"{local.base}/image/1", deadline_s=5, max_bytes=MIB).status == "ok"
+        assert local.web.connections == 1
+        for _ in range(3):
+            assert session.get(f"{local.base}/once", deadline_s=5, max_bytes=MIB).body == b"body"
+
+
+def test_a_judge_stops_before_the_body(local: Local) -> None:
+    with Session(allow_private=LOOPBACK) as session:
+        answer = session.get(
+            f"{local.base}/endless", deadline_s=5, max_bytes=10**12, judge=lambda status, headers: "optout"
+        )
+    assert (answer.status, answer.body) == ("optout", b"")
+
+
+def test_behind_a_proxy_names_are_not_resolved_and_private_literals_are_refused(
+    proxied: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxied.web.pages["some.example/x"] = ({}, b"through the proxy")
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("resolved a name")
+
+    monkeypatch.setattr("pipelines.fetch.guard._lookup", never)
+    assert get("http://some.example/x", deadline_s=5, max_bytes=MIB).body == b"through the proxy"
+    for private in (
+        "http://127.0.0.1/x",
+        "http://2130706433/",
+        "http://[::1]/",
+        "http://localhost/",
+        "http://some.example/to?http://10.1.1.1/",
+    ):
+        assert get(private, deadline_s=5, max_bytes=MIB).status == "private_address"
+    assert [h for h, _ in proxied.web.asked] == ["some.example", "some.example"]
+
+
+def test_no_proxy_goes_straight(proxied: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert get(f"{proxied.base}/image/1", deadline_s=5, max_bytes=MIB).status == "private_address"
+    assert get(f"{proxied.base}/chain/1", deadline_s=5, max_bytes=MIB, allow_private=LOOPBACK).body == b"end"
+
+
+def test_a_proxy_that_is_not_there_is_said_once_and_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        with pytest.raises(ProxyDown, match="unset the proxy variable"):
+            get("http://some.example/", deadline_s=5, max_bytes=1)
+
+
+def test_tls_checks_the_name_whatever_address_was_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import trustme
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("right.example").configure_cert(context)
+    monkeypatch.setattr("pipelines.fetch.guard._lookup", lambda host, port, timeout: ["127.0.0.1"])
+    server = socket.create_server(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+
+    def serve() -> None:
+        for _ in range(3):
+            sock, _peer = server.accept()
+            try:
+                with context.wrap_socket(sock, server_side=True) as tls:
+                    tls.recv(4096)
+                    tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nsafe")
+            except OSError:
+                sock.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        untrusted = get(f"https://right.example:{port}/", deadline_s=5, max_bytes=MIB, allow_private=LOOPBACK)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        right = get(f"https://right.example:{port}/", deadline_s=5, max_bytes=MIB, allow_private=LOOPBACK)
+        wrong = get(f"https://wrong.example:{port}/", deadline_s=5, max_bytes=MIB, allow_private=LOOPBACK)
+        thread.join(5)
+    finally:
+        server.close()
+    assert (untrusted.status, right.status, right.body, wrong.status) == ("tls", "ok", b"safe", "tls")
+
+
+def test_when_a_second_try_is_made() -> None:
+    later = time.monotonic() + 60
+
+    def said(value: str) -> Response:
+        return Response("http_429", 429, (("Retry-After", value),), again=True)
+
+    assert retry_after(said("3")) == 3
+    assert retry_after(said("Thu, 01 Jan 1970 00:01:00 GMT"), now=0) == 60
+    assert retry_after(said("soon")) is None
+    assert second_try(said("2"), later) == 2
+    assert second_try(said("600"), later) is None
+    assert second_try(said("2"), time.monotonic() + 1) is None
+    assert second_try(Response("http_404", 404), later) is None

@@ -1,0 +1,173 @@
+"""Conversation datasets in their published layouts, read into the record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.stage import DirectContext
+from pipelines.formats import conversations as sets
+from pipelines.formats.conversations import INPUTS, REASONS, Conversations, SetError, pieces
+from pipelines.formats.dialogue import Exchange, TurnsError, cut, exchanges, images
+from tests.pipelines.conversation_sets import cauldron, llava, llava_row
+from tests.pipelines.html.test_stages import run
+from tests.trainer.pictures import picture
+
+
+def read(
+    path: Path, stage: Conversations = Conversations(), ctx: DirectContext | None = None, images: str | None = None
+) -> dict[str, Any]:
+    file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
+    return run(stage, pieces(file, "made", images), INPUTS, ctx)
+
+
+def shown(document: dict[str, Any]) -> list[str]:
+    return [n["role"] or n["kind"] for n in document["nodes"]]
+
+
+def test_the_cauldrons_rows_bring_their_images(tmp_path: Path) -> None:
+    out = read(cauldron(tmp_path / "c.parquet", range(3), questions=9))
+    first, second = out["documents"][:2]
+    turn = ["user", "break", "assistant", "break"]
+    assert shown(first) == ["image", *(turn * 7)[:-1]] and shown(second) == ["image", *(turn * 2)[:-1]]
+    assert len(out["documents"]) == 6 and out["refused"] == []
+    assert (first["url"], second["url"]) == ("conversations://made/c.parquet/0", "conversations://made/c.parquet/0#2")
+    assert (
+        first["nodes"][0]["image"]
+        == second["nodes"][0]["image"]
+        == f"sha256:{hashlib.sha256(picture(0)[0]).hexdigest()}"
+    )
+    assert [o["status"] for o in out["outcomes"]] == ["ok"] * 3
+    for seed, o in enumerate(out["outcomes"]):
+        assert out["blobs"][o["offset"] : o["offset"] + o["length"]] == picture(seed)[0] and o["phash"] is not None
+    assert len({d["id"] for d in out["documents"]}) == 6
+
+
+def test_llavas_rows_name_their_images_and_some_have_none(tmp_path: Path) -> None:
+    out = read(llava(tmp_path, range(4)))
+    assert [shown(d)[0] for d in out["documents"]] == ["image"] * 4 + ["user"] * 2
+    assert [n["text"] for n in out["documents"][1]["nodes"] if n["text"]][:2] == [
+        "Describe the picture.",
+        f"{picture(1)[1]}.",
+    ]
+    assert len(out["outcomes"]) == 4 and len(out["blobs"]) == sum(len(picture(s)[0]) for s in range(4))
+
+
+def test_the_same_image_is_kept_once_a_part(tmp_path: Path) -> None:
+    path = llava(tmp_path, range(1), 0)
+    (tmp_path / "images" / "again.png").write_bytes(picture(0)[0])
+    path.write_text(json.dumps([llava_row("images/0.png", 0), llava_row("images/again.png", 1)]))
+    out = read(path)
+    assert len(out["documents"]) == 2 and len(out["outcomes"]) == 1 and out["blobs"] == picture(0)[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({**llava_row("images/0.png", 0), "conversations": [{"from": "human", "value": "a"}, {"from": "human", "value": "b"}]}, "bad_turns"),
+        ({**llava_row("images/0.png", 0), "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": ""}]}, "bad_turns"),
+        ({**llava_row("images/0.png", 0), "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": 3}]}, "bad_turns"),
+        ({**llava_row("images/0.png", 0), "conversations": []}, "bad_turns"),
+        ({"id": 1, "conversations": llava_row("images/0.png", 0)["conversations"]}, "bad_images"),
+        (llava_row("images/9.png", 0), "image_missing"),
+        (llava_row("../secret.png", 0), "bad_image_path"),
+        (llava_row("/etc/hostname", 0), "bad_image_path"),
+        (llava_row("file:///etc/hostname", 0), "bad_image_path"),
+        ({"text": "no conversation"}, "bad_row"),
+        ("a text", "bad_row"),
+    ],
+)  # fmt: skip
+def test_a_bad_row_has_its_reason_and_the_next_one_goes_on(tmp_path: Path, row: Any, reason: str) -> None:
+    path = llava(tmp_path, range(1), 0)
+    (tmp_path.parent / "secret.png").write_bytes(picture(0)[0])
+    path.write_text("\n".join(json.dumps(r) for r in (row, llava_row("images/0.png", 0))) + "\n")
+    out = read(path)
+    assert [(r["reason"], r["provenance"]["offset"]) for r in out["refused"]] == [(reason, 0)] and reason in REASONS
+    assert len(out["documents"]) == 1
+
+
+def test_an_image_that_cannot_be_read_has_an_outcome_that_says_so(tmp_path: Path) -> None:
+    path = llava(tmp_path, range(2), 0)
+    (tmp_path / "images" / "0.png").write_bytes(b"<html>gone</html>")
+    out = read(path, Conversations(max_bytes=len(picture(1)[0]) - 1))
+    assert [(o["status"], o["offset"]) for o in out["outcomes"]] == [
+        ("not_image", None),
+        ("too_large", None),
+    ] and "blobs" not in out
+
+
+def test_addresses_are_left_to_be_fetched(tmp_path: Path) -> None:
+    path = tmp_path / "urls.jsonl"
+    path.write_text(json.dumps(llava_row("https://E.com/a.jpg", 0)) + "\n")
+    out = read(path)
+    assert out["documents"][0]["nodes"][0]["image"] == "https://e.com/a.jpg" and out["outcomes"] == []
+
+
+def test_every_piece_together_is_the_file_and_a_broken_end_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sets, "RUN", 3)
+    monkeypatch.setattr(sets, "CHUNK", 64)
+    array = llava(tmp_path, range(2), 20)
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("\ufeff" + "\n\n".join(json.dumps(r) for r in json.loads(array.read_text())))
+    whole = {path: read(path)["documents"] for path in (array, lines)}
+    assert len(whole[array]) == len(whole[lines]) == 22
+    monkeypatch.setattr(sets, "JSON_PIECE", 1500)
+    for path, documents in whole.items():
+        file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
+        cuts = pieces(file, "made", None)
+        parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in cuts]
+        assert len(cuts) > 2 and sum(map(bool, parts)) > 2
+        assert sorted(d["id"] for part in parts for d in part) == sorted(d["id"] for d in documents)
+    array.write_text(array.read_text()[:-200])
+    out = read(array)
+    assert {r["reason"] for r in out["refused"]} == {"file_broken"} and len(out["documents"]) > 15
+
+
+def test_a_parquet_file_is_cut_by_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = cauldron(tmp_path / "c.parquet", range(20), 1)
+    monkeypatch.setattr(sets, "PARQUET_PIECE", path.stat().st_size // 3)
+    file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
+    parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in pieces(file, "made", None)]
+    assert len([part for part in parts if part]) == 3
+    assert [d["provenance"]["offset"] for part in parts for d in part] == list(range(20))
+
+
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"url": ["a"]}), path)
+    with pytest.raises(SetError, match=r"x\.parquet: none of the columns texts and conversations"):
+        read(path)
+
+
+def test_where_images_stand() -> None:
+    said = [
+        ("human", "First <image> or <image>?"),
+        ("gpt", "The first."),
+        ("human", "And <image>?"),
+        ("gpt", "No."),
+        ("human", "So?"),
+    ]
+    row = {"conversations": [{"from": f, "value": v} for f, v in said], "image": ["a", "b", "c"]}
+    found = exchanges(row, "llava", len(images(row, "llava")))
+    assert found == [Exchange((0, 1), "First  or ?", "The first."), Exchange((2,), "And ?", "No.")]
+    assert cut(found, "llava", 1) == [found]
+    with pytest.raises(TurnsError, match="bad_images"):
+        exchanges(row, "llava", 2)
+    one = {"conversations": [{"from": f, "value": v} for f, v in said[:4]], "image": "a"}
+    assert [e.images for e in exchanges(one, "llava", 1)] == [(0,), ()]
+    system = {
+        "conversations": [
+            {"from": "system", "value": "Be brief."},
+            {"from": "gpt", "value": "x"},
+            *one["conversations"],
+        ]
+    }
+    assert exchanges(system | {"image": "a"}, "llava", 1)[0].question.startswith("Be brief.\n\nFirst")

@@ -1,0 +1,87 @@
+"""Hostile pages cost time in proportion to their size."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.html.guard import MAX_BYTES, bounded
+from pipelines.html.page import extract
+from tests.pipelines.html.pages import PROSE, URL, page
+
+BODY = f"<p>{PROSE}</p><p>{PROSE} Again.</p>".encode()
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        b"<div>" * 100_000 + BODY,
+        b"<div>" * 100_000 + BODY + b"</div>" * 100_000,
+        b"<b><i><p>" * 20_000 + BODY,
+        b"".join(b"<p><b id=%d>x</p>" % i for i in range(20_000)) + BODY,
+        b"<table><tr><td>" * 20_000 + BODY,
+        b"<div " + b" ".join(b"a%d=1" % i for i in range(300_000)) + b">" + BODY,
+        b"<div " + b" ".join(b"a%d='>'" % i for i in range(300_000)) + b">" + BODY,
+        b"<div " + b" ".join(b"a%d" % i for i in range(300_000)) + b">" + BODY,
+        b"<a href=x>y" * 100_000 + BODY,
+        b"<p>" + b"word " * 10_000_000,
+        b"<p>hello" * 6_000_000,
+        b"<img srcset='" + b"a 1w," * 200_000 + b"'>" + BODY,
+        b"<div class='" + b"x-y-z " * 100_000 + b"'>" + BODY,
+        b"<!--" + b"-" * 3_000_000,
+        b"<script>" + b"<" * 3_000_000,
+        b"<div style='" + b"width:" * 300_000 + b"'>" + BODY,
+        b"<div class=sidebar>" * 250 + b"<h1>x</h1>" + (b"<p>" + PROSE.encode()) * 15_000,
+        b"<div class=lightbox style='background:url(a.jpg)'>" * 250 + b"<img src=a.jpg>" * 300_000,
+        b"<div style='background:" + b"url(" * 400_000 + b"'></div>" + BODY,
+        (b"<p>" + b"follow newsletter " * 14) * 18_000,
+    ],
+    ids=range(20),
+)
+def test_bounded_in_time(html: bytes) -> None:
+    start = time.process_time()
+    extract(html, URL)
+    assert time.process_time() - start < 5
+
+
+def test_the_article_survives_a_deep_page() -> None:
+    shown = [node.text for node in extract(b"<div>" * 20_000 + BODY + b"</div>" * 20_000, URL).nodes]
+    assert f"{PROSE} Again." in shown
+
+
+def test_ordinary_pages_come_back_untouched() -> None:
+    html = page("<p>x" * 500 + "<br>" * 1500)
+    assert bounded(html) is html
+    long = page("<img src='data:image/png;base64," + "A" * 100_000 + "'><p>" + "plain words, " * 10_000)
+    assert bounded(long) == long
+
+
+def test_void_tags_are_not_depth() -> None:
+    html = b"<br>line" * 5000 + BODY
+    assert bounded(html) == html
+
+
+def test_bytes_are_capped() -> None:
+    assert len(bounded(b"x" * (MAX_BYTES + 5))) == MAX_BYTES
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(["<p>", "</p>", "<div class=x>", "</div>", "<table>", "<td>", "<img src=a.jpg>", "<a href=b>", "</a>", "<br>",
+       "<!--", "-->", "<pre>", "<noscript>", "<picture>", "<source srcset='a 1w'>", "some words, and more of them", "\x00", "é", "<svg>", "<math>",
+       "<select>", "<template>", "<base href='http://[x'>", "<li>", "<h1>", "<figure>", "<frameset>"]), max_size=60))  # fmt: skip
+def test_any_markup_gives_sound_nodes(pieces: list[str]) -> None:
+    for node in extract("".join(pieces).encode(), URL).nodes:
+        assert node.kind in ("text", "image", "break")
+        if node.kind == "text":
+            assert node.text and node.text == node.text.strip() and node.role
+        if node.kind == "image":
+            assert node.image and node.image.startswith("http") and node.text is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=500))
+def test_any_bytes(html: bytes) -> None:
+    extract(html, URL)

@@ -1,0 +1,277 @@
+"""Articles out of pages: boilerplate out, body in, and what the page says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.html.page import extract
+from tests.pipelines.html.pages import PROSE, URL, page, read, texts
+
+TEASERS = "".join(
+    f"<div><h3><a href=/{i}>Another story number {i}</a></h3><p><a href=/{i}>It happened on day {i}.</a></p></div>"
+    for i in range(6)
+)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "<nav><a href=/x>JUNK elsewhere</a></nav>",
+        "<div class='post-share'>JUNK Share this on whatever network you like best, now</div>",
+        "<div id=comments><p>JUNK I do not agree at all, and will say so at length, here and elsewhere, for ever and ever.</p></div>",
+        "<aside><p>JUNK Our newsletter comes every week, is free, and can be left at any time.</p></aside>",
+        "<form><input name=q><button>JUNK</button><select><option>JUNK</select></form>",
+        "<script>var JUNK = 1</script><style>.JUNK {}</style><noscript>JUNK enable scripts</noscript>",
+        "<p style='display:none'>JUNK hidden text that nobody sees, though it is long enough to count</p>",
+        "<div hidden>JUNK hidden</div>",
+        "<div role=navigation>JUNK <a href=/x>x</a></div>",
+        f"<h3>Read more</h3>{TEASERS.replace('Another', 'JUNK')}",
+        "<p><a href=/x>Lesen Sie auch: JUNK</a></p>",
+        "<ul><li><a href=/1>JUNK one</a><li><a href=/2>JUNK two</a><li><a href=/3>JUNK three</a></ul>",
+        "<textarea>JUNK</textarea><iframe src=x>JUNK</iframe>",
+        "<p>JUNK?</p>".replace("JUNK?", "—"),
+        "<div class=author-box><h4>JUNK Writer</h4><p>JUNK has written of lakes and of boats for thirty years, and lives at none.</p></div>",
+        "<form><p>JUNK Tell us a name <input name=n></p><p>JUNK and where we may write to you <input type=email></p><p>JUNK town <input></p></form>",
+    ],
+)
+def test_boilerplate_goes(junk: str) -> None:
+    found = texts(junk)
+    assert not [text for text in found if "JUNK" in text or text == "—"]
+    assert [text.split(".")[0] for text in found if text.split(".")[0] in ("First", "Then", "Last")] == [
+        "First",
+        "Then",
+        "Last",
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "has-sidebar no-comments",
+        "section--has-ads",
+        "field field--label-hidden",
+        "shadow-lg",
+        "silicon",
+        "post-content with-share",
+        "elementor-widget-container",
+        "article-body overlay",
+    ],
+)
+def test_names_that_only_look_like_boilerplate(wrapper: str) -> None:
+    html = f"<body><div class='{wrapper}'><p>{PROSE}</p><p>{PROSE} Again.</p></div><div><p>{PROSE} Other.</p></div></body>".encode()
+    assert f"{PROSE} Again." in [node.text for node in extract(html, URL).nodes]
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "class='layout sidebar-right'",
+        "class='l-outer l-outer--nav'",
+        "class='post-7 post type-post hentry category-social tag-comments'",
+        "class='Page_main__2pNav'",
+        "class='sc-1 kAdBoX'",
+        "role=tablist",
+    ],
+)
+def test_a_frame_around_the_article_is_no_boilerplate(wrapper: str) -> None:
+    """On a page that holds more running text beside it: names say what stands in a frame or is filed with it."""
+    notice = f"<div class=notice>{f'<p>We use small files. {PROSE}</p>' * 8}</div>"
+    body = f"<h1>A lake</h1><p>{PROSE} One.</p><p>{PROSE} Two.</p><p>{PROSE} Three.</p><p>{PROSE} Four.</p><p>{PROSE} Five.</p>"
+    html = f"<body><div {wrapper}><div class=article-text>{body}</div></div>{notice}</body>".encode()
+    found = [node.text for node in extract(html, URL).nodes]
+    assert [f"{PROSE} {n}." in found for n in ("One", "Five")] == [True, True]
+
+
+def test_a_lightbox_with_a_picture_stays_and_one_with_a_text_goes() -> None:
+    found = read(
+        "<div class=my-lightbox><a href=/big.jpg><img src=big.jpg></a></div>"
+        f"<div class=my-lightbox><img src=letter.jpg><p>JUNK Our letter comes every week. {PROSE}</p></div>"
+    ).nodes
+    assert [node.image for node in found if node.image] == ["https://site.org/blog/post/big.jpg"]
+    assert not [node for node in found if node.text and "JUNK" in node.text]
+
+
+def test_a_heading_is_not_judged_by_an_id_made_of_its_words() -> None:
+    assert "Related work" in texts(f"<h2 id=related-work>Related work</h2><p>{PROSE} Also.</p>")
+
+
+def test_invisible_break_marks_go() -> None:
+    assert "Italiens Weine reifen" in texts("<p>Ita\u00adli\u00adens\ufeff Weine\u200b reifen</p>")
+
+
+def test_standfirst_and_picture_in_a_header_outside_the_article() -> None:
+    html = (
+        f"<body><header><a href=/><img src=logo.png></a><h1>Title</h1><h2>{PROSE[:120]}</h2><img src=lead.jpg width=900 height=600>"
+        f"<img src=writer.jpg width=80 height=80><img src=icon-share.png></header>"
+        f"<main><article class=article-body><p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p></article></main></body>"
+    ).encode()
+    assert [node.text or node.image for node in extract(html, URL).nodes][:3] == [
+        PROSE[:120],
+        "https://site.org/blog/post/lead.jpg",
+        PROSE,
+    ]
+
+
+def test_the_body_is_taken_for_whole_where_the_page_names_it() -> None:
+    """A long list of entries, as of a live report, holds most of the text; what opens the report stands beside it."""
+    entries = "".join(f"<div class=entry><p>{PROSE} {i}</p><p>{PROSE} {i}.</p></div>" for i in range(12))
+    opening = f"<div class=opening><p>Opening. {PROSE}</p><p>{PROSE} Second.</p></div>"
+    html = f"<body><div class=article-body>{opening}<div class=entries>{entries}</div></div></body>".encode()
+    assert f"Opening. {PROSE}" in [node.text for node in extract(html, URL).nodes]
+
+
+def test_article_named_like_boilerplate_is_found_on_a_page_with_nothing_else() -> None:
+    html = f"<body><div class=sidebar><p>{PROSE}</p><p>{PROSE} Again.</p></div><p>short</p></body>".encode()
+    assert f"{PROSE} Again." in [node.text for node in extract(html, URL).nodes]
+
+
+def test_standfirst_and_lead_picture_above_the_body() -> None:
+    html = (
+        f"<body><main><h1>Title</h1><p class=standfirst>{PROSE[:120]}</p><figure><img src=lead.jpg></figure><div class=byline>By A. Writer</div>"
+        f"<div class=article-body><p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p></div></main></body>"
+    ).encode()
+    shown = [node.text or node.image for node in extract(html, URL).nodes]
+    assert shown[:4] == ["Title", PROSE[:120], "https://site.org/blog/post/lead.jpg", PROSE]
+
+
+def test_lead_picture_beside_the_body() -> None:
+    html = (
+        f"<body><article><header><h1>Title</h1><div><figure><img src=lead.jpg><figcaption>The lake in May</figcaption></figure></div></header>"
+        f"<section class=article-body><p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p></section></article></body>"
+    ).encode()
+    shown = [node.text or node.image for node in extract(html, URL).nodes]
+    assert shown[-5:-2] == ["https://site.org/blog/post/lead.jpg", "The lake in May", PROSE]
+
+
+def test_body_in_several_pieces() -> None:
+    piece = "<div class=row><div class=col><p>{0} {1}</p><p>{0} {1} again</p></div></div>"
+    html = f"<body><article>{''.join(piece.format(PROSE, i) for i in range(4))}</article></body>".encode()
+    assert len([node for node in extract(html, URL).nodes if node.kind == "text"]) == 8
+
+
+def test_a_caption_written_thrice_stands_once() -> None:
+    inside = "<div><div class=caption>A view of the harbour at night, from the tower</div></div>" * 3
+    assert len([t for t in texts(inside) if t.startswith("A view")]) == 1
+
+
+def test_a_refrain_stays() -> None:
+    refrain = "And the water rose, and the water fell, and nobody slept."
+    assert len([t for t in texts(f"<p>{refrain}</p>" * 3) if t == refrain]) == 3
+
+
+def test_what_the_page_says_of_itself() -> None:
+    head = (
+        "<meta property=og:title content='The  lake'><meta property=article:published_time content=2021-03-04T05:06:07Z>"
+        "<link rel=license href=//creativecommons.org/licenses/by/4.0/><meta name=robots content='index, NoAI, noimageai'>"
+        "<meta name=tdm-reservation content=1>"
+    )
+    found = read(head=head)
+    assert (found.title, found.lang, found.date) == ("The lake", "en", "2021-03-04")
+    assert found.license == "https://creativecommons.org/licenses/by/4.0/"
+    assert found.optout == ["noai", "noimageai", "tdm-reservation"]
+
+
+def test_license_in_the_body_and_signals_in_headers() -> None:
+    html = page("<a rel='nofollow license' href=https://e.org/l>CC</a>")
+    found = extract(html, URL, None, {"x-robots-tag": "otherbot: noindex, ourbot: noai", "tdm-reservation": "1"})
+    assert (found.license, found.optout) == ("https://e.org/l", ["noai", "tdm-reservation"])
+
+
+def test_signals_behind_a_broken_head() -> None:
+    html = page(head="<noscript><img src=//t/p.gif></noscript>").replace(b"<title>The lake</title>", b"")
+    html = html.replace(b"</head>", b"<title>Late</title><meta name=robots content=noai></head>")
+    found = extract(html, URL)
+    assert (found.title, found.optout) == ("Late", ["noai"])
+
+
+@pytest.mark.parametrize(
+    ("value", "lang"),
+    [("de-AT", "de"), ("EN_us", "en"), ("und", None), ("", None), ("english", None), ("pt-BR, en", "pt")],
+)
+def test_language(value: str, lang: str | None) -> None:
+    assert extract(page().replace(b"lang=en-GB", f'lang="{value}"'.encode()), URL).lang == lang
+
+
+@pytest.mark.parametrize(
+    "html", [b"", b" ", b"\0" * 50, b"<", b"<html>", b"<frameset>", b"plain words", b"\xff\xfe", b"<title>only</title>"]
+)
+def test_pages_with_nothing(html: bytes) -> None:
+    assert extract(html, URL).nodes == [] or html == b"plain words"
+
+
+def test_same_bytes_same_nodes() -> None:
+    assert read(TEASERS) == read(TEASERS)
+
+
+def test_a_paragraph_that_is_one_link_goes_and_one_that_holds_a_link_stays() -> None:
+    link = "<p><a href=/x>ANOTHER STORY THAT HAPPENED ELSEWHERE TODAY</a></p>"
+    found = texts(f"{link}<p>As <a href=/y>the ministry said on Monday</a>, it will open.</p>")
+    assert "As the ministry said on Monday, it will open." in found
+    assert not [text for text in found if "ANOTHER" in text]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Follow the lake on Facebook, Twitter or Instagram for more of it.",
+        "Would you like to read more? Sign up for our weekly newsletter today.",
+        "Jetzt den Newsletter vom See abonnieren und nichts verpassen, was dort geschieht.",
+        "Copyright 2020 The Lake. All rights reserved, and none of it may be printed.",
+    ],
+)
+def test_what_a_publisher_asks_for_at_the_end_goes_and_the_same_words_within_stay(line: str) -> None:
+    body = "".join(f"<p>{PROSE} {i}.</p>" for i in range(8))
+    found = [
+        node.text
+        for node in extract(
+            f"<article><h1>T</h1><p>{PROSE}</p><p>{line}</p>{body}<p>{line}</p></article>".encode(), URL
+        ).nodes
+    ]
+    assert found.count(line) == 1 and found.index(line) == 2
+
+
+def test_a_quoted_post_stays_with_its_links() -> None:
+    post = "<blockquote><p>Boats are on. <a href=https://t.co/abc>https://t.co/abc</a></p>— A boat (@boat) <a href=/p>May 4, 2022</a></blockquote>"
+    assert "Boats are on. https://t.co/abc" in texts(f"<div class=social-media-embed>{post}</div>")
+
+
+def test_a_standfirst_written_twice_and_the_address_of_the_page_stand_once_and_not_at_all() -> None:
+    html = (
+        f"<body><header><h1>Title</h1><h2>{PROSE[:120]}</h2></header><article class=article-body><p>{PROSE[:120]}</p><p>{PROSE}</p><p>{URL}</p>"
+        f"<p>{PROSE} Again.</p><p>{PROSE} More.</p></article></body>"
+    ).encode()
+    found = [node.text for node in extract(html, URL).nodes]
+    assert (found.count(PROSE[:120]), found.count(URL)) == (1, 0)
+
+
+def test_an_unclosed_anchor_is_no_link() -> None:
+    chapters = "".join(f"<h2><a name=c{i}>Chapter {i}</h2><p>{PROSE} {i}.</p>" for i in range(4))
+    assert [text for text in texts(chapters) if text.startswith("Chapter")] == [f"Chapter {i}" for i in range(4)]
+    assert f"{PROSE} 3." in texts(chapters)
+
+
+def test_a_recipe_with_a_checkbox_a_line_and_a_picture_with_its_author_stay() -> None:
+    lines = "".join(f"<li><input type=checkbox> {i} spoons of flour</li>" for i in range(1, 5))
+    inside = f"<div class=ingredients><ul>{lines}</ul></div><div class=image-author-license><img src=a.jpg><p>{PROSE} Here.</p></div>"
+    found = read(inside).nodes
+    assert [node.text for node in found if node.role == "item"] == [f"{i} spoons of flour" for i in range(1, 5)]
+    assert [node.image for node in found if node.image] == ["https://site.org/blog/post/a.jpg"]
+    assert f"{PROSE} Here." in [node.text for node in found]
+
+
+@pytest.mark.parametrize(
+    ("image", "kept"),
+    [
+        ("<figure><img src=lead.jpg width=900 height=600><figcaption>The lake in May</figcaption></figure>", True),
+        ("<img src=cropped-lake.jpg width=900 height=600>", False),
+        ("<img src=flat.jpg width=1400 height=275>", False),
+        ("<img src=small.jpg width=200 height=150>", False),
+        ("<img src=unknown.jpg>", False),
+        ("<img src=one.jpg width=900 height=600><img src=two.jpg width=900 height=600>", False),
+    ],
+)
+def test_the_picture_above_the_headline(image: str, kept: bool) -> None:
+    body = f"<p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p>"
+    html = f"<body><div class=top>{image}</div><h1>Title</h1><div class=article-body>{body}</div></body>".encode()
+    shown = [node.text or node.image for node in extract(html, URL).nodes]
+    assert shown[: -3 or None] == (["https://site.org/blog/post/lead.jpg", "The lake in May"] if kept else [])

@@ -1,0 +1,255 @@
+"""WARC reading: whole files, slices, broken members, encodings."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.warc.message import MAX_PAYLOAD
+from pipelines.warc.read import Record, Refusal, records, slices
+
+
+def response(
+    url: str, body: bytes, http: str = "Content-Type: text/html", status: str = "200 OK", extra: str = ""
+) -> bytes:
+    block = f"HTTP/1.1 {status}\r\n{http}\r\n\r\n".encode() + body
+    head = (
+        f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: {url}\r\nWARC-Date: 2024-05-06T07:08:09Z\r\n{extra}"
+        f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(block)}\r\n\r\n"
+    )
+    return head.encode() + block + b"\r\n\r\n"
+
+
+def other(kind: str) -> bytes:
+    return f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://e.com/\r\nContent-Length: 4\r\n\r\nabcd\r\n\r\n".encode()
+
+
+def pages(n: int, size: int = 300) -> list[bytes]:
+    return [response(f"https://e.com/{i}", (f"<p>{i} " + "x" * ((i * 37) % size)).encode()) for i in range(n)]
+
+
+def write(path: Path, members: list[bytes], packed: bool = True) -> str:
+    path.write_bytes(b"".join(gzip.compress(m, mtime=0) if packed else m for m in members))
+    return str(path)
+
+
+def urls(items: list[Record | Refusal]) -> list[str | None]:
+    return [item.url for item in items if isinstance(item, Record)]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_records_in_order_with_their_place(tmp_path: Path, packed: bool) -> None:
+    members = [other("warcinfo"), *pages(5), other("request"), other("revisit")]
+    path = write(tmp_path / "a.warc", members, packed)
+    found = list(records(path))
+    assert urls(found) == [f"https://e.com/{i}" for i in range(5)]
+    first = found[0]
+    assert isinstance(first, Record)
+    assert (first.mime, first.status, first.ok, first.payload[:4]) == ("text/html", 200, True, b"<p>0")
+    assert first.fetched_at is not None and first.fetched_at.isoformat() == "2024-05-06T07:08:09+00:00"
+    raw = Path(path).read_bytes()
+    for item in found:
+        assert isinstance(item, Record)
+        stored = raw[item.offset : item.offset + item.length]
+        assert (gzip.decompress(stored) if packed else stored).startswith(b"WARC/1.0\r\nWARC-Type: response")
+        # one record read by its place alone, as from a Common Crawl index
+        assert urls(list(records(path, item.offset, item.length))) == [item.url]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("target", [1, 57, 200, 1000, 1 << 30])
+def test_slices_own_each_record_once(tmp_path: Path, packed: bool, target: int) -> None:
+    path = write(tmp_path / "a.warc", pages(40), packed)
+    size = Path(path).stat().st_size
+    cuts = slices(size, target)
+    assert cuts[0][0] == 0 and sum(length for _, length in cuts) == size
+    found = [item for offset, length in cuts for item in records(path, offset, length)]
+    assert found == list(records(path))
+
+
+def test_truncated_member_costs_itself(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.warc.gz", pages(4))
+    raw = Path(path).read_bytes()
+    Path(path).write_bytes(raw[:-20])
+    found = list(records(path))
+    assert urls(found) == [f"https://e.com/{i}" for i in range(3)]
+    assert isinstance(found[-1], Refusal)
+    assert (found[-1].reason, found[-1].url) == ("warc_truncated", "https://e.com/3")
+    assert found[-1].offset + found[-1].length == len(raw) - 20
+
+
+def test_truncated_plain_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.warc", pages(4), packed=False)
+    raw = Path(path).read_bytes()
+    Path(path).write_bytes(raw[:-30])
+    found = list(records(path))
+    assert urls(found) == [f"https://e.com/{i}" for i in range(3)]
+    assert [item.reason for item in found if isinstance(item, Refusal)] == ["warc_truncated"]
+
+
+@pytest.mark.parametrize("where", [0, 12, 40])
+def test_corrupt_member_costs_itself_not_what_follows(tmp_path: Path, where: int) -> None:
+    members = [gzip.compress(p, mtime=0) for p in pages(6)]
+    bad = bytearray(members[2])
+    bad[where : where + 6] = b"\xff" * 6
+    path = tmp_path / "a.warc.gz"
+    path.write_bytes(b"".join([*members[:2], bytes(bad), *members[3:]]))
+    found = list(records(str(path)))
+    assert urls(found) == [
+        "https://e.com/0",
+        "https://e.com/1",
+        "https://e.com/3",
+        "https://e.com/4",
+        "https://e.com/5",
+    ]
+    refused = [item for item in found if isinstance(item, Refusal)]
+    assert [(r.reason, r.offset, r.length) for r in refused] == [
+        ("warc_corrupt", len(members[0] + members[1]), len(members[2]))
+    ]
+
+
+def test_bad_length_in_a_plain_file_costs_that_record(tmp_path: Path) -> None:
+    members = pages(4)
+    members[1] = members[1].replace(b"Content-Length: ", b"Content-Length: x")
+    path = write(tmp_path / "a.warc", members, packed=False)
+    found = list(records(path))
+    assert urls(found) == ["https://e.com/0", "https://e.com/2", "https://e.com/3"]
+    assert [(r.reason, r.url) for r in found if isinstance(r, Refusal)] == [("warc_header", "https://e.com/1")]
+
+
+def test_many_records_in_one_member(tmp_path: Path) -> None:
+    path = tmp_path / "a.warc.gz"
+    path.write_bytes(gzip.compress(b"".join(pages(5))))
+    assert urls(list(records(str(path)))) == [f"https://e.com/{i}" for i in range(5)]
+
+
+def test_empty_and_foreign_files(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    assert list(records(str(tmp_path / "empty"))) == []
+    (tmp_path / "text").write_bytes(b"hello world\n" * 20)
+    found = list(records(str(tmp_path / "text")))
+    assert [type(item) for item in found] == [Refusal]
+    with pytest.raises(FileNotFoundError):
+        list(records(str(tmp_path / "none")))
+
+
+def body_of(tmp_path: Path, body: bytes, http: str) -> Record | Refusal:
+    (item,) = records(write(tmp_path / "a.warc.gz", [response("http://e.com/", body, http)]))
+    return item
+
+
+@pytest.mark.parametrize(
+    ("body", "http"),
+    [
+        (b"5\r\n<p>ab\r\n6;x=1\r\ncdefgh\r\n0\r\n\r\n", "Transfer-Encoding: chunked"),
+        (b"<p>abcdefgh", "Transfer-Encoding: chunked"),  # the archive undid it and kept the header
+        (gzip.compress(b"<p>abcdefgh", mtime=0), "Content-Encoding: gzip"),
+        (b"<p>abcdefgh", "Content-Encoding: gzip"),
+        (zlib.compress(b"<p>abcdefgh"), "Content-Encoding: deflate"),
+        (zlib.compress(b"<p>abcdefgh", wbits=-15), "Content-Encoding: deflate"),
+        (b"<p>abcdefgh", "Content-Encoding: br"),
+        (b"<p>abcdefgh", "Content-Encoding: utf-8"),
+    ],
+)
+def test_encodings(tmp_path: Path, body: bytes, http: str) -> None:
+    item = body_of(tmp_path, body, http)
+    assert isinstance(item, Record)
+    assert item.payload == b"<p>abcdefgh"
+
+
+def test_brotli_and_zstd(tmp_path: Path) -> None:
+    brotli = pytest.importorskip("brotli")
+    zstandard = pytest.importorskip("zstandard")
+    for body, name in ((brotli.compress(b"<p>text " * 20), "br"), (zstandard.compress(b"<p>text " * 20), "zstd")):
+        item = body_of(tmp_path, body, f"Content-Encoding: {name}")
+        assert isinstance(item, Record) and item.payload == b"<p>text " * 20
+        broken = body_of(tmp_path, b"\x81" + body[:9], f"Content-Encoding: {name}")
+        assert isinstance(broken, Refusal) and broken.reason == "bad_encoding"
+
+
+def test_wrong_chunk_costs_its_own_framing_only(tmp_path: Path) -> None:
+    item = body_of(tmp_path, b"4\r\n<p>a\r\nzz not a size\r\nrest", "Transfer-Encoding: chunked")
+    assert isinstance(item, Record) and item.payload == b"<p>azz not a size\r\nrest"
+
+
+def test_truncated_gzip_body_keeps_its_beginning(tmp_path: Path) -> None:
+    text = b"".join(b"<p>line %d" % i for i in range(5000))
+    item = body_of(tmp_path, gzip.compress(text, mtime=0)[:-500], "Content-Encoding: gzip")
+    assert isinstance(item, Record) and text.startswith(item.payload) and len(item.payload) > 1000
+
+
+def test_a_bomb_is_cut(tmp_path: Path) -> None:
+    item = body_of(tmp_path, gzip.compress(b"a" * (MAX_PAYLOAD + 1000), 9), "Content-Encoding: gzip")
+    assert isinstance(item, Record) and len(item.payload) == MAX_PAYLOAD
+
+
+def test_missing_digest_bad_uri_odd_headers(tmp_path: Path) -> None:
+    odd = response(
+        "<not a uri>",
+        b"x",
+        "content-TYPE: Text/HTML ; charset=x\r\nX-Robots-Tag: noai\r\nx-robots-tag: noimageai\r\nfolded: a\r\n b",
+    )
+    (item,) = records(write(tmp_path / "a.warc.gz", [odd]))
+    assert isinstance(item, Record)
+    assert item.url == "not a uri"
+    assert item.mime == "text/html"
+    assert item.headers["x-robots-tag"] == "noai, noimageai"
+    assert item.headers["folded"] == "a b"
+
+
+def test_status_and_truncation_are_kept(tmp_path: Path) -> None:
+    (item,) = records(
+        write(
+            tmp_path / "a.warc.gz",
+            [response("http://e.com/", b"x", status="404 Gone", extra="WARC-Truncated: length\r\n")],
+        )
+    )
+    assert isinstance(item, Record)
+    assert (item.status, item.ok, item.truncated) == (404, False, "length")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400), st.integers(0, 2000), st.booleans())
+def test_any_damage_never_raises_and_spares_what_stands_before(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, packed: bool
+) -> None:
+    members = [gzip.compress(p, mtime=0) if packed else p for p in pages(5)]
+    raw = bytearray(b"".join(members))
+    at = min(at, len(raw))
+    raw[at : at + len(noise)] = noise
+    path = tmp_path_factory.mktemp("w") / "a.warc"
+    path.write_bytes(bytes(raw))
+    found = urls(list(records(str(path))))
+    ends = [sum(map(len, members[: i + 1])) for i in range(5)]
+    spared = [f"https://e.com/{i}" for i in range(5) if ends[i] <= at]
+    if len(raw) > 2 and at > 2:  # the first bytes say whether the file is packed
+        assert found[: len(spared)] == spared
+
+
+@pytest.mark.parametrize(
+    "digest", ["", "WARC-Payload-Digest: sha1:AAAA\r\n", "WARC-Block-Digest: none\r\n", "WARC-Payload-Digest:\r\n"]
+)
+def test_a_missing_or_wrong_digest_costs_nothing(tmp_path: Path, digest: str) -> None:
+    (item,) = records(write(tmp_path / "a.warc.gz", [response("http://e.com/", b"<p>x", extra=digest)]))
+    assert isinstance(item, Record) and item.payload == b"<p>x"
+
+
+@pytest.mark.parametrize(
+    ("body", "payload"),
+    [
+        (b"ffff\r\n<p>less than stated", b"<p>less than stated"),
+        (b"3\r\n<p>\r\n", b"<p>"),  # no last chunk
+        (b"3\n<p>\n0\n\n", b"<p>"),  # bare line ends
+        (b"-3\r\n<p>\r\n0\r\n\r\n", b"-3\r\n<p>\r\n0\r\n\r\n"),
+        (b"\r\n<p>", b"\r\n<p>"),
+        (b"", b""),
+    ],
+)
+def test_wrong_chunking(tmp_path: Path, body: bytes, payload: bytes) -> None:
+    item = body_of(tmp_path, body, "Transfer-Encoding: chunked")
+    assert isinstance(item, Record) and item.payload == payload
