@@ -12,15 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines import cli
-from pipelines.commands.run import UNFINISHED, execute
+from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import RunError
+from pipelines.outputs import UNFINISHED, finished_shards
 from pipelines.recipe.load import read
-from pipelines.so_far import so_far
 from shards.loader import Loader
-from shards.verify import verify
-
-from .conftest import RECIPE, SampleRun, without_proxies
+from shards.publish.verify import verify
+from tests.pipelines.conftest import RECIPE, SampleRun, without_proxies
 
 SMALL = ["shards.bytes=200000"]
 
@@ -34,7 +33,12 @@ class Cut(Progress):
 
 
 def _shards(manifest: dict[str, Any]) -> dict[str, str]:
-    return {s["path"]: s["sha256"] for splits in manifest["configs"].values() for rows in splits.values() for s in rows}
+    return {
+        s["path"]: s["sha256"]
+        for source in manifest["sources"].values()
+        for rows in source["splits"].values()
+        for s in rows
+    }
 
 
 def _publish(folder: pathlib.Path, to: pathlib.Path, *options: str) -> str:
@@ -52,14 +56,14 @@ def test_what_is_finished_is_published_and_later_the_rest(
     recipe = read(str(RECIPE), [*sample_run.settings, *SMALL])
     with pytest.raises(KeyboardInterrupt):
         execute(recipe, str(folder), on="local", workers=1, progress=Cut(quiet=True))
-    with so_far(str(folder)) as part:
+    with finished_shards(str(folder)) as part:
         assert list(verify(part)) == []
         said = json.loads((part / "manifest.json").read_text())
         done, of = said["so_far"]["pairs/train"]
         assert 1 <= done < of
         mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 2048}}, "batch_sequences": 1}
         keys = {s.key for b in Loader(part, mixture, epochs=1) for q in b.sequences for s in q}
-        assert len(keys) == sum(s["samples"] for s in said["configs"]["pairs"]["train"])
+        assert len(keys) == sum(s["samples"] for s in said["sources"]["pairs"]["splits"]["train"])
     assert not list(folder.glob(".publish-*"))
     _publish(folder, to, "--so-far")
     assert list(verify(to)) == []
@@ -67,7 +71,7 @@ def test_what_is_finished_is_published_and_later_the_rest(
     there = {path: (to / path).stat().st_mtime_ns for path in _shards(said)}
     execute(recipe, str(folder), on="local", workers=1, progress=Progress(quiet=True))
     assert not (folder / UNFINISHED).exists()
-    with pytest.raises(RunError, match="no run goes on in this folder"), so_far(str(folder)):
+    with pytest.raises(RunError, match="no run is at work in this folder"), finished_shards(str(folder)):
         pass
     _publish(folder, to)
     assert list(verify(to)) == []
@@ -80,4 +84,4 @@ def test_what_is_finished_is_published_and_later_the_rest(
 def test_a_folder_without_a_run_is_one_clear_line(tmp_path: pathlib.Path) -> None:
     done = CliRunner().invoke(cli.app, ["publish", str(tmp_path), "me/demo", "--so-far"])
     assert done.exit_code == 2
-    assert "no run goes on in this folder, and none was cut off" in done.output.replace("\n", " ")
+    assert "no run is at work in this folder, and none was interrupted" in done.output.replace("\n", " ")

@@ -8,22 +8,21 @@ import json
 import pathlib
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from pipelines import cli
 from pipelines.commands.run import execute
-from pipelines.recipe.load import own, read
-from pipelines.recipe.schema import Recipe, RecipeError
-from shards.hub import PublishError, publish
-from shards.verify import verify
-
-from .conftest import RECIPE, SampleRun, without_proxies
+from pipelines.recipe.load import BUNDLED, read
+from pipelines.recipe.resolve import resolve
+from pipelines.recipe.schema import RecipeError
+from shards.publish.hub import PublishError, publish
+from shards.publish.verify import verify
+from tests.pipelines.conftest import RECIPE, SampleRun, without_proxies
 
 
 def _texts(run: SampleRun) -> dict[str, str]:
     """By id; the paragraphs on both sides of an image that left are one slot, so the slots are joined."""
-    packed = [d for c in ("interleaved", "pairs", "ocr") for d in run.packed(c)]
+    packed = [d for c in ("web", "pairs", "pdf") for d in run.packed(c)]
     return {d["id"]: "\n\n".join(t for t in d.get("texts") or [d.get("caption") or d.get("text")] if t) for d in packed}
 
 
@@ -33,7 +32,7 @@ def test_what_is_forgotten_is_out_and_stays_out(
 ) -> None:
     without_proxies(monkeypatch)  # nothing is fetched again: a request would fail
     folder = sample_run.copy(tmp_path / "run")
-    documents = sample_run.packed("interleaved")
+    documents = sample_run.packed("web")
     by_id, by_url = (
         documents[0],
         next(
@@ -69,12 +68,12 @@ def test_what_is_forgotten_is_out_and_stays_out(
     assert told["without_effect"] == ["nowhere.example"]
     assert told["documents"] >= 2
     assert told["images"] >= 1
-    after = SampleRun(folder, sample_run.pairs)
+    after = SampleRun(folder, sample_run.settings)
     assert list(verify(folder)) == []
     left = _texts(after)
     assert by_id["id"] not in left
-    assert all(d["url"] != by_url["url"] for d in after.packed("interleaved"))
-    metas = [m for d in after.packed("interleaved") for m in d["image_meta"]]
+    assert all(d["url"] != by_url["url"] for d in after.packed("web"))
+    metas = [m for d in after.packed("web") for m in d["image_meta"]]
     assert picture["sha256"] not in [m["sha256"] for m in metas] + [d["sha256"] for d in after.packed("pairs")]
     assert not [m for m in metas if m["url"].split("/")[2] == host] + [
         d for d in after.packed("pairs") if host in (d["url"].split("/")[2], d["page_url"].split("/")[2])
@@ -98,22 +97,15 @@ def test_what_is_forgotten_is_out_and_stays_out(
         publish(folder, "me/demo", dry_run=True)
 
 
-@pytest.mark.parametrize("path", own(), ids=lambda path: path.stem)
-def test_a_manifest_gives_the_recipe_back(path: pathlib.Path) -> None:
-    table = yaml.safe_load(path.read_text())
-    recipe = Recipe(**table)
-    dumped = json.dumps(recipe.model_dump(), sort_keys=True)
-    assert json.dumps(Recipe(**json.loads(dumped)).model_dump(), sort_keys=True) == dumped
-
-
 def test_a_block_list_is_checked_before_anything_starts(tmp_path: pathlib.Path) -> None:
     (tmp_path / "list.txt").write_text("# asked for\nexample.com\nwhat is this\n")
     (tmp_path / "urls.csv").write_text("url,text\nhttp://a.example/x.jpg,a caption\n")
-    settings = [f"pairs.urls={tmp_path}/urls.csv", "web=null", "pdf=null"]
+    path = str(BUNDLED / "pairs.yaml")
+    settings = [f"pairs.urls={tmp_path}/urls.csv"]
     with pytest.raises(RecipeError, match=r"forget: .*list\.txt, line 3: 'what is this': neither an id"):
-        read(str(RECIPE), [*settings, f"forget={tmp_path}/list.txt"])
+        resolve(read(path, [*settings, f"forget={tmp_path}/list.txt"]))
     with pytest.raises(RecipeError, match=r"forget: no file .*absent\.txt"):
-        read(str(RECIPE), [*settings, f"forget={tmp_path}/absent.txt"])
+        resolve(read(path, [*settings, f"forget={tmp_path}/absent.txt"]))
 
 
 @pytest.mark.slow
@@ -122,13 +114,11 @@ def test_nothing_of_a_block_list_is_wanted_or_packed(
 ) -> None:
     without_proxies(monkeypatch)
     folder = sample_run.copy(tmp_path / "run")
-    host = sample_run.packed("interleaved")[0]["url"].split("/")[2]
+    host = sample_run.packed("web")[0]["url"].split("/")[2]
     (tmp_path / "list.txt").write_text(f"{host}\n")
     execute(read(str(RECIPE), [*sample_run.settings, f"forget={tmp_path}/list.txt"]), str(folder), on="local")
-    after = SampleRun(folder, sample_run.pairs)
-    assert not [
-        d["url"] for c in ("interleaved", "pairs", "ocr") for d in after.packed(c) if d["url"].split("/")[2] == host
-    ]
+    after = SampleRun(folder, sample_run.settings)
+    assert not [d["url"] for c in ("web", "pairs", "pdf") for d in after.packed(c) if d["url"].split("/")[2] == host]
     for path in folder.glob("stages/web.links-*/manifest.json"):
         about = json.loads(path.read_text())
         if "forgotten" in about["inputs"]:

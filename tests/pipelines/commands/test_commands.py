@@ -11,28 +11,14 @@ import time
 from typing import Any
 
 import pytest
+import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
 from pipelines.cli import app
 from pipelines.sample import FAULTS
+from tests.pipelines.conftest import PROXIES, RECIPE, ROOT, SampleRun
 
-from .conftest import PROXIES, RECIPE, ROOT, SampleRun
-
-COMMANDS = (
-    "run",
-    "extract",
-    "pages",
-    "stats",
-    "report",
-    "samples",
-    "explain",
-    "diff",
-    "verify",
-    "publish",
-    "train",
-    "schema",
-)
 OF_A_RUN: dict[str, list[str]] = {
     "stats": [],
     "report": ["-o", "report.html"],
@@ -52,6 +38,10 @@ def rows(result: Result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+def sets(run: SampleRun) -> list[str]:
+    return [argument for setting in run.settings for argument in ("--set", setting)]
+
+
 def fault(name: str) -> str:
     return next(f.urls[0] for f in FAULTS if f.name == name)
 
@@ -59,10 +49,20 @@ def fault(name: str) -> str:
 # ---- what holds for every command
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_says_what_it_does(command: str) -> None:
+def commands() -> dict[str, Any]:
+    return typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_says_what_it_does_and_what_each_option_means(command: str) -> None:
     result = call(command, "--help")
-    assert result.exit_code == 0 and command in result.stdout
+    assert result.exit_code == 0
+    sentence = " ".join((commands()[command].help or "").split(".")[0].split())
+    assert len(sentence) > 20 and sentence[:40] in " ".join(result.stdout.split())
+    group = getattr(commands()[command], "commands", {"": commands()[command]})
+    for one in group.values():
+        for option in one.params:
+            assert getattr(option, "help", None) or option.name in ("number", "help"), (command, option.name)
 
 
 @pytest.mark.parametrize(
@@ -112,25 +112,25 @@ def test_report(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
 
 def test_samples(sample_run: SampleRun) -> None:
     found = rows(call("samples", sample_run.folder, "--json", "-n", 5))
-    for document, packed in zip(found, sample_run.packed("interleaved"), strict=False):
+    for document, packed in zip(found, sample_run.packed("web"), strict=False):
         assert {k: document[k] for k in packed} == packed
     assert len(found) == 5
-    shown = call("samples", sample_run.folder, "--config", "pairs", "-n", 1)
+    shown = call("samples", sample_run.folder, "--source", "pairs", "-n", 1)
     assert sample_run.packed("pairs")[0]["caption"] in shown.stdout and shown.exit_code == 0
-    every = rows(call("samples", sample_run.folder, "--json", "--config", "ocr", "-n", 10_000))
-    assert [d["id"] for d in every] == [d["id"] for d in sample_run.packed("ocr")]
-    wrong = call("samples", sample_run.folder, "--config", "paris")
-    assert (wrong.exit_code, wrong.stdout) == (2, "") and "interleaved, ocr, pairs" in " ".join(wrong.stderr.split())
+    every = rows(call("samples", sample_run.folder, "--json", "--source", "pdf", "-n", 10_000))
+    assert [d["id"] for d in every] == [d["id"] for d in sample_run.packed("pdf")]
+    wrong = call("samples", sample_run.folder, "--source", "paris")
+    assert (wrong.exit_code, wrong.stdout) == (2, "") and "pairs" in wrong.stderr
 
 
 def test_explain_a_kept_document_by_url_and_by_id(sample_run: SampleRun) -> None:
-    row = sample_run.index("interleaved")[0]
+    row = sample_run.index("web")[0]
     by_url, by_id = (rows(call("explain", sample_run.folder, what, "--json")) for what in (row["url"], row["id"]))
     for found in (by_url, by_id):
         (document,) = (r for r in found if r.get("tokens") is not None and r["id"] == row["id"])
         assert document["keep"] and document["images"] == row["n_images"]
         (place,) = (r for r in found if r.get("key") and r["id"] == row["id"])
-        assert (place["key"], place["config"], place["split"], place["offset"]) == (
+        assert (place["key"], place["layout"], place["split"], place["offset"]) == (
             row["key"],
             "interleaved",
             row["split"],
@@ -160,17 +160,16 @@ def test_explain_says_why_something_is_not_there(sample_run: SampleRun, name: st
 
 
 def test_explain_names_the_survivor_of_a_duplicate(sample_run: SampleRun) -> None:
-    for r in sample_run.ledger("web", "documents"):
-        if r["survivor"]:
-            assert (
-                f"{r['reason']}" in (said := call("explain", sample_run.folder, r["id"]).stdout)
-                and f"a duplicate of {r['survivor']}" in said
-            )
+    duplicates = [r for r in sample_run.ledger("web", "documents") if r["survivor"]]
+    assert duplicates
+    for r in duplicates:
+        lines = call("explain", sample_run.folder, r["id"]).stdout
+        assert r["reason"] in lines and f"a duplicate of {r['survivor']}" in lines
 
 
 def test_explain_of_what_the_run_never_met_is_exit_1(sample_run: SampleRun) -> None:
     result = call("explain", sample_run.folder, "http://nowhere.example/")
-    assert (result.exit_code, result.stdout) == (1, "") and "never met" in result.stderr
+    assert (result.exit_code, result.stdout) == (1, "") and "not among what the run read" in result.stderr
 
 
 def test_diff(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
@@ -195,10 +194,10 @@ def test_verify(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
         well.stderr.split()
     )
     folder = sample_run.copy(tmp_path / "run")
-    (folder / "shards/ocr/train-000000.tar").unlink()
+    (folder / "shards/pdf/train-000000.tar").unlink()
     broken = call("verify", folder, "--json")
     assert broken.exit_code == 1
-    assert [(r["path"], r["kind"]) for r in rows(broken)] == [("shards/ocr/train-000000.tar", "missing")]
+    assert [(r["path"], r["kind"]) for r in rows(broken)] == [("shards/pdf/train-000000.tar", "missing")]
 
 
 def test_publish_without_sending(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
@@ -216,7 +215,7 @@ def test_plan_says_what_is_done_and_starts_nothing(
     sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.commands.run._backend", None)
-    arguments = ["run", RECIPE, "--set", sample_run.settings[0], "--plan", "--json"]
+    arguments = ["run", RECIPE, *sets(sample_run), "--plan", "--json"]
     done = json.loads(call(*arguments, "--out", sample_run.folder).stdout)
     assert {r["state"] for r in done} == {"done", "recorded"}
     assert {r["stage"] for r in done if r["state"] == "recorded"} == {"web.crawl", "fetch"}
@@ -237,7 +236,7 @@ def test_plan_says_what_is_done_and_starts_nothing(
 
 
 def test_refresh_of_what_is_not_recorded_names_what_is(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
-    result = call("run", RECIPE, "--set", sample_run.settings[0], "--out", tmp_path / "new", "--refresh", "web.score")
+    result = call("run", RECIPE, *sets(sample_run), "--out", tmp_path / "new", "--refresh", "web.score")
     said = " ".join(result.stderr.split())
     assert (result.exit_code, result.stdout) == (2, "") and "--refresh web.score" in said and "fetch, web.crawl" in said
     assert not (tmp_path / "new").exists()
@@ -254,8 +253,7 @@ def test_a_second_run_from_the_shell_ends_in_under_three_seconds(sample_run: Sam
         "pipelines",
         "run",
         str(RECIPE),
-        "--set",
-        sample_run.settings[0],
+        *sets(sample_run),
         "--out",
         str(sample_run.folder),
         "--json",
