@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from shards.verify import KINDS, verify
+from shards.publish.verify import KINDS, ReaderError, verify
 from tests.shards import made
 
 TAR = "shards/pairs/train-000001.tar"
@@ -55,11 +58,11 @@ def cut(path: Path, by: int) -> None:
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "a bit of an image": (lambda run: flip(run / TAR, 700), TAR, "damaged", "in sample 000001000000"),
-    "a bit of the end": (lambda run: flip(run / TAR, -3), TAR, "damaged", "every sample of the index is whole"),
+    "a bit of the end": (lambda run: flip(run / TAR, -3), TAR, "damaged", "every sample of the index is unchanged"),
     "no shard": (lambda run: (run / TAR).unlink(), TAR, "missing", "5 samples"),
     "no index": (lambda run: (run / INDEX).unlink(), INDEX, "missing", TAR),
     "no offsets": (lambda run: (run / f"{TAR}.idx").unlink(), f"{TAR}.idx", "missing", TAR),
-    "cut shard": (lambda run: cut(run / TAR, 3000), TAR, "truncated", "whole samples: 4 of 5"),
+    "cut shard": (lambda run: cut(run / TAR, 3000), TAR, "truncated", "complete samples: 4 of 5"),
     "grown shard": (
         lambda run: (run / TAR).write_bytes((run / TAR).read_bytes() + b"\0"),
         TAR,
@@ -125,3 +128,51 @@ def test_one_tar_alone_is_checked_for_its_structure(run: Path) -> None:
     cut(run / TAR, 2000)
     ((problem),) = verify(run / TAR)
     assert (problem.path, problem.kind) == ("train-000001.tar", "truncated")
+
+
+def write_tar(path: Path, *samples: tuple[str, list[tuple[str, bytes]]]) -> None:
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for key, parts in samples:
+            for part, data in parts:
+                member = tarfile.TarInfo(f"{key}.{part}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+
+
+def test_webdataset_reads_the_same_samples(run: Path) -> None:
+    pytest.importorskip("webdataset")
+    assert list(verify(run, "webdataset")) == []
+    assert list(verify(run / TAR, "webdataset")) == []
+    cut(run / TAR, 3000)
+    assert [(p.path, p.kind) for p in verify(run, "webdataset")] == [(TAR, "truncated")]  # not read a second time
+
+
+@pytest.mark.parametrize(
+    ("key", "parts", "detail"),
+    [
+        (
+            "b",
+            [("json", b"{}"), ("0.JPG", b"x")],
+            "reads b with json, 0.jpg as sample 1, where there is b with json, 0.JPG",
+        ),
+        ("__b__/c", [("json", b"{}")], "reads no sample as sample 1, where there is __b__/c with json"),
+        ("b", [("jpg", b"x"), ("JPG", b"y")], "cannot read it (ValueError: b.JPG: duplicate file name in tar file"),
+    ],
+)
+def test_an_archive_that_webdataset_reads_otherwise_is_a_problem(
+    tmp_path: Path, key: str, parts: list[tuple[str, bytes]], detail: str
+) -> None:
+    pytest.importorskip("webdataset")
+    path = tmp_path / "x.tar"
+    write_tar(path, ("a", [("json", b"{}")]), (key, parts))
+    assert list(verify(path)) == []
+    (problem,) = verify(path, "webdataset")
+    assert (problem.path, problem.kind) == ("x.tar", "reader") and detail in problem.detail
+
+
+def test_a_reader_that_is_not_there_is_one_clear_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ReaderError, match=r"^no reader 'numpy'; there is webdataset$"):
+        list(verify(run, "numpy"))
+    monkeypatch.setitem(sys.modules, "webdataset", None)
+    with pytest.raises(ReaderError, match=r"needs the package webdataset, of the extra `pipeline`: pip install"):
+        list(verify(run, "webdataset"))

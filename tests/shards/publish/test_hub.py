@@ -15,15 +15,15 @@ from typing import Any
 import fsspec
 import pytest
 
-from shards import forget, manifest, preview, staging
-from shards.croissant import croissant
-from shards.hub import PublishError, publish
+from shards import forget, manifest
 from shards.loader import Loader
-from shards.staging import staged
+from shards.publish import preview, staging
+from shards.publish.hub import PublishError, publish
+from shards.publish.staging import staged
 from shards.store import Store
 from tests.shards import made
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SERVER = ROOT.parent / "shared" / "hubserver" / "server.py"
 
 
@@ -113,41 +113,6 @@ def captions(run: Path) -> list[str]:
     return [s.json["caption"] for b in Loader(run, mixture, epochs=1) for q in b.sequences for s in q]
 
 
-def test_croissant_names_every_shard_with_its_hash(run: Path) -> None:
-    listed = manifest.read(Store(run))
-    said = json.loads(croissant(listed, "me/demo", "cc-by-4.0"))
-    objects = {f["@id"]: f for f in said["distribution"] if f["@type"] == "cr:FileObject"}
-    shards = [shard for splits in listed.configs.values() for rows in splits.values() for shard in rows]
-    assert {path: f["sha256"] for path, f in objects.items()} == {shard.path: shard.sha256 for shard in shards}
-
-
-@pytest.mark.slow
-def test_croissants_own_reader_reads_index_json_and_images(
-    run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("CROISSANT_CACHE", str(tmp_path / "cache"))  # before the import, which reads it
-    import mlcroissant
-
-    (run / "croissant.json").write_bytes(croissant(manifest.read(Store(run)), "me/demo", "cc-by-4.0"))
-    said = mlcroissant.Dataset(str(run / "croissant.json"))
-    assert not list(said.metadata.ctx.issues.errors)
-    records = {}
-    for name in ("pairs-index", "pairs-json", "pairs-jpg", "interleaved-jpg"):
-        rows = [{k.rpartition("/")[2]: v for k, v in row.items()} for row in said.records(f"{name}-records")]
-        records[name] = rows
-    keys = [f"{i:012d}".encode() for i in range(4)]
-    assert sorted(row["key"] for row in records["pairs-index"]) == keys
-    fields = {row["key"]: json.loads(row["json"]) for row in records["pairs-json"]}
-    for row in records["pairs-index"]:
-        assert fields[row["key"]]["id"].encode() == row["id"]
-    assert {row["key"]: row["image"].size for row in records["pairs-jpg"]} == {
-        k: (f["width"], f["height"]) for k, f in fields.items()
-    }
-    assert len(records["interleaved-jpg"]) == sum(
-        shard.images for shard in manifest.read(Store(run)).shards("interleaved", "train")
-    )
-
-
 def test_a_run_older_than_its_last_takedown_is_not_published(run: Path) -> None:
     (run / forget.NAME).write_bytes(forget.added(None, [forget.entry("a.example")], "x"))
     with pytest.raises(PublishError, match="the shards were made before the last takedown"):
@@ -161,7 +126,7 @@ def test_more_columns_than_the_viewer_shows_are_a_problem(run: Path, monkeypatch
     monkeypatch.setattr(staging, "MAX_COLUMNS", 4)
     monkeypatch.setattr(staging, "MAX_ENTRIES", 3)
     found = publish(run, "me/demo", dry_run=True).problems
-    assert "interleaved: 5 columns, one an image; the viewer shows at most 4" in found
+    assert "interleaved: 5 columns, one for each image; the viewer shows at most 4" in found
     assert any("shards/" in line and "a folder has at most 3" in line for line in found)
 
 
@@ -184,7 +149,7 @@ def test_any_storage_takes_a_run_and_goes_on_where_it_was_cut_off(run: Path, mon
     done = publish(run, url, say=said.append)
     assert (
         said[-1]
-        == f"{url}: {len(done.files) - 5} files sent, 0 taken away; all {len(done.files)} are there, checked by hash"
+        == f"{url}: {len(done.files) - 5} files sent, 0 removed; all {len(done.files)} are there, checked by hash"
     )
     mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
     assert list(Loader(url, mixture, epochs=1)) == list(Loader(run, mixture, epochs=1))
@@ -192,7 +157,7 @@ def test_any_storage_takes_a_run_and_goes_on_where_it_was_cut_off(run: Path, mon
     memory.pipe("/bucket/demo/notes.txt", b"not ours")
     memory.pipe("/bucket/demo/README.md", b"another")
     publish(run, url, say=said.append)
-    assert ": 1 files sent, 1 taken away" in said[-1]
+    assert ": 1 files sent, 1 removed" in said[-1]
     assert not memory.exists("/bucket/demo/shards/pairs/train-000009.tar")
     assert memory.exists("/bucket/demo/notes.txt")
 
@@ -221,7 +186,7 @@ def hub(tmp_path: Path) -> Iterator[str]:
 
 PUBLISH = """
 import json, sys
-from shards.hub import publish
+from shards.publish.hub import publish
 done = publish(sys.argv[1], "me/demo", endpoint=sys.argv[2], token="t", **json.loads(sys.argv[3]))
 print(json.dumps({"revision": done.revision, "files": done.files}))
 """
@@ -237,7 +202,8 @@ READ_BY_OURS = """
 import json
 from shards.loader import Loader
 mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
-print(json.dumps(sorted(s.key for b in Loader("hf://datasets/me/demo", mixture, epochs=1) for q in b.sequences for s in q)))
+batches = Loader("hf://datasets/me/demo", mixture, epochs=1)
+print(json.dumps(sorted(s.key for b in batches for q in b.sequences for s in q)))
 """
 
 
@@ -329,7 +295,7 @@ def seen(what, request):
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-hooks = {"request": [lambda request: seen("request", request)], "response": [lambda answer: seen("response", answer.request)]}
+hooks = {"request": [lambda r: seen("request", r)], "response": [lambda r: seen("response", r.request)]}
 set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, timeout=None))
 """
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shards import manifest, readers, tar
+from shards import manifest, tar
 from shards.fields import SLOTTED
+from shards.publish import readers
 from shards.store import Store
 from tests.shards import made
 

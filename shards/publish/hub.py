@@ -1,11 +1,12 @@
-"""Publishing a run: to the Hugging Face Hub, or to any folder that fsspec can write.
+"""Publishing a run to the Hugging Face Hub, or to any folder that fsspec can write.
 
-    stage    the files to publish are laid, as hard links, in a folder beside them, with the card, a preview and
-    Energon's metadata check    limits of the Hub, takedowns that the shards do not keep to yet, secrets in the small
-    files upload   only what is not there yet, so running it again goes on where it was cut off; what the run no longer
-    has is taken away verify   every remote file's hash against the file here
+* stage: the files to publish are hard-linked into a temporary folder, with the card, a preview and Energon's metadata;
+* check: limits of the Hub, takedowns that the shards do not contain yet, credentials in the small files;
+* upload: only files that are not there yet, so a second call continues an interrupted one; files that the run no longer
+  has are removed;
+* verify: the hash of every remote file is compared with the local file.
 
-As shards are the same bytes every time, publishing an unchanged run again makes no commit.
+Shards have the same bytes every time, so publishing an unchanged run again makes no commit.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from typing import Any
 import fsspec
 
 from shards import manifest
-from shards.staging import OURS, PublishError, problems, staged
+from shards.publish.staging import OURS, PublishError, problems, staged
 
 __all__ = ["PublishError", "Published", "publish"]
 
-#: files of one commit at first, of huggingface_hub's upload pipeline; it adapts
+#: files of the first commit of huggingface_hub's upload pipeline, which adapts the number
 COMMIT_FILES = 250
 
 
@@ -31,8 +32,8 @@ COMMIT_FILES = 250
 class Published:
     to: str  #: repository or URL
     files: dict[str, int]  #: path in the repository -> bytes
-    problems: list[str] = field(default_factory=list)  #: limits broken; nothing is uploaded then
-    revision: str | None = None  #: commit that holds it all; None for a dry run
+    problems: list[str] = field(default_factory=list)  #: reasons against it; with any, nothing is uploaded
+    revision: str | None = None  #: commit that has all files; None for a dry run
     url: str | None = None
 
     @property
@@ -41,7 +42,7 @@ class Published:
 
     @property
     def commits(self) -> int:
-        """About how many the Hub would see, were nothing there yet."""
+        """Estimate of the commits for an empty repository."""
         return -(-len(self.files) // COMMIT_FILES)
 
 
@@ -60,12 +61,15 @@ def publish(
     endpoint: str | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> Published:
-    """Publishes the folder of a finished run as the dataset `to` (``name/name``), or to a URL (``s3://bucket/folder``).
+    """Publish the folder of a finished run as the dataset `to` (``name/name``), or to a URL (``s3://bucket/folder``).
 
-    `dry_run` says what would be done and touches no network. `squash` leaves one commit on the Hub: after a takedown,
-    no earlier commit holds what was taken down. `title`: what the commit calls the run, if not by its folder's name.
-    Raises ManifestError, and PublishError where a limit is broken, a secret would be published, shards were made before
-    the last takedown, or a remote file is not what it is here. Safe to run again at any time.
+    dry_run: list the files and the problems without any use of the network.
+    squash: leave one commit on the Hub, so that no earlier commit has what was taken down.
+    title: name of the run in the commit message; the name of its folder if not given.
+    say: called with each line of progress.
+
+    Raises ManifestError, and PublishError where a limit is exceeded, a credential would be published, the shards are
+    older than the last takedown, or a remote file differs from the local one. It may be called again at any time.
     """
     root = Path(run)
     message = f"Publish {title or root.name}"
@@ -114,60 +118,54 @@ def publish(
 
 
 def _to_url(folder: Path, files: dict[str, int], url: str, say: Callable[[str], object]) -> Published:
-    """Files that are not there, or not the same, in the order that keeps a reader whole: the manifest last."""
+    """Send the files that are absent or differ. The manifest is the last, so that a reader never sees a partial run."""
     fs, base = fsspec.core.url_to_fs(url)
     base = base.rstrip("/")
-    there = (
-        {str(path)[len(base) + 1 :]: int(info["size"]) for path, info in fs.find(base, detail=True).items()}
-        if fs.exists(base)
-        else {}
-    )
+    remote = fs.find(base, detail=True) if fs.exists(base) else {}
+    sizes = {str(path)[len(base) + 1 :]: int(info["size"]) for path, info in remote.items()}
     sent = 0
     for path in sorted(files, key=lambda name: (name == manifest.NAME, name)):
-        wanted = _digest(folder / path, hashlib.sha256())
-        if there.get(path) == files[path] and _remote(fs, f"{base}/{path}") == wanted:
+        with (folder / path).open("rb") as file:
+            digest = _digest(file, hashlib.sha256())
+        if sizes.get(path) == files[path] and _remote(fs, f"{base}/{path}") == digest:
             continue
         fs.makedirs(f"{base}/{path}".rpartition("/")[0], exist_ok=True)
         fs.put_file(str(folder / path), f"{base}/{path}")
-        if _remote(fs, f"{base}/{path}") != wanted:
-            raise PublishError(f"{url}/{path}: what is there after the upload is not what was sent")
+        if _remote(fs, f"{base}/{path}") != digest:
+            raise PublishError(f"{url}/{path}: the file there differs from the one that was sent")
         sent += 1
-    stale = [path for path in there if path.startswith(OURS) and path not in files]
+    stale = [path for path in sizes if path.startswith(OURS) and path not in files]
     for path in stale:
         fs.rm_file(f"{base}/{path}")
-    say(f"{url}: {sent} files sent, {len(stale)} taken away; all {len(files)} are there, checked by hash")
+    say(f"{url}: {sent} files sent, {len(stale)} removed; all {len(files)} are there, checked by hash")
     return Published(url, files, [], None, url)
 
 
 def _remote(fs: Any, path: str) -> str:
-    digest = hashlib.sha256()
     with fs.open(path, "rb") as file:
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return _digest(file, hashlib.sha256())
 
 
 def differences(api: Any, repo_id: str, revision: str, folder: Path, files: dict[str, int]) -> Iterator[str]:
-    """Files whose remote hash is not that of the file in `folder`: sha256 where the Hub keeps that, else git's sha1 of
-    the blob.
+    """Files whose remote hash differs from the file in `folder`.
+
+    The hash is sha256 where the Hub keeps it (large files), else git's sha1 of the blob.
     """
-    remote = {
-        entry.path: entry
-        for entry in api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type="dataset")
-    }
+    tree = api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type="dataset")
+    remote = {entry.path: entry for entry in tree}
     for path, size in files.items():
         entry = remote.get(path)
         if entry is None:
             yield f"{path}: not there"
-        elif entry.lfs is not None:
-            if entry.lfs.sha256 != _digest(folder / path, hashlib.sha256()):
-                yield f"{path}: another sha256"
-        elif entry.blob_id != _digest(folder / path, hashlib.sha1(b"blob %d\0" % size)):
-            yield f"{path}: another content"
+            continue
+        large = entry.lfs is not None
+        with (folder / path).open("rb") as file:
+            digest = _digest(file, hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % size))
+        if digest != (entry.lfs.sha256 if large else entry.blob_id):
+            yield f"{path}: another {'sha256' if large else 'content'}"
 
 
-def _digest(path: Path, digest: Any) -> str:
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
+def _digest(file: Any, digest: Any) -> str:
+    while chunk := file.read(1 << 22):
+        digest.update(chunk)
     return str(digest.hexdigest())
