@@ -136,7 +136,7 @@ class ImageSteps:
     def _scored(self, prefix: str, holders: tuple[str, ...], sources: Sequence[Source]) -> list[Step]:
         """The outcomes of images by address, and the scores of the images, of the steps that hold them.
 
-        Scores of pixels are a function of the bytes. A model may run on a GPU, or take long, so its scores are recorded.
+        Scores of pixels are a function of the bytes. A model may need a GPU, or take long, so its scores are recorded.
         """
         stages = self._stages(prefix, sources)
         keys = f"{prefix}.keys"

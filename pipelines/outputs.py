@@ -90,7 +90,7 @@ def _steps_of(planned: PlannedSource, outputs: Outputs) -> Row:
 
 
 def _remove_stale_manifest(manifest: Mapping[str, Any], store: Store) -> None:
-    """Remove the manifest before its shards are replaced: an interrupted run has no manifest rather than a wrong one."""
+    """Remove the manifest before its shards are replaced: an interrupted run has none, rather than a wrong one."""
     if not store.exists("manifest.json"):
         return
     previous = json.loads(store.read("manifest.json"))
@@ -111,7 +111,7 @@ def _remove_unnamed(names: set[str], store: Store) -> None:
 
 
 def _sources(run: Plan, parts_of: Any) -> tuple[dict[str, Row], dict[str, str]]:
-    """The manifest's `sources`, and the links of their shards. parts_of: step -> (number, part) of its committed parts."""
+    """The manifest's `sources`, and the links of their shards. parts_of: (number, part) of a step's committed parts."""
     sources: dict[str, Row] = {}
     links: dict[str, str] = {}
     for planned in run.sources:
@@ -366,7 +366,7 @@ def finished_shards(root: str) -> Iterator[Path]:
     store = Store(root)
     if not store.local or not store.exists(UNFINISHED):
         raise RunError(
-            f"{root}: no run is at work in this folder, and none was interrupted; publish what is finished without --so-far"
+            f"{root}: no run is at work in this folder, and none was interrupted; publish it without --so-far"
         )
     begun = json.loads(store.read(UNFINISHED))
     recipe = parse(begun["recipe"], UNFINISHED)

@@ -2,10 +2,14 @@
 
 Every source goes through the same steps, whatever its kind:
 
-    documents > score > decide > sign | group > components > carry > verify | links | fetch | join > count | select > shards
+    of a source   read > score > decide > sign
+    of a kind     group > components > carry > verify (duplicates)
+    of a source   links
+    of the run    fetch
+    of a kind     join > count (images)
+    of a source   select > train, validation (shards)
 
-The steps between the bars are of a source, of all sources of one kind (where documents of several sources meet), or of
-the run (images are fetched once for all). Steps are named SOURCE.step, KIND.step and step.
+Steps of a kind are where documents of several sources meet. Images are fetched once for the whole run. Steps are named SOURCE.step, KIND.step and step.
 """
 
 from __future__ import annotations
@@ -66,7 +70,10 @@ class Plan:
 
 
 def plan(resolved: Resolved, root: str, limit: int | None = None) -> Plan:
-    """The plan of a recipe whose run is below `root`. limit: about so many inputs of each kind, always the same ones."""
+    """The plan of a recipe whose run is below `root`.
+
+    limit: about so many inputs of each kind, always the same ones.
+    """
     recipe = resolved.recipe
     reading = Reading(root, limit, recipe.fetch, Forgotten(list(resolved.blocklist)), resolved.user_agent)
     steps: list[Step] = []
