@@ -23,7 +23,7 @@ from filters.rules import Rule
 from filters.text import TextScores
 from ocr.stages import Pages
 from pipelines import images
-from pipelines.crawl.again import EARLIER
+from pipelines.crawl.conditional import EARLIER
 from pipelines.crawl.live import Crawl, hosts_of
 from pipelines.cut import buckets_for, groups_of, raw_file, slices, some
 from pipelines.engine.plan import StepOutput

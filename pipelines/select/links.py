@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from filters.rules import Rules, decide
 from filters.scores import IMAGE_ON_PAGE
 from manifests.schema import EMBEDDED, IMAGE, key64
 from manifests.stage import NO_ENGINE, StageContext
+from manifests.urls import netloc_of
 from pipelines.engine.stage import Output
 from shards.forget import Forgotten
 
@@ -104,4 +104,4 @@ class Links:
 
 
 def host_key(url: str) -> int:
-    return key64(f"host {urllib.parse.urlsplit(url).netloc.lower()}")
+    return key64(f"host {netloc_of(url)}")
