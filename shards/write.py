@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import fsspec
 import pyarrow as pa
 
 from manifests.schema import IMAGE, REFUSED
 from manifests.stage import NO_ENGINE, StageContext
+from manifests.urls import host_of
 from shards import layout, tar, tokens
 from shards.fields import INDEX, SLOTTED
 from shards.fit import Fitted, fit
@@ -126,7 +126,7 @@ class Pack:
             "size": len(sample),
             "source": document["source"],
             "url": document["url"],
-            "host": _host(document["url"]),
+            "host": host_of(document["url"]),
             "lang": document["lang"],
             "n_images": len(sides),
             "n_text_tokens": n_tokens,
@@ -197,10 +197,3 @@ def _opened(path: str) -> Any:
 def _documents(table: pa.Table) -> Iterator[dict[str, Any]]:
     for first in range(0, table.num_rows, _AT_ONCE):
         yield from table.slice(first, _AT_ONCE).to_pylist()
-
-
-def _host(url: str | None) -> str:
-    try:
-        return urlsplit(url or "").hostname or ""
-    except ValueError:  # an unclosed bracket, and the like
-        return ""
