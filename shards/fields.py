@@ -1,8 +1,8 @@
-"""What the JSON of a sample holds, for each configuration, and the index row that describes the sample.
+"""What the JSON of a sample holds in each layout, and the index row that describes the sample.
 
-The schemas are the promise: every key is always there, lists are never null, a number never changes its type, and what
-is free-form goes into `meta` as a JSON string. That is what lets `datasets`, Parquet and Energon give the samples a
-fixed type. The card declares these schemas (shards/card.py) and the tests hold the writer to them.
+The schemas are a promise: every key is always there, a list is never null, and a value never changes its type. What is
+free-form goes into `meta` as a JSON string. So `datasets`, Parquet and Energon can give the samples a fixed type. The
+card declares these schemas, and the tests hold the writer to them. shards.layout.LAYOUTS says which layout has which.
 """
 
 from __future__ import annotations
@@ -11,36 +11,39 @@ import pyarrow as pa
 
 _BOX = pa.list_(pa.float64())  # [left, top, width, height], shares of the page
 
-#: what every configuration has
+#: fields of every layout
 _COMMON = [
-    ("id", pa.string()),  # the document's, 32 hex digits
-    ("source", pa.string()),
+    ("id", pa.string()),  # of the document, 32 hex digits
+    ("source", pa.string()),  # the user's name of the source
+    ("kind", pa.string()),  # of the source: web, pairs, pdf, conversations or text
+    ("layout", pa.string()),
     ("url", pa.string()),
     ("lang", pa.string()),
     ("license", pa.string()),
     ("title", pa.string()),
     ("fetched_at", pa.string()),  # ISO 8601, UTC
     ("n_images", pa.int64()),
-    ("n_text_tokens", pa.int64()),  # by the tokenizer the manifest names, each text slot encoded alone
-    ("meta", pa.string()),  # a JSON object: provenance, opt-out signals met
+    ("n_text_tokens", pa.int64()),  # by the tokenizer that the manifest names; each text slot is encoded alone
+    ("meta", pa.string()),  # a JSON object: provenance, opt-out signals
 ]
 
+#: interleaved, conversations and text
 INTERLEAVED = pa.schema(
     [
         *_COMMON,
-        # parallel, exactly one not null in each slot (OBELICS, MINT-1T, Energon); an image slot holds the part's name,
-        # "0.jpg"
+        # parallel lists; in each slot exactly one is not null, as in OBELICS, MINT-1T and Energon. An image slot holds
+        # the name of the member behind the key: "0.jpg"
         ("texts", pa.list_(pa.string())),
         ("images", pa.list_(pa.string())),
-        # one for each image, in order
+        # one item an image, in order
         (
             "image_meta",
             pa.list_(
                 pa.struct(
                     [
                         ("url", pa.string()),
-                        ("sha256", pa.string()),  # of the bytes as fetched
-                        ("width", pa.int64()),  # pixels, of the part
+                        ("sha256", pa.string()),  # of the original bytes
+                        ("width", pa.int64()),  # pixels, of the member
                         ("height", pa.int64()),
                         ("original_width", pa.int64()),
                         ("original_height", pa.int64()),
@@ -86,7 +89,7 @@ _LINES = pa.struct(
         ("text", pa.list_(pa.string())),
         ("bbox", pa.list_(_BOX)),
         ("score", pa.list_(pa.float64())),
-        ("word_slice", pa.list_(pa.list_(pa.int64()))),  # [first word, behind the last]
+        ("word_slice", pa.list_(pa.list_(pa.int64()))),  # [first word, after the last]
     ]
 )
 
@@ -111,32 +114,29 @@ OCR = pa.schema(
         ("text", pa.string()),
         ("width", pa.int64()),
         ("height", pa.int64()),
-        ("page_index", pa.int64()),  # of this page in its file, from 0
-        # of the file; `pages` above holds this page alone, as chug wants one annotation an image
+        ("page_index", pa.int64()),  # of this page in its file, starting at 0
+        # of the file; `pages` above has only this page, since chug reads one annotation an image
         ("num_pages", pa.int64()),
         ("dpi", pa.float64()),  # of the picture
-        ("rotation", pa.int64()),  # degrees clockwise that the file asks for; applied
+        ("rotation", pa.int64()),  # degrees clockwise that the file asks for; already applied
         ("text_source", pa.string()),  # "pdf" (text layer) or "ocr"
         ("engine", pa.string()),
         ("sha256", pa.string()),
     ]
 )
 
-FIELDS = {"interleaved": INTERLEAVED, "conversations": INTERLEAVED, "pairs": PAIRS, "ocr": OCR}
-#: configurations whose samples are slots in reading order; a sample of the others is one image with its text
-SLOTTED = ("interleaved", "conversations")
-
-#: one row a sample, in the order of the shard; what the loader plans from, and statistics and takedowns find samples by
+#: one row a sample, in the order of the shard: for the loader's plan, for statistics and for takedowns
 INDEX = pa.schema(
     [
         ("key", pa.string()),
         ("id", pa.string()),
-        ("config", pa.string()),
         ("split", pa.string()),
         ("sample_index", pa.uint32()),
         ("offset", pa.uint64()),  # bytes, of the sample's first header in its shard
         ("size", pa.uint32()),  # bytes in the shard, headers and padding included
         ("source", pa.string()),
+        ("kind", pa.string()),
+        ("layout", pa.string()),
         ("url", pa.string()),
         ("host", pa.string()),
         ("lang", pa.string()),

@@ -1,38 +1,42 @@
-"""A selected document as the parts of one sample: pure functions, one for each configuration.
+"""How a selected document becomes one sample: pure functions, and the table of layouts.
 
-Each gives the JSON (by the schema of shards/fields.py), the parts behind it in their order, and the text slots as a
-model will read them, one after the other.
+A function gives the JSON (by a schema of shards/fields.py), the members after it in their order, and the text slots in
+the order in which a model reads them. `LAYOUTS` has one row a layout.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from manifests.schema import BREAK, IMAGE, TEXT
+from shards.fields import INTERLEAVED, OCR, PAIRS
 from shards.fit import Fitted
 from shards.tokens import ASSISTANT, END_OF_TOPIC, USER
 
 #: between neighbouring paragraphs, as in OBELICS
 PARAGRAPH = "\n\n"
-#: what a slot says of who speaks, by the role of its first text
+#: the start of a slot that names the speaker, by the role of the slot's first text
 SPEAKERS = {"user": f"{USER} ", "assistant": f"{ASSISTANT} "}
 Row = Mapping[str, Any]
 
 
-class Laid(NamedTuple):
-    fields: dict[str, Any]  #: the JSON, still without `n_text_tokens`
-    texts: list[str]  #: every text slot a model reads
-    members: list[tuple[str, bytes]]  #: what follows the JSON
+class SampleParts(NamedTuple):
+    fields: dict[str, Any]  #: the JSON, still without `source`, `layout` and `n_text_tokens`
+    texts: list[str]  #: every text slot that a model reads
+    members: list[tuple[str, bytes]]  #: (name behind the key, content) of what follows the JSON
 
 
-def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
-    """Slots in reading order. Neighbouring paragraphs are one slot; a break between two slots is the slot
-    `END_OF_TOPIC`.
+def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> SampleParts:
+    """Slots in reading order: a text or an image each.
 
-    A conversation is laid out alike: its breaks part the turns, and a turn's text says first who speaks.
+    Neighbouring paragraphs are one slot. A break between two slots is the slot `END_OF_TOPIC`. Conversations have the
+    same layout: breaks separate the turns, and the text of a turn begins with its speaker. images, places: of the
+    image nodes, by the number of the node; a node without an image here gives no slot.
     """
     texts: list[str | None] = []
     parts: list[str | None] = []
@@ -42,7 +46,7 @@ def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: M
 
     def slot(text: str | None, part: str | None) -> None:
         nonlocal broken
-        if broken and texts:  # a break before the first slot separates nothing, nor does one behind the last
+        if broken and texts:  # a break before the first slot or after the last one separates nothing
             texts.append(END_OF_TOPIC)
             parts.append(None)
         broken = False
@@ -58,7 +62,7 @@ def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: M
             else:
                 slot(f"{SPEAKERS.get(node['role'], '')}{node['text']}", None)
             paragraph = True
-        elif node["kind"] == IMAGE:
+        elif node["kind"] == IMAGE and number in images:
             fitted, place = images[number], places[number]
             part = f"{len(members)}.jpg"
             slot(None, part)
@@ -78,11 +82,11 @@ def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: M
                 }
             )
     fields = {**_common(document, len(members)), "texts": texts, "images": parts, "image_meta": meta}
-    return Laid(fields, [text for text in texts if text is not None], members)
+    return SampleParts(fields, [text for text in texts if text is not None], members)
 
 
-def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
-    """The first image and all text: img2dataset's `.jpg`, `.txt` and `.json`."""
+def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> SampleParts:
+    """The first image and all text, as img2dataset's `.jpg`, `.txt` and `.json`."""
     number = min(images)
     fitted, place, node = images[number], places[number], document["nodes"][number]
     caption = _text(document)
@@ -102,11 +106,11 @@ def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping
         "exif": fitted.exif,
         "sha256": place["sha256"],
     }
-    return Laid(fields, [caption], [("jpg", fitted.data), ("txt", caption.encode())])
+    return SampleParts(fields, [caption], [("jpg", fitted.data), ("txt", caption.encode())])
 
 
-def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
-    """One page: its image, PDFA's words and lines, the text blocks in reading order, and the full text."""
+def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> SampleParts:
+    """A page: its image, words and lines as in PDFA, the text blocks in reading order, and the full text."""
     number = min(images)
     fitted, place = images[number], places[number]
     text = _text(document)
@@ -138,14 +142,32 @@ def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[i
         "engine": read.get("engine"),
         "sha256": place["sha256"],
     }
-    return Laid(fields, [text], [("jpg", fitted.data), ("txt", text.encode())])
+    return SampleParts(fields, [text], [("jpg", fitted.data), ("txt", text.encode())])
 
 
-LAYOUTS = {"interleaved": interleaved, "conversations": interleaved, "pairs": pairs, "ocr": ocr}
+class Layout(NamedTuple):
+    lay_out: Callable[[str, Row, Mapping[int, Fitted], Mapping[int, Row]], SampleParts]
+    schema: pa.Schema  #: of the JSON
+    text: str = ""  #: the JSON field that a model reads beside the one image; "" where a sample is a list of slots
+    images: bool = True  #: whether samples have images
+
+    @property
+    def slots(self) -> bool:
+        """Whether a sample is a list of slots in reading order; else it is one image and its text."""
+        return not self.text
+
+
+LAYOUTS = {
+    "interleaved": Layout(interleaved, INTERLEAVED),
+    "conversations": Layout(interleaved, INTERLEAVED),
+    "text": Layout(interleaved, INTERLEAVED, images=False),
+    "pairs": Layout(pairs, PAIRS, "caption"),
+    "ocr": Layout(ocr, OCR, "text"),
+}
 
 
 def encode(fields: Row) -> bytes:
-    """JSON with sorted keys and nothing between them: the same fields, the same bytes."""
+    """JSON with sorted keys and without spaces: equal fields give equal bytes."""
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
         "utf-8", "replace"
     )
@@ -156,7 +178,7 @@ def _common(document: Row, n_images: int) -> dict[str, Any]:
     meta = {"optout": document["optout"] or [], "provenance": document["provenance"] or {}}
     return {
         "id": document["id"],
-        "source": document["source"],
+        "kind": document["kind"],
         "url": document["url"],
         "lang": document["lang"],
         "license": document["license"],
@@ -195,7 +217,7 @@ def _page(blocks: Sequence[Row]) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> float:
-    """Five decimals: a fiftieth of a pixel on a page of 980, and short in JSON."""
+    """Rounded to five decimals: a hundredth of a pixel on a page of 980 pixels, and short in JSON."""
     return 0.0 if value is None else round(float(value), 5) + 0.0
 
 

@@ -25,8 +25,8 @@ class Piece(NamedTuple):
     lost: int  #: tokens left out at its end to keep within its length
 
 
-class Room(NamedTuple):
-    """What a piece may have."""
+class Limits(NamedTuple):
+    """The most that a piece may have."""
 
     tokens: int  #: marks not counted
     image: int  #: tokens an image takes
@@ -40,28 +40,28 @@ class _Unit(NamedTuple):
     middle: float  #: tokens before its middle
 
 
-def chunk(parts: Sequence[Part], piece: int, pieces: int, room: Room, repeat: bool, tokenizer: Tokenizer) -> Piece:
+def chunk(parts: Sequence[Part], piece: int, pieces: int, limits: Limits, repeat: bool, tokenizer: Tokenizer) -> Piece:
     """Piece `piece` of `pieces` of about equal length.
 
     ``repeat``: the images are in every piece, and only the text is cut.
     """
-    units, total = _units(parts, room.image, tokenizer, repeat)
+    units, total = _units(parts, limits.image, tokenizer, repeat)
     low, high = total * piece / pieces, total * (piece + 1) / pieces
     return _joined(
         parts,
         [u for u in units if low <= u.middle < high or (piece + 1 == pieces and u.middle >= high)],
-        room,
+        limits,
         repeat,
         tokenizer,
     )
 
 
-def window(parts: Sequence[Part], chance: float, room: Room, repeat: bool, tokenizer: Tokenizer) -> Piece:
-    """One stretch of at most `room.tokens` tokens; around one of its images where it has any. chance: in [0, 1),
+def window(parts: Sequence[Part], chance: float, limits: Limits, repeat: bool, tokenizer: Tokenizer) -> Piece:
+    """One stretch of at most `limits.tokens` tokens; around one of its images where it has any. chance: in [0, 1),
     decides which.
     """
-    units, total = _units(parts, room.image, tokenizer, repeat)
-    width = room.tokens * (1 - SLACK) - (room.image * sum(isinstance(p, int) for p in parts) if repeat else 0)
+    units, total = _units(parts, limits.image, tokenizer, repeat)
+    width = limits.tokens * (1 - SLACK) - (limits.image * sum(isinstance(p, int) for p in parts) if repeat else 0)
     seen = [unit.middle for unit in units if isinstance(unit.content, int)]
     if seen:
         which = int(chance * len(seen))
@@ -69,7 +69,7 @@ def window(parts: Sequence[Part], chance: float, room: Room, repeat: bool, token
     else:
         start = chance * (total - width)
     start = min(max(start, 0.0), max(total - width, 0.0))
-    return _joined(parts, [u for u in units if start <= u.middle < start + width], room, repeat, tokenizer)
+    return _joined(parts, [u for u in units if start <= u.middle < start + width], limits, repeat, tokenizer)
 
 
 def _units(parts: Sequence[Part], image: int, tokenizer: Tokenizer, repeat: bool) -> tuple[list[_Unit], float]:
@@ -91,22 +91,22 @@ def _units(parts: Sequence[Part], image: int, tokenizer: Tokenizer, repeat: bool
     return units, at
 
 
-def _joined(parts: Sequence[Part], units: Sequence[_Unit], room: Room, repeat: bool, tokenizer: Tokenizer) -> Piece:
-    """Units as parts again, shortened from the end until they fit; an image that there are no patches for is left out."""
-    image, left_patches = room.image, room.patches
+def _joined(parts: Sequence[Part], units: Sequence[_Unit], limits: Limits, repeat: bool, tokenizer: Tokenizer) -> Piece:
+    """Parts from units, shortened from the end until they fit. Leaves out an image for which no patches are left."""
+    image, left_patches = limits.image, limits.patches
     slots: list[tuple[int, list[Part]]] = []
     for unit in units:
         if not slots or slots[-1][0] != unit.slot:
             slots.append((unit.slot, []))
         slots[-1][1].append(unit.content)
     out: list[Part] = []
-    left, lost = room.tokens, 0
+    left, lost = limits.tokens, 0
     if repeat:
         out = [part for part in parts if isinstance(part, int)]
         left -= image * len(out)
     for _, run in slots:
         if isinstance(run[0], int):
-            cost = room.each[run[0]] if room.each else 0
+            cost = limits.each[run[0]] if limits.each else 0
             if left >= image and cost <= left_patches:
                 out.append(run[0])
                 left, left_patches = left - image, left_patches - cost

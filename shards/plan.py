@@ -36,7 +36,7 @@ def seeded(*numbers: int) -> int:
 
 
 def hashed(seed: int, places: np.ndarray) -> np.ndarray:
-    """Uniform uint64 of each place, by the finaliser of splitmix64 (Steele, Lea and Flood 2014). places: (n,) uint64."""
+    """A uniform uint64 for each number, by the finaliser of splitmix64 (Steele, Lea and Flood 2014). Shapes: (n,)."""
     with np.errstate(over="ignore"):
         z = (places.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed & _MASK)
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

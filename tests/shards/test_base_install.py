@@ -40,7 +40,7 @@ samples = [s for batch in loader for sequence in batch.sequences for s in sequen
 assert all(p.shape[2] == 3 for s in samples for p in s.pixels)
 assert not list(verify(run))
 hub.publish(run, f"file://{to}")
-print(len({(s.config, s.key) for s in samples}))
+print(len({(s.source, s.key) for s in samples}))
 """
 
 
