@@ -143,7 +143,8 @@ def _source(s: Row) -> str:
     ]  # fmt: skip
     table = _table(["level", "score", "min", "max", "any of", "does not apply to", "after"], rules)
     return (
-        f"<h2>{html.escape(s['title'])}</h2><div class=row>{''.join(figures)}</div><div class=row>{''.join(charts)}</div>"
+        f"<h2>{html.escape(s['title'])}</h2>"
+        f"<div class=row>{''.join(figures)}</div><div class=row>{''.join(charts)}</div>"
         "<details><summary>Rules, with their thresholds</summary>"
         f"<p>Languages by {html.escape(s['language'])}.</p>{table}</details>"
     )
