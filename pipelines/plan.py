@@ -39,6 +39,7 @@ from pipelines.select.select import Select
 from pipelines.sources.base import REFUSED, Documents, Reading, Source, row_tables
 from shards import forget
 from shards.forget import Forgotten
+from shards.output import WriteOutput
 from shards.write import Pack
 
 SPLITS = ("train", "validation")
@@ -278,7 +279,7 @@ def _selected(
         text_uses=uses,
         repeat=getattr(table, "repeat", None),
     )
-    reads = survivors(scope, source, documents[source.name])
+    reads: dict[str, Input] = survivors(scope, source, documents[source.name])
     steps: list[Step] = []
     if kind.has_images:
         steps, reads["images"] = images.of_source(scope, source, before, reads)
@@ -305,6 +306,10 @@ def _selected(
                 count={"index": ("n_images", "n_text_tokens"), **REFUSED},
             )
         )
+        for output in table.outputs:
+            write = WriteOutput(source.name, source.layout, output.writer, frozen(output.arguments))
+            reads = {"index": aligned("index", n(split)), "tar": paths("tar", n(split))}
+            steps.append(Step(n(f"output.{output.name}.{split}"), write, reads))
     return steps
 
 

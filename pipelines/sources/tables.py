@@ -65,6 +65,14 @@ class Score(Table):
     arguments: dict[str, Any] = Field({}, description="its keyword arguments")
 
 
+class Output(Table):
+    """A file beside each shard, written by a class of your own (shards/output.py)."""
+
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$", description="folder below outputs/SOURCE/")]
+    writer: str = Field(description="import path of a class, such as my.module:Captions")
+    arguments: dict[str, Any] = Field({}, description="its keyword arguments")
+
+
 class Text(Table):
     """How texts are measured, and what is replaced in them."""
 
@@ -119,6 +127,10 @@ class SourceTable(Table):
     blocklist: str | None = Field(
         None, description="file of hosts and address prefixes, one a line; their documents go as blocked_host"
     )
+    duplicate_key: str | None = Field(
+        None, description="import path of a function of a document; those with the same returned string are duplicates"
+    )
+    outputs: list[Output] = Field([], description="further files, beside the tar shards")
     tag: str | None = Field(None, description="a label that mixtures can match, beside the layout")
     layout: Literal["interleaved", "pairs", "ocr", "conversations", "text"] | None = Field(
         None, description="how samples are laid out in the shards; the kind's default if not given"
