@@ -12,13 +12,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import fsspec
 import pyarrow as pa
 
 from manifests.schema import IMAGE, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
+from manifests.urls import host_of
 from shards import tar, tokens
 from shards.fields import INDEX
 from shards.fit import Fitted, fit
@@ -130,7 +130,7 @@ class Pack:
             "kind": document["kind"],
             "layout": self.layout,
             "url": document["url"],
-            "host": _host(document["url"]),
+            "host": host_of(document["url"]),
             "lang": document["lang"],
             "n_images": len(sides),
             "n_text_tokens": n_tokens,
@@ -199,10 +199,3 @@ def _opened(path: str) -> Any:
 def _documents(table: pa.Table) -> Iterator[dict[str, Any]]:
     for first in range(0, table.num_rows, _BATCH):
         yield from table.slice(first, _BATCH).to_pylist()
-
-
-def _host(url: str | None) -> str:
-    try:
-        return urlsplit(url or "").hostname or ""
-    except ValueError:  # for example an unclosed bracket
-        return ""

@@ -85,6 +85,10 @@ def _row(priority: int, entry: Row, document: Row, decision: Row, images: dict[i
                 }
             )
     return {
-        "priority": priority, "reason": entry.get("reason"), "id": document["id"], "url": document["url"], "title": document["title"],
-        "score": entry.get("score"), "threshold": entry.get("threshold"), "nodes": nodes, "node_reason": reasons, "pictures": pictures,
-    }  # fmt: skip
+        "priority": priority,
+        **{name: entry.get(name) for name in ("reason", "score", "threshold")},
+        **{name: document[name] for name in ("id", "url", "title")},
+        "nodes": nodes,
+        "node_reason": reasons,
+        "pictures": pictures,
+    }
