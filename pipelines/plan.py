@@ -28,6 +28,7 @@ from dedup.verify import Carry, Verify
 from filters.decide import Decide
 from filters.rules import Rule, Rules
 from filters.text import TextScores
+from manifests.code import frozen_arguments
 from pipelines.engine.stage import Input, Step, aligned, broadcast, by_part, paths, shuffle
 from pipelines.engine.storage import Store
 from pipelines.images import ImageSteps
@@ -169,7 +170,7 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
     text = source.table.text
     flagged, common = (tuple(sorted(lists.items())) for lists in (text.flagged_words, text.common_words))
     scores = TextScores(language_model=text.language_model, flagged_by_language=flagged, common_words=common)
-    own = {n(f"score.{stage.name}"): stage for stage in source.scores}
+    own = {f"score.{stage.name}": stage for stage in source.scores}
     decide = Decide(without_image_limit(source.rules))
     sign = source.kind.sign(source.table)
     prefer = resolved.recipe.dedup.prefer
@@ -177,11 +178,11 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
         sign = replace(sign, rank=prefer.index(source.name) if source.name in prefer else len(prefer))
     return [
         Step(n("score"), scores, reads, same_rows=("scores",)),
-        *(Step(name, stage, reads, same_rows=("scores",), count=_failures(stage)) for name, stage in own.items()),
+        *(Step(n(name), stage, reads, same_rows=("scores",), count=_failures(stage)) for name, stage in own.items()),
         Step(
             n("decide"),
             decide,
-            {**reads, **{name: aligned("scores", name) for name in (n("score"), *own)}},
+            {**reads, **{name: aligned("scores", n(name)) for name in ("score", *own)}},
             same_rows=("decisions",),
             count={"decisions": ("reason", "node_reason")},
         ),
@@ -307,7 +308,7 @@ def _selected(
             )
         )
         for output in table.outputs:
-            write = WriteOutput(source.name, source.layout, output.writer, frozen(output.arguments))
+            write = WriteOutput(source.name, source.layout, output.writer, frozen_arguments(output.arguments))
             reads = {"index": aligned("index", n(split)), "tar": paths("tar", n(split))}
             steps.append(Step(n(f"output.{output.name}.{split}"), write, reads))
     return steps
