@@ -75,10 +75,16 @@ class RowError(ValueError):
         self.reason, self.url = reason, url
 
 
-def no_column(part: Row, what: str, names: Sequence[str], key: str) -> InputError:
-    """The error for a file without a column. what: names it; names: the columns of the file; key: of the recipe."""
-    present = ", ".join(map(repr, names[:20])) or "no columns"
-    return InputError(f"{part['path']}: no {what} among {present}; name it with the recipe key `{key}`")
+def column(names: Sequence[str], part: Row, key: str, options: Sequence[str]) -> str:
+    """The first of `options` among the columns of a file. Raises InputError, which names the recipe key `key`."""
+    match = next((name for name in options if name in names), None)
+    if match is None:
+        missing, present = " or ".join(map(repr, options)), ", ".join(map(repr, names[:20])) or "no columns"
+        raise InputError(
+            f"{part['path']}: no {key.removesuffix('_column')} column ({missing}) among {present}; "
+            f"name it with the recipe key `{key}`"
+        )
+    return match
 
 
 class Place(NamedTuple):

@@ -15,7 +15,6 @@ from pipelines.html.elements import (
     ASKED,
     ASKING,
     BOX,
-    BREAK,
     HEADINGS,
     IMAGE,
     KINDS,
@@ -173,13 +172,18 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             undo.append(kind)
             node = child
             continue
-        if kind == SKIP or tag is None:
-            if tag in ASKING and node.attributes.get("type") in ASKED:
-                box.asked += 1
-            node = node.next
-            continue
-        if kind == BREAK:
-            if pieces:
+        if kind > BOX:  # nothing in it is entered
+            if kind == SKIP:
+                if tag in ASKING and node.attributes.get("type") in ASKED:
+                    box.asked += 1
+            elif kind == SOURCE:
+                sources = sources or images.usable_source(node.attributes)
+            elif kind == IMAGE:
+                if (image := images.read(node.attributes, sources, base)) is not None:
+                    if pieces:
+                        links = _flush(leaves, pieces, box, role, links)
+                    _add_image(leaves, box, image, inside_noscript)
+            elif pieces:  # a second line break ends a paragraph
                 if pieces[-1] == "\n" or (pieces[-1] == " " and len(pieces) > 1 and pieces[-2] == "\n"):
                     links = _flush(leaves, pieces, box, role, links)
                 else:
@@ -187,19 +191,6 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = node.next
             continue
         attributes = node.attributes
-        if kind == SOURCE:
-            if sources is None:
-                sources = images.usable_source(attributes)
-            node = node.next
-            continue
-        if kind == IMAGE:
-            url = images.address(attributes, sources, base) if images.is_shown(attributes) else None
-            if url is not None:
-                if pieces:
-                    links = _flush(leaves, pieces, box, role, links)
-                _add_image(leaves, box, images.of(attributes, url), inside_noscript)
-            node = node.next
-            continue
         flags = JUNK if tag == "aside" else 0
         if attributes:
             if is_apart(attributes):
@@ -228,8 +219,8 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
             node = node.next
             continue
         if attributes and "url(" in (attributes.get("style") or "") and is_empty(node):
-            if images.is_shown(attributes) and (url := images.background(attributes, base)) is not None:
-                leaves.append(Leaf(box, "image", "", 0, images.of(attributes, url)))
+            if (image := images.read_background(attributes, base)) is not None:
+                leaves.append(Leaf(box, "image", "", 0, image))
             node = node.next
             continue
         path.append(node)

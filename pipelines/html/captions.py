@@ -86,6 +86,6 @@ def is_credit(text: str) -> bool:
     if len(text) > CREDIT:
         return False
     if credit := _CREDIT.match(text):  # "Photo: " may also open a description, which has words that are no names
-        return sum(word.islower() and len(word) > 3 for word in _LETTERS.findall(credit[1])) < PLAIN
+        return len([word for word in _LETTERS.findall(credit[1]) if word.islower() and len(word) > 3]) < PLAIN
     rest = _AGENCIES.sub("", text)
     return rest != text and len(_LETTERS.findall(rest)) <= 2

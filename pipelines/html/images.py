@@ -145,16 +145,6 @@ def _is_enough(source: str, offered: str) -> bool:
     return any(n >= ENOUGH and unit == "w" and url.split("?", 1)[0] == plain for url, n, unit in srcset(offered))
 
 
-def background(attributes: Attributes, base: str) -> str | None:
-    """The canonical address of the background picture in an element's own style; None where it has none to fetch.
-
-    A background in a style sheet is decoration; one of a single element is content.
-    """
-    m = _BACKGROUND.search((attributes.get("style") or "")[:4000])
-    ref = m[1].strip() if m else ""
-    return _usable(ref, base) if ref else None
-
-
 def usable_source(attributes: Attributes) -> str | None:
     """The srcset of a `<source>` that a raster decoder can read; None for video, audio and AVIF."""
     kind = attributes.get("type") or ""
@@ -191,7 +181,22 @@ def is_icon(width: int | None, height: int | None) -> bool:
     return small or any(side is not None and 0 < side <= 12 for side in (width, height))
 
 
-def is_shown(attributes: Attributes) -> bool:
+def read(attributes: Attributes, sources: str | None, base: str) -> Node | None:
+    """The node of an image element; None where it shows no image that can be fetched. sources: as for `address`."""
+    return _node(attributes, address(attributes, sources, base)) if _is_shown(attributes) else None
+
+
+def read_background(attributes: Attributes, base: str) -> Node | None:
+    """The node of the background picture in an element's own style; None where it shows none that can be fetched.
+
+    A background in a style sheet is decoration; one of a single element is content.
+    """
+    m = _BACKGROUND.search((attributes.get("style") or "")[:4000])
+    ref = m[1].strip() if m else ""
+    return _node(attributes, _usable(ref, base)) if ref and _is_shown(attributes) else None
+
+
+def _is_shown(attributes: Attributes) -> bool:
     """Whether an element shows its image, larger than an icon."""
     width, height = size(attributes)
     if is_hidden(attributes) or is_icon(width, height):
@@ -200,8 +205,9 @@ def is_shown(attributes: Attributes) -> bool:
     return not names or not hint(names) & ICONIC or is_large(width, height)
 
 
-def of(attributes: Attributes, url: str) -> Node:
-    """The node of an element that shows the image at `url`."""
+def _node(attributes: Attributes, url: str | None) -> Node | None:
+    if url is None:
+        return None
     width, height = size(attributes)
     alt = clean(attributes.get("alt") or attributes.get("aria-label"))
     return image_node(url, alt=alt, title=clean(attributes.get("title")), width=width, height=height)

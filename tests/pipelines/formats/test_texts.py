@@ -68,8 +68,11 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "line"),
     [
-        (Texts(), r"no column 'text' among 'content'; name it with the recipe key `text_column`"),
-        (Texts("content", "link"), r"no column 'link' among 'content'; name it with the recipe key `url_column`"),
+        (Texts(), r"no text column \('text'\) among 'content'; name it with the recipe key `text_column`"),
+        (
+            Texts("content", "link"),
+            r"no url column \('link'\) among 'content'; name it with the recipe key `url_column`",
+        ),
     ],
 )
 def test_a_missing_column_is_one_line(tmp_path: Path, stage: Texts, line: str) -> None:
