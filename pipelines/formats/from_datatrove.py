@@ -47,10 +47,8 @@ def inputs(reader: str, arguments: Mapping[str, Any], shards: int = 1) -> list[R
 
     instance = make(reader, arguments)
     if not isinstance(instance, BaseDiskReader):
-        return [
-            {"path": None, "file": reader, "size": 0, "changed": None, "rank": i, "world": shards}
-            for i in range(shards)
-        ]
+        shard = {"path": None, "file": reader, "size": 0, "changed": None, "world": shards}
+        return [{**shard, "rank": i} for i in range(shards)]
     folder = instance.data_folder
     if instance.paths_file:
         from datatrove.io import get_shard_from_paths_file
@@ -142,17 +140,10 @@ class FromDatatrove:
         if not nodes:
             return None
         facts = item.metadata
-        return document(
-            self.kind,
-            values.web_address(facts.get("url")) or f"datatrove:{quote(file, safe='/:')}/{place}",
-            text.encode(),
-            nodes,
-            provenance(file, place),
-            fetched_at=_time(facts.get("date")),
-            lang=_language(facts.get("language") or facts.get("lang")),
-            license=values.one_line(facts.get("license")),
-            title=values.one_line(facts.get("title")),
-        )
+        url = values.web_address(facts.get("url")) or f"datatrove:{quote(file, safe='/:')}/{place}"
+        about: Row = {name: values.one_line(facts.get(name)) for name in ("license", "title")}
+        about |= {"fetched_at": _time(facts.get("date")), "lang": _language(facts.get("language") or facts.get("lang"))}
+        return document(self.kind, url, text.encode(), nodes, provenance(file, place), **about)
 
 
 def make(reader: str, arguments: Mapping[str, Any]) -> Any:
@@ -199,11 +190,9 @@ class _Reading:
 
         self._count_rows()
         # a row that a reader cannot parse is only a warning there
+        readers = "datatrove.pipeline.readers"
         handler = logger.add(
-            self._warned,
-            level="WARNING",
-            format="{message}",
-            filter=lambda r: r["name"].startswith("datatrove.pipeline.readers"),
+            self._warned, level="WARNING", format="{message}", filter=lambda r: r["name"].startswith(readers)
         )
         try:
             yield from self._rows(part)

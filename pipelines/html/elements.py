@@ -9,19 +9,15 @@ from pipelines.html.hints import words
 
 # never content, with everything inside
 _DROP = words(
-    """
-    script style template svg iframe object embed canvas audio video select option datalist button input textarea
-    nav dialog head link meta base title map progress meter footer menu frameset noframes applet area param source
-    track col colgroup amp-ad amp-iframe amp-analytics amp-sidebar amp-social-share optgroup keygen command
-    math-field rt rp
-    """
+    "script style template svg iframe object embed canvas audio video select option datalist button input textarea nav "
+    "dialog head link meta base title map progress meter footer menu frameset noframes applet area param source track "
+    "col colgroup amp-ad amp-iframe amp-analytics amp-sidebar amp-social-share optgroup keygen command math-field rt "
+    "rp"
 )
 _INLINE = words(
-    """
-    a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q
-    ruby rb s samp small span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics
-    annotation picture hgroup
-    """
+    "a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q ruby "
+    "rb s samp small span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics "
+    "annotation picture hgroup"
 )
 ROLES = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),

@@ -49,11 +49,8 @@ _PLACEHOLDER = re.compile(
     r"blank|space|transp?\b|transparent|placeholder|pixel|1x1|1px|lazy|load|spinner|empty|clear|dummy|gr[ea]y", re.I
 )
 _FILLING = words(
-    """
-    blank spacer space trans transp transparent placeholder pixel px x lazy lazyload load loading loader ajax
-    spinner empty clear dummy grey gray white bg s image img pic picture photo default small thumb gif png jpg jpeg
-    svg webp
-    """
+    "blank spacer space trans transp transparent placeholder pixel px x lazy lazyload load loading loader ajax spinner "
+    "empty clear dummy grey gray white bg s image img pic picture photo default small thumb gif png jpg jpeg svg webp"
 )
 _LAST = words("blank spacer loader placeholder spinner")  # my-theme-blank.png
 _LETTERS = re.compile(r"[^\W\d_]+")

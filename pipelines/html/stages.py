@@ -25,17 +25,14 @@ SLICES = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("length", pa
 #: PDF responses: where their bytes stand in this partition's raw file `pdf_bytes`
 PDFS = pa.schema(
     [
-        ("url", pa.string()),
-        ("fetched_at", pa.timestamp("s", tz="UTC")),
-        ("provenance", PROVENANCE),
-        ("start", pa.int64()),
-        ("size", pa.int64()),
+        ("url", pa.string()), ("fetched_at", pa.timestamp("s", tz="UTC")), ("provenance", PROVENANCE),
+        ("start", pa.int64()), ("size", pa.int64()),
     ]
-)
+)  # fmt: skip
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 #: media types that servers give to PDFs
-PDF_TYPES = frozenset(("application/pdf", "application/x-pdf", "application/octet-stream", "binary/octet-stream", ""))
+PDF_TYPES = ("application/pdf", "application/x-pdf", "application/octet-stream", "binary/octet-stream", "")
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,8 @@ class Extract:
                     yield "refused", {"url": item.url, "reason": result, "provenance": where}
                 elif isinstance(result, bytes):
                     yield "pdf_bytes", result
-                    pdf = {"url": item.url, "provenance": where, "start": written, "size": len(result)}
-                    yield "pdfs", {**pdf, "fetched_at": item.fetched_at}  # type: ignore[union-attr]
+                    place = {"provenance": where, "start": written, "size": len(result)}
+                    yield "pdfs", {"url": item.url, "fetched_at": item.fetched_at, **place}  # type: ignore[union-attr]
                     written += len(result)
                 else:
                     yield "documents", result
@@ -98,18 +95,8 @@ class Extract:
             return "optout"
         if not page.nodes:
             return "empty_page"
-        return document(
-            "web",
-            item.url,
-            item.payload,
-            page.nodes,
-            where,
-            fetched_at=item.fetched_at,
-            lang=page.lang,
-            license=page.license,
-            title=page.title,
-            optout=page.optout,
-        )
+        facts: Row = {"lang": page.lang, "license": page.license, "title": page.title, "optout": page.optout}
+        return document("web", item.url, item.payload, page.nodes, where, fetched_at=item.fetched_at, **facts)
 
 
 def _origins(path: str, name: str | None) -> dict[int, tuple[str, int]]:
