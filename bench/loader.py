@@ -48,7 +48,7 @@ from manifests.stage import DirectContext
 from shards import manifest, plan, readers, tar, tokens
 from shards.image import decode, decoders, size_for
 from shards.loader import Loader
-from shards.store import Store
+from shards.runfiles import RunFiles
 from shards.write import Pack
 
 REPEATS = 3  # of what has no samples: resuming, decoders
@@ -90,10 +90,10 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
                 {**node, "kind": "image", "image": url},
                 {**node, "kind": "text", "text": f"A made picture, number {i}, of soft shapes."},
             ]
-            own = {"key": key64(url), "id": document_id("pairs", url, b""), "source": "pairs", "url": url}
+            own = {"key": key64(url), "id": document_id("pairs", url, b""), "kind": "pairs", "url": url}
             documents.append({**blank, **own, "nodes": nodes, "images": [place], "optout": []})
         pieces: dict[str, list[Any]] = {"tar": [], "tar.idx": [], "index": [], "refused": []}
-        for name, piece in Pack("pairs")(
+        for name, piece in Pack("pairs", "pairs")(
             {"documents": pa.Table.from_pylist(documents, SELECTED), "blobs": {0: str(blobs)}}, DirectContext(part)
         ):
             pieces[name].append(piece)
@@ -112,11 +112,12 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
         }
         listed.append({**entry, "images": rows.num_rows, "tokens": count})
     tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
+    source = {"kind": "pairs", "layout": "pairs", "tag": None, "splits": {"train": listed}}
     (folder / "manifest.json").write_text(
-        json.dumps({"version": 1, "configs": {"pairs": {"train": listed}}, "tokenizer": tokenizer})
+        json.dumps({"version": manifest.VERSION, "sources": {"pairs": source}, "tokenizer": tokenizer})
     )
     blobs.unlink()
-    for name, content in readers.files(Store(folder), manifest.read(Store(folder)), "bench").items():
+    for name, content in readers.files(RunFiles(folder), manifest.read(RunFiles(folder)), "bench").items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
@@ -219,7 +220,7 @@ def _decoded(run: Path, longest: int, threads: int) -> Iterator[Any]:
 
 
 def _samples(run: Path) -> Iterator[Any]:
-    store = Store(run)
+    store = RunFiles(run)
     places = []
     for path in sorted(run.glob("shards/*/*.tar")):
         name = path.relative_to(run).as_posix()

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ from dedup.hashing import hash_strings, mix64, numbers, part_of, row_of
 from dedup.text import columns, flat_nodes
 from manifests.schema import TEXT
 from manifests.stage import NO_ENGINE, StageContext
+from manifests.urls import netloc_of
 
 PARAGRAPHS = pa.schema(
     [
@@ -38,14 +38,6 @@ REPEATED = pa.schema(
 )
 
 
-def host_of(url: str | None) -> str:
-    """The address's host and port as OBELICS takes them: ``www.`` stays. Empty where there is none."""
-    try:
-        return urlsplit(url or "").netloc.lower()
-    except ValueError:
-        return ""
-
-
 @dataclass(frozen=True)
 class Paragraphs:
     """Map: documents zipped with their decisions -> ``paragraphs`` (`PARAGRAPHS`): one row a kept text node of a kept
@@ -62,7 +54,7 @@ class Paragraphs:
         mask = nodes.of_kind(TEXT)
         hosts = [""] * batch.num_rows
         if self.by_host:
-            hosts = [host_of(u) for u in columns(batch, ("url",), "Paragraphs")[0].to_pylist()]
+            hosts = [netloc_of(u) for u in columns(batch, ("url",), "Paragraphs")[0].to_pylist()]
             mask &= np.array([bool(h) for h in hosts], bool)[nodes.document]
         document = nodes.document[mask]
         # Two hashes mixed in turn, so that no text can be made to look like another host's.

@@ -44,7 +44,7 @@ class Album:
 
 def gallery(source: str, stats: Row, rows: Sequence[Row], album: Album) -> str:
     """Two sections, kept and dropped. stats: of the source, in stats.json. rows: pipelines.select.samples.SAMPLE."""
-    title = html.escape(f"{source}: {stats['title']}")
+    title = html.escape(stats["title"])
     kept = "".join(_card(source, stats["layout"], row, album) for row in [r for r in rows if not r["reason"]][:_KEPT])
     dropped = "".join(_card(source, stats["layout"], row, album) for row in rows if row["reason"])
     note = "<p>Chosen by hash. What the rules removed from a document is struck through.</p>"

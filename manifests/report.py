@@ -36,7 +36,7 @@ def report(stats: Row, samples: Mapping[str, Sequence[Row]], blob: Blob) -> str:
     """
     album = Album(blob)
     parts = [_mixture(stats), _funnels(stats), _fetch(stats)]
-    parts += [_source(name, s) for name, s in stats["sources"].items()]
+    parts += [_source(s) for s in stats["sources"].values()]
     parts += [gallery(name, s, samples.get(name, ()), album) for name, s in stats["sources"].items()]
     title = html.escape(f"{stats['name']}: what is in the data, and what was left out")
     style = resources.files("manifests").joinpath("report.css").read_text("utf-8")
@@ -67,12 +67,12 @@ def _mixture(stats: Row) -> str:
     rows = []
     for name, s in sources.items():
         median = quantile({int(k): v for k, v in s["sketches"].get("tokens", {}).items()}, 0.5)
-        cells = [name, s["title"], _n(s["funnel"][0][1]), _n(s["samples"]), _n(s["images"]), _n(s["tokens"])]
+        cells = [name, s["layout"], _n(s["funnel"][0][1]), _n(s["samples"]), _n(s["images"]), _n(s["tokens"])]
         cells += ["" if median != median else _n(round(median)), _bytes(s["bytes"]), _n(s["shards"])]
         cells += [f"{s[k] / total[k]:.0%}" for k in total]
         cells.append(_n(s["splits"].get("validation", {}).get("samples", 0)))
         rows.append(cells)
-    head = ["source", "", "in", "samples", "images", "text tokens", "median tokens", "bytes", "shards"]
+    head = ["source", "layout", "in", "samples", "images", "text tokens", "median tokens", "bytes", "shards"]
     head += ["share of samples", "of images", "of tokens", "held out"]
     name, digest = html.escape(stats["tokenizer"]["name"]), html.escape(str(stats["tokenizer"]["sha256"])[:12])
     tokenizer = f"<p>Tokens by <code>{name}</code> (sha256 {digest}…).</p>"
@@ -103,8 +103,8 @@ def _stages(stats: Row) -> str:
 
 def _funnels(stats: Row) -> str:
     figures = [
-        _figure(f"{name}: {s['title']}", bars([(step, n) for step, n in s["funnel"]], of=s["funnel"][0][1]))
-        for name, s in stats["sources"].items()
+        _figure(s["title"], bars([(step, n) for step, n in s["funnel"]], of=s["funnel"][0][1]))
+        for s in stats["sources"].values()
     ]
     return f"<h2>Funnel</h2><div class=row>{''.join(figures)}</div>"
 
@@ -120,7 +120,7 @@ def _fetch(stats: Row) -> str:
     return f"<h2>Network and faults</h2><div class=row>{''.join(figures)}</div>" if figures else ""
 
 
-def _source(name: str, s: Row) -> str:
+def _source(s: Row) -> str:
     reasons = {
         "Never became documents": s["refused"],
         "Documents dropped": {**s["dropped"], **{f"{reason} (at packing)": n for reason, n in s["unpacked"].items()}},
@@ -143,7 +143,7 @@ def _source(name: str, s: Row) -> str:
     ]  # fmt: skip
     table = _table(["level", "score", "min", "max", "any of", "does not apply to", "after"], rules)
     return (
-        f"<h2>{html.escape(name)}: {html.escape(s['title'])}</h2>"
+        f"<h2>{html.escape(s['title'])}</h2>"
         f"<div class=row>{''.join(figures)}</div><div class=row>{''.join(charts)}</div>"
         "<details><summary>Rules, with their thresholds</summary>"
         f"<p>Languages by {html.escape(s['language'])}.</p>{table}</details>"

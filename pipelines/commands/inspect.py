@@ -103,13 +103,15 @@ def sweep(
 
 
 def verify(
-    path: Annotated[Path, typer.Argument(help="A run, a folder of shards, or one shard.")], as_json: Json = False
+    path: Annotated[Path, typer.Argument(help="A run, a folder of shards, or one shard.")],
+    reader: Annotated[str | None, typer.Option(help="webdataset: read each shard with that library too.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Check shards against their manifest: bytes, counts, indexes."""
     from shards.publish.verify import verify as check
 
     with one_line(FileNotFoundError, ValueError):
-        problems = list(check(str(path)))
+        problems = list(check(str(path), reader))
     for problem in problems:
         print(json.dumps(vars(problem), default=str) if as_json else str(problem))
     if problems:

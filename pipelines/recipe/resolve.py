@@ -32,6 +32,7 @@ from pipelines.sources import KINDS
 from pipelines.sources.base import Row, Source
 from pipelines.sources.files import list_files
 from shards import forget, mixture
+from shards.output import writer
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,18 @@ def block_list(recipe: Recipe) -> list[forget.Entry]:
 
 def _source(name: str, recipe: Recipe, compared: bool, list_inputs: bool) -> Source:
     table = recipe.sources[name]
-    kind = KINDS[table.kind]  # type: ignore[attr-defined]
+    kind = KINDS[table.kind]
     files: dict[str, list[Row]] = {}
     for listing in kind.listings(name, table) if list_inputs else ():
         try:
             files[listing.key] = listing.rows()
         except ValueError as e:
             raise RecipeError(f"{name}.{listing.key}: {e}") from None
+    for i, output in enumerate(table.outputs):
+        try:
+            writer(output.writer, output.arguments)
+        except ValueError as e:
+            raise RecipeError(f"{name}.outputs.{i} ({output.name}): {e}") from None
     scores, image_scores = _scores(name, table)
     image_names = [m.name for m in recipe.images.models] + [s.name for s in image_scores]
     rules = _rules(name, table, scores, image_names, compared)
@@ -187,9 +193,9 @@ def _order(recipe: Recipe) -> list[str]:
     """The sources in the recipe's order, but each behind the sources that it reads from."""
     order: list[str] = []
     for name, table in recipe.sources.items():
-        for upstream in KINDS[table.kind].read_from(table):  # type: ignore[attr-defined]
+        for upstream in KINDS[table.kind].read_from(table):
             _check_name(upstream, recipe, f"{name}.from")
-            if recipe.sources[upstream].kind != "web":  # type: ignore[attr-defined]
+            if recipe.sources[upstream].kind != "web":
                 raise RecipeError(f"{name}.from: {upstream} is not a source of kind web")
             if upstream not in order:
                 order.append(upstream)
@@ -227,7 +233,7 @@ def _compared(recipe: Recipe) -> frozenset[str]:
     if similarity is None:
         return frozenset()
     if similarity.of is None:
-        return frozenset(name for name, t in recipe.sources.items() if t.kind in ("web", "pairs"))  # type: ignore[attr-defined]
+        return frozenset(name for name, t in recipe.sources.items() if t.kind in ("web", "pairs"))
     for name in similarity.of:
         _check_name(name, recipe, "images.similarity.of")
     return frozenset(similarity.of)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,10 +18,12 @@ from pipelines.sources.tables import Fetch, RecipeError, ScoreName, SourceTable,
 
 __all__ = ["Recipe", "RecipeError", "SourceTable"]
 
-#: what `kind` chooses among
-AnySource = Annotated[
-    functools.reduce(operator.or_, [kind.table for kind in KINDS.values()]), Field(discriminator="kind")
-]
+if TYPE_CHECKING:
+    AnySource = Any
+else:  # the tables of all kinds; `kind` says which
+    AnySource = Annotated[
+        functools.reduce(operator.or_, [kind.table for kind in KINDS.values()]), Field(discriminator="kind")
+    ]
 
 
 class Decontaminate(Table):
@@ -30,7 +32,7 @@ class Decontaminate(Table):
     """
 
     files: Strings = Field(
-        description="JSON lines with image (a path relative to the file), question, answers; paths, globs or fsspec URLs"
+        description="JSON lines with image (a path relative to the file), question, answers: paths, globs, fsspec URLs"
     )
     words: int = Field(
         13, ge=1, description="words in a row that a document and an evaluation may not share (GPT-3: 13)"
@@ -119,7 +121,7 @@ class Recipe(Table):
     license: str = Field(
         "other", description="of the dataset, in the Hub's names; each document keeps the licence of its page"
     )
-    sources: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")], AnySource] = Field(  # type: ignore[valid-type]
+    sources: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")], AnySource] = Field(
         {}, description="name -> {kind: web | pairs | pdf | conversations | text, ...}; the names are yours"
     )
     dedup: Dedup = Dedup()
@@ -134,7 +136,7 @@ class Recipe(Table):
     seed: int = 0
     forget: str | None = Field(
         None,
-        description="a block-list: ids, addresses, hosts and images' sha256, one a line; none of it is fetched or packed",
+        description="a block-list: ids, addresses, hosts, sha256 of images, one a line; none of it is fetched or packed",
     )
 
     @model_validator(mode="after")

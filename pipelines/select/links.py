@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,6 +15,7 @@ from filters.rules import Rules, decide
 from filters.scores import IMAGE_ON_PAGE
 from manifests.schema import EMBEDDED, IMAGE, key64
 from manifests.stage import NO_ENGINE, Output, StageContext
+from manifests.urls import netloc_of
 from shards.forget import Forgotten
 
 #: an image of a kept document, to be joined with the outcome of its address
@@ -98,4 +98,4 @@ class Links:
 
 def host_key(url: str) -> int:
     """Key of an address's host, so that one partition has all addresses of a host."""
-    return key64(f"host {urllib.parse.urlsplit(url).netloc.lower()}")
+    return key64(f"host {netloc_of(url)}")

@@ -24,8 +24,6 @@ from pipelines.sources.base import (
 from pipelines.sources.files import lister
 from pipelines.sources.tables import RecipeError, SourceTable, Strings
 
-SUFFIXES = (".parquet", ".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst")
-
 
 class Conversations(SourceTable):
     """A dataset of questions and answers about images, such as a set of The Cauldron or LLaVA's."""
@@ -48,7 +46,7 @@ class Conversations(SourceTable):
 def _listings(name: str, table: Conversations) -> list[Listing]:
     if not table.files:
         raise RecipeError(f"{name}: no input; give {name}.files, such as {name}.files=vqa/*.parquet")
-    return [Listing("files", lister(table.files, SUFFIXES))]
+    return [Listing("files", lister(table.files, formats.SUFFIXES))]
 
 
 def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) -> Documents:

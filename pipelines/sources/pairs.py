@@ -10,9 +10,10 @@ from pydantic import Field
 from dedup.paragraphs import Paragraphs
 from dedup.sign import Sign
 from pipelines.engine.stage import Step, aligned
-from pipelines.formats.urllist import UrlList
+from pipelines.formats import rows
+from pipelines.formats.urllist import SUFFIXES, UrlList
 from pipelines.html.pairs import Pairs as PairsOfPages
-from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Source, choose_files, row_tables
+from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Source, choose_files, per_part, row_tables
 from pipelines.sources.files import lister
 from pipelines.sources.tables import RecipeError, SourceTable, Strings
 
@@ -37,7 +38,7 @@ def _listings(name: str, pairs: Pairs) -> list[Listing]:
             f"{name}: no input; give {name}.urls (a file with url and text columns), or {name}.from "
             "(the name of a web source to take pairs from)"
         )
-    return [Listing("urls", lister(pairs.urls, ""))]
+    return [Listing("urls", lister(pairs.urls, SUFFIXES))]
 
 
 def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) -> Documents:
@@ -48,8 +49,9 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
         steps.append(Step(f"{source.name}.pages", PairsOfPages(), {"documents": aligned("documents", *pages)}))
     if pairs.urls:
         files = choose_files(source.files["urls"], reading.limit)
-        stage = UrlList(url=pairs.url_column, text=pairs.text_column)
-        steps.append(Step(f"{source.name}.listed", stage, rows=row_tables(files), count=REFUSED))
+        pieces = [piece for file in files for piece in rows.pieces(file)]
+        stage = UrlList(pairs.url_column, pairs.text_column, per_part(reading.limit, len(pieces)))
+        steps.append(Step(f"{source.name}.listed", stage, rows=row_tables(pieces, rows.INPUTS), count=REFUSED))
     return Documents(tuple(steps), tuple(step.name for step in steps))
 
 

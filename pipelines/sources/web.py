@@ -24,7 +24,7 @@ from pipelines.engine.plan import StepOutput
 from pipelines.engine.run import RunError
 from pipelines.engine.stage import Step, shuffle
 from pipelines.engine.storage import Store
-from pipelines.formats import from_datatrove, releases
+from pipelines.formats import from_datatrove, releases, rows
 from pipelines.html.stages import Extract
 from pipelines.sources.base import (
     REFUSED,
@@ -68,7 +68,7 @@ class CommonCrawl(Table):
     )
     where: dict[str, Any] = Field(
         {},
-        description="column of the index -> value, list of values, {min, max} or null; successful HTML pages by default",
+        description="column of the index -> value, list of values, {min, max} or null; successful HTML pages if empty",
     )
     prefix: str = Field(
         "https://data.commoncrawl.org/", description="where the WARC files are: https, s3://commoncrawl/, or a folder"
@@ -81,7 +81,7 @@ class Release(Table):
 
     format: str = Field(description="obelics, mint1t, mmc4, or the import path of a function (docs/extending.md)")
     files: Strings = Field(
-        description="paths, globs or fsspec URLs: Parquet (obelics, mint1t), .tar (mint1t's PDF part), JSON lines (mmc4)"
+        description="paths, globs, fsspec URLs: Parquet (obelics, mint1t), .tar (mint1t's PDF part), JSON lines (mmc4)"
     )
 
 
@@ -103,7 +103,7 @@ class Web(SourceTable):
     paragraph_uses: int = Field(
         2,
         ge=0,
-        description="pages of a host that may share a paragraph; above it, it is dropped everywhere (OBELICS: 2); 0: any",
+        description="pages of a host that may share a paragraph; with more, it is dropped from all (OBELICS: 2); 0: any",
     )
 
 
@@ -125,7 +125,7 @@ def _listings(name: str, web: Web) -> list[Listing]:
         out.append(Listing("datatrove", partial(from_datatrove.inputs, table.reader, table.arguments, table.shards)))
     for i, release in enumerate(web.releases):
         try:
-            suffixes = releases.release_format(release.format).suffixes
+            suffixes = releases.suffixes(release.format)
         except ValueError as e:
             raise RecipeError(f"{name}.releases.{i}.format: {e}") from None
         out.append(Listing(f"releases.{i}.files", lister(release.files, suffixes)))
@@ -290,11 +290,12 @@ def _releases(source: Source, reading: Reading) -> list[Step]:
     pieces = [
         piece
         for file in choose_files(files, reading.limit)
-        for piece in releases.pieces({k: file[k] for k in ("path", "file", "size", "changed")}, file["format"])
+        for piece in rows.pieces(file)
     ]
-    stage = releases.Releases(limit=per_part(reading.limit, len(pieces)))
-    rows = row_tables(pieces, releases.INPUTS)
-    return [Step(f"{source.name}.releases", stage, rows=rows, count=COUNT, deadline_s=60)]
+    formats = tuple(sorted({release.format for release in source.table.releases}))
+    stage = releases.Releases(formats, per_part(reading.limit, len(pieces)))
+    inputs = row_tables(pieces, releases.INPUTS)
+    return [Step(f"{source.name}.releases", stage, rows=inputs, count=COUNT, deadline_s=60)]
 
 
 def sign_near(near: Near) -> Sign:

@@ -21,8 +21,8 @@ from manifests.schema import key64
 from shards import tar
 from shards.image import ImageError, decode
 from shards.manifest import Manifest
+from shards.runfiles import RunFiles
 from shards.sample import Sample, parse
-from shards.store import Store
 
 #: samples of a source in the preview, and the number of shards from which they are chosen
 SAMPLES, SHARDS = 64, 8
@@ -40,31 +40,31 @@ _ONLY = 480  # pixels, of the only picture of a sample: a page must be readable
 _MOST_IMAGES, _MOST_LINES, _CHARACTERS = 12, 24, 88  # the last: of a line
 
 
-def files(store: Store, manifest: Manifest, samples: int = SAMPLES) -> dict[str, bytes]:
+def files(run: RunFiles, manifest: Manifest, samples: int = SAMPLES) -> dict[str, bytes]:
     """Path -> content: ``preview/NAME-000000.tar`` for each source with samples in the split `train`.
 
     The same run gives the same bytes.
     """
     out = {}
-    for source in sorted(manifest.configs):
-        shown = enumerate(_chosen(store, manifest, source, samples))
+    for source in sorted(manifest.sources):
+        shown = enumerate(_chosen(run, manifest, source, samples))
         members = [tar.sample(f"{i:012d}", _parts(sample)) for i, sample in shown]
         if members:
             out[f"preview/{source}-000000.tar"] = b"".join([*members, tar.END])
     return out
 
 
-def _chosen(store: Store, manifest: Manifest, source: str, samples: int) -> Iterator[Sample]:
+def _chosen(run: RunFiles, manifest: Manifest, source: str, samples: int) -> Iterator[Sample]:
     """The samples whose ids have the smallest hashes, so that every call chooses the same."""
     columns = ["id", "offset", "size", "n_images"]
     rows: list[tuple[int, Any, dict[str, Any]]] = []
     for shard in manifest.shards(source, "train")[:SHARDS]:
-        index = pq.read_table(pa.BufferReader(store.read(shard.index)), columns=columns).to_pylist()
+        index = pq.read_table(pa.BufferReader(run.read(shard.index)), columns=columns).to_pylist()
         rows += [(key64(f"preview {row['id']}"), shard, row) for row in index]
     for _, shard, row in sorted(rows, key=lambda x: (x[0], x[2]["id"]))[:samples]:
         start, end = row["offset"], row["offset"] + row["size"]
-        data = store.range(shard.path, start, end, shard.sha256)
-        yield parse(source, data, row["n_images"], f"{shard.path} at byte {start}")
+        data = run.range(shard.path, start, end, shard.sha256)
+        yield parse(source, manifest.sources[source].layout, data, row["n_images"], f"{shard.path} at byte {start}")
 
 
 def _parts(sample: Sample) -> list[tuple[str, bytes]]:

@@ -14,10 +14,11 @@ from typing import Any
 import yaml
 
 from manifests.chart import sheet
-from shards.fields import SLOTTED
+from shards.layout import LAYOUTS
 from shards.manifest import Manifest
-from shards.publish.card import PLOTS, card, samples
-from shards.store import Store
+from shards.publish.card import PLOTS, card
+from shards.publish.front_matter import samples
+from shards.runfiles import RunFiles
 
 STATS = "stats.json"
 #: histograms of `stats.json` in the card's picture, and their titles
@@ -52,9 +53,8 @@ _SEQUENCE = {
     "sample_loader": "sample_loader.py:sample_loader",
     "part_filter": "sample_loader.py:part_filter",
 }
+#: by layout; samples of the other layouts are sequences of texts and images
 _ENERGON_TYPES: dict[str, dict[str, Any]] = {
-    "interleaved": _SEQUENCE,
-    "conversations": _SEQUENCE,
     "pairs": {
         "sample_type": {"__module__": "megatron.energon", "__class__": "CaptioningSample"},
         "field_map": {"image": "jpg", "caption": "txt"},
@@ -67,17 +67,17 @@ _ENERGON_TYPES: dict[str, dict[str, Any]] = {
 
 
 def files(
-    store: Store, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = ()
+    run: RunFiles, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = ()
 ) -> dict[str, bytes]:
     """Path relative to the run -> content: ``README.md``, its picture, and ``.nv-meta`` of each source with samples.
 
     The card uses `stats.json` beside the manifest, where there is one. previews: see shards/publish/card.py.
     """
-    stats: dict[str, Any] = json.loads(store.read(STATS)) if store.exists(STATS) else {}
-    out = {"README.md": card(store, manifest, name, license, previews, stats).encode()}
+    stats: dict[str, Any] = json.loads(run.read(STATS)) if run.exists(STATS) else {}
+    out = {"README.md": card(run, manifest, name, license, previews, stats).encode()}
     if stats.get("sources"):
         out[PLOTS] = plots(stats).encode()
-    for source in manifest.configs:
+    for source in manifest.sources:
         if samples(manifest, source):
             out |= {f"shards/{source}/.nv-meta/{path}": content for path, content in nv_meta(manifest, source).items()}
     return out
@@ -101,17 +101,17 @@ def nv_meta(manifest: Manifest, source: str) -> dict[str, bytes]:
     """File name -> content of Energon's files for one source. Their paths are relative to the folder of the source."""
     counts: dict[str, int] = {}
     parts: dict[str, list[str]] = {split: [] for split in _ENERGON_SPLITS.values()}
-    for split in manifest.configs[source]:
+    for split in manifest.sources[source].splits:
         for shard in manifest.shards(source, split):
             path = shard.path.removeprefix(f"shards/{source}/")
             counts[path] = shard.samples
             parts.setdefault(_ENERGON_SPLITS.get(split, split), []).append(path)
-    layout = source
+    layout = manifest.sources[source].layout
     out = {
         ".info.json": json.dumps({"energon_version": ENERGON, "shard_counts": counts}, indent=1),
         "split.yaml": yaml.safe_dump({"split_parts": parts, "exclude": []}, sort_keys=False),
-        "dataset.yaml": yaml.safe_dump(_ENERGON_TYPES[layout], sort_keys=False),
+        "dataset.yaml": yaml.safe_dump(_ENERGON_TYPES.get(layout, _SEQUENCE), sort_keys=False),
     }
-    if layout in SLOTTED:
+    if LAYOUTS[layout].slots:
         out["sample_loader.py"] = _SAMPLE_LOADER
     return {path: content.encode() for path, content in out.items()}

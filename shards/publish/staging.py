@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shards import forget, manifest
-from shards.publish import card, preview, readers
-from shards.store import Store
+from shards.publish import front_matter, preview, readers
+from shards.runfiles import RunFiles
 
 #: the Hub's limits (its documentation, "Storage limits"): bytes of a file, files of a repository, entries of a folder
 MAX_FILE = 200 * 10**9
@@ -45,20 +45,20 @@ def staged(root: Path, name: str, license: str) -> Iterator[Path]:
     It has the files that the manifest names, the mixtures, the statistics, the report, the preview, and the files of
     shards/publish/readers.py. Raises PublishError where a file is missing or the shards are older than a takedown.
     """
-    store = Store(root)
-    listed = manifest.read(store)
-    _check_takedowns(store, listed)
+    run = RunFiles(root)
+    listed = manifest.read(run)
+    _check_takedowns(run, listed)
     paths = [manifest.NAME]
-    for splits in listed.configs.values():
-        for shards in splits.values():
+    for source in listed.sources.values():
+        for shards in source.splits.values():
             paths += [path for shard in shards for path in (shard.path, f"{shard.path}.idx", shard.index)]
     extras = [*sorted(root.glob("mixtures/*.json")), root / "stats.json", root / "report.html"]
     paths += [path.relative_to(root).as_posix() for path in extras if path.is_file()]
     with scratch(root) as folder:
         for path in paths:
             _link(root / path, folder / path)
-        previews = preview.files(store, listed)
-        for path, content in {**previews, **readers.files(store, listed, name, license, tuple(previews))}.items():
+        previews = preview.files(run, listed)
+        for path, content in {**previews, **readers.files(run, listed, name, license, tuple(previews))}.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
         yield folder
@@ -97,12 +97,12 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _check_takedowns(store: Store, listed: manifest.Manifest) -> None:
-    data = store.read(forget.NAME) if store.exists(forget.NAME) else None
-    entries = forget.read(data, f"{store.root}/{forget.NAME}")
+def _check_takedowns(run: RunFiles, listed: manifest.Manifest) -> None:
+    data = run.read(forget.NAME) if run.exists(forget.NAME) else None
+    entries = forget.read(data, f"{run.root}/{forget.NAME}")
     if listed.raw.get("forgotten", forget.digest([])) != forget.digest(entries):
         raise PublishError(
-            f"{store.root}: the shards were made before the last takedown; "
+            f"{run.root}: the shards were made before the last takedown; "
             "run `panoramix forget` or `panoramix run` again"
         )
 
@@ -113,9 +113,9 @@ def problems(folder: Path, files: dict[str, int]) -> list[str]:
 
 
 def _columns(folder: Path) -> Iterator[str]:
-    listed = manifest.read(Store(folder))
-    for source in listed.configs:
-        columns = card.columns(Store(folder), listed, source)
+    listed = manifest.read(RunFiles(folder))
+    for source in listed.sources:
+        columns = front_matter.columns(RunFiles(folder), listed, source)
         if columns > MAX_COLUMNS:
             yield f"{source}: {columns} columns, one for each image; the viewer shows at most {MAX_COLUMNS}"
 

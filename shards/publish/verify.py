@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from shards import manifest, tar
 from shards.fields import INDEX
-from shards.store import Store
+from shards.runfiles import RunFiles
 
 #: the kinds of problems
 KINDS = ("manifest", "missing", "truncated", "damaged", "count", "index", "extra", "reader")
@@ -30,6 +30,8 @@ KINDS = ("manifest", "missing", "truncated", "damaged", "count", "index", "extra
 READERS = ("webdataset",)
 _CHUNK = 1 << 22  # bytes
 _NAMED = 5  # samples named in one line
+#: columns of the index in every version of the manifest
+_COLUMNS = [name for name in INDEX.names if name not in ("kind", "layout")]
 
 Groups = list[tuple[str, list[tar.Member]]]  # key and members of each sample of an archive
 
@@ -57,35 +59,38 @@ def verify(path: str | Path, reader: str | None = None) -> Iterator[Problem]:
         _check_installed(reader)
     if str(path).endswith(".tar"):
         folder, _, name = str(path).rpartition("/")
-        store = Store(folder or ".")
-        groups, problems = _members(store, name)
-        yield from problems or (_by_webdataset(store, name, groups) if reader else ())
+        run = RunFiles(folder or ".")
+        groups, problems = _members(run, name)
+        yield from problems or (_by_webdataset(run, name, groups) if reader else ())
         return
-    store = Store(path)
+    run = RunFiles(path)
     try:
-        listed = manifest.read(store)
+        listed = manifest.read(run)
     except manifest.ManifestError as error:
         yield Problem(manifest.NAME, "manifest", str(error))
         return
     expected = set()
-    for source, splits in listed.configs.items():
-        for split, shards in splits.items():
+    for name, source in listed.sources.items():
+        labels = {"source": name, "kind": source.kind, "layout": source.layout}
+        if listed.raw["version"] == 1:
+            labels = {"config": name}
+        for split, shards in source.splits.items():
             for shard in shards:
                 if shard.path in expected:
                     yield Problem(shard.path, "manifest", "named twice")
                 expected |= {shard.path, f"{shard.path}.idx", shard.index}
-                yield from _shard(store, source, split, shard, reader)
+                yield from _shard(run, shard, {**labels, "split": split}, reader)
     for folder in ("shards", "index"):
-        for file in store.list(folder):
+        for file in run.list(folder):
             if file not in expected and "/.nv-meta/" not in file:
                 yield Problem(file, "extra", "the manifest does not name it")
 
 
-def _shard(store: Store, source: str, split: str, shard: manifest.Shard, reader: str | None) -> Iterator[Problem]:
-    rows, problems = _index(store, source, split, shard)
+def _shard(run: RunFiles, shard: manifest.Shard, labels: dict[str, str], reader: str | None) -> Iterator[Problem]:
+    rows, problems = _index(run, shard, labels)
     yield from problems
     try:
-        size, sha256 = _digest(store, shard.path)
+        size, sha256 = _digest(run, shard.path)
     except FileNotFoundError:
         yield Problem(shard.path, "missing", f"{shard.samples} samples, {shard.bytes} bytes")
         return
@@ -95,19 +100,19 @@ def _shard(store: Store, source: str, split: str, shard: manifest.Shard, reader:
         yield Problem(shard.path, "truncated", detail)
         return
     if sha256 != shard.sha256:
-        detail = f"sha256 is {sha256[:16]}, not {shard.sha256[:16]}; {_changed(store, shard, size, rows)}"
+        detail = f"sha256 is {sha256[:16]}, not {shard.sha256[:16]}; {_changed(run, shard, size, rows)}"
         yield Problem(shard.path, "damaged", detail)
         return
-    groups, problems = _members(store, shard.path)
+    groups, problems = _members(run, shard.path)
     yield from problems
     if problems:
         return
     if len(groups) != shard.samples:
         yield Problem(shard.path, "count", f"{len(groups)} samples, the manifest says {shard.samples}")
     yield from _against_index(groups, rows, shard)
-    yield from _against_offsets(store, shard, groups, size)
+    yield from _against_offsets(run, shard, groups, size)
     if reader:
-        yield from _by_webdataset(store, shard.path, groups)
+        yield from _by_webdataset(run, shard.path, groups)
 
 
 def _check_installed(reader: str) -> None:
@@ -122,13 +127,13 @@ def _check_installed(reader: str) -> None:
         ) from error
 
 
-def _by_webdataset(store: Store, path: str, groups: Groups) -> Iterator[Problem]:
+def _by_webdataset(run: RunFiles, path: str, groups: Groups) -> Iterator[Problem]:
     """The samples of a shard as webdataset reads them, against our own reading: keys, names of parts, and sizes."""
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
     expected = ((key, {m.name.removeprefix(f"{key}."): m.size for m in members}) for key, members in groups)
     try:
-        with store.open(path) as file:
+        with run.open(path) as file:
             samples = group_by_keys(tar_file_expander([{"url": path, "stream": file}]))
             parts = ((s["__key__"], {k: len(v) for k, v in s.items() if not k.startswith("__")}) for s in samples)
             for number, (ours, theirs) in enumerate(itertools.zip_longest(expected, parts)):
@@ -144,22 +149,22 @@ def _sample(sample: tuple[str, dict[str, int]] | None) -> str:
     return "no sample" if sample is None else f"{sample[0]} with {', '.join(sample[1])}"
 
 
-def _digest(store: Store, path: str) -> tuple[int, str]:
+def _digest(run: RunFiles, path: str) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
-    with store.open(path) as file:
+    with run.open(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)
     return size, digest.hexdigest()
 
 
-def _changed(store: Store, shard: manifest.Shard, size: int, rows: list[dict[str, Any]]) -> str:
+def _changed(run: RunFiles, shard: manifest.Shard, size: int, rows: list[dict[str, Any]]) -> str:
     """The samples whose bytes have changed, in words."""
     if size != shard.bytes:
         return f"{size} bytes, not {shard.bytes}"
     changed = []
     for row in rows:
-        data = store.range(shard.path, row["offset"], row["offset"] + row["size"])
+        data = run.range(shard.path, row["offset"], row["offset"] + row["size"])
         if hashlib.sha256(data).hexdigest() != row["sha256"]:
             changed.append(row["key"])
     if not changed:
@@ -168,9 +173,9 @@ def _changed(store: Store, shard: manifest.Shard, size: int, rows: list[dict[str
     return f"in sample{'s' * (len(changed) > 1)} {', '.join(changed[:_NAMED])}{more}"
 
 
-def _members(store: Store, path: str) -> tuple[Groups, list[Problem]]:
+def _members(run: RunFiles, path: str) -> tuple[Groups, list[Problem]]:
     try:
-        with store.open(path) as file:
+        with run.open(path) as file:
             return list(tar.groups(tar.scan(file, path), path)), []
     except FileNotFoundError:
         return [], [Problem(path, "missing", "no such file")]
@@ -179,10 +184,13 @@ def _members(store: Store, path: str) -> tuple[Groups, list[Problem]]:
         return [], [Problem(path, kind, str(error).removeprefix(f"{path}: "))]
 
 
-def _index(store: Store, source: str, split: str, shard: manifest.Shard) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """The rows of a shard's index, none where it cannot be used, and the problems of the index."""
+def _index(run: RunFiles, shard: manifest.Shard, labels: dict[str, str]) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """The rows of a shard's index, none where it cannot be used, and the problems of the index.
+
+    labels: columns that have the same value in every row.
+    """
     try:
-        data = store.read(shard.index)
+        data = run.read(shard.index)
         if shard.index_sha256 is not None and hashlib.sha256(data).hexdigest() != shard.index_sha256:
             return [], [Problem(shard.index, "damaged", f"its sha256 is not {shard.index_sha256[:16]}")]
         table = pq.read_table(io.BytesIO(data))
@@ -190,10 +198,10 @@ def _index(store: Store, source: str, split: str, shard: manifest.Shard) -> tupl
         return [], [Problem(shard.index, "missing", f"the index of {shard.path}")]
     except (pa.ArrowException, OSError) as error:
         return [], [Problem(shard.index, "damaged", f"Parquet that cannot be read ({str(error).splitlines()[0]})")]
-    absent = [name for name in INDEX.names if name not in table.schema.names]
-    if absent:
+    columns = list(dict.fromkeys([*_COLUMNS, *labels]))
+    if absent := [name for name in columns if name not in table.schema.names]:
         return [], [Problem(shard.index, "index", f"lacks the column {absent[0]}")]
-    rows = table.select(INDEX.names).to_pylist()
+    rows = table.select(columns).to_pylist()
     problems = [
         Problem(shard.index, "count", f"{what} come to {count}, the manifest says {expected}")
         for what, count, expected in (
@@ -203,9 +211,9 @@ def _index(store: Store, source: str, split: str, shard: manifest.Shard) -> tupl
         )
         if count != expected
     ]
-    foreign = [row["key"] for row in rows if (row["config"], row["split"]) != (source, split)]
-    if foreign:
-        problems.append(Problem(shard.index, "index", f"sample {foreign[0]} is not of {source}, {split}"))
+    if foreign := [row["key"] for row in rows if any(row[name] != value for name, value in labels.items())]:
+        expected = ", ".join(f"{name} {value}" for name, value in labels.items())
+        problems.append(Problem(shard.index, "index", f"sample {foreign[0]} is not of {expected}"))
     return rows, problems
 
 
@@ -220,10 +228,10 @@ def _against_index(groups: Groups, rows: list[dict[str, Any]], shard: manifest.S
             return
 
 
-def _against_offsets(store: Store, shard: manifest.Shard, groups: Groups, size: int) -> Iterator[Problem]:
+def _against_offsets(run: RunFiles, shard: manifest.Shard, groups: Groups, size: int) -> Iterator[Problem]:
     path = f"{shard.path}.idx"
     try:
-        offsets = tar.read_index(store.read(path), size, path).tolist()
+        offsets = tar.read_index(run.read(path), size, path).tolist()
     except FileNotFoundError:
         yield Problem(path, "missing", f"the offsets of {shard.path}")
         return

@@ -1,4 +1,4 @@
-"""Charts are well-formed SVG, whatever they are given, and their numbers add up."""
+"""Charts are well-formed SVG, for any input, and their numbers add up."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_bars_escape_their_names_and_stay_within_the_picture(rows: list[tuple[st
         assert float(x) + float(width) <= WIDTH
 
 
-def test_bars_sum_up_what_is_too_much_and_say_shares() -> None:
+def test_the_last_bar_sums_up_the_rest_and_shares_are_printed() -> None:
     svg = bars([(f"r{i:02d}", 100 - i) for i in range(20)], of=200)
     assert "7 others" in svg and "r12" in svg and "r13" not in svg
     assert "100 (50%)" in svg and f"{sum(100 - i for i in range(13, 20)):,}" in svg
 
 
 @pytest.mark.parametrize(("counts", "text"), [({}, "none"), ({ZERO: 5}, "all 5 are zero")])
-def test_a_histogram_of_nothing_says_so(counts: dict[int, int], text: str) -> None:
+def test_a_histogram_without_bars_is_a_line_of_text(counts: dict[int, int], text: str) -> None:
     assert text in histogram(counts)
 
 
@@ -60,8 +60,8 @@ def test_whole_numbers_have_whole_labels() -> None:
 @settings(deadline=None)
 @given(st.dictionaries(st.integers(-80, 300), st.integers(1, 10**6), min_size=1, max_size=40), st.integers(0, 9))
 def test_a_histogram_has_a_column_a_bin_and_names_the_zeros(counts: dict[int, int], zeros: int) -> None:
-    whole = {**counts, ZERO: zeros} if zeros else counts
-    svg = histogram(whole)
+    bins = {**counts, ZERO: zeros} if zeros else counts
+    svg = histogram(bins)
     columns = re.findall(r"<rect class='b' x='([\d.]+)' y='([\d.]+)' width='([\d.]+)' height='([\d.]+)'", svg)
     assert len(columns) == len(counts)
     assert all(float(x) + float(w) <= WIDTH + 1 and float(y) >= 0 for x, y, w, _ in columns)

@@ -72,7 +72,7 @@ def says(run: pathlib.Path, what: str) -> list[str]:
     return [r["says"] for r in explain(str(run), what)]
 
 
-def test_a_kept_document_is_told_whole_by_id_and_by_url(run: pathlib.Path) -> None:
+def test_all_rows_about_a_kept_document_by_id_and_by_url(run: pathlib.Path) -> None:
     for what in (KEPT, "http://a.example/"):
         document, image, text, place = says(run, what)
         assert document == f"web document {KEPT} (http://a.example/): kept, in train, 1 images, 5 tokens"
@@ -95,7 +95,7 @@ def test_images_and_refused_pages_by_their_address(run: pathlib.Path) -> None:
     assert says(run, "http://nowhere.example/") == says(run, "") == []
 
 
-def test_samples_come_from_the_shard(run: pathlib.Path) -> None:
+def test_samples_are_read_from_the_shard(run: pathlib.Path) -> None:
     (sample,) = samples(str(run), "web", 5)
     assert (sample["key"], sample["id"]) == ("000", KEPT)
     assert sample["rendered"] == f"── 000  http://a.example/\nHello\n[image 0.jpg  4x3  a boat  {IMAGE}]\n"
@@ -118,7 +118,7 @@ def test_a_source_called_as_a_table_of_the_ledger_is_not_read_as_that_table(run:
     ]
 
 
-def test_what_a_run_does_not_have_is_one_line(run: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_absent_source_or_run_is_one_line(run: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.raises(InspectError, match=r"no source 'pairs'; it has web$"):
         samples(str(run), "pairs", 1)
     empty = tmp_path_factory.mktemp("empty")
@@ -127,7 +127,7 @@ def test_what_a_run_does_not_have_is_one_line(run: pathlib.Path, tmp_path_factor
             look()
 
 
-def test_diff_names_what_changed_and_nothing_else() -> None:
+def test_diff_has_only_the_numbers_that_changed() -> None:
     numbers = {"documents": 9, "samples": 4, "images": 2, "tokens": 7, "bytes": 8, "shards": 1}
     one = {**numbers, "refused": {}, "dropped": {"words_low": 2}, "unpacked": {}}
     other = {**one, "samples": 3, "dropped": {"language": 1}}

@@ -1,4 +1,4 @@
-"""The report: nothing a page says can become markup, and a picture that cannot be read costs its own place only."""
+"""The report: text of a page never becomes markup, and an unreadable picture leaves only its own place empty."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def picture(side: int = 400) -> bytes:
 
 
 @pytest.mark.parametrize("reason", [None, HOSTILE])
-def test_hostile_words_stay_words(reason: str | None) -> None:
+def test_hostile_text_stays_text(reason: str | None) -> None:
     page = report(stats(), {"web": [sample(reason=reason, score=0.5, threshold=0.1)]}, lambda *_: picture())
-    found = Tags(page)
-    assert "script" not in found.tags
-    assert not [a for a in found.attributes if a[1].startswith("on")]
-    assert "".join(found.words).count("<script>alert('1')</script>") >= 8
-    assert all(v.startswith("data:image/webp;base64,") for t, n, v in found.attributes if n == "src")
+    tags = Tags(page)
+    assert "script" not in tags.tags
+    assert not [a for a in tags.attributes if a[1].startswith("on")]
+    assert "".join(tags.words).count("<script>alert('1')</script>") >= 8
+    assert all(v.startswith("data:image/webp;base64,") for t, n, v in tags.attributes if n == "src")
 
 
 @pytest.mark.parametrize(
@@ -126,20 +126,28 @@ def test_a_source_of_texts_alone_has_no_chart_of_images() -> None:
     own = stats()
     web = own["sources"]["web"]
     bins = {"tokens": {"60": 2}, "images": {str(ZERO): 2}, "short side": {}}
-    own["sources"]["notes"] = {**web, "kind": "text", "layout": "text", "title": "Texts", "images": 0, "sketches": bins}
+    own["sources"]["notes"] = {
+        **web,
+        "kind": "text",
+        "layout": "text",
+        "title": "Texts: notes",
+        "images": 0,
+        "sketches": bins,
+    }
     row = sample(url=None, title=None, nodes=[node("text", role="paragraph", text="Only text.")], pictures=[])
     page = report(own, {"notes": [{**row, "node_reason": None}]}, lambda *_: picture())
-    section = page[page.index("<h2>notes: Texts</h2>") : page.index("<h2>web: ", page.index("<h2>notes: Texts</h2>"))]
+    begin = page.index("<h2>Texts: notes</h2>")
+    section = page[begin : page.index("<h2>", begin + 1)]
     assert "text tokens per document" in section and "images per document" not in section
-    card = page[page.index("<h2>notes: Texts, kept</h2>") :]
+    card = page[page.index("<h2>Texts: notes, kept</h2>") :]
     assert f"<h3>{'ab' * 16}</h3>" in card and "Only text." in card and "<img" not in card
 
 
-def test_sources_stand_in_the_order_of_the_statistics_under_their_own_names() -> None:
+def test_sources_stand_in_the_order_of_the_statistics_under_their_titles() -> None:
     web = stats()["sources"]["web"]
     names = ["zebra", "a-second-web"]
-    page = report(stats(sources={name: {**web, "title": "Pages"} for name in names}), {}, lambda *_: b"")
-    places = [page.index(f"<h2>{name}: Pages</h2>") for name in names]
+    page = report(stats(sources={name: {**web, "title": f"Pages: {name}"} for name in names}), {}, lambda *_: b"")
+    places = [page.index(f"<h2>Pages: {name}</h2>") for name in names]
     assert places == sorted(places)
 
 
@@ -158,7 +166,7 @@ def test_answers_of_all_conversations_make_one_table() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", picture()[:300]])
-def test_a_picture_that_cannot_be_read_costs_its_own_place_only(data: bytes) -> None:
+def test_an_unreadable_picture_leaves_only_its_own_place_empty(data: bytes) -> None:
     page = report(stats(), {"web": [sample(title="still here")]}, lambda *_: data)
     assert "still here" in page and page.rstrip().endswith("</html>")
 
@@ -166,8 +174,8 @@ def test_a_picture_that_cannot_be_read_costs_its_own_place_only(data: bytes) -> 
 def test_pictures_stop_at_a_total(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manifests.gallery.MOST_BYTES", 20_000)
     rows = [sample(id=f"{i:032x}") for i in range(12)]
-    whole = Tags(report(stats(), {"web": rows}, lambda *_: picture())).tags.count("img")
-    assert 0 < whole < 12
+    shown = Tags(report(stats(), {"web": rows}, lambda *_: picture())).tags.count("img")
+    assert 0 < shown < 12
 
 
 def test_numbers_of_the_mixture_are_on_the_page() -> None:
@@ -177,8 +185,8 @@ def test_numbers_of_the_mixture_are_on_the_page() -> None:
         }
     }
     words = "\n".join(Tags(report(stats(mixtures=mixtures), {}, lambda *_: b"")).words)
-    for said in ("400", "12.3 kB", "100.0%", "2,048", "fit, up to 384 px", "no_blob (at packing)"):
-        assert said in words, said
+    for text in ("400", "12.3 kB", "100.0%", "2,048", "fit, up to 384 px", "no_blob (at packing)"):
+        assert text in words, text
 
 
 def test_the_same_statistics_give_the_same_page() -> None:

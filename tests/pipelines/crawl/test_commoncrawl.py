@@ -1,4 +1,4 @@
-"""Ranges of WARC files over HTTP and from a folder: what is read together, what is tried again, and what comes of it."""
+"""Ranges of WARC files over HTTP and from a folder: which are read together, which are tried again, and the outcome."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from manifests.stage import DirectContext
 from pipelines.crawl import ranges
 from pipelines.crawl.commoncrawl import FETCHED, REASONS, CommonCrawl
 from pipelines.crawl.index import CHOSEN
-from pipelines.crawl.ranges import reads
+from pipelines.crawl.ranges import plan_reads
 from pipelines.html.stages import Extract
 from pipelines.warc.read import Record, records
 from tests.pipelines.crawl.conftest import LOOPBACK, SHARED, Local
@@ -44,11 +44,11 @@ def archive(pages: int = 6) -> tuple[bytes, list[dict[str, Any]]]:
 
 
 def run(
-    stage: CommonCrawl, rows: list[dict[str, Any]], known: list[str] | None = None, ctx: DirectContext | None = None
+    stage: CommonCrawl, rows: list[dict[str, Any]], previous: list[str] | None = None, ctx: DirectContext | None = None
 ) -> dict[str, Any]:
     tables: dict[str, Any] = {"chosen": pa.Table.from_pylist(rows, CHOSEN)}
-    if known is not None:
-        tables["known"] = pa.table({"place": pa.array(known, pa.string())})
+    if previous is not None:
+        tables["previous"] = pa.table({"place": pa.array(previous, pa.string())})
     out: dict[str, Any] = {"warc": b"", "fetched": [], "refused": []}
     for name, data in stage(tables, ctx or DirectContext()):
         if isinstance(data, bytes):
@@ -149,15 +149,15 @@ def test_a_private_address_is_refused_unless_allowed(local: Local) -> None:
     assert local.web.paths() == []
 
 
-def test_what_is_known_is_not_asked_for(local: Local, quick: CommonCrawl) -> None:
+def test_what_was_fetched_before_is_not_requested(local: Local, quick: CommonCrawl) -> None:
     raw, rows = archive(3)
     serve(local, raw)
     first = run(quick, rows[:2])
     local.web.asked.clear()
-    out = run(quick, rows, known=[r["place"] for r in first["fetched"]])
+    out = run(quick, rows, previous=[r["place"] for r in first["fetched"]])
     assert [r["url"] for r in out["fetched"]] == [rows[2]["url"]]
     assert len(local.web.paths()) == 1
-    assert run(quick, rows, known=[r["place"] for r in first["fetched"] + out["fetched"]]) == {
+    assert run(quick, rows, previous=[r["place"] for r in first["fetched"] + out["fetched"]]) == {
         "warc": b"",
         "fetched": [],
         "refused": [],
@@ -202,7 +202,7 @@ def test_reads_hold_every_row_once_and_waste_no_more_than_allowed(
     rows: list[tuple[str, int, int]], gap: int, most: int
 ) -> None:
     rows = sorted(rows)
-    plan = list(reads([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], gap, most))
+    plan = list(plan_reads([r[0] for r in rows], [r[1:] for r in rows], gap, most))
     assert [i for read in plan for i in read.rows] == list(range(len(rows)))
     for read in plan:
         mine = [rows[i] for i in read.rows]

@@ -11,8 +11,7 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from pipelines.crawl.live import PAGE, SEED, Crawl, hosts_of
-from pipelines.fetch.http import get
-from tests.pipelines.crawl.conftest import Local, Origin
+from tests.pipelines.crawl.conftest import Local, Origin, get
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 

@@ -19,13 +19,13 @@ from tests.pipelines.crawl.server import bomb, picture
 
 
 def run(
-    urls: list[str], stage: Fetch, known: list[str] | None = None, ctx: DirectContext | None = None
+    urls: list[str], stage: Fetch, previous: list[str] | None = None, ctx: DirectContext | None = None
 ) -> tuple[dict[str, Any], bytes]:
     tables = {
         "wanted": pa.table({"key": pa.array([key64(u) for u in urls], pa.uint64()), "url": pa.array(urls, pa.string())})
     }
-    if known is not None:
-        tables["known"] = pa.table({"url": pa.array(known, pa.string())})
+    if previous is not None:
+        tables["previous"] = pa.table({"url": pa.array(previous, pa.string())})
     rows: list[dict[str, Any]] = []
     blobs = b""
     for name, data in stage(tables, ctx or DirectContext()):
@@ -126,15 +126,15 @@ def test_the_same_answers_give_the_same_bytes(proxied: Local) -> None:
     assert run(urls, stage) == run(urls[::-1], stage)
 
 
-def test_what_is_known_is_not_asked_for_and_nothing_wanted_is_an_empty_table(proxied: Local) -> None:
+def test_previous_urls_are_not_requested_and_no_url_gives_an_empty_table(proxied: Local) -> None:
     rows, _ = run(
         ["http://a.example/image/1", "http://a.example/image/22"],
         Fetch(),
-        known=["http://a.example/image/1", "http://z.example/"],
+        previous=["http://a.example/image/1", "http://z.example/"],
     )
     assert list(rows) == ["http://a.example/image/22"]
     assert "/image/1" not in proxied.web.paths()
-    assert run(["http://a.example/image/1"], Fetch(), known=["http://a.example/image/1"]) == ({}, b"")
+    assert run(["http://a.example/image/1"], Fetch(), previous=["http://a.example/image/1"]) == ({}, b"")
     assert run([], Fetch()) == ({}, b"")
 
 
@@ -196,10 +196,11 @@ def test_a_fault_of_ours_is_raised_and_does_not_hang(proxied: Local, monkeypatch
 
 
 EXPECTED = {
-    "jpeg": "ok", "webp": "ok", "png": "ok", "cmyk": "ok", "rotated": "ok", "gif": "ok", "wrong_type": "ok", "pixel": "ok", "ratio": "ok",
-    "missing": "http_404", "forbidden": "http_403", "gone": "http_410", "too_many": "http_429", "error": "http_5xx", "hang": "timeout",
-    "reset": "refused", "html": "not_image", "svg": "not_image", "truncated": "truncated", "empty": "empty", "bomb": "too_many_pixels",
-    "noai": "optout", "loop": "redirects", "private": "private_address",
+    "jpeg": "ok", "webp": "ok", "png": "ok", "cmyk": "ok", "rotated": "ok", "gif": "ok", "wrong_type": "ok",
+    "pixel": "ok", "ratio": "ok", "missing": "http_404", "forbidden": "http_403", "gone": "http_410",
+    "too_many": "http_429", "error": "http_5xx", "hang": "timeout", "reset": "refused", "html": "not_image",
+    "svg": "not_image", "truncated": "truncated", "empty": "empty", "bomb": "too_many_pixels", "noai": "optout",
+    "loop": "redirects", "private": "private_address",
 }  # fmt: skip
 
 
@@ -237,7 +238,7 @@ def test_the_origin_s_images_end_as_their_kind_says(origin: Origin) -> None:
 def test_the_origin_sees_two_requests_of_a_host_at_most(fresh_origin: Origin) -> None:
     import json
 
-    from pipelines.fetch.http import get
+    from tests.pipelines.crawl.conftest import get
 
     web = fresh_origin.module
     loud = ("hang", "drip")  # the origin goes on counting what was given up

@@ -54,7 +54,8 @@ def test_rules(text: str, path: str, allowed: bool) -> None:
 
 
 def test_delay_and_sitemaps() -> None:
-    text = b"Sitemap: http://a.example/s.xml#x\nUser-agent: *\nCrawl-delay: 2.5\nUser-agent: mybot\nCrawl-delay: 7\nDisallow: /x\n"
+    text = b"Sitemap: http://a.example/s.xml#x\nUser-agent: *\nCrawl-delay: 2.5\n"
+    text += b"User-agent: mybot\nCrawl-delay: 7\nDisallow: /x\n"
     rules = parse(text, US)
     assert rules.delay == 7
     assert rules.sitemaps == ("http://a.example/s.xml#x",)

@@ -1,4 +1,4 @@
-"""ARC files, read as WARC files are."""
+"""ARC files, read in the same way as WARC files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.warc.read import Record, Refusal, records, slices
+from pipelines.warc.read import Record, Refusal, records, warc_slices
 
-FIRST = b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 76\n1 0 Alexa Internet\nURL IP-address Archive-date Content-type Archive-length\n\n"
+FIRST = (
+    b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 76\n1 0 Alexa Internet\n"
+    b"URL IP-address Archive-date Content-type Archive-length\n\n"
+)
 
 
 def response(
@@ -35,7 +38,7 @@ def urls(items: list[Record | Refusal]) -> list[str | None]:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_records_with_their_place_and_time(tmp_path: Path, packed: bool) -> None:
+def test_records_have_their_offset_length_and_date(tmp_path: Path, packed: bool) -> None:
     path = write(
         tmp_path / "a", [FIRST, *pages(3), b"dns:e.com 1.2.3.4 20080430204825 text/dns 3\nabc\n", *pages(1)], packed
     )
@@ -54,12 +57,11 @@ def test_records_with_their_place_and_time(tmp_path: Path, packed: bool) -> None
 
 
 @pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("target", [1, 57, 400])
-def test_slices_own_each_record_once(tmp_path: Path, packed: bool, target: int) -> None:
+@pytest.mark.parametrize("size", [1, 57, 400])
+def test_slices_own_each_record_once(tmp_path: Path, packed: bool, size: int) -> None:
     path = write(tmp_path / "a", [FIRST, *pages(20)], packed)
-    found = [
-        item for offset, length in slices(Path(path).stat().st_size, target) for item in records(path, offset, length)
-    ]
+    slices = warc_slices({"path": path, "size": Path(path).stat().st_size}, size)
+    found = [item for piece in slices for item in records(path, piece["offset"], piece["length"])]
     assert found == list(records(path)) and len(found) == 20
 
 

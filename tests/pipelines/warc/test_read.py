@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.warc.message import MAX_PAYLOAD
-from pipelines.warc.read import Record, Refusal, records, slices
+from pipelines.warc.read import SLICE, Record, Refusal, records, warc_slices
 
 
 def response(
@@ -26,7 +26,8 @@ def response(
 
 
 def other(kind: str) -> bytes:
-    return f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://e.com/\r\nContent-Length: 4\r\n\r\nabcd\r\n\r\n".encode()
+    head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://e.com/\r\nContent-Length: 4\r\n\r\n"
+    return f"{head}abcd\r\n\r\n".encode()
 
 
 def pages(n: int, size: int = 300) -> list[bytes]:
@@ -62,14 +63,26 @@ def test_records_in_order_with_their_place(tmp_path: Path, packed: bool) -> None
 
 
 @pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("target", [1, 57, 200, 1000, 1 << 30])
-def test_slices_own_each_record_once(tmp_path: Path, packed: bool, target: int) -> None:
+@pytest.mark.parametrize("size", [1, 57, 200, 1000, SLICE])
+def test_slices_own_each_record_once(tmp_path: Path, packed: bool, size: int) -> None:
     path = write(tmp_path / "a.warc", pages(40), packed)
-    size = Path(path).stat().st_size
-    cuts = slices(size, target)
-    assert cuts[0][0] == 0 and sum(length for _, length in cuts) == size
-    found = [item for offset, length in cuts for item in records(path, offset, length)]
+    file = {"path": path, "size": Path(path).stat().st_size}
+    slices = warc_slices(file, size)
+    assert slices[0]["offset"] == 0 and sum(piece["length"] for piece in slices) == file["size"]
+    assert all(piece["length"] <= size and file.items() <= piece.items() for piece in slices)
+    found = [item for piece in slices for item in records(path, piece["offset"], piece["length"])]
     assert found == list(records(path))
+
+
+def test_an_empty_file_has_one_empty_slice() -> None:
+    assert warc_slices({"path": "a.warc", "size": 0}) == [{"path": "a.warc", "size": 0, "offset": 0, "length": 0}]
+
+
+@pytest.mark.parametrize("before", [(1 << 18) - 60, (1 << 18) - 3, (1 << 18) + 5, (2 << 18) - 1])
+def test_a_record_is_found_where_two_reads_meet(tmp_path: Path, before: int) -> None:
+    text = b"x WARC/1.0\r\nWARC-Type: response\r\n" + b"y" * before
+    path = write(tmp_path / "a.warc", [text + b"\n", *pages(2)], packed=False)
+    assert urls(list(records(path, 1))) == ["https://e.com/0", "https://e.com/1"]
 
 
 def test_truncated_member_costs_itself(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ from typing import Any
 
 import fsspec
 import pytest
+import yaml
 
 from shards import forget, manifest
 from shards.loader import Loader
 from shards.publish import preview, staging
 from shards.publish.hub import PublishError, publish
 from shards.publish.staging import staged
-from shards.store import Store
+from shards.runfiles import RunFiles
 from tests.shards import made
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,18 +33,18 @@ def run(tmp_path: Path) -> Path:
     return made.run(tmp_path / "run", {"interleaved": [3], "pairs": [4]})
 
 
-def test_a_dry_run_lists_the_files_and_leaves_nothing_behind(run: Path) -> None:
+def test_a_dry_run_lists_the_files_and_leaves_no_file(run: Path) -> None:
     (run / "stages").mkdir()
     (run / "stages/private.txt").write_text("not to be published")
     before = sorted(run.rglob("*"))
-    said: list[str] = []
-    plan = publish(run, "me/demo", dry_run=True, say=said.append)
+    lines: list[str] = []
+    plan = publish(run, "me/demo", dry_run=True, say=lines.append)
     shard = "shards/interleaved/train-000000.tar"
     expected = {"README.md", "manifest.json", shard, f"{shard}.idx", "index/interleaved-train-000000.parquet"}
     assert expected <= set(plan.files)
     assert not any("stages" in path for path in plan.files)
     assert "shards/pairs/.nv-meta/dataset.yaml" in plan.files
-    assert said == [f"me/demo: {len(plan.files)} files, {plan.bytes:,} bytes, about 1 commit"]
+    assert lines == [f"me/demo: {len(plan.files)} files, {plan.bytes:,} bytes, about 1 commit"]
     assert sorted(run.rglob("*")) == before
 
 
@@ -60,7 +61,7 @@ def test_a_credential_is_not_published(run: Path) -> None:
     "secret",
     ["AKIA" + "A" * 16, "AIza" + "b" * 35, "ghp_" + "c" * 36, "-----BEGIN RSA PRIVATE KEY-----", "sk-" + "d" * 40],
 )
-def test_what_looks_like_a_credential_is_found_and_addresses_without_one_are_not(run: Path, secret: str) -> None:
+def test_credentials_are_problems_and_addresses_without_one_are_not(run: Path, secret: str) -> None:
     raw = json.loads((run / "manifest.json").read_text())
     inputs = {"warc": ["https://a.example:8080/x@y.gz", "s3://bucket/a:b@c"]}
     (run / "manifest.json").write_text(json.dumps({**raw, "recipe": {"web": inputs}}))
@@ -86,8 +87,8 @@ def test_a_run_with_a_missing_shard_is_not_published(run: Path) -> None:
 def test_the_preview_has_the_same_plain_columns_for_every_sample(run: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     with staged(run, "me/demo", "other") as folder:
-        assert preview.files(Store(run), manifest.read(Store(run))) == preview.files(
-            Store(run), manifest.read(Store(run))
+        assert preview.files(RunFiles(run), manifest.read(RunFiles(run))) == preview.files(
+            RunFiles(run), manifest.read(RunFiles(run))
         )
         # the default configuration
         rows = datasets.load_dataset(str(folder), split="pairs", cache_dir=str(tmp_path / "cache"))
@@ -104,8 +105,27 @@ def test_the_preview_has_the_same_plain_columns_for_every_sample(run: Path, tmp_
         assert sorted(row["txt"] for row in rows) == sorted("<image>\n\n" + caption for caption in captions(run))
         assert all(row["sheet.jpg"].size[0] == 640 and row["n_images.cls"] == 1 for row in rows)
         assert sorted(row["n_images.cls"] for row in documents) == [0, 1, 2]
-        whole = datasets.load_dataset(str(folder), "pairs", split="train", cache_dir=str(tmp_path / "cache"))
-        assert len(whole) == 4
+        rows = datasets.load_dataset(str(folder), "pairs", split="train", cache_dir=str(tmp_path / "cache"))
+        assert len(rows) == 4
+
+
+def test_the_preview_of_sources_whose_names_are_no_names_of_splits(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    layouts = {"my-pairs": "pairs", "my_pairs": "pairs", "chats": "text"}
+    run = made.run(tmp_path / "run", {"my-pairs": [2], "my_pairs": [3], "chats": [2]}, layouts=layouts)
+    with staged(run, "me/demo", "other") as folder:
+        rows = datasets.load_dataset(str(folder), "preview", cache_dir=str(tmp_path / "cache"))
+        assert {split: len(rows[split]) for split in rows} == {"chats": 2, "my_pairs": 5}
+        assert set(rows["chats"]["n_images.cls"]) == {0}
+
+
+def test_a_source_with_the_name_of_the_preview_takes_its_place(tmp_path: Path) -> None:
+    run = made.run(tmp_path / "run", {"preview": [2]}, layouts={"preview": "pairs"})
+    with staged(run, "me/demo", "other") as folder:
+        front = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    assert [(c["config_name"], c["data_files"][0]["path"]) for c in front["configs"]] == [
+        ("preview", "shards/preview/train-*.tar")
+    ]
 
 
 def captions(run: Path) -> list[str]:
@@ -125,14 +145,14 @@ def test_a_run_older_than_its_last_takedown_is_not_published(run: Path) -> None:
 def test_more_columns_than_the_viewer_shows_are_a_problem(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "MAX_COLUMNS", 4)
     monkeypatch.setattr(staging, "MAX_ENTRIES", 3)
-    found = publish(run, "me/demo", dry_run=True).problems
-    assert "interleaved: 5 columns, one for each image; the viewer shows at most 4" in found
-    assert any("shards/" in line and "a folder has at most 3" in line for line in found)
+    problems = publish(run, "me/demo", dry_run=True).problems
+    assert "interleaved: 5 columns, one for each image; the viewer shows at most 4" in problems
+    assert any("shards/" in line and "a folder has at most 3" in line for line in problems)
 
 
-def test_any_storage_takes_a_run_and_goes_on_where_it_was_cut_off(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_upload_to_any_storage_continues(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = fsspec.filesystem("memory")
-    url, said = "memory://bucket/demo", list[str]()
+    url, lines = "memory://bucket/demo", list[str]()
     put, sent = memory.put_file, list[str]()
 
     def cut(source: str, target: str) -> None:
@@ -144,11 +164,11 @@ def test_any_storage_takes_a_run_and_goes_on_where_it_was_cut_off(run: Path, mon
     monkeypatch.setattr(memory, "put_file", cut)
     with pytest.raises(KeyboardInterrupt):
         publish(run, url)
-    assert not memory.exists("/bucket/demo/manifest.json")  # the manifest is last: until then there is no run there
+    assert not memory.exists("/bucket/demo/manifest.json")  # the manifest is last: until then there is no run
     monkeypatch.setattr(memory, "put_file", put)
-    done = publish(run, url, say=said.append)
+    done = publish(run, url, say=lines.append)
     assert (
-        said[-1]
+        lines[-1]
         == f"{url}: {len(done.files) - 5} files sent, 0 removed; all {len(done.files)} are there, checked by hash"
     )
     mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
@@ -156,8 +176,8 @@ def test_any_storage_takes_a_run_and_goes_on_where_it_was_cut_off(run: Path, mon
     memory.pipe("/bucket/demo/shards/pairs/train-000009.tar", b"of an earlier run")
     memory.pipe("/bucket/demo/notes.txt", b"not ours")
     memory.pipe("/bucket/demo/README.md", b"another")
-    publish(run, url, say=said.append)
-    assert ": 1 files sent, 1 removed" in said[-1]
+    publish(run, url, say=lines.append)
+    assert ": 1 files sent, 1 removed" in lines[-1]
     assert not memory.exists("/bucket/demo/shards/pairs/train-000009.tar")
     assert memory.exists("/bucket/demo/notes.txt")
 
@@ -209,33 +229,35 @@ print(json.dumps(sorted(s.key for b in batches for q in b.sequences for s in q))
 
 def python(code: str, hub: str, tmp_path: Path, xet: bool, *args: str) -> list[Any]:
     """Runs the code in its own process, since the client reads its address from the environment when it is imported."""
-    own = {
+    environment = {
         "HF_ENDPOINT": hub,
         "HF_HOME": str(tmp_path / "hf"),
         "HF_TOKEN": "t",
         "HF_HUB_DISABLE_XET": "0" if xet else "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", code, *args], cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True
+        [sys.executable, "-c", code, *args], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def everything(hub: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{hub}/__state") as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
+    with urllib.request.urlopen(f"{hub}/__state") as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer
 
 
 def state(hub: str) -> dict[str, Any]:
-    found: dict[str, Any] = everything(hub)["repos"]["datasets/me/demo"]
-    return found
+    answer: dict[str, Any] = everything(hub)["repos"]["datasets/me/demo"]
+    return answer
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("xet", [True, False])
-def test_publish_again_and_read_back(run: Path, hub: str, tmp_path: Path, xet: bool) -> None:
+def test_a_second_publication_makes_no_commit_and_the_data_reads_back(
+    run: Path, hub: str, tmp_path: Path, xet: bool
+) -> None:
     (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, json.dumps({"tag": "v1"}))
     assert set(state(hub)["files"]["main"]) >= set(done["files"])
     assert "v1" in state(hub)["tags"]
@@ -244,13 +266,13 @@ def test_publish_again_and_read_back(run: Path, hub: str, tmp_path: Path, xet: b
     python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")
     assert state(hub)["n"] == commits
     (rows,) = python(READ_BY_DATASETS, hub, tmp_path, xet)
-    seen = len(log(hub))
+    requests = len(log(hub))
     (keys,) = python(READ_BY_OURS, hub, tmp_path, xet)
     assert keys == [f"{i:012d}" for i in range(4)]
     assert [row[0] for row in rows] == keys
-    assert sum("train-000000.tar" in line and '"range": "bytes=' in line.lower() for line in log(hub)[seen:]) >= len(
-        keys
-    )
+    assert sum(
+        "train-000000.tar" in line and '"range": "bytes=' in line.lower() for line in log(hub)[requests:]
+    ) >= len(keys)
 
 
 @pytest.mark.real
@@ -263,7 +285,7 @@ def test_publish_as_a_pull_request(run: Path, hub: str, tmp_path: Path, xet: boo
 
 
 @pytest.mark.real
-def test_what_a_run_no_longer_has_goes_and_no_earlier_commit_holds_it(run: Path, hub: str, tmp_path: Path) -> None:
+def test_files_that_a_run_no_longer_has_are_removed_from_every_commit(run: Path, hub: str, tmp_path: Path) -> None:
     old = made.run(tmp_path / "old", {"interleaved": [3], "pairs": [4, 2]})
     (first,) = python(PUBLISH, hub, tmp_path, False, str(old), hub, "{}")
     gone = "shards/pairs/train-000001.tar"
@@ -280,22 +302,22 @@ def log(hub: str) -> list[str]:
         return [json.dumps(row) for row in json.load(answer)]
 
 
-# Kills itself at the nth request or answer of a kind: no clock decides where.
+# The process kills itself at the nth request or response of a kind: no clock decides where.
 CUT = """
 import os, signal, sys
 import httpx2
 from huggingface_hub import set_client_factory
-*given, when, method, part, left = sys.argv
-sys.argv, left = given, int(left)
+*arguments, when, method, part, left = sys.argv
+sys.argv, left = arguments, int(left)
 
-def seen(what, request):
+def count(what, request):
     global left
     if what == when and request.method == method and part in str(request.url):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-hooks = {"request": [lambda r: seen("request", r)], "response": [lambda r: seen("response", r.request)]}
+hooks = {"request": [lambda r: count("request", r)], "response": [lambda r: count("response", r.request)]}
 set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, timeout=None))
 """
 
@@ -303,7 +325,7 @@ set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=Tru
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("xet", "at", "there"),
+    ("xet", "at", "uploaded"),
     [
         (False, ("response", "POST", "/preupload/", "1"), "nothing"),
         (False, ("response", "PUT", "", "3"), "objects"),
@@ -314,10 +336,10 @@ set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=Tru
         (True, ("response", "POST", "/commit/", "1"), "everything"),
     ],
 )
-def test_after_kill_9_publishing_again_brings_the_rest(
-    run: Path, hub: str, tmp_path: Path, xet: bool, at: tuple[str, ...], there: str
+def test_a_second_publication_after_kill_9_uploads_the_rest(
+    run: Path, hub: str, tmp_path: Path, xet: bool, at: tuple[str, ...], uploaded: str
 ) -> None:
-    own = {
+    environment = {
         "HF_ENDPOINT": hub,
         "HF_HOME": str(tmp_path / "hf"),
         "HF_TOKEN": "t",
@@ -326,15 +348,15 @@ def test_after_kill_9_publishing_again_brings_the_rest(
     killed = subprocess.run(
         [sys.executable, "-c", CUT + PUBLISH, str(run), hub, "{}", *at],
         cwd=ROOT,
-        env={**os.environ, **own},
+        env={**os.environ, **environment},
         capture_output=True,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     before, commits = state(hub)["files"]["main"], state(hub)["n"]
     sent = everything(hub)["lfs"]
-    assert bool(sent) == (there != "nothing")
+    assert bool(sent) == (uploaded != "nothing")
     (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")  # checks every remote hash
     assert set(done["files"]) <= set(state(hub)["files"]["main"])
-    assert (set(done["files"]) <= set(before)) == (there == "everything")
-    assert (state(hub)["n"] == commits) == (there == "everything")
-    assert not list(run.glob(".publish-*"))  # what the killed one left was cleared
+    assert (set(done["files"]) <= set(before)) == (uploaded == "everything")
+    assert (state(hub)["n"] == commits) == (uploaded == "everything")
+    assert not list(run.glob(".publish-*"))  # the folder of the killed process was removed

@@ -1,4 +1,4 @@
-"""The shards in readers that are not ours: every field is compared."""
+"""The shards in the readers of other packages: every field is compared."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ import pytest
 import yaml
 from PIL import Image
 
-from shards import manifest, tar
-from shards.publish import readers
-from shards.store import Store
+from shards import tar
 from tests.shards import made
+from tests.shards.publish.run import with_readers
 
-CONFIGS = ["interleaved", "pairs", "ocr", "conversations"]
+#: source -> its layout
+SOURCES = {
+    "web": "interleaved",
+    "web-de": "interleaved",
+    "pairs": "pairs",
+    "papers": "ocr",
+    "docvqa": "conversations",
+    "notes": "text",
+}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = made.run(
-        tmp_path_factory.mktemp("run"), {"interleaved": [7, 5], "pairs": [6], "ocr": [4], "conversations": [6]}
-    )
-    store = Store(folder)
-    for path, content in readers.files(store, manifest.read(store), "me/demo").items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    return folder
+    counts = {"web": [7, 5], "web-de": [3], "pairs": [6], "papers": [4], "docvqa": [6], "notes": [5]}
+    return with_readers(made.run(tmp_path_factory.mktemp("run"), counts, layouts=SOURCES))
 
 
-def ours(run: Path, config: str) -> list[dict[str, Any]]:
+def ours(run: Path, source: str) -> list[dict[str, Any]]:
     """Samples as {"__key__", part: bytes}, by the standard grouping of a scan."""
     out = []
-    for path in sorted((run / "shards" / config).glob("*.tar")):
+    for path in sorted((run / "shards" / source).glob("*.tar")):
         data = path.read_bytes()
         for key, members in tar.groups(tar.scan(io.BytesIO(data), str(path)), str(path)):
             parts = {m.name.partition(".")[2]: data[m.offset : m.offset + m.size] for m in members}
@@ -43,17 +44,17 @@ def ours(run: Path, config: str) -> list[dict[str, Any]]:
     return out
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_webdataset_reads_every_part_of_every_sample(run: Path, config: str) -> None:
+@pytest.mark.parametrize("source", SOURCES)
+def test_webdataset_reads_every_part_of_every_sample(run: Path, source: str) -> None:
     webdataset = pytest.importorskip("webdataset")
-    urls = [str(path) for path in sorted((run / "shards" / config).glob("*.tar"))]
+    urls = [str(path) for path in sorted((run / "shards" / source).glob("*.tar"))]
     raw = [
         {k: v for k, v in s.items() if k not in ("__url__", "__local_path__")}
         for s in webdataset.WebDataset(urls, shardshuffle=False)
     ]
-    assert raw == ours(run, config)
+    assert raw == ours(run, source)
     for sample, parts in zip(
-        webdataset.WebDataset(urls, shardshuffle=False).decode("rgb8"), ours(run, config), strict=True
+        webdataset.WebDataset(urls, shardshuffle=False).decode("rgb8"), ours(run, source), strict=True
     ):
         assert sample["json"] == json.loads(parts["json"])
         for name in (name for name in parts if name.endswith("jpg")):
@@ -86,15 +87,15 @@ def undecoded(datasets: Any, rows: Any) -> Any:
     return rows
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("streaming", [False, True])
 def test_datasets_reads_every_field_with_the_features_of_the_card(
-    run: Path, datasets: Any, tmp_path: Path, config: str, streaming: bool
+    run: Path, datasets: Any, tmp_path: Path, source: str, streaming: bool
 ) -> None:
     card = yaml.safe_load((run / "README.md").read_text().split("---")[1])
-    (info,) = [info for info in card["dataset_info"] if info["config_name"] == config]
+    (info,) = [info for info in card["dataset_info"] if info["config_name"] == source]
     features = datasets.Features._from_yaml_list(info["features"])
-    files = sorted(str(path) for path in (run / "shards" / config).glob("*.tar"))
+    files = sorted(str(path) for path in (run / "shards" / source).glob("*.tar"))
     options: dict[str, Any] = {
         "split": "train",
         "features": features,
@@ -102,27 +103,27 @@ def test_datasets_reads_every_field_with_the_features_of_the_card(
         "cache_dir": str(tmp_path),
     }
     rows = undecoded(datasets, datasets.load_dataset("webdataset", data_files={"train": files}, **options))
-    expected = ours(run, config)
-    found = list(rows)
-    assert len(found) == len(expected)
-    for row, parts in zip(found, expected, strict=True):
+    expected = ours(run, source)
+    rows = list(rows)
+    assert len(rows) == len(expected)
+    for row, parts in zip(rows, expected, strict=True):
         equal(row, parts)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_datasets_loads_the_folder_by_its_card_and_finds_the_stated_counts(
-    run: Path, datasets: Any, tmp_path: Path, config: str
+@pytest.mark.parametrize("source", SOURCES)
+def test_datasets_loads_the_folder_by_its_card_with_the_stated_counts(
+    run: Path, datasets: Any, tmp_path: Path, source: str
 ) -> None:
-    rows = undecoded(datasets, datasets.load_dataset(str(run), config, split="train", cache_dir=str(tmp_path)))
-    for row, parts in zip(rows, ours(run, config), strict=True):
+    rows = undecoded(datasets, datasets.load_dataset(str(run), source, split="train", cache_dir=str(tmp_path)))
+    for row, parts in zip(rows, ours(run, source), strict=True):
         equal(row, parts)
 
 
-def test_the_cards_yaml_is_what_was_meant(run: Path) -> None:
+def test_the_front_matter_of_the_card(run: Path) -> None:
     card = yaml.safe_load((run / "README.md").read_text().split("---")[1])
-    assert [c["config_name"] for c in card["configs"]] == CONFIGS
+    assert [c["config_name"] for c in card["configs"]] == list(SOURCES)
     assert card["configs"][0]["default"] is True
-    assert card["configs"][0]["data_files"] == [{"split": "train", "path": "shards/interleaved/train-*.tar"}]
+    assert card["configs"][0]["data_files"] == [{"split": "train", "path": "shards/web/train-*.tar"}]
     assert card["size_categories"] == ["n<1K"]
     names = [f["name"] for f in card["dataset_info"][0]["features"]]
     assert names == ["__key__", "__url__", "json", "0.jpg", "1.jpg", "2.jpg"]
@@ -130,28 +131,28 @@ def test_the_cards_yaml_is_what_was_meant(run: Path) -> None:
     assert split["num_examples"] == 12
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_energons_files_name_every_shard_with_its_samples(run: Path, config: str) -> None:
-    meta = run / "shards" / config / ".nv-meta"
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_files_for_energon_name_every_shard_with_its_samples(run: Path, source: str) -> None:
+    meta = run / "shards" / source / ".nv-meta"
     info = json.loads((meta / ".info.json").read_text())
     split = yaml.safe_load((meta / "split.yaml").read_text())
     assert (
         list(info["shard_counts"])
         == split["split_parts"]["train"]
-        == [p.name for p in sorted((run / "shards" / config).glob("*.tar"))]
+        == [p.name for p in sorted((run / "shards" / source).glob("*.tar"))]
     )
     assert split["split_parts"]["val"] == []
     for name, count in info["shard_counts"].items():
-        assert (run / "shards" / config / f"{name}.idx").stat().st_size == 8 * (count + 1)
+        assert (run / "shards" / source / f"{name}.idx").stat().st_size == 8 * (count + 1)
     kind = yaml.safe_load((meta / "dataset.yaml").read_text())
     assert kind["sample_type"]["__module__"] == "megatron.energon"
     assert set(kind.get("field_map", {}).values()) <= {"jpg", "txt"}
 
 
-def test_energons_sample_loader_gives_texts_and_images_in_order(run: Path) -> None:
+def test_the_sample_loader_for_energon_gives_texts_and_images_in_order(run: Path) -> None:
     code: dict[str, Any] = {}
-    exec((run / "shards/interleaved/.nv-meta/sample_loader.py").read_text(), code)
-    for parts in ours(run, "interleaved"):
+    exec((run / "shards/web/.nv-meta/sample_loader.py").read_text(), code)
+    for parts in ours(run, "web"):
         fields = json.loads(parts["json"])
         sequence = code["sample_loader"]({**parts, "json": fields})["sequence"]
         assert [item for item in sequence if isinstance(item, str)] == [

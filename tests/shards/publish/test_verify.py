@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,16 +20,16 @@ INDEX = "index/pairs-train-000001.parquet"
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made.run(tmp_path_factory.mktemp("whole"), {"pairs": [4, 5], "interleaved": [3]})
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.run(tmp_path_factory.mktemp("original"), {"pairs": [4, 5], "interleaved": [3]})
 
 
 @pytest.fixture
-def run(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "run"))
+def run(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "run"))
 
 
-def test_a_whole_run_has_no_problem(run: Path) -> None:
+def test_an_undamaged_run_has_no_problem(run: Path) -> None:
     assert list(verify(run)) == []
     (run / "shards/pairs/.nv-meta").mkdir()
     (run / "shards/pairs/.nv-meta/split.yaml").write_text("")
@@ -44,7 +45,7 @@ def flip(path: Path, at: int) -> None:
 
 def recount(run: Path, **values: int) -> None:
     raw = json.loads((run / "manifest.json").read_text())
-    raw["configs"]["pairs"]["train"][1].update(values)
+    raw["sources"]["pairs"]["splits"]["train"][1].update(values)
     (run / "manifest.json").write_text(json.dumps(raw))
 
 
@@ -97,16 +98,16 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_each_damage_is_found_and_named(run: Path, name: str) -> None:
+def test_each_damage_is_a_problem_that_names_the_file(run: Path, name: str) -> None:
     damage, path, kind, detail = DAMAGES[name]
     damage(run)
-    found = list(verify(run))
-    assert any((p.path, p.kind) == (path, kind) and detail in p.detail for p in found), [str(p) for p in found]
-    assert {p.path for p in found} <= {path, INDEX, TAR}
-    assert all(p.kind in KINDS for p in found)
+    problems = list(verify(run))
+    assert any((p.path, p.kind) == (path, kind) and detail in p.detail for p in problems), [str(p) for p in problems]
+    assert {p.path for p in problems} <= {path, INDEX, TAR}
+    assert all(p.kind in KINDS for p in problems)
 
 
-def test_every_flipped_byte_of_a_shard_is_found(run: Path) -> None:
+def test_every_flipped_byte_of_a_shard_is_a_problem(run: Path) -> None:
     good = (run / TAR).read_bytes()
     for at in range(0, len(good), 997):
         flip(run / TAR, at)
@@ -114,17 +115,17 @@ def test_every_flipped_byte_of_a_shard_is_found(run: Path) -> None:
         (run / TAR).write_bytes(good)
 
 
-def test_an_index_swapped_for_anothers_is_found(run: Path) -> None:
+def test_the_index_of_another_shard_is_a_problem(run: Path) -> None:
     shutil.copy(run / "index/pairs-train-000000.parquet", run / INDEX)
     assert {(p.path, p.kind) for p in verify(run)} >= {(INDEX, "count"), (INDEX, "index")}
 
 
-def test_the_sha256_of_an_index_is_held_against_it_where_the_manifest_has_it(run: Path) -> None:
+def test_the_sha256_of_an_index_is_checked_where_the_manifest_has_it(run: Path) -> None:
     recount(run, index_sha256="0" * 64)  # type: ignore[arg-type]
     assert [(p.path, p.kind) for p in verify(run)] == [(INDEX, "damaged")]
 
 
-def test_one_tar_alone_is_checked_for_its_structure(run: Path) -> None:
+def test_the_structure_of_a_single_tar_is_checked(run: Path) -> None:
     cut(run / TAR, 2000)
     ((problem),) = verify(run / TAR)
     assert (problem.path, problem.kind) == ("train-000001.tar", "truncated")
@@ -170,9 +171,23 @@ def test_an_archive_that_webdataset_reads_otherwise_is_a_problem(
     assert (problem.path, problem.kind) == ("x.tar", "reader") and detail in problem.detail
 
 
-def test_a_reader_that_is_not_there_is_one_clear_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_is_not_installed_is_one_clear_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ReaderError, match=r"^no reader 'numpy'; there is webdataset$"):
         list(verify(run, "numpy"))
     monkeypatch.setitem(sys.modules, "webdataset", None)
     with pytest.raises(ReaderError, match=r"needs the package webdataset, of the extra `pipeline`: pip install"):
         list(verify(run, "webdataset"))
+
+
+def test_a_run_of_version_1_is_verified_with_its_own_index(run: Path) -> None:
+    raw = json.loads((run / "manifest.json").read_text())
+    configs = {name: source["splits"] for name, source in raw["sources"].items()}
+    (run / "manifest.json").write_text(json.dumps({"version": 1, "configs": configs, "tokenizer": raw["tokenizer"]}))
+    for path in (run / "index").iterdir():
+        table = pq.read_table(path)
+        name = path.name.partition("-")[0]
+        table = table.append_column("config", pa.array([name] * table.num_rows)).drop_columns(["kind", "layout"])
+        pq.write_table(table.set_column(table.schema.get_field_index("source"), "source", table["config"]), path)
+    assert list(verify(run)) == []
+    shutil.copy(run / "index/interleaved-train-000000.parquet", run / INDEX)
+    assert {(p.path, p.kind) for p in verify(run)} >= {(INDEX, "index")}

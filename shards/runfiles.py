@@ -1,4 +1,4 @@
-"""Reading files under a root: local ones by pread, others by ranges through fsspec."""
+"""Read access to the files of a run: local files by pread, others by ranges through fsspec."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import fsspec
 
 from shards.cache import Cache
 
-_OPEN = 128  # file descriptors kept
+_OPEN = 128  # file descriptors held open
 
 
-class Store:
-    """Files below `root`, a folder or any URL fsspec knows. Picklable, and safe for several threads.
+class RunFiles:
+    """The files below `root`, a folder or any URL that fsspec knows. Picklable, and safe for several threads.
 
-    cache: where ranges of remote files are kept, None for nowhere.
+    cache: for ranges of remote files; None: no cache.
     """
 
     def __init__(self, root: str | os.PathLike[str], cache: Cache | None = None) -> None:
@@ -41,23 +41,23 @@ class Store:
         return data
 
     def range(self, path: str, start: int, end: int, version: str = "") -> bytes:
-        """Bytes [start, end), fewer where the file is shorter. version: what tells this file from another of its name,
-        for the cache.
+        """Bytes [start, end), fewer if the file is shorter. Raises FileNotFoundError.
 
-        Raises FileNotFoundError.
+        version: distinguishes, in the cache, this file from another one of the same name, for example by its sha256.
         """
         if self.local:
             return os.pread(self._file(path).fileno(), end - start, start)
-        whole = self._path(path)
-        if self.cache is None:
-            data: bytes = self.fs.cat_file(whole, start=start, end=end)
+
+        def fetch(start: int, end: int) -> bytes:
+            data: bytes = self.fs.cat_file(self._path(path), start=start, end=end)
             return data
-        return self.cache.range(
-            f"{self.root}/{path} {version}", start, end, lambda a, b: self.fs.cat_file(whole, start=a, end=b)
-        )
+
+        if self.cache is None:
+            return fetch(start, end)
+        return self.cache.range(f"{self.root}/{path} {version}", start, end, fetch)
 
     def _file(self, path: str) -> BinaryIO:
-        """A file that is dropped here while another thread reads it is closed when that one is done with it."""
+        """An open file. One that is dropped while another thread reads it is closed when that thread ends its read."""
         with self._lock:
             file = self._open.get(path)
             if file is None:
@@ -80,7 +80,7 @@ class Store:
         return self.fs.open(self._path(path), "rb")
 
     def list(self, folder: str) -> list[str]:
-        """Every file below `folder`, relative to the root, sorted; none where the folder is absent."""
+        """Every file below `folder`, relative to the root, sorted; none if the folder is absent."""
         base = f"{self._base.rstrip('/')}/"
         return sorted(str(path)[len(base) :] for path in self.fs.find(self._path(folder)))
 
