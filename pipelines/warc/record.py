@@ -75,11 +75,11 @@ def read_warc(stream: ByteStream, head: bytes) -> Record | Refusal | None:
 
 def read_arc(stream: ByteStream, head: bytes) -> Record | Refusal | None:
     """The record behind its first line; None for what is no page. The oldest files have bodies without HTTP headers."""
-    line = arc.parse(head)
-    block = _block(stream, line.length, line.url, line.url.startswith(("http://", "https://")))
+    url, date, mime, length = arc.parse(head)
+    block = _block(stream, length, url, url.startswith(("http://", "https://")))
     if not isinstance(block, bytes):
         return block
-    return _record(line.url, block, block.startswith(b"HTTP/"), line.date, line.mime, None)
+    return _record(url, block, block.startswith(b"HTTP/"), date, mime, None)
 
 
 def _block(stream: ByteStream, size: int, url: str, wanted: bool) -> bytes | Refusal | None:

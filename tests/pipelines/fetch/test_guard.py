@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.fetch.guard import Guard, Refused, literal, parse
+from pipelines.fetch.guard import Fault, Guard, literal, parse
 
 BAD = [
     "", "x", "file:///etc/passwd", "ftp://a.example/x", "data:image/png;base64,AA", "javascript:alert(1)", "http://",
@@ -19,9 +19,9 @@ BAD = [
 
 @pytest.mark.parametrize("url", [u for u in BAD if u != "http://-/x\n"])
 def test_what_is_no_web_address_is_refused(url: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Fault) as fault:
         parse(url)
-    assert refused.value.status == "bad_url"
+    assert fault.value.status == "bad_url"
 
 
 def test_an_address_is_made_fit_for_a_request_line() -> None:
@@ -38,7 +38,7 @@ def test_no_address_raises_anything_else_or_breaks_a_request_line(text: str) -> 
     for url in (text, f"http://{text}", f"http://a.example/{text}"):
         try:
             t = parse(url)
-        except Refused:
+        except Fault:
             continue
         assert t.path.isascii()
         assert t.host.isascii()
@@ -55,13 +55,13 @@ PRIVATE = [
 
 @pytest.mark.parametrize("host", PRIVATE)
 def test_private_addresses_are_refused_in_every_spelling(host: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Fault) as fault:
         Guard().check_literal(host)
-    assert refused.value.status == "private_address"
+    assert fault.value.status == "private_address"
 
 
 def test_full_width_digits_are_digits() -> None:
-    with pytest.raises(Refused, match=r"127\.0\.0\.1"):
+    with pytest.raises(Fault, match=r"127\.0\.0\.1"):
         Guard().check_literal(parse("http://１２７.0.0.1/").host)
 
 
@@ -76,7 +76,7 @@ def test_ranges_open_what_they_name_and_no_more() -> None:
     guard = Guard(("127.0.0.0/8", "fc00::/7"))
     guard.check_literal("127.0.0.1")
     guard.check_literal("fc00::1")
-    with pytest.raises(Refused):
+    with pytest.raises(Fault):
         guard.check_literal("10.0.0.1")
     with pytest.raises(ValueError, match=r"allow_private.*10\.0\.0\.0/8"):
         Guard(("everything",))
@@ -88,9 +88,9 @@ def test_one_private_address_among_a_names_addresses_refuses_it(monkeypatch: pyt
         socket, "getaddrinfo", lambda host, port, **_: [(0, 0, 0, "", (a, port)) for a in answers[host]]
     )
     assert Guard().resolve("good.example", 80, 5) == answers["good.example"]
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Fault) as fault:
         Guard().resolve("both.example", 80, 5)
-    assert refused.value.status == "private_address"
+    assert fault.value.status == "private_address"
     assert Guard(("10.0.0.0/8",)).resolve("both.example", 80, 5) == answers["both.example"]
 
 
@@ -99,10 +99,10 @@ def test_a_resolver_that_does_not_answer_ends_at_the_deadline(monkeypatch: pytes
 
     hold = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hold.wait(10) and [])
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Fault) as fault:
         Guard().resolve("slow.example", 80, 0.1)
     hold.set()
-    assert refused.value.status == "timeout"
+    assert fault.value.status == "timeout"
 
 
 @given(st.integers(0, 2**32 - 1))
