@@ -64,14 +64,14 @@ class ChoiceError(ValueError):
     """A condition or a file that does not fit the index. The message is one line that says what to do."""
 
 
-def where(given: Mapping[str, Any]) -> dict[str, Any]:
+def where(conditions: Mapping[str, Any]) -> dict[str, Any]:
     """The conditions of a recipe, checked, over DEFAULTS: column -> value, list of values, ``{min, max}``, or None for
     "not set".
 
     ``content_languages: eng`` means pages whose first language is eng: the column lists up to three, the one with most
     text first (``eng,deu``). Raises ChoiceError.
     """
-    for column, value in given.items():
+    for column, value in conditions.items():
         if column not in COLUMNS:
             near = difflib.get_close_matches(column, COLUMNS, 1, 0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COLUMNS)}"
@@ -82,7 +82,7 @@ def where(given: Mapping[str, Any]) -> dict[str, Any]:
             raise ChoiceError(f"{column}: {form}, not {dict(value)!r}")
         if value == []:
             raise ChoiceError(f"{column}: an empty list chooses nothing")
-    return {**DEFAULTS, **{column: _checked(column, value) for column, value in given.items()}}
+    return {**DEFAULTS, **{column: _checked(column, value) for column, value in conditions.items()}}
 
 
 def _checked(column: str, value: Any) -> Any:
