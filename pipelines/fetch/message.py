@@ -1,7 +1,7 @@
 """What HTTP answers from the network and HTTP messages in archives have in common: header fields and content codings.
 
-A decoder is a generator. It takes pieces of the encoded body and yields pieces of the decoded body, of at most PIECE
-bytes each. The caller can stop after any piece, so a decompression bomb costs no more memory than the caller takes.
+A decoder is a generator. It takes pieces of the encoded body and yields pieces of the decoded body, of PIECE bytes at
+most (brotli: about as many). The caller can stop after any piece, so a decompression bomb costs no more memory than the caller takes.
 """
 
 from __future__ import annotations
@@ -52,9 +52,13 @@ def _inflate(pieces: Iterable[bytes], deflate: bool) -> Iterator[bytes]:
     """gzip, also several members; deflate with a zlib header, and without one, as some servers send it."""
     engine = zlib.decompressobj(47)  # a gzip or a zlib header
     begun = False
+    first = b""  # byte of a member: only two bytes show whether it is one
     for data in pieces:
-        out = b""
+        data, first, out = first + data, b"", b""
         while data or len(out) == PIECE:  # after a full piece, zlib may hold more output without more input
+            if len(data) < 2 and (engine.eof or not begun):
+                first = data
+                break
             if engine.eof:
                 if not data.startswith(_GZIP):  # padding
                     break
@@ -69,7 +73,7 @@ def _inflate(pieces: Iterable[bytes], deflate: bool) -> Iterator[bytes]:
             begun = True
             yield out
             data = engine.unused_data if engine.eof else engine.unconsumed_tail
-    if begun and not engine.eof:
+    if (begun or first) and not engine.eof:
         raise EOFError(f"{'deflate' if deflate else 'gzip'} data ends too early")
 
 
