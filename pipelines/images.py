@@ -90,7 +90,9 @@ class ImageSteps:
             for name, stage in self._stages(prefix, sources).items():
                 if compared or not isinstance(stage, ImageVectors):
                     columns |= {c.name: "vector" if c.name == "vector" else "number" for c in stage.columns()}
-                    reads[f"{prefix}.{name}"] = shuffle("scores", f"{prefix}.{name}")
+                    # named without the source: a renamed source keeps what is made of its images
+                    table = f"{'own' if prefix == scope else prefix}.{name}"
+                    reads[table] = shuffle("scores", f"{prefix}.{name}")
         self.columns[scope] = tuple(columns.items())
         steps.append(Step(f"{scope}.count", Count(self.columns[scope]), reads))
         return (*own, *((FETCH,) if kind.fetches else ())), steps

@@ -11,7 +11,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ from shards import forget, mixture
 from shards import manifest as shard_manifest
 from shards.publish import readers
 from shards.publish.staging import scratch
-from shards.store import Store as ShardStore
+from shards.runfiles import RunFiles
+from shards.output import writer
 from shards.tokens import load
 
 #: recipe and limit of a run that is at work or was interrupted, from which the shards that it has finished are found
@@ -52,9 +53,9 @@ Outputs = Mapping[str, StepOutput]
 def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
     """Write everything that a run's folder holds beside `stages/`; returns the statistics (`stats.json`)."""
     store = Store(root)
-    outputs = outcome.made
+    outputs = outcome.outputs
     sources, links = _sources(run, lambda step: list(enumerate(outputs[step].parts)))
-    links |= _ledger_links(run, outputs)
+    links |= _ledger_links(run, outputs) | _output_links(run, outputs)
     manifest = {
         **_manifest(recipe, run, sources, store),
         "stages": [
@@ -65,7 +66,7 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
     }
     _remove_stale_manifest(manifest, store)
     store.link_all(links)
-    _remove_unnamed({*links, "ledger/quarantine.parquet"}, store)
+    _remove_unnamed({*links, "ledger/quarantine.parquet"}, sources, store)
     store.replace("ledger/quarantine.parquet", _quarantine(outputs))
     mixtures = _mixtures(recipe, manifest)
     for name, mixed in mixtures.items():
@@ -75,7 +76,7 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
     store.replace("manifest.json", _json({**manifest, "mixtures": names}))
     stats = _stats(recipe, run, outputs, manifest, mixtures, store)
     store.replace("stats.json", _json(stats))
-    shards = ShardStore(root)
+    shards = RunFiles(root)
     for name, data in readers.files(shards, shard_manifest.read(shards), recipe.name, recipe.license).items():
         store.replace(name, data)  # the dataset card, and metadata for other readers
     _report(run, outputs, stats, store)
@@ -98,9 +99,14 @@ def _remove_stale_manifest(manifest: Mapping[str, Any], store: Store) -> None:
         store.remove("manifest.json")
 
 
-def _remove_unnamed(names: set[str], store: Store) -> None:
-    """Remove links of an earlier run that this run does not have."""
+def _remove_unnamed(names: set[str], sources: Collection[str], store: Store) -> None:
+    """Remove what an earlier run linked and this run does not have."""
+    for top in ("shards", "outputs"):
+        for folder in store.folders(top):
+            if folder not in sources:
+                store.remove_folder(f"{top}/{folder}")
     folders = ["index", "ledger", *(f"shards/{folder}" for folder in store.folders("shards"))]
+    folders += [f"outputs/{a}/{b}" for a in store.folders("outputs") for b in store.folders(f"outputs/{a}")]
     for folder in folders:
         for name in store.names(folder):
             if f"{folder}/{name}" not in names:
@@ -186,6 +192,20 @@ def _mixtures(recipe: Recipe, manifest: Mapping[str, Any], say: Any = None) -> d
         except mixture.MixtureError as e:
             out[stage] = f"left out: {e}"
     return out
+
+
+def _output_links(run: Plan, outputs: Outputs) -> dict[str, str]:
+    """Name in the run -> committed file, of the files that the recipe's writers wrote."""
+    links = {}
+    for planned in run.sources:
+        for output in planned.source.table.outputs:
+            suffix = writer(output.writer, output.arguments).suffix
+            for split in SPLITS:
+                for number, part in enumerate(outputs[planned.step(f"output.{output.name}.{split}")].parts):
+                    if "output" in part.files:
+                        name = f"outputs/{planned.name}/{output.name}/{split}-{number:06d}{suffix}"
+                        links[name] = part.files["output"].name
+    return links
 
 
 # --- the ledger -------------------------------------------------------------------------------------------------------

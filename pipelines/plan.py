@@ -28,6 +28,7 @@ from dedup.verify import Carry, Verify
 from filters.decide import Decide
 from filters.rules import Rule, Rules
 from filters.text import TextScores
+from manifests.code import frozen_arguments
 from pipelines.engine.stage import Input, Step, aligned, broadcast, by_part, paths, shuffle
 from pipelines.engine.storage import Store
 from pipelines.images import ImageSteps
@@ -39,6 +40,7 @@ from pipelines.select.select import Select
 from pipelines.sources.base import REFUSED, Documents, Reading, Source, row_tables
 from shards import forget
 from shards.forget import Forgotten
+from shards.output import WriteOutput
 from shards.write import Pack
 
 SPLITS = ("train", "validation")
@@ -168,7 +170,7 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
     text = source.table.text
     flagged, common = (tuple(sorted(lists.items())) for lists in (text.flagged_words, text.common_words))
     scores = TextScores(language_model=text.language_model, flagged_by_language=flagged, common_words=common)
-    own = {n(f"score.{stage.name}"): stage for stage in source.scores}
+    own = {f"score.{stage.name}": stage for stage in source.scores}
     decide = Decide(without_image_limit(source.rules))
     sign = source.kind.sign(source.table)
     prefer = resolved.recipe.dedup.prefer
@@ -176,11 +178,11 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
         sign = replace(sign, rank=prefer.index(source.name) if source.name in prefer else len(prefer))
     return [
         Step(n("score"), scores, reads, same_rows=("scores",)),
-        *(Step(name, stage, reads, same_rows=("scores",), count=_failures(stage)) for name, stage in own.items()),
+        *(Step(n(name), stage, reads, same_rows=("scores",), count=_failures(stage)) for name, stage in own.items()),
         Step(
             n("decide"),
             decide,
-            {**reads, **{name: aligned("scores", name) for name in (n("score"), *own)}},
+            {**reads, **{name: aligned("scores", n(name)) for name in ("score", *own)}},
             same_rows=("decisions",),
             count={"decisions": ("reason", "node_reason")},
         ),
@@ -278,7 +280,7 @@ def _selected(
         text_uses=uses,
         repeat=getattr(table, "repeat", None),
     )
-    reads = survivors(scope, source, documents[source.name])
+    reads: dict[str, Input] = survivors(scope, source, documents[source.name])
     steps: list[Step] = []
     if kind.has_images:
         steps, reads["images"] = images.of_source(scope, source, before, reads)
@@ -305,6 +307,10 @@ def _selected(
                 count={"index": ("n_images", "n_text_tokens"), **REFUSED},
             )
         )
+        for output in table.outputs:
+            write = WriteOutput(source.name, source.layout, output.writer, frozen_arguments(output.arguments))
+            reads = {"index": aligned("index", n(split)), "tar": paths("tar", n(split))}
+            steps.append(Step(n(f"output.{output.name}.{split}"), write, reads))
     return steps
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from pipelines.engine.progress import Progress
-from pipelines.engine.run import Outcome, RunError, clear, run
+from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
 from pipelines.outputs import UNFINISHED, assemble
 from pipelines.plan import Plan, plan
@@ -45,14 +45,14 @@ def execute(
         Store(root).replace(UNFINISHED, json.dumps(unfinished, indent=1).encode())
         return _backend(on, workers)
 
-    outcome = run(planned.steps, root, start, buckets=planned.partitions, refresh=refresh, progress=progress)
+    outcome = run(planned.steps, root, start, partitions=planned.partitions, refresh=refresh, progress=progress)
     _check_scores(planned, outcome)
-    with clear(root):
+    with store_errors(root):
         stats = assemble(recipe, planned, outcome, root)
         if Store(root).exists(UNFINISHED):
             Store(root).remove(UNFINISHED)
-        if outcome.worked:  # times are here alone, so that no hash depends on them
-            times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.worked}
+        if outcome.parts:  # times are here alone, so that no hash depends on them
+            times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.parts}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
 
@@ -60,9 +60,9 @@ def execute(
 def _check_scores(planned: Plan, outcome: Outcome) -> None:
     """A score of the user's own that failed on every row is a fault of its code, not of the data."""
     for step in planned.steps:
-        rows = outcome.made[step.name].rows("scores")
+        rows = outcome.outputs[step.name].rows("scores")
         for column in step.count.get("scores", ()):
-            failed = outcome.made[step.name].counts.get("scores", {}).get(column, {}).get("sum", 0)
+            failed = outcome.outputs[step.name].counts.get("scores", {}).get(column, {}).get("sum", 0)
             if rows and failed >= rows:
                 raise RunError(f"{step.name}: the score failed on all {rows:,} rows; call it on one text to see why")
 

@@ -7,6 +7,7 @@ noticed only when the file that names it changes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,8 +113,11 @@ class Conversations:
         try:
             with fsspec.open(f"{folder or '.'}/{image}", "rb") as f:
                 return bytes(f.read(self.max_bytes + 1))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise RowError("image_missing") from None
+        except OSError as e:
+            absent = isinstance(e, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+            if absent or e.errno == errno.ENAMETOOLONG:
+                raise RowError("image_missing") from None
+            raise
 
 
 class _Blobs:

@@ -43,8 +43,10 @@ def inputs(reader: str, arguments: Mapping[str, Any], shards: int = 1) -> list[R
     Raises ValueError, one line, where the path leads to no reader, the reader does not take the arguments, or there is
     nothing to read.
     """
+    from datatrove.pipeline.readers.base import BaseDiskReader
+
     instance = make(reader, arguments)
-    if not _reads_files(instance):
+    if not isinstance(instance, BaseDiskReader):
         return [
             {"path": None, "file": reader, "size": 0, "changed": None, "rank": i, "world": shards}
             for i in range(shards)
@@ -171,12 +173,6 @@ def make(reader: str, arguments: Mapping[str, Any]) -> Any:
         raise ValueError(f"`{reader}` cannot be made: {type(e).__name__}: {one_line(e)}") from e
 
 
-def _reads_files(reader: Any) -> bool:
-    from datatrove.pipeline.readers.base import BaseDiskReader
-
-    return isinstance(reader, BaseDiskReader)
-
-
 @dataclass
 class _Reading:
     """A reader at one of its inputs, the number of rows so far, and the rows that became no document."""
@@ -257,15 +253,10 @@ def _image(media: Any) -> Node | None:
     url = values.web_address(media.url) if media.type in _IMAGE else None
     if url is None:
         return None
-    facts = media.metadata or {}
-    return image_node(
-        url,
-        alt=values.one_line(media.alt),
-        caption=values.one_line(facts.get("caption")),
-        title=values.one_line(facts.get("title")),
-        width=values.pixels(facts.get("width")),
-        height=values.pixels(facts.get("height")),
-    )
+    facts, line = media.metadata or {}, values.one_line
+    width, height = values.pixels(facts.get("width")), values.pixels(facts.get("height"))
+    caption, title = line(facts.get("caption")), line(facts.get("title"))
+    return image_node(url, alt=line(media.alt), caption=caption, title=title, width=width, height=height)
 
 
 def _language(value: Any) -> str | None:

@@ -171,7 +171,7 @@ def _document(row: Row, place: Place) -> Iterator[tuple[str, Row]]:
 
 
 def _parallel(texts: list[Any], images: list[Any], facts: list[Any]) -> list[Node]:
-    """Nodes of parallel lists: in each place a text or an image. facts: OBELICS' metadata of the image in each place."""
+    """Nodes of parallel lists: a text or an image in each place. facts: OBELICS' metadata of the images."""
     nodes: list[Node] = []
     for i, (text, image) in enumerate(zip(texts, images, strict=True)):
         if isinstance(image, dict):

@@ -32,6 +32,7 @@ from pipelines.sources import KINDS
 from pipelines.sources.base import Row, Source
 from pipelines.sources.files import list_files
 from shards import forget, mixture
+from shards.output import writer
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ def _source(name: str, recipe: Recipe, compared: bool, list_inputs: bool) -> Sou
             files[listing.key] = listing.rows()
         except ValueError as e:
             raise RecipeError(f"{name}.{listing.key}: {e}") from None
+    for i, output in enumerate(table.outputs):
+        try:
+            writer(output.writer, output.arguments)
+        except ValueError as e:
+            raise RecipeError(f"{name}.outputs.{i} ({output.name}): {e}") from None
     scores, image_scores = _scores(name, table)
     image_names = [m.name for m in recipe.images.models] + [s.name for s in image_scores]
     rules = _rules(name, table, scores, image_names, compared)

@@ -16,7 +16,7 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Strings = Annotated[list[str], BeforeValidator(_as_list)]
+Strings = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 ScoreName = Annotated[
     str, Field(pattern="^[a-z][a-z0-9_]*$", description="name of the score's column, in rules and in reasons")
 ]
@@ -62,6 +62,14 @@ class Score(Table):
     level: Literal["text", "document", "image"] | None = Field(
         None, description="what it is given; the attribute `level` of the function, else text, if not given"
     )
+    arguments: dict[str, Any] = Field({}, description="its keyword arguments")
+
+
+class Output(Table):
+    """A file beside each shard, written by a class of your own (shards/output.py)."""
+
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$", description="folder below outputs/SOURCE/")]
+    writer: str = Field(description="import path of a class, such as my.module:Captions")
     arguments: dict[str, Any] = Field({}, description="its keyword arguments")
 
 
@@ -119,6 +127,10 @@ class SourceTable(Table):
     blocklist: str | None = Field(
         None, description="file of hosts and address prefixes, one a line; their documents go as blocked_host"
     )
+    duplicate_key: str | None = Field(
+        None, description="import path of a function of a document; those with the same returned string are duplicates"
+    )
+    outputs: list[Output] = Field([], description="further files, beside the tar shards")
     tag: str | None = Field(None, description="a label that mixtures can match, beside the layout")
     layout: Literal["interleaved", "pairs", "ocr", "conversations", "text"] | None = Field(
         None, description="how samples are laid out in the shards; the kind's default if not given"

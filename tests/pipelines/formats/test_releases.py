@@ -25,8 +25,9 @@ from pipelines.formats.rows import pieces
 from tests.pipelines.html.test_stages import run
 
 IMAGE = {
-    "document_url": "https://e.com/lake.html", "unformatted_src": "a.jpg", "src": "https://e.com/a.jpg", "formatted_filename": "a",
-    "alt_text": "A  boat", "rendered_width": 640, "rendered_height": "50%", "original_width": 1200, "original_height": 800, "format": "jpeg",
+    "document_url": "https://e.com/lake.html", "unformatted_src": "a.jpg", "src": "https://e.com/a.jpg",
+    "formatted_filename": "a", "alt_text": "A  boat", "rendered_width": 640, "rendered_height": "50%",
+    "original_width": 1200, "original_height": 800, "format": "jpeg",
 }  # fmt: skip
 OBELICS = [
     {
