@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from manifests.code import one_line, program_digests, resolve_import
 from manifests.document import BATCH, Row, batches, document, provenance
 from manifests.nodes import Node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
-from pipelines.adapted.code import found, one_line, programs
 from pipelines.formats import values
 
 #: input rows: a file of a reader of files (`path` and `file`: its name below the data folder), or one of `world` shards
@@ -148,7 +148,7 @@ class FromDatatrove:
 
 def make(reader: str, arguments: Mapping[str, Any]) -> Any:
     """A reader. Raises ValueError, one line, where the path leads to none or the reader does not take the arguments."""
-    kind = found(reader)
+    kind = resolve_import(reader)
     is_reader = isinstance(kind, type) and callable(getattr(kind, "run", None))
     if not is_reader or not hasattr(kind, "get_document_from_dict"):
         raise ValueError(f"`{reader}` is not a datatrove reader class")

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from manifests.code import program_digests, resolve_import
 from manifests.document import batches, document
 from manifests.nodes import Node, break_node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
-from pipelines.adapted.code import found, programs
 from pipelines.formats import rows
 from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import one_line, pixels, web_address
@@ -109,7 +109,7 @@ def release_format(name: str) -> Format:
         close = get_close_matches(name, FORMATS, 1, 0.5)
         hint = f"did you mean `{close[0]}`?" if close else f"there are {', '.join(FORMATS)}"
         raise ValueError(f"no release format `{name}`; {hint} A function is named by its path, `my.module:function`")
-    function = found(name)
+    function = resolve_import(name)
     if not callable(function):
         raise ValueError(f"`{name}` is not a function of a row")
     return Format(function, tuple(getattr(function, "suffixes", rows.SUFFIXES)))
@@ -138,7 +138,7 @@ class Releases:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT, "refused": REFUSED}
 
     def programs(self) -> dict[str, str]:
-        return {k: v for name in self.formats if name not in FORMATS for k, v in programs(name).items()}
+        return {k: v for name in self.formats if name not in FORMATS for k, v in program_digests(name).items()}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         for part in batch.select(["path", "format"]).to_pylist():
