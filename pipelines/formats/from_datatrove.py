@@ -111,7 +111,7 @@ class FromDatatrove:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT, "refused": REFUSED}
 
     def programs(self) -> dict[str, str]:
-        return programs(self.reader)
+        return program_digests(self.reader)
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         parts = enumerate(batch.to_pylist())
