@@ -33,7 +33,7 @@ def fetched(recipe: recipes.Recipe, links: list[str]) -> list[Step]:
         allow_private=tuple(f.allow_private),
     )  # fmt: skip
     step = Step(
-        "fetch", stage, {"wanted": shuffle("wanted", *links)}, recorded=True, known=("outcomes", "url"),
+        "fetch", stage, {"wanted": shuffle("wanted", *links)}, recorded=True, previous=("outcomes", "url"),
         per_part=("rows", f.addresses_a_part), count={"outcomes": ("status", "format")},
     )  # fmt: skip
     return [step, *known(recipe, "fetch")]
@@ -52,7 +52,7 @@ def known(recipe: recipes.Recipe, blobs: str) -> list[Step]:
         reads = {"images": shuffle("images", keys), "blobs": paths("blobs", blobs)}
         step = Step(f"{prefix}.{name}", ScoreImages(stage), reads, per_part=("rows", IMAGES_A_PART), deadline_s=60)
         if not isinstance(stage, PixelScores):
-            step = replace(step, recorded=True, known=("scores", "sha256"), deadline_s=600, gpus=recipe.images.gpus)
+            step = replace(step, recorded=True, previous=("scores", "sha256"), deadline_s=600, gpus=recipe.images.gpus)
         steps.append(step)
     return steps
 
@@ -82,7 +82,7 @@ def placed(recipe: recipes.Recipe, source: str, here: Mapping[str, Any]) -> tupl
         Step(n("spoken"), Spoken(), dict(here)),
         Step(
             vectors, ScoreTexts(texts), {"texts": shuffle("texts", n("spoken"))}, per_part=("rows", TEXTS_A_PART), recorded=True,
-            known=("scores", "key"), gpus=recipe.images.gpus,
+            previous=("scores", "key"), gpus=recipe.images.gpus,
         ),
         Step(n("heard"), Heard(), {"texts": shuffle("texts", n("spoken")), "scores": shuffle("scores", vectors)}),
         Step(n("relevance"), Relevance(), {"images": by_part("counted", n("count")), "heard": by_part("heard", n("heard"))}),

@@ -42,7 +42,7 @@ VERSION = 1
 def assemble(recipe: Recipe, job: Job, outcome: Outcome, root: str) -> dict[str, Any]:
     """Write everything a run's folder holds beside `stages/`; returns the statistics (`stats.json`)."""
     store = Store(root)
-    made = outcome.made
+    made = outcome.outputs
     named = {**_shards(job, made), **_ledger(job, made)}
     manifest = _manifest(recipe, job, made, store)
     _withdraw(manifest, store)

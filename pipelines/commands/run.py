@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pipelines.engine.progress import Progress
-from pipelines.engine.run import RunError, clear, run
+from pipelines.engine.run import RunError, run, store_errors
 from pipelines.engine.storage import Store
 from pipelines.outputs import assemble
 from pipelines.plan import job
@@ -41,13 +41,13 @@ def execute(
         Store(root).replace(UNFINISHED, json.dumps({"recipe": recipe.model_dump(), "limit": limit}, indent=1).encode())
         return _backend(on, workers)
 
-    outcome = run(made.steps, root, begin, buckets=made.buckets, refresh=refresh, progress=progress)
-    with clear(root):
+    outcome = run(made.steps, root, begin, partitions=made.buckets, refresh=refresh, progress=progress)
+    with store_errors(root):
         stats = assemble(recipe, made, outcome, root)
         if Store(root).exists(UNFINISHED):
             Store(root).remove(UNFINISHED)
-        if outcome.worked:  # times stand here alone, outside every hash
-            times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.worked}
+        if outcome.parts:  # times stand here alone, outside every hash
+            times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.parts}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
 

@@ -45,7 +45,7 @@ def commoncrawl(recipe: recipes.Recipe, files: list[dict[str, Any]], limit: int 
     return [
         Step("web.index", choose, rows=lambda made: rows),
         Step(
-            "web.commoncrawl", fetch, {"chosen": shuffle("chosen", "web.index")}, recorded=True, known=("fetched", "place"),
+            "web.commoncrawl", fetch, {"chosen": shuffle("chosen", "web.index")}, recorded=True, previous=("fetched", "place"),
             per_part=("rows", CAPTURES_A_PART), count=_REFUSED,
         ),
     ]  # fmt: skip
