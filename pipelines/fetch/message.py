@@ -1,7 +1,8 @@
 """What HTTP answers from the network and HTTP messages in archives have in common: header fields and content codings.
 
 A decoder is a generator. It takes pieces of the encoded body and yields pieces of the decoded body, of PIECE bytes at
-most (brotli: about as many). The caller can stop after any piece, so a decompression bomb costs no more memory than the caller takes.
+most (brotli: twice as many). The caller can stop after any piece, so a decompression bomb costs no more memory than the
+caller takes.
 """
 
 from __future__ import annotations
@@ -82,15 +83,12 @@ def _brotli(pieces: Iterable[bytes]) -> Iterator[bytes]:
     begun = False
     for data in pieces:
         begun = begun or bool(data)
-        while True:
-            try:
-                out = engine.process(data, output_buffer_limit=PIECE)
-            except brotli.error as error:
-                raise CodingError(str(error)) from None
-            yield out
-            if not out or engine.can_accept_more_data():
-                break
-            data = b""
+        try:
+            while out := engine.process(data, output_buffer_limit=PIECE):
+                yield out
+                data = b""  # what does not fit in one piece comes without more input
+        except brotli.error as error:
+            raise CodingError(str(error)) from None
     if begun and not engine.is_finished():
         raise EOFError("brotli data ends too early")
 
