@@ -23,10 +23,8 @@ from manifests.schema import DOCUMENT, EMBEDDED, OUTCOME, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
 from pipelines.fetch.image import Looked, look
 from pipelines.formats import dialogue, rows
-from pipelines.formats.rows import SUFFIXES, Place, Row, RowError
+from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import web_address
-
-__all__ = ["INPUTS", "REASONS", "SUFFIXES", "Conversations", "common_labels", "pieces"]
 
 KIND = "conversations"
 #: why a row became no document
