@@ -30,7 +30,8 @@ PDFS = pa.schema(
     ]
 )  # fmt: skip
 
-HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+_HTML_STARTS = (b"<!doctype html", b"<html", b"\xef\xbb\xbf<!doctype html")
 #: media types that servers give to PDFs
 PDF_TYPES = ("application/pdf", "application/x-pdf", "application/octet-stream", "binary/octet-stream", "")
 
@@ -86,9 +87,10 @@ class Extract:
         if not item.payload:
             return "empty_payload"
         if item.mime not in HTML_TYPES:
-            if _is_pdf(item):
+            # ISO 32000-1, annex H.3.4.1, lets readers look for the header in the first kilobyte
+            if item.mime in PDF_TYPES and b"%PDF-" in item.payload[:1024]:
                 return "pdf_truncated" if item.truncated else item.payload
-            if item.mime or not _looks_html(item.payload):
+            if item.mime or not item.payload[:1024].lstrip().lower().startswith(_HTML_STARTS):
                 return "not_html"
         page = extract(item.payload, item.url, item.content_type, item.headers)
         if page.optout and self.refuse_optout:
@@ -106,13 +108,3 @@ def _origins(path: str, name: str | None) -> dict[int, tuple[str, int]]:
     with fsspec.open(f"{path.rpartition('/')[0]}/{name}", "rb") as f:
         start, file, offset = (c.to_pylist() for c in pq.read_table(f, columns=["start", "file", "offset"]).columns)
     return dict(zip(start, zip(file, offset, strict=True), strict=True))
-
-
-def _is_pdf(item: Record) -> bool:
-    """A PDF by its type and first kilobyte (ISO 32000-1 annex H.3.4.1 lets readers look that far for the header)."""
-    return item.mime in PDF_TYPES and b"%PDF-" in item.payload[:1024]
-
-
-def _looks_html(payload: bytes) -> bool:
-    head = payload[:1024].lstrip().lower()
-    return head.startswith((b"<!doctype html", b"<html", b"\xef\xbb\xbf<!doctype html"))
