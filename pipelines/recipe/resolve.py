@@ -284,7 +284,7 @@ def _view(table: ImageModelTable | Similarity) -> View:
 
 def _check_image_scores(sources: Iterable[Source], models: Iterable[ImageModel]) -> None:
     """No two scores of images have one name."""
-    stages: dict[str, Any] = dict.fromkeys([*LEVELS["image"], *PLACED.names, *(name for name, _ in ADDED), "vector"])
+    stages: dict[str, Any] = dict.fromkeys([*LEVELS["image"], *PLACED.names, *ADDED.names, "vector"])
     entries = [(f"images.models.{i} ({model.name})", model) for i, model in enumerate(models)]
     entries += [(f"{source.name}.scores ({stage.name})", stage) for source in sources for stage in source.image_scores]
     for where, stage in entries:
