@@ -45,24 +45,13 @@ class Input:
     how: How = "aligned"
 
 
-def aligned(table: str, *steps: str) -> Input:
-    return Input(steps, table, "aligned")
+def _input(how: How) -> Callable[..., Input]:
+    """The function (table, *steps) -> Input of one way of reading."""
+    return lambda table, *steps: Input(steps, table, how)
 
 
-def shuffle(table: str, *steps: str) -> Input:
-    return Input(steps, table, "shuffle")
-
-
-def by_part(table: str, *steps: str) -> Input:
-    return Input(steps, table, "by_part")
-
-
-def broadcast(table: str, *steps: str) -> Input:
-    return Input(steps, table, "broadcast")
-
-
-def paths(file: str, *steps: str) -> Input:
-    return Input(steps, file, "paths")
+aligned, shuffle, by_part = _input("aligned"), _input("shuffle"), _input("by_part")
+broadcast, paths = _input("broadcast"), _input("paths")
 
 
 @dataclass(frozen=True)
