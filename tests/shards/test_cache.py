@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shards.cache import Cache
 from shards.loader import Loader
-from shards.store import Store
+from shards.runfiles import RunFiles
 from tests.shards import made
 
 DATA = os.urandom(5000)
@@ -92,13 +92,13 @@ def test_a_remote_run_is_read_through_the_cache(tmp_path: Path) -> None:
     loader = Loader("memory://cached", given, cache=tmp_path / "cache", cache_bytes=50 << 20, threads=2)
     found = [b.sequences for b in islice(loader, 20)]
     assert found == [b.sequences for b in islice(Loader(run, given), 20)]
-    cache = loader._store.cache
+    cache = loader._files.cache
     assert cache is not None
     assert 2 <= cache.misses <= 4  # two shards of one block; two threads may miss the same at once
     assert cache.hits > 50
 
 
 def test_a_store_with_a_cache_travels_to_other_processes(tmp_path: Path) -> None:
-    store = pickle.loads(pickle.dumps(Store("memory://x", Cache(tmp_path, 1000, 100))))
+    store = pickle.loads(pickle.dumps(RunFiles("memory://x", Cache(tmp_path, 1000, 100))))
     assert (store.root, store.cache.limit, store.cache.block) == ("memory://x", 1000, 100)
-    assert pickle.loads(pickle.dumps(Store(tmp_path))).cache is None
+    assert pickle.loads(pickle.dumps(RunFiles(tmp_path))).cache is None

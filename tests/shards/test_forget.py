@@ -102,7 +102,7 @@ def test_any_text_is_an_entry_or_refused_and_any_address_is_asked_for(text: str,
 
 
 def test_the_list_is_no_file_that_verify_minds(tmp_path: Path) -> None:
-    from shards.verify import verify
+    from shards.publish.verify import verify
     from tests.shards import made
 
     run = made.run(tmp_path, {"pairs": [2]})

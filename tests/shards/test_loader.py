@@ -45,17 +45,17 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def names(batches: list[Batch]) -> list[list[list[tuple[str, int]]]]:
     """Keys and pieces, by batch and sequence."""
     return [
-        [[(s.config + s.key, s.piece[0] if s.piece else 0) for s in sequence] for sequence in b.sequences]
+        [[(s.source + s.key, s.piece[0] if s.piece else 0) for s in sequence] for sequence in b.sequences]
         for b in batches
     ]
 
 
 def flat(batches: list[Batch]) -> Counter[str]:
-    return Counter(s.config + s.key for b in batches for sequence in b.sequences for s in sequence)
+    return Counter(s.source + s.key for b in batches for sequence in b.sequences for s in sequence)
 
 
 def listed(run: Path, config: str) -> set[str]:
-    shards = json.loads((run / "manifest.json").read_text())["configs"][config]["train"]
+    shards = json.loads((run / "manifest.json").read_text())["sources"][config]["splits"]["train"]
     return {f"{config}{part:06d}{i:06d}" for part, shard in enumerate(shards) for i in range(shard["samples"])}
 
 
@@ -83,13 +83,35 @@ def test_with_several_sources_each_is_read_through_and_the_shares_are_the_weight
     seen = flat(batches)
     assert set(seen) == listed(run, "interleaved") | listed(run, "pairs") | listed(run, "ocr")
     assert len(batches) == len(loader)
-    assert all(s.config == b.source for b in batches for sequence in b.sequences for s in sequence)
+    assert all(
+        (s.source, s.layout) == (b.source, b.layout) for b in batches for sequence in b.sequences for s in sequence
+    )
     many = list(islice(Loader(run, ALL), 100))
     shares = Counter(b.source for b in many)
     assert {name: n / 100 for name, n in shares.items()} == pytest.approx(
         {"interleaved": 0.5, "pairs": 0.3, "ocr": 0.2}, abs=0.03
     )
-    assert Loader(run, ALL).realised(100) == {name: n / 100 for name, n in shares.items()}
+    assert Loader(run, ALL).shares(100) == {name: n / 100 for name, n in shares.items()}
+
+
+def test_a_name_decides_nothing_and_a_preset_finds_the_sources_by_their_layout(tmp_path: Path) -> None:
+    layouts = {"news": "interleaved", "pairs": "interleaved", "ocr": "pairs", "docvqa": "conversations", "web": "text"}
+    folder = made.run(tmp_path, {name: [4] for name in layouts}, layouts=layouts)
+    lines: list[str] = []
+    stage1 = Loader(folder, "stage1", batch_sequences=2, sequence_length={"interleaved": 700}, say=lines.append)
+    assert list(stage1.mixture.sources) == ["news", "pairs", "ocr"]
+    assert stage1.mixture.weights()[2] == pytest.approx(0.3)
+    assert [entry.sequence_length for entry in stage1.mixture.sources.values()] == [700, 700, 1536]
+    everything = {name: {"weight": 1, "sequence_length": 700} for name in layouts}
+    samples = [s for b in Loader(folder, {"sources": everything}, epochs=1) for q in b.sequences for s in q]
+    assert {s.source: s.layout for s in samples} == layouts
+    assert all((s.json["source"], s.json["layout"]) == (s.source, s.layout) for s in samples)
+    for sample in samples:
+        texts = [part for part in sample.parts() if isinstance(part, str)]
+        assert (sample.layout == "conversations") == texts[0].startswith("User: ")
+        assert (sample.layout == "pairs") == ("caption" in sample.json)
+        assert sample.layout != "text" or not sample.images
+    assert lines == []
 
 
 def test_samples_come_back_whole(run: Path) -> None:

@@ -3,13 +3,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shards import mixture, plan
+from shards import plan
 from shards.image import patches_of, size_for
-from shards.mixture import MixtureError
 
 WEIGHTS = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5).map(lambda w: np.array(w) / sum(w))
 
@@ -163,45 +161,3 @@ def test_without_a_budget_packs_are_as_they_were() -> None:
     items = plan.items(rng.integers(1, 900, 300), rng.integers(0, 3, 300), 64, 512, "chunk", False)
     # plan.VERSION 1
     assert plan.pack(items, 512, 9).row[:12].tolist() == [20, 95, 94, 224, 283, 186, 291, 39, 209, 49, 99, 294]
-
-
-def test_the_presets_are_the_papers_and_survive_json() -> None:
-    for name, shares in (("stage1", [0.70, 0.30]), ("stage2", [0.45, 0.35, 0.20])):
-        preset = mixture.load(name)
-        assert preset.weights() == pytest.approx(shares)
-        assert mixture.load(mixture.json.loads(preset.to_json())) == preset
-    lengths = {name: s.sequence_length for name, s in mixture.load("stage2").sources.items()}
-    assert lengths == {"interleaved": 2048, "pairs": 1536, "ocr": 1024}
-
-
-def test_a_missing_source_is_said_and_its_share_given_to_the_others() -> None:
-    said: list[str] = []
-    kept = mixture.load("stage2").available(["interleaved", "ocr"], said.append)
-    assert kept.weights() == pytest.approx([0.45 / 0.65, 0.20 / 0.65])
-    assert said == ["mixture stage2: no samples of pairs; the rest is interleaved 69%, ocr 31%"]
-    with pytest.raises(MixtureError, match="none of its sources"):
-        mixture.load("stage1").available(["ocr"])
-
-
-def test_realised_shares_are_those_of_the_schedule() -> None:
-    assert mixture.realised(mixture.load("stage2"), 1000) == pytest.approx(
-        {"interleaved": 0.45, "pairs": 0.35, "ocr": 0.20}, abs=0.005
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"wieght": 1}, "sources.pairs: unknown 'wieght'; did you mean 'weight'"),
-        ({"weight": 0}, "sources.pairs: weight is 0, not a positive number"),
-        ({"weight": True}, "weight is True"),
-        ({"sequence_length": 1.5}, "sequence_length is 1.5, not a positive whole number"),
-        ({"patches": 0}, "sources.pairs: patches is 0, not a positive whole number"),
-        ({"long": "cut"}, "sources.pairs.long: 'cut' is not one of chunk, window, drop"),
-        ({"image": {"mode": "round"}}, "sources.pairs.image.mode: 'round'"),
-    ],
-)
-def test_a_wrong_mixture_is_one_line_that_names_the_key(change: dict[str, object], message: str) -> None:
-    with pytest.raises(MixtureError) as caught:
-        mixture.load({"sources": {"pairs": {"weight": 1, "sequence_length": 64, **change}}})
-    assert message in str(caught.value)
