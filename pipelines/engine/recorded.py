@@ -60,7 +60,7 @@ class Record:
         return Parts.join(finished) if finished else None
 
     def read(self) -> tuple[Parts, Counts]:
-        """The parts of all generations. A later generation without rows, because earlier ones had all, adds no parts."""
+        """The parts of all generations; a later generation without rows adds none, because earlier ones had all."""
         parts: list[Parts] = []
         counts: list[Counts] = []
         for folder in self.generations:

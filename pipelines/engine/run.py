@@ -73,14 +73,9 @@ class Outcome:
 
 
 def run(
-    steps: Sequence[Step],
-    root: str,
-    backend: Any,
-    *,
-    partitions: int = 16,
-    refresh: Collection[str] = (),
+    steps: Sequence[Step], root: str, backend: Any, *, partitions: int = 16, refresh: Collection[str] = (),
     progress: Progress | None = None,
-) -> Outcome:
+) -> Outcome:  # fmt: skip
     """Run every step of a plan below `root`. `backend` is a function that starts one; it is called only if needed.
 
     `partitions`: key ranges of the exchanges, a power of two. `refresh`: recorded steps to record again.
