@@ -73,4 +73,4 @@ def _pair(address: Any, caption: Any, place: Place) -> Row:
         raise RowError("no_text", str(address))
     if len(text) > MAX_TEXT:
         raise RowError("text_too_long", str(address))
-    return pair(image_node(url, caption=text), text, {"url": url, "provenance": place.provenance})
+    return pair(image_node(url, caption=text), text, url, place.provenance)
