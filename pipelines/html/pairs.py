@@ -16,10 +16,8 @@ from manifests.schema import DOCUMENT
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.html.captions import clean, is_credit, says_nothing
 
-#: the fields of an image node that may describe the image, best first
-_WORDS = ("caption", "alt", "title")
-#: the fields that a pair takes over from its page
-_OF_PAGE = ("fetched_at", "lang", "license", "title", "optout")
+_WORDS = ("caption", "alt", "title")  # the fields of an image node that may describe the image, best first
+_OF_PAGE = ("fetched_at", "lang", "license", "title", "optout")  # the fields that a pair takes over from its page
 
 
 def pair(image: Node, text: str, url: str, provenance: Row, **facts: Any) -> Row:
