@@ -97,8 +97,7 @@ def layout(segments: Sequence[Segment], width: float, height: float) -> Layout:
     groups: list[_Group] = []
     for direction in sorted(range(5), key=lambda d: (-weight[d], d)):
         some = [p for s in segments if s.direction == direction for p in _split(s, width, height)]
-        if some:
-            groups += _groups(some, direction, width, height, body)
+        groups += _groups(some, direction, width, height, body)
     return _layout_of(groups, width, height)
 
 

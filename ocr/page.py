@@ -103,8 +103,8 @@ def _by_visibility(
     visible: list[LayerWord] = []
     hidden: list[LayerWord] = []
     for w, i in zip(words, ink, strict=True):
-        seen = i and (not w.hidden or _inside(w.word.box, pictures) or not _covered(w.word.box, painted))
-        (visible if seen else hidden).append(w)
+        shown = i and (not w.hidden or _inside(w.word.box, pictures) or not _covered(w.word.box, painted))
+        (visible if shown else hidden).append(w)
     return visible, hidden
 
 

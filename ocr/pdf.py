@@ -163,8 +163,7 @@ def read_range(path: str, offset: int | None = None, length: int | None = None, 
     """
     fs, name = fsspec.core.url_to_fs(path)
     try:
-        size = int(fs.size(name))
-        start = offset or 0
+        size, start = int(fs.size(name)), offset or 0
         expected = size - start if length is None else length
         if start < 0 or expected < 0 or start + expected > size:
             refuse("missing")

@@ -419,4 +419,4 @@ def finished_shards(root: str) -> Iterator[Path]:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1, sort_keys=True, default=list).encode()
+    return json.dumps(value, indent=1, default=list).encode()

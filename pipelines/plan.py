@@ -3,7 +3,7 @@
 Every source goes through the same steps, whatever its kind:
 
     of a source   read > score > decide > sign
-    of a kind     group > components > carry > verify (duplicates)
+    of a kind     group > components > gather > verify (duplicates)
     of a source   links
     of the run    fetch
     of a kind     join > count (images)
@@ -24,7 +24,7 @@ from dedup.components import Components
 from dedup.decontaminate import Contaminated, Matches, Overlap
 from dedup.group import Group
 from dedup.paragraphs import RepeatedParagraphs
-from dedup.verify import Carry, Verify
+from dedup.verify import GatherClusters, Verify
 from filters.decide import Decide
 from filters.rules import Rule, Rules
 from filters.text import TextScores
@@ -139,19 +139,20 @@ def _decided(
         steps += _scored(source, members[:i], documents[source.name], resolved)
     signed = [f"{source.name}.sign" for source in members]
     first = members[0]
+    sign = first.kind.sign(first.table)
     n = f"{scope}.".__add__
     steps += [
         Step(n("group"), Group(), {"bands": shuffle("bands", *signed)}, per_part=("rows", 5_000_000)),
         Step(n("components"), Components(), {"edges": broadcast("edges", n("group"))}),
         Step(
-            n("carry"),
-            Carry(),
-            {"homes": by_part("homes", n("components")), "signatures": aligned("signatures", *signed)},
+            n("gather"),
+            GatherClusters(sign.bands * sign.rows),
+            {"membership": by_part("membership", n("components")), "signatures": aligned("signatures", *signed)},
         ),
         Step(
             n("verify"),
             Verify(first.kind.threshold(first.table)),
-            {"clusters": shuffle("clusters", n("carry"))},
+            {"clusters": shuffle("clusters", n("gather"))},
             count={"duplicates": ("reason",)},
         ),
     ]
@@ -178,7 +179,10 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
         sign = replace(sign, rank=prefer.index(source.name) if source.name in prefer else len(prefer))
     return [
         Step(n("score"), scores, reads, same_rows=("scores",)),
-        *(Step(n(name), stage, reads, same_rows=("scores",), count=_failures(stage)) for name, stage in own.items()),
+        *(
+            Step(n(name), stage, reads, same_rows=("scores",), count=getattr(stage, "count", {}))
+            for name, stage in own.items()
+        ),
         Step(
             n("decide"),
             decide,
@@ -194,11 +198,6 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
             follows=_follows("sign", before),
         ),
     ]
-
-
-def _failures(stage: Any) -> Mapping[str, tuple[str, ...]]:
-    """Columns that count the rows on which a score of the user's own failed."""
-    return {"scores": columns} if (columns := getattr(stage, "failures", ())) else {}
 
 
 def without_image_limit(rules: Rules) -> Rules:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from manifests.hashing import splitmix64
+
 #: to be raised when the same inputs give another order; part of the loader's fingerprint
 VERSION = 1
 #: tokens at the beginning and the end of a sample
@@ -37,12 +39,8 @@ def seeded(*numbers: int) -> int:
 
 
 def hashed(seed: int, places: np.ndarray) -> np.ndarray:
-    """A uniform uint64 for each number, by the finaliser of splitmix64 (Steele, Lea and Flood 2014). Shapes: (n,)."""
-    with np.errstate(over="ignore"):
-        z = (places.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed & _MASK)
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
-        return np.asarray(z ^ (z >> np.uint64(31)))
+    """Uniform uint64 of each place, by SplitMix64 (Steele, Lea and Flood 2014). places: (n,) uint64."""
+    return splitmix64(places.astype(np.uint64), seed & _MASK)
 
 
 def shuffled(n: int, seed: int) -> np.ndarray:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+from filters.adapters import DatatroveScore, raised
+from filters.own import OwnScore, failure
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
@@ -60,11 +62,16 @@ def execute(
 def _check_scores(planned: Plan, outcome: Outcome) -> None:
     """A score of the user's own that failed on every row is a fault of its code, not of the data."""
     for step in planned.steps:
-        rows = outcome.outputs[step.name].rows("scores")
-        for column in step.count.get("scores", ()):
-            failed = outcome.outputs[step.name].counts.get("scores", {}).get(column, {}).get("sum", 0)
-            if rows and failed >= rows:
-                raise RunError(f"{step.name}: the score failed on all {rows:,} rows; call it on one text to see why")
+        stage, output = getattr(step.stage, "stage", step.stage), outcome.outputs[step.name]
+        counts, rows = output.counts.get("scores", {}), output.rows("scores")
+        line = None
+        if isinstance(stage, OwnScore):
+            failed = counts.get(f"{stage.name}_failed", {}).get("sum", 0)
+            line = failure(stage.name, stage.path, failed, rows)
+        elif isinstance(stage, DatatroveScore) and rows and raised(counts.get(f"{stage.name}_reason", {})) >= rows:
+            line = f"{stage.name}: `{stage.filter}` raised for all of {rows} documents"
+        if line is not None:
+            raise RunError(f"{step.name}: {line}")
 
 
 def _backend(on: str, workers: int | None) -> Any:

@@ -23,10 +23,8 @@ from manifests.schema import DOCUMENT, EMBEDDED, OUTCOME, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
 from pipelines.fetch.image import Looked, look
 from pipelines.formats import dialogue, rows
-from pipelines.formats.rows import SUFFIXES, Place, Row, RowError
+from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import web_address
-
-__all__ = ["INPUTS", "REASONS", "SUFFIXES", "Conversations", "common_labels", "pieces"]
 
 KIND = "conversations"
 #: why a row became no document
@@ -141,9 +139,11 @@ class _Blobs:
         yield "outcomes", outcome
 
 
-def _columns(names: Sequence[str], part: Row) -> list[str]:
+def _columns(names: Sequence[str], part: Row) -> Sequence[str]:
     schema = dialogue.schema(names)
-    if schema is None:
-        columns = " and ".join(dialogue.SCHEMAS.values())
-        raise InputError(f"{part['path']}: none of the columns {columns}; is it a conversation dataset?")
-    return [c for c in dialogue.COLUMNS[schema] if c in names]
+    if schema is not None:
+        return [c for c in dialogue.COLUMNS[schema] if c in names]
+    if rows.file_kind(part["path"]) == "json":
+        return names  # those of one row; another may have a schema
+    columns = " and ".join(dialogue.SCHEMAS.values())
+    raise InputError(f"{part['path']}: none of the columns {columns}; is it a conversation dataset?")

@@ -120,18 +120,17 @@ def documents(
     *,
     scheme: str | None = None,
     choose: Choose | None = None,
-    check_json: bool = False,
     limit: int | None = None,
     rows: int = BATCH,
 ) -> Iterator[tuple[str, Row | bytes]]:
     """(table, row) and (file, bytes) of all rows of a batch of INPUTS rows, for `manifests.document.batches`.
 
     convert: makes these of one row, or raises RowError, whose reason goes to `refused`. scheme: of the address of a
-    refused row. limit: documents of an input row. For choose, check_json and rows see `read`.
+    refused row. limit: documents of an input row. For choose and rows see `read`.
     """
     for index, part in enumerate(batch.to_pylist()):
         n_documents = 0
-        for sub, (number, row) in enumerate(read(part, choose, check_json, rows)):
+        for sub, (number, row) in enumerate(read(part, choose, rows)):
             if limit is not None and n_documents >= limit:
                 break
             if not ctx(index, sub):
@@ -149,20 +148,18 @@ def documents(
             yield from items
 
 
-def read(
-    part: Row, choose: Choose | None = None, check_json: bool = False, rows: int = BATCH
-) -> Iterator[tuple[int, Row | str]]:
+def read(part: Row, choose: Choose | None = None, rows: int = BATCH) -> Iterator[tuple[int, Row | str]]:
     """(number in the file, row or reason) of each row of a piece of a file. Text of JSON rows is valid Unicode.
 
-    choose: chooses columns of Parquet files and of tables; with check_json it also sees the names of the first object
-    of a JSON file, whose rows keep all columns. rows: Parquet rows in memory at a time.
+    choose: chooses columns of Parquet files and of tables. It also sees the names of the first object of a JSON file,
+    whose rows keep all columns. rows: Parquet rows in memory at a time.
 
     Raises InputError where the file is of no kind that is read, or `choose` finds no column; OSError where the file
     cannot be opened.
     """
     number = -1
     try:
-        for number, row in _piece(part, choose, check_json, rows):
+        for number, row in _piece(part, choose, rows):
             yield number, row
     except BROKEN:
         yield number + 1, "file_broken"
@@ -172,12 +169,13 @@ def read(
         yield number + 1, "file_broken"
 
 
-def _piece(part: Row, choose: Choose | None, check_json: bool, rows: int) -> Iterator[tuple[int, Row | str]]:
+def _piece(part: Row, choose: Choose | None, rows: int) -> Iterator[tuple[int, Row | str]]:
     kind = file_kind(part["path"])
     if kind == "parquet":
         yield from _parquet(part, choose, rows)
         return
     with _opened(part["path"], kind) as f:
+        first = kind == "json"
         if kind == "zip":
             items = _zip(f)
         elif kind == "tar":
@@ -189,9 +187,9 @@ def _piece(part: Row, choose: Choose | None, check_json: bool, rows: int) -> Ite
         for number, item in enumerate(items):
             if number // RUN % part["pieces"] == part["piece"]:
                 row = _parsed(item) if isinstance(item, bytes) else item
-                if check_json and choose and isinstance(row, dict) and kind in ("json", "zip", "tar"):
+                if first and choose and isinstance(row, dict):
                     choose(tuple(row), part)
-                    check_json = False
+                    first = False
                 yield number, row
 
 

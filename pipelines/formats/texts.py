@@ -42,9 +42,7 @@ class Texts:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT, "refused": REFUSED}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        items = rows.documents(
-            batch, ctx, self._document, scheme="text", choose=self._columns, check_json=True, limit=self.limit
-        )
+        items = rows.documents(batch, ctx, self._document, scheme="text", choose=self._columns, limit=self.limit)
         return batches(items, self.tables)
 
     def _columns(self, names: Sequence[str], part: Row) -> list[str]:

@@ -60,7 +60,7 @@ class UrlList:
         def convert(row: Row, place: Place) -> Iterator[tuple[str, Row]]:
             yield "documents", _pair(row.get(columns[0]), row.get(columns[1]), place)
 
-        items = rows.documents(batch, ctx, convert, choose=choose, check_json=True, limit=self.limit, rows=4096)
+        items = rows.documents(batch, ctx, convert, choose=choose, limit=self.limit, rows=4096)
         return batches(items, self.tables)
 
 

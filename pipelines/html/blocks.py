@@ -10,30 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from manifests.nodes import Node
-from pipelines.html import images
-from pipelines.html.elements import (
-    ASKED,
-    ASKING,
-    BOX,
-    HEADINGS,
-    IMAGE,
-    KINDS,
-    LINK,
-    LOOKS,
-    NEVER_JUNK,
-    PICTURE,
-    PLAIN,
-    ROLES,
-    SKIP,
-    SMALL,
-    SOURCE,
-    SPAN,
-    holds_article,
-    holds_picture,
-    is_apart,
-    is_empty,
-    is_hidden,
-)
+from pipelines.html import elements, images
 from pipelines.html.hints import BODY, CAPTION, JUNK, MORE, VIEWER, hint
 
 #: elements of a page that are read; the rest is left out
@@ -107,10 +84,10 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
     inside_link = inside_noscript = 0
     spanned = False  # whether a span has begun or ended since the last piece
     sources: str | None = None  # srcset of the picture element around
-    budget, looks = MAX_ELEMENTS, LOOKS
+    budget, looks = MAX_ELEMENTS, elements.LOOKS
     path: list[Any] = []  # the open elements, and the kind of each, which says what its end undoes
     undo: list[int] = []
-    kind_of = KINDS.get
+    kind_of = elements.KINDS.get
     node = root.first_child
 
     while True:
@@ -119,7 +96,7 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
                 break
             node = path.pop()
             closing = undo.pop()
-            if closing == BOX:
+            if closing == elements.BOX:
                 if pieces:
                     links = _flush(leaves, pieces, box, role, links)
                 box.last = len(leaves)
@@ -128,11 +105,11 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
                     inside_noscript -= 1
                 role = roles.pop()
                 box = boxes[box.parent]
-            elif closing == LINK:
+            elif closing == elements.LINK:
                 inside_link -= 1
-            elif closing == SPAN:
+            elif closing == elements.SPAN:
                 spanned = True
-            elif closing == PICTURE:
+            elif closing == elements.PICTURE:
                 sources = None
             node = node.next
             continue
@@ -154,31 +131,31 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
         budget -= 1
         if budget < 0:
             break
-        kind = kind_of(tag, BOX)
-        if kind <= PICTURE:  # inline
+        kind = kind_of(tag, elements.BOX)
+        if kind <= elements.PICTURE:  # inline
             child = node.first_child
-            if child is None or (kind == SPAN and is_hidden(node.attributes)):
+            if child is None or (kind == elements.SPAN and elements.is_hidden(node.attributes)):
                 node = node.next
                 continue
-            if kind == LINK:
+            if kind == elements.LINK:
                 attributes = node.attributes
                 if "name" in attributes and "href" not in attributes:
-                    kind = PLAIN  # the name of a place; old pages do not close it, so it would hold the rest
+                    kind = elements.PLAIN  # the name of a place; old pages do not close it, so it would hold the rest
                 else:
                     inside_link += 1
-            elif kind == SPAN:
+            elif kind == elements.SPAN:
                 spanned = True
             path.append(node)
             undo.append(kind)
             node = child
             continue
-        if kind > BOX:  # nothing in it is entered
-            if kind == SKIP:
-                if tag in ASKING and node.attributes.get("type") in ASKED:
+        if kind > elements.BOX:  # nothing in it is entered
+            if kind == elements.SKIP:
+                if tag in elements.ASKING and node.attributes.get("type") in elements.ASKED:
                     box.asked += 1
-            elif kind == SOURCE:
+            elif kind == elements.SOURCE:
                 sources = sources or images.usable_source(node.attributes)
-            elif kind == IMAGE:
+            elif kind == elements.IMAGE:
                 if (image := images.read(node.attributes, sources, base)) is not None:
                     if pieces:
                         links = _flush(leaves, pieces, box, role, links)
@@ -193,13 +170,13 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
         attributes = node.attributes
         flags = JUNK if tag == "aside" else 0
         if attributes:
-            if is_apart(attributes):
+            if elements.is_apart(attributes):
                 node = node.next
                 continue
             names = attributes.get("class") or ""
             name = attributes.get("id")
             # an id of several words repeats the text of its heading
-            if name and (tag not in HEADINGS or name.isalpha()):
+            if name and (tag not in elements.HEADINGS or name.isalpha()):
                 names = f"{names} {name}"
             if names:
                 flags |= hint(names)
@@ -207,32 +184,32 @@ def walk(root: Any, base: str, skip_junk: bool = True) -> Blocks:
                 flags |= BODY
         if pieces:
             links = _flush(leaves, pieces, box, role, links)
-        if flags & JUNK and looks and tag not in SMALL:
+        if flags & JUNK and looks and tag not in elements.SMALL:
             looks -= 1
-            if holds_article(node) or (flags & VIEWER and holds_picture(node)):
+            if elements.holds_article(node) or (flags & VIEWER and elements.holds_picture(node)):
                 flags &= ~JUNK
-        if skip_junk and flags & JUNK and not flags & BODY and tag not in NEVER_JUNK and box.tag != "figure":
+        if skip_junk and flags & JUNK and not flags & BODY and tag not in elements.NEVER_JUNK and box.tag != "figure":
             skipped.append(node)
             node = node.next
             continue
         if tag == "hr":
             node = node.next
             continue
-        if attributes and "url(" in (attributes.get("style") or "") and is_empty(node):
+        if attributes and "url(" in (attributes.get("style") or "") and elements.is_empty(node):
             if (image := images.read_background(attributes, base)) is not None:
                 leaves.append(Leaf(box, "image", "", 0, image))
             node = node.next
             continue
         path.append(node)
-        undo.append(BOX)
+        undo.append(elements.BOX)
         roles.append(role)
         box = Box(len(boxes), box.place, tag, flags, len(leaves))
         boxes.append(box)
-        if tag in ROLES:
-            role = ROLES[tag]
+        if tag in elements.ROLES:
+            role = elements.ROLES[tag]
         elif role == "table" or (tag == "table" and role == "quote"):
             role = "paragraph"
-        if flags & CAPTION and tag != "figure" and tag not in HEADINGS:
+        if flags & CAPTION and tag != "figure" and tag not in elements.HEADINGS:
             role = "caption"
         if tag == "noscript":
             inside_noscript += 1

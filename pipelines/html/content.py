@@ -61,10 +61,8 @@ def _clean(boxes: list[Box], leaves: list[Leaf], root: Box) -> None:
         if leaf.node is not None:
             box.images += 1
     for box in reversed(inside):
+        box.kept = box.kept and not (box.tag in _CLEANED and _bad(box) and not _quotes(boxes, box))
         if not box.kept:
-            continue
-        if box.tag in _CLEANED and _bad(box) and not _quotes(boxes, box):
-            box.kept = False
             continue
         parent = boxes[box.parent]
         parent.chars += box.chars
@@ -85,9 +83,9 @@ def _bad(box: Box) -> bool:
     if box.flags & BODY or not box.chars:
         return False
     if box.flags & AUTHOR and box.chars < PORTRAIT and box.images <= 1:
-        return True
+        return True  # about the author
     if box.asked > 1 and box.chars < LABEL * box.asked:
-        return True
+        return True  # a form
     density = box.links / box.chars
     weight = (25 if box.flags & GOOD else 0) - (25 if box.flags & WEAK else 0)
     if weight < 0 and box.commas < 10 and (density > 0.2 or box.chars - box.links < 200):
@@ -108,10 +106,8 @@ def _emit(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
     inside = leaves[root.first : root.last]
     kept = [not gone[leaf.box] for leaf in inside]
     _drop_teasers(boxes, inside, kept, root)
-    last = [i for i, leaf in enumerate(inside) if kept[i] and leaf.chars][-END:]
-    for i in last if len(inside) > 2 * END else ():
-        if closes(inside[i].text):
-            kept[i] = False
+    for i in [i for i, leaf in enumerate(inside) if kept[i] and leaf.chars][-END:]:
+        kept[i] = len(inside) <= 2 * END or not closes(inside[i].text)
     return [leaf for leaf, keep in zip(inside, kept, strict=True) if keep]
 
 

@@ -9,27 +9,21 @@ from pipelines.html.hints import words
 
 # never content, with everything inside
 _DROP = words(
-    """
-    script style template svg iframe object embed canvas audio video select option datalist button input textarea
-    nav dialog head link meta base title map progress meter footer menu frameset noframes applet area param source
-    track col colgroup amp-ad amp-iframe amp-analytics amp-sidebar amp-social-share optgroup keygen command
-    math-field rt rp
-    """
+    "script style template svg iframe object embed canvas audio video select option datalist button input textarea nav "
+    "dialog head link meta base title map progress meter footer menu frameset noframes applet area param source track "
+    "col colgroup amp-ad amp-iframe amp-analytics amp-sidebar amp-social-share optgroup keygen command math-field rt "
+    "rp"
 )
 _INLINE = words(
-    """
-    a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q
-    ruby rb s samp small span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics
-    annotation picture hgroup
-    """
+    "a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q ruby "
+    "rb s samp small span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics "
+    "annotation picture hgroup"
 )
 ROLES = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),
     **dict.fromkeys(("li", "dt", "dd"), "item"),
     **dict.fromkeys(("td", "th"), "table"),
-    "blockquote": "quote",
-    "figcaption": "caption",
-    "caption": "caption",
+    **{"blockquote": "quote", "figcaption": "caption", "caption": "caption"},
 }
 _APART = words(
     "navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tooltip button alert"
@@ -57,22 +51,16 @@ KINDS: dict[str | None, int] = {
     **dict.fromkeys(_DROP, SKIP),
     **dict.fromkeys(("-comment", "!doctype", "-undef", "#document", None), SKIP),
     **dict.fromkeys(("img", "amp-img", "amp-anim", "image"), IMAGE),
-    "span": SPAN,
-    "label": SPAN,
-    "a": LINK,
-    "picture": PICTURE,
-    "br": BREAK,
-    "source": SOURCE,
+    **{"span": SPAN, "label": SPAN, "a": LINK, "picture": PICTURE, "br": BREAK, "source": SOURCE},
 }
 
 
 def is_hidden(attributes: Mapping[str, str | None]) -> bool:
     """Whether its style or its attribute `hidden` hides an element."""
     style = attributes.get("style")
-    if style:
-        style = style.lower().replace(" ", "")
-        if "display:none" in style or "visibility:hidden" in style:
-            return True
+    style = style.lower().replace(" ", "") if style else ""
+    if "display:none" in style or "visibility:hidden" in style:
+        return True
     return "hidden" in attributes and attributes["hidden"] != "until-found"
 
 
@@ -98,12 +86,9 @@ def is_empty(element: Any) -> bool:
 
 def holds_article(element: Any) -> bool:
     """Whether an element named like boilerplate holds the article: `sidebar-right` may name what stands beside it."""
-    if element.first_child is None:
-        return False
-    found = element.css_first("main,h1,[role=main],[itemprop=articleBody]")
-    if found is None or found.tag != "h1":
-        return found is not None
-    return len(element.text()) >= FRAME
+    selector = "main,h1,[role=main],[itemprop=articleBody]"
+    match = element.css_first(selector) if element.first_child is not None else None
+    return match is not None and (match.tag != "h1" or len(element.text()) >= FRAME)
 
 
 def holds_picture(element: Any) -> bool:

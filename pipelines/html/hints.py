@@ -28,47 +28,35 @@ def words(text: str) -> frozenset[str]:
 
 #: never the article
 _JUNK = words(
-    """
-    ad adv advert advertisement advertising advertorial adslot adunit adbox anzeige werbung publicite publicidad
-    reklama sponsor sponsored skyscraper promo promobox donate donation breadcrumb comment commentform commentlist
-    kommentar commentaire comentario respond reply trackback pingback cookie consent gdpr footer colophon masthead
-    signup logon nav navigation navbar subnav topnav mainnav sidenav menu submenu hamburger toolbar newsletter
-    subscribe subscription optin pager pagination paging popup popover modal overlay tooltip lightbox related
-    recommended recommendation recirculation readnext share sharing sharebutton social sidebar skiplink tagcloud
-    invisible
-    """
+    "ad adv advert advertisement advertising advertorial adslot adunit adbox anzeige werbung publicite publicidad "
+    "reklama sponsor sponsored skyscraper promo promobox donate donation breadcrumb comment commentform commentlist "
+    "kommentar commentaire comentario respond reply trackback pingback cookie consent gdpr footer colophon masthead "
+    "signup logon nav navigation navbar subnav topnav mainnav sidenav menu submenu hamburger toolbar newsletter "
+    "subscribe subscription optin pager pagination paging popup popover modal overlay tooltip lightbox related "
+    "recommended recommendation recirculation readnext share sharing sharebutton social sidebar skiplink tagcloud "
+    "invisible"
 )
-
 #: often not the article
 _WEAK = words(
-    """
-    aside author avatar banner bio byline carousel category contributor credit dateline extra follow info infobox
-    latest login meta paywall popular profile promotion rating register registration search shop shopping signin tag
-    teaser timestamp toc tool trending
-    """
+    "aside author avatar banner bio byline carousel category contributor credit dateline extra follow info infobox "
+    "latest login meta paywall popular profile promotion rating register registration search shop shopping signin tag "
+    "teaser timestamp toc tool trending"
 )
-
 _GOOD = words("body content main page post story text")
-
 #: two words that together name the body of an article: entry-content, articleBody, post_text
 _BODY_FIRST = words("article entry main post story")
 _BODY_SECOND = words("body content text")
 _BODY_WHOLE = frozenset(a + b for a in _BODY_FIRST for b in _BODY_SECOND)
-
 _CAPTION = words("caption legend figcaption imagecaption credit copyright bildunterschrift")
 _ICONIC = words("icon avatar emoji smiley smilie gravatar logo sprite badge flag spinner")
-
 #: who wrote the article
 _AUTHOR = words("author autor auteur autore bio biography byline contributor")
 #: beside such a word, the author is that of a picture
 _PICTURES = words("image photo picture media figure gallery license licence caption quote")
-
 #: laid over the page: a notice when it holds text, a viewer when it holds a picture
 _VIEWER = words("overlay lightbox popup modal")
-
 #: in the name of an embed these mean a post that the article quotes
 _QUOTED = words("social share")
-
 _STATE = words("has no not with without is show enable enabled single supports off label")
 _JUNK_WHOLE = words(
     "hidden is-hidden visually-hidden visuallyhidden screen-reader-text sr-only print-only noprint d-none hide"

@@ -26,6 +26,8 @@ MAX_DENSITY = 2.0
 ENOUGH = 600
 #: pixels: an image whose stated sides are both at most this is an icon, a bullet or a tracking pixel
 ICON = 48
+#: pixels of the side of a line or a tracking pixel
+LINE = 12
 #: stated width and height (pixels) from which an image is a picture, though its class says avatar or logo; pictures of
 #: authors are 96 to 250 wide
 LARGE = (300, 150)
@@ -49,11 +51,8 @@ _PLACEHOLDER = re.compile(
     r"blank|space|transp?\b|transparent|placeholder|pixel|1x1|1px|lazy|load|spinner|empty|clear|dummy|gr[ea]y", re.I
 )
 _FILLING = words(
-    """
-    blank spacer space trans transp transparent placeholder pixel px x lazy lazyload load loading loader ajax
-    spinner empty clear dummy grey gray white bg s image img pic picture photo default small thumb gif png jpg jpeg
-    svg webp
-    """
+    "blank spacer space trans transp transparent placeholder pixel px x lazy lazyload load loading loader ajax spinner "
+    "empty clear dummy grey gray white bg s image img pic picture photo default small thumb gif png jpg jpeg svg webp"
 )
 _LAST = words("blank spacer loader placeholder spinner")  # my-theme-blank.png
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -170,17 +169,6 @@ def _pixels(value: Any) -> int | None:
     return int(m[1]) if m else None
 
 
-def is_large(width: int | None, height: int | None) -> bool:
-    """Whether the stated size is that of a picture, whatever the class names say."""
-    return width is not None and height is not None and width >= LARGE[0] and height >= LARGE[1]
-
-
-def is_icon(width: int | None, height: int | None) -> bool:
-    """Whether the stated size is that of an icon or a tracking pixel: both sides small, or one of a few pixels."""
-    small = width is not None and height is not None and width <= ICON and height <= ICON
-    return small or any(side is not None and 0 < side <= 12 for side in (width, height))
-
-
 def read(attributes: Attributes, sources: str | None, base: str) -> Node | None:
     """The node of an image element; None where it shows no image that can be fetched. sources: as for `address`."""
     return _node(attributes, address(attributes, sources, base)) if _is_shown(attributes) else None
@@ -197,12 +185,14 @@ def read_background(attributes: Attributes, base: str) -> Node | None:
 
 
 def _is_shown(attributes: Attributes) -> bool:
-    """Whether an element shows its image, larger than an icon."""
+    """Whether an element shows its image, and neither the stated size nor the class is that of an icon."""
     width, height = size(attributes)
-    if is_hidden(attributes) or is_icon(width, height):
+    small = width is not None and height is not None and width <= ICON and height <= ICON
+    if is_hidden(attributes) or small or any(side is not None and 0 < side <= LINE for side in (width, height)):
         return False
     names = attributes.get("class")
-    return not names or not hint(names) & ICONIC or is_large(width, height)
+    is_large = (width or 0) >= LARGE[0] and (height or 0) >= LARGE[1]
+    return not names or not hint(names) & ICONIC or is_large
 
 
 def _node(attributes: Attributes, url: str | None) -> Node | None:

@@ -51,9 +51,7 @@ def canonical(url: str) -> str | None:
 def absolute(base: str, ref: str) -> str | None:
     """The canonical address of a reference in a page with the base address `base`; None where it is no http(s) one."""
     ref = ref.strip()
-    if not ref:
-        return None
-    if ref.startswith(("http://", "https://")):
+    if not ref or ref.startswith(("http://", "https://")):
         return canonical(ref)
     try:
         return canonical(urljoin(base, ref.replace("\\", "/") if ref[0] in "\\/" else ref))
@@ -76,8 +74,7 @@ def _host(host: str) -> str | None:
 
 def _escape(text: str) -> str:
     """Percent-encode what may not stand in an address; upper-case the hex digits that are there."""
-    text = _HEX.sub(lambda m: m[0].upper(), text)
-    text = _BARE_PERCENT.sub("%25", text)
+    text = _BARE_PERCENT.sub("%25", _HEX.sub(lambda m: m[0].upper(), text))
     return _UNSAFE.sub(lambda m: quote(m[0], safe="", errors="replace"), text)
 
 
