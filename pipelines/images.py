@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from filters.own import OwnScore
 from filters.pixels import PixelScores
 from filters.scores import IMAGE_PIXELS
 from filters.vectors import ImageVectors
-from pipelines.adapted.images import ScoreImages, ScoreTexts, label
 from pipelines.engine.stage import Input, Step, aligned, by_part, paths, shuffle
 from pipelines.fetch.images import Fetch
 from pipelines.recipe.resolve import Resolved
+from pipelines.select.image_scores import ScoreImages, ScoreTexts, label
 from pipelines.select.join import ByAddress, Count, Join
 from pipelines.select.relevance import Relevance, TextsOfDocuments, TextVectorsByPart
 from pipelines.sources.base import Documents, Source
@@ -90,7 +91,9 @@ class ImageSteps:
             for name, stage in self._stages(prefix, sources).items():
                 if compared or not isinstance(stage, ImageVectors):
                     columns |= {c.name: "vector" if c.name == "vector" else "number" for c in stage.columns()}
-                    reads[f"{prefix}.{name}"] = shuffle("scores", f"{prefix}.{name}")
+                    # named without the source: a renamed source keeps what is made of its images
+                    table = f"{'own' if prefix == scope else prefix}.{name}"
+                    reads[table] = shuffle("scores", f"{prefix}.{name}")
         self.columns[scope] = tuple(columns.items())
         steps.append(Step(f"{scope}.count", Count(self.columns[scope]), reads))
         return (*own, *((FETCH,) if kind.fetches else ())), steps
@@ -136,15 +139,18 @@ class ImageSteps:
     def _scored(self, prefix: str, holders: tuple[str, ...], sources: Sequence[Source]) -> list[Step]:
         """The outcomes of images by address, and the scores of the images, of the steps that hold them.
 
-        Scores of pixels are a function of the bytes. A model may need a GPU, or take long, so its scores are recorded.
+        Scores of pixels and of own code are made again when their code changes. A model may need a GPU, or take long,
+        so its scores are recorded.
         """
         stages = self._stages(prefix, sources)
         keys = f"{prefix}.keys"
         steps = [Step(keys, ByAddress(images=bool(stages)), {"outcomes": aligned("outcomes", *holders)})]
         for name, stage in stages.items():
             reads = {"images": shuffle("images", keys), "blobs": paths("blobs", *holders)}
-            step = Step(f"{prefix}.{name}", ScoreImages(stage), reads, per_part=("rows", IMAGES_A_PART), deadline_s=60)
-            if not isinstance(stage, PixelScores):
+            count = getattr(stage, "count", {})
+            step = Step(f"{prefix}.{name}", ScoreImages(stage), reads, count=count, deadline_s=60)
+            step = replace(step, per_part=("rows", IMAGES_A_PART))
+            if not isinstance(stage, PixelScores | OwnScore):
                 gpus = self.resolved.recipe.images.gpus
                 step = replace(step, recorded=True, previous=("scores", "sha256"), deadline_s=600, gpus=gpus)
             steps.append(step)
@@ -160,7 +166,7 @@ class ImageSteps:
         if (images.pixels and fetched) or asked & IMAGE_PIXELS.keys():
             stages["pixels"] = PixelScores()
         stages |= {label(model): model for model in self.resolved.image_models if fetched or model.name in asked}
-        stages |= {label(stage): stage for source in sources for stage in source.image_scores}
+        stages |= {f"own.{stage.name}": stage for source in sources for stage in source.image_scores}
         if self.resolved.similarity is not None and any(source.name in self.resolved.compared for source in sources):
             vectors, _ = self.resolved.similarity
             stages[label(vectors)] = vectors

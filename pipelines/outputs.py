@@ -11,7 +11,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ Outputs = Mapping[str, StepOutput]
 def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
     """Write everything that a run's folder holds beside `stages/`; returns the statistics (`stats.json`)."""
     store = Store(root)
-    outputs = outcome.made
+    outputs = outcome.outputs
     sources, links = _sources(run, lambda step: list(enumerate(outputs[step].parts)))
     links |= _ledger_links(run, outputs) | _output_links(run, outputs)
     manifest = {
@@ -66,7 +66,7 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
     }
     _remove_stale_manifest(manifest, store)
     store.link_all(links)
-    _remove_unnamed({*links, "ledger/quarantine.parquet"}, store)
+    _remove_unnamed({*links, "ledger/quarantine.parquet"}, sources, store)
     store.replace("ledger/quarantine.parquet", _quarantine(outputs))
     mixtures = _mixtures(recipe, manifest)
     for name, mixed in mixtures.items():
@@ -99,8 +99,12 @@ def _remove_stale_manifest(manifest: Mapping[str, Any], store: Store) -> None:
         store.remove("manifest.json")
 
 
-def _remove_unnamed(names: set[str], store: Store) -> None:
-    """Remove links of an earlier run that this run does not have."""
+def _remove_unnamed(names: set[str], sources: Collection[str], store: Store) -> None:
+    """Remove what an earlier run linked and this run does not have."""
+    for top in ("shards", "outputs"):
+        for folder in store.folders(top):
+            if folder not in sources:
+                store.remove_folder(f"{top}/{folder}")
     folders = ["index", "ledger", *(f"shards/{folder}" for folder in store.folders("shards"))]
     folders += [f"outputs/{a}/{b}" for a in store.folders("outputs") for b in store.folders(f"outputs/{a}")]
     for folder in folders:
@@ -415,4 +419,4 @@ def finished_shards(root: str) -> Iterator[Path]:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1, sort_keys=True, default=list).encode()
+    return json.dumps(value, indent=1, default=list).encode()

@@ -3,7 +3,7 @@
 Every source goes through the same steps, whatever its kind:
 
     of a source   read > score > decide > sign
-    of a kind     group > components > carry > verify (duplicates)
+    of a kind     group > components > gather > verify (duplicates)
     of a source   links
     of the run    fetch
     of a kind     join > count (images)
@@ -24,10 +24,11 @@ from dedup.components import Components
 from dedup.decontaminate import Contaminated, Matches, Overlap
 from dedup.group import Group
 from dedup.paragraphs import RepeatedParagraphs
-from dedup.verify import Carry, Verify
+from dedup.verify import GatherClusters, Verify
 from filters.decide import Decide
 from filters.rules import Rule, Rules
 from filters.text import TextScores
+from manifests.code import frozen_arguments
 from pipelines.engine.stage import Input, Step, aligned, broadcast, by_part, paths, shuffle
 from pipelines.engine.storage import Store
 from pipelines.images import ImageSteps
@@ -138,19 +139,20 @@ def _decided(
         steps += _scored(source, members[:i], documents[source.name], resolved)
     signed = [f"{source.name}.sign" for source in members]
     first = members[0]
+    sign = first.kind.sign(first.table)
     n = f"{scope}.".__add__
     steps += [
         Step(n("group"), Group(), {"bands": shuffle("bands", *signed)}, per_part=("rows", 5_000_000)),
         Step(n("components"), Components(), {"edges": broadcast("edges", n("group"))}),
         Step(
-            n("carry"),
-            Carry(),
-            {"homes": by_part("homes", n("components")), "signatures": aligned("signatures", *signed)},
+            n("gather"),
+            GatherClusters(sign.bands * sign.rows),
+            {"membership": by_part("membership", n("components")), "signatures": aligned("signatures", *signed)},
         ),
         Step(
             n("verify"),
             Verify(first.kind.threshold(first.table)),
-            {"clusters": shuffle("clusters", n("carry"))},
+            {"clusters": shuffle("clusters", n("gather"))},
             count={"duplicates": ("reason",)},
         ),
     ]
@@ -169,7 +171,7 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
     text = source.table.text
     flagged, common = (tuple(sorted(lists.items())) for lists in (text.flagged_words, text.common_words))
     scores = TextScores(language_model=text.language_model, flagged_by_language=flagged, common_words=common)
-    own = {n(f"score.{stage.name}"): stage for stage in source.scores}
+    own = {f"score.{stage.name}": stage for stage in source.scores}
     decide = Decide(without_image_limit(source.rules))
     sign = source.kind.sign(source.table)
     prefer = resolved.recipe.dedup.prefer
@@ -177,11 +179,14 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
         sign = replace(sign, rank=prefer.index(source.name) if source.name in prefer else len(prefer))
     return [
         Step(n("score"), scores, reads, same_rows=("scores",)),
-        *(Step(name, stage, reads, same_rows=("scores",), count=_failures(stage)) for name, stage in own.items()),
+        *(
+            Step(n(name), stage, reads, same_rows=("scores",), count=getattr(stage, "count", {}))
+            for name, stage in own.items()
+        ),
         Step(
             n("decide"),
             decide,
-            {**reads, **{name: aligned("scores", name) for name in (n("score"), *own)}},
+            {**reads, **{name: aligned("scores", n(name)) for name in ("score", *own)}},
             same_rows=("decisions",),
             count={"decisions": ("reason", "node_reason")},
         ),
@@ -193,11 +198,6 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
             follows=_follows("sign", before),
         ),
     ]
-
-
-def _failures(stage: Any) -> Mapping[str, tuple[str, ...]]:
-    """Columns that count the rows on which a score of the user's own failed."""
-    return {"scores": columns} if (columns := getattr(stage, "failures", ())) else {}
 
 
 def without_image_limit(rules: Rules) -> Rules:
@@ -307,7 +307,7 @@ def _selected(
             )
         )
         for output in table.outputs:
-            write = WriteOutput(source.name, source.layout, output.writer, frozen(output.arguments))
+            write = WriteOutput(source.name, source.layout, output.writer, frozen_arguments(output.arguments))
             reads = {"index": aligned("index", n(split)), "tar": paths("tar", n(split))}
             steps.append(Step(n(f"output.{output.name}.{split}"), write, reads))
     return steps

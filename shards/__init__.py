@@ -1,1 +1,1 @@
-"""The tar format: writing shards, reading and checking them, loading them for training, publishing them."""
+"""Shards: the format, writing, loading for training, takedowns; publishing is in shards/publish."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -30,8 +31,21 @@ class ImageError(ValueError):
     """Bytes that are no image this build of Pillow can read."""
 
 
+@contextmanager
+def image_errors() -> Iterator[None]:
+    """Turns whatever Pillow raises within into ImageError, and hides its warnings."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImageError:
+        raise
+    except ERRORS as error:
+        raise ImageError(f"{type(error).__name__}: {error}") from error
+
+
 def opened(data: bytes) -> Image.Image:
-    """The image, its pixels not yet decoded. Raises ImageError if it is too large, else whatever Pillow raises."""
+    """The image, its pixels not yet decoded. Raises ImageError if it is too large, and whatever Pillow raises."""
     image: Image.Image = Image.open(io.BytesIO(data))
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(f"{image.width} x {image.height} pixels")
@@ -107,18 +121,12 @@ def decode(
         pixels = _jpeg(data, mode, longest, shortest, fast)
         if pixels is not None:
             return pixels
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = opened(data)
-            orientation = image.getexif().get(ORIENTATION, 1)
-            size = size_for(image.width, image.height, mode, longest, shortest)
-            image.draft("RGB", size)
-            return np.array(upright(rgb(image).resize(size, Image.Resampling.BILINEAR), orientation))
-    except ImageError:
-        raise
-    except ERRORS as error:
-        raise ImageError(f"{type(error).__name__}: {error}") from error
+    with image_errors():
+        image = opened(data)
+        orientation = image.getexif().get(ORIENTATION, 1)
+        size = size_for(image.width, image.height, mode, longest, shortest)
+        image.draft("RGB", size)
+        return np.array(upright(rgb(image).resize(size, Image.Resampling.BILINEAR), orientation))
 
 
 def _jpeg(data: bytes, mode: str, longest: int, shortest: int, fast: _Fast) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -39,7 +40,7 @@ def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: M
     image nodes, by the number of the node; a node without an image here gives no slot.
     """
     texts: list[str | None] = []
-    parts: list[str | None] = []
+    parts: list[str | None] = []  # names of members
     meta: list[dict[str, Any]] = []
     members: list[tuple[str, bytes]] = []
     paragraph, broken = False, False
@@ -68,19 +69,8 @@ def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: M
             slot(None, part)
             paragraph = False
             members.append((part, fitted.data))
-            meta.append(
-                {
-                    "url": place["url"],
-                    "sha256": place["sha256"],
-                    "width": fitted.width,
-                    "height": fitted.height,
-                    "original_width": fitted.original[0],
-                    "original_height": fitted.original[1],
-                    "alt": node["alt"],
-                    "caption": node["caption"],
-                    "title": node["title"],
-                }
-            )
+            words = {name: node[name] for name in ("alt", "caption", "title")}
+            meta.append({"url": place["url"], "sha256": place["sha256"], **_sizes(fitted), **words})
     fields = {**_common(document, len(members)), "texts": texts, "images": parts, "image_meta": meta}
     return SampleParts(fields, [text for text in texts if text is not None], members)
 
@@ -99,10 +89,7 @@ def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping
         "key": key,
         "status": "success",
         "error_message": None,
-        "width": fitted.width,
-        "height": fitted.height,
-        "original_width": fitted.original[0],
-        "original_height": fitted.original[1],
+        **_sizes(fitted),
         "exif": fitted.exif,
         "sha256": place["sha256"],
     }
@@ -115,18 +102,13 @@ def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[i
     fitted, place = images[number], places[number]
     text = _text(document)
     blocks = [node for node in document["nodes"] if node["kind"] == TEXT and node["text"]]
-    figures = [
-        _box(node["box"])
-        for i, node in enumerate(document["nodes"])
-        if node["kind"] == IMAGE and i != number and node["box"]
-    ]
+    others = (node for i, node in enumerate(document["nodes"]) if node["kind"] == IMAGE and i != number)
+    info = document.get("page") or {}
+    figures = [*(_box(node["box"]) for node in others if node["box"]), *map(_box, info.get("images") or [])]
     page = _page(blocks)
-    read = document.get("page") or {}
-    figures += [_box(box) for box in read.get("images") or []]
+    lines = page["lines"]["bbox"]
     page["images_bbox"] = figures
-    page["images_bbox_no_text_overlap"] = [
-        f for f in figures if not any(_overlap(f, line) for line in page["lines"]["bbox"])
-    ]
+    page["images_bbox_no_text_overlap"] = [f for f in figures if not any(_overlap(f, line) for line in lines)]
     fields = {
         **_common(document, 1),
         "pages": [page],
@@ -135,11 +117,9 @@ def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[i
         "width": fitted.width,
         "height": fitted.height,
         "page_index": (document["provenance"] or {}).get("page"),
-        "num_pages": read.get("pages"),
-        "dpi": None if read.get("dpi") is None else _number(read["dpi"]),
-        "rotation": read.get("rotation"),
-        "text_source": read.get("text_source"),
-        "engine": read.get("engine"),
+        "num_pages": info.get("pages"),
+        "dpi": None if info.get("dpi") is None else _number(info["dpi"]),
+        **{name: info.get(name) for name in ("rotation", "text_source", "engine")},
         "sha256": place["sha256"],
     }
     return SampleParts(fields, [text], [("jpg", fitted.data), ("txt", text.encode())])
@@ -177,16 +157,16 @@ def _common(document: Row, n_images: int) -> dict[str, Any]:
     fetched = document["fetched_at"]
     meta = {"optout": document["optout"] or [], "provenance": document["provenance"] or {}}
     return {
-        "id": document["id"],
-        "kind": document["kind"],
-        "url": document["url"],
-        "lang": document["lang"],
-        "license": document["license"],
-        "title": document["title"],
+        **{name: document[name] for name in ("id", "kind", "url", "lang", "license", "title")},
         "fetched_at": None if fetched is None else fetched.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "n_images": n_images,
         "meta": encode(meta).decode(),
     }
+
+
+def _sizes(image: Fitted) -> dict[str, int]:
+    width, height = image.original
+    return {"width": image.width, "height": image.height, "original_width": width, "original_height": height}
 
 
 def _text(document: Row) -> str:
@@ -194,25 +174,21 @@ def _text(document: Row) -> str:
 
 
 def _page(blocks: Sequence[Row]) -> dict[str, Any]:
+    """The words of a page, and its lines: neighbouring words of a block with the same line number."""
     words: dict[str, list] = {"text": [], "bbox": [], "score": [], "line_pos": []}
     lines: dict[str, list] = {"text": [], "bbox": [], "score": [], "word_slice": []}
     for block in blocks:
-        run: list[Row] = []
-        for word in [*(block["words"] or []), None]:
-            if run and (word is None or word["line"] != run[-1]["line"]):
-                first = len(words["text"])
-                for i, w in enumerate(run):
-                    words["text"].append(w["text"])
-                    words["bbox"].append(_box(w["box"]))
-                    words["score"].append(_number(w["score"]))
-                    words["line_pos"].append([len(lines["text"]), i])
-                lines["text"].append(" ".join(w["text"] or "" for w in run))
-                lines["bbox"].append(_union([w["box"] for w in run if w["box"]]))
-                lines["score"].append(_number(sum(w["score"] or 0.0 for w in run) / len(run)))
-                lines["word_slice"].append([first, first + len(run)])
-                run = []
-            if word is not None:
-                run.append(word)
+        for _, group in groupby(block["words"] or [], lambda word: word["line"]):
+            line, first = list(group), len(words["text"])
+            for i, word in enumerate(line):
+                words["text"].append(word["text"])
+                words["bbox"].append(_box(word["box"]))
+                words["score"].append(_number(word["score"]))
+                words["line_pos"].append([len(lines["text"]), i])
+            lines["text"].append(" ".join(word["text"] or "" for word in line))
+            lines["bbox"].append(_union([word["box"] for word in line if word["box"]]))
+            lines["score"].append(_number(sum(word["score"] or 0.0 for word in line) / len(line)))
+            lines["word_slice"].append([first, first + len(line)])
     return {"words": words, "lines": lines}
 
 

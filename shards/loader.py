@@ -168,9 +168,9 @@ class Loader:
         """Samples of each source that every epoch leaves out because they are too long. Plans a whole epoch."""
         return {s.name: sum(s.block(0, b).dropped for b in range(len(s.blocks(0)))) for s in self._sources}
 
-    def realised(self, steps: int) -> dict[str, float]:
+    def shares(self, steps: int) -> dict[str, float]:
         """The share of each source among the first `steps` batches."""
-        return mixtures.realised(self.mixture, steps, self.seed)
+        return self.mixture.shares(steps, self.seed)
 
     def _fingerprint(self) -> dict[str, Any]:
         shards = [(s.name, [shard.sha256 for shard in s.shards]) for s in self._sources]

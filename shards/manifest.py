@@ -85,22 +85,22 @@ def parse(raw: Any, where: str) -> Manifest:
     version = raw.get("version") if isinstance(raw, dict) else None
     if version not in (1, VERSION):
         raise ManifestError(f"{where}: version {version!r}; this code reads 1 and {VERSION}")
-    sources: dict[str, SourceShards] = {}
-    if version == 1:
-        for config, splits in _mapping(raw, "configs", where).items():
-            if config not in _KINDS:
-                raise ManifestError(f"{where}: configs.{config} is not one of {', '.join(_KINDS)}")
-            _mapping(raw["configs"], config, where)
-            sources[config] = SourceShards(_KINDS[config], config, None, _splits(splits, f"{where}: configs.{config}"))
-    else:
-        for name in _mapping(raw, "sources", where):
-            entry, at = _mapping(raw["sources"], name, where), f"{where}: sources.{name}"
-            kind, layout, tag = (entry.get(key) for key in ("kind", "layout", "tag"))
-            if layout not in LAYOUTS:
-                raise ManifestError(f"{at}.layout is {layout!r}, not one of {', '.join(LAYOUTS)}")
-            if not isinstance(kind, str) or not (tag is None or isinstance(tag, str)):
-                raise ManifestError(f"{at}: kind is {kind!r} and tag {tag!r}; kind is a string, tag a string or null")
-            sources[name] = SourceShards(kind, layout, tag, _splits(_mapping(entry, "splits", at), at))
+    table, sources = "configs" if version == 1 else "sources", dict[str, SourceShards]()
+    for name in _mapping(raw, table, where):
+        entry, at = _mapping(raw[table], name, where), f"{where}: {table}.{name}"
+        if version == 1:
+            entry = {"kind": _KINDS.get(name), "layout": name, "splits": entry}
+        kind, layout, tag = (entry.get(key) for key in ("kind", "layout", "tag"))
+        if layout not in LAYOUTS:
+            raise ManifestError(f"{at}.layout is {layout!r}, not one of {', '.join(LAYOUTS)}")
+        if not isinstance(kind, str) or not (tag is None or isinstance(tag, str)):
+            raise ManifestError(f"{at}: kind is {kind!r} and tag {tag!r}; kind is a string, tag a string or null")
+        splits = _mapping(entry, "splits", at)
+        for split, rows in splits.items():
+            if not isinstance(rows, list):
+                raise ManifestError(f"{at}.{split} is not a list of shards")
+            splits[split] = tuple(_shard(row, f"{at}.{split}[{i}]") for i, row in enumerate(rows))
+        sources[name] = SourceShards(kind, layout, tag, splits)
     tokenizer = _mapping(raw, "tokenizer", where)
     if not all(isinstance(tokenizer.get(k), str) for k in ("name", "sha256")):
         raise ManifestError(f"{where}: tokenizer needs name and sha256")
@@ -112,13 +112,6 @@ def _mapping(raw: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ManifestError(f"{where}: {key} is absent or no mapping")
     return value
-
-
-def _splits(raw: Mapping[str, Any], where: str) -> dict[str, tuple[Shard, ...]]:
-    for split, rows in raw.items():
-        if not isinstance(rows, list):
-            raise ManifestError(f"{where}.{split} is not a list of shards")
-    return {split: tuple(_shard(row, f"{where}.{split}[{i}]") for i, row in enumerate(r)) for split, r in raw.items()}
 
 
 def _shard(row: Any, where: str) -> Shard:

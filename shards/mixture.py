@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,9 @@ class Mixture:
         out = replace(self, sources=resolved)
         if absent:
             shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(resolved, out.weights(), strict=True))
-            (say or _say)(f"mixture {self.stage}: no samples of {', '.join(absent)}; the rest is {shares}")
+            (say or partial(print, file=sys.stderr))(
+                f"mixture {self.stage}: no samples of {', '.join(absent)}; the rest is {shares}"
+            )
         return out
 
     def only(self, *labels: str) -> Mixture:
@@ -130,20 +133,16 @@ class Mixture:
             _known(label, self.sources, f"mixture {self.stage}: no source")
         return replace(self, sources={label: self.sources[label] for label in labels})
 
+    def shares(self, steps: int, seed: int = 0) -> dict[str, float]:
+        """The share of each entry among the first `steps` batches of a loader with this seed."""
+        chosen, _ = plan.schedule(self.weights(), plan.seeded(self.seed, seed), 0, steps)
+        counts = np.bincount(chosen, minlength=len(self.sources))
+        return {label: float(count) / max(steps, 1) for label, count in zip(self.sources, counts, strict=True)}
+
     def to_json(self) -> str:
-        raw = asdict(self)
-        for entry in raw["sources"].values():
-            entry["match"] = entry["match"] and {key: value for key, value in entry["match"].items() if value}
-            if not entry["match"]:
-                del entry["match"]
+        """The mixture as a file, without the settings that are None."""
+        raw = asdict(self, dict_factory=lambda fields: {key: value for key, value in fields if value is not None})
         return json.dumps(raw, indent=1) + "\n"
-
-
-def realised(mixture: Mixture, steps: int, seed: int = 0) -> dict[str, float]:
-    """The share of each entry among the first `steps` batches of a loader with this seed."""
-    chosen, _ = plan.schedule(mixture.weights(), plan.seeded(mixture.seed, seed), 0, steps)
-    counts = np.bincount(chosen, minlength=len(mixture.sources))
-    return {name: float(count) / max(steps, 1) for name, count in zip(mixture.sources, counts, strict=True)}
 
 
 def load(mixture: Mixture | Mapping[str, Any] | str | Path) -> Mixture:
@@ -240,10 +239,6 @@ def _number(raw: Mapping[str, Any], key: str, where: str, kind: type, default: A
         name = "number" if kind is float else "whole number"
         raise MixtureError(f"{where}: {key} is {value!r}, not a positive {name}")
     return kind(value)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 _STAGE1, _STAGE2 = Image("square", 384, 378), Image("native", 980, 378)

@@ -71,10 +71,6 @@ class RunFiles:
     def exists(self, path: str) -> bool:
         return bool(self.fs.exists(self._path(path)))
 
-    def size(self, path: str) -> int:
-        """Bytes. Raises FileNotFoundError."""
-        return int(self.fs.size(self._path(path)))
-
     def open(self, path: str) -> Any:
         """The file, seekable, for reading."""
         return self.fs.open(self._path(path), "rb")
@@ -83,9 +79,6 @@ class RunFiles:
         """Every file below `folder`, relative to the root, sorted; none if the folder is absent."""
         base = f"{self._base.rstrip('/')}/"
         return sorted(str(path)[len(base) :] for path in self.fs.find(self._path(folder)))
-
-    def close(self) -> None:
-        self._open.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"root": self.root, "cache": self.cache and (str(self.cache.folder), self.cache.limit, self.cache.block)}

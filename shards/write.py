@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import fsspec
@@ -35,6 +36,7 @@ REASONS = (
 )
 MAX_SAMPLES = 1_000_000
 _BATCH = 64  # documents converted to Python at a time
+_OPEN = 256  # files of blobs open at a time
 
 
 class RefusedError(ValueError):
@@ -82,7 +84,7 @@ class Pack:
         refused: list[dict[str, Any]] = []
         offset = 0
         with Blobs(tables["blobs"]) as blobs:
-            for row, document in enumerate(_documents(documents)):
+            for row, document in enumerate(chain.from_iterable(b.to_pylist() for b in documents.to_batches(_BATCH))):
                 if not ctx(row):
                     continue
                 key = f"{mark}{ctx.part:0{digits}d}{len(rows):06d}"
@@ -135,8 +137,8 @@ class Pack:
             "n_images": len(sides),
             "n_text_tokens": n_tokens,
             "px_total": sum(w * h for w, h in sides),
-            "min_side": min((min(side) for side in sides), default=0),
-            "max_side": max((max(side) for side in sides), default=0),
+            "min_side": min(map(min, sides), default=0),
+            "max_side": max(map(max, sides), default=0),
             "widths": [w for w, _ in sides],
             "heights": [h for _, h in sides],
             "bytes": sum(len(content) for _, content in members),
@@ -166,9 +168,10 @@ class Blobs:
         if part not in self._paths:
             raise FileNotFoundError(f"blobs of part {part}: the documents point to it, but there is no such file")
         if part not in self._open:
-            if len(self._open) >= 256:
+            if len(self._open) >= _OPEN:
                 self.close()
-            self._open[part] = _opened(self._paths[part])
+            fs, path = fsspec.core.url_to_fs(self._paths[part])
+            self._open[part] = os.open(path, os.O_RDONLY) if "file" in fs.protocol else fs.open(path, "rb")
         file = self._open[part]
         if isinstance(file, int):
             data = os.pread(file, length, offset)
@@ -189,13 +192,3 @@ class Blobs:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def _opened(path: str) -> Any:
-    fs, inner = fsspec.core.url_to_fs(path)
-    return os.open(inner, os.O_RDONLY) if "file" in fs.protocol else fs.open(inner, "rb")
-
-
-def _documents(table: pa.Table) -> Iterator[dict[str, Any]]:
-    for first in range(0, table.num_rows, _BATCH):
-        yield from table.slice(first, _BATCH).to_pylist()

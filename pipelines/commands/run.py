@@ -8,8 +8,10 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+from filters.adapters import DatatroveScore, raised
+from filters.own import OwnScore, failure
 from pipelines.engine.progress import Progress
-from pipelines.engine.run import Outcome, RunError, clear, run
+from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
 from pipelines.outputs import UNFINISHED, assemble
 from pipelines.plan import Plan, plan
@@ -45,14 +47,14 @@ def execute(
         Store(root).replace(UNFINISHED, json.dumps(unfinished, indent=1).encode())
         return _backend(on, workers)
 
-    outcome = run(planned.steps, root, start, buckets=planned.partitions, refresh=refresh, progress=progress)
+    outcome = run(planned.steps, root, start, partitions=planned.partitions, refresh=refresh, progress=progress)
     _check_scores(planned, outcome)
-    with clear(root):
+    with store_errors(root):
         stats = assemble(recipe, planned, outcome, root)
         if Store(root).exists(UNFINISHED):
             Store(root).remove(UNFINISHED)
-        if outcome.worked:  # times are here alone, so that no hash depends on them
-            times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.worked}
+        if outcome.parts:  # times are here alone, so that no hash depends on them
+            times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.parts}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
 
@@ -60,11 +62,16 @@ def execute(
 def _check_scores(planned: Plan, outcome: Outcome) -> None:
     """A score of the user's own that failed on every row is a fault of its code, not of the data."""
     for step in planned.steps:
-        rows = outcome.made[step.name].rows("scores")
-        for column in step.count.get("scores", ()):
-            failed = outcome.made[step.name].counts.get("scores", {}).get(column, {}).get("sum", 0)
-            if rows and failed >= rows:
-                raise RunError(f"{step.name}: the score failed on all {rows:,} rows; call it on one text to see why")
+        stage, output = getattr(step.stage, "stage", step.stage), outcome.outputs[step.name]
+        counts, rows = output.counts.get("scores", {}), output.rows("scores")
+        line = None
+        if isinstance(stage, OwnScore):
+            failed = counts.get(f"{stage.name}_failed", {}).get("sum", 0)
+            line = failure(stage.name, stage.path, failed, rows)
+        elif isinstance(stage, DatatroveScore) and rows and raised(counts.get(f"{stage.name}_reason", {})) >= rows:
+            line = f"{stage.name}: `{stage.filter}` raised for all of {rows} documents"
+        if line is not None:
+            raise RunError(f"{step.name}: {line}")
 
 
 def _backend(on: str, workers: int | None) -> Any:

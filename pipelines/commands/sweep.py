@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filters.decide import AGAIN
-from filters.rules import RuleError, Rules, nearest
+from filters.rules import RuleError, Rules
 from filters.sweep import Sweep, of_fetched, parse, sweep, sweep_images
+from manifests.nearest import nearest
 from pipelines.engine.storage import Store
 from pipelines.plan import without_image_limit
 from pipelines.recipe.load import of_manifest

@@ -8,6 +8,7 @@ alone. The columns are those of commoncrawl/cc-index-table (``cc-index-schema-fl
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -63,14 +64,14 @@ class ChoiceError(ValueError):
     """A condition or a file that does not fit the index. The message is one line that says what to do."""
 
 
-def where(given: Mapping[str, Any]) -> dict[str, Any]:
+def where(conditions: Mapping[str, Any]) -> dict[str, Any]:
     """The conditions of a recipe, checked, over DEFAULTS: column -> value, list of values, ``{min, max}``, or None for
     "not set".
 
     ``content_languages: eng`` means pages whose first language is eng: the column lists up to three, the one with most
     text first (``eng,deu``). Raises ChoiceError.
     """
-    for column, value in given.items():
+    for column, value in conditions.items():
         if column not in COLUMNS:
             near = difflib.get_close_matches(column, COLUMNS, 1, 0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COLUMNS)}"
@@ -81,7 +82,7 @@ def where(given: Mapping[str, Any]) -> dict[str, Any]:
             raise ChoiceError(f"{column}: {form}, not {dict(value)!r}")
         if value == []:
             raise ChoiceError(f"{column}: an empty list chooses nothing")
-    return {**DEFAULTS, **{column: _checked(column, value) for column, value in given.items()}}
+    return {**DEFAULTS, **{column: _checked(column, value) for column, value in conditions.items()}}
 
 
 def _checked(column: str, value: Any) -> Any:
@@ -132,7 +133,7 @@ def wanted(path: str, conditions: Mapping[str, Any]) -> bool:
     A path without these columns can."""
     for column, value in re.findall(r"(?:^|/)(crawl|subset)=([^/]+)", path):
         allowed = conditions.get(column, unquote(value))
-        if unquote(value) not in (allowed if isinstance(allowed, (list, tuple)) else [allowed]):
+        if unquote(value) not in (allowed if isinstance(allowed, list) else [allowed]):
             return False
     return True
 
@@ -145,13 +146,13 @@ class Choose:
     lacks a column.
     """
 
-    where: tuple[tuple[str, Any], ...]
+    where: str
     limit: int | None = None
 
     tables: ClassVar[Mapping[str, pa.Schema]] = {"chosen": CHOSEN}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        conditions = {column: _from_field(value) for column, value in self.where}
+        conditions = json.loads(self.where)
         for row, file in enumerate(batch.to_pylist()):
             if not ctx(row) or not wanted(file["path"], conditions):
                 continue
@@ -184,18 +185,6 @@ def _chosen(rows: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([c.cast(f.type) for c, f in zip(columns, CHOSEN, strict=True)], schema=CHOSEN)
 
 
-def field_of(conditions: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Conditions as the field of `Choose`, by column name: a list is a tuple, a range a tuple of (bound, value)."""
-    fields = []
-    for column, value in sorted(conditions.items()):
-        if isinstance(value, Mapping):
-            value = tuple(sorted(value.items()))
-        fields.append((column, tuple(value) if isinstance(value, list) else value))
-    return tuple(fields)
-
-
-def _from_field(value: Any) -> Any:
-    """A value that `field_of` wrote, as `condition` takes it."""
-    if isinstance(value, tuple) and value and all(isinstance(v, tuple) for v in value):
-        return dict(value)
-    return list(value) if isinstance(value, tuple) else value
+def field_of(conditions: Mapping[str, Any]) -> str:
+    """Conditions as the field of `Choose`: JSON, so that equal conditions make equal stages."""
+    return json.dumps(conditions, sort_keys=True)

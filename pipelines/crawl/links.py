@@ -14,7 +14,7 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from manifests.urls import join_url
-from pipelines.fetch.guard import Refused, parse, target_of
+from pipelines.fetch.guard import Fault, parse, target_of
 
 LINKS = 10_000  # of one page
 SITEMAP_BYTES = 50 * 2**20  # the limit of sitemaps.org for one file, uncompressed; its other limit is 50,000 URLs
@@ -110,7 +110,7 @@ def hosts_of(seeds: Iterable[str]) -> list[tuple[str, list[str]]]:
     for seed in seeds:
         try:
             target = parse(seed.split("#", 1)[0])
-        except Refused as error:
+        except Fault as error:
             raise ValueError(f"seed {seed!r}: {error}; give http or https addresses") from None
         by_host.setdefault(target.netloc, set()).add(target.url)
     return [(host, sorted(urls)) for host, urls in sorted(by_host.items())]

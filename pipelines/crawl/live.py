@@ -205,11 +205,11 @@ class _HostCrawl:
             self.frontier.append((url, depth, redirects))
 
     def _rules(self, target: Target) -> Rules:
-        rules = self.robots.cached(target)
-        if rules is None:
-            self._wait()
-            rules = self.robots.rules(target)
-            self._schedule_next(rules)
+        if self.robots.is_cached(target):
+            return self.robots.rules(target)
+        self._wait()
+        rules = self.robots.rules(target)
+        self._schedule_next(rules)
         return rules
 
     def _read_sitemaps(self, target: Target) -> None:

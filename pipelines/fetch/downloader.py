@@ -18,6 +18,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 from unittest.mock import patch
 
@@ -64,36 +65,24 @@ def download(urls: Sequence[str], request_next: RequestNext, check: Check, save:
     errors: list[BaseException] = []
 
     # the loop would wait without end for a thread that raised. So an error is kept, and the other rows only counted
-    def request(ticket: tuple[int, str], **_: Any) -> tuple[int, _Body | None, str | None]:
+    def call(function: Callable[..., Any], *arguments: object) -> Any:
         if not errors:
             try:
-                row, body, status = request_next()
-                return row, None if body is None else _Body(body, row), status
+                return function(*arguments)
             except BaseException as error:
                 errors.append(error)
-        return ticket[0], None, "internal"
+        return None
+
+    def request(ticket: tuple[int, str], **_: Any) -> tuple[int, _Body | None, str | None]:
+        row, body, status = call(request_next) or (ticket[0], None, "internal")
+        return row, None if body is None else _Body(body, row), status
 
     def resize(body: _Body, boxes: object = None) -> tuple[bytes | None, int, int, int, int, str | None]:
-        try:
-            status = check(body.row, body.getvalue())
-        except BaseException as error:
-            errors.append(error)
-            status = "internal"
+        status = call(check, body.row, body.getvalue())
         return None if status else body.getvalue(), 0, 0, 0, 0, status
 
-    class Writer:
-        def __init__(self, *_: object) -> None:
-            pass
-
-        def write(self, image: bytes | None, key: str, caption: str | None, meta: dict[str, Any]) -> None:
-            if not errors:
-                try:
-                    save(int(key), meta["sha256"], image)
-                except BaseException as error:
-                    errors.append(error)
-
-        def close(self) -> None:
-            pass
+    def write(image: bytes | None, key: str, caption: str | None, meta: dict[str, Any]) -> None:
+        call(save, int(key), meta["sha256"], image)
 
     module = _module()
     # without `download_image` and `urllib`, no other function of the module can reach the network
@@ -107,7 +96,7 @@ def download(urls: Sequence[str], request_next: RequestNext, check: Check, save:
         with pa.OSFile(str(shard), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
         downloader = module.Downloader(
-            sample_writer_class=Writer,
+            sample_writer_class=lambda *_: SimpleNamespace(write=write, close=lambda: None),
             resizer=resize,
             thread_count=min(threads, len(urls)),
             save_caption=False,

@@ -16,11 +16,10 @@ import re
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PORTS = {"http": 80, "https": 443}
 LONGEST_URL = 16_384  # characters; no server takes a longer one
@@ -32,12 +31,13 @@ _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_-])?(\.[A-Za-z0-9_]([
 _CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
 
 
-class Refused(Exception):  # noqa: N818  (a result, not an error of this program)
-    """An address that is not reached. ``status`` is one of manifests.schema.STATUSES."""
+class Fault(Exception):  # noqa: N818  (a fault of the web, not of this program)
+    """A request without a complete answer. ``status``: one of manifests.schema.STATUSES. ``retryable``: a second try
+    may succeed."""
 
-    def __init__(self, status: str, detail: str) -> None:
+    def __init__(self, status: str, detail: str, retryable: bool = False) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status, self.retryable = status, retryable
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """The parts of an http(s) URL. Raises Refused("bad_url").
+    """The parts of an http(s) URL. Raises Fault("bad_url").
 
     User names in a URL are refused: they are credentials, or a trick to make one host look like another.
     """
     if len(url) > LONGEST_URL:
-        raise Refused("bad_url", f"{len(url)} characters")
+        raise Fault("bad_url", f"{len(url)} characters")
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname or "", parts.port
@@ -79,16 +79,16 @@ def parse(url: str) -> Target:
         if ":" in host:
             ipaddress.IPv6Address(host)
     except ValueError as error:  # UnicodeError is one of them
-        raise Refused("bad_url", str(error)) from None
+        raise Fault("bad_url", str(error)) from None
     scheme = parts.scheme.lower()
     if scheme not in PORTS:
-        raise Refused("bad_url", f"scheme {scheme or 'missing'}")
+        raise Fault("bad_url", f"scheme {scheme or 'missing'}")
     if "@" in parts.netloc or _CONTROL.search(parts.netloc):
-        raise Refused("bad_url", "credentials or control characters in the host")
+        raise Fault("bad_url", "credentials or control characters in the host")
     if ":" not in host and (not _NAME.match(host) or len(host) > 253 or max(map(len, host.split("."))) > 63):
-        raise Refused("bad_url", "no host")
+        raise Fault("bad_url", "no host")
     if port == 0:
-        raise Refused("bad_url", "port 0")
+        raise Fault("bad_url", "port 0")
     # as browsers do: what is encoded stays, and what may not stand in a request line is encoded as UTF-8
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~|[]")
     query = quote(parts.query, safe="/?%:@!$&'()*+,;=~|[]{}^`\\")
@@ -99,7 +99,7 @@ def target_of(url: str) -> Target | None:
     """The parts of an http(s) URL; None where `parse` refuses it."""
     try:
         return parse(url)
-    except Refused:
+    except Fault:
         return None
 
 
@@ -140,19 +140,14 @@ def _is_public(a: Address) -> bool:
     return a.is_global and not special
 
 
-@dataclass(frozen=True)
 class Guard:
     """The rule. ``allow_private``: CIDR ranges that may be reached although they are private."""
 
-    allow_private: tuple[str, ...] = ()
-    _ranges: tuple[Network, ...] = field(init=False, repr=False, compare=False, default=())
-
-    def __post_init__(self) -> None:
+    def __init__(self, allow_private: tuple[str, ...] = ()) -> None:
         try:
-            ranges = tuple(ipaddress.ip_network(text) for text in self.allow_private)
+            self._ranges = tuple(ipaddress.ip_network(text) for text in allow_private)
         except ValueError as error:
             raise ValueError(f"allow_private: {error}; give ranges such as 10.0.0.0/8") from None
-        object.__setattr__(self, "_ranges", ranges)
 
     def allows(self, address: Address) -> bool:
         embedded = _embedded(address)
@@ -165,16 +160,16 @@ class Guard:
         """Refuse a host that spells out a private address. A name passes; behind a proxy no more can be checked."""
         address = literal(host)
         if address is not None and not self.allows(address):
-            raise Refused("private_address", str(address))
+            raise Fault("private_address", str(address))
 
     def resolve(self, host: str, port: int, timeout: float) -> Sequence[str]:
-        """All addresses of a host, IPv4 and IPv6 in the resolver's order. Raises Refused (dns, private_address,
+        """All addresses of a host, IPv4 and IPv6 in the resolver's order. Raises Fault (dns, private_address,
         timeout) unless each of them is allowed."""
         self.check_literal(host)
         addresses = _lookup(host, port, timeout)
         for text in addresses:
             if not self.allows(ipaddress.ip_address(text.split("%")[0])):
-                raise Refused("private_address", text)
+                raise Fault("private_address", text)
         return addresses
 
 
@@ -193,9 +188,9 @@ def _lookup(host: str, port: int, timeout: float) -> list[str]:
     try:
         addresses = result.get(timeout=max(timeout, 0.001))
     except queue.Empty:
-        raise Refused("timeout", f"no answer for {host}") from None
+        raise Fault("timeout", f"no answer for {host}") from None
     if isinstance(addresses, Exception):
-        raise Refused("dns", str(addresses))
+        raise Fault("dns", str(addresses))
     if not addresses:
-        raise Refused("dns", f"{host} has no address")
+        raise Fault("dns", f"{host} has no address")
     return addresses

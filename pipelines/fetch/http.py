@@ -14,28 +14,15 @@ import re
 import ssl
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 
 from manifests.urls import join_url
-from pipelines.fetch.guard import Guard, Refused, Target, parse
+from pipelines.fetch import wire
+from pipelines.fetch.guard import Fault, Guard, Target, parse
 from pipelines.fetch.proxy import ProxyDown, login_of, proxy_of, to_proxy, tunnel
-from pipelines.fetch.wire import (
-    ACCEPT_ENCODING,
-    Connection,
-    Fault,
-    Head,
-    Headers,
-    Stale,
-    connect,
-    header,
-    keeps_alive,
-    left,
-    read_body,
-    read_head,
-)
+from pipelines.fetch.wire import Connection, Head, Headers, Stale, left
 
 USER_AGENT = "panoramix/0.1"
 MAX_REDIRECTS = 5  # what RFC 9309 2.3.1.2 asks of crawlers for robots.txt; browsers follow 20
@@ -80,14 +67,13 @@ class Response:
     final_url: str = ""
     hops: tuple[str, ...] = ()  # every URL requested, in order
     retryable: bool = False  # a reset, a 5xx or a 429: a second try may succeed
-    detail: str = ""
     sent: bytes = b""  # the head of the last request, and of its answer, as on the wire
     head: bytes = b""
     address: str = ""  # of the peer; empty behind a proxy
 
     def get(self, name: str) -> str:
         """The first value of a header; "" where there is none."""
-        return header(self.headers, name)
+        return wire.header(self.headers, name)
 
 
 def status_of(http_status: int) -> str:
@@ -140,8 +126,8 @@ class Session:
         self.guard = Guard(allow_private)
         self.user_agent = user_agent
         self._lock = threading.Lock()
-        self._idle: OrderedDict[tuple[str, ...], list[Connection]] = OrderedDict()
-        self._names: dict[tuple[str, int], tuple[float, list[str] | Refused]] = {}
+        self._idle: list[tuple[tuple[str, ...], Connection]] = []  # the last one was used last
+        self._names: dict[tuple[str, int], tuple[float, list[str] | Fault]] = {}
 
     def __enter__(self) -> Session:
         return self
@@ -151,9 +137,8 @@ class Session:
 
     def close(self) -> None:
         with self._lock:
-            for connections in self._idle.values():
-                for connection in connections:
-                    connection.close()
+            for _, connection in self._idle:
+                connection.close()
             self._idle.clear()
 
     def get(
@@ -179,8 +164,8 @@ class Session:
         until = time.monotonic() + deadline_s
         hops: list[str] = []
 
-        def failed(status: str, error: Exception, retryable: bool = False) -> Response:
-            return Response(status, final_url=url, hops=tuple(hops), retryable=retryable, detail=str(error))
+        def failed(status: str, retryable: bool = False) -> Response:
+            return Response(status, final_url=url, hops=tuple(hops), retryable=retryable)
 
         try:
             while True:
@@ -194,20 +179,18 @@ class Session:
                 if not following or len(hops) > max_redirects or following in hops:
                     return response
                 if on_redirect and (stop := on_redirect(following, left(until))):
-                    return Response(stop, final_url=following, hops=tuple(hops), detail="hop")
+                    return Response(stop, final_url=following, hops=tuple(hops))
                 url = following
-        except Refused as refused:
-            return failed(refused.status, refused)
         except Fault as fault:
-            return failed(fault.status, fault, fault.retryable)
-        except TimeoutError as error:
-            return failed("timeout", error)
-        except ssl.SSLError as error:
-            return failed("tls", error)
+            return failed(fault.status, fault.retryable)
+        except TimeoutError:
+            return failed("timeout")
+        except ssl.SSLError:
+            return failed("tls")
         except ProxyDown:
             raise
         except OSError as error:
-            return failed("refused", error, isinstance(error, ConnectionResetError | BrokenPipeError))
+            return failed("refused", isinstance(error, ConnectionResetError | BrokenPipeError))
 
     def _once(
         self, target: Target, headers: dict[str, str], until: float, max_bytes: int, partial: bool, judge: Judge | None
@@ -219,7 +202,7 @@ class Session:
             "Host": target.netloc,
             "User-Agent": self.user_agent,
             "Accept": "*/*",
-            "Accept-Encoding": ACCEPT_ENCODING,
+            "Accept-Encoding": wire.ACCEPT_ENCODING,
             "Connection": "keep-alive",
         }
         if through_proxy and (login := login_of(through_proxy)):
@@ -237,7 +220,7 @@ class Session:
             reusable, response = self._answer(conn, head, max_bytes, partial, judge)
             return replace(response, sent=request, head=head.raw, address="" if proxy else conn.address)
         finally:
-            if reusable and keeps_alive(head):
+            if reusable and head.keeps_alive():
                 self._put_idle(key, conn)
             else:
                 conn.close()
@@ -252,13 +235,8 @@ class Session:
             idle = None  # the next one is new, so a request is sent twice at most
             conn.until(until)
             try:
-                try:
-                    conn.send(request, until)
-                except (BrokenPipeError, ConnectionResetError):
-                    if conn.answers:
-                        raise Stale from None
-                    raise
-                head = read_head(conn)
+                conn.send(request, until)
+                head = wire.read_head(conn)
             except Stale:
                 conn.close()
                 continue
@@ -274,21 +252,21 @@ class Session:
         """-> (whether the connection may be used again, the answer)"""
         answer = Response("ok", head.status, head.headers)
         if not (200 <= head.status < 300 or head.status == 304):
-            status, body, reusable = read_body(conn, head, min(max_bytes, DRAIN))
+            status, body, reusable = wire.read_body(conn, head, min(max_bytes, DRAIN))
             if status == "timeout" and head.status not in REDIRECTS:
                 return False, replace(answer, status="timeout")
             retryable = head.status >= 500 or head.status == 429
             return reusable, replace(answer, status=status_of(head.status), body=body, retryable=retryable)
         if judge and (stop := judge(head.status, head.headers)):
             return False, replace(answer, status=stop)
-        status, body, reusable = read_body(conn, head, max_bytes, partial)
+        status, body, reusable = wire.read_body(conn, head, max_bytes, partial)
         if status == "ok" and not body and head.status != 304:
             status = "empty"
         return reusable, replace(answer, status=status, body=body)
 
     def _open(self, target: Target, proxy: str | None, until: float) -> Connection:
         if proxy is None:
-            conn = connect(self._resolve(target, until), target.port, until)
+            conn = wire.connect(self._resolve(target, until), target.port, until)
         else:
             conn = to_proxy(proxy, until)
         try:
@@ -310,32 +288,25 @@ class Session:
         if expires <= time.monotonic():
             try:
                 addresses = list(self.guard.resolve(target.host, target.port, left(until)))
-            except Refused as refused:
-                addresses = refused
+            except Fault as fault:
+                addresses = fault
             with self._lock:
                 if len(self._names) > 100_000:
                     self._names.clear()
                 self._names[key] = (time.monotonic() + NAMES_S, addresses)
-        if isinstance(addresses, Refused):
-            raise Refused(addresses.status, str(addresses))
+        if isinstance(addresses, Fault):
+            raise Fault(addresses.status, str(addresses))
         return addresses
 
     def _take_idle(self, key: tuple[str, ...]) -> Connection | None:
         with self._lock:
-            connections = self._idle.get(key)
-            if not connections:
-                return None
-            conn = connections.pop()
-            if not connections:
-                del self._idle[key]
-            return conn
+            for i in reversed(range(len(self._idle))):
+                if self._idle[i][0] == key:
+                    return self._idle.pop(i)[1]
+        return None
 
     def _put_idle(self, key: tuple[str, ...], conn: Connection) -> None:
         with self._lock:
-            self._idle.setdefault(key, []).append(conn)
-            self._idle.move_to_end(key)
-            if sum(map(len, self._idle.values())) > IDLE:
-                oldest, connections = next(iter(self._idle.items()))
-                connections.pop(0).close()
-                if not connections:
-                    del self._idle[oldest]
+            self._idle.append((key, conn))
+            if len(self._idle) > IDLE:
+                self._idle.pop(0)[1].close()

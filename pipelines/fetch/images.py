@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from manifests.schema import OUTCOME
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.fetch.downloader import Spool, download
-from pipelines.fetch.guard import Refused, Target, parse, target_of
+from pipelines.fetch.guard import Target, target_of
 from pipelines.fetch.http import USER_AGENT, Response, Session, second_try
-from pipelines.fetch.image import Looked, look
+from pipelines.fetch.image import look
 from pipelines.fetch.optout import reserved
 from pipelines.fetch.robots import ROBOTS_S, Robots, Rules
 from pipelines.fetch.schedule import Schedule
@@ -65,65 +65,13 @@ class Fetch:
 
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         urls = _new_urls(tables)
-        session = Session(allow_private=self.allow_private, user_agent=self.user_agent)
-        with tempfile.TemporaryFile(prefix="images-") as file, session:
-            results = _Results(Spool(file))
-            requests = _Requests(self, urls, session)
-
-            def check(row: int, body: bytes) -> str | None:
-                if not ctx(row):
-                    results.quarantined.add(row)
-                    return "quarantined"
-                results.facts[row] = look(body, self.max_pixels)
-                status = results.facts[row].status
-                return None if status == "ok" else status
-
-            def save(row: int, sha256: str | None, body: bytes | None) -> None:
-                if sha256 is not None and body is not None:
-                    results.hashes[row] = sha256
-                    results.spool.add(sha256, body)
-                # this call also shows the engine progress while nothing but failures comes
-                elif row not in results.quarantined and not ctx(row):
-                    results.quarantined.add(row)
-
-            download(urls, requests.next, check, save, threads=self.threads)
-            if len(requests.answers) != len(urls):
-                raise RuntimeError(f"{len(urls) - len(requests.answers)} of {len(urls)} URLs were never requested")
-            yield from results.outputs(urls, requests.answers, ctx.part)
-
-
-@dataclass
-class _Results:
-    """What became of the bodies, by row."""
-
-    spool: Spool
-    quarantined: set[int] = field(default_factory=set)
-    facts: dict[int, Looked] = field(default_factory=dict)
-    hashes: dict[int, str] = field(default_factory=dict)
-
-    def outputs(self, urls: list[str], answers: dict[int, _Answer], part: int) -> Iterator[Output]:
-        places: dict[str, tuple[int, int]] = {}
-        end = 0
-        rows: list[dict[str, Any]] = []
-        for number, url in enumerate(urls):
-            if number in self.quarantined:
-                continue
-            answer = answers[number]
-            row: dict[str, Any] = {"url": url, **vars(answer)}
-            if (facts := self.facts.get(number)) is not None:
-                row |= vars(facts)
-            if (sha256 := self.hashes.get(number)) is not None:
-                if sha256 not in places:
-                    body = self.spool.read(sha256)
-                    places[sha256] = (end, len(body))
-                    end += len(body)
-                    yield "blobs", body
-                row |= {"sha256": sha256, "part": part, "offset": places[sha256][0], "length": places[sha256][1]}
-            rows.append(row)
-            if len(rows) == ROWS:
-                yield "outcomes", pa.RecordBatch.from_pylist(rows, OUTCOME)
-                rows = []
-        yield "outcomes", pa.RecordBatch.from_pylist(rows, OUTCOME)
+        with (
+            tempfile.TemporaryFile(prefix="images-") as file,
+            Session(allow_private=self.allow_private, user_agent=self.user_agent) as session,
+        ):
+            partition = _Partition(self, urls, session, Spool(file), ctx)
+            download(urls, partition.request_next, partition.check, partition.save, threads=self.threads)
+            yield from partition.outputs()
 
 
 def _new_urls(tables: Mapping[str, Any]) -> list[str]:
@@ -134,33 +82,23 @@ def _new_urls(tables: Mapping[str, Any]) -> list[str]:
     return sorted(urls.to_pylist())
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """An answer without its body, as columns of OUTCOME. ``bytes``: of the body."""
+class _Partition:
+    """The URLs of a partition: whose turn it is, what robots.txt says, which hosts are gone, and the outcomes.
 
-    status: str
-    final_url: str
-    optout: str | None
-    bytes: int | None
+    `request_next` is called by many threads, the other methods by one.
+    """
 
-
-@dataclass
-class _Requests:
-    """The requests: whose turn it is, what robots.txt says, which hosts are gone. Threads share it."""
-
-    stage: Fetch
-    urls: list[str]
-    session: Session
-    answers: dict[int, _Answer] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._robots = Robots(self.session)
-        self._schedule = Schedule([_host(url) for url in self.urls], self.stage.per_host)
+    def __init__(self, stage: Fetch, urls: list[str], session: Session, spool: Spool, ctx: StageContext) -> None:
+        self.stage, self.urls, self.session, self.spool, self.ctx = stage, urls, session, spool, ctx
+        self.rows: dict[int, dict[str, Any]] = {}  # of OUTCOME
+        self.quarantined: set[int] = set()
+        self._robots = Robots(session)
+        self._schedule = Schedule([_host(url) for url in urls], stage.per_host)
         self._failures: Counter[str] = Counter()
         self._gone: dict[str, str] = {}  # host -> status
         self._lock = threading.Lock()
 
-    def next(self) -> tuple[int, bytes | None, str | None]:
+    def request_next(self) -> tuple[int, bytes | None, str | None]:
         """Request the URL whose turn it is: -> (row, body or None, the status where there is no body)."""
         row, host = self._schedule.take()
         slot: str | None = host
@@ -172,26 +110,66 @@ class _Requests:
                 self._schedule.give_back(slot, delay)
         optout = reserved(answer.headers, self.session.user_agent) if answer.status == "optout" else None
         body = answer.body if answer.status == "ok" else None
-        self.answers[row] = _Answer(answer.status, answer.final_url, optout, None if body is None else len(body))
+        self.rows[row] = {
+            "url": self.urls[row],
+            "status": answer.status,
+            "final_url": answer.final_url,
+            "optout": optout,
+            "bytes": None if body is None else len(body),
+        }
         return row, body, answer.status if body is None else None
+
+    def check(self, row: int, body: bytes) -> str | None:
+        """The status that refuses an image; None for a good one."""
+        if not self.ctx(row):
+            self.quarantined.add(row)
+            return "quarantined"
+        facts = look(body, self.stage.max_pixels)
+        self.rows[row] |= vars(facts)
+        return None if facts.status == "ok" else facts.status
+
+    def save(self, row: int, sha256: str | None, body: bytes | None) -> None:
+        if sha256 is not None and body is not None:
+            self.rows[row]["sha256"] = sha256
+            self.spool.add(sha256, body)
+        # this call also shows the engine progress while nothing but failures comes
+        elif row not in self.quarantined and not self.ctx(row):
+            self.quarantined.add(row)
+
+    def outputs(self) -> Iterator[Output]:
+        if len(self.rows) != len(self.urls):
+            raise RuntimeError(f"{len(self.urls) - len(self.rows)} of {len(self.urls)} URLs were never requested")
+        places: dict[str, dict[str, int]] = {}
+        end = 0
+        rows = [self.rows[i] for i in range(len(self.urls)) if i not in self.quarantined]
+        for row in rows:
+            sha256 = row.get("sha256")
+            if sha256 is not None and sha256 not in places:
+                body = self.spool.read(sha256)
+                places[sha256] = {"part": self.ctx.part, "offset": end, "length": len(body)}
+                end += len(body)
+                yield "blobs", body
+            if sha256 is not None:
+                row |= places[sha256]
+        for first in range(0, max(len(rows), 1), ROWS):
+            yield "outcomes", pa.RecordBatch.from_pylist(rows[first : first + ROWS], OUTCOME)
 
     def _request(self, url: str, host: str) -> tuple[Response, str | None, float]:
         """-> (answer, the host whose slot is still held or None, seconds for which it must rest)"""
         stage = self.stage
-        try:
-            target = parse(url)
-        except Refused as refused:
-            return Response(refused.status, final_url=url, detail=str(refused)), host, 0.0
+        target = target_of(url)
+        if target is None:
+            return Response("bad_url", final_url=url), host, 0.0
         with self._lock:
             gone = self._gone.get(host)
         if gone:
-            return Response(gone, final_url=url, detail="the host did not answer before"), host, 0.0
+            return Response(gone, final_url=url), host, 0.0
         delay = 0.0
         if stage.robots:
             rules = self._robots.rules(target)
             if status := _barred(rules, target):
                 self._count(host, status)
-                return Response(status, final_url=url, detail="robots.txt"), host, 0.0
+                return Response(status, final_url=url), host, 0.0
             delay = min(rules.delay or 0.0, stage.crawl_delay_cap_s)
         slot: str | None = host
         until = time.monotonic() + stage.deadline_s

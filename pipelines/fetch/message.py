@@ -1,7 +1,8 @@
 """What HTTP answers from the network and HTTP messages in archives have in common: header fields and content codings.
 
-A decoder is a generator. It takes pieces of the encoded body and yields pieces of the decoded body, of at most PIECE
-bytes each. The caller can stop after any piece, so a decompression bomb costs no more memory than the caller takes.
+A decoder is a generator. It takes pieces of the encoded body and yields pieces of the decoded body, of PIECE bytes at
+most (brotli: twice as many). The caller can stop after any piece, so a decompression bomb costs no more memory than the
+caller takes.
 """
 
 from __future__ import annotations
@@ -52,9 +53,13 @@ def _inflate(pieces: Iterable[bytes], deflate: bool) -> Iterator[bytes]:
     """gzip, also several members; deflate with a zlib header, and without one, as some servers send it."""
     engine = zlib.decompressobj(47)  # a gzip or a zlib header
     begun = False
+    first = b""  # byte of a member: only two bytes show whether it is one
     for data in pieces:
-        out = b""
+        data, first, out = first + data, b"", b""
         while data or len(out) == PIECE:  # after a full piece, zlib may hold more output without more input
+            if len(data) < 2 and (engine.eof or not begun):
+                first = data
+                break
             if engine.eof:
                 if not data.startswith(_GZIP):  # padding
                     break
@@ -69,7 +74,7 @@ def _inflate(pieces: Iterable[bytes], deflate: bool) -> Iterator[bytes]:
             begun = True
             yield out
             data = engine.unused_data if engine.eof else engine.unconsumed_tail
-    if begun and not engine.eof:
+    if (begun or first) and not engine.eof:
         raise EOFError(f"{'deflate' if deflate else 'gzip'} data ends too early")
 
 
@@ -78,15 +83,12 @@ def _brotli(pieces: Iterable[bytes]) -> Iterator[bytes]:
     begun = False
     for data in pieces:
         begun = begun or bool(data)
-        while True:
-            try:
-                out = engine.process(data, output_buffer_limit=PIECE)
-            except brotli.error as error:
-                raise CodingError(str(error)) from None
-            yield out
-            if not out or engine.can_accept_more_data():
-                break
-            data = b""
+        try:
+            while out := engine.process(data, output_buffer_limit=PIECE):
+                yield out
+                data = b""  # what does not fit in one piece comes without more input
+        except brotli.error as error:
+            raise CodingError(str(error)) from None
     if begun and not engine.is_finished():
         raise EOFError("brotli data ends too early")
 

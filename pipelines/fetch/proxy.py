@@ -8,8 +8,8 @@ import urllib.parse
 import urllib.request
 from urllib.parse import urlsplit
 
-from pipelines.fetch.guard import Target
-from pipelines.fetch.wire import Connection, Fault, connect, left, read_head
+from pipelines.fetch.guard import Fault, Target
+from pipelines.fetch.wire import Connection, connect, left, read_head
 
 
 class ProxyDown(ConnectionError):  # noqa: N818

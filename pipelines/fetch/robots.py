@@ -8,7 +8,7 @@ connection, every URL of the host fails for that reason.
 from __future__ import annotations
 
 import re
-import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
@@ -115,28 +115,20 @@ class Robots:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._lock = threading.Lock()
-        self._rules: dict[str, Rules] = {}
-        self._requests: dict[str, threading.Lock] = {}
+        self._rules: dict[str, Future[Rules]] = {}
 
-    def cached(self, target: Target) -> Rules | None:
-        """The rules, if they have been requested before."""
-        with self._lock:
-            return self._rules.get(target.origin)
+    def is_cached(self, target: Target) -> bool:
+        return target.origin in self._rules
 
     def rules(self, target: Target, deadline_s: float = ROBOTS_S) -> Rules:
-        with self._lock:
-            if target.origin in self._rules:
-                return self._rules[target.origin]
-            request = self._requests.setdefault(target.origin, threading.Lock())
-        with request:
-            if (rules := self.cached(target)) is not None:
-                return rules
-            rules = self._request(f"{target.origin}/robots.txt", deadline_s)
-            with self._lock:
-                self._rules[target.origin] = rules
-                self._requests.pop(target.origin, None)
-            return rules
+        own: Future[Rules] = Future()
+        rules = self._rules.setdefault(target.origin, own)
+        if rules is own:
+            try:
+                own.set_result(self._request(f"{target.origin}/robots.txt", deadline_s))
+            except BaseException as error:
+                own.set_exception(error)
+        return rules.result()
 
     def _request(self, url: str, deadline_s: float) -> Rules:
         answer = self.session.get(url, deadline_s=deadline_s, max_bytes=MAX_BYTES, partial=True)

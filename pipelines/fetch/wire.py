@@ -13,7 +13,9 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from pipelines.fetch.guard import Fault
 from pipelines.fetch.message import CodingError, decode, header_fields
 
 ACCEPT_ENCODING = "gzip, br"
@@ -25,14 +27,6 @@ _CODINGS = ("gzip", "x-gzip", "deflate", "br")
 _STATUS = re.compile(rb"HTTP/(1\.[01]) +(\d{3})(?:[ \t\r\n]|\Z)")
 
 Headers = tuple[tuple[str, str], ...]
-
-
-class Fault(Exception):  # noqa: N818  (a fault of the web, not of this program)
-    """What went wrong, as one of manifests.schema.STATUSES. ``retryable``: a second try may succeed."""
-
-    def __init__(self, status: str, detail: str, retryable: bool = False) -> None:
-        super().__init__(detail)
-        self.status, self.retryable = status, retryable
 
 
 class Stale(Exception):  # noqa: N818
@@ -89,7 +83,12 @@ class Connection:
 
     def send(self, data: bytes, deadline: float) -> None:
         self.sock.settimeout(left(deadline))
-        self.sock.sendall(data)
+        try:
+            self.sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            if self.answers:
+                raise Stale from None
+            raise
 
     def close(self) -> None:
         self.sock.close()
@@ -111,16 +110,23 @@ def connect(addresses: list[str], port: int, deadline: float) -> Connection:
     raise error
 
 
+@dataclass(frozen=True)
 class Head:
     """Status line and headers of an answer. ``raw``: the bytes that came."""
 
-    def __init__(self, status: int, version: str, headers: Headers, raw: bytes) -> None:
-        self.status, self.version, self.headers, self.raw = status, version, headers, raw
+    status: int
+    version: str
+    headers: Headers
+    raw: bytes
 
     def tokens(self, name: str) -> list[str]:
         """The elements of a header whose value is a list, over all its lines, in lower case."""
         values = [value for key, value in self.headers if key.lower() == name]
         return [token.strip().lower() for value in values for token in value.split(",")]
+
+    def keeps_alive(self) -> bool:
+        tokens = self.tokens("connection")
+        return "close" not in tokens and (self.version == "1.1" or "keep-alive" in tokens)
 
 
 def read_head(conn: Connection) -> Head:
@@ -132,17 +138,16 @@ def read_head(conn: Connection) -> Head:
         while True:
             try:
                 row = conn.reader.readline(HEAD_BYTES + 1)
+                end = "closed before the end of the head"
             except TimeoutError:
                 raise
             except OSError as error:
-                if not rows and conn.answers:
-                    raise Stale from None
-                raise Fault("refused", f"reset: {error}", retryable=True) from None
-            size += len(row)
+                row, end = b"", f"reset: {error}"
             if not row:
                 if not rows and conn.answers:
                     raise Stale
-                raise Fault("refused", "closed before the end of the head", retryable=True)
+                raise Fault("refused", end, retryable=True)
+            size += len(row)
             if size > HEAD_BYTES:
                 raise Fault("too_large", "head")
             if rows and row in (b"\r\n", b"\n"):
@@ -156,11 +161,6 @@ def read_head(conn: Connection) -> Head:
             headers = tuple(header_fields(b"".join(rows[1:]).decode("latin-1")))
             return Head(status, match[1].decode(), headers, b"".join(rows) + b"\r\n")
     raise Fault("refused", "interim answers without end")
-
-
-def keeps_alive(head: Head) -> bool:
-    tokens = head.tokens("connection")
-    return "close" not in tokens and (head.version == "1.1" or "keep-alive" in tokens)
 
 
 def read_body(conn: Connection, head: Head, max_bytes: int, partial: bool = False) -> tuple[str, bytes, bool]:

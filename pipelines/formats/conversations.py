@@ -7,6 +7,7 @@ noticed only when the file that names it changes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,8 @@ from manifests.schema import DOCUMENT, EMBEDDED, OUTCOME, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
 from pipelines.fetch.image import Looked, look
 from pipelines.formats import dialogue, rows
-from pipelines.formats.rows import SUFFIXES, Place, Row, RowError
+from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import web_address
-
-__all__ = ["INPUTS", "REASONS", "SUFFIXES", "Conversations", "common_labels", "pieces"]
 
 KIND = "conversations"
 #: why a row became no document
@@ -112,8 +111,11 @@ class Conversations:
         try:
             with fsspec.open(f"{folder or '.'}/{image}", "rb") as f:
                 return bytes(f.read(self.max_bytes + 1))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise RowError("image_missing") from None
+        except OSError as e:
+            absent = isinstance(e, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+            if absent or e.errno == errno.ENAMETOOLONG:
+                raise RowError("image_missing") from None
+            raise
 
 
 class _Blobs:
@@ -137,9 +139,11 @@ class _Blobs:
         yield "outcomes", outcome
 
 
-def _columns(names: Sequence[str], part: Row) -> list[str]:
+def _columns(names: Sequence[str], part: Row) -> Sequence[str]:
     schema = dialogue.schema(names)
-    if schema is None:
-        columns = " and ".join(dialogue.SCHEMAS.values())
-        raise InputError(f"{part['path']}: none of the columns {columns}; is it a conversation dataset?")
-    return [c for c in dialogue.COLUMNS[schema] if c in names]
+    if schema is not None:
+        return [c for c in dialogue.COLUMNS[schema] if c in names]
+    if rows.file_kind(part["path"]) == "json":
+        return names  # those of one row; another may have a schema
+    columns = " and ".join(dialogue.SCHEMAS.values())
+    raise InputError(f"{part['path']}: none of the columns {columns}; is it a conversation dataset?")

@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from manifests.code import one_line, program_digests, resolve_import
 from manifests.document import BATCH, Row, batches, document, provenance
 from manifests.nodes import Node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
-from pipelines.adapted.code import found, one_line, programs
 from pipelines.formats import values
 
 #: input rows: a file of a reader of files (`path` and `file`: its name below the data folder), or one of `world` shards
@@ -43,12 +43,12 @@ def inputs(reader: str, arguments: Mapping[str, Any], shards: int = 1) -> list[R
     Raises ValueError, one line, where the path leads to no reader, the reader does not take the arguments, or there is
     nothing to read.
     """
+    from datatrove.pipeline.readers.base import BaseDiskReader
+
     instance = make(reader, arguments)
-    if not _reads_files(instance):
-        return [
-            {"path": None, "file": reader, "size": 0, "changed": None, "rank": i, "world": shards}
-            for i in range(shards)
-        ]
+    if not isinstance(instance, BaseDiskReader):
+        shard = {"path": None, "file": reader, "size": 0, "changed": None, "world": shards}
+        return [{**shard, "rank": i} for i in range(shards)]
     folder = instance.data_folder
     if instance.paths_file:
         from datatrove.io import get_shard_from_paths_file
@@ -111,7 +111,7 @@ class FromDatatrove:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT, "refused": REFUSED}
 
     def programs(self) -> dict[str, str]:
-        return programs(self.reader)
+        return program_digests(self.reader)
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         parts = enumerate(batch.to_pylist())
@@ -140,22 +140,15 @@ class FromDatatrove:
         if not nodes:
             return None
         facts = item.metadata
-        return document(
-            self.kind,
-            values.web_address(facts.get("url")) or f"datatrove:{quote(file, safe='/:')}/{place}",
-            text.encode(),
-            nodes,
-            provenance(file, place),
-            fetched_at=_time(facts.get("date")),
-            lang=_language(facts.get("language") or facts.get("lang")),
-            license=values.one_line(facts.get("license")),
-            title=values.one_line(facts.get("title")),
-        )
+        url = values.web_address(facts.get("url")) or f"datatrove:{quote(file, safe='/:')}/{place}"
+        about: Row = {name: values.one_line(facts.get(name)) for name in ("license", "title")}
+        about |= {"fetched_at": _time(facts.get("date")), "lang": _language(facts.get("language") or facts.get("lang"))}
+        return document(self.kind, url, text.encode(), nodes, provenance(file, place), **about)
 
 
 def make(reader: str, arguments: Mapping[str, Any]) -> Any:
     """A reader. Raises ValueError, one line, where the path leads to none or the reader does not take the arguments."""
-    kind = found(reader)
+    kind = resolve_import(reader)
     is_reader = isinstance(kind, type) and callable(getattr(kind, "run", None))
     if not is_reader or not hasattr(kind, "get_document_from_dict"):
         raise ValueError(f"`{reader}` is not a datatrove reader class")
@@ -169,12 +162,6 @@ def make(reader: str, arguments: Mapping[str, Any]) -> Any:
         return kind(**keywords)
     except Exception as e:  # a constructor of other people's, which may ask for a package or a file
         raise ValueError(f"`{reader}` cannot be made: {type(e).__name__}: {one_line(e)}") from e
-
-
-def _reads_files(reader: Any) -> bool:
-    from datatrove.pipeline.readers.base import BaseDiskReader
-
-    return isinstance(reader, BaseDiskReader)
 
 
 @dataclass
@@ -203,11 +190,9 @@ class _Reading:
 
         self._count_rows()
         # a row that a reader cannot parse is only a warning there
+        readers = "datatrove.pipeline.readers"
         handler = logger.add(
-            self._warned,
-            level="WARNING",
-            format="{message}",
-            filter=lambda r: r["name"].startswith("datatrove.pipeline.readers"),
+            self._warned, level="WARNING", format="{message}", filter=lambda r: r["name"].startswith(readers)
         )
         try:
             yield from self._rows(part)
@@ -257,15 +242,10 @@ def _image(media: Any) -> Node | None:
     url = values.web_address(media.url) if media.type in _IMAGE else None
     if url is None:
         return None
-    facts = media.metadata or {}
-    return image_node(
-        url,
-        alt=values.one_line(media.alt),
-        caption=values.one_line(facts.get("caption")),
-        title=values.one_line(facts.get("title")),
-        width=values.pixels(facts.get("width")),
-        height=values.pixels(facts.get("height")),
-    )
+    facts, line = media.metadata or {}, values.one_line
+    width, height = values.pixels(facts.get("width")), values.pixels(facts.get("height"))
+    caption, title = line(facts.get("caption")), line(facts.get("title"))
+    return image_node(url, alt=line(media.alt), caption=caption, title=title, width=width, height=height)
 
 
 def _language(value: Any) -> str | None:

@@ -10,15 +10,16 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from manifests.code import program_digests, resolve_import
 from manifests.document import batches, document
 from manifests.nodes import Node, break_node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
-from pipelines.adapted.code import found, programs
 from pipelines.formats import rows
 from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import one_line, pixels, web_address
@@ -31,19 +32,19 @@ INPUTS = pa.schema([*rows.INPUTS, ("format", pa.string())])
 
 END_OF_TOPIC = "END_OF_DOCUMENT_TOKEN_TO_BE_REPLACED"
 
-Read = Callable[[Row], tuple[Any, Iterable[Node]]]
+#: what the function of a format may raise for a row that it does not read
+BAD_ROW = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
 @dataclass(frozen=True)
 class Format:
     """How the files of a release are read.
 
-    read: (address, nodes) of a row; the address may be None. It raises ValueError, TypeError, KeyError, IndexError or
-    AttributeError for a row of another form. suffixes: endings of the files. needed, columns: Parquet columns that a
-    file must have, and those that are read (none: all).
+    read: (address or None, nodes) of a row; raises one of BAD_ROW for a row of another form. suffixes: endings of the
+    files. needed, columns: Parquet columns that a file must have, and those that are read (none: all).
     """
 
-    read: Read
+    read: Callable[[Row], tuple[Any, Iterable[Node]]]
     suffixes: tuple[str, ...] = rows.SUFFIXES
     needed: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -90,13 +91,15 @@ def mmc4(row: Row) -> tuple[Any, list[Node]]:
     return row.get("url"), nodes
 
 
+_LISTS = ("texts", "images")
 FORMATS: Mapping[str, Format] = {
-    "obelics": Format(obelics, (".parquet",), ("texts", "images"), ("texts", "images", "metadata", "general_metadata")),
-    "mint1t": Format(mint1t, (".parquet", ".tar"), ("texts", "images"), ("texts", "images", "url")),
+    "obelics": Format(obelics, (".parquet",), _LISTS, (*_LISTS, "metadata", "general_metadata")),
+    "mint1t": Format(mint1t, (".parquet", ".tar"), _LISTS, (*_LISTS, "url")),
     "mmc4": Format(mmc4, (".jsonl", ".jsonl.gz", ".jsonl.zip")),
 }
 
 
+@cache
 def release_format(name: str) -> Format:
     """A format of FORMATS, or the function that an import path names.
 
@@ -109,7 +112,7 @@ def release_format(name: str) -> Format:
         close = get_close_matches(name, FORMATS, 1, 0.5)
         hint = f"did you mean `{close[0]}`?" if close else f"there are {', '.join(FORMATS)}"
         raise ValueError(f"no release format `{name}`; {hint} A function is named by its path, `my.module:function`")
-    function = found(name)
+    function = resolve_import(name)
     if not callable(function):
         raise ValueError(f"`{name}` is not a function of a row")
     return Format(function, tuple(getattr(function, "suffixes", rows.SUFFIXES)))
@@ -138,7 +141,7 @@ class Releases:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT, "refused": REFUSED}
 
     def programs(self) -> dict[str, str]:
-        return {k: v for name in self.formats if name not in FORMATS for k, v in programs(name).items()}
+        return {k: v for name in self.formats if name not in FORMATS for k, v in program_digests(name).items()}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         for part in batch.select(["path", "format"]).to_pylist():
@@ -162,7 +165,7 @@ def _document(row: Row, place: Place) -> Iterator[tuple[str, Row]]:
         nodes = list(read)
         has_text = any(node.text for node in nodes)
         payload = "\n\n".join(node.text or node.image or "" for node in nodes)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except BAD_ROW:
         raise RowError("bad_row") from None
     if not has_text:
         raise RowError("no_text")
@@ -171,7 +174,7 @@ def _document(row: Row, place: Place) -> Iterator[tuple[str, Row]]:
 
 
 def _parallel(texts: list[Any], images: list[Any], facts: list[Any]) -> list[Node]:
-    """Nodes of parallel lists: in each place a text or an image. facts: OBELICS' metadata of the image in each place."""
+    """Nodes of parallel lists: a text or an image in each place. facts: OBELICS' metadata of the images."""
     nodes: list[Node] = []
     for i, (text, image) in enumerate(zip(texts, images, strict=True)):
         if isinstance(image, dict):

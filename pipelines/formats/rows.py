@@ -1,7 +1,7 @@
 """Rows of other people's files: Parquet, JSON lines, JSON arrays, CSV and TSV; also compressed, in zip and in tar.
 
-The readers of this folder take their rows from `documents`, so a fault of a file is handled in one place (`read`): a row
-that cannot be read is refused as `bad_row`, the rest of a broken file as one row `file_broken`.
+The readers of this folder take their rows from `documents`. `read` is the one place that handles the faults of a file:
+a row that cannot be read is refused as `bad_row`, the rest of a broken file as one row `file_broken`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from urllib.parse import quote
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
 from manifests.document import provenance
 from manifests.stage import InputError, StageContext
@@ -55,9 +54,11 @@ SUFFIXES = (".parquet", *(e + c for e in (".jsonl", ".json", ".ndjson") for c in
 
 #: what the readers below raise for the contents of a file; what else they raise is the fault of the machine
 BROKEN = (
-    pa.ArrowInvalid, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError,
-    tarfile.TarError, EOFError, UnicodeDecodeError,
+    pa.ArrowInvalid, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError,
+    UnicodeDecodeError,
 )  # fmt: skip
+#: what bz2 and Arrow's zstd say of the contents, in an OSError
+_BROKEN_TEXTS = ("Invalid data stream", "Truncated compressed stream", "ZSTD decompress failed")
 
 _BOM = b"\xef\xbb\xbf"
 _BETWEEN = " \t\r\n,["  # what stands before the first object of an array and between two objects
@@ -74,10 +75,16 @@ class RowError(ValueError):
         self.reason, self.url = reason, url
 
 
-def no_column(part: Row, what: str, names: Sequence[str], key: str) -> InputError:
-    """The error for a file without a column. what: names it; names: the columns of the file; key: of the recipe."""
-    present = ", ".join(map(repr, names[:20])) or "no columns"
-    return InputError(f"{part['path']}: no {what} among {present}; name it with the recipe key `{key}`")
+def column(names: Sequence[str], part: Row, key: str, options: Sequence[str]) -> str:
+    """The first of `options` among the columns of a file. Raises InputError, which names the recipe key `key`."""
+    match = next((name for name in options if name in names), None)
+    if match is None:
+        missing, present = " or ".join(map(repr, options)), ", ".join(map(repr, names[:20])) or "no columns"
+        raise InputError(
+            f"{part['path']}: no {key.removesuffix('_column')} column ({missing}) among {present}; "
+            f"name it with the recipe key `{key}`"
+        )
+    return match
 
 
 class Place(NamedTuple):
@@ -113,18 +120,17 @@ def documents(
     *,
     scheme: str | None = None,
     choose: Choose | None = None,
-    check_json: bool = False,
     limit: int | None = None,
     rows: int = BATCH,
 ) -> Iterator[tuple[str, Row | bytes]]:
     """(table, row) and (file, bytes) of all rows of a batch of INPUTS rows, for `manifests.document.batches`.
 
     convert: makes these of one row, or raises RowError, whose reason goes to `refused`. scheme: of the address of a
-    refused row. limit: documents of an input row. For choose, check_json and rows see `read`.
+    refused row. limit: documents of an input row. For choose and rows see `read`.
     """
     for index, part in enumerate(batch.to_pylist()):
         n_documents = 0
-        for sub, (number, row) in enumerate(read(part, choose, check_json, rows)):
+        for sub, (number, row) in enumerate(read(part, choose, rows)):
             if limit is not None and n_documents >= limit:
                 break
             if not ctx(index, sub):
@@ -142,35 +148,34 @@ def documents(
             yield from items
 
 
-def read(
-    part: Row, choose: Choose | None = None, check_json: bool = False, rows: int = BATCH
-) -> Iterator[tuple[int, Row | str]]:
+def read(part: Row, choose: Choose | None = None, rows: int = BATCH) -> Iterator[tuple[int, Row | str]]:
     """(number in the file, row or reason) of each row of a piece of a file. Text of JSON rows is valid Unicode.
 
-    choose: chooses columns of Parquet files and of tables; with check_json it also sees the names of the first object
-    of a JSON file, whose rows keep all columns. rows: Parquet rows in memory at a time.
+    choose: chooses columns of Parquet files and of tables. It also sees the names of the first object of a JSON file,
+    whose rows keep all columns. rows: Parquet rows in memory at a time.
 
     Raises InputError where the file is of no kind that is read, or `choose` finds no column; OSError where the file
     cannot be opened.
     """
     number = -1
     try:
-        for number, row in _piece(part, choose, check_json, rows):
+        for number, row in _piece(part, choose, rows):
             yield number, row
     except BROKEN:
         yield number + 1, "file_broken"
     except OSError as e:
-        if str(e) != "Invalid data stream":  # bz2 says so of the contents
+        if not str(e).startswith(_BROKEN_TEXTS):
             raise
         yield number + 1, "file_broken"
 
 
-def _piece(part: Row, choose: Choose | None, check_json: bool, rows: int) -> Iterator[tuple[int, Row | str]]:
+def _piece(part: Row, choose: Choose | None, rows: int) -> Iterator[tuple[int, Row | str]]:
     kind = file_kind(part["path"])
     if kind == "parquet":
         yield from _parquet(part, choose, rows)
         return
     with _opened(part["path"], kind) as f:
+        first = kind == "json"
         if kind == "zip":
             items = _zip(f)
         elif kind == "tar":
@@ -182,9 +187,9 @@ def _piece(part: Row, choose: Choose | None, check_json: bool, rows: int) -> Ite
         for number, item in enumerate(items):
             if number // RUN % part["pieces"] == part["piece"]:
                 row = _parsed(item) if isinstance(item, bytes) else item
-                if check_json and choose and isinstance(row, dict) and kind in ("json", "zip", "tar"):
+                if first and choose and isinstance(row, dict):
                     choose(tuple(row), part)
-                    check_json = False
+                    first = False
                 yield number, row
 
 
@@ -204,33 +209,7 @@ def _opened(path: str, kind: str) -> Iterator[Any]:
     """A file, decompressed as its ending says. fsspec's own zst reader ends silently at a cut, and after one frame."""
     zst = path.lower().endswith(".zst")
     with fsspec.open(path, "rb", compression=None if zst or kind == "zip" else "infer") as f:
-        yield _Zst(f) if zst else f
-
-
-class _Zst(io.RawIOBase):
-    """The contents of a zst file. Raises EOFError where the last frame has no end."""
-
-    def __init__(self, f: Any) -> None:
-        self.f, self.frame = f, zstandard.ZstdDecompressor().decompressobj()
-        self.data, self.rest, self.started = memoryview(b""), b"", False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self.data:
-            block = self.rest or self.f.read(4096)  # they become 128 MiB at most
-            if not block:
-                if self.started:
-                    raise EOFError("the last zst frame has no end")
-                return 0
-            self.data, self.started, self.rest = memoryview(self.frame.decompress(block)), True, b""
-            if self.frame.eof:
-                self.rest, self.started = self.frame.unused_data, False
-                self.frame = zstandard.ZstdDecompressor().decompressobj()
-        n = min(len(buffer), len(self.data))
-        buffer[:n], self.data = self.data[:n], self.data[n:]
-        return n
+        yield pa.CompressedInputStream(pa.PythonFile(f, mode="r"), "zstd") if zst else f
 
 
 def _parquet(part: Row, choose: Choose | None, rows: int) -> Iterator[tuple[int, Row]]:
@@ -326,7 +305,7 @@ def _tar(f: Any) -> Iterator[bytes | str]:
 def _table(
     stream: io.BufferedReader, delimiter: str, choose: Callable[[Sequence[str]], Sequence[str]]
 ) -> Iterator[Row | str]:
-    """Rows of a CSV or TSV file with a header. In a TSV whose header is not quoted, a quote is a character like others."""
+    """Rows of a CSV or TSV file with a header. In a TSV whose header has no quotes, a quote is a mere character."""
     bare = delimiter == "\t" and not stream.peek(16).removeprefix(_BOM).startswith(b'"')
     lines = (line.replace("\0", "") for line in io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline=""))
     reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL)

@@ -42,16 +42,14 @@ class Texts:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT, "refused": REFUSED}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        items = rows.documents(
-            batch, ctx, self._document, scheme="text", choose=self._columns, check_json=True, limit=self.limit
-        )
+        items = rows.documents(batch, ctx, self._document, scheme="text", choose=self._columns, limit=self.limit)
         return batches(items, self.tables)
 
     def _columns(self, names: Sequence[str], part: Row) -> list[str]:
-        for key, column in (("text_column", self.text_column), ("url_column", self.url_column)):
-            if column is not None and column not in names:
-                raise rows.no_column(part, f"column {column!r}", names, key)
-        return [c for c in names if c in (self.text_column, self.url_column or "url")]
+        columns = [rows.column(names, part, "text_column", (self.text_column,))]
+        if self.url_column or "url" in names:
+            columns.append(rows.column(names, part, "url_column", (self.url_column or "url",)))
+        return columns
 
     def _document(self, row: Row, place: Place) -> Iterator[tuple[str, Row]]:
         text = row.get(self.text_column)

@@ -51,25 +51,17 @@ class UrlList:
         columns: list[str] = []  # of the file that is being read
 
         def choose(names: Sequence[str], part: Row) -> list[str]:
-            columns[:] = self.columns(names, part)
+            columns[:] = (
+                rows.column(names, part, "url_column", (self.url_column,) if self.url_column else URL_NAMES),
+                rows.column(names, part, "text_column", (self.text_column,) if self.text_column else TEXT_NAMES),
+            )
             return columns
 
         def convert(row: Row, place: Place) -> Iterator[tuple[str, Row]]:
             yield "documents", _pair(row.get(columns[0]), row.get(columns[1]), place)
 
-        items = rows.documents(batch, ctx, convert, choose=choose, check_json=True, limit=self.limit, rows=4096)
+        items = rows.documents(batch, ctx, convert, choose=choose, limit=self.limit, rows=4096)
         return batches(items, self.tables)
-
-    def columns(self, names: Sequence[str], part: Row) -> list[str]:
-        """The address column and the text column among `names`. Raises InputError where one is missing."""
-        columns = []
-        for role, column, usual in (("url", self.url_column, URL_NAMES), ("text", self.text_column, TEXT_NAMES)):
-            wanted = (column,) if column else usual
-            match = next((name for name in wanted if name in names), None)
-            if match is None:
-                raise rows.no_column(part, f"{role} column ({' or '.join(map(repr, wanted))})", names, f"{role}_column")
-            columns.append(match)
-        return columns
 
 
 def _pair(address: Any, caption: Any, place: Place) -> Row:

@@ -28,16 +28,9 @@ def pair(image: Node, text: str, page: Mapping[str, Any]) -> Row:
     page: what the pair takes over from the place it was found at: url, provenance, and fetched_at, lang, license,
     title and optout where there are any.
     """
-    return document(
-        "pairs",
-        page["url"],
-        text.encode("utf-8", "surrogatepass"),
-        [image, text_node(text, "caption")],
-        page["provenance"],
-        identity=image.image,
-        optout=page.get("optout") or (),
-        **{name: page.get(name) for name in _OF_PAGE},
-    )
+    payload, nodes = text.encode("utf-8", "surrogatepass"), [image, text_node(text, "caption")]
+    facts = {name: page.get(name) for name in _OF_PAGE} | {"optout": page.get("optout") or ()}
+    return document("pairs", page["url"], payload, nodes, page["provenance"], identity=image.image, **facts)
 
 
 @dataclass(frozen=True)

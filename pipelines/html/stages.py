@@ -25,17 +25,15 @@ SLICES = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("length", pa
 #: PDF responses: where their bytes stand in this partition's raw file `pdf_bytes`
 PDFS = pa.schema(
     [
-        ("url", pa.string()),
-        ("fetched_at", pa.timestamp("s", tz="UTC")),
-        ("provenance", PROVENANCE),
-        ("start", pa.int64()),
-        ("size", pa.int64()),
+        ("url", pa.string()), ("fetched_at", pa.timestamp("s", tz="UTC")), ("provenance", PROVENANCE),
+        ("start", pa.int64()), ("size", pa.int64()),
     ]
-)
+)  # fmt: skip
 
-HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+_HTML_STARTS = (b"<!doctype html", b"<html", b"\xef\xbb\xbf<!doctype html")
 #: media types that servers give to PDFs
-PDF_TYPES = frozenset(("application/pdf", "application/x-pdf", "application/octet-stream", "binary/octet-stream", ""))
+PDF_TYPES = ("application/pdf", "application/x-pdf", "application/octet-stream", "binary/octet-stream", "")
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,8 @@ class Extract:
                     yield "refused", {"url": item.url, "reason": result, "provenance": where}
                 elif isinstance(result, bytes):
                     yield "pdf_bytes", result
-                    pdf = {"url": item.url, "provenance": where, "start": written, "size": len(result)}
-                    yield "pdfs", {**pdf, "fetched_at": item.fetched_at}  # type: ignore[union-attr]
+                    place = {"provenance": where, "start": written, "size": len(result)}
+                    yield "pdfs", {"url": item.url, "fetched_at": item.fetched_at, **place}  # type: ignore[union-attr]
                     written += len(result)
                 else:
                     yield "documents", result
@@ -89,27 +87,18 @@ class Extract:
         if not item.payload:
             return "empty_payload"
         if item.mime not in HTML_TYPES:
-            if _is_pdf(item):
+            # ISO 32000-1, annex H.3.4.1, lets readers look for the header in the first kilobyte
+            if item.mime in PDF_TYPES and b"%PDF-" in item.payload[:1024]:
                 return "pdf_truncated" if item.truncated else item.payload
-            if item.mime or not _looks_html(item.payload):
+            if item.mime or not item.payload[:1024].lstrip().lower().startswith(_HTML_STARTS):
                 return "not_html"
         page = extract(item.payload, item.url, item.content_type, item.headers)
         if page.optout and self.refuse_optout:
             return "optout"
         if not page.nodes:
             return "empty_page"
-        return document(
-            "web",
-            item.url,
-            item.payload,
-            page.nodes,
-            where,
-            fetched_at=item.fetched_at,
-            lang=page.lang,
-            license=page.license,
-            title=page.title,
-            optout=page.optout,
-        )
+        facts: Row = {"lang": page.lang, "license": page.license, "title": page.title, "optout": page.optout}
+        return document("web", item.url, item.payload, page.nodes, where, fetched_at=item.fetched_at, **facts)
 
 
 def _origins(path: str, name: str | None) -> dict[int, tuple[str, int]]:
@@ -119,13 +108,3 @@ def _origins(path: str, name: str | None) -> dict[int, tuple[str, int]]:
     with fsspec.open(f"{path.rpartition('/')[0]}/{name}", "rb") as f:
         start, file, offset = (c.to_pylist() for c in pq.read_table(f, columns=["start", "file", "offset"]).columns)
     return dict(zip(start, zip(file, offset, strict=True), strict=True))
-
-
-def _is_pdf(item: Record) -> bool:
-    """A PDF by its type and first kilobyte (ISO 32000-1 annex H.3.4.1 lets readers look that far for the header)."""
-    return item.mime in PDF_TYPES and b"%PDF-" in item.payload[:1024]
-
-
-def _looks_html(payload: bytes) -> bool:
-    head = payload[:1024].lstrip().lower()
-    return head.startswith((b"<!doctype html", b"<html", b"\xef\xbb\xbf<!doctype html"))

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from filters.rules import nearest
+from manifests.nearest import nearest
 from pipelines.recipe.schema import Recipe, RecipeError
 from pipelines.sources import KINDS
 

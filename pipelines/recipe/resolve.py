@@ -15,15 +15,17 @@ from typing import Any
 import pyarrow as pa
 
 from dedup.images import ADDED
+from filters.adapters import datatrove_score
 from filters.blocklist import Blocklist
+from filters.models import text_models
 from filters.onnx import ImageModel, View
-from filters.rules import Rule, RuleError, Rules, load, nearest
+from filters.own import own_score
+from filters.rules import Rule, RuleError, Rules, load
 from filters.scores import IMAGE_SIMILARITY, LEVELS
 from filters.text import SCORES
 from filters.vectors import ImageVectors, TextVectors
+from manifests.nearest import nearest
 from manifests.schema import DOCUMENT
-from pipelines.adapted.models import text_models
-from pipelines.adapted.scores import by_filter, by_function
 from pipelines.fetch.http import user_agent
 from pipelines.recipe.schema import ImageModel as ImageModelTable
 from pipelines.recipe.schema import Images, Recipe, RecipeError, Similarity
@@ -133,9 +135,9 @@ def _scores(name: str, table: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         where = f"{name}.{key} ({entry.name})"
         try:
             if key.startswith("scores"):
-                stage: Any = by_function(entry.name, entry.function)
+                stage: Any = own_score(entry.name, entry.function, entry.level, entry.arguments)
             else:
-                stage = by_filter(entry.name, entry.filter, entry.arguments)
+                stage = datatrove_score(entry.name, entry.filter, entry.arguments)
         except ValueError as e:
             raise RecipeError(f"{where}: {e}") from None
         if getattr(stage, "level", "text") == "image":

@@ -16,7 +16,7 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Strings = Annotated[list[str], BeforeValidator(_as_list)]
+Strings = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 ScoreName = Annotated[
     str, Field(pattern="^[a-z][a-z0-9_]*$", description="name of the score's column, in rules and in reasons")
 ]

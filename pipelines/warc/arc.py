@@ -9,7 +9,6 @@ A ``.arc.gz`` file compresses each record as a gzip member.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from pipelines.warc.bytestream import ByteStream
 
@@ -24,30 +23,20 @@ _LINE_END = re.compile(rb"\n")
 START = re.compile(rb"(?<![^\n])" + _LINE.pattern)
 
 
-@dataclass(frozen=True)
-class Line:
-    """The first line of a record. ``date``: ISO 8601. ``mime``: as the server stated it. ``length``: bytes behind the
-    line."""
-
-    url: str
-    date: str
-    mime: str
-    length: int
-
-
 def read_head(stream: ByteStream) -> bytes | None:
     """The first line of the next record; None where only line ends are left. Raises BrokenError."""
     return stream.head(_LINE_END, MAX_LINE, _LINE.fullmatch)
 
 
-def parse(line: bytes) -> Line:
-    """The fields of a line that `read_head` returned."""
+def parse(line: bytes) -> tuple[str, str, str, int]:
+    """-> (URL, date in ISO 8601, media type as the server stated it, bytes behind the line), of a line that `read_head`
+    returned."""
     match = _LINE.fullmatch(line)
     assert match is not None
     url, date, mime, length = (match[i].decode("utf-8", "replace") for i in (1, 3, 4, 5))
     digits = date + "00000101000000"[len(date) :]  # a date without its time means midnight
     iso = f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}T{digits[8:10]}:{digits[10:12]}:{digits[12:14]}"
-    return Line(url, iso, mime.split(" ")[0], int(length))
+    return url, iso, mime.split(" ")[0], int(length)
 
 
 def is_member_start(data: bytes) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -21,14 +20,24 @@ class BrokenError(Exception):
         self.reason, self.url = reason, url or None
 
 
-class ByteStream(ABC):
-    """``fill`` appends more bytes to ``buffer``, and returns False at the end of the data."""
+class ByteStream:
+    """A file that is not compressed, from offset ``place`` on, where it stands. ``place`` stays that of ``buffer``."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Any, place: int) -> None:
+        self.file = file
+        self.end = place
         self.buffer = bytearray()
 
-    @abstractmethod
-    def fill(self) -> bool: ...
+    @property
+    def place(self) -> int:
+        return self.end - len(self.buffer)
+
+    def fill(self) -> bool:
+        """Append more bytes to the buffer. False at the end of the data."""
+        data = self.file.read(CHUNK)
+        self.buffer += data
+        self.end += len(data)
+        return bool(data)
 
     def take(self, n: int) -> bytes:
         """The next ``n`` bytes. Raises BrokenError if there are fewer."""
@@ -73,11 +82,10 @@ class ByteStream(ABC):
 
 
 class Member(ByteStream):
-    """One gzip member of ``file``, whose first bytes are ``start``."""
+    """The content of one gzip member of ``file``, whose first bytes are ``start``."""
 
     def __init__(self, file: Any, start: bytes) -> None:
-        super().__init__()
-        self.file = file
+        super().__init__(file, 0)
         self.bytes_read = len(start)
         self.pending = start
         self.inflate = zlib.decompressobj(31)
@@ -106,23 +114,3 @@ class Member(ByteStream):
     def length(self) -> int:
         """Compressed bytes used up to now; of the whole member once it has ended."""
         return self.bytes_read - len(self.rest if self.inflate.eof else self.pending)
-
-
-class PlainFile(ByteStream):
-    """A file that is not compressed, from offset ``place`` on, where it stands."""
-
-    def __init__(self, file: Any, place: int) -> None:
-        super().__init__()
-        self.file = file
-        self.end = place
-
-    def fill(self) -> bool:
-        data = self.file.read(CHUNK)
-        self.buffer += data
-        self.end += len(data)
-        return bool(data)
-
-    @property
-    def place(self) -> int:
-        """Offset, in the file, of the buffer's first byte."""
-        return self.end - len(self.buffer)

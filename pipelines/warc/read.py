@@ -24,7 +24,7 @@ from typing import Any
 import fsspec
 
 from pipelines.warc import arc
-from pipelines.warc.bytestream import CHUNK, END_OF_HEADERS, BrokenError, ByteStream, Member, PlainFile
+from pipelines.warc.bytestream import CHUNK, END_OF_HEADERS, BrokenError, ByteStream, Member
 from pipelines.warc.record import REASONS, Record, Refusal, read_arc, read_warc, read_warc_head
 
 __all__ = ["REASONS", "Record", "Refusal", "records", "warc_slices"]
@@ -111,7 +111,7 @@ def _plain_records(file: Any, offset: int, stop: int | None, layout: Layout) -> 
     start: int | None = 0 if offset == 0 else _next_plain(file, offset, stop, layout)
     while start is not None and (stop is None or start < stop):
         file.seek(start)
-        stream = PlainFile(file, start)
+        stream = ByteStream(file, start)
         try:
             while (head := layout.read_head(stream)) is not None:
                 start = stream.place - len(head)

@@ -75,22 +75,22 @@ def read_warc(stream: ByteStream, head: bytes) -> Record | Refusal | None:
 
 def read_arc(stream: ByteStream, head: bytes) -> Record | Refusal | None:
     """The record behind its first line; None for what is no page. The oldest files have bodies without HTTP headers."""
-    line = arc.parse(head)
-    block = _block(stream, line.length, line.url, line.url.startswith(("http://", "https://")))
+    url, date, mime, length = arc.parse(head)
+    block = _block(stream, length, url, url.startswith(("http://", "https://")))
     if not isinstance(block, bytes):
         return block
-    return _record(line.url, block, block.startswith(b"HTTP/"), line.date, line.mime, None)
+    return _record(url, block, block.startswith(b"HTTP/"), date, mime, None)
 
 
-def _block(stream: ByteStream, size: int, url: str, wanted: bool) -> bytes | Refusal | None:
-    """The record's bytes. They are skipped where the record is too large, or not ``wanted``."""
+def _block(stream: ByteStream, size: int, url: str, is_page: bool) -> bytes | Refusal | None:
+    """The record's bytes. Those of a record that is too large, or no page, are skipped."""
     try:
-        if wanted and size <= MAX_PAYLOAD:
+        if is_page and size <= MAX_PAYLOAD:
             return stream.take(size)
         stream.skip(size)
     except BrokenError as error:
         raise BrokenError(error.reason, url) from error
-    return Refusal("record_too_large", 0, 0, url) if wanted else None
+    return Refusal("record_too_large", 0, 0, url) if is_page else None
 
 
 def _record(url: str, block: bytes, is_message: bool, date: str, mime: str, truncated: str | None) -> Record | Refusal:

@@ -91,7 +91,7 @@ def test_with_several_sources_each_is_read_through_and_the_shares_are_the_weight
     assert {name: n / 100 for name, n in shares.items()} == pytest.approx(
         {"interleaved": 0.5, "pairs": 0.3, "ocr": 0.2}, abs=0.03
     )
-    assert Loader(run, ALL).realised(100) == {name: n / 100 for name, n in shares.items()}
+    assert Loader(run, ALL).shares(100) == {name: n / 100 for name, n in shares.items()}
 
 
 def test_a_name_decides_nothing_and_a_preset_finds_the_sources_by_their_layout(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_sources_have_a_kind_a_layout_a_tag_and_splits() -> None:
     [
         ({"version": 3}, "x: version 3; this code reads 1 and 2"),
         ({"version": 1}, "x: configs is absent or no mapping"),
-        ({"version": 1, "configs": {"pears": {}}}, "x: configs.pears is not one of interleaved, pairs, ocr"),
+        ({"version": 1, "configs": {"pears": {}}}, "x: configs.pears.layout is 'pears', not one of interleaved"),
         ({"sources": []}, "x: sources is absent or no mapping"),
         ({"sources": {"a": {**SOURCE, "layout": "square"}}}, "x: sources.a.layout is 'square', not one of interleaved"),
         ({"sources": {"a": {**SOURCE, "tag": 3}}}, "x: sources.a: kind is 'web' and tag 3"),
@@ -58,7 +58,7 @@ def test_a_wrong_manifest_is_one_line_that_names_the_key(change: dict[str, Any],
 
 
 def version_1(folder: Path) -> Path:
-    """A run as commit 8968b3d packed it, byte for byte: the JSON of a sample has no layout, and its source is a kind."""
+    """A run with the bytes of commit 8968b3d: the JSON of a sample has no layout, and its `source` is the kind."""
     sources: dict[str, Any] = {}
     for config in ("interleaved", "conversations"):
         nodes = [[made.text(made.prose(i, 9)), made.node("break"), made.text(made.prose(i + 1, 5))] for i in range(12)]

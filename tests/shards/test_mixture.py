@@ -129,8 +129,8 @@ def test_a_name_that_no_source_has_is_an_error_with_the_nearest() -> None:
         assert message in str(caught.value)
 
 
-def test_realised_shares_are_those_of_the_schedule() -> None:
-    assert mixture.realised(mixture.load("stage2"), 1000) == pytest.approx(
+def test_shares_of_batches_are_those_of_the_schedule() -> None:
+    assert mixture.load("stage2").shares(1000) == pytest.approx(
         {"interleaved": 0.45, "pairs": 0.35, "ocr": 0.20}, abs=0.005
     )
 

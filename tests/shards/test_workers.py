@@ -144,7 +144,8 @@ def test_a_state_from_inside_a_worker_is_refused_elsewhere(run: Path) -> None:
 TRAIN = """
 import json, os, signal, sys
 from shards.loader import Loader
-run, folder, mixture, rank, world, steps, die = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), *map(int, sys.argv[4:8])
+run, folder, mixture = *sys.argv[1:3], json.loads(sys.argv[3])
+rank, world, steps, die = map(int, sys.argv[4:8])
 loader = Loader(run, mixture, rank=rank, world=world, threads=2)
 if os.path.exists(f"{folder}/state"):
     loader.load_state_dict(json.load(open(f"{folder}/state")))

@@ -1,6 +1,7 @@
 """Four ways in which a site may be built, with navigation, consent banners and other boilerplate.
 
-semantic: HTML5 elements. blog: a blog engine. tables: the old web. soup: divs within divs.
+semantic: HTML5 elements. blog: a blog engine. tables: the old web. soup: divs within divs. In a template, ``{#- #}`` at
+the start of a line joins it to the line before, so that long lines of the page have short lines in the template.
 """
 
 from __future__ import annotations

@@ -130,9 +130,9 @@ def test_explain_a_kept_document_by_url_and_by_id(sample_run: SampleRun) -> None
         (document,) = (r for r in found if r.get("tokens") is not None and r["id"] == row["id"])
         assert document["keep"] and document["images"] == row["n_images"]
         (place,) = (r for r in found if r.get("key") and r["id"] == row["id"])
-        assert (place["key"], place["layout"], place["split"], place["offset"]) == (
+        assert (place["key"], place["source"], place["split"], place["offset"]) == (
             row["key"],
-            "interleaved",
+            "web",
             row["split"],
             row["offset"],
         )

@@ -26,8 +26,8 @@ def get(url: str, *, allow_private: tuple[str, ...] = (), **options: Any) -> Res
 
 
 def assert_within(seconds: float, work: Callable[[], object], rounds: int = 5) -> None:
-    """The work takes less than that in one of the rounds. A busy machine can only make a round slower, so the fastest
-    round is the one that tells what the code itself takes."""
+    """Assert that the work takes less than that in one of the rounds. A busy machine only makes a round slower, so the
+    fastest round shows the time that the code itself takes."""
     times = []
     while len(times) < rounds and min(times, default=seconds) >= seconds:
         start = time.monotonic()
@@ -112,12 +112,12 @@ def _origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
 
 @pytest.fixture
 def origin(_origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Origin:
-    """The real web on loopback, behind the proxy variables; one for all tests."""
+    """The real web on loopback, reached by the proxy variables. All tests share it."""
     return _use(_origin, monkeypatch)
 
 
 @pytest.fixture
 def fresh_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
-    """One of its own, for tests that read its counters."""
+    """The same for one test alone, which reads its counters."""
     with _started(tmp_path) as found:
         yield _use(found, monkeypatch)

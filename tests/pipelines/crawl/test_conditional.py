@@ -1,4 +1,4 @@
-"""A crawl over the pages of an earlier one: what has not changed is asked about, not fetched."""
+"""A crawl after an earlier one: pages that have not changed are requested under a condition and copied."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAY = "Sat, 01 May 2021 00:00:00 GMT"
 def crawl(
     folder: Path, seeds: list[str], earlier: list[Path] | None = None, stage: Crawl = QUICK
 ) -> dict[str, dict[str, Any]]:
-    """Crawl into ``folder`` (pages.parquet, warc), after the crawls in the folders ``earlier``; the rows by address."""
+    """Crawl into ``folder`` (pages.parquet, warc), after the crawls in the folders ``earlier``. -> its rows by URL"""
     batch = pa.RecordBatch.from_pylist([{"host": h, "seeds": s} for h, s in hosts_of(seeds)], SEED)
     if earlier is not None:
         files = [[str(f / "pages.parquet"), str(f / "warc")] for f in earlier]
@@ -36,7 +36,7 @@ def crawl(
 
 
 def stored(folder: Path, row: dict[str, Any]) -> Record:
-    """The one response that stands where a row says."""
+    """The response at the place that a row gives."""
     (found,) = records(str(folder / "warc"), row["offset"], row["length"])
     assert isinstance(found, Record)
     assert found.url == row["url"]
@@ -60,7 +60,7 @@ def web(proxied: Local) -> Local:
     return proxied
 
 
-def test_unchanged_pages_are_kept_and_followed_and_changed_ones_are_read(web: Local, tmp_path: Path) -> None:
+def test_unchanged_pages_are_copied_and_changed_ones_are_fetched(web: Local, tmp_path: Path) -> None:
     seeds = ["http://b.example/", "http://a.example/"]
     first = crawl(tmp_path / "1", seeds)
     assert {r["http_status"] for r in first.values()} == {200}
@@ -86,7 +86,7 @@ def test_unchanged_pages_are_kept_and_followed_and_changed_ones_are_read(web: Lo
     assert kinds == ["warcinfo", *["response", "request"] * 7]
 
 
-def test_what_a_crawl_kept_is_kept_by_the_next(web: Local, tmp_path: Path) -> None:
+def test_a_copied_page_is_copied_again_by_the_next_crawl(web: Local, tmp_path: Path) -> None:
     crawl(tmp_path / "1", ["http://a.example/"])
     crawl(tmp_path / "2", ["http://a.example/"], [tmp_path / "1"])
     (tmp_path / "1" / "warc").unlink()
@@ -95,7 +95,7 @@ def test_what_a_crawl_kept_is_kept_by_the_next(web: Local, tmp_path: Path) -> No
     assert third["http://a.example/by-date"]["last_modified"] == MAY  # the 304 did not repeat it
 
 
-def test_a_page_whose_earlier_copy_is_gone_or_broken_is_read_again(web: Local, tmp_path: Path) -> None:
+def test_a_page_whose_earlier_records_are_gone_or_damaged_is_fetched(web: Local, tmp_path: Path) -> None:
     first = crawl(tmp_path / "1", ["http://a.example/"])
     broken = bytearray((tmp_path / "1" / "warc").read_bytes())
     at = first["http://a.example/"]["offset"] + 40
@@ -108,13 +108,13 @@ def test_a_page_whose_earlier_copy_is_gone_or_broken_is_read_again(web: Local, t
     assert {r["http_status"] for r in third.values()} == {200}
 
 
-def test_a_not_modified_that_nobody_asked_for_is_no_page(proxied: Local, tmp_path: Path) -> None:
+def test_a_304_answer_to_an_unconditional_request_is_no_page(proxied: Local, tmp_path: Path) -> None:
     proxied.web.pages["c.example/"] = ({"status": "304", "Content-Length": None}, b"")  # type: ignore[dict-item]
     (row,) = crawl(tmp_path / "1", ["http://c.example/"]).values()
     assert (row["status"], row["http_status"], row["offset"]) == ("empty", 304, None)
 
 
-def test_crawls_recorded_before_there_were_conditions_are_done_anew(web: Local, tmp_path: Path) -> None:
+def test_earlier_crawls_without_validators_are_ignored(web: Local, tmp_path: Path) -> None:
     crawl(tmp_path / "1", ["http://b.example/"])
     table = pq.read_table(tmp_path / "1" / "pages.parquet")
     pq.write_table(table.drop_columns(["etag", "last_modified", "offset", "length"]), tmp_path / "1" / "pages.parquet")

@@ -34,7 +34,7 @@ def test_links_of_a_page() -> None:
 
 
 @pytest.mark.parametrize("content", ["nofollow", "noindex, NOFOLLOW", "none"])
-def test_a_page_s_robots_meta_is_honoured(content: str) -> None:
+def test_the_robots_meta_of_a_page_is_honoured(content: str) -> None:
     assert (
         page_links(f'<meta name="ROBOTS" content="{content}"><a href="/x">'.encode(), "http://a.example/", "a.example")
         == []

@@ -60,12 +60,12 @@ def test_each_fault_of_the_web_is_one_status(local: Local, path: str, status: st
     ("path", "body"),
     [("/chunked", b"hello world"), ("/gzip", b"hello " * 1000), ("/chain/5", b"end"), ("/interim", b"body")],
 )
-def test_what_comes_whole_is_ok(local: Local, path: str, body: bytes) -> None:
+def test_a_complete_answer_is_ok(local: Local, path: str, body: bytes) -> None:
     answer = ask(local, path)
     assert (answer.status, answer.body) == ("ok", body)
 
 
-def test_brotli_is_decoded_within_the_cap(local: Local) -> None:
+def test_brotli_is_decoded_up_to_the_limit(local: Local) -> None:
     local.web.pages["/br"] = ({"Content-Encoding": "br"}, brotli.compress(b"hello " * 1000))
     local.web.pages["/brbomb"] = ({"Content-Encoding": "br"}, brotli.compress(bytes(64 * MIB), quality=1))
     local.web.pages["/brcut"] = ({"Content-Encoding": "br"}, brotli.compress(b"hello " * 1000)[:-3])
@@ -74,7 +74,7 @@ def test_brotli_is_decoded_within_the_cap(local: Local) -> None:
     assert ask(local, "/brcut").status == "truncated"
 
 
-def test_gzip_members_in_a_row_and_deflate_without_header_are_decoded(local: Local) -> None:
+def test_several_gzip_members_and_deflate_without_header_are_decoded(local: Local) -> None:
     import zlib
 
     raw = zlib.compressobj(wbits=-15)
@@ -87,7 +87,7 @@ def test_gzip_members_in_a_row_and_deflate_without_header_are_decoded(local: Loc
     assert ask(local, "/odd").body == b"plain"
 
 
-def test_a_gzip_bomb_stops_at_the_cap_without_its_memory(local: Local) -> None:
+def test_a_gzip_bomb_stops_at_the_limit_and_takes_no_memory(local: Local) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     local.web.pages["/bomb"] = ({"Content-Encoding": "gzip"}, gzip.compress(bytes(300 * MIB), 1))
     after_making = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -105,9 +105,7 @@ def test_the_deadline_is_total(local: Local, path: str) -> None:
     assert_within(1.0, work)
 
 
-def test_every_wait_for_the_server_has_what_is_left_of_one_deadline(
-    local: Local, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_wait_for_the_server_counts_towards_one_deadline(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines: set[float] = set()
 
     real = wire.left
@@ -124,7 +122,7 @@ def test_every_wait_for_the_server_has_what_is_left_of_one_deadline(
     assert before + 0.5 <= deadline <= after
 
 
-def test_the_deadline_holds_over_redirects_together(local: Local) -> None:
+def test_all_redirects_together_have_one_deadline(local: Local) -> None:
     local.web.slow = 0.2
 
     def work() -> None:
@@ -167,7 +165,7 @@ def test_names_without_an_address_and_ports_without_a_server(monkeypatch: pytest
     assert get("http://nowhere.example/", deadline_s=5, max_bytes=1).status == "dns"
 
 
-def test_connections_are_kept_and_a_stale_one_is_no_fault(local: Local) -> None:
+def test_connections_are_reused_and_a_stale_one_is_no_fault(local: Local) -> None:
     with Session(allow_private=LOOPBACK) as session:
         for _ in range(5):
             assert session.get(f"{local.base}/image/1", deadline_s=5, max_bytes=MIB).status == "ok"
@@ -205,13 +203,13 @@ def test_behind_a_proxy_names_are_not_resolved_and_private_literals_are_refused(
     assert [h for h, _ in proxied.web.asked] == ["some.example", "some.example"]
 
 
-def test_no_proxy_goes_straight(proxied: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_leads_to_direct_requests(proxied: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert get(f"{proxied.base}/image/1", deadline_s=5, max_bytes=MIB).status == "private_address"
     assert get(f"{proxied.base}/chain/1", deadline_s=5, max_bytes=MIB, allow_private=LOOPBACK).body == b"end"
 
 
-def test_a_proxy_that_is_not_there_is_said_once_and_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused.getsockname()[1]}")
@@ -219,7 +217,7 @@ def test_a_proxy_that_is_not_there_is_said_once_and_plainly(monkeypatch: pytest.
             get("http://some.example/", deadline_s=5, max_bytes=1)
 
 
-def test_tls_checks_the_name_whatever_address_was_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_checks_the_name_and_not_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import trustme
 
     authority = trustme.CA()

@@ -28,7 +28,7 @@ def warc(tmp_path: Path, members: list[bytes]) -> str:
 
 
 def run(stage: Any, rows: list[dict[str, Any]], schema: pa.Schema, ctx: DirectContext | None = None) -> dict[str, Any]:
-    """What a stage yields: the rows of each declared table, and the bytes of raw files. Batches have the declared schemas."""
+    """The rows of each table that a stage declares, and the bytes of its raw files. Checks the schemas."""
     out: dict[str, Any] = {name: [] for name in stage.tables}
     for name, item in stage(pa.RecordBatch.from_pylist(rows, schema), ctx or DirectContext()):
         if isinstance(item, bytes):
@@ -63,7 +63,8 @@ def test_documents_pdfs_and_refusals(mixed: str) -> None:
     out = run(Extract(), [{"path": mixed, "offset": 0, "length": None}], SLICES)
     assert [d["url"] for d in out["documents"]] == ["https://e.com/0", "https://e.com/7", "https://e.com/9"]
     assert [(r["url"][-5:], r["reason"]) for r in out["refused"]] == [
-        ("com/1", "http_error"), ("com/3", "not_html"), ("com/4", "empty_page"), ("6.pdf", "pdf_truncated"), ("com/8", "empty_payload"),
+        ("com/1", "http_error"), ("com/3", "not_html"), ("com/4", "empty_page"), ("6.pdf", "pdf_truncated"),
+        ("com/8", "empty_payload"),
     ]  # fmt: skip
     first = out["documents"][0]
     assert first["id"] == document_id("web", "https://e.com/0", page("<img src=a.jpg alt='A boat at dawn'>"))
@@ -110,15 +111,18 @@ def test_broken_member_is_a_row(tmp_path: Path) -> None:
 
 def test_pairs(tmp_path: Path) -> None:
     inside = (
-        "<figure><img src=a.jpg alt='not this'><figcaption>A boat\nat dawn</figcaption></figure><img src=b.jpg alt='  Two   boats '>"
-        "<p>between</p><img src=c.jpg title='Three boats'><p>between</p><img src=d.jpg alt=.><p>between</p><img src=e.jpg>"
+        "<figure><img src=a.jpg alt='not this'><figcaption>A boat\nat dawn</figcaption></figure>"
+        "<img src=b.jpg alt='  Two   boats '>"
+        "<p>between</p><img src=c.jpg title='Three boats'><p>between</p><img src=d.jpg alt=.><p>between</p>"
+        "<img src=e.jpg>"
         "<p>x</p><img src=b.jpg alt='Two boats'>"
     )
     path = warc(tmp_path, [response("https://e.com/x/0", page(inside), "Content-Type: text/html")])
     documents = run(Extract(), [{"path": path, "offset": 0, "length": None}], SLICES)["documents"]
     found = run(Pairs(), documents, DOCUMENT)["documents"]
     assert [(d["nodes"][0]["image"], d["nodes"][1]["text"]) for d in found] == [
-        ("https://e.com/x/a.jpg", "A boat at dawn"), ("https://e.com/x/b.jpg", "Two boats"), ("https://e.com/x/c.jpg", "Three boats"),
+        ("https://e.com/x/a.jpg", "A boat at dawn"), ("https://e.com/x/b.jpg", "Two boats"),
+        ("https://e.com/x/c.jpg", "Three boats"),
     ]  # fmt: skip
     assert found[0]["id"] == document_id("pairs", "https://e.com/x/a.jpg", b"A boat at dawn")
     assert {(d["kind"], d["url"], d["lang"]) for d in found} == {("pairs", "https://e.com/x/0", "en")}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from pipelines.formats.conversations import INPUTS, Conversations, pieces
@@ -63,6 +64,12 @@ def test_there_is_enough_of_everything() -> None:
     assert all(1 <= len(a.pictures) <= 5 for a in ARTICLES)
     assert all(url.startswith("http://") and url.split("/")[2].endswith(".example") for url in book)
     assert {url.split("/")[2] for url in SEEDS} <= set(HOSTS)
+
+
+def test_the_recipe_crawls_every_host_once() -> None:
+    path = Path(__file__).parents[3] / "pipelines" / "recipes" / "sample.yaml"
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert sorted(url for source in recipe["sources"].values() for url in source.get("seeds", [])) == sorted(SEEDS)
 
 
 def test_every_picture_an_article_shows_is_served() -> None:

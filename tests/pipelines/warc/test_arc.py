@@ -79,7 +79,7 @@ def test_odd_lines(tmp_path: Path) -> None:
     assert isinstance(found[3], Record) and str(found[3].fetched_at) == "2008-04-30 00:00:00+00:00"
 
 
-def test_a_broken_member_costs_itself_even_the_first(tmp_path: Path) -> None:
+def test_a_broken_member_loses_only_its_own_record(tmp_path: Path) -> None:
     members = [gzip.compress(m) for m in [FIRST, *pages(4)]]
     for broken in (0, 2):
         bad = [m[:12] + b"\xff" * 6 + m[18:] if i == broken else m for i, m in enumerate(members)]
@@ -92,7 +92,7 @@ def test_a_broken_member_costs_itself_even_the_first(tmp_path: Path) -> None:
     assert [r.reason for r in records(str(tmp_path / "cut.arc.gz")) if isinstance(r, Refusal)] == ["warc_truncated"]
 
 
-def test_a_wrong_length_costs_that_record(tmp_path: Path) -> None:
+def test_a_wrong_length_loses_only_that_record(tmp_path: Path) -> None:
     members = pages(4)
     members[1] = members[1].replace(b" text/html ", b" text/html 9", 1)
     found = list(records(write(tmp_path / "a", [FIRST, *members], packed=True)))
@@ -102,7 +102,7 @@ def test_a_wrong_length_costs_that_record(tmp_path: Path) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=300), st.integers(130, 2000), st.booleans())
-def test_any_damage_never_raises_and_spares_what_stands_before(
+def test_damage_raises_no_error_and_loses_no_record_before_it(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, packed: bool
 ) -> None:
     members = [gzip.compress(m) if packed else m for m in [FIRST, *pages(5)]]

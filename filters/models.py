@@ -1,11 +1,11 @@
-"""The models and word lists that a recipe's `text` names, looked at before anything starts."""
+"""The models and word lists that a recipe names for the texts of a source, checked before a run starts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Protocol
 
 from filters import blocklist as blocklists
 from filters import perplexity
@@ -16,9 +16,27 @@ from filters.quality import Quality
 from filters.wordlists import common, words
 
 
-def text_models(text: Any, blocklist: str | None = None) -> list[Blocklist | Quality | Perplexity]:
-    """The stages of a recipe's `text` (pipelines.recipe.schema.Text), and of a `blocklist`. Raises ValueError, one line
-    that begins with the key.
+class TextModels(Protocol):
+    """Files by their keys in a recipe: paths of models, and paths of word lists by language (ISO 639-1)."""
+
+    @property
+    def language_model(self) -> str | None: ...
+    @property
+    def quality_model(self) -> str | None: ...
+    @property
+    def perplexity_model(self) -> str | None: ...
+    @property
+    def perplexity_pieces(self) -> str | None: ...
+    @property
+    def flagged_words(self) -> Mapping[str, str]: ...
+    @property
+    def common_words(self) -> Mapping[str, str]: ...
+
+
+def text_models(text: TextModels, blocklist: str | None = None) -> list[Blocklist | Quality | Perplexity]:
+    """The stages of a source's models and of its blocklist.
+
+    Raises ValueError, one line that begins with the key, where a file is missing or is of another form.
     """
     for key in ("language_model", "quality_model", "perplexity_model", "perplexity_pieces"):
         if (path := getattr(text, key)) is not None and not os.path.isfile(path):
@@ -28,17 +46,17 @@ def text_models(text: Any, blocklist: str | None = None) -> list[Blocklist | Qua
             check()
         except ValueError as e:
             raise ValueError(f"{key}: {e}") from None
-    made: list[Blocklist | Quality | Perplexity] = []
+    stages: list[Blocklist | Quality | Perplexity] = []
     if blocklist is not None:
-        made.append(Blocklist(blocklist))
+        stages.append(Blocklist(blocklist))
     if text.quality_model is not None:
-        made.append(Quality(text.quality_model))
+        stages.append(Quality(text.quality_model))
     if text.perplexity_model is not None:
-        made.append(Perplexity(text.perplexity_model, text.perplexity_pieces))
-    return made
+        stages.append(Perplexity(text.perplexity_model, text.perplexity_pieces))
+    return stages
 
 
-def _checks(text: Any, blocklist: str | None) -> Iterator[tuple[str, Callable[[], object]]]:
+def _checks(text: TextModels, blocklist: str | None) -> Iterator[tuple[str, Callable[[], object]]]:
     if blocklist is not None:
         yield "blocklist", partial(blocklists.entries, blocklist)
     for key in ("language_model", "quality_model"):
