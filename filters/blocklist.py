@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -29,6 +29,10 @@ class Blocklist:
 
     files: ClassVar[tuple[str, ...]] = ("path",)
     name: ClassVar[str] = "blocked_host"
+
+    @property
+    def tables(self) -> Mapping[str, pa.Schema]:
+        return {"scores": self.columns()}
 
     def columns(self) -> pa.Schema:
         return pa.schema([("blocked_host", pa.string())])

@@ -10,7 +10,7 @@ joined by blanks, where a model of them is given, else the words as they stand; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +45,10 @@ class Perplexity:
 
     files: ClassVar[tuple[str, ...]] = ("model", "pieces")
     name: ClassVar[str] = "perplexity"
+
+    @property
+    def tables(self) -> Mapping[str, pa.Schema]:
+        return {"scores": self.columns()}
 
     def columns(self) -> pa.Schema:
         return pa.schema([("perplexity", pa.float32())])

@@ -8,7 +8,7 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +45,10 @@ class Quality:
     files: ClassVar[tuple[str, ...]] = ("model",)
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-numpy2-wheel",)
     name: ClassVar[str] = "quality"
+
+    @property
+    def tables(self) -> Mapping[str, pa.Schema]:
+        return {"scores": self.columns()}
 
     def columns(self) -> pa.Schema:
         return pa.schema([("quality", pa.float32())])
