@@ -118,7 +118,8 @@ def bad_addresses(folder: Path) -> tuple[Row, Row]:
 
 def a_list_without_rows(folder: Path) -> tuple[Row, Row]:
     (folder / "head.csv").write_text("url,text\n")
-    return {"kind": "pairs", "urls": str(folder / "head.csv")}, {}
+    (folder / "lines.jsonl").write_text("")
+    return {"kind": "pairs", "urls": [str(folder / "head.csv"), str(folder / "lines.jsonl")]}, {}
 
 
 def images_out_of_reach(folder: Path) -> tuple[Row, Row]:
@@ -426,6 +427,16 @@ def test_a_source_that_keeps_nothing_alone(folder: Path, name: str) -> None:
     recipe = read(str(write_recipe(folder, {name: source})))
     stats = execute(recipe, str(folder / "run"), on="local", workers=2, progress=Progress(quiet=True))
     assert_nothing_is_kept(folder, stats, {name: by_reason})
+
+
+def test_sources_that_read_from_a_source_without_documents(folder: Path) -> None:
+    """The PDFs that were met in no page are a step without parts."""
+    source, by_reason = refused_pages(folder)
+    sources = {"pages": source, "met": {"kind": "pairs", "from": "pages"}, "found": {"kind": "pdf", "from": "pages"}}
+    for across in ("kind", "source"):
+        recipe = read(str(write_recipe(folder, sources, dedup={"across": across})))
+        stats = execute(recipe, str(folder / "run"), on="local", workers=2, progress=Progress(quiet=True))
+        assert_nothing_is_kept(folder, stats, {"pages": by_reason, "met": {}, "found": {}})
 
 
 @pytest.mark.parametrize("rows", [0, 2])
