@@ -28,7 +28,7 @@ from filters.repetition import repeats
 from filters.scores import DOCUMENT, NODE, STRINGS
 from filters.spans import Bools, Floats, Ints, Spans, ratio
 from filters.wordlists import Hits, Lexicon, common, languages, words
-from manifests.flat import FlatNodes, bools, flat_nodes, lengths, offsets
+from manifests.flat import FlatNodes, flat_nodes, lengths, offsets
 from manifests.schema import IMAGE, TEXT
 from manifests.stage import NO_ENGINE, Output, StageContext
 
@@ -190,9 +190,7 @@ def _ratios(n: dict[str, NDArray]) -> dict[str, Floats]:
     }
 
 
-def _listed(
-    hits: Hits, guess: language.Guess, name: str, default: int = -1
-) -> tuple[Ints, Bools]:
+def _listed(hits: Hits, guess: language.Guess, name: str, default: int = -1) -> tuple[Ints, Bools]:
     """Number of words of each paragraph in the list ``name`` of its document's language; and which documents have a list.
 
     ``default``: the column of the list for the languages without their own; -1: these have no list. A document without

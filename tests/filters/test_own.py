@@ -130,7 +130,7 @@ def test_prints_are_kept_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:
         ("no_such_module_here:x", None, {}, "`no_such_module_here:x` cannot be imported"),
         (f"{HERE}:HERE", None, {}, f"`{HERE}:HERE` cannot be called"),
         (f"{HERE}:two", None, {}, f"`{HERE}:two` cannot be called with one value: missing a required argument: 'url'"),
-        (f"{HERE}:share", None, {"colour": 1}, f"`{HERE}:share` cannot be called with one value: got an unexpected"),
+        (f"{HERE}:share", None, {"letter": "a", "n": 1}, f"`{HERE}:share` cannot be called with one value: got an une"),
         (f"{HERE}:Words", None, {"colour": 1}, f"`{HERE}:Words` cannot be constructed: TypeError"),
         (f"{HERE}:Words", None, {"language": {}}, "arguments.language: expected a string, a number"),
         (f"{HERE}:vowels", "page", {}, f"`{HERE}:vowels`: level is text, document or image, not `page`"),
