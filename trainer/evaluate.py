@@ -1,4 +1,4 @@
-"""Whether the model uses the images: the loss on held-out pairs with their own images, and with each other's."""
+"""Whether the model uses the images: the loss on held-out pairs with their own images and with permuted images."""
 
 from __future__ import annotations
 
@@ -9,34 +9,20 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trainer.collate import Collator, Document
-from trainer.config import Evaluate
+from trainer.collate import Collator, Document, PlainDocument
 from trainer.forward import logits, token_losses
+from trainer.schema import Evaluate
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """normal, permuted: mean loss over caption tokens, nats. gap: permuted - normal. error: standard error of the gap
-    over pairs.
-    """
+    """normal, permuted: mean loss of caption tokens, nats. gap: permuted - normal. error: of the gap, over pairs."""
 
     pairs: int
     normal: float
     permuted: float
     gap: float
     error: float
-
-
-@dataclass(frozen=True)
-class Swapped:
-    """A pair with another pair's image."""
-
-    key: str
-    images: list[bytes]
-    content: list[str | int]
-
-    def parts(self) -> list[str | int]:
-        return self.content
 
 
 def held_out(
@@ -48,10 +34,11 @@ def held_out(
     seed: int = 0,
     length: int | None = None,
 ) -> HeldOut:
-    """image: mode, longest and shortest side. length: cut captions to a row of this many tokens.
+    """Scores pairs with their own images and with those of `spec.permutations` permutations.
 
-    Each permutation is drawn anew and leaves no pair its image. Each pair is a row of its own; the mean is over caption
-    tokens (``</s>`` among them, ``<fake>`` not), so long captions weigh more.
+    image: mode, longest and shortest side. length: captions are cut to a row of this many tokens. No pair has its own
+    image in a permutation. Each pair is a row. The mean is over caption tokens, with ``</s>`` and without ``<fake>``,
+    so long captions weigh more. Raises ValueError for fewer than two pairs.
     """
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} pairs cannot swap images")
@@ -60,7 +47,7 @@ def held_out(
     swapped = torch.zeros_like(own)
     for _ in range(spec.permutations):
         order = derangement(len(pairs), rng)
-        mixed = [Swapped(pair.key, pairs[other].images, pair.parts()) for pair, other in zip(pairs, order, strict=True)]
+        mixed = [PlainDocument(p.key, p.parts(), pairs[other].images) for p, other in zip(pairs, order, strict=True)]
         swapped += losses(model, mixed, collate, spec.batch, image, length) / spec.permutations
     tokens = own[:, 1].sum()
     normal, permuted = float(own[:, 0].sum() / tokens), float(swapped[:, 0].sum() / tokens)
@@ -76,7 +63,7 @@ def losses(
     image: tuple[str, int, int],
     length: int | None,
 ) -> torch.Tensor:
-    """float64 [pairs, 2]: summed loss and number of the caption tokens of each pair."""
+    """float64 [pairs, 2]: the summed loss and the number of the caption tokens of each pair."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
@@ -84,15 +71,15 @@ def losses(
     with torch.no_grad():
         for start in range(0, len(pairs), batch):
             rows = collate([[pair] for pair in pairs[start : start + batch]], *image, length).to(device)
-            counted = rows.text[:, 1:]
-            loss = token_losses(logits(model, rows), rows.labels) * counted
-            out.append(torch.stack([loss.sum(1), counted.sum(1)], dim=1).double().cpu())
+            text = rows.text[:, 1:]
+            loss = token_losses(logits(model, rows), rows.labels) * text
+            out.append(torch.stack([loss.sum(1), text.sum(1)], dim=1).double().cpu())
     model.train(was_training)
     return torch.cat(out)
 
 
 def derangement(n: int, rng: random.Random) -> list[int]:
-    """A permutation of 0..n-1 that moves everything: one cycle through a random order."""
+    """A permutation of 0..n-1 that moves every item: one cycle through a random order."""
     order = list(range(n))
     rng.shuffle(order)
     out = [0] * n

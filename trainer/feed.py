@@ -1,4 +1,4 @@
-"""Batches as tensors, made by one thread ahead of the model."""
+"""Batches of the loader as tensors, prepared by one thread ahead of the model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from trainer.collate import Collator, Tensors
 
-#: batches made ahead
-AHEAD = 2
+#: steps prepared ahead
+PREFETCH = 2
 
 
 class Batches(Protocol):
@@ -25,41 +25,41 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A step's data. parts: its sequences in micro-batches. after: the loader's state once this batch is consumed."""
+class StepData:
+    """The data of a step."""
 
-    source: str
-    parts: list[Tensors]
-    after: dict[str, Any]
+    source: str  #: name of the source of all samples
+    micro_batches: list[Tensors]
+    loader_state: dict[str, Any]  #: to resume after this step
 
 
-def prepared(loader: Batches, collate: Collator, micro: int | None, rows: int | None = None) -> Iterator[Ready]:
-    """rows: sequences of a step; where fewer came (damaged samples were left out), empty micro-batches stand for them,
-    so that every
-    rank takes as many passes. None: one process, which needs none."""
+def collated(loader: Batches, collate: Collator, micro: int | None, rows: int | None = None) -> Iterator[StepData]:
+    """The loader's batches as tensors.
+
+    micro: sequences of a micro-batch; None: all of the step. rows: sequences of a step on each of several ranks; None:
+    one process. A rank that gets fewer sequences (damaged samples were left out) gets empty micro-batches for the
+    others, because every rank must take the same number of passes.
+    """
     for batch in loader:
         if not batch.sequences and rows is None:
             continue
         size = micro or rows or len(batch.sequences)
         groups = [batch.sequences[i : i + size] for i in range(0, len(batch.sequences), size)]
-        image = batch.image
-        parts = [
-            collate(group, image["mode"], image["longest"], image["shortest"], batch.sequence_length)
-            for group in groups
-        ]
-        parts += [collate.nothing() for _ in range(len(parts), -(-(rows or 0) // size))]
-        yield Ready(batch.source, parts, loader.state_dict())
+        tensors = [collate(group, **batch.image, length=batch.sequence_length) for group in groups]
+        tensors += [collate.empty() for _ in range(len(tensors), -(-(rows or 0) // size))]
+        yield StepData(batch.source, tensors, loader.state_dict())
 
 
-def ahead(make: Callable[[], Iterable[Ready]], depth: int = AHEAD) -> Generator[Ready, None, None]:
-    """The items of `make()`, made by one thread up to `depth` ahead; its exception is raised here. Close the iterator
-    to end the thread.
+def prefetch(items: Callable[[], Iterable[StepData]], depth: int = PREFETCH) -> Generator[StepData, None, None]:
+    """The items of `items()`, produced by one thread up to `depth` ahead. Its exception is raised here.
+
+    Close the generator to end the thread.
     """
-    line: queue.Queue[Ready | BaseException | None] = queue.Queue(maxsize=depth)
-    over = threading.Event()
+    line: queue.Queue[StepData | BaseException | None] = queue.Queue(maxsize=depth)
+    closed = threading.Event()
 
-    def put(item: Ready | BaseException | None) -> bool:
-        while not over.is_set():
+    def put(item: StepData | BaseException | None) -> bool:
+        while not closed.is_set():
             try:
                 line.put(item, timeout=0.1)
                 return True
@@ -69,11 +69,11 @@ def ahead(make: Callable[[], Iterable[Ready]], depth: int = AHEAD) -> Generator[
 
     def work() -> None:
         try:
-            for item in make():
+            for item in items():
                 if not put(item):
                     return
             put(None)
-        except BaseException as error:  # handed over, not swallowed
+        except BaseException as error:  # raised in the consumer's thread
             put(error)
 
     thread = threading.Thread(target=work, name="batches", daemon=True)
@@ -84,5 +84,5 @@ def ahead(make: Callable[[], Iterable[Ready]], depth: int = AHEAD) -> Generator[
                 raise item
             yield item
     finally:
-        over.set()
+        closed.set()
         thread.join()
