@@ -1,7 +1,6 @@
 """MosaicML's streaming on the samples of tars, for bench/loader.py: `python -m bench._streaming FOLDER SAMPLES TAR...`.
 
-Runs where streaming is installed, which may be an environment without this project's packages, so it needs nothing
-else.
+It runs in the environment of streaming, which may be without this project's packages, so it imports nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from bench._timed import timed
 
 
 def convert(tars: list[str], folder: str) -> None:
-    """The parts of each sample, as bytes, in MDS shards of its usual size (64 MB)."""
+    """The members of each sample, as bytes, in MDS shards of the usual size (64 MB)."""
     with MDSWriter(out=folder, columns={"json": "bytes", "jpg": "bytes", "txt": "bytes"}) as out:
         for path in tars:
             with tarfile.open(path) as archive:
@@ -33,7 +32,7 @@ def convert(tars: list[str], folder: str) -> None:
 
 
 def read(folder: str) -> Iterator[Any]:
-    # batches decide how far it looks ahead: with one sample it is ten times slower
+    # the size of a batch decides how far it reads ahead: with one sample it is ten times slower
     yield from StreamingDataset(local=folder, shuffle=True, batch_size=50)
 
 

@@ -1,37 +1,51 @@
-"""How fast a contender reads. Needs nothing but Python, so a peer in another environment is timed alike."""
+"""Measurements in interleaved rounds. Needs nothing but Python, so a peer in another environment is timed in one way."""
 
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-REPEATS = 5
+ROUNDS = 5
+
+T = TypeVar("T")
+
+
+def interleaved(contenders: Mapping[str, Callable[[], T]], rounds: int = ROUNDS) -> dict[str, list[T]]:
+    """The results of each contender by name, one for each round.
+
+    All contenders run in every round, so that other work on the machine slows all of them. Compare medians.
+    """
+    results: dict[str, list[T]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            results[name].append(run())
+    return results
 
 
 def timed(reads: Mapping[str, Callable[[], Iterator[Any]]], samples: int) -> dict[str, dict[str, float]]:
-    """Of each contender by name, the best of `REPEATS` times through: samples a second, processor ms a sample (threads
-    and workers
-    included), seconds to the first sample. They take turns, so that other work on the machine meets all of them."""
-    best: dict[str, dict[str, float]] = {}
-    for _ in range(REPEATS):
-        for name, read in reads.items():
-            found = _once(read, samples)
-            seen = best.setdefault(name, found)
-            seen["samples_per_s"] = max(seen["samples_per_s"], found["samples_per_s"])
-            for cost in ("cpu_ms", "ready_s"):
-                seen[cost] = min(seen[cost], found[cost])
-    return best
+    """Medians of each reader by name: samples a second, processor ms a sample, and seconds to the first sample.
 
+    Processor time includes threads and worker processes. samples: the number that every reader must yield; another
+    number raises RuntimeError.
+    """
 
-def _once(read: Callable[[], Iterator[Any]], samples: int) -> dict[str, float]:
-    start, used, count, ready = time.perf_counter(), sum(os.times()[:4]), 0, 0.0
-    for _ in read():
-        if not count:
-            ready = time.perf_counter() - start
-        count += 1
-    if count != samples:
-        raise RuntimeError(f"{count} samples, not {samples}")
-    seconds, cpu = time.perf_counter() - start, sum(os.times()[:4]) - used
-    return {"samples_per_s": round(count / seconds), "cpu_ms": round(cpu / count * 1000, 3), "ready_s": round(ready, 4)}
+    def once(read: Callable[[], Iterator[Any]]) -> dict[str, float]:
+        start, cpu_start, count, ready = time.perf_counter(), sum(os.times()[:4]), 0, 0.0
+        for _ in read():
+            if not count:
+                ready = time.perf_counter() - start
+            count += 1
+        if count != samples:
+            raise RuntimeError(f"{count} samples, not {samples}")
+        seconds, cpu = time.perf_counter() - start, sum(os.times()[:4]) - cpu_start
+        return {"samples_per_s": count / seconds, "cpu_ms": cpu / count * 1000, "ready_s": ready}
+
+    def median(rows: list[dict[str, float]], key: str, digits: int | None) -> float:
+        return round(statistics.median(row[key] for row in rows), digits)
+
+    results = interleaved({name: lambda read=read: once(read) for name, read in reads.items()})  # type: ignore[misc]
+    digits = {"samples_per_s": None, "cpu_ms": 3, "ready_s": 4}
+    return {name: {key: median(rows, key, n) for key, n in digits.items()} for name, rows in results.items()}

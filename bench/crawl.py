@@ -1,14 +1,15 @@
-"""From Common Crawl's index to documents, step by step on one core: the rates that docs/scale.md plans with.
+"""From Common Crawl's index to documents and images, step by step on one core: the rates that docs/scale.md plans with.
 
-Each row: what is done, how many of it, how many a second of processor time, and bytes a piece where they matter. The
-index is made here, with the columns of Common Crawl's; the pages are the real ones beside the checkout where they are
-there, else made by rule (`bench extract`), in a WARC file written here; ranges come from a server on loopback, so their
-rate is what reading costs the processor, never what a network does.
+Each row: the step, the number of items, items a second of processor time, and bytes of an item. The index is generated,
+with the columns of Common Crawl's. The pages are the real ones beside the checkout where there are any, else generated
+by rule (`bench extract`) and written to a WARC file. Ranges and images come from a server on loopback, in the same
+process, so their rate is what they cost the processor, and says nothing about a network.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import random
 import tempfile
 import threading
@@ -19,8 +20,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from bench.extract import PAGES, pages
 from dedup.sign import Sign
@@ -29,11 +32,15 @@ from filters.rules import load
 from filters.text import TextScores
 from pipelines.crawl.commoncrawl import CommonCrawl
 from pipelines.crawl.index import CHOSEN, INDEX, Choose, field_of, where
+from pipelines.fetch.images import Fetch
 from pipelines.html.stages import SLICES, Extract
 from pipelines.warc.read import Record, records
 
 CAPTURES = 1_000_000
 SHARE = 0.4  # of them English
+IMAGES = 2000
+HOSTS = 50  # of the images, all of them addresses of loopback (127.0.0.0/8)
+LOOPBACK = ("127.0.0.0/8",)
 
 Row = dict[str, Any]
 
@@ -45,7 +52,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _index(path: Path) -> None:
-    """An index file as Common Crawl's are: sorted by host, a row group for every 100,000 or so captures."""
+    """An index file like Common Crawl's: sorted by host, about 100,000 captures in a row group."""
     rng = random.Random(1)
     hosts = sorted(f"{rng.randrange(1 << 40):010x}.example" for _ in range(CAPTURES // 40))
     host = [hosts[i * len(hosts) // CAPTURES] for i in range(CAPTURES)]
@@ -73,37 +80,40 @@ def _warc(path: Path) -> None:
     with path.open("wb") as f:
         for url, html in pages()[1]:
             block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + html
-            head = f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: {url}\r\nContent-Length: {len(block)}\r\n\r\n".encode()
-            f.write(gzip.compress(head + block + b"\r\n\r\n"))
+            head = f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: {url}\r\nContent-Length: {len(block)}"
+            f.write(gzip.compress(f"{head}\r\n\r\n".encode() + block + b"\r\n\r\n"))
 
 
 @contextmanager
-def _served(path: Path) -> Iterator[str]:
-    data = path.read_bytes()
+def _served(data: bytes) -> Iterator[int]:
+    """A server on loopback whose every path is the data, or a range of it; without a robots.txt. -> its port"""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            start, _, stop = self.headers["Range"].removeprefix("bytes=").partition("-")
-            body = data[int(start) : int(stop) + 1]
-            self.send_response(206)
+            body = b"" if self.path == "/robots.txt" else data
+            if span := self.headers["Range"]:
+                start, _, stop = span.removeprefix("bytes=").partition("-")
+                body = data[int(start) : int(stop) + 1]
+            self.send_response(206 if span else 200 if body else 404)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Range", f"bytes {start}-{stop}/{len(data)}")
+            if span:
+                self.send_header("Content-Range", f"bytes {start}-{stop}/{len(data)}")
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("0.0.0.0", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        yield server.server_address[1]
         server.shutdown()
 
 
 def rows() -> list[Row]:
-    source = "real pages" if PAGES.exists() else "made pages"
+    source = "real pages" if PAGES.exists() else "generated pages"
     with tempfile.TemporaryDirectory() as folder:
         index, warc = Path(folder, "index.parquet"), PAGES if PAGES.exists() else Path(folder, "pages.warc.gz")
         _index(index)
@@ -111,54 +121,65 @@ def rows() -> list[Row]:
             _warc(warc)
         batch = pa.RecordBatch.from_pylist([{"path": str(index), "file": "index", "size": 1, "changed": ""}], INDEX)
         choose = Choose(field_of(where({"content_languages": "eng"})))
-        took = _seconds(lambda: list(choose(batch)))
-        out = [_row("captures read in the index", "made index", CAPTURES, took, index.stat().st_size)]
-        found = [r for r in records(str(warc)) if isinstance(r, Record)]
+        seconds = _seconds(lambda: list(choose(batch)))
+        out = [_row("captures read in the index", "generated index", CAPTURES, seconds, index.stat().st_size)]
+        responses = [r for r in records(str(warc)) if isinstance(r, Record)]
+        n, size = len(responses), sum(len(r.payload) for r in responses)
         chosen = pa.Table.from_pylist(
-            [{"key": 0, "url": r.url, "file": "x", "offset": r.offset, "length": r.length} for r in found], CHOSEN
+            [{"key": 0, "url": r.url, "file": "x", "offset": r.offset, "length": r.length} for r in responses], CHOSEN
         )
-        with _served(warc) as prefix:
+        with _served(warc.read_bytes()) as port:
             for name, gap in (
                 ("captures fetched, each by itself", -1),
                 ("captures fetched, neighbours together", 1 << 16),
             ):
-                stage = CommonCrawl(prefix=prefix, gap=gap, allow_private=("127.0.0.0/8",))
-                took = _seconds(lambda stage=stage: list(stage({"chosen": chosen})))  # type: ignore[misc]
-                out.append(_row(name, source, len(found), took, warc.stat().st_size))
-        took = _seconds(lambda: list(records(str(warc))))
-        out.append(_row("pages read from WARC", source, len(found), took, sum(len(r.payload) for r in found)))
-        whole = pa.RecordBatch.from_pylist([{"path": str(warc), "offset": 0, "length": None}], SLICES)
-        took = _seconds(lambda: list(Extract()(whole)))
-        out.append(_row("pages to documents, as a stage", source, len(found), took, sum(len(r.payload) for r in found)))
-        documents = [b for name, b in Extract()(whole) if name == "documents" and isinstance(b, pa.RecordBatch)]
-        out += _behind(documents, source)
-    return out
+                stage = CommonCrawl(prefix=f"http://127.0.0.1:{port}/", gap=gap, allow_private=LOOPBACK)
+                seconds = _seconds(lambda stage=stage: list(stage({"chosen": chosen})))  # type: ignore[misc]
+                out.append(_row(name, source, n, seconds, warc.stat().st_size))
+        out.append(_row("pages read from WARC", source, n, _seconds(lambda: list(records(str(warc)))), size))
+        file = pa.RecordBatch.from_pylist([{"path": str(warc), "offset": 0, "length": None}], SLICES)
+        seconds = _seconds(lambda: list(Extract()(file)))
+        out.append(_row("pages to documents, as a stage", source, n, seconds, size))
+        documents = [b for name, b in Extract()(file) if name == "documents" and isinstance(b, pa.RecordBatch)]
+    return [*out, *_documents(documents, source), _images()]
 
 
-def _behind(documents: list[pa.RecordBatch], source: str) -> list[Row]:
+def _images() -> Row:
+    """Images fetched: robots.txt, request, check and hash of each."""
+    noise = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    jpeg = io.BytesIO()
+    Image.fromarray(noise).resize((640, 426)).save(jpeg, "JPEG", quality=85)
+    with _served(jpeg.getvalue()) as port:
+        urls = [f"http://127.0.0.{1 + i % HOSTS}:{port}/{i}.jpg" for i in range(IMAGES)]
+        stage = Fetch(allow_private=LOOPBACK)
+        list(stage({"wanted": pa.table({"url": urls[:HOSTS]})}))  # the import of img2dataset takes seconds
+        seconds = _seconds(lambda: list(stage({"wanted": pa.table({"url": urls})})))
+    return _row("images fetched", "generated image", IMAGES, seconds, IMAGES * len(jpeg.getvalue()))
+
+
+def _documents(documents: list[pa.RecordBatch], source: str) -> list[Row]:
     """Text scores, decisions and MinHash signatures of the documents."""
-    many = sum(b.num_rows for b in documents)
-    made: dict[str, list[Any]] = {"scores": [], "decisions": []}
+    n = sum(b.num_rows for b in documents)
+    outputs: dict[str, list[Any]] = {"scores": [], "decisions": []}
     score, decide, sign = TextScores(), Decide(load({"preset": "obelics"})), Sign()
     list(score(documents[0].slice(0, 1)))  # warm up: word lists, the language model
 
-    def scored() -> None:
-        made["scores"] = [rows for b in documents for _, rows in score(b)]
+    def score_all() -> None:
+        outputs["scores"] = [rows for b in documents for _, rows in score(b)]
 
-    def decided() -> None:
-        made["decisions"] = [
-            rows for b, s in zip(documents, made["scores"], strict=True) for _, rows in decide(_beside(b, s))
-        ]
+    def decide_all() -> None:
+        pairs = zip(documents, outputs["scores"], strict=True)
+        outputs["decisions"] = [rows for b, s in pairs for _, rows in decide(_joined(b, s))]
 
-    def signed() -> None:
-        for b, d in zip(documents, made["decisions"], strict=True):
-            list(sign(_beside(b, d)))
+    def sign_all() -> None:
+        for b, d in zip(documents, outputs["decisions"], strict=True):
+            list(sign(_joined(b, d)))
 
-    steps = {"documents scored": scored, "documents decided on": decided, "documents signed for MinHash": signed}
-    return [_row(name, source, many, _seconds(step), sum(b.nbytes for b in documents)) for name, step in steps.items()]
+    steps = {"documents scored": score_all, "documents decided": decide_all, "documents signed for MinHash": sign_all}
+    return [_row(name, source, n, _seconds(step), sum(b.nbytes for b in documents)) for name, step in steps.items()]
 
 
-def _beside(a: pa.RecordBatch, b: pa.RecordBatch) -> pa.RecordBatch:
+def _joined(a: pa.RecordBatch, b: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([*a.columns, *b.columns], names=[*a.schema.names, *b.schema.names])
 
 

@@ -1,10 +1,9 @@
-"""HTML to main content on one core: ours, trafilatura with its images, resiliparse, and lexbor's parse with one full
-walk as the limit.
+"""HTML to main content on one core: this project, trafilatura with images, resiliparse; lexbor's parse is the limit.
 
-Pages: the real ones beside the checkout (../shared/realweb) where they are there, else pages made by rule; each row
-says which. All contenders read the same bytes in one process, in turns, so that what else the machine does touches them
-alike; the figure is the median of ROUNDS rounds of processor time. `of_limit` is the speed as a share of lexbor's parse
-and walk in the same run.
+Pages: the real ones beside the checkout (../shared/realweb) where they exist, else generated ones; each row says which.
+All contenders read the same bytes in one process, in turns, so that other load of the machine affects them alike. The
+figure is the median of ROUNDS rounds of processor time. `of_limit` is the speed as a share of lexbor's parse with one
+full walk in the same run.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Page = tuple[str, bytes]
 
 
 def pages() -> tuple[str, list[Page]]:
-    """(where they are from, address and bytes of each page)."""
+    """Where the pages are from, and address and bytes of each."""
     if PAGES.exists():
         return "real pages", [(r.url, r.payload) for r in records(str(PAGES)) if isinstance(r, Record)]
     rng = random.Random(1)
@@ -36,15 +35,16 @@ def pages() -> tuple[str, list[Page]]:
     def prose(n: int) -> str:
         return " ".join(rng.choices(words, k=n))
 
-    def made(i: int) -> bytes:
+    def page(i: int) -> bytes:
         menu = "".join(f"<li class='menu-item m{k}'><a href='/{k}'>{prose(2)}</a></li>" for k in range(80))
         body = "".join(
             f"<p class='p{k}'>{prose(60)}, <b>{prose(3)}</b>.</p><img src='/{i}/{k}.jpg' alt='{prose(4)}'>"
             for k in range(20)
         )
-        return f"<html><head><title>{prose(5)}</title></head><body><nav><ul>{menu}</ul></nav><article>{body}</article></body></html>".encode()
+        head = f"<head><title>{prose(5)}</title></head>"
+        return f"<html>{head}<body><nav><ul>{menu}</ul></nav><article>{body}</article></body></html>".encode()
 
-    return "made pages", [(f"https://site.org/{i}", made(i)) for i in range(200)]
+    return "generated pages", [(f"https://site.org/{i}", page(i)) for i in range(200)]
 
 
 def _ours(url: str, html: bytes) -> object:
@@ -55,10 +55,8 @@ def _lexbor(url: str, html: bytes) -> object:
     from selectolax.lexbor import LexborHTMLParser
 
     root = LexborHTMLParser(html).root
-    seen = 0
-    for node in root.traverse(include_text=True):
-        seen += len(node.text_content or "") if node.is_text_node else len(node.attributes)
-    return seen
+    nodes = root.traverse(include_text=True)
+    return sum(len(node.text_content or "") if node.is_text_node else len(node.attributes) for node in nodes)
 
 
 def _resiliparse(url: str, html: bytes) -> object:
@@ -83,16 +81,16 @@ CONTENDERS: dict[str, Callable[[str, bytes], object]] = {
 
 
 def rows(rounds: int = ROUNDS) -> list[Row]:
-    """One row a contender: pages, pages a second of one core (median of ``rounds``), and its share of the limit."""
-    source, given = pages()
+    """A row for each contender: pages, pages a second on one core (median of `rounds`), and its share of the limit."""
+    source, inputs = pages()
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for read in CONTENDERS.values():  # warm up: imports, tables, caches
-        for url, html in given[:20]:
+        for url, html in inputs[:20]:
             read(url, html)
     for _ in range(rounds):
         for name, read in CONTENDERS.items():
             start = time.process_time()
-            for url, html in given:
+            for url, html in inputs:
                 read(url, html)
             seconds[name].append(time.process_time() - start)
     limit = statistics.median(seconds["lexbor parse and walk"])
@@ -100,8 +98,8 @@ def rows(rounds: int = ROUNDS) -> list[Row]:
         {
             "contender": name,
             "source": source,
-            "pages": len(given),
-            "pages_per_s": len(given) / (t := statistics.median(took)),
+            "pages": len(inputs),
+            "pages_per_s": len(inputs) / (t := statistics.median(took)),
             "of_limit": limit / t,
         }
         for name, took in seconds.items()

@@ -1,28 +1,27 @@
-"""Reading shards for training: ours beside webdataset, datasets, Energon and MosaicML's streaming, in one run, on the
-same samples, from the page cache.
+"""Reading shards for training: our loader against webdataset, datasets, Energon and MosaicML's streaming.
 
-* `raw`: 4,000 pairs of about 70 KB in four shards. A sample counts once its parts are separate bytes in memory. Ours
-  reads in shuffled order (one pread a sample), webdataset and datasets as the tars lie, Energon and streaming (its
-  shards converted) through their shuffles. One process each. `ready_s`: from nothing to the first sample.
+All read the same samples in one run, from the page cache.
+
+* `raw`: 4,000 pairs of about 70 KB in four shards. A sample counts when its members are separate bytes in memory. Ours
+  reads in shuffled order (one pread a sample), webdataset and datasets in the order of the tars, Energon and streaming
+  (its shards converted) through their shuffles. One process each. `ready_s`: time to the first sample.
 * `decoded 384` and `decoded 980`: 240 pairs of 980 x 735 pixels, about 240 KB, each as RGB pixels with the longest side
-  of 384 or 980. Ours decodes in the loop or in threads, one a core; webdataset's ways are the decoder "pil" and
-  Pillow's resize, in the loop or in as many worker processes of a DataLoader, which hand the pixels over by shared
-  memory.
-* `decoder`: the same pictures by each decoder, one thread, no loader: what shards.image.decoders puts first.
-* `resume`: `resume_s` from a saved state behind sample 100,000 to the next batch, of an index of 200,000 samples made
-  here.
+  of 384 or 980. Ours decodes in the loop or in threads, one a core; webdataset decodes with its "pil" and Pillow's
+  resize, in the loop or in as many worker processes of a DataLoader, which pass the pixels by shared memory.
+* `decoder`: the same pictures by each decoder, in one thread, without a loader: it gives the order in
+  shards.image.decoders.
+* `resume`: `resume_s` from a saved state after sample 100,000 to the next batch, with an index of 200,000 samples.
 
-Contenders take turns, each reads everything five times, and the best counts. `cpu_ms`: processor time for a sample,
-threads and workers included; it says what a way costs even where the machine has other work. `ratio`: samples a second
-against the best of webdataset's ways.
+Contenders take turns, each reads everything five times, and the best time counts. `cpu_ms`: processor time for a
+sample, with threads and workers; it holds even if the machine has other work. `ratio`: samples a second against the
+faster of webdataset's ways.
 
-A peer that is not installed is left out, and stderr says so. streaming does not agree with this project's pins (numpy,
-datasets); make it an environment of its own, and name it: `python -m bench loader --python ENV/bin/python`.
+A peer that is not installed is left out, and stderr says so. streaming conflicts with this project's pins (numpy,
+datasets); give it an environment of its own: `python -m bench loader --python ENV/bin/python`.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.util
 import io
@@ -34,6 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +45,22 @@ from PIL import Image
 from bench._timed import timed
 from manifests.schema import NODE, SELECTED, document_id, key64
 from manifests.stage import DirectContext
-from shards import manifest, plan, readers, tar, tokens
+from shards import manifest, plan, tar, tokens
 from shards.image import decode, decoders, size_for
 from shards.loader import Loader
-from shards.store import Store
+from shards.publish import readers
+from shards.runfiles import RunFiles
 from shards.write import Pack
 
-REPEATS = 3  # of what has no samples: resuming, decoders
-PICTURES = 16  # different ones
+REPEATS = 3  # of resuming and decoders
+PICTURES = 16
 MANY, FEW = (4, 1000), (2, 120)  # shards, samples of each
 RESUME = (2, 100_000)
 Read = Callable[[Path], Iterator[Any]]
 
 
 def picture(seed: int, width: int, height: int) -> bytes:
-    """A photo-like JPEG: smooth shapes under grain. About 70 KB at 512 x 384, 240 KB at 980 x 735."""
+    """A photo-like JPEG, smooth shapes with grain: about 70 KB at 512 x 384, 240 KB at 980 x 735."""
     rng = np.random.default_rng(seed)
     shapes = rng.integers(0, 256, (height // 64, width // 64, 3), np.uint8)
     smooth = np.asarray(Image.fromarray(shapes).resize((width, height), Image.Resampling.BICUBIC), np.int16)
@@ -70,9 +71,7 @@ def picture(seed: int, width: int, height: int) -> bytes:
 
 
 def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: int = 1) -> Path:
-    """A run of pairs: shards, index, manifest and Energon's metadata. repeat: times that the index names each sample of
-    a shard.
-    """
+    """A run of pairs: shards, index, manifest and Energon's metadata. repeat: rows of the index for each sample."""
     pictures = [picture(seed, width, height) for seed in range(PICTURES)]
     blobs, offsets = folder / "blobs", np.cumsum([0, *map(len, pictures)]).tolist()
     (folder / "shards/pairs").mkdir(parents=True)
@@ -90,10 +89,10 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
                 {**node, "kind": "image", "image": url},
                 {**node, "kind": "text", "text": f"A made picture, number {i}, of soft shapes."},
             ]
-            own = {"key": key64(url), "id": document_id("pairs", url, b""), "source": "pairs", "url": url}
+            own = {"key": key64(url), "id": document_id("pairs", url, b""), "kind": "pairs", "url": url}
             documents.append({**blank, **own, "nodes": nodes, "images": [place], "optout": []})
         pieces: dict[str, list[Any]] = {"tar": [], "tar.idx": [], "index": [], "refused": []}
-        for name, piece in Pack("pairs")(
+        for name, piece in Pack("pairs", "pairs")(
             {"documents": pa.Table.from_pylist(documents, SELECTED), "blobs": {0: str(blobs)}}, DirectContext(part)
         ):
             pieces[name].append(piece)
@@ -103,35 +102,31 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
         (folder / f"{path}.idx").write_bytes(b"".join(pieces["tar.idx"]))
         pq.write_table(rows, folder / index)
         count = sum(rows["n_text_tokens"].to_pylist())
-        entry = {
-            "path": path,
-            "index": index,
-            "samples": rows.num_rows,
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
-        listed.append({**entry, "images": rows.num_rows, "tokens": count})
+        entry = {"path": path, "index": index, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        listed.append({**entry, "samples": rows.num_rows, "images": rows.num_rows, "tokens": count})
     tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
+    source = {"kind": "pairs", "layout": "pairs", "tag": None, "splits": {"train": listed}}
     (folder / "manifest.json").write_text(
-        json.dumps({"version": 1, "configs": {"pairs": {"train": listed}}, "tokenizer": tokenizer})
+        json.dumps({"version": manifest.VERSION, "sources": {"pairs": source}, "tokenizer": tokenizer})
     )
     blobs.unlink()
-    for name, content in readers.files(Store(folder), manifest.read(Store(folder)), "bench").items():
+    for name, content in readers.files(RunFiles(folder), manifest.read(RunFiles(folder)), "bench").items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
 
 
 def rows(python: str | None = None) -> list[dict[str, Any]]:
-    """One row a contender: what, name, order, samples_per_s, cpu_ms, ratio, ready_s or resume_s. python: of the
-    environment with streaming.
+    """One row a contender: what, name, order, samples_per_s, cpu_ms, ratio, ready_s or resume_s.
+
+    python: the interpreter of the environment with streaming.
     """
     out: list[dict[str, Any]] = []
     threads = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as temporary:
         many = make(Path(temporary) / "many", MANY, 512, 384)
         raw: list[tuple[str, str, Read]] = [
-            ("ours, loader", "shuffled, packed", _loader),
+            ("ours, loader", "shuffled, packed", partial(_decoded, longest=384, threads=0, decoded=False)),
             ("ours, samples", "shuffled", _samples),
             ("webdataset", "as stored", _webdataset),
             ("datasets", "as stored", _datasets),
@@ -142,63 +137,52 @@ def rows(python: str | None = None) -> list[dict[str, Any]]:
         out += _streaming(many, Path(temporary) / "mds", python, round(size, 1))
         few = make(Path(temporary) / "few", FEW, 980, 735)
         for longest in (384, 980):
-            ours = lambda n, side=longest: lambda run: _decoded(run, side, n)
             ways: list[tuple[str, str, Read]] = [
-                (f"ours, {threads} threads", "shuffled, packed", ours(threads)),
-                ("ours, no threads", "shuffled, packed", ours(0)),
-                ("webdataset, pil", "as stored", lambda run, side=longest: _webdataset_pil(run, side)),  # type: ignore[misc]
+                (f"ours, {threads} threads", "shuffled, packed", partial(_decoded, longest=longest, threads=threads)),
+                ("ours, no threads", "shuffled, packed", partial(_decoded, longest=longest, threads=0)),
+                ("webdataset, pil", "as stored", partial(_webdataset_pil, longest=longest)),
                 (
                     f"webdataset, pil, {threads} workers",
                     "as stored",
-                    lambda run, side=longest: _webdataset_workers(run, side, threads),
-                ),  # type: ignore[misc]
+                    partial(_webdataset_pil, longest=longest, workers=threads),
+                ),
             ]
             out += _compared(f"decoded {longest}", ways, few, FEW)
         out += _decoders()
         long = make(Path(temporary) / "long", (RESUME[0], 1000), 64, 48, repeat=RESUME[1] // 1000)
         out.append({"what": "resume", "name": "ours, loader", "order": "shuffled, packed", "resume_s": _resume(long)})
     for row in out:
-        peers = [
-            peer["samples_per_s"]
-            for peer in out
-            if peer["what"] == row["what"] and peer["name"].startswith("webdataset")
-        ]
+        same = (peer for peer in out if peer["what"] == row["what"])
+        peers = [peer["samples_per_s"] for peer in same if peer["name"].startswith("webdataset")]
         if peers:
             row["ratio"] = round(row["samples_per_s"] / max(peers), 2)
     return out
 
 
-def _there(name: str) -> bool:
+def _installed(name: str) -> bool:
     package = name.split(",")[0]
     module = {"energon": "megatron", "ours": "shards"}.get(package, package)
-    found = importlib.util.find_spec(module) is not None
-    if not found:
+    installed = importlib.util.find_spec(module) is not None
+    if not installed:
         print(f"{package}: not installed, left out", file=sys.stderr)
-    return found
+    return installed
 
 
 def _compared(what: str, ways: list[tuple[str, str, Read]], run: Path, shape: tuple[int, int]) -> list[dict[str, Any]]:
-    there = [way for way in ways if _there(way[0])]
-    found = timed({name: functools.partial(read, run) for name, _, read in there}, shape[0] * shape[1])
-    return [{"what": what, "name": name, "order": order, **found[name]} for name, order, _ in there]
+    present = [way for way in ways if _installed(way[0])]
+    times = timed({name: partial(read, run) for name, _, read in present}, shape[0] * shape[1])
+    return [{"what": what, "name": name, "order": order, **times[name]} for name, order, _ in present]
 
 
 def _streaming(run: Path, converted: Path, python: str | None, size: float) -> list[dict[str, Any]]:
-    if python is None and not _there("streaming"):
+    if python is None and not _installed("streaming"):
         return []
-    given = [python or sys.executable, "-m", "bench._streaming", str(converted), str(MANY[0] * MANY[1]), *_tars(run)]
-    done = subprocess.run(given, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    if done.returncode:
-        raise RuntimeError(f"streaming, by {given[0]}: {done.stderr[-2000:]}")
-    return [
-        {
-            "what": "raw",
-            "name": "streaming",
-            "order": "shuffled",
-            **json.loads(done.stdout.splitlines()[-1]),
-            "sample_kb": size,
-        }
-    ]
+    command = [python or sys.executable, "-m", "bench._streaming", str(converted), str(MANY[0] * MANY[1]), *_tars(run)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    if result.returncode:
+        raise RuntimeError(f"streaming, by {command[0]}: {result.stderr[-2000:]}")
+    row = {"what": "raw", "name": "streaming", "order": "shuffled", **json.loads(result.stdout.splitlines()[-1])}
+    return [{**row, "sample_kb": size}]
 
 
 def _mixture(longest: int = 384) -> dict[str, Any]:
@@ -206,20 +190,14 @@ def _mixture(longest: int = 384) -> dict[str, Any]:
     return {"batch_sequences": 4, "sources": {"pairs": source}}
 
 
-def _loader(run: Path) -> Iterator[Any]:
-    for batch in Loader(run, _mixture(), epochs=1):
-        for sequence in batch.sequences:
-            yield from sequence
-
-
-def _decoded(run: Path, longest: int, threads: int) -> Iterator[Any]:
-    for batch in Loader(run, _mixture(longest), epochs=1, decoded=True, threads=threads):
+def _decoded(run: Path, longest: int, threads: int, decoded: bool = True) -> Iterator[Any]:
+    for batch in Loader(run, _mixture(longest), epochs=1, decoded=decoded, threads=threads):
         for sequence in batch.sequences:
             yield from sequence
 
 
 def _samples(run: Path) -> Iterator[Any]:
-    store = Store(run)
+    store = RunFiles(run)
     places = []
     for path in sorted(run.glob("shards/*/*.tar")):
         name = path.relative_to(run).as_posix()
@@ -249,18 +227,12 @@ def _pil(longest: int) -> Callable[[dict[str, Any]], np.ndarray]:
     return pixels
 
 
-def _webdataset_pil(run: Path, longest: int) -> Iterator[Any]:
-    import webdataset
-
-    yield from webdataset.WebDataset(_tars(run), shardshuffle=False).decode("pil").map(_pil(longest))
-
-
-def _webdataset_workers(run: Path, longest: int, workers: int) -> Iterator[Any]:
+def _webdataset_pil(run: Path, longest: int, workers: int = 0) -> Iterator[Any]:
     import webdataset
     from torch.utils.data import DataLoader
 
     data = webdataset.WebDataset(_tars(run), shardshuffle=False).decode("pil").map(_pil(longest))
-    yield from DataLoader(data, batch_size=None, num_workers=workers)
+    yield from DataLoader(data, batch_size=None, num_workers=workers) if workers else data
 
 
 def _datasets(run: Path) -> Iterator[Any]:
@@ -290,7 +262,7 @@ def _decoders() -> list[dict[str, Any]]:
         **{name: lambda data, side, by=name: decode(data, "native", side, 16, by) for name in decoders()},
         "pillow, without draft": lambda data, side: _pil(side)({"jpg": Image.open(io.BytesIO(data)).convert("RGB")}),
     }
-    if _there("pyvips"):
+    if _installed("pyvips"):
         import pyvips  # type: ignore[import-not-found]
 
         ways["pyvips"] = lambda data, side: pyvips.Image.thumbnail_buffer(data, side, size="down").numpy()
@@ -304,18 +276,17 @@ def _decoders() -> list[dict[str, Any]]:
                     way(data, longest)
                 best = max(best, len(pictures) / (time.perf_counter() - start))
                 cpu = min(cpu, (time.process_time() - used) / len(pictures) * 1000)
-            out.append(
-                {"what": f"decoder {longest}", "name": name, "samples_per_s": round(best), "cpu_ms": round(cpu, 3)}
-            )
+            times = {"samples_per_s": round(best), "cpu_ms": round(cpu, 3)}
+            out.append({"what": f"decoder {longest}", "name": name, **times})
     return out
 
 
 def _resume(run: Path) -> float:
-    loader, seen = Loader(run, _mixture()), 0
-    for planned in loader._order.walk(loader._order.start, 0, 1):  # the way there, without reading 100,000 samples
-        seen += sum(int(block.packs.start[pack + 1] - block.packs.start[pack]) for block, pack, _ in planned.packs)
-        if seen >= RESUME[1]:
-            state = loader._state(planned.behind)
+    loader, samples = Loader(run, _mixture()), 0
+    for planned in loader._order.walk(loader._order.start, 0, 1):  # walks there without reading 100,000 samples
+        samples += sum(int(block.packs.start[pack + 1] - block.packs.start[pack]) for block, pack, _ in planned.packs)
+        if samples >= RESUME[1]:
+            state = loader._state(planned.next)
             break
     best = float("inf")
     for _ in range(REPEATS):

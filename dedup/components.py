@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from dedup.group import column, forest
-from dedup.hashing import mix64, part_of, row_of
-from manifests.stage import NO_ENGINE, StageContext
+from dedup.columns import column, part_of, row_of
+from dedup.group import forest
+from manifests.stage import NO_ENGINE, Output, StageContext
 
-MEMBERS = pa.schema([("key", pa.uint64()), ("doc", pa.uint64()), ("root", pa.uint64())])  # key: of the root
-HOMES = pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("root", pa.uint64())])  # key: the document's part
+#: which cluster a document is in; `key` is the document's partition, `root` the smallest document of the cluster
+MEMBERSHIP = pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("root", pa.uint64())])
 
 
 @dataclass(frozen=True)
 class Components:
-    """Reduce over all ``edges`` (`dedup.group.EDGES`) -> ``members`` (`MEMBERS`) and the same for the way back,
-    ``homes`` (`HOMES`): every document of a cluster of two or more, its root (the smallest document) included.
+    """Reduce over all ``edges`` (`dedup.group.EDGES`) -> ``membership`` (`MEMBERSHIP`): every document of a cluster of
+    two or more, the root included.
 
-    Memory: about 72 bytes an edge at its peak. Edges are at most one a bucket for each document that met another.
+    Memory: about 72 bytes for each edge. In each bucket a document that shares a key has at most one edge.
     """
 
-    def __call__(
-        self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE
-    ) -> Iterator[tuple[str, pa.RecordBatch]]:
+    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"membership": MEMBERSHIP})
+
+    def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         edges = tables["edges"]
         doc, root = forest(column(edges, "a"), column(edges, "b"))
-        yield "members", pa.record_batch([pa.array(mix64(root)), pa.array(doc), pa.array(root)], schema=MEMBERS)
-        yield "homes", pa.record_batch([pa.array(part_of(doc)), pa.array(row_of(doc)), pa.array(root)], schema=HOMES)
+        yield "membership", pa.record_batch([part_of(doc), row_of(doc), root], schema=MEMBERSHIP)

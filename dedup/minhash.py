@@ -10,19 +10,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dedup.hashing import U64, mix64, mixed
+from manifests.hashing import GOLDEN, U64, mix64, ngram_hashes
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 
-# shingles at a time: permutations x chunk stays in the second-level cache, and bounds the memory of a long document
+# shingles in one step: permutations x chunk fits the second-level cache, and a long document needs bounded memory
 CHUNK = 4096
-_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so the rolling hash loses nothing; 2^64 over the golden ratio
 
 
 def shingles(words: U64, offsets: I64, size: int = 5) -> tuple[U32, I64]:
-    """Hashed word n-grams of each text: (hashes, offsets). A text of fewer than ``size`` words is one shingle of all;
-    an empty one has none.
+    """Hashed word n-grams of each text: (hashes, offsets).
+
+    A text of fewer than ``size`` words has one shingle, of all its words; an empty text has none.
     """
     lengths = np.diff(offsets)
     counts = np.where(lengths == 0, 0, np.maximum(lengths - size + 1, 1))
@@ -37,27 +37,26 @@ def shingles(words: U64, offsets: I64, size: int = 5) -> tuple[U32, I64]:
         before = np.cumsum(each) - each
         ramp = np.arange(int(each.sum())) - np.repeat(before, each)
         first = np.repeat(offsets[texts], each) + ramp
-        h = np.full(len(first), n, np.uint64)
-        for k in range(n):
-            h = h * _BASE + words[first + k]
-        values[np.repeat(out[texts], each) + ramp] = h
-    return (mix64(values) >> np.uint64(32)).astype(np.uint32), out
+        values[np.repeat(out[texts], each) + ramp] = ngram_hashes(words, first, n)
+    return (values >> np.uint64(32)).astype(np.uint32), out
 
 
 def permutations(count: int, seed: int) -> tuple[U32, U32]:
-    """Multipliers (odd) and addends of ``count`` permutations of 32 bits, from the seed alone (no generator whose
-    stream might change).
+    """Multipliers (odd) and addends of ``count`` permutations of 32 bits.
+
+    They are hashes of the seed: a random generator of a library might change its stream.
     """
-    base = np.uint64(mixed(seed + 1))
-    raw = mix64(base + np.arange(2 * count, dtype=np.uint64) * _BASE) >> np.uint64(32)
+    base = mix64(np.array([(seed + 1) & 0xFFFFFFFFFFFFFFFF], np.uint64))
+    raw = mix64(base + np.arange(2 * count, dtype=np.uint64) * GOLDEN) >> np.uint64(32)
     return raw[:count].astype(np.uint32) | np.uint32(1), raw[count:].astype(np.uint32)
 
 
 def signatures(hashes: U32, offsets: I64, count: int = 112, seed: int = 1) -> U32:
-    """Minima of each text's shingles under ``count`` permutations: (texts, count). All ones where a text has no
+    """Minima of each text's shingles under ``count`` permutations: (texts, count). All bits are 1 where a text has no
     shingle.
 
-    32-bit wrap-around with odd multipliers, after a 64-bit mix: no modulus by a prime is needed.
+    A permutation is a product with an odd number plus a number, modulo 2^32. The shingles are mixed before, so no
+    modulus by a prime is needed.
     """
     texts = len(offsets) - 1
     a, b = permutations(count, seed)
@@ -79,21 +78,17 @@ def signatures(hashes: U32, offsets: I64, count: int = 112, seed: int = 1) -> U3
 
 
 def band_keys(signature: U32, bands: int, rows: int) -> U64:
-    """64-bit keys (texts, bands) of the ``bands`` groups of ``rows`` minima: equal minima, equal key; different bands
-    never share one by design.
+    """64-bit keys (texts, bands) of the ``bands`` groups of ``rows`` minima.
+
+    Within one band, equal minima have equal keys. The number of the band is part of the key.
     """
     grouped = signature.reshape(len(signature), bands, rows).astype(np.uint64)
-    keys = np.broadcast_to(mix64(np.arange(1, bands + 1, dtype=np.uint64) * _BASE), grouped.shape[:2])
+    keys = np.broadcast_to(mix64(np.arange(1, bands + 1, dtype=np.uint64) * GOLDEN), grouped.shape[:2])
     for r in range(rows):
-        keys = mix64((keys ^ grouped[:, :, r]) * _BASE)
+        keys = mix64((keys ^ grouped[:, :, r]) * GOLDEN)
     return keys
 
 
 def similarity(left: U32, right: U32) -> npt.NDArray[np.float32]:
     """Estimated Jaccard similarity of rows of signatures: the share of equal minima."""
     return np.asarray((left == right).mean(axis=-1, dtype=np.float64), np.float32)
-
-
-def probability(similarity: float, bands: int, rows: int) -> float:
-    """How likely two documents of a similarity are to meet in at least one band."""
-    return 1.0 - (1.0 - similarity**rows) ** bands

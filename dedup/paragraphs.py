@@ -1,23 +1,25 @@
-"""Texts used too often: what a site repeats on its pages (menus, notices, teasers; OBELICS, build_obelics/09), captions
-of many images.
+"""Texts that are used too often: what a site repeats on its pages, and captions of many images.
+
+A site repeats menus, notices and teasers (OBELICS, build_obelics/09).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.group import column
-from dedup.hashing import hash_strings, mix64, numbers, part_of, row_of
-from dedup.text import columns, flat_nodes
+from dedup.columns import column, numbers, part_of, required, row_of, run_starts
+from dedup.text import kept_nodes
+from manifests.hashing import hash_strings, mix64
 from manifests.schema import TEXT
-from manifests.stage import NO_ENGINE, StageContext
+from manifests.stage import NO_ENGINE, Output, StageContext
+from manifests.urls import netloc_of
 
 PARAGRAPHS = pa.schema(
     [
@@ -29,92 +31,73 @@ PARAGRAPHS = pa.schema(
 )
 REPEATED = pa.schema(
     [
-        ("key", pa.uint64()),  # the document's part
+        ("key", pa.uint64()),  # the document's partition
         ("row", pa.int32()),
         ("node", pa.int32()),  # index among the document's nodes
-        # documents (of this host) that have the paragraph; with `occurrences`, its occurrences in them
-        ("uses", pa.int32()),
+        ("uses", pa.int32()),  # documents (of this host) with the paragraph
     ]
 )
 
 
-def host_of(url: str | None) -> str:
-    """The address's host and port as OBELICS takes them: ``www.`` stays. Empty where there is none."""
-    try:
-        return urlsplit(url or "").netloc.lower()
-    except ValueError:
-        return ""
-
-
 @dataclass(frozen=True)
 class Paragraphs:
-    """Map: documents zipped with their decisions -> ``paragraphs`` (`PARAGRAPHS`): one row a kept text node of a kept
-    document that has a host.
+    """Map: documents zipped with their decisions -> ``paragraphs`` (`PARAGRAPHS`): one row for each kept text node of a
+    kept document.
 
-    ``by_host``: paragraphs count on each host apart, which is what a menu wants. Otherwise over all of them, and
-    documents of one id, which are copies of one pair, count once.
+    ``by_host``: the paragraphs of each host count separately, which finds menus; documents without a host are left out.
+    Otherwise the texts of all documents count together, and documents with the same id (copies of one pair) count once.
     """
 
     by_host: bool = True
 
-    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, pa.RecordBatch]]:
-        nodes = flat_nodes(batch, "Paragraphs")
+    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"paragraphs": PARAGRAPHS})
+
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        nodes = kept_nodes(batch, "Paragraphs")
         mask = nodes.of_kind(TEXT)
         hosts = [""] * batch.num_rows
         if self.by_host:
-            hosts = [host_of(u) for u in columns(batch, ("url",), "Paragraphs")[0].to_pylist()]
+            hosts = [netloc_of(u) for u in required(batch, ("url",), "Paragraphs")[0].to_pylist()]
             mask &= np.array([bool(h) for h in hosts], bool)[nodes.document]
         document = nodes.document[mask]
-        # Two hashes mixed in turn, so that no text can be made to look like another host's.
-        key = mix64(hash_strings(hosts)[document] + np.uint64(1)) ^ hash_strings(
-            pc.fill_null(nodes.field("text", mask), "").to_pylist()
-        )
+        texts = pc.fill_null(nodes.field("text", mask), "").to_pylist()
+        # The host's hash is mixed before the text's is added, so that no text can imitate another host's.
+        key = mix64(hash_strings(hosts)[document] + np.uint64(1)) ^ hash_strings(texts)
         doc = numbers(ctx.part, ctx.first, batch.num_rows)[document]
-        user = doc if self.by_host else hash_strings(columns(batch, ("id",), "Paragraphs")[0].to_pylist())[document]
-        made = [pa.array(mix64(key)), pa.array(doc), pa.array(nodes.index[mask].astype(np.int32)), pa.array(user)]
-        yield "paragraphs", pa.record_batch(made, schema=PARAGRAPHS)
+        user = doc
+        if not self.by_host:
+            ids = pc.fill_null(required(batch, ("id",), "Paragraphs")[0], "").to_pylist()
+            user = hash_strings(ids)[document]
+        index = nodes.index[mask].astype(np.int32)
+        yield "paragraphs", pa.record_batch([mix64(key), doc, index, user], schema=PARAGRAPHS)
 
 
 @dataclass(frozen=True)
 class RepeatedParagraphs:
-    """Exchange by key: ``paragraphs`` (`PARAGRAPHS`) -> ``repeated`` (`REPEATED`): every node whose exact paragraph is
-    used more than ``most`` times (by its host, if that is in the key), all of them (no copy is kept), sorted by (doc,
-    node).
+    """Exchange by key: ``paragraphs`` (`PARAGRAPHS`) -> ``repeated`` (`REPEATED`): every node whose exact paragraph has
+    more than ``most`` uses (on its host, if that is in the key), sorted by (doc, node).
 
-    OBELICS takes ``most`` = 2 and counts occurrences, so that a refrain within one page is lost; the default counts
-    distinct documents. Nodes, not texts, go back: the caller drops them from the nodes it keeps.
+    All copies are in the output, and the caller drops these nodes. OBELICS takes ``most`` = 2 and counts occurrences,
+    so it loses a refrain within one page; here distinct documents count.
     """
 
     most: int = 2
-    occurrences: bool = False
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"repeated": REPEATED})
 
     def __post_init__(self) -> None:
         if self.most < 1:
             raise ValueError(f"most must be at least 1, not {self.most}")
 
-    def __call__(
-        self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE
-    ) -> Iterator[tuple[str, pa.RecordBatch]]:
+    def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         rows = tables["paragraphs"]
-        key, doc, node, user = (
-            column(rows, "key"),
-            column(rows, "doc"),
-            column(rows, "node", np.int32),
-            column(rows, "user"),
-        )
+        key, doc, user = (column(rows, name) for name in ("key", "doc", "user"))
+        node = column(rows, "node", np.int32)
         order = np.lexsort((node, doc, user, key))
         key, doc, node, user = key[order], doc[order], node[order], user[order]
-        new_key, new_user = np.ones(len(key), bool), np.ones(len(key), bool)
-        new_key[1:] = key[1:] != key[:-1]
-        new_user[1:] = new_key[1:] | (user[1:] != user[:-1])
-        counted = np.ones(len(key), np.int32) if self.occurrences else new_user.astype(np.int32)
-        uses = np.add.reduceat(counted, np.flatnonzero(new_key))[np.cumsum(new_key) - 1] if len(key) else counted
+        new_key, new_user = run_starts(key), run_starts(key, user).astype(np.int32)
+        uses = np.add.reduceat(new_user, np.flatnonzero(new_key))[np.cumsum(new_key) - 1] if len(key) else new_user
         many = np.flatnonzero(uses > self.most)
         many = many[np.lexsort((node[many], doc[many]))]
-        yield (
-            "repeated",
-            pa.record_batch(
-                [pa.array(part_of(doc[many])), pa.array(row_of(doc[many])), pa.array(node[many]), pa.array(uses[many])],
-                schema=REPEATED,
-            ),
-        )
+        doc = doc[many]
+        yield "repeated", pa.record_batch([part_of(doc), row_of(doc), node[many], uses[many]], schema=REPEATED)

@@ -1,7 +1,7 @@
-"""From a batch of decided documents to their kept text, and from text to hashed words.
+"""From a batch of documents with their decisions to the kept text, and from text to hashed words.
 
-Everything here is columnar: a word is looked at once per batch however often it occurs, so the cost of normalising
-falls on the distinct words alone.
+All of it works on whole columns: a word is processed once in a batch, however often it occurs, so the cost of
+normalisation is that of the distinct words.
 """
 
 from __future__ import annotations
@@ -13,130 +13,104 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.hashing import U64, hash_strings
+from dedup.columns import required
+from manifests.flat import FlatNodes, bools, flat_nodes, lengths, offsets
+from manifests.hashing import U64, hash_strings
 from manifests.schema import TEXT
 
 I64 = npt.NDArray[np.int64]
 
 NUMBER = r"\p{Nd}+(?:[.,:/]\p{Nd}+)*"
 NOT_A_WORD = r"[^\p{L}\p{N}\p{M}]+"
-# the marks most often found around words; what else is there goes by NOT_A_WORD
+# the most frequent marks around words; NOT_A_WORD removes the others
 EDGES = ".,;:!?\"'`()[]{}<>*-–—…“”‘’«»|"
-# Scripts written without spaces: each character is a word, or a whole paragraph would be one.
+# Scripts written without spaces. Each character is a word: otherwise a paragraph would be one word.
 UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
 
 
-def columns(batch: pa.RecordBatch, names: tuple[str, ...], stage: str) -> list[pa.Array]:
-    """The named columns, or one clear line that says which are not there."""
-    missing = [n for n in names if n not in batch.schema.names]
-    if missing:
-        raise ValueError(f"{stage} needs the columns {', '.join(names)}; not in its input: {', '.join(missing)}")
-    return [batch.column(n) for n in names]
-
-
 @dataclass(frozen=True)
-class Nodes:
-    """The kept nodes of a batch's kept documents, flat."""
+class KeptNodes:
+    """The nodes of a batch, and which of them are kept."""
 
-    nodes: pa.StructArray  # every node of every document, kept or not
+    flat: FlatNodes  # every node of every document
     document: I64  # the row of each node's document
     index: I64  # the node's place in its document
     kept: npt.NDArray[np.bool_]  # document and node are both kept
-    offsets: I64  # (rows + 1): each document's nodes
 
     def field(self, name: str, mask: npt.NDArray[np.bool_]) -> pa.Array:
-        return pc.struct_field(self.nodes, name).filter(pa.array(mask))
+        return self.flat.field(name).filter(pa.array(mask))
 
     def of_kind(self, kind: str) -> npt.NDArray[np.bool_]:
-        """Mask of the kept nodes of one kind."""
-        same = pc.fill_null(pc.equal(pc.struct_field(self.nodes, "kind"), kind), False)
-        return np.asarray(same.to_numpy(zero_copy_only=False), bool) & self.kept
+        """Which nodes are kept and of a kind."""
+        return self.flat.of_kind(kind) & self.kept
+
+    def texts(self) -> pa.Array:
+        """The kept text of each document: its paragraphs joined by a blank, empty where there is none."""
+        return self.flat.joined_texts(self.of_kind(TEXT), " ")
 
 
-def flat_nodes(batch: pa.RecordBatch, stage: str) -> Nodes:
-    """Nodes of a zipped DOCUMENT and DECISION batch. ValueError where the decision and the nodes do not agree in
-    number.
+def kept_nodes(batch: pa.RecordBatch, stage: str) -> KeptNodes:
+    """Nodes of a zipped DOCUMENT and DECISION batch.
+
+    Raises ValueError where a document has another number of nodes than its decision.
     """
-    lists, keep, node_keep = columns(batch, ("nodes", "keep", "node_keep"), stage)
-    keep_np = np.asarray(pc.fill_null(keep, False).to_numpy(zero_copy_only=False), bool)
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False), np.int64)
-    flags = np.asarray(pc.fill_null(pc.list_value_length(node_keep), 0).to_numpy(zero_copy_only=False), np.int64)
-    # A dropped document may come without node decisions; a kept one may not.
-    wrong = np.flatnonzero((lengths != flags) & (keep_np | (flags != 0)))
+    lists, keep, node_keep = required(batch, ("nodes", "keep", "node_keep"), stage)
+    kept_documents, sizes, flags = bools(keep), lengths(lists), lengths(node_keep)
+    # A dropped document may have no decisions on its nodes; a kept one must have them.
+    wrong = np.flatnonzero((sizes != flags) & (kept_documents | (flags != 0)))
     if wrong.size:
         row = int(wrong[0])
         raise ValueError(
-            f"{stage}: row {row} has {lengths[row]} nodes but {flags[row]} node decisions; zip documents with their own decisions"
+            f"{stage}: row {row} has {sizes[row]} nodes but {flags[row]} node decisions; "
+            "zip documents with their own decisions"
         )
-    offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    document = np.repeat(np.arange(len(lengths)), lengths)
+    flat = flat_nodes(lists)
+    document = flat.document
     kept = np.zeros(len(document), bool)
-    decided = pc.fill_null(pc.list_flatten(node_keep), False)
-    kept[np.repeat(lengths == flags, lengths)] = np.asarray(decided.to_numpy(zero_copy_only=False), bool)
-    kept &= keep_np[document]
-    return Nodes(pc.list_flatten(lists), document, np.arange(len(document)) - offsets[document], kept, offsets)
-
-
-def joined(texts: pa.Array, document: I64, rows: int) -> pa.Array:
-    """Each row's texts joined by a blank: string array of ``rows``; empty where a row has none. ``document`` ascends."""
-    offsets = np.searchsorted(document, np.arange(rows + 1)).astype(np.int32)
-    lists = pa.ListArray.from_arrays(pa.array(offsets), pc.fill_null(texts, ""))
-    return pc.binary_join(lists, " ")
-
-
-def kept_texts(nodes: Nodes) -> pa.Array:
-    """The kept text of each document, one string a row."""
-    mask = nodes.of_kind(TEXT)
-    return joined(nodes.field("text", mask), nodes.document[mask], len(nodes.offsets) - 1)
-
-
-def ragged(values: U64, starts: I64, lengths: I64) -> U64:
-    """``values[s : s + n]`` for each (s, n), one after another."""
-    before = np.cumsum(lengths) - lengths
-    return values[np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))]
+    kept[np.repeat(sizes == flags, sizes)] = bools(pc.list_flatten(node_keep))
+    kept &= kept_documents[document]
+    return KeptNodes(flat, document, np.arange(len(document)) - flat.offsets[document], kept)
 
 
 def words(texts: pa.Array, fold_numbers: bool = True) -> tuple[U64, I64]:
     """Hashed words of each text: (hashes of all words, offsets (texts + 1)).
 
-    Normalised as FineWeb's MinHash does (datatrove utils/text.py ``simplify_text``): lower case, numbers to ``0``
-    (unless
-    ``fold_numbers`` is False: tables differ in their numbers alone), punctuation to blanks, diacritics removed. Words
-    are what blanks part, not what a tokenizer finds, so no language model is loaded; scripts without blanks go by
-    characters.
+    The normalisation is that of FineWeb's MinHash (datatrove utils/text.py ``simplify_text``): lower case, numbers
+    become ``0`` (unless ``fold_numbers`` is False, for tables, which may differ in numbers alone), punctuation becomes
+    a blank, diacritics are removed. Blanks separate words, so no language's tokenizer is loaded; in scripts without
+    blanks each character is a word.
     """
-    tokens = pc.ascii_split_whitespace(pc.utf8_lower(texts))  # other blanks are no letters, and part words below
-    offsets = tokens.offsets.to_numpy().astype(np.int64)
+    tokens = pc.ascii_split_whitespace(pc.utf8_lower(texts))  # `NOT_A_WORD` separates words at other blanks
+    edges = tokens.offsets.to_numpy().astype(np.int64)
     flat = pc.list_flatten(tokens).dictionary_encode()
     index = flat.indices.to_numpy()
-    hashes, starts, lengths = _normalised(flat.dictionary, fold_numbers)
-    each = lengths[index]
-    total = np.zeros(len(each) + 1, np.int64)
-    np.cumsum(each, out=total[1:])
-    offsets = total[offsets - offsets[0]]
-    if len(starts) == len(hashes) and (lengths == 1).all():
-        return hashes[starts[index]], offsets
-    return ragged(hashes, starts[index], each), offsets
+    hashes, starts, sizes = _normalised(flat.dictionary, fold_numbers)
+    each = sizes[index]
+    edges = offsets(each)[edges - edges[0]]
+    if len(starts) == len(hashes) and (sizes == 1).all():
+        return hashes[starts[index]], edges
+    # hashes[s : s + n] for each (start s, size n), one after another
+    before = np.cumsum(each) - each
+    return hashes[np.repeat(starts[index] - before, each) + np.arange(int(each.sum()))], edges
 
 
 def _normalised(tokens: pa.Array, fold_numbers: bool) -> tuple[U64, I64, I64]:
-    """Each distinct token's words (none for a dash, several for ``state-of-the-art``): (hashes, starts, lengths)."""
+    """Each distinct token's words (none for a dash, several for ``state-of-the-art``): (hashes, starts, sizes)."""
     tokens = pc.utf8_trim(tokens, characters=EDGES)
-    plain = pc.ascii_is_alpha(tokens)  # most tokens are words as they stand, and need no regular expression
-    is_plain = np.asarray(plain.to_numpy(zero_copy_only=False), bool)
-    lists = _parted(tokens.filter(pc.invert(plain)), fold_numbers)
+    plain = pc.ascii_is_alpha(tokens)  # most tokens are words already, and need no regular expression
+    is_plain = bools(plain)
+    lists = _split(tokens.filter(pc.invert(plain)), fold_numbers)
     as_is = hash_strings(tokens.filter(plain).to_pylist())
-    starts, lengths = np.zeros(len(tokens), np.int64), np.ones(len(tokens), np.int64)
+    starts, sizes = np.zeros(len(tokens), np.int64), np.ones(len(tokens), np.int64)
     starts[is_plain] = np.arange(len(as_is))
     cuts = lists.offsets.to_numpy().astype(np.int64)
     starts[~is_plain] = len(as_is) + cuts[:-1]
-    lengths[~is_plain] = np.diff(cuts)
-    return np.concatenate([as_is, hash_strings(lists.values.to_pylist())]), starts, lengths
+    sizes[~is_plain] = np.diff(cuts)
+    return np.concatenate([as_is, hash_strings(lists.values.to_pylist())]), starts, sizes
 
 
-def _parted(tokens: pa.Array, fold_numbers: bool) -> pa.ListArray:
-    """Tokens that are not plain words, each as the list of its words. Lower case is given."""
+def _split(tokens: pa.Array, fold_numbers: bool) -> pa.ListArray:
+    """The words of each token, which is in lower case and not a plain word."""
     if fold_numbers:
         tokens = pc.replace_substring_regex(tokens, NUMBER, "0")
     foreign = pc.invert(pc.string_is_ascii(tokens))
@@ -145,14 +119,6 @@ def _parted(tokens: pa.Array, fold_numbers: bool) -> pa.ListArray:
         tokens = pc.replace_with_mask(tokens, foreign, pc.replace_substring_regex(some, UNSPACED, r" \1 "))
     lists = pc.split_pattern_regex(tokens, NOT_A_WORD)
     full = pc.not_equal(pc.list_flatten(lists), "")
-    return _without(lists, np.asarray(full.to_numpy(zero_copy_only=False), bool))
-
-
-def _without(lists: pa.ListArray, keep: npt.NDArray[np.bool_]) -> pa.ListArray:
-    """The lists without the values that ``keep`` does not mark."""
-    before = np.zeros(len(keep) + 1, np.int64)
-    np.cumsum(keep, out=before[1:])
-    offsets = lists.offsets.to_numpy().astype(np.int64)
-    return pa.ListArray.from_arrays(
-        pa.array(before[offsets - offsets[0]].astype(np.int32)), pc.list_flatten(lists).filter(pa.array(keep))
-    )
+    edges = lists.offsets.to_numpy().astype(np.int64)
+    without_empty = offsets(bools(full))[edges - edges[0]].astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(without_empty), pc.list_flatten(lists).filter(full))

@@ -1,13 +1,13 @@
-"""One spelling for the addresses of one page."""
+"""The canonical address of a page, by which duplicates are found."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
-# Parameters that name where a visitor came from, never what is shown: the lists of campaign parameters that Google
-# Analytics (utm_*), Google Ads (gclid), Meta (fbclid), Microsoft (msclkid), Mailchimp (mc_cid, mc_eid), HubSpot
-# (_hsenc, _hsmi) and Yandex (yclid) document.
+# Campaign parameters. They say how a visitor came to a page and do not change the page. Documented by Google Analytics
+# (utm_*), Google Ads (gclid), Meta (fbclid), Microsoft (msclkid), Mailchimp (mc_cid, mc_eid), HubSpot (_hsenc, _hsmi)
+# and Yandex (yclid).
 TRACKING = re.compile(
     r"(?:utm_[a-z_]+|gclid|dclid|gbraid|wbraid|fbclid|msclkid|mc_[ce]id|_hsenc|_hsmi|yclid)(?:=|$)", re.IGNORECASE
 )
@@ -15,12 +15,13 @@ PORTS = {"http": ":80", "https": ":443"}
 
 
 def canonical_page(url: str, page: int | None = None) -> str:
-    """The key of a page's address: two spellings of one page share it, two pages do not.
+    """The key of a page's address: two spellings of one page have the same key, two pages have not.
 
-    http and https are the same page; host in lower case, no default port, no user, no final dot; no fragment, unless it
-    is a client-side route (``#!...``, ``#/...``); no campaign parameters; an empty path is ``/``. The order of
-    parameters, the case of the path and ``www.`` stay: servers may tell them apart (OBELICS keeps ``www.`` distinct
-    too, build_obelics/09). ``page`` tells the pages of one PDF apart. An address that does not parse is its own key.
+    Removed: the difference between http and https, the case of the host, a default port, a user name, a final dot of
+    the host, campaign parameters, and the fragment (unless it is a client-side route: ``#!...``, ``#/...``). An empty
+    path becomes ``/``. Kept, because servers may give other pages: the order of parameters, the case of the path and
+    ``www.`` (OBELICS keeps it too, build_obelics/09). ``page``: number of a PDF's page, which becomes part of the key.
+    An address that does not parse is its own key.
     """
     url = url.strip()
     try:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
 from manifests.stage import NO_ENGINE, StageContext
+from manifests.urls import split_url
 
 Output = tuple[str, pa.RecordBatch | bytes]
 
@@ -41,11 +41,10 @@ class Blocklist:
 def covered(url: str, path: str) -> str | None:
     """The entry of a list's file that covers an address: its host, one it is a subdomain of, or a beginning of it."""
     hosts, beginnings = entries(path)
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:  # no address, and so none that a list could cover
+    parts = split_url(url)
+    if parts is None:  # malformed, so no entry covers it
         return None
+    host = (parts.hostname or "").rstrip(".")
     labels = host.split(".")
     for i in range(len(labels)):
         if (name := ".".join(labels[i:])) in hosts:

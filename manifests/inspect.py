@@ -1,13 +1,14 @@
-"""Looking into a finished run: documents as they are in the shards, why one is not there, what two runs differ in.
+"""Queries about a finished run: its documents, why a document is absent, and the differences between two runs.
 
-Reads the run's own files only: manifest, index, ledger and a few bytes of a tar.
+They read only the run's own files: manifest, index, ledger, and a few bytes of a tar.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -19,24 +20,24 @@ Row = dict[str, Any]
 
 
 class InspectError(ValueError):
-    """One line that says what the run does not have."""
+    """A run or a source that does not exist. The message is one line."""
 
 
-def samples(run: str, config: str, number: int) -> list[Row]:
-    """The first `number` documents of a config's shards: their JSON, and `rendered` for a terminal."""
-    manifest = _manifest(run)
-    if config not in manifest["configs"]:
-        raise InspectError(f"{run} has no config {config!r}; it has {', '.join(sorted(manifest['configs'])) or 'none'}")
+def samples(run: str, source: str | None, number: int) -> list[Row]:
+    """The first `number` samples of a source, of the first one if None: their JSON, and `rendered` for a terminal.
+
+    Raises InspectError.
+    """
+    sources = _sources(run)
+    name = source or next(iter(sources), "")
+    if name not in sources:
+        raise InspectError(f"{run} has no source {name!r}; it has {', '.join(sources) or 'none'}")
     out: list[Row] = []
-    for shards in manifest["configs"][config].values():
+    for shards in sources[name].values():
         for shard in shards:
-            index = (
-                pq.read_table(os.path.join(run, shard["index"]), columns=["key", "offset"])
-                .slice(0, number - len(out))
-                .to_pylist()
-            )
+            index = pq.read_table(os.path.join(run, shard["index"]), columns=["key", "offset"])
             with open(os.path.join(run, shard["path"]), "rb") as f:
-                for row in index:
+                for row in index.slice(0, number - len(out)).to_pylist():
                     f.seek(row["offset"])
                     head = f.read(512)  # the sample's first member is its JSON (USTAR: the size is octal, at byte 124)
                     fields = json.loads(f.read(int(head[124:135], 8)))
@@ -51,87 +52,74 @@ def _rendered(key: str, fields: Row) -> str:
     if "texts" in fields:
         sizes = {f"{i}.jpg": m for i, m in enumerate(fields["image_meta"])}
         for text, image in zip(fields["texts"], fields["images"], strict=True):
-            if image is None:
-                lines.append(text)
-            else:
-                m = sizes.get(image, {})
-                lines.append(
-                    f"[image {image}  {m.get('width')}x{m.get('height')}  {m.get('alt') or ''}  {m.get('url') or ''}]"
-                )
+            m = sizes.get(image, {})
+            size, alt, url = f"{m.get('width')}x{m.get('height')}", m.get("alt") or "", m.get("url") or ""
+            lines.append(text if image is None else f"[image {image}  {size}  {alt}  {url}]")
     else:
-        lines.append(f"[image {fields.get('width')}x{fields.get('height')}]")
+        if fields.get("n_images", 1):
+            lines.append(f"[image {fields.get('width')}x{fields.get('height')}]")
         lines.append(fields.get("caption") or fields.get("text") or "")
     return "\n".join(lines) + "\n"
 
 
 def explain(run: str, what: str) -> list[Row]:
-    """Everything the ledger and the index say of a document's id, a page's URL or an image's URL. Rows with a line to
-    read, `says`.
+    """All rows of the ledger and the index about a document's id, a page's URL or an image's URL.
+
+    Each row has a line to read, `says`. Raises InspectError.
     """
-    _manifest(run)
+    _sources(run)
     out: list[Row] = []
     ids: set[str] = set()
+
+    def add(row: Row, says: str) -> None:
+        out.append({**row, "says": says})
+
     for row in _where(run, "documents", ("id", "url"), what):
         ids.add(row["id"])
+        document = f"{row['source']} document {row['id']} ({row['url']})"
         if row["keep"]:
-            says = f"{row['source']} document {row['id']} ({row['url']}): kept, in {row['split']}, {row['images']} images, {row['tokens']} tokens"
-        else:
-            says = f"{row['source']} document {row['id']} ({row['url']}): dropped, {_why(row)}"
-            says += (
-                f", {'as' if row['reason'] == 'contaminated_text' else 'a duplicate of'} {row['survivor']}"
-                if row["survivor"]
-                else ""
-            )
-        out.append({**row, "says": says})
+            add(row, f"{document}: kept, in {row['split']}, {row['images']} images, {row['tokens']} tokens")
+            continue
+        relation = "as" if row["reason"] == "contaminated_text" else "a duplicate of"
+        survivor = f", {relation} {row['survivor']}" if row["survivor"] else ""
+        add(row, f"{document}: dropped, {_why(row)}{survivor}")
     for row in _where(run, "refused", ("url",), what):
-        out.append({**row, "says": f"{row['url']}: never became a document, {row['reason']}"})
+        add(row, f"{row['url']}: never became a document, {row['reason']}")
     for row in _where(run, "pages", ("url",), what):
-        out.append({**row, "says": f"{row['url']}: crawled, {row['status']}"})
+        add(row, f"{row['url']}: crawled, {row['status']}")
     for row in _where(run, "outcomes", ("url", "sha256"), what):
-        size = (
-            f", {row['width']}x{row['height']} {row['format']}, sha256 {row['sha256']}" if row["status"] == "ok" else ""
-        )
-        out.append({**row, "says": f"image {row['url']}: {row['status']}{size}"})
+        size = f", {row['width']}x{row['height']} {row['format']}, sha256 {row['sha256']}"
+        add(row, f"image {row['url']}: {row['status']}{size if row['status'] == 'ok' else ''}")
     for row in _where(run, "images", ("image", "id"), what, ids):
-        out.append(
-            {**row, "says": f"image {row['image']} at node {row['node']} of document {row['id']}: dropped, {_why(row)}"}
-        )
+        add(row, f"image {row['image']} at node {row['node']} of document {row['id']}: dropped, {_why(row)}")
     for row in _where(run, "texts", ("id",), what, ids):
-        out.append(
-            {
-                **row,
-                "says": f"paragraph at node {row['node']} of document {row['id']}: dropped, {_why(row)}: {row['text'][:80]!r}",
-            }
-        )
+        paragraph = f"paragraph at node {row['node']} of document {row['id']}"
+        add(row, f"{paragraph}: dropped, {_why(row)}: {row['text'][:80]!r}")
     for row in _index(run, ids):
-        out.append(
-            {
-                **row,
-                "says": f"document {row['id']}: sample {row['key']} of {row['config']} {row['split']}, byte {row['offset']} of its shard",
-            }
-        )
+        sample = f"sample {row['key']} of {row['source']} {row['split']}"
+        add(row, f"document {row['id']}: {sample}, byte {row['offset']} of its shard")
     return out
 
 
 def _why(row: Row) -> str:
-    saw = "" if row.get("score") is None else f" ({row['score']:.4g}"
-    if saw:
-        saw += ")" if row.get("threshold") is None else f", limit {row['threshold']:g})"
-    return f"{row['reason']}{saw}"
+    """The reason, the score, and the limit where the rule has one."""
+    if row.get("score") is None:
+        return str(row["reason"])
+    limit = "" if row.get("threshold") is None else f", limit {row['threshold']:g}"
+    return f"{row['reason']} ({row['score']:.4g}{limit})"
 
 
 def _where(run: str, table: str, columns: tuple[str, ...], what: str, ids: Collection[str] = ()) -> list[Row]:
     """Rows of a ledger table where one of the columns is `what`, or the document is one of `ids`."""
     folder = os.path.join(run, "ledger")
-    files = sorted(os.path.join(folder, f) for f in os.listdir(folder) if f"-{table}-" in f)
+    pattern = re.compile(rf"-{table}-\d+\.parquet\Z")
+    files = sorted(os.path.join(folder, f) for f in os.listdir(folder) if pattern.search(f))
     if not files:
         return []
-    data = ds.dataset(files)
-    match = pc.field("id").isin(pa.array(sorted(ids))) if ids else None
-    for c in columns:
-        one = pc.field(c) == what
-        match = one if match is None else match | one
-    rows: list[Row] = data.to_table(filter=match).to_pylist()
+    match = pc.field("id").isin(pa.array(sorted(ids))) if ids else pc.scalar(False)
+    for column in columns:
+        match = match | (pc.field(column) == what)
+    rows: list[Row] = ds.dataset(files).to_table(filter=match).to_pylist()
     return rows
 
 
@@ -139,18 +127,17 @@ def _index(run: str, ids: set[str]) -> list[Row]:
     folder = os.path.join(run, "index")
     if not ids or not os.path.isdir(folder):
         return []
-    data = ds.dataset(folder, format="parquet")
-    rows: list[Row] = data.to_table(
-        columns=["id", "key", "config", "split", "offset"], filter=pc.field("id").isin(pa.array(sorted(ids)))
-    ).to_pylist()
+    columns = ["id", "key", "source", "split", "offset"]
+    table = ds.dataset(folder, format="parquet").to_table(columns, filter=pc.field("id").isin(pa.array(sorted(ids))))
+    rows: list[Row] = table.to_pylist()
     return rows
 
 
 def diff(first: Row, second: Row) -> list[Row]:
-    """Numbers of two stats.json that differ: rows (source, what, first, second)."""
+    """Numbers of two stats.json that differ, as rows: source, what, first, second."""
     rows = []
-    for source in sorted({*first["sources"], *second["sources"]}):
-        a, b = (_numbers(s["sources"].get(source)) for s in (first, second))
+    for source in dict.fromkeys([*first["sources"], *second["sources"]]):
+        a, b = (_numbers(stats["sources"].get(source)) for stats in (first, second))
         for what in sorted({*a, *b}):
             if a.get(what, 0) != b.get(what, 0):
                 rows.append({"source": source, "what": what, "first": a.get(what, 0), "second": b.get(what, 0)})
@@ -160,16 +147,16 @@ def diff(first: Row, second: Row) -> list[Row]:
 def _numbers(s: Row | None) -> dict[str, int]:
     if s is None:
         return {}
-    out = {k: s[k] for k in ("documents", "samples", "images", "tokens", "bytes", "shards")}
-    for group in ("refused", "dropped", "unpacked"):
-        out |= {f"{group}: {reason}": n for reason, n in s[group].items()}
-    return out
+    counts = {k: s[k] for k in ("documents", "samples", "images", "tokens", "bytes", "shards")}
+    groups = ("refused", "dropped", "unpacked")
+    return counts | {f"{group}: {reason}": n for group in groups for reason, n in s[group].items()}
 
 
-def _manifest(run: str) -> Row:
+def _sources(run: str) -> Mapping[str, Mapping[str, list[Row]]]:
+    """Rows of shards by source and split. Version 1 of the manifest has them in `configs`."""
     path = os.path.join(run, "manifest.json")
     if not os.path.exists(path):
         raise InspectError(f"{run} is no finished run: it has no manifest.json")
     with open(path, encoding="utf-8") as f:
-        read: Row = json.load(f)
-    return read
+        manifest: Row = json.load(f)
+    return manifest.get("configs") or {name: source["splits"] for name, source in manifest.get("sources", {}).items()}

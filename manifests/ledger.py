@@ -1,9 +1,11 @@
-"""The ledger: a row for every document, and for every paragraph and image that left, with its reason.
+"""The ledger: a row for every document, and for every paragraph and image that was dropped, with the reason.
 
-Three tables, written beside the data by the stage that decides last (`pipelines.select`), named in the run as
-``ledger/<source>-<table>-NNNNN.parquet``. What never became a document is in ``ledger/<source>-refused-NNNNN.parquet``
-(`manifests.schema.REFUSED`), what became of each image address in ``ledger/fetch-outcomes-NNNNN.parquet``
-(`manifests.schema.OUTCOME`), and rows that crashed or hung native code in ``ledger/quarantine.parquet``.
+The last selection (`pipelines.select`) writes three tables. A run has them as ``ledger/NAME-TABLE-NNNNN.parquet``, by
+the name of the source. Beside them are:
+
+* ``NAME-refused-NNNNN.parquet``: inputs that never became documents (`manifests.schema.REFUSED`);
+* ``fetch-outcomes-NNNNN.parquet``: the outcome of each image address (`manifests.schema.OUTCOME`);
+* ``quarantine.parquet``: rows at which native code crashed or hung (QUARANTINE).
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ REASON = pa.dictionary(pa.int16(), pa.string())
 DOCUMENTS = pa.schema(
     [
         ("id", pa.string()),
-        ("source", pa.string()),
+        ("source", pa.string()),  # the name that the recipe gives it
         ("url", pa.string()),
         ("keep", pa.bool_()),
         ("split", pa.string()),  # train or validation; null where dropped
         ("reason", REASON),  # null where kept
-        ("score", pa.float32()),  # what the rule saw; a similarity for duplicates
+        ("score", pa.float32()),  # the value that the rule compared; the similarity of duplicates
         ("threshold", pa.float32()),
-        # id of the document this one is a duplicate of; or the evaluation's item, as FILE:LINE
+        # id of the document of which this one is a duplicate; or the evaluation's item, as FILE:LINE
         ("survivor", pa.string()),
         ("images", pa.int32()),  # image nodes kept
         ("tokens", pa.int32()),  # text tokens kept

@@ -1,4 +1,4 @@
-"""What extraction makes of a page: small node objects in reading order, and the page that holds them."""
+"""The nodes of a document in reading order, and the page that holds them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from manifests.schema import BREAK, IMAGE, TEXT
 
 @dataclass(slots=True)
 class Node:
-    """One node of a page, with the fields of ``manifests.schema.NODE`` that HTML can fill.
+    """A piece of a document: the fields of `manifests.schema.NODE` but those of PDF pages.
 
-    ``role`` and ``text`` are set on text nodes; ``image`` (canonical URL), ``alt``, ``caption``, ``title``, ``width``
-    and ``height`` (pixels, as the page states them) on image nodes. A break has none of them.
+    A text node has `role` and `text`. An image node has `image` (canonical URL), `alt`, `caption`, `title`, and `width`
+    and `height` (pixels, as the page states them). A break has none of these.
     """
 
     kind: str
@@ -27,20 +27,12 @@ class Node:
     height: int | None = None
 
     def row(self) -> dict[str, Any]:
-        """The node as a row of ``manifests.schema.NODE``."""
+        """The node as a row of `manifests.schema.NODE`."""
         return {
-            "kind": self.kind,
-            "role": self.role,
-            "text": self.text,
-            "image": self.image,
-            "alt": self.alt,
-            "caption": self.caption,
-            "title": self.title,
-            "width": self.width,
-            "height": self.height,
-            "box": None,
+            "kind": self.kind, "role": self.role, "text": self.text, "image": self.image, "alt": self.alt,
+            "caption": self.caption, "title": self.title, "width": self.width, "height": self.height, "box": None,
             "words": None,
-        }
+        }  # fmt: skip
 
 
 def text_node(text: str, role: str = "paragraph") -> Node:
@@ -49,20 +41,18 @@ def text_node(text: str, role: str = "paragraph") -> Node:
 
 
 def break_node() -> Node:
-    """An end of topic: OBELICS' END_OF_DOCUMENT token, met where a listing says "read more"."""
+    """The end of a topic, where a listing says "read more" (OBELICS' END_OF_DOCUMENT token)."""
     return Node(BREAK)
 
 
 def image_node(url: str, **fields: Any) -> Node:
-    """An image node; ``url`` is canonical."""
+    """An image node. url: canonical."""
     return Node(IMAGE, image=url, **fields)
 
 
 @dataclass(slots=True)
 class Page:
-    """An extracted page. ``lang`` is a BCP 47 primary tag (``en``); ``date`` is ISO 8601 (``2021-03-04``) as the page
-    states it.
-    """
+    """An extracted page. lang: BCP 47 primary tag (`en`). date: ISO 8601 (`2021-03-04`), as the page states it."""
 
     title: str | None = None
     lang: str | None = None

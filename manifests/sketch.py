@@ -1,7 +1,7 @@
-"""Histograms that merge: fixed logarithmic bins with exact counts, so that a report never scans data again.
+"""Histograms that can be merged: fixed logarithmic bins with exact counts, so that a report never scans data.
 
-Bins are eighths of a power of two: a percentile read from them is off by at most 2^(1/8) - 1 = 9 %. Zero and below
-share one bin.
+Each power of two has eight bins, so a percentile from them is off by at most 2^(1/8) - 1 = 9 %. All values of zero or
+less share one bin.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def low(bin_number: int) -> float:
 
 
 def sketch(named: dict[str, np.ndarray]) -> pa.RecordBatch:
-    """Rows of SKETCH for arrays of values, in the order given; NaNs are left out."""
+    """Rows of SKETCH for named arrays of values, in their order. NaNs are not counted."""
     names: list[str] = []
     numbers: list[int] = []
     counts: list[int] = []
     for name, values in named.items():
         values = np.asarray(values, np.float64)
-        found, times = np.unique(bins(values[~np.isnan(values)]), return_counts=True)
-        names += [name] * len(found)
-        numbers += found.tolist()
+        unique, times = np.unique(bins(values[~np.isnan(values)]), return_counts=True)
+        names += [name] * len(unique)
+        numbers += unique.tolist()
         counts += times.tolist()
     return pa.record_batch(
         [pa.array(names, pa.string()), pa.array(numbers, pa.int32()), pa.array(counts, pa.int64())], schema=SKETCH
@@ -45,22 +45,22 @@ def sketch(named: dict[str, np.ndarray]) -> pa.RecordBatch:
 
 
 def merge(table: pa.Table) -> dict[str, dict[int, int]]:
-    """Histograms by name, bins ascending, of any number of sketches put together."""
+    """The sums of any number of sketches: histograms by name, with their bins in ascending order."""
     out: dict[str, dict[int, int]] = {}
     for row in table.to_pylist():
-        one = out.setdefault(row["name"], {})
-        one[row["bin"]] = one.get(row["bin"], 0) + row["count"]
+        histogram = out.setdefault(row["name"], {})
+        histogram[row["bin"]] = histogram.get(row["bin"], 0) + row["count"]
     return {name: dict(sorted(h.items())) for name, h in sorted(out.items())}
 
 
 def quantile(histogram: dict[int, int], q: float) -> float:
-    """The lower edge of the bin that holds the q-quantile (0..1); NaN of an empty histogram."""
+    """The lower edge of the bin of the q-quantile (0..1); NaN for an empty histogram."""
     total = sum(histogram.values())
     if not total:
         return float("nan")
-    passed = 0
+    cumulative = 0
     for number, count in sorted(histogram.items()):
-        passed += count
-        if passed >= q * total:
+        cumulative += count
+        if cumulative >= q * total:
             return low(number)
     return low(max(histogram))

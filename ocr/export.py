@@ -1,91 +1,87 @@
-"""One-file try: PDFs -> a picture and a JSON file a page, with the fields of PDFA (pixparse/pdfa-eng-wds)."""
+"""PDFs -> a picture and a JSON file for each page, with the fields of PDFA (pixparse/pdfa-eng-wds)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ocr.document import Limits, RefusedError, open_document
+from ocr.layout import Box
 from ocr.page import Page, normal, read_page
-from ocr.picture import Render
-from ocr.route import Rules
-from ocr.stages import read_range
+from ocr.pdf import MAX_PAGES, RefusedError, open_pdf, read_range
 from ocr.tesseract import Ocr
 
 
 def write_pages(
     paths: Iterable[str | Path],
     out_dir: str | Path,
-    *,
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
-    render: Render = Render(),  # noqa: B008
-    rules: Rules = Rules(),  # noqa: B008
-    ocr: Ocr = Ocr(),  # noqa: B008
+    ocr: Ocr = Ocr(),  # noqa: B008 (frozen)
 ) -> Iterator[dict[str, Any]]:
-    """Write NAME-p0001.jpg and NAME-p0001.json for each page; NAME is the file's stem, dots made underscores.
+    """Write NAME-p0001.jpg and NAME-p0001.json for each page; NAME is the file's stem with underscores for dots.
 
-    Yields a row a page or refusal, as it is done: ``path``, ``page`` (from 1; None where the file is refused),
-    ``image`` and
-    ``json`` (paths written), ``words``, ``text_source``, and, of refusals alone, ``reason`` (a key of
-    ocr.document.REASONS). Raises ValueError where two files would write the same names.
+    Yields a row for each page or refusal: ``path``, ``page`` (from 1; None where the file is refused), ``image`` and
+    ``json`` (the paths of the two files), ``words``, ``text_source``, and, for refusals alone, ``reason`` (a key of
+    ocr.pdf.REASONS). Raises ValueError where two PDFs would have files of the same names.
     """
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    taken: dict[str, str] = {}
+    path_of: dict[str, str] = {}
     for path in map(str, paths):
         name = Path(path).stem.replace(".", "_")  # webdataset takes what follows the first dot for the extension
-        if name in taken:
-            raise ValueError(f"{path} and {taken[name]} would both write {name}-p0001.jpg: give them different names")
-        taken[name] = path
+        if name in path_of:
+            raise ValueError(f"{path} and {path_of[name]} would both write {name}-p0001.jpg: give them different names")
+        path_of[name] = path
         refusal = {"path": path, "page": None, "image": None, "json": None, "words": 0, "text_source": None}
         try:
-            with open_document(read_range(path, None, None, limits), limits) as document:
-                for n in range(min(document.pages, limits.max_pages)):
+            with open_pdf(read_range(path)) as pdf:
+                for n in range(min(pdf.pages, MAX_PAGES)):
                     try:
-                        page = read_page(document, n, limits=limits, render=render, rules=rules, ocr=ocr)
+                        page = read_page(pdf, n, ocr=ocr)
                     except RefusedError as e:
                         yield {**refusal, "page": n + 1, "reason": e.reason}
                         continue
                     image, record = out / f"{name}-p{n + 1:04d}.jpg", out / f"{name}-p{n + 1:04d}.json"
                     image.write_bytes(page.jpeg)
                     record.write_text(json.dumps(pdfa(page), ensure_ascii=False) + "\n", encoding="utf-8")
-                    written = {"page": n + 1, "image": str(image), "json": str(record), "words": len(page.layout.words)}
-                    yield {**refusal, **written, "text_source": page.source}
-                if document.pages > limits.max_pages:
-                    yield {**refusal, "page": limits.max_pages + 1, "reason": "too_many_pages"}
+                    files = {"page": n + 1, "image": str(image), "json": str(record), "words": len(page.layout.words)}
+                    yield {**refusal, **files, "text_source": page.source}
+                if pdf.pages > MAX_PAGES:
+                    yield {**refusal, "page": MAX_PAGES + 1, "reason": "too_many_pages"}
         except RefusedError as e:
             yield {**refusal, "reason": e.reason}
 
 
 def pdfa(page: Page) -> dict[str, Any]:
-    """The fields PDFA keeps for one page, and how it was read.
+    """The fields that PDFA keeps for a page, and how the page was read.
 
-    Boxes are [left, top, width, height] as shares of the page. ``line_pos`` is (line, place of the word in it),
+    Boxes are [left, top, width, height] as shares of the page. ``line_pos`` is (line, number of the word in the line),
     ``word_slice`` [start, end) of the line's words.
     """
-    made = page.layout
+    words, lines = page.layout.words, page.layout.lines
+    words_of = [words[line.start : line.end] for line in lines]
 
-    def box(b: tuple[float, float, float, float]) -> list[float]:
-        return normal(b, page.width, page.height)
+    def boxes(of: Iterable[Box]) -> list[list[float]]:
+        return [normal(b, page.width, page.height) for b in of]
 
-    boxes = [w.box for w in made.words]
+    def overlap(a: Box, b: Box) -> bool:
+        return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
     return {
         "words": {
-            "text": [w.text for w in made.words],
-            "bbox": [box(b) for b in boxes],
-            "score": [w.score for w in made.words],
-            "line_pos": [[i, k] for i, line in enumerate(made.lines) for k in range(line.end - line.start)],
+            "text": [w.text for w in words],
+            "bbox": boxes(w.box for w in words),
+            "score": [w.score for w in words],
+            "line_pos": [[i, k] for i, line in enumerate(lines) for k in range(line.end - line.start)],
         },
         "lines": {
-            "text": [" ".join(w.text for w in made.words[line.start : line.end]) for line in made.lines],
-            "bbox": [box(line.box) for line in made.lines],
-            "score": [_mean([w.score for w in made.words[line.start : line.end]]) for line in made.lines],
-            "word_slice": [[line.start, line.end] for line in made.lines],
+            "text": [" ".join(w.text for w in some) for some in words_of],
+            "bbox": boxes(line.box for line in lines),
+            "score": [round(sum(w.score for w in some) / len(some), 4) for some in words_of],
+            "word_slice": [[line.start, line.end] for line in lines],
         },
-        "images_bbox": [box(b) for b in page.pictures],
-        "images_bbox_no_text_overlap": [box(b) for b in page.pictures if not any(_overlap(b, w) for w in boxes)],
+        "images_bbox": boxes(page.pictures),
+        "images_bbox_no_text_overlap": boxes(b for b in page.pictures if not any(overlap(b, w.box) for w in words)),
         "width": page.pixel_width,
         "height": page.pixel_height,
         "dpi": page.dpi,
@@ -94,11 +90,3 @@ def pdfa(page: Page) -> dict[str, Any]:
         "text_source": page.source,
         "rotation": page.rotation,
     }
-
-
-def _mean(values: Sequence[float]) -> float:
-    return round(sum(values) / len(values), 4)
-
-
-def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

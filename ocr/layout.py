@@ -1,9 +1,10 @@
 """Words of a page -> words, lines and blocks in reading order.
 
-The text layer comes as segments: words on one baseline, in one direction, of one size. They are turned so that the
-direction most of the text runs in becomes left to right (a landscape table on a portrait page reads as its reader reads
-it, and vertical Japanese falls out right as well) and Arabic or Hebrew is mirrored, put in order by `order.rows`, and
-grouped into paragraphs. Text in other directions (a margin stamp, axis labels) follows, each direction by itself.
+The text layer comes as segments: words on one baseline, in one direction, of one size. The segments of the direction
+that has most of the text are turned so that this direction becomes left to right: a landscape table on a portrait page
+reads as its reader reads it, and vertical Japanese is read correctly as well. Arabic and Hebrew are mirrored.
+`order.rows` puts the segments in order, and they are grouped into paragraphs. Text in other directions (a stamp in the
+margin, labels of axes) follows, each direction by itself.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 
 from ocr.order import Piece, Row, rows
 
-Box = tuple[float, float, float, float]  # x0, y0, x1, y1; points of the page as shown, origin top left
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1; points of the page as a reader sees it, origin top left
 
-RIGHT, DOWN, LEFT, UP, SLANTED = range(5)  # where a line's text runs to, on the page as shown
+RIGHT, DOWN, LEFT, UP, SLANTED = range(5)  # direction of a line's text on the page as a reader sees it
 
-WIDE_GAP = 1.2  # heights between two words that part a segment; a wide word gap in justified text stays below
-SAME_LINE_GAP = 1.5  # heights between two segments on one baseline that still are one line
+WIDE_GAP = 1.2  # heights between two words that split a segment; a wide word gap in justified text is smaller
+SAME_LINE_GAP = 1.5  # heights between two segments on one baseline that are still one line
 NEW_PARAGRAPH = 1.35  # of the column's usual line distance
-INDENT = 0.7  # heights a first line is indented by, at least
-SIZE_STEP = 1.12  # ratio of sizes that parts a heading from its text
-HEADING_WORDS = 25  # longer than this is no heading
+INDENT = 0.7  # heights by which a first line is indented, at least
+SIZE_STEP = 1.12  # ratio of sizes that separates a heading from its text
+HEADING_WORDS = 25  # a heading has no more words
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,6 @@ class Segment:
     direction: int  # RIGHT .. SLANTED
     size: float  # of the font, points
     bold: bool
-    block: int  # the source's block: a hint that a paragraph ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ def union(boxes: Sequence[Box]) -> Box:
 
 
 def turned(box: Box, direction: int, width: float, height: float) -> Box:
-    """The box on a page turned so that `direction` runs to the right."""
+    """The box on a page that is turned so that `direction` becomes left to right."""
     x0, y0, x1, y1 = box
-    if direction == DOWN:  # the top of the letters is on the right: what is right comes first
+    if direction == DOWN:  # the top of the letters is on the right: lines further right come first
         return (y0, width - x1, y1, width - x0)
     if direction == LEFT:
         return (width - x1, height - y1, width - x0, height - y0)
@@ -85,12 +85,7 @@ def turned(box: Box, direction: int, width: float, height: float) -> Box:
     return box
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """A paragraph in the making, in the turned frame."""
-
-    rows: list[list[Segment]]
-    role: str
+_Group = tuple[str, list[list[Segment]]]  # role and rows of a block
 
 
 def layout(segments: Sequence[Segment], width: float, height: float) -> Layout:
@@ -101,19 +96,22 @@ def layout(segments: Sequence[Segment], width: float, height: float) -> Layout:
     body = _body_size(segments)
     groups: list[_Group] = []
     for direction in sorted(range(5), key=lambda d: (-weight[d], d)):
-        some = [p for s in segments if s.direction == direction for p in _parted(s, direction, width, height)]
-        if some:
-            groups += _groups(some, direction, width, height, body)
-    return _flat(groups, width, height)
+        some = [p for s in segments if s.direction == direction for p in _split(s, width, height)]
+        groups += _groups(some, direction, width, height, body)
+    return _layout_of(groups, width, height)
 
 
-def _parted(segment: Segment, direction: int, width: float, height: float) -> Iterator[Segment]:
-    """The segment, cut at wide gaps: some PDFs draw a line right across the columns."""
+def _gap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """Horizontal distance of two boxes; negative where they overlap."""
+    return max(b[0] - a[2], a[0] - b[2])
+
+
+def _split(segment: Segment, width: float, height: float) -> Iterator[Segment]:
+    """The segment, split at wide gaps: some PDFs draw one line across all columns."""
     start = 0
-    boxes = [turned(w.box, direction, width, height) for w in segment.words]
-    for i in range(1, len(boxes)):
-        gap = max(boxes[i][0] - boxes[i - 1][2], boxes[i - 1][0] - boxes[i][2])
-        if gap > WIDE_GAP * min(boxes[i][3] - boxes[i][1], boxes[i - 1][3] - boxes[i - 1][1]):
+    boxes = [turned(w.box, segment.direction, width, height) for w in segment.words]
+    for i, (a, b) in enumerate(pairwise(boxes), 1):
+        if _gap(a, b) > WIDE_GAP * min(b[3] - b[1], a[3] - a[1]):
             yield replace(segment, words=segment.words[start:i])
             start = i
     yield replace(segment, words=segment.words[start:])
@@ -122,38 +120,31 @@ def _parted(segment: Segment, direction: int, width: float, height: float) -> It
 _RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 
-def _groups(segments: list[Segment], direction: int, width: float, height: float, body: float) -> list[_Group]:
+def _groups(segments: list[Segment], direction: int, width: float, height: float, body: float) -> Iterator[_Group]:
     letters = "".join(w.text for s in segments for w in s.words)
     mirrored = 2 * len(_RTL.findall(letters)) > len(letters)
     pieces = []
     for i, s in enumerate(segments):
         x0, y0, x1, y1 = turned(union([w.box for w in s.words]), direction, width, height)
         pieces.append(Piece(-x1 if mirrored else x0, y0, -x0 if mirrored else x1, y1, len(s.words), i))
-    found: list[_Group] = []
-    column: list[Row] = []
-    for row in [*rows(pieces), None]:
-        if column and (row is None or row.column != column[0].column):
-            found += _paragraphs(column, segments, body)
-            column = []
-        if row is not None:
-            column.append(row)
-    return found
+    for _, column in groupby(rows(pieces), key=lambda row: row.column):
+        yield from _paragraphs(list(column), segments, body)
 
 
-_BULLET = re.compile("[•‣▪▫◦●○■□➢✓❖*·–—\uf0b7\uf0a7\ufffd-]")  # Symbol's bullets come as private use or U+FFFD
+_BULLET = re.compile("[•‣▪▫◦●○■□➢✓❖*·–—\uf0b7\uf0a7\ufffd-]")  # bullets of Symbol come as private use or U+FFFD
 _NUMBERED = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\]")
 
 
 def _paragraphs(column: list[Row], segments: Sequence[Segment], body: float) -> Iterator[_Group]:
-    """The rows of one column, parted where a paragraph ends."""
+    """The rows of one column, split where a paragraph ends."""
     facts = [_RowFacts.of(row, segments) for row in column]
     steps = [_step(a, b) for a, b in pairwise(facts) if b.middle > a.middle]
     usual = min(median(steps), 2.6) if len(steps) >= 3 else 1.3
     left = min(f.x0 for f in facts)
     start = 0
     for i in range(1, len(facts) + 1):
-        if i == len(facts) or _parts(facts[i - 1], facts[i], usual, left):
-            yield _Group([f.segments for f in facts[start:i]], _role(facts[start:i], body))
+        if i == len(facts) or _is_paragraph_end(facts[i - 1], facts[i], usual, left):
+            yield _role(facts[start:i], body), [f.segments for f in facts[start:i]]
             start = i
 
 
@@ -161,12 +152,11 @@ def _paragraphs(column: list[Row], segments: Sequence[Segment], body: float) -> 
 class _RowFacts:
     segments: list[Segment]
     x0: float
-    x1: float
     middle: float
     height: float
     size: float
     bold: bool
-    tabular: bool  # cells, parted by gaps wider than a word gap
+    tabular: bool  # cells, with gaps between them that are wider than a word gap
     item: bool  # begins as a list item does
 
     @classmethod
@@ -176,11 +166,10 @@ class _RowFacts:
         first = own[0].words[0].text
         bullet = bool(_BULLET.fullmatch(first) or (_BULLET.match(first) and first[0] in "•‣▪●■➢\uf0b7"))
         item = (bullet or bool(_NUMBERED.fullmatch(first))) and sum(len(s.words) for s in own) > 1
-        gaps = [abs(_gap(a, b)) > 2 * main.height for a, b in pairwise(row.pieces)]
+        gaps = [abs(_gap(a.box, b.box)) > 2 * main.height for a, b in pairwise(row.pieces)]
         return cls(
             segments=own,
             x0=min(p.x0 for p in row.pieces),
-            x1=max(p.x1 for p in row.pieces),
             middle=main.middle,
             height=main.height,
             size=segments[main.index].size,
@@ -190,31 +179,22 @@ class _RowFacts:
         )
 
 
-def _gap(a: Piece, b: Piece) -> float:
-    return max(b.x0 - a.x1, a.x0 - b.x1)
-
-
 def _step(a: _RowFacts, b: _RowFacts) -> float:
     """Distance of two rows, in heights of the larger."""
     return (b.middle - a.middle) / max(a.height, b.height)
 
 
-def _parts(a: _RowFacts, b: _RowFacts, usual: float, left: float) -> bool:
+def _is_paragraph_end(a: _RowFacts, b: _RowFacts, usual: float, left: float) -> bool:
     """Whether a paragraph ends between two rows of a column."""
     if a.tabular or b.tabular:
         return a.tabular != b.tabular or _step(a, b) > 2 * NEW_PARAGRAPH * usual
     if _step(a, b) > NEW_PARAGRAPH * usual:
         return True
-    if max(a.size, b.size) > SIZE_STEP * min(a.size, b.size) or a.bold != b.bold:
-        return True
-    if b.item:
+    if b.item or max(a.size, b.size) > SIZE_STEP * min(a.size, b.size) or a.bold != b.bold:
         return True
     indented = b.x0 - left > INDENT * b.height and a.x0 - left < 0.3 * a.height
-    return indented and not a.item and _ends(a)
-
-
-def _ends(row: _RowFacts) -> bool:
-    return row.segments[-1].words[-1].text[-1] in '.!?:;"”’)]。'
+    ends = a.segments[-1].words[-1].text[-1] in '.!?:;"”’)]。'
+    return indented and not a.item and ends
 
 
 def _role(facts: Sequence[_RowFacts], body: float) -> str:
@@ -232,7 +212,7 @@ def _role(facts: Sequence[_RowFacts], body: float) -> str:
 
 
 def _body_size(segments: Sequence[Segment]) -> float:
-    """The font size half of the letters are at or under."""
+    """The median font size of the letters."""
     weights = sorted((s.size, sum(len(w.text) for w in s.words)) for s in segments)
     half = sum(n for _, n in weights) / 2
     for size, n in weights:
@@ -242,57 +222,50 @@ def _body_size(segments: Sequence[Segment]) -> float:
     return 0.0
 
 
-def _flat(groups: Sequence[_Group], width: float, height: float) -> Layout:
+def _layout_of(groups: Sequence[_Group], width: float, height: float) -> Layout:
     words: list[Word] = []
     lines: list[Line] = []
     blocks: list[Block] = []
-    for group in groups:
-        first_line, first_word = len(lines), len(words)
-        breaks: list[int] = []
-        for row in group.rows:
+    for role, rows_of_group in groups:
+        first_line = len(lines)
+        texts: list[list[str]] = []
+        for row in rows_of_group:
+            texts.append([w.text for s in row for w in s.words])
             for k, s in enumerate(row):
-                if k and _joined(row[k - 1], s, width, height):
+                start, box = len(words), union([w.box for w in s.words])
+                if k and _is_one_line(row[k - 1], s, width, height):
                     last = lines.pop()
-                    start, box = last.start, union([last.box, *(w.box for w in s.words)])
-                else:
-                    start, box = len(words), union([w.box for w in s.words])
+                    start, box = last.start, union([last.box, box])
                 words += s.words
                 lines.append(Line(box, start, len(words)))
-            breaks.append(len(words))
-        text = paragraph([[w.text for w in words[a:b]] for a, b in zip([first_word, *breaks], breaks, strict=False)])
-        blocks.append(Block(group.role, text, union([x.box for x in lines[first_line:]]), first_line, len(lines)))
+        box = union([x.box for x in lines[first_line:]])
+        blocks.append(Block(role, paragraph(texts), box, first_line, len(lines)))
     return Layout(tuple(words), tuple(lines), tuple(blocks))
 
 
-def _joined(a: Segment, b: Segment, width: float, height: float) -> bool:
+def _is_one_line(a: Segment, b: Segment, width: float, height: float) -> bool:
     one = turned(a.words[-1].box, a.direction, width, height)
     two = turned(b.words[0].box, b.direction, width, height)
-    return max(two[0] - one[2], one[0] - two[2]) < SAME_LINE_GAP * min(one[3] - one[1], two[3] - two[1])
+    return _gap(one, two) < SAME_LINE_GAP * min(one[3] - one[1], two[3] - two[1])
 
 
-#: scripts written without blanks between words: kana, Han, CJK punctuation, full-width forms
+#: scripts that are written without blanks between words: kana, Han, CJK punctuation, full-width forms
 _NO_BLANKS = re.compile("[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uff60\U00020000-\U0003ffff]")
 
 
 def paragraph(lines: Sequence[Sequence[str]]) -> str:
-    """One text of several lines of words. A word hyphenated at a line's end is made whole; kana and Han need no blank
-    there.
+    """One text from several lines of words. A word that is hyphenated at the end of a line becomes one word.
 
-    Hyphens go only where a letter stands before, a small one begins the next line, and the word has no other hyphen
-    ("state-of-the-" + "art" keeps its hyphen). The words themselves, beside the text, stay as printed.
+    A hyphen is removed only where a letter stands before it, a small letter begins the next line, and the word has no
+    other hyphen ("state-of-the-" + "art" keeps its hyphen). Kana and Han get no blank between them. The words of the
+    page, which are kept beside the text, stay as they are printed.
     """
     out: list[str] = []
     for line in lines:
         for i, word in enumerate(line):
             last = out[-1] if out else ""
-            if (
-                i == 0
-                and len(last) > 2
-                and last[-1] in "-‐"
-                and last[-2].isalpha()
-                and word[0].islower()
-                and "-" not in last[:-1]
-            ):
+            hyphenated = len(last) > 2 and last[-1] in "-‐" and last[-2].isalpha() and "-" not in last[:-1]
+            if i == 0 and hyphenated and word[0].islower():
                 out[-1] = last[:-1] + word
             elif last and (i == 0 or len(word) == 1) and _NO_BLANKS.match(last[-1]) and _NO_BLANKS.match(word):
                 out[-1] = last + word

@@ -1,14 +1,14 @@
-"""Reading order: where lines stand on a page -> the rows a reader reads, column by column.
+"""Reading order: positions of lines on a page -> the rows in the order in which they are read, column by column.
 
 A recursive XY-cut (Nagy and Seth, 1984) over line segments, with two changes to the textbook:
 
-* a vertical cut goes before any horizontal one, so columns are read down first even where their paragraphs happen to
-  end at the same height; what spans the columns (a title, a wide figure's caption) cuts the page into bands first;
-* a gutter between the columns of a *table* does not count: its cells are read row by row. A table is told from columns
-  of prose by aligned lines of few words.
+* a vertical cut comes before any horizontal one, so columns are read down first even where their paragraphs end at the
+  same height; whatever spans the columns (a title, the caption of a wide figure) cuts the page into bands first;
+* a gutter between the columns of a *table* does not count: the cells are read row by row. Aligned lines of few words
+  are a table; other columns are prose.
 
-Everything here is geometry in one frame where text runs left to right and lines go down; `layout` turns and mirrors
-what does not.
+Everything here is geometry in a frame where text runs from left to right and lines go down; `layout` turns and mirrors
+other text.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MIN_GUTTER = 0.8  # of the median line height: narrower gaps are word gaps
-MIN_COLUMN_WIDTH = 2.5  # of it: narrower is a column of bullets, boxes or line numbers, not of text
-MIN_COLUMN_LINES = 3  # on either side, for a gutter to be one between columns
-ALIGNED = 0.2  # heights apart that lines of a table's row stand at most
+MIN_COLUMN_WIDTH = 2.5  # of it: a narrower column has bullets, boxes or line numbers, not text
+MIN_COLUMN_LINES = 3  # on either side of a gutter between columns
+ALIGNED = 0.2  # largest distance between lines of a table's row, heights
 TABLE_ALIGNED = 0.7  # share of the shorter side's lines that have a neighbour at the same height on the other side ...
-TABLE_WORDS = 3.0  # ... and words a line, on the side with fewer, under which aligned columns are a table
+TABLE_WORDS = 3.0  # ... and words a line, on the side with fewer, below which aligned columns are a table
 # heights between a page's running head or foot and its text, at least (boxes include about 0.3 of leading)
 RUNNING_GAP = 0.7
-RUNNING_WORDS = 20  # in one, at most
-MAX_REACH = 300  # strips looked ahead for columns
+RUNNING_WORDS = 20  # in a running head or foot, at most
+MAX_REACH = 300  # strips that are searched ahead for columns
 MAX_DEPTH = 60  # of cuts; deeper than any page that a person laid out
-CORE = 0.25  # a line's ink, up and down from its middle, in heights: font boxes overlap between lines, cores do not
+# half the height of a line's core, in line heights: font boxes of neighbouring lines overlap, cores do not
+CORE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of words on one baseline without a wide gap: what is put in order."""
+    """A run of words on one baseline without a wide gap: the unit of reading order."""
 
     x0: float
     y0: float
@@ -51,46 +52,47 @@ class Piece:
     def height(self) -> float:
         return self.y1 - self.y0
 
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        return (self.x0, self.y0, self.x1, self.y1)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Pieces on one baseline, in reading order, and the column they stand in (numbered as read)."""
+    """Pieces on one baseline, in reading order, and the number of their column (in reading order)."""
 
     pieces: tuple[Piece, ...]
     column: int
 
 
 def rows(pieces: Sequence[Piece]) -> list[Row]:
-    """The rows of a page as read. Every piece is in exactly one row."""
+    """The rows of a page in reading order. Every piece is in exactly one row."""
     if not pieces:
         return []
     heights = sorted(p.height for p in pieces)
     cutter = _Cutter(max(heights[len(heights) // 2], 1e-6))
-    head, rest, foot = _running(strips(pieces))
-    found = [*cutter.single(head)] if head else []
-    found += cutter.region([p for band in rest for p in band], 0)
-    return found + ([*cutter.single(foot)] if foot else [])
+    head, body, foot = _running(strips(pieces))
+    out = [*cutter.single(head)] if head else []
+    out += cutter.region([p for band in body for p in band], 0)
+    return out + ([*cutter.single(foot)] if foot else [])
 
 
 def _running(bands: list[list[Piece]]) -> tuple[list[list[Piece]], list[list[Piece]], list[list[Piece]]]:
-    """The page's strips as head, body and foot: a lone short row at the top or bottom is no part of the columns under
-    or over it.
-    """
+    """The page's strips as head, body and foot. A single short row at the top or bottom belongs to no column."""
 
-    def alone(one: list[Piece], other: list[Piece]) -> bool:
+    def is_running(one: list[Piece], other: list[Piece]) -> bool:
         gap = max(min(p.y0 for p in other) - max(p.y1 for p in one), min(p.y0 for p in one) - max(p.y1 for p in other))
-        return (
-            one_row(one)
-            and sum(p.words for p in one) <= RUNNING_WORDS
-            and gap > RUNNING_GAP * max(p.height for p in one)
-        )
+        short = one_row(one) and sum(p.words for p in one) <= RUNNING_WORDS
+        return short and gap > RUNNING_GAP * max(p.height for p in one)
 
-    head = 1 if len(bands) > 1 and alone(bands[0], bands[1]) else 0
-    foot = 1 if len(bands) > 1 + head and alone(bands[-1], bands[-2]) else 0
+    head = 1 if len(bands) > 1 and is_running(bands[0], bands[1]) else 0
+    foot = 1 if len(bands) > 1 + head and is_running(bands[-1], bands[-2]) else 0
     return bands[:head], bands[head : len(bands) - foot], bands[len(bands) - foot :]
 
 
 class _Cutter:
+    """The recursive cut; `columns` counts the columns so far. height: median of the lines."""
+
     def __init__(self, height: float) -> None:
         self.height = height
         self.columns = 0
@@ -107,38 +109,34 @@ class _Cutter:
         if len(bands) == 1:
             yield from self.strip(pieces, depth)
             return
-        fresh = True
-        for band, joined in self.banded(bands):
-            if joined:
-                yield from self.region(band, depth + 1)
-                fresh = True
-            elif one_row(band):
-                if fresh:
-                    self.columns += 1
-                    fresh = False
+        new_column = True
+        for band, has_columns in self.banded(bands):
+            if not has_columns and one_row(band):
+                self.columns += new_column
+                new_column = False
                 yield self.row(band)
             else:
-                yield from self.strip(band, depth + 1)
-                fresh = True
+                yield from (self.region if has_columns else self.strip)(band, depth + 1)
+                new_column = True
 
     def sides(self, pieces: list[Piece], cut: float, depth: int) -> Iterator[Row]:
         yield from self.region([p for p in pieces if p.x1 <= cut], depth + 1)
         yield from self.region([p for p in pieces if p.x1 > cut], depth + 1)
 
     def strip(self, pieces: list[Piece], depth: int) -> Iterator[Row]:
-        """Pieces no horizontal line can part: one row, or cells of several lines side by side."""
+        """Pieces that no horizontal line separates: one row, or cells of several lines side by side."""
         if not one_row(pieces) and depth < MAX_DEPTH:
             wide = [g for g in gutters(pieces, self.height * 0.3) if g[0] > 0]
             if wide:
                 yield from self.sides(pieces, max(wide)[1], depth)
                 return
-            if len(pieces) > 1:  # overlapping lines: give up on columns, read by height
+            if len(pieces) > 1:  # overlapping lines: no columns, the order is by height
                 yield from self.single([[p] for p in sorted(pieces, key=lambda p: (p.middle, p.x0, p.index))])
                 return
-        self.columns += 1
-        yield self.row(pieces)
+        yield from self.single([pieces])
 
     def single(self, bands: list[list[Piece]]) -> Iterator[Row]:
+        """The strips as rows of one column."""
         self.columns += 1
         for band in bands:
             yield self.row(band)
@@ -155,7 +153,7 @@ class _Cutter:
         return best[1] if best else None
 
     def banded(self, bands: list[list[Piece]]) -> Iterator[tuple[list[Piece], bool]]:
-        """Neighbouring strips joined where together they have columns: (pieces, whether joined)."""
+        """Neighbouring strips joined where together they have columns: (pieces, whether they have columns)."""
         i = 0
         while i < len(bands):
             for end in self.ends(bands, i):
@@ -169,16 +167,15 @@ class _Cutter:
                 i += 1
 
     def ends(self, bands: list[list[Piece]], start: int) -> list[int]:
-        """Where a run of strips from `start` on may end that shares a gutter: wherever one closes; the longest run
-        first.
+        """Where a run of strips that begins at `start` and shares a gutter may end, the longest run first.
 
-        Gaps only shrink as strips join, so one walk finds them all.
+        These are the places where one of its gutters ends. Gaps only shrink as strips join, so one pass finds them all.
         """
         least = self.height * MIN_GUTTER
         left, right = float("inf"), float("-inf")
         free = [(min(p.x0 for band in bands for p in band), max(p.x1 for band in bands for p in band))]
         inner: list[tuple[float, float]] = []
-        found: list[int] = []
+        ends: list[int] = []
         stop = min(len(bands), start + MAX_REACH)
         for end in range(start, stop):
             for p in bands[end]:
@@ -187,27 +184,26 @@ class _Cutter:
                 ]
                 left, right = min(left, p.x0), max(right, p.x1)
             if any(not any(a <= hi and lo <= b for a, b in free) for lo, hi in inner):
-                found.append(end)
+                ends.append(end)
             if not free:
                 break
             inner = [(a, b) for a, b in free if left < a and b < right]
         else:
-            found.append(stop)
-        return [end for end in reversed(found) if end - start > 1]
+            ends.append(stop)
+        return [end for end in reversed(ends) if end - start > 1]
 
 
 def one_row(pieces: Sequence[Piece]) -> bool:
-    """Whether the pieces stand on one baseline, about (indices and exponents do), and none over another."""
+    """Whether the pieces are on about one baseline (indices and exponents are), and none is above another."""
     middles = [p.middle for p in pieces]
     if max(middles) - min(middles) > 0.5 * max(p.height for p in pieces):
         return False
-    return all(
-        b.x0 - a.x1 > -0.5 * min(a.height, b.height) for a, b in pairwise(sorted(pieces, key=lambda p: (p.x0, p.index)))
-    )
+    ordered = sorted(pieces, key=lambda p: (p.x0, p.index))
+    return all(b.x0 - a.x1 > -0.5 * min(a.height, b.height) for a, b in pairwise(ordered))
 
 
 def strips(pieces: Sequence[Piece]) -> list[list[Piece]]:
-    """The pieces from top to bottom, parted wherever a horizontal line can pass between their cores."""
+    """The pieces from top to bottom, split wherever a horizontal line can pass between their cores."""
     out: list[list[Piece]] = []
     bottom = float("-inf")
     for p in sorted(pieces, key=lambda p: (p.middle - CORE * p.height, p.x0, p.index)):
@@ -219,7 +215,7 @@ def strips(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 def gutters(pieces: Sequence[Piece], least: float) -> list[tuple[float, float]]:
-    """Vertical gaps at least `least` wide that no piece crosses, with pieces on both sides: (width, x of the middle)."""
+    """Vertical gaps of at least `least` that no piece crosses, with pieces on both sides: (width, x of the middle)."""
     out = []
     edge = float("-inf")
     for p in sorted(pieces, key=lambda p: (p.x0, p.index)):
@@ -230,11 +226,11 @@ def gutters(pieces: Sequence[Piece], least: float) -> list[tuple[float, float]]:
 
 
 def is_column_gutter(pieces: Sequence[Piece], x: float) -> bool:
-    """Whether what stands on either side of `x` are columns to be read down one after the other.
+    """Whether the pieces on the two sides of `x` are columns, each of which is read down.
 
-    They are not where a side has under three lines or is very narrow, where they do not stand side by side (for a third
-    of the shorter's height), or where they are a table's: most lines have a neighbour at their height and one side has
-    few words a line.
+    They are not where a side has fewer than three lines or is very narrow, where they are not side by side (for a third
+    of the shorter side's height), or where they are a table: most lines have a neighbour at their height and one side
+    has few words a line.
     """
     left = [p for p in pieces if p.x1 <= x]
     right = [p for p in pieces if p.x1 > x]
@@ -242,9 +238,8 @@ def is_column_gutter(pieces: Sequence[Piece], x: float) -> bool:
     if len(strips(few)) < MIN_COLUMN_LINES:
         return False
     for side in (left, right):
-        if max(p.x1 for p in side) - min(p.x0 for p in side) < MIN_COLUMN_WIDTH * sum(p.height for p in side) / len(
-            side
-        ):
+        mean_height = sum(p.height for p in side) / len(side)
+        if max(p.x1 for p in side) - min(p.x0 for p in side) < MIN_COLUMN_WIDTH * mean_height:
             return False
     spans = [(min(p.y0 for p in side), max(p.y1 for p in side)) for side in (left, right)]
     beside = min(s[1] for s in spans) - max(s[0] for s in spans)
@@ -254,10 +249,6 @@ def is_column_gutter(pieces: Sequence[Piece], x: float) -> bool:
     if words >= TABLE_WORDS:
         return True
     middles = sorted(p.middle for p in many)
-    return sum(_near(middles, p.middle, ALIGNED * p.height) for p in few) < TABLE_ALIGNED * len(few)
-
-
-def _near(values: Sequence[float], x: float, within: float) -> bool:
-    """Whether sorted `values` hold one within `within` of x."""
-    i = bisect.bisect_left(values, x - within)
-    return i < len(values) and values[i] <= x + within
+    near = [(p.middle - ALIGNED * p.height, p.middle + ALIGNED * p.height) for p in few]
+    aligned = sum(bisect.bisect_left(middles, low) < bisect.bisect_right(middles, high) for low, high in near)
+    return aligned < TABLE_ALIGNED * len(few)

@@ -8,21 +8,26 @@ import numpy as np
 import numpy.typing as npt
 
 from ocr import tesseract, textlayer
-from ocr.document import Document, Limits, native, refuse
 from ocr.layout import Box, Layout, layout
-from ocr.picture import Picture, Render, draw, inked, jpeg, plain
-from ocr.route import Rules, Signals, signals, why_ocr
+from ocr.pdf import Pdf, mupdf_call, refuse
+from ocr.picture import Picture, Render, draw, has_ink, is_blank, jpeg
+from ocr.route import Signals, signals, why_ocr
 from ocr.tesseract import Ocr
+from ocr.textlayer import LayerWord
 
-PDF, OCR = "pdf", "ocr"  # where a page's words come from
+PDF, OCR = "pdf", "ocr"  # where a page's words come from: the text layer or the OCR engine
+
+MAX_WORDS = 20_000  # of a page
+# the drawing for OCR: as large as its resolution asks for, up to this size
+OCR_MAX_SIDE, OCR_MAX_PIXELS = 10_000, 12_000_000
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page as shown to a reader: crop box applied, rotation applied. Boxes are x0, y0, x1, y1 in points."""
+    """A page as a reader sees it: crop box and rotation are applied. Boxes are x0, y0, x1, y1 in points."""
 
     number: int  # from 0
-    pages: int  # of the document
+    pages: int  # of the PDF
     width: float  # points
     height: float
     rotation: int  # degrees clockwise that the file asks for; already applied
@@ -37,55 +42,45 @@ class Page:
     signals: Signals  # of the text layer
 
 
-def read_page(
-    document: Document,
-    number: int,
-    *,
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
-    render: Render = Render(),  # noqa: B008
-    rules: Rules = Rules(),  # noqa: B008
-    ocr: Ocr = Ocr(),  # noqa: B008
-) -> Page:
-    """Page `number` (from 0) of an open document.
+def read_page(pdf: Pdf, number: int, render: Render = Render(), ocr: Ocr = Ocr()) -> Page:  # noqa: B008 (frozen)
+    """Page `number` (from 0) of an open PDF.
 
     Raises RefusedError: page_broken, page_size, too_many_words, blank, no_text_layer, no_text, ocr_poor, ocr_failed,
     ocr_timeout.
     """
-    with native("page_broken"):
-        page = document.handle.load_page(number)
-    picture = draw(page, render, limits.max_aspect)
+    with mupdf_call("page_broken"):
+        page = pdf.handle.load_page(number)
+    picture = draw(page, render)
     width, height = textlayer.size_of(page)
-    found = textlayer.find_words(page)
-    if len(found) > limits.max_words:
+    words = textlayer.read_words(page)
+    if len(words) > MAX_WORDS:
         refuse("too_many_words")
     pictures = textlayer.picture_boxes(page)
-    seen = _seen(found, pictures, picture, width, height)
-    visible = [f for f, s in zip(found, seen, strict=True) if s]
-    measured = signals(
-        [f.word.text for f in visible],
-        [f.word.text for f, s in zip(found, seen, strict=True) if not s],
-        textlayer.coverage(pictures, width, height),
-    )
-    why = why_ocr(measured, rules)
+    visible, hidden = _by_visibility(words, pictures, picture, width, height)
+    covered = textlayer.coverage(pictures, width, height)
+    measured = signals([w.word.text for w in visible], [w.word.text for w in hidden], covered)
+    why = why_ocr(measured)
     if why is None:
         segments = textlayer.segments(visible)
     else:
-        if plain(picture):
+        if is_blank(picture):
             refuse("blank")
         if not tesseract.available(ocr):
             refuse("no_text_layer")
-        fine = draw(page, Render(ocr.dpi, 10_000, ocr.max_pixels, gray=True), limits.max_aspect)
-        segments = tesseract.read(_pgm(fine), fine.dpi, (width / fine.width, height / fine.height), ocr)
+        fine = draw(page, Render(ocr.dpi, OCR_MAX_SIDE, OCR_MAX_PIXELS, gray=True))
+        # a portable graymap, which needs no compression
+        pgm = b"P5\n%d %d\n255\n" % (fine.width, fine.height) + fine.pixels.tobytes()
+        segments = tesseract.read(pgm, fine.dpi, (width / fine.width, height / fine.height), ocr)
     return Page(
         number=number,
-        pages=document.pages,
+        pages=pdf.pages,
         width=width,
         height=height,
         rotation=int(page.rotation),
         pixel_width=picture.width,
         pixel_height=picture.height,
         dpi=picture.dpi,
-        jpeg=jpeg(picture, render.quality),
+        jpeg=jpeg(picture),
         layout=layout(segments, width, height),
         pictures=tuple(pictures),
         source=PDF if why is None else OCR,
@@ -94,22 +89,23 @@ def read_page(
     )
 
 
-def _seen(
-    found: list[textlayer.Found], pictures: list[Box], picture: Picture, width: float, height: float
-) -> list[bool]:
-    """Which words a reader of the picture sees.
+def _by_visibility(
+    words: list[LayerWord], pictures: list[Box], picture: Picture, width: float, height: float
+) -> tuple[list[LayerWord], list[LayerWord]]:
+    """The words that a reader of the picture sees, and the others.
 
-    There must be ink under the word. A word that is not painted itself may owe it to a picture (it is what some OCR
-    made of a
-    scan: kept) or to what is painted through its outline (kept); where it lies on words that are painted, it doubles
-    them.
+    There must be ink under the word. The ink under a word that is not painted itself comes from a raster picture (an
+    OCR engine added the word to a scan: the word is visible), from painted words (the word is a copy of them: it is not
+    visible), or from anything else, such as the word's outline (the word is visible).
     """
-    ink = inked(picture, [f.word.box for f in found], width, height)
-    painted = np.array([f.word.box for f, i in zip(found, ink, strict=True) if i and not f.hidden]).reshape(-1, 4)
-    return [
-        i and (not f.hidden or _inside(f.word.box, pictures) or not _doubles(f.word.box, painted))
-        for f, i in zip(found, ink, strict=True)
-    ]
+    ink = has_ink(picture, [w.word.box for w in words], width, height)
+    painted = np.array([w.word.box for w, i in zip(words, ink, strict=True) if i and not w.hidden]).reshape(-1, 4)
+    visible: list[LayerWord] = []
+    hidden: list[LayerWord] = []
+    for w, i in zip(words, ink, strict=True):
+        shown = i and (not w.hidden or _inside(w.word.box, pictures) or not _covered(w.word.box, painted))
+        (visible if shown else hidden).append(w)
+    return visible, hidden
 
 
 def _inside(box: Box, others: list[Box]) -> bool:
@@ -117,16 +113,11 @@ def _inside(box: Box, others: list[Box]) -> bool:
     return any(o[0] <= x <= o[2] and o[1] <= y <= o[3] for o in others)
 
 
-def _doubles(box: Box, painted: npt.NDArray[np.float64]) -> bool:
+def _covered(box: Box, painted: npt.NDArray[np.float64]) -> bool:
     """Whether painted words cover a third of the box."""
     w = np.minimum(box[2], painted[:, 2]) - np.maximum(box[0], painted[:, 0])
     h = np.minimum(box[3], painted[:, 3]) - np.maximum(box[1], painted[:, 1])
     return bool((w.clip(0) * h.clip(0)).sum() > (box[2] - box[0]) * (box[3] - box[1]) / 3)
-
-
-def _pgm(picture: Picture) -> bytes:
-    """The grey picture as a portable graymap, which costs no compression."""
-    return b"P5\n%d %d\n255\n" % (picture.width, picture.height) + picture.pixels.tobytes()
 
 
 def normal(box: Box, width: float, height: float) -> list[float]:

@@ -1,7 +1,7 @@
 """Which pages keep their text layer, and which must be read by OCR.
 
-Cheap rules on what the page has, in the manner of MinerU's and FinePDFs' routers (MinerU pdf_classify; FinePDFs
-run_finepdfs_pipeline): thresholds are theirs where one is given.
+Simple rules on what the page has, like those of MinerU and FinePDFs (MinerU pdf_classify; FinePDFs
+run_finepdfs_pipeline). Where MinerU has a threshold, it is MinerU's.
 """
 
 from __future__ import annotations
@@ -9,26 +9,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Rules:
-    """When a text layer is not usable."""
-
-    min_chars: int = 50  # with fewer letters (MinerU: mean non-blank characters a page) ...
-    max_coverage: float = 0.8  # ... on a page that pictures cover this much of (MinerU), the text is not the page's
-    max_bad: float = 0.03  # share of characters no font maps: U+FFFD, private use (MinerU: 3 % ...
-    min_bad_chars: int = 300  # ... of at least 300 characters); with fewer, `max_bad_few`
-    max_bad_few: float = 0.1
-    max_punctuation: float = 0.25  # share of ASCII punctuation (MinerU) ...
-    min_punctuation_runs: float = 0.1  # ... together with the share that stands in runs of it (MinerU)
+MIN_CHARS = 50  # with fewer characters (MinerU: mean non-blank characters of a page) ...
+MAX_COVERAGE = 0.8  # ... on a page of which pictures cover this share (MinerU), the text is not the page's
+MAX_BAD = 0.03  # share of characters that no font maps: U+FFFD and private use (MinerU: 3 % ...
+MIN_BAD_CHARS = 300  # ... of at least 300 characters); with fewer characters, MAX_BAD_FEW
+MAX_BAD_FEW = 0.1
+MAX_PUNCTUATION = 0.25  # share of ASCII punctuation (MinerU) ...
+MIN_PUNCTUATION_RUNS = 0.1  # ... together with the share that stands in runs of it (MinerU)
 
 
 @dataclass(frozen=True)
 class Signals:
-    """What a page's text layer looks like. Shares are of its visible non-blank characters."""
+    """Measures of a page's text layer. Shares are of its visible non-blank characters."""
 
     chars: int  # visible and not blank
-    hidden: int  # characters of words no reader sees; they are left out
+    hidden: int  # characters of words that no reader sees; they are left out
     fffd: float  # share of U+FFFD
     bad: float  # share of U+FFFD and private use
     punctuation: float
@@ -37,13 +32,13 @@ class Signals:
 
 
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
-# Leaders and rules of tables of contents and forms are no sign of a broken font.
+# without the dots, lines and underscores of tables of contents and forms: they do not mean a broken font
 _PUNCTUATION = re.compile(r"[!\"#$%&'()+,/:;<>?@\[\\\]^`{|}~]")
 _RUN = re.compile(_PUNCTUATION.pattern + "{2,}")
 
 
 def signals(visible: list[str], hidden: list[str], coverage: float) -> Signals:
-    """Measure the words of a page (visible and hidden) and the share its pictures cover."""
+    """Measure the words of a page (visible and hidden). coverage: share of the page that its pictures cover."""
     text = "".join(visible)
     n = max(len(text), 1)
     fffd = text.count("\ufffd")
@@ -58,14 +53,14 @@ def signals(visible: list[str], hidden: list[str], coverage: float) -> Signals:
     )
 
 
-def why_ocr(s: Signals, rules: Rules) -> str | None:
-    """Why the text layer is not usable (no_chars, few_chars, bad_chars, punctuation), or None where it is."""
+def why_ocr(s: Signals) -> str | None:
+    """Why the text layer is not usable (no_chars, few_chars, bad_chars, punctuation); None where it is usable."""
     if s.chars == 0:
         return "no_chars"
-    if s.chars < rules.min_chars and s.coverage >= rules.max_coverage:
+    if s.chars < MIN_CHARS and s.coverage >= MAX_COVERAGE:
         return "few_chars"
-    if s.bad >= (rules.max_bad if s.chars >= rules.min_bad_chars else rules.max_bad_few):
+    if s.bad >= (MAX_BAD if s.chars >= MIN_BAD_CHARS else MAX_BAD_FEW):
         return "bad_chars"
-    if s.punctuation >= rules.max_punctuation and s.punctuation_runs >= rules.min_punctuation_runs:
+    if s.punctuation >= MAX_PUNCTUATION and s.punctuation_runs >= MIN_PUNCTUATION_RUNS:
         return "punctuation"
     return None

@@ -1,129 +1,173 @@
-"""Nodes of images: each address fetched once, each image scored once, and what is known of it brought back to the
-documents that show it.
+"""The steps of images: each address is fetched once, each image is scored once, and both come back to the documents.
+
+Images are in the blobs of the steps that hold them: `fetch`, and steps whose documents bring their own images. The
+blobs of one scope are numbered in one sequence: first those of its own steps, then those of `fetch`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dedup.images import ImageCounts
-from filters.onnx import ImageModel, View
+from filters.own import OwnScore
 from filters.pixels import PixelScores
 from filters.scores import IMAGE_PIXELS
-from filters.vectors import ImageVectors, TextVectors
-from pipelines.adapted.images import ScoreImages, ScoreTexts, label
-from pipelines.engine.stage import Step, aligned, by_part, paths, shuffle
+from filters.vectors import ImageVectors
+from pipelines.engine.stage import Input, Step, aligned, by_part, paths, shuffle
 from pipelines.fetch.images import Fetch
-from pipelines.recipe import schema as recipes
+from pipelines.recipe.resolve import Resolved
+from pipelines.select.image_scores import ScoreImages, ScoreTexts, label
 from pipelines.select.join import ByAddress, Count, Join
-from pipelines.select.relevance import Heard, Relevance, Spoken
-from pipelines.sources.steps import images_of
+from pipelines.select.relevance import Relevance, TextsOfDocuments, TextVectorsByPart
+from pipelines.sources.base import Documents, Source
 
 IMAGES_A_PART = 5000
 TEXTS_A_PART = 20_000
+FETCH = "fetch"
 
 
-def fetched(recipe: recipes.Recipe, links: list[str]) -> list[Step]:
-    """The addresses of web pages and pairs."""
-    f = recipe.fetch
-    stage = Fetch(
-        deadline_s=f.deadline_s, max_bytes=f.max_bytes, max_pixels=f.max_pixels, threads=f.threads, per_host=f.per_host, robots=f.robots,
-        allow_private=tuple(f.allow_private),
-    )  # fmt: skip
-    step = Step(
-        "fetch", stage, {"wanted": shuffle("wanted", *links)}, recorded=True, known=("outcomes", "url"),
-        per_part=("rows", f.addresses_a_part), count={"outcomes": ("status", "format")},
-    )  # fmt: skip
-    return [step, *known(recipe, "fetch")]
+class ImageSteps:
+    """The steps of images of one plan. scopes: sources by the prefix of the steps that they share."""
 
+    def __init__(
+        self, resolved: Resolved, scopes: Mapping[str, Sequence[Source]], documents: Mapping[str, Documents]
+    ) -> None:
+        self.resolved, self.scopes, self.documents = resolved, scopes, documents
+        self.columns: dict[str, tuple[tuple[str, str], ...]] = {}  # of the images' scores, by scope
 
-def known(recipe: recipes.Recipe, blobs: str) -> list[Step]:
-    """What a stage that has `outcomes` and `blobs` (fetch, pdf.pages, conversations.read) knows of images, keyed, and
-    their scores.
+    def fetched(self) -> list[Step]:
+        """Fetch what the sources' documents link to."""
+        sources = [source for source in self.resolved.sources if source.kind.fetches]
+        if not sources:
+            return []
+        table = self.resolved.recipe.fetch
+        stage = Fetch(
+            deadline_s=table.deadline_s,
+            max_bytes=table.max_bytes,
+            max_pixels=table.max_pixels,
+            threads=table.threads,
+            per_host=table.per_host,
+            robots=table.robots,
+            allow_private=tuple(table.allow_private),
+            user_agent=self.resolved.user_agent,
+        )
+        step = Step(
+            FETCH,
+            stage,
+            {"wanted": shuffle("wanted", *(f"{source.name}.links" for source in sources))},
+            recorded=True,
+            previous=("outcomes", "url"),
+            per_part=("rows", table.addresses_a_part),
+            count={"outcomes": ("status", "format")},
+        )
+        return [step, *self._scored(FETCH, (FETCH,), sources)]
 
-    Pixel scores are a function of the bytes; a model may run on a GPU, or take long, so its scores are recorded.
-    """
-    prefix, stages = _prefix(blobs), _stages(recipe, blobs)
-    keys = f"{prefix}.keys"
-    steps = [Step(keys, ByAddress(images=bool(stages)), {"outcomes": aligned("outcomes", blobs)})]
-    for name, stage in stages.items():
-        reads = {"images": shuffle("images", keys), "blobs": paths("blobs", blobs)}
-        step = Step(f"{prefix}.{name}", ScoreImages(stage), reads, per_part=("rows", IMAGES_A_PART), deadline_s=60)
-        if not isinstance(stage, PixelScores):
-            step = replace(step, recorded=True, known=("scores", "sha256"), deadline_s=600, gpus=recipe.images.gpus)
-        steps.append(step)
-    return steps
+    def counted(self, scope: str, members: Sequence[Source]) -> tuple[tuple[str, ...], list[Step]]:
+        """The steps that hold a scope's images, and the steps that tell how often each image is shown, and its scores.
 
+        The last of them is SCOPE.count, with the table `counted`.
+        """
+        kind = members[0].kind
+        if not kind.has_images:
+            return (), []
+        own = tuple(step for source in members for step in self.documents[source.name].images)
+        steps = self._scored(scope, own, members) if own else []
+        keys = [f"{scope}.keys"] if own else []
+        if kind.fetches and own:
+            fetched = f"{scope}.fetched"
+            steps.append(Step(fetched, ByAddress(), {"outcomes": aligned("outcomes", FETCH)}, follows=own))
+            keys.append(fetched)
+        elif kind.fetches:
+            keys.append(f"{FETCH}.keys")
+        places = shuffle("places", *(f"{source.name}.links" for source in members))
+        steps.append(Step(f"{scope}.join", Join(), {"places": places, "outcomes": shuffle("outcomes", *keys)}))
+        reads = {"images": shuffle("images", f"{scope}.join")}
+        columns: dict[str, str] = {}
+        groups = [(scope, members)] if own else []
+        groups += [(FETCH, self._fetching())] if kind.fetches else []
+        compared = any(source.name in self.resolved.compared for source in members)
+        for prefix, sources in groups:
+            for name, stage in self._stages(prefix, sources).items():
+                if compared or not isinstance(stage, ImageVectors):
+                    columns |= {c.name: "vector" if c.name == "vector" else "number" for c in stage.columns()}
+                    # named without the source: a renamed source keeps what is made of its images
+                    table = f"{'own' if prefix == scope else prefix}.{name}"
+                    reads[table] = shuffle("scores", f"{prefix}.{name}")
+        self.columns[scope] = tuple(columns.items())
+        steps.append(Step(f"{scope}.count", Count(self.columns[scope]), reads))
+        return (*own, *((FETCH,) if kind.fetches else ())), steps
 
-def placed(recipe: recipes.Recipe, source: str, here: Mapping[str, Any]) -> tuple[list[Step], str]:
-    """What is known of every image of one source's kept documents, and the step that has it (table `counted`). `here`:
-    inputs by part.
-    """
-    n = f"{source}.".__add__
-    holders, keys = images_of(source)
-    steps = [Step(n("join"), Join(), {"places": shuffle("places", n("links")), "outcomes": shuffle("outcomes", *keys)})]
-    reads = {"images": shuffle("images", n("join"))}
-    asked = _similar(recipe, source)
-    columns: dict[str, str] = {}
-    for blobs in holders:
-        for name, stage in _stages(recipe, blobs).items():
-            if asked or not isinstance(stage, ImageVectors):
-                columns |= {c.name: "vector" if c.name == "vector" else "number" for c in stage.columns()}
-                reads[f"{_prefix(blobs)}.{name}"] = shuffle("scores", f"{_prefix(blobs)}.{name}")
-    steps.append(Step(n("count"), Count(tuple(columns.items())) if columns else ImageCounts(), reads))
-    if not asked:
-        return steps, n("count")
-    assert recipe.images.similarity is not None
-    _, texts = halves(recipe.images.similarity)
-    vectors = n(label(texts))
-    steps += [
-        Step(n("spoken"), Spoken(), dict(here)),
-        Step(
-            vectors, ScoreTexts(texts), {"texts": shuffle("texts", n("spoken"))}, per_part=("rows", TEXTS_A_PART), recorded=True,
-            known=("scores", "key"), gpus=recipe.images.gpus,
-        ),
-        Step(n("heard"), Heard(), {"texts": shuffle("texts", n("spoken")), "scores": shuffle("scores", vectors)}),
-        Step(n("relevance"), Relevance(), {"images": by_part("counted", n("count")), "heard": by_part("heard", n("heard"))}),
-    ]  # fmt: skip
-    return steps, n("relevance")
+    def of_source(
+        self, scope: str, source: Source, before: Sequence[Source], survivors: Mapping[str, Input]
+    ) -> tuple[list[Step], Input]:
+        """What is known of the images of one source: more steps, and the input that has it (table `counted`)."""
+        counted = by_part("counted", f"{scope}.count")
+        if source.name not in self.resolved.compared or self.resolved.similarity is None:
+            return [], counted
+        _, model = self.resolved.similarity
+        n = f"{source.name}.".__add__
+        texts, vectors = n("texts"), n(label(model))
+        follows = tuple(f"{other.name}.decide" for other in before)
+        return [
+            Step(texts, TextsOfDocuments(), dict(survivors), follows=follows),
+            Step(
+                vectors,
+                ScoreTexts(model),
+                {"texts": shuffle("texts", texts)},
+                per_part=("rows", TEXTS_A_PART),
+                recorded=True,
+                previous=("scores", "key"),
+                gpus=self.resolved.recipe.images.gpus,
+            ),
+            Step(
+                n("vectors"),
+                TextVectorsByPart(),
+                {"texts": shuffle("texts", texts), "scores": shuffle("scores", vectors)},
+            ),
+            Step(
+                n("relevance"),
+                Relevance(self.columns[scope]),
+                {"images": counted, "vectors": by_part("vectors", n("vectors"))},
+                follows=follows,
+            ),
+        ], by_part("counted", n("relevance"))
 
+    def _fetching(self) -> list[Source]:
+        return [source for source in self.resolved.sources if source.kind.fetches]
 
-def models(images: recipes.Images) -> list[ImageModel]:
-    """The stages of a recipe's `images.models`."""
-    return [ImageModel(m.name, m.model, _view(m), m.column, m.softmax, m.share_above) for m in images.models]
+    def _scored(self, prefix: str, holders: tuple[str, ...], sources: Sequence[Source]) -> list[Step]:
+        """The outcomes of images by address, and the scores of the images, of the steps that hold them.
 
+        Scores of pixels and of own code are made again when their code changes. A model may need a GPU, or take long,
+        so its scores are recorded.
+        """
+        stages = self._stages(prefix, sources)
+        keys = f"{prefix}.keys"
+        steps = [Step(keys, ByAddress(images=bool(stages)), {"outcomes": aligned("outcomes", *holders)})]
+        for name, stage in stages.items():
+            reads = {"images": shuffle("images", keys), "blobs": paths("blobs", *holders)}
+            count = getattr(stage, "count", {})
+            step = Step(f"{prefix}.{name}", ScoreImages(stage), reads, count=count, deadline_s=60)
+            step = replace(step, per_part=("rows", IMAGES_A_PART))
+            if not isinstance(stage, PixelScores | OwnScore):
+                gpus = self.resolved.recipe.images.gpus
+                step = replace(step, recorded=True, previous=("scores", "sha256"), deadline_s=600, gpus=gpus)
+            steps.append(step)
+        return steps
 
-def halves(s: recipes.Similarity) -> tuple[ImageVectors, TextVectors]:
-    """The stages of a recipe's `images.similarity`."""
-    return ImageVectors(s.image_model, _view(s)), TextVectors(s.text_model, s.tokenizer, s.tokens)
-
-
-def _view(m: recipes.ImageModel | recipes.Similarity) -> View:
-    return View(m.side, m.mean, m.deviation, m.whole)
-
-
-def _prefix(blobs: str) -> str:
-    return blobs.partition(".")[0]
-
-
-def _stages(recipe: recipes.Recipe, blobs: str) -> dict[str, PixelScores | ImageModel | ImageVectors]:
-    """What scores the images of `blobs`: of fetched ones, what the recipe lists and what a rule asks for; of others,
-    what a rule asks for.
-    """
-    fetched = blobs == "fetch"
-    sources = [s for s in recipes.SOURCES if getattr(recipe, s) is not None and blobs in images_of(s)[0]]
-    named = {rule.score for s in sources for rule in recipe.rules(s).image}
-    stages: dict[str, PixelScores | ImageModel | ImageVectors] = {}
-    if (recipe.images.pixels and fetched) or named & IMAGE_PIXELS.keys():
-        stages["pixels"] = PixelScores()
-    stages |= {label(m): m for m in models(recipe.images) if fetched or m.name in named}
-    if recipe.images.similarity is not None and any(_similar(recipe, s) for s in sources):
-        vectors, _ = halves(recipe.images.similarity)
-        stages[label(vectors)] = vectors
-    return stages
-
-
-def _similar(recipe: recipes.Recipe, source: str) -> bool:
-    return recipe.images.similarity is not None and source in recipe.images.similarity.of
+    def _stages(self, prefix: str, sources: Sequence[Source]) -> dict[str, Any]:
+        """What scores a group of images: what the rules of their sources ask for, and for fetched ones also what the
+        recipe lists.
+        """
+        images, fetched = self.resolved.recipe.images, prefix == FETCH
+        asked = {rule.score for source in sources for rule in source.rules.image}
+        stages: dict[str, Any] = {}
+        if (images.pixels and fetched) or asked & IMAGE_PIXELS.keys():
+            stages["pixels"] = PixelScores()
+        stages |= {label(model): model for model in self.resolved.image_models if fetched or model.name in asked}
+        stages |= {f"own.{stage.name}": stage for source in sources for stage in source.image_scores}
+        if self.resolved.similarity is not None and any(source.name in self.resolved.compared for source in sources):
+            vectors, _ = self.resolved.similarity
+            stages[label(vectors)] = vectors
+        return stages

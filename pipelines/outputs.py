@@ -1,284 +1,422 @@
-"""What a finished run shows: shards, index and ledger under their names, `manifest.json`, `stats.json`, mixtures, the
-report.
+"""What a run's folder shows: shards, index and ledger under their names, manifest, statistics, mixtures, report.
 
-Files are linked from the stages that made them, never copied; a name that is no longer part of the run is removed.
-Everything here says the same twice: an identical second run rewrites nothing.
+Files are hard links to the files of the stages, never copies (on object stores, which have no links, copies). A name
+that is no longer part of the run is removed. The same run writes the same bytes: an identical second run rewrites
+nothing.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filters import language
+from manifests.code import source_digest
 from manifests.ledger import QUARANTINE
 from manifests.report import report
 from manifests.sketch import merge
-from pipelines import packed
 from pipelines.engine.commit import Sidecar
 from pipelines.engine.parts import Parts
 from pipelines.engine.plan import StepOutput
-from pipelines.engine.run import Outcome
-from pipelines.engine.stage import fingerprint, source_digest
+from pipelines.engine.run import Outcome, RunError, committed
+from pipelines.engine.stage import fingerprint
 from pipelines.engine.storage import Store
-from pipelines.plan import CONFIGS, SPLITS, Job
+from pipelines.plan import SPLITS, Plan, PlannedSource, plan
+from pipelines.recipe.load import parse
+from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
-from pipelines.select.repeat import shares
 from pipelines.select.samples import KEPT, OF_A_REASON
-from pipelines.sources.steps import OWN_IMAGES, images_of
-from shards import forget, mixture, readers
+from shards import forget, mixture
 from shards import manifest as shard_manifest
-from shards.store import Store as ShardStore
+from shards.publish import readers
+from shards.publish.staging import scratch
+from shards.runfiles import RunFiles
+from shards.output import writer
 from shards.tokens import load
 
-VERSION = 1
+#: recipe and limit of a run that is at work or was interrupted, from which the shards that it has finished are found
+UNFINISHED = "unfinished.json"
+
+Row = dict[str, Any]
+Outputs = Mapping[str, StepOutput]
 
 
-def assemble(recipe: Recipe, job: Job, outcome: Outcome, root: str) -> dict[str, Any]:
-    """Write everything a run's folder holds beside `stages/`; returns the statistics (`stats.json`)."""
+def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
+    """Write everything that a run's folder holds beside `stages/`; returns the statistics (`stats.json`)."""
     store = Store(root)
-    made = outcome.made
-    named = {**_shards(job, made), **_ledger(job, made)}
-    manifest = _manifest(recipe, job, made, store)
-    _withdraw(manifest, store)
-    store.link_all(named)
-    keep = {*named, "ledger/quarantine.parquet"}
-    for folder in ("index", "ledger", *(f"shards/{c}" for c in CONFIGS.values())):
-        for name in store.names(folder):
-            if f"{folder}/{name}" not in keep:
-                store.remove(f"{folder}/{name}")
-    store.replace("ledger/quarantine.parquet", _quarantine(made))
-    written = _mixtures(recipe, manifest, store)
-    store.replace("manifest.json", _json({**manifest, "mixtures": written}))
-    stats = _stats(recipe, job, made, manifest, written, store)
+    outputs = outcome.outputs
+    sources, links = _sources(run, lambda step: list(enumerate(outputs[step].parts)))
+    links |= _ledger_links(run, outputs) | _output_links(run, outputs)
+    manifest = {
+        **_manifest(recipe, run, sources, store),
+        "stages": [
+            {"node": name, "folders": output.folders, "rows": output.parts.tables()}
+            for name, output in sorted(outputs.items())
+        ],
+        "steps": {p.name: _steps_of(p, outputs) for p in run.sources},
+    }
+    _remove_stale_manifest(manifest, store)
+    store.link_all(links)
+    _remove_unnamed({*links, "ledger/quarantine.parquet"}, sources, store)
+    store.replace("ledger/quarantine.parquet", _quarantine(outputs))
+    mixtures = _mixtures(recipe, manifest)
+    for name, mixed in mixtures.items():
+        if isinstance(mixed, mixture.Mixture):
+            store.replace(f"mixtures/{name}.json", mixed.to_json().encode())
+    names = {name: m if isinstance(m, str) else f"mixtures/{name}.json" for name, m in mixtures.items()}
+    store.replace("manifest.json", _json({**manifest, "mixtures": names}))
+    stats = _stats(recipe, run, outputs, manifest, mixtures, store)
     store.replace("stats.json", _json(stats))
-    listed = shard_manifest.read(ShardStore(root))
-    for name, made_for_readers in readers.files(ShardStore(root), listed, recipe.name, recipe.license).items():
-        # the dataset card, which tells what stats.json knows, and Energon's metadata
-        store.replace(name, made_for_readers)
-    _report(job, made, stats, store)
+    shards = RunFiles(root)
+    for name, data in readers.files(shards, shard_manifest.read(shards), recipe.name, recipe.license).items():
+        store.replace(name, data)  # the dataset card, and metadata for other readers
+    _report(run, outputs, stats, store)
     return stats
 
 
-def _withdraw(manifest: Mapping[str, Any], store: Store) -> None:
-    """A manifest whose shards are about to be replaced goes first: interrupted, a run has none rather than a wrong one."""
-    if store.exists("manifest.json") and json.loads(store.read("manifest.json"))["configs"] != json.loads(
-        _json(manifest["configs"])
-    ):
+def _steps_of(planned: PlannedSource, outputs: Outputs) -> Row:
+    """The steps that have a source's documents, and the one that has its images with their scores."""
+    relevance = planned.step("relevance")
+    images = relevance if relevance in outputs else f"{planned.scope}.count"
+    return {"documents": list(planned.documents.documents), "images": images if images in outputs else None}
+
+
+def _remove_stale_manifest(manifest: Mapping[str, Any], store: Store) -> None:
+    """Remove the manifest before its shards are replaced: an interrupted run has none, rather than a wrong one."""
+    if not store.exists("manifest.json"):
+        return
+    previous = json.loads(store.read("manifest.json"))
+    if previous.get("sources") != json.loads(_json(manifest["sources"])):
         store.remove("manifest.json")
 
 
-def _report(job: Job, made: Mapping[str, StepOutput], stats: dict[str, Any], store: Store) -> None:
-    """Drawn only where what it shows has changed: its last line says what it was made from."""
-    seen = [made[f"{s}.select"].parts.content("samples") for s in job.sources]
-    mark = f"<!-- made from {fingerprint(stats, seen, source_digest('manifests'))} -->\n".encode()
-    if store.exists("report.html") and store.read("report.html").endswith(mark):
-        return
-    pictures = lambda source, part, offset, length: _blob(store, made, source, part, offset, length)
-    store.replace("report.html", report(stats, _samples(job, made, store), pictures).encode() + mark)
+def _remove_unnamed(names: set[str], sources: Collection[str], store: Store) -> None:
+    """Remove what an earlier run linked and this run does not have."""
+    for top in ("shards", "outputs"):
+        for folder in store.folders(top):
+            if folder not in sources:
+                store.remove_folder(f"{top}/{folder}")
+    folders = ["index", "ledger", *(f"shards/{folder}" for folder in store.folders("shards"))]
+    folders += [f"outputs/{a}/{b}" for a in store.folders("outputs") for b in store.folders(f"outputs/{a}")]
+    for folder in folders:
+        for name in store.names(folder):
+            if f"{folder}/{name}" not in names:
+                store.remove(f"{folder}/{name}")
 
 
-def _shards(job: Job, made: Mapping[str, StepOutput]) -> dict[str, str]:
-    """Name in the run -> committed file, for every shard with at least one sample."""
-    out: dict[str, str] = {}
-    for source in job.sources:
+# --- shards and the manifest ------------------------------------------------------------------------------------------
+
+
+def _sources(run: Plan, parts_of: Any) -> tuple[dict[str, Row], dict[str, str]]:
+    """The manifest's `sources`, and the links of their shards. parts_of: (number, part) of a step's committed parts."""
+    sources: dict[str, Row] = {}
+    links: dict[str, str] = {}
+    for planned in run.sources:
+        splits: dict[str, list[Row]] = {}
         for split in SPLITS:
-            for number, part in _full(made[f"{source}.{split}"]):
-                out |= packed.links(CONFIGS[source], split, number, part)
-    return out
+            for number, part in parts_of(planned.step(split)):
+                if "index" in part.files and part.files["index"].rows:
+                    splits.setdefault(split, []).append(_shard(planned.name, split, number, part))
+                    links |= _shard_links(planned.name, split, number, part)
+        source = planned.source
+        if splits:
+            sources[source.name] = {
+                "kind": source.kind.name,
+                "layout": source.layout,
+                "tag": source.table.tag,
+                "splits": splits,
+            }
+    return sources, links
 
 
-def _full(pack: StepOutput) -> list[tuple[int, Sidecar]]:
-    return [(n, p) for n, p in enumerate(pack.parts) if packed.has_samples(p)]
-
-
-def _manifest(recipe: Recipe, job: Job, made: Mapping[str, StepOutput], store: Store) -> dict[str, Any]:
-    tokenizer = load(recipe.tokenizer)
-    configs: dict[str, Any] = {}
-    for source in job.sources:
-        config = CONFIGS[source]
-        for split in SPLITS:
-            rows = [packed.shard(config, split, number, part) for number, part in _full(made[f"{source}.{split}"])]
-            if rows:
-                configs.setdefault(config, {})[split] = rows
-    stages = [
-        {
-            "node": name,
-            "folders": m.folders,
-            "rows": {t: m.rows(t) for t in sorted({t for p in m.parts for t in p.files})},
-        }
-        for name, m in sorted(made.items())
-    ]
+def _shard(source: str, split: str, number: int, part: Sidecar) -> Row:
+    """A shard as the manifest lists it (shards/manifest.py). number: of the part."""
+    tar, index, counts = part.files["tar"], part.files["index"], part.counts.get("index", {})
     return {
-        "version": VERSION,
-        "name": recipe.name,
-        "recipe": recipe.model_dump(),
-        "limit": job.limit,
-        "tokenizer": {"name": tokenizer.name, "sha256": tokenizer.sha256},
-        "configs": configs,
-        "forgotten": forget.digest(
-            forget.read(store.read(forget.NAME) if store.exists(forget.NAME) else None, forget.NAME)
-        ),
-        "stages": stages,
+        "path": _tar_name(source, split, number),
+        "index": _index_name(source, split, number),
+        "samples": index.rows,
+        "bytes": tar.bytes,
+        "sha256": tar.sha256,
+        "index_sha256": index.sha256,
+        "images": counts.get("n_images", {}).get("sum", 0),
+        "tokens": counts.get("n_text_tokens", {}).get("sum", 0),
     }
 
 
-def _ledger(job: Job, made: Mapping[str, StepOutput]) -> dict[str, str]:
+def _shard_links(source: str, split: str, number: int, part: Sidecar) -> dict[str, str]:
+    """Name in the run -> committed file."""
+    tar, files = _tar_name(source, split, number), part.files
+    index = _index_name(source, split, number)
+    return {tar: files["tar"].name, f"{tar}.idx": files["tar.idx"].name, index: files["index"].name}
+
+
+def _tar_name(source: str, split: str, number: int) -> str:
+    return f"shards/{source}/{split}-{number:06d}.tar"
+
+
+def _index_name(source: str, split: str, number: int) -> str:
+    return f"index/{source}-{split}-{number:06d}.parquet"
+
+
+def _manifest(recipe: Recipe, run: Plan, sources: Mapping[str, Row], store: Store) -> Row:
+    tokenizer = load(recipe.tokenizer)
+    takedowns = store.read(forget.NAME) if store.exists(forget.NAME) else None
+    return {
+        "version": shard_manifest.VERSION,
+        "name": recipe.name,
+        "recipe": recipe.dump(),
+        "limit": run.limit,
+        "tokenizer": {"name": tokenizer.name, "sha256": tokenizer.sha256},
+        "sources": sources,
+        "forgotten": forget.digest(forget.read(takedowns, forget.NAME)),
+    }
+
+
+def _mixtures(recipe: Recipe, manifest: Mapping[str, Any], say: Any = None) -> dict[str, mixture.Mixture | str]:
+    """The recipe's training stages with the sources that this run has, or why a stage is left out."""
+    sources = shard_manifest.parse(manifest, "manifest.json").sources
+    out: dict[str, mixture.Mixture | str] = {}
+    for stage, given in recipe.mixtures.items():
+        try:
+            out[stage] = mixture.load(given).resolve(sources, say)
+        except mixture.MixtureError as e:
+            out[stage] = f"left out: {e}"
+    return out
+
+
+def _output_links(run: Plan, outputs: Outputs) -> dict[str, str]:
+    """Name in the run -> committed file, of the files that the recipe's writers wrote."""
     links = {}
-    tables = [(s, f"{s}.select", t) for s in job.sources for t in ("documents", "texts", "images")]
-    refused = [("web", "web.extract"), ("pairs", "pairs.listed"), *OWN_IMAGES.items()]
-    refused += [(f"web-{s}", f"web.{s}") for s in ("commoncrawl", "datatrove", "releases")]
-    tables += [(s, n, "refused") for s, n in refused if n in made]
-    tables += [(f"{s}-{split}", f"{s}.{split}", "refused") for s in job.sources for split in SPLITS]
-    if "fetch" in made:
-        tables.append(("fetch", "fetch", "outcomes"))
-    tables += [(source, step, "outcomes") for source, step in OWN_IMAGES.items() if step in made]
-    if "web.crawl" in made:
-        tables.append(("crawl", "web.crawl", "pages"))
-    for label, step, table in tables:
-        for number, part in enumerate(made[step].parts):
+    for planned in run.sources:
+        for output in planned.source.table.outputs:
+            suffix = writer(output.writer, output.arguments).suffix
+            for split in SPLITS:
+                for number, part in enumerate(outputs[planned.step(f"output.{output.name}.{split}")].parts):
+                    if "output" in part.files:
+                        name = f"outputs/{planned.name}/{output.name}/{split}-{number:06d}{suffix}"
+                        links[name] = part.files["output"].name
+    return links
+
+
+# --- the ledger -------------------------------------------------------------------------------------------------------
+
+
+def _ledger_links(run: Plan, outputs: Outputs) -> dict[str, str]:
+    """Name in the ledger -> committed file: LABEL-TABLE-NNNNN, numbered over the parts of all steps of a label."""
+    tables: list[tuple[str, str, list[str]]] = []  # label, table, steps
+    for planned in run.sources:
+        name, documents = planned.name, planned.documents
+        tables += [(name, table, [planned.step("select")]) for table in ("documents", "texts", "images")]
+        tables.append((name, "refused", [step.name for step in documents.steps]))
+        tables.append((name, "outcomes", list(documents.images)))
+        tables.append((name, "pages", list(documents.crawls)))
+        tables += [(f"{name}-{split}", "refused", [planned.step(split)]) for split in SPLITS]
+    tables.append(("fetch", "outcomes", ["fetch"] if "fetch" in outputs else []))
+    links = {}
+    for label, table, steps in tables:
+        parts = [part for step in steps for part in outputs[step].parts]
+        for number, part in enumerate(parts):
             if table in part.files and part.files[table].rows:
                 links[f"ledger/{label}-{table}-{number:05d}.parquet"] = part.files[table].name
     return links
 
 
-def _quarantine(made: Mapping[str, StepOutput]) -> bytes:
+def _quarantine(outputs: Outputs) -> bytes:
     rows = [
-        {"stage": n, "part": p, "row": r, "sub": s, "cause": c}
-        for n, m in sorted(made.items())
-        for p, r, s, c in m.quarantined
+        {"stage": name, "part": part, "row": row, "sub": sub, "cause": cause}
+        for name, output in sorted(outputs.items())
+        for part, row, sub, cause in output.quarantined
     ]
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=QUARANTINE), sink)
     return sink.getvalue()
 
 
-def _mixtures(recipe: Recipe, manifest: Mapping[str, Any], store: Store) -> dict[str, str]:
-    """The recipe's training stages, for the sources this run has: `mixtures/<stage>.json`, or why there is none."""
-    have = [c for c, splits in manifest["configs"].items() if "train" in splits]
-    written = {}
-    for stage, which in recipe.mixtures.items():
-        try:
-            chosen = mixture.load(which).available(have)
-        except mixture.MixtureError as e:
-            written[stage] = f"left out: {e}"
-            continue
-        store.replace(f"mixtures/{stage}.json", chosen.to_json().encode())
-        written[stage] = f"mixtures/{stage}.json"
-    return written
+# --- statistics -------------------------------------------------------------------------------------------------------
 
 
 def _stats(
     recipe: Recipe,
-    job: Job,
-    made: Mapping[str, StepOutput],
+    run: Plan,
+    outputs: Outputs,
     manifest: Mapping[str, Any],
-    written: Mapping[str, str],
+    mixtures: Mapping[str, mixture.Mixture | str],
     store: Store,
-) -> dict[str, Any]:
-    sources = {}
-    pages = ["web.commoncrawl", "web.extract", "web.datatrove", "web.releases"]
-    entries = {"web": pages, "pairs": ["pairs.pages", "pairs.listed"], **{s: [step] for s, step in OWN_IMAGES.items()}}
-    for source in job.sources:
-        select = made[f"{source}.select"]
-        counts = select.counts
-        reasons = dict(counts.get("documents", {}).get("reason", {}))
-        kept = reasons.pop("kept", 0)
-        duplicates = made[f"{source}.verify"].counts.get("duplicates", {}).get("reason", {})
-        decided = made[f"{source}.decide"].counts.get("decisions", {}).get("reason", {})
-        refused: dict[str, int] = {}
-        for step in entries[source]:
-            for reason, n in made[step].counts.get("refused", {}).get("reason", {}).items() if step in made else ():
-                refused[reason] = refused.get(reason, 0) + n
-        unpacked: dict[str, int] = {}
-        for split in SPLITS:
-            for reason, n in made[f"{source}.{split}"].counts.get("refused", {}).get("reason", {}).items():
-                unpacked[reason] = unpacked.get(reason, 0) + n
-        documents = sum(made[n].rows("documents") for n in entries[source] if n in made)
-        by_rules = decided.get("kept", 0)
-        shards = manifest["configs"].get(CONFIGS[source], {})
-        splits = {
-            split: {k: sum(r[k] for r in rows) for k in ("samples", "bytes", "images", "tokens")}
-            | {"shards": len(rows)}
-            for split, rows in shards.items()
-        }
-        total = {k: sum(s[k] for s in splits.values()) for k in ("samples", "bytes", "images", "tokens", "shards")}
-        sources[source] = {
-            "config": CONFIGS[source],
-            "documents": documents,
-            "refused": refused,
-            "funnel": [
-                ["read", documents + sum(refused.values())],
-                ["documents", documents],
-                ["after text rules", by_rules],
-                ["after dedup", by_rules - sum(duplicates.values())],
-                ["after image rules", kept],
-                ["packed", total["samples"]],
-            ],
-            "kept": kept,
-            "dropped": reasons,
-            "unpacked": unpacked,
-            "texts_dropped": counts.get("texts", {}).get("reason", {}),
-            "images_dropped": counts.get("images", {}).get("reason", {}),
-            "splits": splits,
-            **{k: total[k] for k in ("samples", "images", "tokens", "bytes", "shards")},
-            "sketches": {
-                name: {str(b): n for b, n in h.items()} for name, h in merge(select.read(store, "sketches")).items()
-            },
-            "rules": _rules(recipe, source),
-            "language": language.name(getattr(recipe, source).text.language_model),
-            **({"sets": shares(select.read(store, "sets"), factors)} if (factors := recipe.repeats(source)) else {}),
-        }
-    fetch = made["fetch"].counts.get("outcomes", {}) if "fetch" in made else {}
+) -> Row:
+    fetch = outputs["fetch"].counts.get("outcomes", {}) if "fetch" in outputs else {}
+    crawled: Counter[str] = Counter()
+    for planned in run.sources:
+        for step in planned.documents.crawls:
+            crawled.update(_counts(outputs[step], "pages", "status"))
     return {
         "name": recipe.name,
         "tokenizer": manifest["tokenizer"],
-        "sources": sources,
+        "sources": {p.name: _source_stats(p, outputs, manifest, store) for p in run.sources},
         "fetch": {
             "status": fetch.get("status", {}),
             "format": {k: v for k, v in fetch.get("format", {}).items() if k != "kept"},
         },
-        "crawl": made["web.crawl"].counts.get("pages", {}).get("status", {}) if "web.crawl" in made else {},
-        "quarantined": {n: len(m.quarantined) for n, m in sorted(made.items()) if m.quarantined},
-        "mixtures": {s: json.loads(store.read(p)) for s, p in written.items() if p.endswith(".json")},
+        "crawl": dict(sorted(crawled.items())),
+        "quarantined": {name: len(o.quarantined) for name, o in sorted(outputs.items()) if o.quarantined},
+        "mixtures": {name: json.loads(m.to_json()) for name, m in mixtures.items() if not isinstance(m, str)},
     }
 
 
-def _rules(recipe: Recipe, source: str) -> dict[str, list[dict[str, Any]]]:
-    rules = recipe.rules(source)
-    return {level: [vars(r) for r in getattr(rules, level)] for level in ("document", "node", "image")}
+def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[str, Any], store: Store) -> Row:
+    source, select = planned.source, outputs[planned.step("select")]
+    reasons = Counter(_counts(select, "documents", "reason"))
+    kept = reasons.pop("kept", 0)
+    refused: Counter[str] = Counter()
+    for step in planned.documents.steps:
+        refused.update(_counts(outputs[step.name], "refused", "reason"))
+    unpacked: Counter[str] = Counter()
+    for split in SPLITS:
+        unpacked.update(_counts(outputs[planned.step(split)], "refused", "reason"))
+    documents = sum(outputs[step].rows("documents") for step in planned.documents.documents)
+    after_rules = _counts(outputs[planned.step("decide")], "decisions", "reason").get("kept", 0)
+    duplicates = sum(n for reason, n in reasons.items() if reason.startswith(("duplicate_", "near_duplicate")))
+    splits = {
+        split: {k: sum(r[k] for r in rows) for k in ("samples", "bytes", "images", "tokens")} | {"shards": len(rows)}
+        for split, rows in manifest["sources"].get(source.name, {}).get("splits", {}).items()
+    }
+    total = {k: sum(s[k] for s in splits.values()) for k in ("samples", "images", "tokens", "bytes", "shards")}
+    stats: Row = {
+        "kind": source.kind.name,
+        "layout": source.layout,
+        "title": _title(source.name, source.kind.name, source.kind.title),
+        "documents": documents,
+        "refused": dict(sorted(refused.items())),
+        "funnel": [
+            ["read", documents + refused.total()],
+            ["documents", documents],
+            ["after text rules", after_rules],
+            ["after dedup", after_rules - duplicates],
+            ["after image rules", kept],
+            ["packed", total["samples"]],
+        ],
+        "kept": kept,
+        "dropped": dict(sorted(reasons.items())),
+        "unpacked": dict(sorted(unpacked.items())),
+        "texts_dropped": _counts(select, "texts", "reason"),
+        "images_dropped": _counts(select, "images", "reason"),
+        "splits": splits,
+        **total,
+        "sketches": {
+            name: {str(bin_): n for bin_, n in counts.items()}
+            for name, counts in merge(select.read(store, "sketches")).items()
+        },
+        "rules": {
+            level: [vars(rule) for rule in getattr(source.rules, level)] for level in ("document", "node", "image")
+        },
+        "language": language.name(source.table.text.language_model),
+    }
+    if "answers" in select.parts.tables():
+        answers = select.read(store, "answers")
+        sums = {name: sum(answers[name].to_pylist()) for name in answers.column_names}
+        stats["answers"] = {"repeat": source.table.repeat, **sums}
+    return stats
 
 
-def _samples(job: Job, made: Mapping[str, StepOutput], store: Store) -> dict[str, list[dict[str, Any]]]:
-    """The documents the report shows, by source: of all parts' reservoirs the ones of smallest priority."""
-    out = {}
-    for source in job.sources:
-        rows = made[f"{source}.select"].read(store, "samples").to_pylist()
-        rows.sort(key=lambda r: (r["priority"], r["id"]))
-        shown: dict[str, list[dict[str, Any]]] = {}
-        for row in rows:
-            group = shown.setdefault(row["reason"] or "", [])
-            if len(group) < (OF_A_REASON if row["reason"] else KEPT):
-                group.append(row)
-        out[source] = [r for reason in sorted(shown) for r in shown[reason]]
-    return out
+def _title(name: str, kind: str, title: str) -> str:
+    """What the report calls a source; its own name is told where it is not the kind's."""
+    return title if name == kind else f"{title}: {name}"
 
 
-def _blob(store: Store, made: Mapping[str, StepOutput], source: str, part: int, offset: int, length: int) -> bytes:
-    """The bytes of a fetched image, for the report's thumbnails."""
-    steps, _ = images_of(source)
-    path = store.path(Parts.join([made[n].parts for n in steps])[part].files["blobs"].name)
-    if store.local:
+def _counts(output: StepOutput, table: str, column: str) -> dict[str, int]:
+    return dict(output.counts.get(table, {}).get(column, {}))
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def _report(run: Plan, outputs: Outputs, stats: Row, store: Store) -> None:
+    """Draw the report where what it shows has changed. Its last line is a digest of what it was drawn from."""
+    drawn_from = [outputs[p.step("select")].parts.content("samples") for p in run.sources]
+    mark = f"<!-- made from {fingerprint(stats, drawn_from, source_digest('manifests'))} -->\n".encode()
+    if store.exists("report.html") and store.read("report.html").endswith(mark):
+        return
+    blobs = {p.name: Parts.join([outputs[step].parts for step in p.blobs]) for p in run.sources if p.blobs}
+
+    def blob(source: str, part: int, offset: int, length: int) -> bytes:
+        """The bytes of an image, for a thumbnail."""
+        path = store.path(blobs[source][part].files["blobs"].name)
+        if not store.local:
+            return bytes(store.fs().cat_file(path, start=offset, end=offset + length))
         with open(path, "rb") as f:
             f.seek(offset)
             return f.read(length)
-    return bytes(store.fs().cat_file(path, start=offset, end=offset + length))
+
+    samples = {p.name: _samples(outputs[p.step("select")], store) for p in run.sources}
+    store.replace("report.html", report(stats, samples, blob).encode() + mark)
+
+
+def _samples(select: StepOutput, store: Store) -> list[Row]:
+    """The documents that the report shows of a source: of the samples of all parts, those of smallest priority."""
+    rows = select.read(store, "samples").to_pylist()
+    rows.sort(key=lambda r: (r["priority"], r["id"]))
+    shown: dict[str, list[Row]] = {}
+    for row in rows:
+        group = shown.setdefault(row["reason"] or "", [])
+        if len(group) < (OF_A_REASON if row["reason"] else KEPT):
+            group.append(row)
+    return [row for reason in sorted(shown) for row in shown[reason]]
+
+
+# --- the finished shards of an unfinished run -------------------------------------------------------------------------
+
+
+@contextmanager
+def finished_shards(root: str) -> Iterator[Path]:
+    """A folder with the shards that an unfinished run has committed (hard links), and a manifest, until the block ends.
+
+    The manifest says in `so_far` how many parts of each split are done, and of how many. A shard's name and bytes do
+    not depend on when this is called, so that a later publication adds the rest and sends none of these again.
+    Raises RunError where no run is under way, where its inputs are gone, or where no shard is finished.
+    """
+    store = Store(root)
+    if not store.local or not store.exists(UNFINISHED):
+        raise RunError(
+            f"{root}: no run is at work in this folder, and none was interrupted; publish it without --so-far"
+        )
+    begun = json.loads(store.read(UNFINISHED))
+    recipe = parse(begun["recipe"], UNFINISHED)
+    run = plan(resolve(recipe), root, begun["limit"])
+    done = committed(run.steps, root, run.partitions)
+    progress = {}
+    finished: dict[str, list[tuple[int, Sidecar]]] = {}
+    for planned in run.sources:
+        for split in SPLITS:
+            total, parts = done.get(planned.step(split), (0, None))
+            numbers = [] if parts is None else sorted(set(parts.table["part"].to_pylist()))
+            finished[planned.step(split)] = [(number, parts[number]) for number in numbers]  # type: ignore[index]
+            progress[f"{planned.name}/{split}"] = [len(numbers), total]
+    sources, links = _sources(run, finished.__getitem__)
+    if not sources:
+        raise RunError(f"{root}: no shard is finished yet")
+    manifest = {**_manifest(recipe, run, sources, store), "so_far": progress}
+    with scratch(Path(root)) as folder:
+        for target, name in links.items():
+            (folder / target).parent.mkdir(parents=True, exist_ok=True)
+            os.link(store.path(name), folder / target)
+        if store.exists(forget.NAME):
+            (folder / forget.NAME).write_bytes(store.read(forget.NAME))
+        (folder / "mixtures").mkdir()
+        for stage, mixed in _mixtures(recipe, manifest, lambda line: None).items():
+            if isinstance(mixed, mixture.Mixture):
+                (folder / f"mixtures/{stage}.json").write_text(mixed.to_json())
+        (folder / shard_manifest.NAME).write_bytes(_json(manifest))
+        yield folder
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1, sort_keys=True, default=list).encode()
+    return json.dumps(value, indent=1, default=list).encode()

@@ -1,5 +1,1 @@
-"""The tar format: writing shards, reading and checking them, loading them for training, publishing them."""
-
-from shards.datasets import as_webdataset
-
-__all__ = ["as_webdataset"]
+"""Shards: the format, writing, loading for training, takedowns; publishing is in shards/publish."""

@@ -1,4 +1,4 @@
-"""Blocks of remote files on the local disk, at most so many bytes of them."""
+"""A cache of blocks of remote files on the local disk, with a limit in bytes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-#: bytes of a block: what one request brings. A loader reads the samples of a few shards in random order, so a block is
-#: soon wanted again
+#: bytes of a block, which one request fetches. A loader reads the samples of a few shards in random order, so it soon
+#: needs a block again
 BLOCK = 4 << 20
 
 
 class Cache:
-    """A folder that several threads, and several processes, may share. What was used longest ago leaves first.
+    """A folder that several threads and processes may share. The least recently used blocks are removed first.
 
-    limit: bytes the folder may hold, about: each process sees what the others have put there when its own blocks make
-    it look.
+    limit: bytes of the folder, about: a process counts the blocks of the others only when its own reach the limit.
     """
 
     def __init__(self, folder: str | os.PathLike[str], limit: int, block: int = BLOCK) -> None:
@@ -31,9 +30,9 @@ class Cache:
         self._held = self._trim()
 
     def range(self, name: str, start: int, end: int, fetch: Callable[[int, int], bytes]) -> bytes:
-        """Bytes [start, end) of the file `name`, fewer where it is shorter; `fetch` reads a stretch of the file itself.
+        """Bytes [start, end) of the file `name`, fewer if it is shorter. fetch: reads a range of the file itself.
 
-        `name` must be another when the content is another.
+        Files of different content must have different names.
         """
         out = []
         for number in range(start // self.block, -(-end // self.block)):
@@ -46,7 +45,7 @@ class Cache:
         path = self.folder / f"{hashlib.blake2b(name.encode(), digest_size=16).hexdigest()}.block"
         try:
             data = path.read_bytes()
-            os.utime(path)  # used now
+            os.utime(path)  # the time of its last use
             self.hits += 1
             return data
         except FileNotFoundError:
@@ -64,17 +63,17 @@ class Cache:
         return data
 
     def _trim(self) -> int:
-        """Bytes held, after the blocks used longest ago have made room for a tenth of the limit where it was passed."""
-        found = []
+        """Bytes held. If they pass the limit, removes the least recently used blocks down to nine tenths of it."""
+        blocks = []
         for path in self.folder.glob("*.block"):
             try:
                 stat = path.stat()
-            except FileNotFoundError:  # another process was quicker
+            except FileNotFoundError:  # another process has removed it
                 continue
-            found.append((stat.st_mtime_ns, stat.st_size, path))
-        held = sum(size for _, size, _ in found)
+            blocks.append((stat.st_mtime_ns, stat.st_size, path))
+        held = sum(size for _, size, _ in blocks)
         if held > self.limit:
-            for _, size, path in sorted(found):
+            for _, size, path in sorted(blocks):
                 if held <= self.limit * 0.9:
                     break
                 path.unlink(missing_ok=True)

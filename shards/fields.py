@@ -1,153 +1,105 @@
-"""What the JSON of a sample holds, for each configuration, and the index row that describes the sample.
+"""What the JSON of a sample holds in each layout, and the index row that describes the sample.
 
-The schemas are the promise: every key is always there, lists are never null, a number never changes its type, and what
-is free-form goes into `meta` as a JSON string. That is what lets `datasets`, Parquet and Energon give the samples a
-fixed type. The card declares these schemas (shards/card.py) and the tests hold the writer to them.
+The schemas are a promise: every key is always there, a list is never null, and a value never changes its type. What is
+free-form goes into `meta` as a JSON string. So `datasets`, Parquet and Energon can give the samples a fixed type. The
+card declares these schemas, and the tests hold the writer to them. shards.layout.LAYOUTS says which layout has which.
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-_BOX = pa.list_(pa.float64())  # [left, top, width, height], shares of the page
+_TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
+_BOX = pa.list_(_FLOAT)  # [left, top, width, height], shares of the page
 
-#: what every configuration has
+
+def _each(kind: pa.DataType, names: str) -> list[tuple[str, pa.DataType]]:
+    return [(name, kind) for name in names.split()]
+
+
+#: fields of every layout
 _COMMON = [
-    ("id", pa.string()),  # the document's, 32 hex digits
-    ("source", pa.string()),
-    ("url", pa.string()),
-    ("lang", pa.string()),
-    ("license", pa.string()),
-    ("title", pa.string()),
-    ("fetched_at", pa.string()),  # ISO 8601, UTC
-    ("n_images", pa.int64()),
-    ("n_text_tokens", pa.int64()),  # by the tokenizer the manifest names, each text slot encoded alone
-    ("meta", pa.string()),  # a JSON object: provenance, opt-out signals met
+    ("id", _TEXT),  # of the document, 32 hex digits
+    ("source", _TEXT),  # the user's name of the source
+    ("kind", _TEXT),  # of the source: web, pairs, pdf, conversations or text
+    *_each(_TEXT, "layout url lang license title"),
+    ("fetched_at", _TEXT),  # ISO 8601, UTC
+    ("n_images", _INT),
+    ("n_text_tokens", _INT),  # by the tokenizer that the manifest names; each text slot is encoded alone
+    ("meta", _TEXT),  # a JSON object: provenance, opt-out signals
 ]
 
+_IMAGE = pa.struct(
+    [
+        ("url", _TEXT),
+        ("sha256", _TEXT),  # of the original bytes
+        *_each(_INT, "width height"),  # pixels, of the member
+        *_each(_INT, "original_width original_height"),
+        *_each(_TEXT, "alt caption title"),
+    ]
+)
+
+#: interleaved, conversations and text
 INTERLEAVED = pa.schema(
     [
         *_COMMON,
-        # parallel, exactly one not null in each slot (OBELICS, MINT-1T, Energon); an image slot holds the part's name,
-        # "0.jpg"
-        ("texts", pa.list_(pa.string())),
-        ("images", pa.list_(pa.string())),
-        # one for each image, in order
-        (
-            "image_meta",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("url", pa.string()),
-                        ("sha256", pa.string()),  # of the bytes as fetched
-                        ("width", pa.int64()),  # pixels, of the part
-                        ("height", pa.int64()),
-                        ("original_width", pa.int64()),
-                        ("original_height", pa.int64()),
-                        ("alt", pa.string()),
-                        ("caption", pa.string()),
-                        ("title", pa.string()),
-                    ]
-                )
-            ),
-        ),
+        # parallel lists; in each slot exactly one is not null, as in OBELICS, MINT-1T and Energon. An image slot holds
+        # the name of the member behind the key: "0.jpg"
+        *_each(pa.list_(_TEXT), "texts images"),
+        ("image_meta", pa.list_(_IMAGE)),  # one item an image, in order
     ]
 )
 
-#: img2dataset's fields (there `url` is the image's), then ours
+#: the fields of img2dataset, where `url` is the image's, then ours
 PAIRS = pa.schema(
     [
         *_COMMON,
-        ("caption", pa.string()),
-        ("key", pa.string()),
-        ("status", pa.string()),
-        ("error_message", pa.string()),
-        ("width", pa.int64()),
-        ("height", pa.int64()),
-        ("original_width", pa.int64()),
-        ("original_height", pa.int64()),
-        ("exif", pa.string()),
-        ("sha256", pa.string()),
-        ("page_url", pa.string()),
-        ("alt", pa.string()),
+        *_each(_TEXT, "caption key status error_message"),
+        *_each(_INT, "width height original_width original_height"),
+        *_each(_TEXT, "exif sha256 page_url alt"),
     ]
 )
 
-_WORDS = pa.struct(
+_POSITIONED = [("text", pa.list_(_TEXT)), ("bbox", pa.list_(_BOX)), ("score", pa.list_(_FLOAT))]
+_PAGE = pa.struct(
     [
-        ("text", pa.list_(pa.string())),
-        ("bbox", pa.list_(_BOX)),
-        ("score", pa.list_(pa.float64())),
-        ("line_pos", pa.list_(pa.list_(pa.int64()))),  # [line, word within the line]
-    ]
-)
-_LINES = pa.struct(
-    [
-        ("text", pa.list_(pa.string())),
-        ("bbox", pa.list_(_BOX)),
-        ("score", pa.list_(pa.float64())),
-        ("word_slice", pa.list_(pa.list_(pa.int64()))),  # [first word, behind the last]
+        ("words", pa.struct([*_POSITIONED, ("line_pos", pa.list_(pa.list_(_INT)))])),  # [line, word within the line]
+        ("lines", pa.struct([*_POSITIONED, ("word_slice", pa.list_(pa.list_(_INT)))])),  # [first word, after the last]
+        *_each(pa.list_(_BOX), "images_bbox images_bbox_no_text_overlap"),
     ]
 )
 
-#: PDFA's fields for one page, then ours
+#: the fields of PDFA for one page, then ours
 OCR = pa.schema(
     [
         *_COMMON,
-        (
-            "pages",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("words", _WORDS),
-                        ("lines", _LINES),
-                        ("images_bbox", pa.list_(_BOX)),
-                        ("images_bbox_no_text_overlap", pa.list_(_BOX)),
-                    ]
-                )
-            ),
-        ),
-        ("blocks", pa.list_(pa.struct([("text", pa.string()), ("role", pa.string()), ("bbox", _BOX)]))),
-        ("text", pa.string()),
-        ("width", pa.int64()),
-        ("height", pa.int64()),
-        ("page_index", pa.int64()),  # of this page in its file, from 0
-        # of the file; `pages` above holds this page alone, as chug wants one annotation an image
-        ("num_pages", pa.int64()),
-        ("dpi", pa.float64()),  # of the picture
-        ("rotation", pa.int64()),  # degrees clockwise that the file asks for; applied
-        ("text_source", pa.string()),  # "pdf" (text layer) or "ocr"
-        ("engine", pa.string()),
-        ("sha256", pa.string()),
+        ("pages", pa.list_(_PAGE)),  # this page only, since chug reads one annotation an image
+        ("blocks", pa.list_(pa.struct([("text", _TEXT), ("role", _TEXT), ("bbox", _BOX)]))),
+        ("text", _TEXT),
+        *_each(_INT, "width height"),
+        ("page_index", _INT),  # of this page in its file, from 0
+        ("num_pages", _INT),  # of the file
+        ("dpi", _FLOAT),  # of the picture
+        ("rotation", _INT),  # degrees clockwise that the file asks for; already applied
+        ("text_source", _TEXT),  # "pdf" (text layer) or "ocr"
+        *_each(_TEXT, "engine sha256"),
     ]
 )
 
-FIELDS = {"interleaved": INTERLEAVED, "conversations": INTERLEAVED, "pairs": PAIRS, "ocr": OCR}
-#: configurations whose samples are slots in reading order; a sample of the others is one image with its text
-SLOTTED = ("interleaved", "conversations")
-
-#: one row a sample, in the order of the shard; what the loader plans from, and statistics and takedowns find samples by
+#: one row a sample, in the order of the shard: for the loader's plan, for statistics and for takedowns
 INDEX = pa.schema(
     [
-        ("key", pa.string()),
-        ("id", pa.string()),
-        ("config", pa.string()),
-        ("split", pa.string()),
+        *_each(_TEXT, "key id split"),
         ("sample_index", pa.uint32()),
         ("offset", pa.uint64()),  # bytes, of the sample's first header in its shard
         ("size", pa.uint32()),  # bytes in the shard, headers and padding included
-        ("source", pa.string()),
-        ("url", pa.string()),
-        ("host", pa.string()),
-        ("lang", pa.string()),
+        *_each(_TEXT, "source kind layout url host lang"),
         ("n_images", pa.uint16()),
         ("n_text_tokens", pa.uint32()),
         ("px_total", pa.uint64()),
-        ("min_side", pa.uint16()),  # pixels, over all its images; 0 without images
-        ("max_side", pa.uint16()),
-        ("widths", pa.list_(pa.uint16())),  # pixels, one for each image
-        ("heights", pa.list_(pa.uint16())),
-        ("bytes", pa.uint32()),  # of the members' contents
-        ("sha256", pa.string()),  # of the sample's bytes in the shard
+        *_each(pa.uint16(), "min_side max_side"),  # pixels, over all its images; 0 without images
+        *_each(pa.list_(pa.uint16()), "widths heights"),  # pixels, one item an image
+        ("bytes", pa.uint32()),  # of the contents of the members
+        ("sha256", _TEXT),  # of the sample's bytes in the shard
     ]
 )

@@ -1,41 +1,29 @@
-"""Images on their way out of a shard: decoded, at the size a model wants, by the fastest decoder at hand."""
+"""Images of samples as pixels: decoded, at the size that a model asks for, by the fastest decoder installed."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from shards import jpeg
 
-#: pixels; what fetching lets through is smaller, so this only stops a blob that was never checked
+#: pixels; fetching accepts only smaller images, so this limit stops only a blob that was never checked
 MAX_PIXELS = 200_000_000
 
-#: what Pillow raises on bytes that are no image: whatever its parser met
-ERRORS = (
-    UnidentifiedImageError,
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    MemoryError,
-)
-ORIENTATION = 0x0112  # EXIF's tag
-#: a picture shrunk by more is averaged over its areas, so that fine patterns do not alias; by less, the four neighbours
-#: that linear interpolation looks at leave no pixel out
+#: what Pillow's parsers raise on bytes that are no image
+ERRORS = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, MemoryError)
+ORIENTATION = 0x0112  # the EXIF tag
+#: an image that shrinks by more than this factor is averaged over areas, so that fine patterns do not alias; up to it,
+#: linear interpolation between four neighbours uses every pixel
 _LINEAR = 2.0
-
-
-#: DCT scales from 5/8 to 7/8 have no fast code in libjpeg-turbo: decoding whole and resizing is quicker, and nearer to
-#: the picture
+#: DCT scales from 5/8 to 7/8 have no fast code in libjpeg-turbo: a full decode and a resize are faster and more exact
 _FACTOR = 2
 
 
@@ -43,7 +31,19 @@ class ImageError(ValueError):
     """Bytes that are no image this build of Pillow can read."""
 
 
+@contextmanager
+def image_errors() -> Iterator[None]:
+    """Turns whatever Pillow raises within into ImageError, and hides its warnings."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ERRORS as error:
+        raise error if isinstance(error, ImageError) else ImageError(f"{type(error).__name__}: {error}") from error
+
+
 def opened(data: bytes) -> Image.Image:
+    """The image, its pixels not yet decoded. Raises ImageError if it is too large, and whatever Pillow raises."""
     image: Image.Image = Image.open(io.BytesIO(data))
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(f"{image.width} x {image.height} pixels")
@@ -51,37 +51,35 @@ def opened(data: bytes) -> Image.Image:
 
 
 def rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB; transparent parts become white."""
     if image.mode.startswith("I"):  # 16 and 32 bit greys, which convert() would clip
         image = image.convert("I").point(lambda v: v * (1 / 256)).convert("L")
     if "A" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, rgba)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image.convert("RGBA"))
     return image.convert("RGB")
 
 
 _TURNS = {
-    2: (Image.Transpose.FLIP_LEFT_RIGHT,),
-    3: (Image.Transpose.ROTATE_180,),
-    4: (Image.Transpose.FLIP_TOP_BOTTOM,),
-    5: (Image.Transpose.TRANSPOSE,),
-    6: (Image.Transpose.ROTATE_270,),
-    7: (Image.Transpose.TRANSVERSE,),
-    8: (Image.Transpose.ROTATE_90,),
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    for turn in _TURNS.get(orientation, ()):
-        image = image.transpose(turn)
-    return image
+    """The image as EXIF's orientation (1 to 8) asks for it to be shown; as it is for any other number."""
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def size_for(width: int, height: int, mode: str, longest: int, shortest: int) -> tuple[int, int]:
-    """The size (width, height) a model sees.
+    """The size (width, height) in pixels that a model sees.
 
-    ``square``: longest x longest. ``native``: the aspect ratio kept, the longest side at most `longest`, the shortest
-    at least `shortest` where that leaves the longest within bounds (Idefics2: 378 to 980).
+    ``square``: longest x longest. ``native``: the same aspect ratio, the longest side at most `longest`, and the
+    shortest at least `shortest` as far as the longest side allows it (Idefics2: 378 to 980).
     """
     if mode == "square":
         return longest, longest
@@ -93,8 +91,9 @@ def size_for(width: int, height: int, mode: str, longest: int, shortest: int) ->
 
 
 def patches_of(width: np.ndarray, height: np.ndarray, mode: str, longest: int, shortest: int, patch: int) -> np.ndarray:
-    """Patches (n,) int64 of images of these sizes, pixels (n,), at the size `size_for` gives them; one not wholly
-    covered counts.
+    """Patches (n,) int64 of images of these widths and heights (n,), at the size that `size_for` gives them.
+
+    A patch that an image covers only in part counts.
     """
     if mode == "square":
         return np.full(len(width), (-(-longest // patch)) ** 2, np.int64)
@@ -107,35 +106,32 @@ def patches_of(width: np.ndarray, height: np.ndarray, mode: str, longest: int, s
 def decode(
     data: bytes, mode: str = "native", longest: int = 980, shortest: int = 378, by: str | None = None
 ) -> np.ndarray:
-    """Pixels (height, width, 3) uint8, writable, of an image at the size `size_for` gives. Raises ImageError.
+    """Pixels (height, width, 3) uint8, writable, of an image at the size that `size_for` gives. Raises ImageError.
 
-    A JPEG is decoded at the smallest fast DCT scale that is still as large as wanted, which is most of the speed.
-    ``by``: one of `decoders`, the fastest of them if not given. Where nothing is resized they give the same pixels;
-    else they differ by the filter. The decoder at hand is no part of a loader's order, so name one where pixels must be
-    the same everywhere. Anything but an upright grey or colour JPEG, and any JPEG that a fast decoder complains about,
-    is Pillow's. It releases the interpreter lock while it works, so threads decode side by side.
+    A JPEG is decoded at the smallest fast DCT scale that is at least as large as that size, which gives most of the
+    speed. by: one of `decoders`, by default the fastest. Decoders give the same pixels if nothing is resized; else
+    their filters differ. The decoder is no part of a loader's order, so name one if pixels must be the same everywhere.
+    Pillow decodes everything but upright grey or colour JPEGs, and each JPEG that a fast decoder refuses. Decoders
+    release the interpreter lock, so threads decode in parallel.
     """
-    fast = _fast(by or decoders()[0])
+    by = by or decoders()[0]
+    if by not in decoders():
+        raise ValueError(f"decoder {by!r}: there are {', '.join(decoders())}")
+    fast = _DECODERS[by][1]
     if fast is not None and data[:2] == b"\xff\xd8":
         pixels = _jpeg(data, mode, longest, shortest, fast)
         if pixels is not None:
             return pixels
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = opened(data)
-            orientation = image.getexif().get(ORIENTATION, 1)
-            size = size_for(image.width, image.height, mode, longest, shortest)
-            image.draft("RGB", size)
-            return np.array(upright(rgb(image).resize(size, Image.Resampling.BILINEAR), orientation))
-    except ImageError:
-        raise
-    except ERRORS as error:
-        raise ImageError(f"{type(error).__name__}: {error}") from error
+    with image_errors():
+        image = opened(data)
+        orientation = image.getexif().get(ORIENTATION, 1)
+        size = size_for(image.width, image.height, mode, longest, shortest)
+        image.draft("RGB", size)
+        return np.array(upright(rgb(image).resize(size, Image.Resampling.BILINEAR), orientation))
 
 
 def _jpeg(data: bytes, mode: str, longest: int, shortest: int, fast: _Fast) -> np.ndarray | None:
-    """By a fast decoder; None where the file is not for it."""
+    """The pixels by a fast decoder; None if the file is not for it."""
     try:
         frame = jpeg.frame(data)
     except jpeg.JpegError:
@@ -154,19 +150,12 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     cv2 = _module("cv2")
     if cv2 is None:
         return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-    shrunk = max(width / size[0], height / size[1])
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if shrunk > _LINEAR else cv2.INTER_LINEAR))
+    area = max(width / size[0], height / size[1]) > _LINEAR
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR))
 
 
-#: decodes to RGB at a DCT scale no smaller than the size (width, height) wanted; None where the decoder refuses
+#: decodes to RGB at a DCT scale that is at least the size (width, height); None if the decoder refuses the file
 _Fast = Callable[[bytes, jpeg.Frame, tuple[int, int]], np.ndarray | None]
-
-
-def decoders() -> tuple[str, ...]:
-    """The JPEG decoders at hand, the fastest first, as `python -m bench loader` found them (pyvips came behind Pillow)."""
-    return tuple(
-        name for name, module in (("simplejpeg", "simplejpeg"), ("opencv", "cv2"), ("pillow", "PIL")) if _module(module)
-    )
 
 
 @lru_cache
@@ -177,26 +166,33 @@ def _module(name: str) -> Any:
         return None
 
 
-def _fast(by: str) -> _Fast | None:
-    if by not in decoders():
-        raise ValueError(f"decoder {by!r}: there are {', '.join(decoders())}")
-    return {"simplejpeg": _by_simplejpeg, "opencv": _by_opencv}.get(by)
-
-
 def _by_simplejpeg(data: bytes, frame: jpeg.Frame, size: tuple[int, int]) -> np.ndarray | None:
+    width, height = size
     try:
-        return np.asarray(
-            _module("simplejpeg").decode_jpeg(data, "RGB", min_width=size[0], min_height=size[1], min_factor=_FACTOR)
-        )
-    except ValueError:  # damaged, or of a kind it does not read: Pillow has the last word
+        pixels = _module("simplejpeg").decode_jpeg(data, "RGB", min_width=width, min_height=height, min_factor=_FACTOR)
+    except ValueError:  # damaged, or of a kind that it does not read: Pillow decides
         return None
+    return np.asarray(pixels)
 
 
 def _by_opencv(data: bytes, frame: jpeg.Frame, size: tuple[int, int]) -> np.ndarray | None:
-    if not data.endswith(b"\xff\xd9"):  # it would fill what is missing with grey
+    if not data.endswith(b"\xff\xd9"):  # it would fill the missing part with grey
         return None
     cv2 = _module("cv2")
     scale = min(frame.width / size[0], frame.height / size[1])
     flag = next((f"IMREAD_REDUCED_COLOR_{s}" for s in (8, 4, 2) if scale >= s), "IMREAD_COLOR")
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), getattr(cv2, flag))
     return None if pixels is None else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+
+
+#: name -> (module, function), the fastest first by `python -m bench loader`, in which pyvips is after Pillow
+_DECODERS: dict[str, tuple[str, _Fast | None]] = {
+    "simplejpeg": ("simplejpeg", _by_simplejpeg),
+    "opencv": ("cv2", _by_opencv),
+    "pillow": ("PIL", None),
+}
+
+
+def decoders() -> tuple[str, ...]:
+    """The JPEG decoders that are installed, the fastest first."""
+    return tuple(name for name, (module, _) in _DECODERS.items() if _module(module))

@@ -1,88 +1,73 @@
-"""A selected document as the parts of one sample: pure functions, one for each configuration.
+"""How a selected document becomes one sample: pure functions, and the table of layouts.
 
-Each gives the JSON (by the schema of shards/fields.py), the parts behind it in their order, and the text slots as a
-model will read them, one after the other.
+A function gives the JSON (by a schema of shards/fields.py), the members after it in their order, and the text slots in
+the order in which a model reads them. `LAYOUTS` has one row a layout.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
+from itertools import groupby
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from manifests.schema import BREAK, IMAGE, TEXT
+from shards.fields import INTERLEAVED, OCR, PAIRS
 from shards.fit import Fitted
 from shards.tokens import ASSISTANT, END_OF_TOPIC, USER
 
 #: between neighbouring paragraphs, as in OBELICS
 PARAGRAPH = "\n\n"
-#: what a slot says of who speaks, by the role of its first text
+#: the start of a slot that names the speaker, by the role of the slot's first text
 SPEAKERS = {"user": f"{USER} ", "assistant": f"{ASSISTANT} "}
 Row = Mapping[str, Any]
 
 
-class Laid(NamedTuple):
-    fields: dict[str, Any]  #: the JSON, still without `n_text_tokens`
-    texts: list[str]  #: every text slot a model reads
-    members: list[tuple[str, bytes]]  #: what follows the JSON
+class SampleParts(NamedTuple):
+    fields: dict[str, Any]  #: the JSON, still without `source`, `layout` and `n_text_tokens`
+    texts: list[str]  #: every text slot that a model reads
+    members: list[tuple[str, bytes]]  #: (name behind the key, content) of what follows the JSON
 
 
-def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
-    """Slots in reading order. Neighbouring paragraphs are one slot; a break between two slots is the slot
-    `END_OF_TOPIC`.
+def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> SampleParts:
+    """Slots in reading order: a text or an image each.
 
-    A conversation is laid out alike: its breaks part the turns, and a turn's text says first who speaks.
+    Neighbouring paragraphs are one slot. A break between two slots is the slot `END_OF_TOPIC`. Conversations have the
+    same layout: breaks separate the turns, and the text of a turn begins with its speaker. images, places: of the
+    image nodes, by the number of the node; a node without an image here gives no slot.
     """
-    texts: list[str | None] = []
-    parts: list[str | None] = []
+    slots: list[tuple[str | None, str | None]] = []  # (text, None) or (None, name of the member)
     meta: list[dict[str, Any]] = []
     members: list[tuple[str, bytes]] = []
-    paragraph, broken = False, False
-
-    def slot(text: str | None, part: str | None) -> None:
-        nonlocal broken
-        if broken and texts:  # a break before the first slot separates nothing, nor does one behind the last
-            texts.append(END_OF_TOPIC)
-            parts.append(None)
-        broken = False
-        texts.append(text)
-        parts.append(part)
-
+    after_text, after_break = False, False
     for number, node in enumerate(document["nodes"]):
+        text = node["text"] if node["kind"] == TEXT else None
         if node["kind"] == BREAK:
-            broken, paragraph = True, False
-        elif node["kind"] == TEXT and node["text"]:
-            if paragraph:
-                texts[-1] = f"{texts[-1]}{PARAGRAPH}{node['text']}"
+            after_text, after_break = False, True
+        elif text and after_text:
+            slots[-1] = (f"{slots[-1][0]}{PARAGRAPH}{text}", None)
+        elif text or (node["kind"] == IMAGE and number in images):
+            if after_break and slots:  # a break before the first slot or after the last one separates nothing
+                slots.append((END_OF_TOPIC, None))
+            after_text, after_break = bool(text), False
+            if text:
+                slots.append((f"{SPEAKERS.get(node['role'], '')}{text}", None))
             else:
-                slot(f"{SPEAKERS.get(node['role'], '')}{node['text']}", None)
-            paragraph = True
-        elif node["kind"] == IMAGE:
-            fitted, place = images[number], places[number]
-            part = f"{len(members)}.jpg"
-            slot(None, part)
-            paragraph = False
-            members.append((part, fitted.data))
-            meta.append(
-                {
-                    "url": place["url"],
-                    "sha256": place["sha256"],
-                    "width": fitted.width,
-                    "height": fitted.height,
-                    "original_width": fitted.original[0],
-                    "original_height": fitted.original[1],
-                    "alt": node["alt"],
-                    "caption": node["caption"],
-                    "title": node["title"],
-                }
-            )
-    fields = {**_common(document, len(members)), "texts": texts, "images": parts, "image_meta": meta}
-    return Laid(fields, [text for text in texts if text is not None], members)
+                image, place, name = images[number], places[number], f"{len(members)}.jpg"
+                slots.append((None, name))
+                members.append((name, image.data))
+                words = {key: node[key] for key in ("alt", "caption", "title")}
+                meta.append({"url": place["url"], "sha256": place["sha256"], **_sizes(image), **words})
+    texts, names = [text for text, _ in slots], [name for _, name in slots]
+    fields = {**_common(document, len(members)), "texts": texts, "images": names, "image_meta": meta}
+    return SampleParts(fields, [text for text in texts if text is not None], members)
 
 
-def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
-    """The first image and all text: img2dataset's `.jpg`, `.txt` and `.json`."""
+def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> SampleParts:
+    """The first image and all text, as img2dataset's `.jpg`, `.txt` and `.json`."""
     number = min(images)
     fitted, place, node = images[number], places[number], document["nodes"][number]
     caption = _text(document)
@@ -95,34 +80,26 @@ def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping
         "key": key,
         "status": "success",
         "error_message": None,
-        "width": fitted.width,
-        "height": fitted.height,
-        "original_width": fitted.original[0],
-        "original_height": fitted.original[1],
+        **_sizes(fitted),
         "exif": fitted.exif,
         "sha256": place["sha256"],
     }
-    return Laid(fields, [caption], [("jpg", fitted.data), ("txt", caption.encode())])
+    return SampleParts(fields, [caption], [("jpg", fitted.data), ("txt", caption.encode())])
 
 
-def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> Laid:
-    """One page: its image, PDFA's words and lines, the text blocks in reading order, and the full text."""
+def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> SampleParts:
+    """A page: its image, words and lines as in PDFA, the text blocks in reading order, and the full text."""
     number = min(images)
     fitted, place = images[number], places[number]
     text = _text(document)
     blocks = [node for node in document["nodes"] if node["kind"] == TEXT and node["text"]]
-    figures = [
-        _box(node["box"])
-        for i, node in enumerate(document["nodes"])
-        if node["kind"] == IMAGE and i != number and node["box"]
-    ]
+    others = (node for i, node in enumerate(document["nodes"]) if node["kind"] == IMAGE and i != number)
+    info = document.get("page") or {}
+    figures = [*(_box(node["box"]) for node in others if node["box"]), *map(_box, info.get("images") or [])]
     page = _page(blocks)
-    read = document.get("page") or {}
-    figures += [_box(box) for box in read.get("images") or []]
+    lines = page["lines"]["bbox"]
     page["images_bbox"] = figures
-    page["images_bbox_no_text_overlap"] = [
-        f for f in figures if not any(_overlap(f, line) for line in page["lines"]["bbox"])
-    ]
+    page["images_bbox_no_text_overlap"] = [f for f in figures if not any(_overlap(f, line) for line in lines)]
     fields = {
         **_common(document, 1),
         "pages": [page],
@@ -131,21 +108,37 @@ def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[i
         "width": fitted.width,
         "height": fitted.height,
         "page_index": (document["provenance"] or {}).get("page"),
-        "num_pages": read.get("pages"),
-        "dpi": None if read.get("dpi") is None else _number(read["dpi"]),
-        "rotation": read.get("rotation"),
-        "text_source": read.get("text_source"),
-        "engine": read.get("engine"),
+        "num_pages": info.get("pages"),
+        "dpi": None if info.get("dpi") is None else _number(info["dpi"]),
+        **{name: info.get(name) for name in ("rotation", "text_source", "engine")},
         "sha256": place["sha256"],
     }
-    return Laid(fields, [text], [("jpg", fitted.data), ("txt", text.encode())])
+    return SampleParts(fields, [text], [("jpg", fitted.data), ("txt", text.encode())])
 
 
-LAYOUTS = {"interleaved": interleaved, "conversations": interleaved, "pairs": pairs, "ocr": ocr}
+class Layout(NamedTuple):
+    lay_out: Callable[[str, Row, Mapping[int, Fitted], Mapping[int, Row]], SampleParts]
+    schema: pa.Schema  #: of the JSON
+    text: str = ""  #: the JSON field that a model reads beside the one image; "" where a sample is a list of slots
+    images: bool = True  #: whether samples have images
+
+    @property
+    def slots(self) -> bool:
+        """Whether a sample is a list of slots in reading order; else it is one image and its text."""
+        return not self.text
+
+
+LAYOUTS = {
+    "interleaved": Layout(interleaved, INTERLEAVED),
+    "conversations": Layout(interleaved, INTERLEAVED),
+    "text": Layout(interleaved, INTERLEAVED, images=False),
+    "pairs": Layout(pairs, PAIRS, "caption"),
+    "ocr": Layout(ocr, OCR, "text"),
+}
 
 
 def encode(fields: Row) -> bytes:
-    """JSON with sorted keys and nothing between them: the same fields, the same bytes."""
+    """JSON with sorted keys and without spaces: equal fields give equal bytes."""
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
         "utf-8", "replace"
     )
@@ -155,16 +148,16 @@ def _common(document: Row, n_images: int) -> dict[str, Any]:
     fetched = document["fetched_at"]
     meta = {"optout": document["optout"] or [], "provenance": document["provenance"] or {}}
     return {
-        "id": document["id"],
-        "source": document["source"],
-        "url": document["url"],
-        "lang": document["lang"],
-        "license": document["license"],
-        "title": document["title"],
+        **{name: document[name] for name in ("id", "kind", "url", "lang", "license", "title")},
         "fetched_at": None if fetched is None else fetched.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "n_images": n_images,
         "meta": encode(meta).decode(),
     }
+
+
+def _sizes(image: Fitted) -> dict[str, int]:
+    width, height = image.original
+    return {"width": image.width, "height": image.height, "original_width": width, "original_height": height}
 
 
 def _text(document: Row) -> str:
@@ -172,30 +165,26 @@ def _text(document: Row) -> str:
 
 
 def _page(blocks: Sequence[Row]) -> dict[str, Any]:
+    """The words of a page, and its lines: neighbouring words of a block with the same line number."""
     words: dict[str, list] = {"text": [], "bbox": [], "score": [], "line_pos": []}
     lines: dict[str, list] = {"text": [], "bbox": [], "score": [], "word_slice": []}
     for block in blocks:
-        run: list[Row] = []
-        for word in [*(block["words"] or []), None]:
-            if run and (word is None or word["line"] != run[-1]["line"]):
-                first = len(words["text"])
-                for i, w in enumerate(run):
-                    words["text"].append(w["text"])
-                    words["bbox"].append(_box(w["box"]))
-                    words["score"].append(_number(w["score"]))
-                    words["line_pos"].append([len(lines["text"]), i])
-                lines["text"].append(" ".join(w["text"] or "" for w in run))
-                lines["bbox"].append(_union([w["box"] for w in run if w["box"]]))
-                lines["score"].append(_number(sum(w["score"] or 0.0 for w in run) / len(run)))
-                lines["word_slice"].append([first, first + len(run)])
-                run = []
-            if word is not None:
-                run.append(word)
+        for _, group in groupby(block["words"] or [], lambda word: word["line"]):
+            line, first = list(group), len(words["text"])
+            for i, word in enumerate(line):
+                words["text"].append(word["text"])
+                words["bbox"].append(_box(word["box"]))
+                words["score"].append(_number(word["score"]))
+                words["line_pos"].append([len(lines["text"]), i])
+            lines["text"].append(" ".join(word["text"] or "" for word in line))
+            lines["bbox"].append(_union([word["box"] for word in line if word["box"]]))
+            lines["score"].append(_number(sum(word["score"] or 0.0 for word in line) / len(line)))
+            lines["word_slice"].append([first, first + len(line)])
     return {"words": words, "lines": lines}
 
 
 def _number(value: float | None) -> float:
-    """Five decimals: a fiftieth of a pixel on a page of 980, and short in JSON."""
+    """Rounded to five decimals: a hundredth of a pixel on a page of 980 pixels, and short in JSON."""
     return 0.0 if value is None else round(float(value), 5) + 0.0
 
 

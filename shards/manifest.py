@@ -1,10 +1,15 @@
-"""The top manifest of a run, as far as shards are concerned: what there is to read, and what it must be.
+"""The manifest of a run, as far as shards are concerned: which shards there are, and what each must hold.
 
-    {"version": 1, "tokenizer": {"name", "sha256"},
-     "configs": {config: {split: [{"path", "index", "samples", "bytes", "sha256", "images", "tokens",
-     "index_sha256"?}]}}}
+    {"version": 2, "tokenizer": {"name", "sha256"},
+     "sources": {NAME: {"kind", "layout", "tag": string or null,
+                        "splits": {SPLIT: [{"path", "index", "samples", "bytes", "sha256", "images", "tokens",
+                                            "index_sha256"?}]}}}}
 
-Paths are relative to the manifest's folder. A shard without a row here does not exist.
+NAME is the user's name of a source. `layout` is a row of shards.layout.LAYOUTS. Paths are relative to the manifest's
+folder. A shard without a row here does not exist.
+
+Version 1 has {"configs": {CONFIG: {SPLIT: [...]}}} in the place of "sources"; it is read as if CONFIG were the name and
+the layout of a source.
 """
 
 from __future__ import annotations
@@ -15,10 +20,13 @@ from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any
 
-from shards.store import Store
+from shards.layout import LAYOUTS
+from shards.runfiles import RunFiles
 
 NAME = "manifest.json"
-VERSION = 1
+VERSION = 2
+#: version 1: the kind of the source of each config
+_KINDS = {"interleaved": "web", "pairs": "pairs", "ocr": "pdf", "conversations": "conversations"}
 
 
 class ManifestError(ValueError):
@@ -33,26 +41,38 @@ class Shard:
     bytes: int
     sha256: str
     images: int
-    tokens: int
-    index_sha256: str | None = None  #: of the index, where the manifest keeps it
+    tokens: int  #: text tokens, by the tokenizer of the manifest
+    index_sha256: str | None = None  #: None where the manifest does not give it
+
+
+@dataclass(frozen=True)
+class SourceShards:
+    kind: str  #: web, pairs, pdf, conversations or text
+    layout: str  #: a row of shards.layout.LAYOUTS
+    tag: str | None  #: the user's, for mixtures
+    splits: dict[str, tuple[Shard, ...]]
+
+    def shards(self, split: str) -> tuple[Shard, ...]:
+        """The shards of a split that hold samples; none where there is no such split."""
+        return tuple(shard for shard in self.splits.get(split, ()) if shard.samples)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    configs: dict[str, dict[str, tuple[Shard, ...]]]
+    sources: dict[str, SourceShards]
     tokenizer: dict[str, str]  #: name, sha256
     raw: dict[str, Any]
 
-    def shards(self, config: str, split: str) -> tuple[Shard, ...]:
-        """The shards that hold samples."""
-        return tuple(shard for shard in self.configs.get(config, {}).get(split, ()) if shard.samples)
+    def shards(self, name: str, split: str) -> tuple[Shard, ...]:
+        """The shards of a source's split that hold samples; none where there is no such source or split."""
+        return self.sources[name].shards(split) if name in self.sources else ()
 
 
-def read(store: Store) -> Manifest:
-    """The manifest at the store's root. Raises ManifestError."""
-    where = f"{store.root}/{NAME}"
+def read(files: RunFiles) -> Manifest:
+    """The manifest at the root of `files`. Raises ManifestError."""
+    where = f"{files.root}/{NAME}"
     try:
-        raw = json.loads(store.read(NAME))
+        raw = json.loads(files.read(NAME))
     except FileNotFoundError as error:
         raise ManifestError(f"{where}: no such file; give the folder of a finished run") from error
     except ValueError as error:
@@ -61,24 +81,30 @@ def read(store: Store) -> Manifest:
 
 
 def parse(raw: Any, where: str) -> Manifest:
-    if not isinstance(raw, dict) or raw.get("version") != VERSION:
-        raise ManifestError(
-            f"{where}: version {raw.get('version') if isinstance(raw, dict) else None!r}; this code reads {VERSION}"
-        )
-    configs: dict[str, dict[str, tuple[Shard, ...]]] = {}
-    for config, splits in _mapping(raw, "configs", where).items():
-        configs[config] = {}
-        for split in _mapping(raw["configs"], config, where):
-            rows = splits[split]
+    """A manifest from its JSON. where: the file, for messages. Raises ManifestError."""
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if version not in (1, VERSION):
+        raise ManifestError(f"{where}: version {version!r}; this code reads 1 and {VERSION}")
+    table, sources = "configs" if version == 1 else "sources", dict[str, SourceShards]()
+    for name in _mapping(raw, table, where):
+        entry, at = _mapping(raw[table], name, where), f"{where}: {table}.{name}"
+        if version == 1:
+            entry = {"kind": _KINDS.get(name), "layout": name, "splits": entry}
+        kind, layout, tag = (entry.get(key) for key in ("kind", "layout", "tag"))
+        if layout not in LAYOUTS:
+            raise ManifestError(f"{at}.layout is {layout!r}, not one of {', '.join(LAYOUTS)}")
+        if not isinstance(kind, str) or not (tag is None or isinstance(tag, str)):
+            raise ManifestError(f"{at}: kind is {kind!r} and tag {tag!r}; kind is a string, tag a string or null")
+        splits = _mapping(entry, "splits", at)
+        for split, rows in splits.items():
             if not isinstance(rows, list):
-                raise ManifestError(f"{where}: configs.{config}.{split} is not a list of shards")
-            configs[config][split] = tuple(
-                _shard(row, f"{where}: configs.{config}.{split}[{i}]") for i, row in enumerate(rows)
-            )
+                raise ManifestError(f"{at}.{split} is not a list of shards")
+            splits[split] = tuple(_shard(row, f"{at}.{split}[{i}]") for i, row in enumerate(rows))
+        sources[name] = SourceShards(kind, layout, tag, splits)
     tokenizer = _mapping(raw, "tokenizer", where)
     if not all(isinstance(tokenizer.get(k), str) for k in ("name", "sha256")):
         raise ManifestError(f"{where}: tokenizer needs name and sha256")
-    return Manifest(configs, {"name": tokenizer["name"], "sha256": tokenizer["sha256"]}, raw)
+    return Manifest(sources, {"name": tokenizer["name"], "sha256": tokenizer["sha256"]}, raw)
 
 
 def _mapping(raw: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """What a training stage reads, and in which proportions: ``mixtures/<stage>.json``.
 
-Weights count packed sequences, and a batch is of one source, as in Idefics2 (arXiv 2405.02246, section 4.1: "fractions
-of examples", each source with its own sequence length). So a weight of 0.7 means that seven batches of ten are of that
-source, whatever its size.
+A weight counts packed sequences, and a batch is of one source, as in Idefics2 (arXiv 2405.02246, section 4.1:
+"fractions of examples", each source with its own sequence length). So a weight of 0.7 means that seven batches of ten
+are of that source, whatever its size.
+
+A mixture's table `sources` has one entry for each label. An entry without `match` is the source of that name. An entry
+with ``match: {layout: interleaved}`` or ``match: {tag: ...}`` is every source of that layout or tag, so a preset serves
+runs whose sources have any names. `Mixture.resolve` replaces the second form by the first.
 """
 
 from __future__ import annotations
@@ -12,14 +16,17 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shards import plan
+from shards.layout import LAYOUTS
+from shards.manifest import SourceShards
 
-#: what becomes of a sample longer than its sequence: cut into pieces, one piece around an image, or left out
+#: what happens to a sample longer than its sequence: cut into pieces, one piece around an image, or left out
 LONG = ("chunk", "window", "drop")
 MODES = ("square", "native")
 
@@ -36,67 +43,112 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Source:
+class Match:
+    """The sources that an entry stands for: those that have the layout and the tag that are not None."""
+
+    layout: str | None = None
+    tag: str | None = None
+
+    def __call__(self, source: SourceShards) -> bool:
+        return self.layout in (None, source.layout) and self.tag in (None, source.tag)
+
+    def __str__(self) -> str:
+        return " and ".join(f"{key} {value!r}" for key, value in asdict(self).items() if value is not None)
+
+
+@dataclass(frozen=True)
+class Entry:
     weight: float
     sequence_length: int
     image: Image = field(default_factory=Image)
     long: str = "drop"
-    patches: int | None = None  #: of a sequence's images together, a budget beside the tokens; None: any number
+    patches: int | None = None  #: budget for the images of a sequence together; None: no limit
     patch: int = 14  #: side of a patch, pixels
-    # : share of samples whose images are shown as 4 crops and the whole (Idefics2's section 3.4), drawn anew each epoch
+    #: share of samples whose images are shown as 4 crops and the whole image (Idefics2, section 3.4), drawn each epoch
     split: float = 0.0
+    match: Match | None = None  #: None: the label is the name of a source
 
 
 @dataclass(frozen=True)
 class Mixture:
     stage: str
-    sources: dict[str, Source]
+    sources: dict[str, Entry]
     seed: int = 0
     batch_sequences: int = 64  #: sequences of a global batch
     tokens_per_image: int = 64
 
     def weights(self) -> np.ndarray:
-        """Shares of the batches, in the order of the sources, summing to one."""
-        raw = np.array([source.weight for source in self.sources.values()], float)
+        """Shares of the batches, in the order of `sources`, summing to one."""
+        raw = np.array([entry.weight for entry in self.sources.values()], float)
         return np.asarray(raw / raw.sum())
 
-    def available(self, present: Collection[str], say: Callable[[str], object] | None = None) -> Mixture:
-        """The sources there are, the weights scaled up to one; says which are missing. Raises MixtureError where none
-        is left.
+    def check(self, names: Collection[str]) -> None:
+        """Raises MixtureError for an entry without `match` whose label is not among the names of sources."""
+        for label, entry in self.sources.items():
+            if entry.match is None and label not in names:
+                hint = f"; for every source of that layout: match: {{layout: {label}}}" if label in LAYOUTS else ""
+                _known(label, names, f"mixture {self.stage}: no source", hint)
+
+    def resolve(
+        self, sources: Mapping[str, SourceShards], say: Callable[[str], object] | None = None, split: str = "train"
+    ) -> Mixture:
+        """The same mixture with an entry for each source by name, and none without samples in `split`.
+
+        Sources that one entry matches share its weight by size, in the order of their names:
+        weight_i = weight * size_i / sum(size_j), with size = text tokens + images * tokens_per_image of the split.
+        Entries without samples are left out, and `say` gets one line with the shares of the others. Raises MixtureError
+        for a name that no source has, for a source that two entries stand for, and if no entry is left.
         """
-        missing = [name for name in self.sources if name not in present]
-        if not missing:
-            return self
-        kept = {name: source for name, source in self.sources.items() if name in present}
-        if not kept:
-            raise MixtureError(
-                f"mixture {self.stage}: none of its sources ({', '.join(self.sources)}) has samples here"
+        self.check(sources)
+        sizes = {
+            name: sum(shard.tokens + shard.images * self.tokens_per_image for shard in source.shards(split)) or 1
+            for name, source in sources.items()
+            if source.shards(split)
+        }
+        resolved: dict[str, Entry] = {}
+        absent = []
+        for label, entry in self.sources.items():
+            match = entry.match
+            names = [n for n in sorted(sizes) if (n == label if match is None else match(sources[n]))]
+            if not names:
+                absent.append(label if match is None else f"{label} ({match})")
+            total = sum(sizes[name] for name in names)
+            for name in names:
+                if name in resolved:
+                    raise MixtureError(f"mixture {self.stage}: two entries stand for the source {name!r}")
+                resolved[name] = replace(entry, weight=entry.weight * (sizes[name] / total), match=None)
+        if not resolved:
+            raise MixtureError(f"mixture {self.stage}: none of its sources ({', '.join(absent)}) has samples here")
+        out = replace(self, sources=resolved)
+        if absent:
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(resolved, out.weights(), strict=True))
+            (say or partial(print, file=sys.stderr))(
+                f"mixture {self.stage}: no samples of {', '.join(absent)}; the rest is {shares}"
             )
-        out = replace(self, sources=kept)
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(kept, out.weights(), strict=True))
-        (say or _say)(f"mixture {self.stage}: no samples of {', '.join(missing)}; the rest is {shares}")
         return out
 
-    def only(self, *sources: str) -> Mixture:
-        """The same for some of its sources, say to evaluate each alone."""
-        for name in sources:
-            _known(name, self.sources, f"mixture {self.stage}: source")
-        return replace(self, sources={name: self.sources[name] for name in sources})
+    def only(self, *labels: str) -> Mixture:
+        """The same mixture with only these entries, for example to evaluate each of them alone."""
+        for label in labels:
+            _known(label, self.sources, f"mixture {self.stage}: no source")
+        return replace(self, sources={label: self.sources[label] for label in labels})
+
+    def shares(self, steps: int, seed: int = 0) -> dict[str, float]:
+        """The share of each entry among the first `steps` batches of a loader with this seed."""
+        chosen, _ = plan.schedule(self.weights(), plan.seeded(self.seed, seed), 0, steps)
+        counts = np.bincount(chosen, minlength=len(self.sources))
+        return {label: float(count) / max(steps, 1) for label, count in zip(self.sources, counts, strict=True)}
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1) + "\n"
-
-
-def realised(mixture: Mixture, steps: int, seed: int = 0) -> dict[str, float]:
-    """The share of each source among the first `steps` batches of a loader with this seed: what the weights come to."""
-    chosen, _ = plan.schedule(mixture.weights(), plan.seeded(mixture.seed, seed), 0, steps)
-    counts = np.bincount(chosen, minlength=len(mixture.sources))
-    return {name: float(count) / max(steps, 1) for name, count in zip(mixture.sources, counts, strict=True)}
+        """The mixture as a file, without the settings that are None."""
+        raw = asdict(self, dict_factory=lambda fields: {key: value for key, value in fields if value is not None})
+        return json.dumps(raw, indent=1) + "\n"
 
 
 def load(mixture: Mixture | Mapping[str, Any] | str | Path) -> Mixture:
-    """From a file, a mapping of the same shape, or the name of a preset. Raises MixtureError naming the key,
-    FileNotFoundError.
+    """A mixture from a file, from a mapping of the same shape, or a preset by name.
+
+    Raises MixtureError naming the key, FileNotFoundError.
     """
     if isinstance(mixture, Mixture):
         return mixture
@@ -116,36 +168,46 @@ def load(mixture: Mixture | Mapping[str, Any] | str | Path) -> Mixture:
 
 def _parse(raw: Any, where: str) -> Mixture:
     _keys(raw, Mixture, where)
-    sources = {}
     if not isinstance(raw.get("sources"), dict) or not raw["sources"]:
         raise MixtureError(f"{where}: sources is absent or empty")
-    for name, given in raw["sources"].items():
-        at = f"{where}: sources.{name}"
-        _keys(given, Source, at)
-        image = given.get("image", {})
-        _keys(image, Image, f"{at}.image")
-        sources[name] = Source(
-            _number(given, "weight", at, float),
-            _number(given, "sequence_length", at, int),
-            Image(
-                _one_of(image.get("mode", Image.mode), MODES, f"{at}.image.mode"),
-                _number(image, "longest", at, int, Image.longest),
-                _number(image, "shortest", at, int, Image.shortest),
-            ),
-            _one_of(given.get("long", Source.long), LONG, f"{at}.long"),
-            None if given.get("patches") is None else _number(given, "patches", at, int),
-            _number(given, "patch", at, int, Source.patch),
-            _share(given.get("split", Source.split), f"{at}.split"),
-        )
     seed = raw.get("seed", 0)
     if type(seed) is not int:
         raise MixtureError(f"{where}: seed is {seed!r}, not a whole number")
     return Mixture(
         str(raw.get("stage", "custom")),
-        sources,
+        {label: _entry(entry, f"{where}: sources.{label}") for label, entry in raw["sources"].items()},
         seed,
         _number(raw, "batch_sequences", where, int, Mixture.batch_sequences),
         _number(raw, "tokens_per_image", where, int, Mixture.tokens_per_image),
+    )
+
+
+def _entry(raw: Any, where: str) -> Entry:
+    _keys(raw, Entry, where)
+    image, match = raw.get("image", {}), raw.get("match")
+    _keys(image, Image, f"{where}.image")
+    if match is not None:
+        _keys(match, Match, f"{where}.match")
+        if not match or not all(isinstance(value, str) for value in match.values()):
+            raise MixtureError(f"{where}.match is {match!r}: give a layout, a tag or both, as strings")
+        if "layout" in match:
+            _one_of(match["layout"], LAYOUTS, f"{where}.match.layout")
+    split = raw.get("split", Entry.split)
+    if isinstance(split, bool) or not isinstance(split, int | float) or not 0 <= split <= 1:
+        raise MixtureError(f"{where}.split is {split!r}, not between 0 and 1")
+    return Entry(
+        _number(raw, "weight", where, float),
+        _number(raw, "sequence_length", where, int),
+        Image(
+            _one_of(image.get("mode", Image.mode), MODES, f"{where}.image.mode"),
+            _number(image, "longest", where, int, Image.longest),
+            _number(image, "shortest", where, int, Image.shortest),
+        ),
+        _one_of(raw.get("long", Entry.long), LONG, f"{where}.long"),
+        None if raw.get("patches") is None else _number(raw, "patches", where, int),
+        _number(raw, "patch", where, int, Entry.patch),
+        float(split),
+        None if match is None else Match(**match),
     )
 
 
@@ -153,62 +215,43 @@ def _keys(raw: Any, kind: type, where: str) -> None:
     if not isinstance(raw, dict):
         raise MixtureError(f"{where}: {raw!r} is no mapping")
     for key in raw:
-        _known(key, kind.__dataclass_fields__, where)  # type: ignore[attr-defined]
+        _known(key, kind.__dataclass_fields__, f"{where}: unknown")  # type: ignore[attr-defined]
 
 
-def _known(key: str, known: Collection[str], where: str) -> None:
-    if key not in known:
-        near = get_close_matches(str(key), list(known), 1)
-        raise MixtureError(
-            f"{where}: unknown {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; one of {', '.join(known)}")
-        )
+def _known(name: Any, names: Collection[str], where: str, hint: str = "") -> None:
+    """Raises MixtureError with the nearest of the names, or all of them, if `name` is not among them."""
+    if name not in names:
+        nearest = get_close_matches(str(name), list(names), 1)
+        other = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(names)}"
+        raise MixtureError(f"{where} {name!r}; {other}{hint}")
+
+
+def _one_of(value: Any, allowed: Collection[str], where: str) -> str:
+    if value not in allowed:
+        raise MixtureError(f"{where}: {value!r} is not one of {', '.join(allowed)}")
+    return str(value)
 
 
 def _number(raw: Mapping[str, Any], key: str, where: str, kind: type, default: Any = None) -> Any:
     value = raw.get(key, default)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float) if kind is float else int)
-        or not 0 < value < float("inf")
-    ):
-        raise MixtureError(
-            f"{where}: {key} is {value!r}, not a positive {'number' if kind is float else 'whole number'}"
-        )
+    number = not isinstance(value, bool) and isinstance(value, (int, float) if kind is float else int)
+    if not number or not 0 < value < float("inf"):
+        name = "number" if kind is float else "whole number"
+        raise MixtureError(f"{where}: {key} is {value!r}, not a positive {name}")
     return kind(value)
 
 
-def _share(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise MixtureError(f"{where} is {value!r}, not between 0 and 1")
-    return float(value)
+def _preset(stage: str, image: Image, **weights: float) -> Mixture:
+    """A mixture of layouts, by the share of each."""
+    lengths = {"interleaved": 2048, "pairs": 1536, "ocr": 1024, "conversations": 2048}
+    long = {"interleaved": "window", "pairs": "drop", "ocr": "chunk", "conversations": "drop"}
+    return Mixture(stage, {k: Entry(w, lengths[k], image, long[k], match=Match(k)) for k, w in weights.items()})
 
 
-def _one_of(value: Any, known: Collection[str], where: str) -> str:
-    if value not in known:
-        raise MixtureError(f"{where}: {value!r} is not one of {', '.join(known)}")
-    return str(value)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
-_STAGE1, _STAGE2 = Image("square", 384, 378), Image("native", 980, 378)
-
-#: Idefics2's two stages of pre-training (arXiv 2405.02246, section 4.1): shares of packed sequences, sequence lengths,
+#: Idefics2's two stages of pre-training (arXiv 2405.02246, section 4.1): shares of packed sequences, sequence lengths
 #: and sides; and its fine-tuning (section 4.2), for which the paper states no sequence length
 PRESETS = {
-    "stage1": Mixture(
-        "stage1",
-        {"interleaved": Source(0.70, 2048, _STAGE1, "window"), "pairs": Source(0.30, 1536, _STAGE1, "drop")},
-    ),
-    "stage2": Mixture(
-        "stage2",
-        {
-            "interleaved": Source(0.45, 2048, _STAGE2, "window"),
-            "pairs": Source(0.35, 1536, _STAGE2, "drop"),
-            "ocr": Source(0.20, 1024, _STAGE2, "chunk"),
-        },
-    ),
-    "sft": Mixture("sft", {"conversations": Source(1.0, 2048, _STAGE2, "drop")}),
+    "stage1": _preset("stage1", Image("square", 384, 378), interleaved=0.70, pairs=0.30),
+    "stage2": _preset("stage2", Image("native", 980, 378), interleaved=0.45, pairs=0.35, ocr=0.20),
+    "sft": _preset("sft", Image("native", 980, 378), conversations=1.0),
 }

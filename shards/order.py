@@ -1,25 +1,25 @@
-"""Which packs each batch has, and where the next begins: the walk through a mixture's sources that every rank and
-worker takes alike.
+"""The walk through a mixture: which packs of which source each batch has, and the position after it.
 
-Nothing is read here but the index. A place is a few numbers, and the batches behind it do not depend on how it was
-reached.
+Every rank and worker walks alike. Only the index is read. A position is a few numbers, and the batches after it do not
+depend on how it was reached. The pure functions behind it (schedule, shuffle, packing) are in shards/plan.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from shards import plan
-from shards.source import Block, Cursor, Source
+from shards.source import Block, Cursor, SourcePacks
 
 _WINDOW = 1024  # batches scheduled at a time
 
 
-class Place(NamedTuple):
-    """Behind the batch `step` - 1: where each source stands."""
+class Position(NamedTuple):
+    """The position before the batch `step`, with a cursor for each source."""
 
     step: int
     cursors: tuple[Cursor, ...]
@@ -29,57 +29,59 @@ class Planned(NamedTuple):
     """One rank's share of a global batch."""
 
     step: int
-    source: int
+    source: int  #: its number in the mixture
     packs: list[tuple[Block, int, int]]  #: (block, pack of the block, epoch)
-    behind: Place
+    next: Position
 
 
+@dataclass(frozen=True)
 class Order:
-    """The batches of a mixture. epochs: of every source, None for ever."""
+    """The batches of a mixture. weights: of the sources, (n,). epochs: of every source; None: without end."""
 
-    def __init__(
-        self, sources: Sequence[Source], weights: np.ndarray, seed: int, batch_sequences: int, epochs: int | None
-    ) -> None:
-        self._sources, self._weights, self._seed = sources, weights, seed
-        self._batch_sequences, self._epochs = batch_sequences, epochs
+    sources: Sequence[SourcePacks]
+    weights: np.ndarray
+    seed: int
+    batch_sequences: int
+    epochs: int | None
 
     @property
-    def start(self) -> Place:
-        return Place(0, tuple(Cursor() for _ in self._sources))
+    def start(self) -> Position:
+        return Position(0, tuple(Cursor() for _ in self.sources))
 
-    def over(self, place: Place) -> bool:
-        return self._epochs is not None and all(cursor.epoch >= self._epochs for cursor in place.cursors)
+    def _ended(self, cursors: Sequence[Cursor]) -> bool:
+        return self.epochs is not None and all(cursor.epoch >= self.epochs for cursor in cursors)
 
-    def walk(self, place: Place, rank: int, world: int) -> Iterator[Planned]:
-        """The batches behind `place`, of each the sequences rank, rank + world, ..."""
-        while not self.over(place):
-            chosen, _ = plan.schedule(self._weights, self._seed, place.step, _WINDOW)
-            for s in chosen.tolist():
-                planned = self._batch(s, place, rank, world)
-                place = planned.behind
+    def walk(self, position: Position, rank: int, world: int) -> Iterator[Planned]:
+        """The batches from `position` on; of each the sequences rank, rank + world, rank + 2 world ..."""
+        while not self._ended(position.cursors):
+            chosen, _ = plan.schedule(self.weights, self.seed, position.step, _WINDOW)
+            for number in chosen.tolist():
+                planned = self._batch(number, position, rank, world)
+                position = planned.next
                 yield planned
-                if self.over(place):
+                if self._ended(position.cursors):
                     break
 
-    def _batch(self, s: int, place: Place, rank: int, world: int) -> Planned:
+    def _batch(self, number: int, position: Position, rank: int, world: int) -> Planned:
         packs = []
-        cursors = list(place.cursors)
-        for slot, (block, pack, here, behind) in enumerate(self._sources[s].take(cursors[s])):
+        cursors = list(position.cursors)
+        for slot, (block, pack, here, following) in enumerate(self.sources[number].take(cursors[number])):
             if slot % world == rank:
                 packs.append((block, pack, here.epoch))
-            cursors[s] = behind
-            if slot + 1 == self._batch_sequences or self.over(Place(place.step, tuple(cursors))):
+            cursors[number] = following
+            if slot + 1 == self.batch_sequences or self._ended(cursors):
                 break
-        return Planned(place.step, s, packs, Place(place.step + 1, tuple(cursors)))
+        return Planned(position.step, number, packs, Position(position.step + 1, tuple(cursors)))
 
     def steps(self) -> int:
-        """Batches of one epoch, the first: until every source has been through."""
-        wanted = [-(-source.packs_in_epoch() // self._batch_sequences) for source in self._sources]
-        seen, total, window = np.zeros(len(wanted), np.int64), 0, 4096
+        """Batches of the first epoch, which ends when every source has been read through."""
+        packs = np.array([sum(len(block.packs) for block in source.first_epoch()) for source in self.sources])
+        needed = -(-packs // self.batch_sequences)
+        before, total, window = np.zeros(len(needed), np.int64), 0, 4096
         while True:
-            chosen, _ = plan.schedule(self._weights, self._seed, total, window)
-            running = seen + np.cumsum(np.eye(len(wanted), dtype=np.int64)[chosen], axis=0)
-            done = np.flatnonzero(np.all(running >= np.array(wanted), axis=1))
-            if len(done):
-                return total + int(done[0]) + 1
-            seen, total = running[-1], total + window
+            chosen, _ = plan.schedule(self.weights, self.seed, total, window)
+            running = before + np.cumsum(np.eye(len(needed), dtype=np.int64)[chosen], axis=0)
+            enough = np.flatnonzero(np.all(running >= needed, axis=1))
+            if len(enough):
+                return total + int(enough[0]) + 1
+            before, total = running[-1], total + window

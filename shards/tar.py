@@ -1,15 +1,14 @@
-"""Tar, as shards need it: written the same way every time, read by offset, safe on any input.
+"""The tar format of shards: written with reproducible bytes, read by offset, safe on any input.
 
 Shards are uncompressed POSIX USTAR with regular files only, mtime 0, uid and gid 0, no owner names, mode 0644, so that
-the same samples give the same bytes. A sample is a run of members ``{key}.{part}``; the key has no dot and no slash,
-and everything behind the first dot is the part, which is how webdataset, Hugging Face datasets and Energon group
-members.
+equal samples give equal bytes. A sample is a run of members ``{key}.{part}``. The key has no dot and no slash, and
+everything after the first dot is the part: webdataset, Hugging Face datasets and Energon group members so.
 
-Beside ``x.tar`` stands ``x.tar.idx`` (Energon's format): little-endian uint64 offsets, the start of each sample, then
-the end of the last one. A reader takes one sample with one ``pread``.
+Each ``x.tar`` has an ``x.tar.idx`` (Energon's format): little-endian uint64 offsets, the start of each sample, then the
+end of the last one. A reader takes one sample with one ``pread``.
 
-Nothing here writes to disk or extracts, and every size is checked against the bytes at hand, so a hostile archive can
-cause a `TarError` and nothing else.
+Nothing here writes to disk or extracts, and every size is checked against the bytes that are there, so a hostile
+archive can cause a `TarError` and nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ import numpy as np
 BLOCK = 512
 #: two zero blocks end an archive
 END = bytes(2 * BLOCK)
-#: bytes; a larger sample is refused by the writer and by the readers
+#: bytes; writer and readers refuse a larger sample
 MAX_SAMPLE = 1 << 30
 #: members of one sample
 MAX_MEMBERS = 4096
@@ -38,7 +38,7 @@ _TYPE = 156
 
 
 class TarError(ValueError):
-    """An archive that cannot be read; the message names the file and what is wrong."""
+    """An archive that cannot be read; the message names the file and the fault."""
 
 
 class Member(NamedTuple):
@@ -49,7 +49,7 @@ class Member(NamedTuple):
 
 
 def header(name: str, size: int) -> bytes:
-    """The 512-byte USTAR header of a regular file. ``name``: at most 100 ASCII bytes; ``size``: below 8 GiB."""
+    """The 512-byte USTAR header of a regular file. name: at most 100 ASCII bytes. size: below 8 GiB."""
     raw = name.encode("ascii")
     if len(raw) > 100 or not 0 <= size < 8**11:
         raise TarError(f"{name}: a member name has at most 100 bytes and a member less than 8 GiB")
@@ -60,7 +60,7 @@ def header(name: str, size: int) -> bytes:
 
 
 def sample(key: str, parts: Sequence[tuple[str, bytes]]) -> bytes:
-    """The members of one sample, in the order given. ``parts``: (what stands behind the key's dot, content)."""
+    """The members of one sample, in the order of `parts`: (name after the key's dot, content)."""
     if not KEY.match(key):
         raise TarError(f"key {key!r}: only lower-case letters, digits, '_' and '-'")
     out = []
@@ -77,7 +77,7 @@ def sample(key: str, parts: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def index_bytes(offsets: Sequence[int]) -> bytes:
-    """``.tar.idx``: N sample starts and the end, little-endian uint64."""
+    """A ``.tar.idx``: the starts of N samples and the end, little-endian uint64."""
     return np.asarray(offsets, dtype="<u8").tobytes()
 
 
@@ -92,7 +92,7 @@ def read_index(data: bytes, size: int, where: str) -> np.ndarray:
 
 
 def parse(buffer: bytes, where: str) -> tuple[str, dict[str, bytes]]:
-    """One sample, as written by `sample`: (key, part name -> content). ``buffer`` holds its members and nothing else."""
+    """One sample, as `sample` writes it: (key, part name -> content). `buffer` holds its members and nothing else."""
     key, parts, at, end = "", {}, 0, len(buffer)
     while at < end:
         name = buffer[at : at + 100].split(b"\0", 1)[0]
@@ -115,12 +115,11 @@ def parse(buffer: bytes, where: str) -> tuple[str, dict[str, bytes]]:
 
 
 def scan(file: BinaryIO, where: str, limit: int = MAX_SAMPLE) -> Iterator[Member]:
-    """The regular files of any tar, in order, by header alone. ``file`` is seekable; ``limit``: bytes a member may
-    have.
+    """The regular files of any tar, in order, by their headers. file: seekable. limit: most bytes of a member.
 
-    Pax headers and GNU long names are stepped over (members they rename are refused, as their name would be wrong);
-    directories and links are left out. A name that is absolute, climbs with ``..`` or holds control characters is an
-    error: no reader should ever have to ask where such a member goes.
+    Pax headers are skipped, unless they rename or resize a member: that, and GNU's long names, are errors, since the
+    name in the header would be wrong. Directories and links are left out. A name that is absolute, has ``..`` or holds
+    control characters is an error.
     """
     end = file.seek(0, 2)
     at = 0
@@ -142,7 +141,7 @@ def scan(file: BinaryIO, where: str, limit: int = MAX_SAMPLE) -> Iterator[Member
             content = file.read(min(member.size, 1 << 16))
             if re.search(rb"(^|\n)[0-9]+ (path|size|linkpath|GNU\.sparse[^=]*)=", content):
                 raise TarError(
-                    f"{where}: member after byte {at} has its name or size in an extended header, which shards do not use"
+                    f"{where}: member after byte {at} has its name or size in an extended header; shards use none"
                 )
         elif kind in b"LKS":
             raise TarError(f"{where}: GNU long names and sparse members are not read (byte {at})")
@@ -169,20 +168,14 @@ def _header(block: bytes, at: int, where: str) -> tuple[Member, bytes]:
 
 
 def groups(members: Iterator[Member], where: str) -> Iterator[tuple[str, list[Member]]]:
-    """Members grouped into samples as webdataset does: neighbours that share the name up to the first dot of the file
-    name.
-    """
-    key: str | None = None
-    run: list[Member] = []
-    for member in members:
-        folder, slash, base = member.name.rpartition("/")
-        stem = folder + slash + base.partition(".")[0]
-        if stem != key and run:
-            yield str(key), run
-            run = []
-        key = stem
-        run.append(member)
-        if len(run) > MAX_MEMBERS:
+    """Members grouped into samples as webdataset does: neighbours of one name, up to the first dot of the file name."""
+    for key, run in groupby(members, _stem):
+        sample = list(islice(run, MAX_MEMBERS + 1))
+        if len(sample) > MAX_MEMBERS:
             raise TarError(f"{where}: sample {key!r} has more than {MAX_MEMBERS} members")
-    if run:
-        yield str(key), run
+        yield key, sample
+
+
+def _stem(member: Member) -> str:
+    folder, slash, base = member.name.rpartition("/")
+    return folder + slash + base.partition(".")[0]

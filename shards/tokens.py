@@ -1,9 +1,8 @@
-"""Tokenizers by name: an offline default that needs nothing, and ``tokenizer.json`` files.
+"""Tokenizers by name: ``bytes``, which needs no file, and ``tokenizer.json`` files.
 
-A shard's index holds the length of every sample in tokens, so reader and writer must mean the same tokenizer: it is
-known by name and by the sha256 of its definition. A text slot of a sample is always encoded alone, and nothing written
-on a page is ever read as a special token, however it is spelled; the one exception is a slot that is `END_OF_TOPIC` as
-a whole.
+The index of a shard holds the length of every sample in tokens, so reader and writer must use the same tokenizer. It is
+identified by its name and the sha256 of its definition. Each text slot of a sample is encoded alone. No text of a page
+is ever read as a special token, however it is spelled, except a slot that is exactly `END_OF_TOPIC`.
 """
 
 from __future__ import annotations
@@ -19,18 +18,17 @@ import pyarrow as pa
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
 IMAGE, FAKE, END_OF_UTTERANCE = "<image>", "<fake_token_around_image>", "<end_of_utterance>"
-#: the text slot a break node becomes: the topic of the page ends here (OBELICS' end-of-document token, its paper,
-#: appendix A.1)
+#: the text slot of a break: the topic of the page ends here (the end-of-document token of OBELICS, appendix A.1)
 END_OF_TOPIC = "<|end_of_topic|>"
-#: how the slot of a turn of a conversation begins; `END_OF_TOPIC` parts the turns
+#: the start of the slot of a conversation's turn; `END_OF_TOPIC` separates the turns
 USER, ASSISTANT = "User:", "Assistant:"
-#: in this order, those the base vocabulary lacks are appended to it
+#: those that the base vocabulary lacks are appended to it, in this order
 SPECIALS = (PAD, BOS, EOS, IMAGE, FAKE, END_OF_UTTERANCE, END_OF_TOPIC)
 
 
 class Tokenizer(Protocol):
     name: str
-    sha256: str  #: of the definition; lengths in an index hold for this one alone
+    sha256: str  #: of the definition; the lengths in an index hold for this definition only
     vocab_size: int  #: base vocabulary and specials
     specials: dict[str, int]  #: id of each name of `SPECIALS`
 
@@ -38,7 +36,9 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: Iterable[int]) -> str: ...
 
-    def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray: ...
+    def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray:
+        """Tokens of each text, int32 (n,); a null has none."""
+        ...
 
 
 class Bytes:
@@ -50,37 +50,31 @@ class Bytes:
         self.specials = {name: 256 + i for i, name in enumerate(SPECIALS)}
         self.vocab_size = 256 + len(SPECIALS)
         self.sha256 = hashlib.sha256("\n".join(("utf-8 bytes, then:", *SPECIALS)).encode()).hexdigest()
-        self._names = {i: name for name, i in self.specials.items()}
 
     def encode(self, text: str) -> list[int]:
         return [self.specials[END_OF_TOPIC]] if text == END_OF_TOPIC else list(text.encode("utf-8", "replace"))
 
     def decode(self, ids: Iterable[int]) -> str:
-        return b"".join(bytes([i]) if i < 256 else self._names[i].encode() for i in map(int, ids)).decode(
-            "utf-8", "replace"
-        )
+        pieces = (bytes([i]) if i < 256 else SPECIALS[i - 256].encode() for i in map(int, ids))
+        return b"".join(pieces).decode("utf-8", "replace")
 
     def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray:
-        """Tokens of each text, int32; a null has none."""
-        return np.fromiter((_bytes(text) for text in _strings(texts)), np.int32)
-
-
-def _bytes(text: str | None) -> int:
-    return 0 if text is None else 1 if text == END_OF_TOPIC else len(text.encode("utf-8", "replace"))
+        encoded = (s if s is None or s == END_OF_TOPIC else s.encode("utf-8", "replace") for s in _strings(texts))
+        return np.fromiter((0 if s is None else 1 if s == END_OF_TOPIC else len(s) for s in encoded), np.int32)
 
 
 class File:
-    """A Hugging Face ``tokenizer.json``, by the `tokenizers` library."""
+    """A Hugging Face ``tokenizer.json``, by the `tokenizers` library. Raises ImportError without it, ValueError."""
 
-    def __init__(self, path: str | Path, name: str | None = None) -> None:
+    def __init__(self, path: str | Path) -> None:
         try:
             from tokenizers import Tokenizer as Native
         except ImportError as error:
             raise ImportError(
-                f"{path}: reading a tokenizer file needs the package tokenizers (pip install tokenizers)"
+                f"{path}: a tokenizer file needs the package tokenizers: pip install tokenizers"
             ) from error
         definition = Path(path).read_bytes()
-        self.name = name or str(path)
+        self.name = str(path)
         self.sha256 = hashlib.sha256(definition).hexdigest()
         try:
             native: Any = Native.from_str(definition.decode())
@@ -93,30 +87,27 @@ class File:
         vocabulary: dict[str, int] = native.get_vocab(with_added_tokens=True)
         base = max(vocabulary.values(), default=-1) + 1
         missing = [name for name in SPECIALS if name not in vocabulary]
-        added = {name: base + i for i, name in enumerate(missing)}
-        self.specials = {name: added[name] if name in added else vocabulary[name] for name in SPECIALS}
+        self._added = dict(enumerate(missing, base))
+        self.specials = {name: vocabulary[name] for name in SPECIALS if name in vocabulary}
+        self.specials |= {name: i for i, name in self._added.items()}
         self.vocab_size = base + len(missing)
-        self._added = {i: name for name, i in added.items()}
 
     def encode(self, text: str) -> list[int]:
         if text == END_OF_TOPIC:
             return [self.specials[END_OF_TOPIC]]
-        ids: list[int] = self._native.encode(text, add_special_tokens=False).ids
-        return ids
+        return list(self._native.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Iterable[int]) -> str:
-        out: list[str] = []
-        run: list[int] = []
+        out, run = "", list[int]()
         for i in map(int, ids):
             if i in self._added:
-                out += [self._native.decode(run, skip_special_tokens=False), self._added[i]]
+                out += self._native.decode(run, skip_special_tokens=False) + self._added[i]
                 run = []
             else:
                 run.append(i)
-        return "".join((*out, self._native.decode(run, skip_special_tokens=False)))
+        return out + str(self._native.decode(run, skip_special_tokens=False))
 
     def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray:
-        """Tokens of each text, int32; a null has none."""
         strings = _strings(texts)
         encoded = self._native.encode_batch([text or "" for text in strings], add_special_tokens=False)
         pairs = zip(strings, encoded, strict=True)
@@ -129,7 +120,7 @@ def _strings(texts: pa.Array | Sequence[str]) -> list[str | None]:
 
 @lru_cache(maxsize=8)
 def load(name_or_path: str | Path) -> Tokenizer:
-    """``bytes``, or the path of a tokenizer.json. Raises FileNotFoundError."""
+    """``bytes``, or the path of a tokenizer.json. Raises FileNotFoundError, and what `File` raises."""
     if name_or_path == "bytes":
         return Bytes()
     if not Path(name_or_path).is_file():

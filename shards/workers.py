@@ -1,20 +1,18 @@
-"""A loader in torch's DataLoader: plain, torchdata's StatefulDataLoader, and loops that are built on them.
+"""A loader in torch's DataLoader, in torchdata's StatefulDataLoader, and in libraries that are built on them.
 
     data = DataLoader(Batches(loader), batch_size=None, num_workers=3)
     for batch in data:
         ...
-        save(batch.state)           # Loader.load_state_dict goes on behind this batch, with any number of ranks and
-        workers
+        save(batch.state)           # Loader.load_state_dict resumes after this batch, on any ranks and workers
 
-Worker w of W gives the batches w, w + W, ... of its rank, and DataLoader takes turns, so the order is that of the
-loader alone. Workers are ahead of the loop: what has been consumed is known to `Batch.state` alone, which is why it
-travels with the batch.
+Worker w of W yields the batches w, w + W, ... of its rank, and DataLoader takes turns, so the order is the loader's
+own. Workers are ahead of the loop, so only `Batch.state` says what the loop has consumed: it travels with the batch.
 
-StatefulDataLoader keeps a state of its own, from each worker; it wants the same number of workers again.
+StatefulDataLoader has a state of its own from each worker; to resume it needs the same number of workers.
 
-In Lightning give the trainer the `Loader` itself, with `threads`: it has the `state_dict` that Lightning keeps, and
-loses no batch. A DataLoader is asked for one batch more than was trained on; under one, keep the last `Batch.state` in
-the module's `on_save_checkpoint`.
+With Lightning, give the trainer the `Loader` itself, with `threads`: it has the `state_dict` that Lightning saves, and
+loses no batch. Lightning asks a DataLoader for one batch more than it trains on; with a DataLoader, save the last
+`Batch.state` in the module's `on_save_checkpoint`.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from shards.loader import Batch, Loader
 
 
 class Batches(IterableDataset[Batch]):  # type: ignore[misc]
-    """The batches of a loader, already made: give DataLoader ``batch_size=None``."""
+    """The batches of a loader as a dataset: DataLoader gets ``batch_size=None``, since they are batches already."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader

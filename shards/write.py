@@ -1,8 +1,8 @@
-"""Packing: selected documents and the blobs they point to meet in a shard.
+"""Packing: a partition of selected documents, and the blobs that they point to, become a shard.
 
-`Pack` is an exchange. The key ranges are the shards, and as keys are uniform hashes, the exchange is the global
-shuffle. Documents are laid down in the order of (key, id), one sample at a time, so that memory holds one sample and
-the output is a pure function of the rows and the blobs.
+`Pack` is an exchange stage. Its partitions are ranges of the documents' keys; as the keys are uniform hashes, the
+exchange is the global shuffle. Documents are written in the order of (key, id), one sample at a time, so memory holds
+one sample, and the output is a pure function of the rows and the blobs.
 """
 
 from __future__ import annotations
@@ -11,67 +11,67 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from itertools import chain
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import fsspec
 import pyarrow as pa
 
 from manifests.schema import IMAGE, REFUSED
-from manifests.stage import NO_ENGINE, StageContext
-from shards import layout, tar, tokens
-from shards.fields import INDEX, SLOTTED
+from manifests.stage import NO_ENGINE, Output, StageContext
+from manifests.urls import host_of
+from shards import tar, tokens
+from shards.fields import INDEX
 from shards.fit import Fitted, fit
 from shards.image import ImageError
+from shards.layout import LAYOUTS, encode
 
-Output = tuple[str, pa.RecordBatch | bytes]
-
-#: why a selected document did not become a sample
-REASONS = (
-    "image_undecodable",  # no image this build can read, though fetching found one
-    "blob_damaged",  # the stored bytes are not those whose sha256 was kept
-    "no_image",  # an image node without a blob; or a pair or page without an image
-    "no_text",  # nothing to read
-    "sample_too_large",
-)
 MAX_SAMPLES = 1_000_000
-_AT_ONCE = 64  # documents turned into Python at a time
+_BATCH = 64  # documents converted to Python at a time
+_OPEN = 256  # files of blobs open at a time
 
 
 class RefusedError(ValueError):
-    """A document that cannot be packed: (reason, detail)."""
+    """A document that cannot be packed: (reason, detail). Reasons:
+
+    no_image (an image node without a blob; a pair or page without an image), no_text, blob_damaged (the bytes do not
+    have the recorded sha256), image_undecodable (this build of Pillow cannot read it), sample_too_large.
+    """
 
 
 @dataclass(frozen=True)
 class Pack:
     """Tables {"documents": SELECTED, "blobs": part -> path} to one shard.
 
-    Yields ("tar", bytes) a sample at a time, ("tar.idx", bytes), ("index", rows of `INDEX`) and ("refused", rows of
-    REFUSED). Nothing for a range without documents. Images longer than `longest_side` are scaled down and written as
-    JPEG of quality 95; a JPEG that fits is stored as it came but for its metadata. `tokenizer` is a name or a path for
-    `shards.tokens.load`. Raises ValueError where a part has more than a million documents.
+    Yields ("tar", bytes) a sample at a time, ("tar.idx", bytes), ("index", rows of INDEX) and ("refused", rows of
+    REFUSED); nothing where there are no documents. `source` is the user's name, for index and JSON; `layout` is a row
+    of shards.layout.LAYOUTS. An image longer than `longest_side` pixels is scaled down and written as JPEG of quality
+    95; a JPEG that fits loses only its metadata. `tokenizer` is a name or a path for `shards.tokens.load`. Raises
+    ValueError for a layout that does not exist, and for a part of more than a million documents.
     """
 
-    config: str
+    source: str
+    layout: str
     split: str = "train"
     longest_side: int = 980
     tokenizer: str = "bytes"
 
     files: ClassVar[tuple[str, ...]] = ("tokenizer",)
     libraries: ClassVar[tuple[str, ...]] = ("pillow",)
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"index": INDEX, "refused": REFUSED}
 
     def __post_init__(self) -> None:
-        if self.config not in layout.LAYOUTS:
-            raise ValueError(f"config {self.config!r}: one of {', '.join(layout.LAYOUTS)}")
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"layout {self.layout!r}: one of {', '.join(LAYOUTS)}")
 
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         documents = tables["documents"]
-        mark = "" if self.split == "train" else self.split[0]  # keys are unique in a configuration, over its splits
+        mark = "" if self.split == "train" else self.split[0]  # no two splits of a source have a key in common
         digits = 6 - len(mark)
         if documents.num_rows > MAX_SAMPLES or not 0 <= ctx.part < 10**digits:
             raise ValueError(
-                f"part {ctx.part} of {self.config}: {documents.num_rows} documents; at most {MAX_SAMPLES} in {10**digits} parts"
+                f"part {ctx.part} of {self.source}: {documents.num_rows} documents; "
+                f"at most {MAX_SAMPLES} in {10**digits} parts"
             )
         if not documents.num_rows:
             return
@@ -80,7 +80,7 @@ class Pack:
         refused: list[dict[str, Any]] = []
         offset = 0
         with Blobs(tables["blobs"]) as blobs:
-            for row, document in enumerate(_documents(documents)):
+            for row, document in enumerate(chain.from_iterable(b.to_pylist() for b in documents.to_batches(_BATCH))):
                 if not ctx(row):
                     continue
                 key = f"{mark}{ctx.part:0{digits}d}{len(rows):06d}"
@@ -101,18 +101,19 @@ class Pack:
 
     def _sample(self, key: str, document: Mapping[str, Any], blobs: Blobs) -> tuple[bytes, dict[str, Any]]:
         places = {place["node"]: place for place in document["images"] or []}
-        if self.config in SLOTTED:
-            wanted = [i for i, node in enumerate(document["nodes"]) if node["kind"] == IMAGE]
-        else:
-            wanted = sorted(places)[:1]
-        if not all(i in places for i in wanted) or (self.config not in SLOTTED and not wanted):
+        layout = LAYOUTS[self.layout]
+        numbers = sorted(places)[:1]
+        if layout.slots:
+            numbers = [i for i, node in enumerate(document["nodes"]) if node["kind"] == IMAGE and layout.images]
+        if not all(i in places for i in numbers) or not (numbers or layout.slots):
             raise RefusedError("no_image", document["id"])
-        images = {i: self._image(blobs, places[i]) for i in wanted}
-        laid = layout.LAYOUTS[self.config](key, document, images, places)
-        if not any(laid.texts) and (self.config not in SLOTTED or not images):
+        images = {i: self._image(blobs, places[i]) for i in numbers}
+        parts = layout.lay_out(key, document, images, places)
+        if not any(parts.texts) and not (layout.slots and images):
             raise RefusedError("no_text", document["id"])
-        n_tokens = int(tokens.load(self.tokenizer).count(laid.texts).sum())
-        members = [("json", layout.encode({**laid.fields, "n_text_tokens": n_tokens})), *laid.members]
+        n_tokens = int(tokens.load(self.tokenizer).count(parts.texts).sum())
+        fields = {**parts.fields, "source": self.source, "layout": self.layout, "n_text_tokens": n_tokens}
+        members = [("json", encode(fields)), *parts.members]
         try:
             sample = tar.sample(key, members)
         except tar.TarError as error:
@@ -121,18 +122,19 @@ class Pack:
         index = {
             "key": key,
             "id": document["id"],
-            "config": self.config,
             "split": self.split,
             "size": len(sample),
-            "source": document["source"],
+            "source": self.source,
+            "kind": document["kind"],
+            "layout": self.layout,
             "url": document["url"],
-            "host": _host(document["url"]),
+            "host": host_of(document["url"]),
             "lang": document["lang"],
             "n_images": len(sides),
             "n_text_tokens": n_tokens,
             "px_total": sum(w * h for w, h in sides),
-            "min_side": min((min(side) for side in sides), default=0),
-            "max_side": max((max(side) for side in sides), default=0),
+            "min_side": min(map(min, sides), default=0),
+            "max_side": max(map(max, sides), default=0),
             "widths": [w for w, _ in sides],
             "heights": [h for _, h in sides],
             "bytes": sum(len(content) for _, content in members),
@@ -151,20 +153,21 @@ class Pack:
 
 
 class Blobs:
-    """Ranges of the `blobs` files, by part; local files by pread, others by fsspec. Close it, or use it with `with`."""
+    """Ranges of the `blobs` files, by part: local files by pread, others by fsspec. `with` closes them."""
 
     def __init__(self, paths: Mapping[int, str]) -> None:
         self._paths = paths
         self._open: dict[int, Any] = {}
 
     def read(self, part: int, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes. Raises RefusedError where the file is shorter, FileNotFoundError where it is absent."""
+        """Exactly `length` bytes. Raises RefusedError if the file is shorter, FileNotFoundError if it is absent."""
         if part not in self._paths:
-            raise FileNotFoundError(f"blobs of part {part}: the documents point to it, and it was not given")
+            raise FileNotFoundError(f"blobs of part {part}: the documents point to it, but there is no such file")
         if part not in self._open:
-            if len(self._open) >= 256:
+            if len(self._open) >= _OPEN:
                 self.close()
-            self._open[part] = _opened(self._paths[part])
+            fs, path = fsspec.core.url_to_fs(self._paths[part])
+            self._open[part] = os.open(path, os.O_RDONLY) if "file" in fs.protocol else fs.open(path, "rb")
         file = self._open[part]
         if isinstance(file, int):
             data = os.pread(file, length, offset)
@@ -183,24 +186,5 @@ class Blobs:
     def __enter__(self) -> Blobs:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def _opened(path: str) -> Any:
-    fs, inner = fsspec.core.url_to_fs(path)
-    return os.open(inner, os.O_RDONLY) if "file" in fs.protocol else fs.open(inner, "rb")
-
-
-def _documents(table: pa.Table) -> Iterator[dict[str, Any]]:
-    for first in range(0, table.num_rows, _AT_ONCE):
-        yield from table.slice(first, _AT_ONCE).to_pylist()
-
-
-def _host(url: str | None) -> str:
-    try:
-        return urlsplit(url or "").hostname or ""
-    except ValueError:  # an unclosed bracket, and the like
-        return ""

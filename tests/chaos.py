@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import run
 from pipelines.engine.stage import Step, aligned, by_part, shuffle
-from tests.pipelines.engine.toys import Home, Keys, Numbers, Score, Sums, World
+from tests.pipelines.engine.toys import Join, Keys, Numbers, Score, Sums, World
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PARTS, ROWS = 12, 200
@@ -64,9 +64,9 @@ def plan(parts: int = PARTS, seconds: float = 0.02) -> list[Step]:
         Step("keys", Keys(50), {"numbers": numbers, "scores": aligned("scores", "score")}),
         Step("sums", Slow(Sums(), seconds), {"keyed": shuffle("keyed", "keys")}, per_part=("rows", 300)),
         Step(
-            "home",
-            Slow(Home(), seconds),
-            {"homes": by_part("homes", "sums"), "numbers": numbers},
+            "join",
+            Slow(Join(), seconds),
+            {"sums": by_part("sums", "sums"), "numbers": numbers},
             same_rows=("totals",),
         ),
     ]
@@ -85,7 +85,7 @@ def drive(root: str, on: str, progress: Progress | None = None) -> None:
         return OnRay(on)
 
     outcome = run(plan(), root, start, progress=progress or Progress(quiet=True))
-    print(json.dumps(sum(outcome.worked.values())), flush=True)
+    print(json.dumps(sum(outcome.parts.values())), flush=True)
 
 
 def drive_sample(root: str, on: str) -> None:
@@ -127,7 +127,10 @@ def record_sample(folder: pathlib.Path) -> pathlib.Path:
     return folder / "recorded"
 
 
-DRIVE = "import sys, tests.chaos; from pipelines.commands.exit import leave; leave(lambda: getattr(tests.chaos, sys.argv[1])(*sys.argv[2:]))"
+DRIVE = (
+    "import sys, tests.chaos; from pipelines.commands.exit import leave; "
+    "leave(lambda: getattr(tests.chaos, sys.argv[1])(*sys.argv[2:]))"
+)
 
 
 class WrongError(AssertionError):
@@ -185,9 +188,8 @@ class Chaos:
                     os.kill(process.pid, signal.SIGKILL)
                     process.communicate()
                     done += 1
-                    self.say(
-                        f"driver {done:2d} killed after {moment:5.2f} s: {len(records(root)):2d} of {self.parts} parts committed"
-                    )
+                    committed = f"{len(records(root)):2d} of {self.parts} parts committed"
+                    self.say(f"driver {done:2d} killed after {moment:5.2f} s: {committed}")
                     continue
                 break  # it was finished before its moment came
             committed = len(records(root))
@@ -265,7 +267,7 @@ def _workers(pid: int) -> list[int]:
                 line = " ".join(p.cmdline())
             except psutil.Error:
                 continue
-            if "pipelines.engine.fence import child" in line or line.startswith(("ray::_run", "ray::_Holder")):
+            if "pipelines.engine.isolate import child" in line or line.startswith(("ray::_run", "ray::_ModelActor")):
                 found.append(p.pid)
     except psutil.NoSuchProcess:
         pass

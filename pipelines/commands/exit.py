@@ -1,11 +1,10 @@
-"""How a command ends: with its exit code, whatever threads of libraries are still about.
+"""How a command ends: with its exit code, whatever threads of libraries are still running.
 
-Arrow's threads may hold the last reference to bytes that Python made (a Parquet file read from memory), and wait for
-the interpreter's lock to let go of them. If the interpreter is taken apart just then, Python ends such a thread with
-pthread_exit, which C++ does not allow
-there: "terminate called without an active exception", exit code 134 after a run that was whole (4 of 300 small scripts
-on a busy machine). So what Python promises at exit is done, and then the process ends without taking the interpreter
-apart.
+Arrow's threads may hold the last reference to bytes that Python allocated (a Parquet file read from memory), and wait
+for the interpreter's lock to release them. If the interpreter is finalised at that moment, Python ends such a thread
+with pthread_exit, which C++ does not allow there: "terminate called without an active exception", exit code 134 after a
+run that was complete (4 of 300 small scripts on a busy machine). So this module does what Python promises to do at
+exit, and then ends the process without finalising the interpreter.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from typing import NoReturn
 
 
 def leave(main: Callable[[], object]) -> NoReturn:
-    """Call `main` and end the process as its SystemExit says. Other exceptions end it as they always do, with a
-    traceback.
+    """Call `main` and end the process with the exit code of its SystemExit, or 0.
+
+    Other exceptions end the process as usual, with a traceback.
     """
     try:
         main()
@@ -29,11 +29,11 @@ def leave(main: Callable[[], object]) -> NoReturn:
         if isinstance(e.code, str):
             print(e.code, file=sys.stderr)
         code = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
-    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons, as the interpreter does
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are not daemons, as the interpreter does
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except BrokenPipeError:  # who read has gone, as with `| head`
+    except BrokenPipeError:  # the reader of the output has ended, as with `| head`
         code = code or 1
     os._exit(code)

@@ -12,69 +12,62 @@ import pyarrow.parquet as pq
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
 from pipelines.engine.storage import Store
-from pipelines.recipe.schema import Recipe
+from pipelines.recipe.load import of_manifest
 from shards import forget as lists
 from shards.forget import Entry, Forgotten
+from shards.manifest import parse
 
 
 def forget(
     root: str,
     manifest: Mapping[str, Any],
-    new: Sequence[Entry],
+    entries: Sequence[Entry],
     *,
     on: str = "auto",
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Put `new` on the list of the run at `root`, whose manifest this is, and make again what was made of it.
+    """Add `entries` to the takedown list of the run at `root`, and make its selection and shards again.
 
-    Returns how many `documents` and `images` the whole list has taken out, how many `shards` there are and how many of
-    them were `rewritten`, and which new entries are `without_effect`. The list is kept whatever happens behind it: a
-    run that could not be made again (its inputs are gone, say) is one that `publish` refuses. Raises RecipeError,
+    manifest: of that run. Returns how many `documents` and `images` the whole list removes, how many `shards` there are
+    and how many of them were `rewritten`, and which new entries are `without_effect`. The list is kept even where the
+    run cannot be made again (its inputs are gone, for example); `publish` refuses such a run. Raises RecipeError,
     RunError, ForgetError.
     """
     store = Store(root)
-    held = store.read(lists.NAME) if store.exists(lists.NAME) else None
-    store.replace(lists.NAME, lists.added(held, new, store.path(lists.NAME)))
-    idle = _without_effect(store, new)
-    stats = execute(
-        Recipe(**manifest["recipe"]), root, on=on, limit=manifest.get("limit"), workers=workers, progress=progress
-    )
-    before, after = _shards(manifest), _shards(_manifest(store))
+    before = store.read(lists.NAME) if store.exists(lists.NAME) else None
+    store.replace(lists.NAME, lists.added(before, entries, store.path(lists.NAME)))
+    without_effect = _without_effect(store, entries)
+    recipe = of_manifest(manifest)
+    stats = execute(recipe, root, on=on, limit=manifest.get("limit"), workers=workers, progress=progress)
+    old, new = _hashes(manifest), _hashes(json.loads(store.read("manifest.json")))
     sources = stats["sources"].values()
     return {
         "documents": sum(s["dropped"].get(lists.REASON, 0) for s in sources),
         "images": sum(s["images_dropped"].get(lists.REASON, 0) for s in sources),
-        "shards": len(after),
-        "rewritten": sum(before.get(path) != sha256 for path, sha256 in after.items()),
-        "without_effect": idle,
+        "shards": len(new),
+        "rewritten": sum(old.get(path) != sha256 for path, sha256 in new.items()),
+        "without_effect": without_effect,
     }
 
 
-def _manifest(store: Store) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(store.read("manifest.json"))
-    return found
+def _hashes(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """sha256 of each shard, by path."""
+    sources = parse(manifest, "manifest.json").sources.values()
+    return {s.path: s.sha256 for source in sources for shards in source.splits.values() for s in shards}
 
 
-def _shards(manifest: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        s["path"]: s["sha256"] for splits in manifest["configs"].values() for shards in splits.values() for s in shards
-    }
-
-
-def _without_effect(store: Store, new: Sequence[Entry]) -> list[str]:
-    """Entries that cover no document and no fetched image that the ledger names."""
-    left = {entry: Forgotten([entry]) for entry in new}
+def _without_effect(store: Store, entries: Sequence[Entry]) -> list[str]:
+    """Entries that cover no document and no fetched image of the ledger."""
+    left = {entry: Forgotten([entry]) for entry in entries}
     for name in store.names("ledger"):
-        columns = {"documents": ("id", "url"), "outcomes": ("url", "sha256")}.get(
-            name.split("-")[-2] if "-" in name else ""
-        )
+        table = name.split("-")[-2] if "-" in name else ""
+        columns = {"documents": ["id", "url"], "outcomes": ["url", "sha256"]}.get(table)
         if columns is None or not left:
             continue
-        rows = pq.read_table(io.BytesIO(store.read(f"ledger/{name}")), columns=list(columns))
-        for one, two in zip(rows[columns[0]].to_pylist(), rows[columns[1]].to_pylist(), strict=True):
-            for entry in [
-                e for e, f in left.items() if (f.document(one, two) if columns[0] == "id" else f.image(one, two))
-            ]:
-                del left[entry]
+        rows = pq.read_table(io.BytesIO(store.read(f"ledger/{name}")), columns=columns)
+        for first, second in zip(*(rows[column].to_pylist() for column in columns), strict=True):
+            for entry, list_ in list(left.items()):
+                if list_.document(first, second) if table == "documents" else list_.image(first, second):
+                    del left[entry]
     return [entry.value for entry in left]

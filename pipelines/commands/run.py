@@ -1,4 +1,4 @@
-"""One run from recipe to report, for the command line and for anyone's Python."""
+"""One run from recipe to report, for the command line and for Python."""
 
 from __future__ import annotations
 
@@ -8,48 +8,70 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
+from filters.adapters import DatatroveScore, raised
+from filters.own import OwnScore, failure
 from pipelines.engine.progress import Progress
-from pipelines.engine.run import RunError, clear, run
+from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
-from pipelines.outputs import assemble
-from pipelines.plan import job
-from pipelines.recipe.schema import SOURCES, Recipe
-
-#: recipe and limit of a run that is at work, or was cut off: what tells the shards it has finished
-#: (pipelines/so_far.py)
-UNFINISHED = "unfinished.json"
+from pipelines.outputs import UNFINISHED, assemble
+from pipelines.plan import Plan, plan
+from pipelines.recipe.resolve import resolve
+from pipelines.recipe.schema import Recipe
 
 
 def execute(
-    recipe: Recipe, root: str, *, on: str = "auto", limit: int | None = None, refresh: Collection[str] = (), workers: int | None = None,
+    recipe: Recipe,
+    root: str,
+    *,
+    on: str = "auto",
+    limit: int | None = None,
+    refresh: Collection[str] = (),
+    workers: int | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Run a recipe below `root`; returns the statistics. `on`: local, ray, an address of a Ray cluster, or auto."""
-    began = time.time()
-    made = job(recipe, root, limit)
-    known = {n.name for n in made.steps if n.recorded}
-    for name in refresh:
-        if name not in known:
-            raise RunError(
-                f"--refresh {name}: not a recorded stage of this recipe; those are {', '.join(sorted(known)) or 'none'}"
-            )
+) -> dict[str, Any]:
+    """Run a recipe below `root`; returns the statistics (stats.json).
 
-    def begin() -> Any:
-        Store(root).replace(UNFINISHED, json.dumps({"recipe": recipe.model_dump(), "limit": limit}, indent=1).encode())
+    on: local, ray, the address of a Ray cluster, or auto. limit: about so many inputs of each kind. refresh: names of
+    recorded steps to run again. workers: partitions at a time. Raises RecipeError, RunError.
+    """
+    began = time.time()
+    planned = plan(resolve(recipe), root, limit)
+    recorded = {step.name for step in planned.steps if step.recorded}
+    for name in refresh:
+        if name not in recorded:
+            names = ", ".join(sorted(recorded)) or "none"
+            raise RunError(f"--refresh {name}: not a recorded step of this recipe; those are {names}")
+
+    def start() -> Any:
+        unfinished = {"recipe": recipe.dump(), "limit": limit}
+        Store(root).replace(UNFINISHED, json.dumps(unfinished, indent=1).encode())
         return _backend(on, workers)
 
-    outcome = run(made.steps, root, begin, buckets=made.buckets, refresh=refresh, progress=progress)
-    with clear(root):
-        stats = assemble(recipe, made, outcome, root)
+    outcome = run(planned.steps, root, start, partitions=planned.partitions, refresh=refresh, progress=progress)
+    _check_scores(planned, outcome)
+    with store_errors(root):
+        stats = assemble(recipe, planned, outcome, root)
         if Store(root).exists(UNFINISHED):
             Store(root).remove(UNFINISHED)
-        if outcome.worked:  # times stand here alone, outside every hash
-            times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.worked}
+        if outcome.parts:  # times are here alone, so that no hash depends on them
+            times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.parts}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
+
+
+def _check_scores(planned: Plan, outcome: Outcome) -> None:
+    """A score of the user's own that failed on every row is a fault of its code, not of the data."""
+    for step in planned.steps:
+        stage, output = getattr(step.stage, "stage", step.stage), outcome.outputs[step.name]
+        counts, rows = output.counts.get("scores", {}), output.rows("scores")
+        line = None
+        if isinstance(stage, OwnScore):
+            failed = counts.get(f"{stage.name}_failed", {}).get("sum", 0)
+            line = failure(stage.name, stage.path, failed, rows)
+        elif isinstance(stage, DatatroveScore) and rows and raised(counts.get(f"{stage.name}_reason", {})) >= rows:
+            line = f"{stage.name}: `{stage.filter}` raised for all of {rows} documents"
+        if line is not None:
+            raise RunError(f"{step.name}: {line}")
 
 
 def _backend(on: str, workers: int | None) -> Any:
@@ -62,49 +84,3 @@ def _backend(on: str, workers: int | None) -> Any:
     from pipelines.engine.on_ray import OnRay
 
     return OnRay(os.environ.get("RAY_ADDRESS") if on == "ray" else on, workers)
-
-
-def tables(stats: dict[str, Any]) -> list[Table]:
-    """A run in one table, and in a second what its conversation sets come to, as the paper's table 14 has it."""
-    return [table(stats), *([_sets(rows)] if (rows := stats["sources"].get("conversations", {}).get("sets")) else [])]
-
-
-def _sets(rows: list[dict[str, Any]]) -> Table:
-    t = Table("set", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("repeat", "documents", "samples", "answer tokens", "share of them"):
-        t.add_column(name, justify="right", no_wrap=True)
-    for r in rows:
-        t.add_row(
-            r["name"],
-            f"{r['repeat']:g}",
-            f"{r['documents']:,}",
-            f"{r['samples']:,}",
-            f"{r['answer_tokens']:,}",
-            f"{r['share']:.2%}",
-        )
-    return t
-
-
-def table(stats: dict[str, Any], most: int = 5) -> Table:
-    """A run in one table, for 80 columns: what came in, what stayed, and the top reasons why the rest left, refusals
-    included.
-    """
-    t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    t.add_column("source", no_wrap=True)
-    for name in ("in", "kept", "images", "tokens", "bytes"):
-        t.add_column(name, justify="right", no_wrap=True)
-    t.add_column("dropped, by reason", no_wrap=True)
-    for name in sorted(stats["sources"], key=SOURCES.index):
-        s = stats["sources"][name]
-        gone: dict[str, int] = {}
-        for group in ("refused", "dropped", "unpacked"):
-            for reason, n in s[group].items():
-                gone[reason] = gone.get(reason, 0) + n
-        top = sorted(gone.items(), key=lambda x: (-x[1], x[0]))
-        said = [f"{n:5,d} {reason}" for reason, n in top[:most]]
-        if len(top) > most:
-            said.append(f"{sum(n for _, n in top[most:]):5,d} for {len(top) - most} other reasons")
-        size = f"{s['bytes'] / 1e6:,.1f} MB"
-        came = f"{s['funnel'][0][1]:,}"
-        t.add_row(name, came, f"{s['samples']:,}", f"{s['images']:,}", f"{s['tokens']:,}", size, "\n".join(said))
-    return t

@@ -1,6 +1,6 @@
-"""Captures chosen in Common Crawl's index, fetched: ranges of its WARC files in, a WARC of one's own out.
+"""Captures that were chosen in Common Crawl's index, fetched: ranges of its WARC files are copied to our own WARC file.
 
-A recorded stage: what was fetched is an input of all that follows, and a wider choice fetches only what is new.
+A recorded stage: what was fetched is an input of all later steps, and a wider choice fetches only what is new.
 """
 
 from __future__ import annotations
@@ -9,27 +9,25 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import REFUSED
-from manifests.stage import NO_ENGINE, StageContext
+from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.crawl import ranges
-from pipelines.crawl.index import CHOSEN
 from pipelines.fetch.http import USER_AGENT, Session
 from pipelines.warc.message import MAX_PAYLOAD
 
-Output = tuple[str, "pa.RecordBatch | bytes"]
-
-#: why a capture that was chosen is not there
+#: why a chosen capture was not fetched. ``index_row``: its offset or length is impossible; ``range_not_gzip``: the
+#: bytes there are no gzip member, so the index is of other files
 REASONS = (*ranges.REASONS, "index_row", "range_not_gzip")
 
-#: one row a capture fetched: where it is from, and where it begins in this part's raw file ``warc``
+#: one row for each capture fetched: where it is from, and where it begins in this partition's raw file ``warc``
 FETCHED = pa.schema(
     [
-        ("place", pa.string()),  # FILE:OFFSET, what the next generation knows it by
+        ("place", pa.string()),  # FILE:OFFSET, by which a later generation recognises it
         ("url", pa.string()),
         ("file", pa.string()),
         ("offset", pa.int64()),
@@ -38,86 +36,64 @@ FETCHED = pa.schema(
     ]
 )
 
-AHEAD = 2  # reads waiting for each thread, in memory
+AHEAD = 2  # ranges in memory for each thread
 
 
 @dataclass(frozen=True)
 class CommonCrawl:
-    """Exchange, recorded: "chosen" (pipelines.crawl.index.CHOSEN) and "known" (place; may be absent) -> rows "fetched"
-    (FETCHED), sorted by file and offset, rows "refused" (REFUSED; reasons: REASONS), and the raw file "warc", gzip
-    members as they stand in the files read.
-
-    ``index_row``: an offset or a length that cannot be; ``range_not_gzip``: the bytes there are no gzip member, so the
-    index is of other files.
-    """
+    """Exchange, recorded. "chosen" (pipelines.crawl.index.CHOSEN) and "previous" (place; optional) -> "fetched"
+    (FETCHED, sorted by file and offset), "refused" (REFUSED; reasons: REASONS), and the raw file "warc": gzip members,
+    unchanged."""
 
     prefix: str = "https://data.commoncrawl.org/"
-    threads: int = 8  # Common Crawl asks for few: it answers 503 to those who ask for much
+    threads: int = 8  # few: Common Crawl answers 503 to clients that send many requests
     tries: int = 6
     try_s: float = 60.0  # seconds for one request
-    deadline_s: float = 300.0  # for a range with all its tries
-    # bytes that are read for nothing rather than asked around: what a request costs in time at 10 Mbit/s or more
+    deadline_s: float = 300.0  # seconds for a range with all its tries
+    # bytes read without need rather than in two requests: what a request costs in time at 10 Mbit/s or more
     gap: int = 64 << 10
     most: int = 8 << 20  # bytes of one request
     allow_private: tuple[str, ...] = ()
     user_agent: str = USER_AGENT
 
+    stage_name: ClassVar[str] = "pipelines.crawl.commoncrawl:CommonCrawl"
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"fetched": FETCHED, "refused": REFUSED}
+
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        rows = _new(tables)
-        urls, files, offsets, lengths = (rows[c].to_pylist() for c in ("url", "file", "offset", "length"))
-        sound = [
-            i
-            for i in range(len(urls))
-            if files[i] and offsets[i] is not None and offsets[i] >= 0 and 0 < (lengths[i] or 0) <= MAX_PAYLOAD
-        ]
-        refused = [
-            _refused(urls[i], "index_row", files[i], offsets[i], lengths[i])
-            for i in sorted(set(range(len(urls))) - set(sound))
-        ]
+        rows = _new_captures(tables).to_pylist()
+        possible = [i for i, row in enumerate(rows) if _is_possible(row)]
+        refused = [_refused(row, "index_row") for row in rows if not _is_possible(row)]
         fetched: list[dict[str, Any]] = []
         end = ctx.ends.get("warc", 0)
-        plan = ranges.reads(
-            [files[i] for i in sound], [offsets[i] for i in sound], [lengths[i] for i in sound], self.gap, self.most
-        )
+        places = [(rows[i]["offset"], rows[i]["length"]) for i in possible]
+        reads = ranges.plan_reads([rows[i]["file"] for i in possible], places, self.gap, self.most)
         with Session(allow_private=self.allow_private, user_agent=self.user_agent) as session:
             reader = ranges.Ranges(session, self.prefix, tries=self.tries, try_s=self.try_s, deadline_s=self.deadline_s)
-            places = [(offsets[i], lengths[i]) for i in sound]
-            for read, found in self._in_order(plan, places, reader):
-                for k, piece in zip(read.rows, found, strict=True):
-                    i = sound[k]
-                    if not ctx(i):
+            for read, results in self._in_order(reads, places, reader):
+                for k, result in zip(read.rows, results, strict=True):
+                    row = rows[possible[k]]
+                    if not ctx(possible[k]):
                         continue
-                    file, offset, length = files[i], offsets[i], lengths[i]
-                    if isinstance(piece, str) or piece[:2] != b"\x1f\x8b":
-                        reason = piece if isinstance(piece, str) else "range_not_gzip"
-                        refused.append(_refused(urls[i], reason, file, offset, length))
-                        continue
-                    fetched.append(
-                        {
-                            "place": f"{file}:{offset}",
-                            "url": urls[i],
-                            "file": file,
-                            "offset": offset,
-                            "length": length,
-                            "start": end,
-                        }
-                    )
-                    end += length
-                    yield "warc", piece
+                    if isinstance(result, str):
+                        refused.append(_refused(row, result))
+                    elif not result.startswith(b"\x1f\x8b"):
+                        refused.append(_refused(row, "range_not_gzip"))
+                    else:
+                        fetched.append({**row, "start": end})
+                        end += row["length"]
+                        yield "warc", result
         yield "fetched", pa.RecordBatch.from_pylist(fetched, FETCHED)
-        if refused:
-            yield "refused", pa.RecordBatch.from_pylist(refused, REFUSED)
+        yield "refused", pa.RecordBatch.from_pylist(refused, REFUSED)
 
     def _in_order(
-        self, plan: Iterator[ranges.Read], places: list[tuple[int, int]], reader: ranges.Ranges
+        self, reads: Iterator[ranges.Read], places: list[tuple[int, int]], reader: ranges.Ranges
     ) -> Iterator[tuple[ranges.Read, list[bytes | str]]]:
-        """Each read with what came of its rows, in the plan's order; `threads` at a time, and no more in memory than
-        AHEAD times that.
-        """
+        """Each read with the result of each of its rows, in order. `threads` run at a time, and at most AHEAD times as
+        many are in memory."""
         waiting: deque[tuple[ranges.Read, Future[list[bytes | str]]]] = deque()
         with ThreadPoolExecutor(max_workers=self.threads) as pool:
-            for read in plan:
-                waiting.append((read, pool.submit(_pieces, reader, read, places)))
+            for read in reads:
+                waiting.append((read, pool.submit(_read, reader, read, places)))
                 if len(waiting) >= self.threads * AHEAD:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -125,41 +101,39 @@ class CommonCrawl:
                 yield first, future.result()
 
 
-def _pieces(reader: ranges.Ranges, read: ranges.Read, places: list[tuple[int, int]]) -> list[bytes | str]:
-    """The bytes, or the reason, of each row of a read. A row that points behind the end of its file must not cost its
-    neighbours.
-    """
-    mine = [places[k] for k in read.rows]
-    found = reader.get(read.file, read.start, read.stop)
-    if isinstance(found, bytes):
-        return [found[offset - read.start : offset - read.start + length] for offset, length in mine]
-    if found == "range_wrong" and len(mine) > 1:
-        return [reader.get(read.file, offset, offset + length) for offset, length in mine]
-    return [found] * len(mine)
+def _read(reader: ranges.Ranges, read: ranges.Read, places: list[tuple[int, int]]) -> list[bytes | str]:
+    """The bytes or the reason of each row of a read. After a wrong range each row is read by itself, so that a row that
+    points behind the end of its file does not cost its neighbours."""
+    rows = [places[k] for k in read.rows]
+    result = reader.get(read.file, read.start, read.stop)
+    if isinstance(result, bytes):
+        return [result[offset - read.start : offset - read.start + length] for offset, length in rows]
+    if result == "range_wrong" and len(rows) > 1:
+        return [reader.get(read.file, offset, offset + length) for offset, length in rows]
+    return [result] * len(rows)
 
 
-def _new(tables: Mapping[str, Any]) -> pa.Table:
-    """The captures to fetch: each once, without those known, by file and offset."""
-    chosen = tables["chosen"] if len(tables["chosen"]) else CHOSEN.empty_table()
-    rows = chosen.select(["url", "file", "offset", "length"]).append_column(
-        "place",
-        pc.binary_join_element_wise(chosen["file"], chosen["offset"].cast(pa.string()), ":", null_handling="replace"),
-    )
-    known = tables.get("known")
-    if known is not None and len(known):
-        rows = rows.filter(pc.invert(pc.is_in(rows["place"], value_set=known["place"].combine_chunks())))
+def _new_captures(tables: Mapping[str, Any]) -> pa.Table:
+    """The captures to fetch, by file and offset: each once, without those that an earlier generation fetched."""
+    rows = tables["chosen"].select(["url", "file", "offset", "length"])
+    places = pc.binary_join_element_wise(rows["file"], rows["offset"].cast(pa.string()), ":", null_handling="replace")
+    rows = rows.add_column(0, "place", places)
+    previous = tables.get("previous")
+    if previous is not None and len(previous):
+        rows = rows.filter(pc.invert(pc.is_in(rows["place"], value_set=previous["place"].combine_chunks())))
     rows = rows.sort_by([("file", "ascending"), ("offset", "ascending")])
-    places = rows["place"].combine_chunks()
     if len(rows) > 1:
-        rows = rows.filter(
-            pc.not_equal(places, pa.concat_arrays([pa.array([None], pa.string()), places[:-1]])).fill_null(True)
-        )
+        sorted_places = rows["place"].combine_chunks()
+        before = pa.concat_arrays([pa.array([None], pa.string()), sorted_places[:-1]])
+        rows = rows.filter(pc.not_equal(sorted_places, before).fill_null(True))
     return rows
 
 
-def _refused(url: str | None, reason: str, file: str | None, offset: int | None, length: int | None) -> dict[str, Any]:
-    return {
-        "url": url,
-        "reason": reason,
-        "provenance": {"file": file, "offset": offset, "length": length, "page": None},
-    }
+def _is_possible(row: dict[str, Any]) -> bool:
+    offset, length = row["offset"], row["length"] or 0
+    return bool(row["file"]) and offset is not None and offset >= 0 and 0 < length <= MAX_PAYLOAD
+
+
+def _refused(row: dict[str, Any], reason: str) -> dict[str, Any]:
+    provenance = {"file": row["file"], "offset": row["offset"], "length": row["length"], "page": None}
+    return {"url": row["url"], "reason": reason, "provenance": provenance}

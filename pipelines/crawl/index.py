@@ -1,18 +1,19 @@
-"""Common Crawl's columnar index: which pages are wanted is chosen here, before a byte of them is fetched.
+"""Common Crawl's columnar index: the pages of a crawl are chosen here, before a byte of them is fetched.
 
-The index is Parquet, one row a capture, under
-``cc-index/table/cc-main/warc/crawl=CC-MAIN-2024-10/subset=warc/*.parquet``; ``crawl`` and
-``subset`` stand in the path alone. The columns are those of commoncrawl/cc-index-table (``cc-index-schema-flat.json``).
+The index is Parquet, one row for each capture, in
+``cc-index/table/cc-main/warc/crawl=CC-MAIN-2024-10/subset=warc/*.parquet``; ``crawl`` and ``subset`` are in the path
+alone. The columns are those of commoncrawl/cc-index-table (``cc-index-schema-flat.json``).
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import fsspec
@@ -21,32 +22,30 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from manifests.schema import key64
-from manifests.stage import NO_ENGINE, StageContext
+from manifests.stage import NO_ENGINE, Output, StageContext
 
-Output = tuple[str, "pa.RecordBatch | bytes"]
-
-#: columns of the index, and whether they hold numbers (or times)
 TEXT_COLUMNS = (
-    "url_surtkey", "url", "url_host_name", "url_host_tld", "url_host_2nd_last_part", "url_host_3rd_last_part", "url_host_4th_last_part",
-    "url_host_5th_last_part", "url_host_registry_suffix", "url_host_registered_domain", "url_host_private_suffix", "url_host_private_domain",
-    "url_host_name_reversed", "url_protocol", "url_path", "url_query", "fetch_redirect", "content_digest", "content_mime_type",
-    "content_mime_detected", "content_charset", "content_languages", "content_truncated", "warc_filename", "warc_segment",
+    "url_surtkey", "url", "url_host_name", "url_host_tld", "url_host_2nd_last_part", "url_host_3rd_last_part",
+    "url_host_4th_last_part", "url_host_5th_last_part", "url_host_registry_suffix", "url_host_registered_domain",
+    "url_host_private_suffix", "url_host_private_domain", "url_host_name_reversed", "url_protocol", "url_path",
+    "url_query", "fetch_redirect", "content_digest", "content_mime_type", "content_mime_detected", "content_charset",
+    "content_languages", "content_truncated", "warc_filename", "warc_segment",
 )  # fmt: skip
 NUMBER_COLUMNS = ("url_port", "fetch_time", "fetch_status", "warc_record_offset", "warc_record_length")
 PATH_COLUMNS = ("crawl", "subset")
 COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, *PATH_COLUMNS)
 
-#: what is chosen where a recipe does not say: successful pages of HTML
+#: the conditions where a recipe has none: successful pages of HTML
 DEFAULTS: dict[str, Any] = {
     "fetch_status": 200,
     "content_mime_detected": ["text/html", "application/xhtml+xml"],
     "subset": "warc",
 }
 
-#: input rows: an index file (as `manifests`' raw inputs are known: name, size, time of change or ETag)
+#: input rows: an index file, with its size in bytes and its time of change or ETag
 INDEX = pa.schema([("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string())])
 
-#: one row a capture that is wanted. `key`: of the WARC file, so that the captures of one file come to one part
+#: one row for each chosen capture. `key`: of the WARC file, so that one partition has all captures of a file
 CHOSEN = pa.schema(
     [
         ("key", pa.uint64()),
@@ -57,43 +56,39 @@ CHOSEN = pa.schema(
     ]
 )
 
-_READ = {"url": "url", "warc_filename": "file", "warc_record_offset": "offset", "warc_record_length": "length"}
+_READ = ("url", "warc_filename", "warc_record_offset", "warc_record_length")
 BATCH = 65_536
 
 
 class ChoiceError(ValueError):
-    """A condition or a file that is none of the index's: one line that says what to do."""
+    """A condition or a file that does not fit the index. The message is one line that says what to do."""
 
 
-def where(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The conditions of a recipe over DEFAULTS, checked: column -> value, list of values, ``{min, max}``, or None for
+def where(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """The conditions of a recipe, checked, over DEFAULTS: column -> value, list of values, ``{min, max}``, or None for
     "not set".
 
-    ``content_languages: eng`` means pages whose first language is eng: the column lists up to three, most text first
-    (``eng,deu``). Raises ChoiceError.
+    ``content_languages: eng`` means pages whose first language is eng: the column lists up to three, the one with most
+    text first (``eng,deu``). Raises ChoiceError.
     """
-    for column, value in given.items():
+    for column, value in conditions.items():
         if column not in COLUMNS:
             near = difflib.get_close_matches(column, COLUMNS, 1, 0.5)
-            raise ChoiceError(
-                f"{column}: no column of the index"
-                + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(COLUMNS)}")
-            )
-        if isinstance(value, Mapping) and (
-            not value or not set(value) <= {"min", "max"} or column in TEXT_COLUMNS + PATH_COLUMNS
-        ):
-            raise ChoiceError(
-                f"{column}: a value, a list of values, or for numbers and times {{min: ..., max: ...}}, not {dict(value)!r}"
-            )
-        if isinstance(value, list) and not value:
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COLUMNS)}"
+            raise ChoiceError(f"{column}: no column of the index; {hint}")
+        is_range = isinstance(value, Mapping)
+        if is_range and (not value or not set(value) <= {"min", "max"} or column not in NUMBER_COLUMNS):
+            form = "a value, a list of values, or for numbers and times {min: ..., max: ...}"
+            raise ChoiceError(f"{column}: {form}, not {dict(value)!r}")
+        if value == []:
             raise ChoiceError(f"{column}: an empty list chooses nothing")
-    return {**DEFAULTS, **{c: _checked(c, v) for c, v in given.items()}}
+    return {**DEFAULTS, **{column: _checked(column, value) for column, value in conditions.items()}}
 
 
 def _checked(column: str, value: Any) -> Any:
-    """The value, times as ISO 8601 (YAML reads some as dates)."""
+    """The value; times as ISO 8601 text (YAML reads some as dates)."""
     if isinstance(value, Mapping):
-        return {k: _checked(column, v) for k, v in value.items()}
+        return {bound: _checked(column, v) for bound, v in value.items()}
     if isinstance(value, list):
         return [_checked(column, v) for v in value]
     if value is None or column not in NUMBER_COLUMNS:
@@ -109,16 +104,14 @@ def _checked(column: str, value: Any) -> Any:
 
 
 def condition(column: str, value: Any, kind: pa.DataType) -> pc.Expression:
-    """One condition on a column of type ``kind``, as a filter that row-group statistics can answer where it is an
-    equality or a range.
-    """
+    """A condition on a column of type ``kind``. An equality or a range can be decided by row-group statistics."""
     field = pc.field(column)
     if value is None:
         return field.is_null()
     if isinstance(value, Mapping):
-        both = [field >= _typed(value["min"], kind)] if "min" in value else []
-        both += [field <= _typed(value["max"], kind)] if "max" in value else []
-        return both[0] if len(both) == 1 else both[0] & both[1]
+        bounds = [field >= _typed(value["min"], kind)] if "min" in value else []
+        bounds += [field <= _typed(value["max"], kind)] if "max" in value else []
+        return bounds[0] if len(bounds) == 1 else bounds[0] & bounds[1]
     values = value if isinstance(value, list) else [value]
     if column == "content_languages":
         return pc.match_substring_regex(field, f"^({'|'.join(re.escape(str(v)) for v in values)})(,|$)")
@@ -128,86 +121,70 @@ def condition(column: str, value: Any, kind: pa.DataType) -> pc.Expression:
 
 def _typed(value: Any, kind: pa.DataType) -> pa.Scalar:
     if pa.types.is_timestamp(kind):
-        when = datetime.fromisoformat(str(value))
-        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-        return pa.scalar(when if kind.tz else when.replace(tzinfo=None), kind)
+        time = datetime.fromisoformat(str(value))
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        return pa.scalar(time if kind.tz else time.replace(tzinfo=None), kind)
     return pa.scalar(value if pa.types.is_integer(kind) else str(value), kind)
 
 
-def in_path(path: str) -> dict[str, str]:
-    """What a path says of the rows in it: ``.../crawl=CC-MAIN-2024-10/subset=warc/...``."""
-    return {k: unquote(v) for k, v in re.findall(r"(?:^|/)(crawl|subset)=([^/]+)", path)}
-
-
 def wanted(path: str, conditions: Mapping[str, Any]) -> bool:
-    """Whether a file may hold what is wanted, by its path alone. A path that says nothing may."""
-    said = in_path(path)
-    return all(c not in conditions or said[c] in _values(conditions[c]) for c in said)
+    """Whether a file can hold chosen captures, by its path alone: ``.../crawl=CC-MAIN-2024-10/subset=warc/...``.
 
-
-def _values(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    A path without these columns can."""
+    for column, value in re.findall(r"(?:^|/)(crawl|subset)=([^/]+)", path):
+        allowed = conditions.get(column, unquote(value))
+        if unquote(value) not in (allowed if isinstance(allowed, list) else [allowed]):
+            return False
+    return True
 
 
 @dataclass(frozen=True)
 class Choose:
     """Map. INDEX rows -> "chosen" (CHOSEN), in the order of the index.
 
-    ``where``: (column, value) pairs, as `where` checks them; a list of values is a tuple, a range a tuple of ("min" or
-    "max", value) pairs.
-    ``limit``: no more than so many of a file. Raises ChoiceError for a file that lacks a column.
+    where: conditions as `field_of` writes them. limit: of the captures of each file. Raises ChoiceError for a file that
+    lacks a column.
     """
 
-    where: tuple[tuple[str, Any], ...]
+    where: str
     limit: int | None = None
 
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"chosen": CHOSEN}
+
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        conditions = {c: _given(v) for c, v in self.where}
-        for row, part in enumerate(batch.to_pylist()):
-            if not ctx(row) or not wanted(part["path"], conditions):
+        conditions = json.loads(self.where)
+        for row, file in enumerate(batch.to_pylist()):
+            if not ctx(row) or not wanted(file["path"], conditions):
                 continue
             left = self.limit
-            for found in self._read(part["path"], {c: v for c, v in conditions.items() if c not in PATH_COLUMNS}):
+            for rows in self._read(file["path"], {c: v for c, v in conditions.items() if c not in PATH_COLUMNS}):
                 ctx(row)
-                rows = found if left is None else found.slice(0, left)
-                if rows.num_rows:
-                    yield "chosen", rows
+                yield "chosen", rows if left is None else rows.slice(0, left)
                 if left is not None and (left := left - rows.num_rows) <= 0:
                     break
 
     def _read(self, path: str, conditions: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
         fs, name = fsspec.core.url_to_fs(path)
         dataset = ds.dataset(name, filesystem=fs, format="parquet")
-        missing = [c for c in (*_READ, *conditions) if c not in dataset.schema.names]
+        missing = [column for column in (*_READ, *conditions) if column not in dataset.schema.names]
         if missing:
             raise ChoiceError(f"{path}: no column {missing[0]!r}; it is no file of Common Crawl's columnar index")
         keep = None
         for column, value in conditions.items():
             one = condition(column, value, dataset.schema.field(column).type)
             keep = one if keep is None else keep & one
-        for found in dataset.to_batches(columns=list(_READ), filter=keep, batch_size=BATCH, use_threads=False):
-            if found.num_rows:
-                yield _chosen(found)
+        for rows in dataset.to_batches(columns=list(_READ), filter=keep, batch_size=BATCH, use_threads=False):
+            if rows.num_rows:
+                yield _chosen(rows)
 
 
-def _chosen(found: pa.RecordBatch) -> pa.RecordBatch:
-    files = pc.dictionary_encode(found["warc_filename"])
-    keys = pa.array([key64(f) for f in files.dictionary.to_pylist()], pa.uint64())
-    columns = [keys.take(files.indices), *(found[c] for c in _READ)]
+def _chosen(rows: pa.RecordBatch) -> pa.RecordBatch:
+    files = pc.dictionary_encode(rows["warc_filename"])
+    keys = pa.array([key64(file) for file in files.dictionary.to_pylist()], pa.uint64())
+    columns = [keys.take(files.indices), *(rows[column] for column in _READ)]
     return pa.RecordBatch.from_arrays([c.cast(f.type) for c, f in zip(columns, CHOSEN, strict=True)], schema=CHOSEN)
 
 
-def _given(value: Any) -> Any:
-    """A condition as a stage's field holds it, as `condition` takes it."""
-    if isinstance(value, tuple) and value and all(isinstance(v, tuple) for v in value):
-        return dict(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def field_of(conditions: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Conditions as the field of `Choose`: plain values, in the order of their columns' names."""
-    plain = {
-        c: tuple(sorted(v.items())) if isinstance(v, Mapping) else tuple(v) if isinstance(v, list) else v
-        for c, v in sorted(conditions.items())
-    }
-    return tuple(plain.items())
+def field_of(conditions: Mapping[str, Any]) -> str:
+    """Conditions as the field of `Choose`: JSON, so that equal conditions make equal stages."""
+    return json.dumps(conditions, sort_keys=True)

@@ -1,7 +1,7 @@
-"""Where a page leads: its links and a sitemap's addresses, read with bounds and without a DOM.
+"""The links of a page and the URLs of a sitemap, read within bounds and without a DOM.
 
-Finding links needs no tree, and a scanner in plain Python cannot crash on a hostile page. Every scan is linear in the
-page's size.
+To find links no tree is needed, and a scanner in plain Python cannot crash on a hostile page. Every scan is linear in
+the size of the page.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import html
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from urllib.parse import urljoin, urlsplit
+from itertools import islice
+from urllib.parse import urlsplit
 
-from pipelines.fetch.guard import Refused, parse
+from manifests.urls import join_url
+from pipelines.fetch.guard import Fault, parse, target_of
 
 LINKS = 10_000  # of one page
-SITEMAP_BYTES = 50 * 2**20  # sitemaps.org's limit for one file, uncompressed; its other one is 50,000 addresses
+SITEMAP_BYTES = 50 * 2**20  # the limit of sitemaps.org for one file, uncompressed; its other limit is 50,000 URLs
 SITEMAP_URLS = 50_000
 
-#: path endings that are neither pages nor PDFs: not worth a request
+#: endings of paths that are neither pages nor PDFs, and are not requested
 _SKIP = re.compile(
-    r"\.(jpe?g|png|gif|webp|avif|svg|ico|bmp|tiff?|css|js|mjs|json|xml|rss|atom|txt|csv|zip|gz|bz2|xz|7z|rar|tar|tgz|exe|dmg|apk|iso|"
-    r"mp[34]|m4[av]|ogg|og[gv]|wav|flac|avi|mov|mkv|webm|woff2?|ttf|otf|eot|docx?|xlsx?|pptx?|od[tsp]|epub)\Z",
+    r"\.(jpe?g|png|gif|webp|avif|svg|ico|bmp|tiff?|css|js|mjs|json|xml|rss|atom|txt|csv|zip|gz|bz2|xz|7z|rar|tar|tgz|exe"
+    r"|dmg|apk|iso|mp[34]|m4[av]|ogg|og[gv]|wav|flac|avi|mov|mkv|webm|woff2?|ttf|otf|eot|docx?|xlsx?|pptx?|od[tsp]|epub)\Z",
     re.I,
 )
 _TAG = re.compile(r"<(a|area|base|meta)\b([^<>]{0,8192})>", re.I)
@@ -29,51 +31,38 @@ _ATTRIBUTE = re.compile(r"""([a-zA-Z-]{1,32})\s{0,8}=\s{0,8}(?:"([^"]*)"|'([^']*
 _LOC = re.compile(r"<(?:\w{1,16}:)?loc\b[^<>]{0,256}>\s{0,64}(?:<!\[CDATA\[)?([^<>\]]{1,4096})", re.I)
 
 
-def host_of(url: str) -> str:
-    """host[:port] of an address in lower case, the default port left out; "" for what is no http(s) address."""
-    try:
-        return parse(url).netloc.lower()
-    except Refused:
-        return ""
+def authority_of(url: str) -> str:
+    """host[:port] of a URL in lower case, without a default port; "" for what is no http(s) URL."""
+    target = target_of(url)
+    return target.netloc if target else ""
 
 
 def canonical(url: str) -> str:
-    """An address as the crawl keeps it: no fragment, host in lower case, percent-encoded. "" for what is no http(s)
-    address.
-    """
-    try:
-        return parse(url.split("#", 1)[0]).url
-    except Refused:
-        return ""
+    """A URL as the crawl stores it: host in lower case, percent-encoded, no fragment; "" for what is no http(s) URL."""
+    target = target_of(url.split("#", 1)[0])
+    return target.url if target else ""
 
 
 def page_links(body: bytes, url: str, host: str) -> list[str]:
-    """The addresses on ``host`` that a page's links lead to, in order, each once. rel=nofollow and the robots meta's
-    nofollow and none
-    are honoured."""
-    base, found = url, dict[str, None]()
+    """The URLs on ``host`` (host[:port]) that a page links to, each once, in order. Links with rel=nofollow are left
+    out; a page whose robots meta says nofollow or none has no links."""
+    base = url
+    links: dict[str, None] = {}
     for name, attributes in _tags(_visible(body.decode("utf-8", "replace"))):
         if name == "base":
             if base == url and attributes.get("href"):
-                base = _join(url, attributes["href"]) or url
+                base = join_url(url, attributes["href"]) or url
         elif name == "meta":
-            said = {d.strip().lower() for d in attributes.get("content", "").split(",")}
-            if attributes.get("name", "").lower() == "robots" and said & {"nofollow", "none"}:
+            directives = {d.strip().lower() for d in attributes.get("content", "").split(",")}
+            if attributes.get("name", "").lower() == "robots" and directives & {"nofollow", "none"}:
                 return []
         elif "href" in attributes and "nofollow" not in attributes.get("rel", "").lower().split():
-            target = canonical(_join(base, attributes["href"].strip()))
-            if target and host_of(target) == host and not _SKIP.search(urlsplit(target).path):
-                found[target] = None
-                if len(found) >= LINKS:
+            link = canonical(join_url(base, attributes["href"].strip()))
+            if link and authority_of(link) == host and not _SKIP.search(urlsplit(link).path):
+                links[link] = None
+                if len(links) >= LINKS:
                     break
-    return list(found)
-
-
-def _join(base: str, href: str) -> str:
-    try:
-        return urljoin(base, href)
-    except ValueError:
-        return ""
+    return list(links)
 
 
 def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -85,48 +74,43 @@ def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _visible(text: str) -> str:
-    """The text without comments and scripts, whose links are none."""
-    # lower() may change lengths
+    """The text without comments, scripts and styles: what looks like a link in them is none."""
+    # str.lower() can change the length of text that is not ASCII
     lowered = text.lower() if text.isascii() else re.sub("[A-Z]", lambda m: m[0].lower(), text)
     for start, end in (("<!--", "-->"), ("<script", "</script"), ("<style", "</style")):
-        kept: list[tuple[int, int]] = []
-        at = 0
-        while (begin := lowered.find(start, at)) >= 0:
-            kept.append((at, begin))
+        spans: list[tuple[int, int]] = []
+        place = 0
+        while (begin := lowered.find(start, place)) >= 0:
+            spans.append((place, begin))
             stop = lowered.find(end, begin + len(start))
-            at = stop + len(end) if stop >= 0 else len(text)
-        kept.append((at, len(text)))
-        text, lowered = "".join(text[a:b] for a, b in kept), "".join(lowered[a:b] for a, b in kept)
+            place = stop + len(end) if stop >= 0 else len(text)
+        spans.append((place, len(text)))
+        text, lowered = ("".join(t[a:b] for a, b in spans) for t in (text, lowered))
     return text
 
 
 def sitemap(body: bytes) -> tuple[bool, list[str]]:
-    """-> (is an index of sitemaps, the addresses in it). Read as text: an XML parser would expand what entities a file
-    declares.
-    """
+    """-> (whether it is an index of sitemaps, its URLs). It is scanned as text: an XML parser would expand the entities
+    that the file declares."""
     if body.startswith(b"\x1f\x8b"):
         try:
             body = zlib.decompressobj(31).decompress(body, SITEMAP_BYTES)
         except zlib.error:
             return False, []
     text = body[:SITEMAP_BYTES].decode("utf-8-sig", "replace")
-    if "<" not in text[:4096]:  # sitemaps.org also has plain text, an address a line
+    if "<" not in text[:4096]:  # sitemaps.org also has plain text, one URL a line
         return False, [row.strip() for row in text.splitlines()[:SITEMAP_URLS] if row.strip().startswith("http")]
-    found: list[str] = []
-    for match in _LOC.finditer(text):
-        found.append(html.unescape(match[1].strip()))
-        if len(found) >= SITEMAP_URLS:
-            break
-    return "<sitemapindex" in text[:4096].lower(), found
+    urls = [html.unescape(match[1].strip()) for match in islice(_LOC.finditer(text), SITEMAP_URLS)]
+    return "<sitemapindex" in text[:4096].lower(), urls
 
 
 def hosts_of(seeds: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Seeds by host: [(host, its seeds)], both sorted. ValueError names a seed that is no http(s) address."""
+    """Seeds by host: [(host[:port], its seeds)], both sorted. ValueError names a seed that is no http(s) URL."""
     by_host: dict[str, set[str]] = {}
     for seed in seeds:
         try:
             target = parse(seed.split("#", 1)[0])
-        except Refused as fault:
-            raise ValueError(f"seed {seed!r}: {fault}; give http or https addresses") from None
-        by_host.setdefault(target.netloc.lower(), set()).add(target.url)
+        except Fault as error:
+            raise ValueError(f"seed {seed!r}: {error}; give http or https addresses") from None
+        by_host.setdefault(target.netloc, set()).add(target.url)
     return [(host, sorted(urls)) for host, urls in sorted(by_host.items())]

@@ -1,6 +1,6 @@
-"""Ranges of large files over https, s3 or a disk: which to read together, and reading one however often it takes.
+"""Ranges of large files over https, s3 or a disk: which rows to read together, and when to try a range again.
 
-Only the policy of asking is here: what the bytes are, nobody asks.
+Nothing here depends on what the bytes are.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ import fsspec
 
 from pipelines.fetch.http import Response, Session, retry_after
 
-#: why a range could not be had. The first two and the last are final; the others have been tried again and again
+#: why a range could not be read. After missing, forbidden and wrong there is no second try
 REASONS = ("range_missing", "range_forbidden", "range_timeout", "range_failed", "range_wrong")
+_FINAL = ("range_missing", "range_forbidden", "range_wrong")
+_OF_ERRORS = (
+    (FileNotFoundError, "range_missing"),
+    (PermissionError, "range_forbidden"),
+    (TimeoutError, "range_timeout"),
+)
 
-# before a second try; doubled each time, and drawn from its half to its whole so that readers do not come in step
+# before the second try; doubled each time. A random half of it is left out, so that readers do not come in step
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 
@@ -34,13 +40,14 @@ class Read:
     rows: tuple[int, ...]
 
 
-def reads(files: Sequence[str], offsets: Sequence[int], lengths: Sequence[int], gap: int, most: int) -> Iterator[Read]:
-    """Which rows to read together. Rows are sorted by file and offset; neighbours no more than ``gap`` bytes apart are
-    one read, of at
-    most ``most`` bytes unless a single row is longer."""
+def plan_reads(files: Sequence[str], places: Sequence[tuple[int, int]], gap: int, most: int) -> Iterator[Read]:
+    """Which rows to read together. The rows are sorted by file and offset; ``places`` has (offset, length) of each.
+
+    Neighbours at most ``gap`` bytes apart are one read, of at most ``most`` bytes unless a single row is longer.
+    """
     start = stop = 0
     rows: list[int] = []
-    for i, (file, offset, length) in enumerate(zip(files, offsets, lengths, strict=True)):
+    for i, (file, (offset, length)) in enumerate(zip(files, places, strict=True)):
         end = offset + length
         if rows and (file != files[rows[-1]] or offset - stop > gap or max(stop, end) - start > most):
             yield Read(files[rows[-1]], start, stop, tuple(rows))
@@ -54,11 +61,11 @@ def reads(files: Sequence[str], offsets: Sequence[int], lengths: Sequence[int], 
 
 
 class Ranges:
-    """Reads ranges below a prefix (``https://host/``, ``s3://bucket/``, a folder); may be used by many threads.
+    """Reads ranges of files below a prefix (``https://host/``, ``s3://bucket/``, a folder). Threads may share it.
 
-    ``tries`` of at most ``try_s`` seconds each (on disks and s3 as far as the library underneath keeps to it), all
-    within ``deadline_s``. One server stands behind a prefix: when it says that there is too much (429, 503), every
-    thread pauses.
+    A range has ``tries`` of at most ``try_s`` seconds each (on a disk and on s3: as far as the library observes it),
+    all within ``deadline_s``. All files of a prefix come from one server: when it says that it is overloaded (429,
+    503), every thread pauses.
     """
 
     def __init__(self, session: Session, prefix: str, *, tries: int, try_s: float, deadline_s: float) -> None:
@@ -66,71 +73,62 @@ class Ranges:
         self.tries, self.try_s, self.deadline_s = tries, try_s, deadline_s
         self._fs: Any = None
         if not self.prefix.startswith(("http://", "https://")):
-            options = {"config_kwargs": {"connect_timeout": 10, "read_timeout": try_s, "retries": {"max_attempts": 1}}}
-            self._fs, _ = fsspec.core.url_to_fs(
-                self.prefix, **(options if self.prefix.startswith(("s3://", "s3a://")) else {})
-            )
-        self._resume = 0.0
+            s3 = {"config_kwargs": {"connect_timeout": 10, "read_timeout": try_s, "retries": {"max_attempts": 1}}}
+            options = s3 if self.prefix.startswith(("s3://", "s3a://")) else {}
+            self._fs, _ = fsspec.core.url_to_fs(self.prefix, **options)
+        self._paused_until = 0.0
         self._lock = threading.Lock()
 
     def get(self, file: str, start: int, stop: int) -> bytes | str:
-        """The bytes, or one of REASONS."""
+        """Bytes ``[start, stop)``, or one of REASONS."""
         until = time.monotonic() + self.deadline_s
         pause, reason = FIRST_PAUSE_S, "range_timeout"
         for n in range(self.tries):
-            time.sleep(max(0.0, min(self._resume, until) - time.monotonic()))
+            time.sleep(max(0.0, min(self._paused_until, until) - time.monotonic()))
             left = until - time.monotonic()
             if left <= 0:
                 break
-            found, asked = self._once(file, start, stop, min(self.try_s, left))
-            if isinstance(found, bytes) or found in ("range_missing", "range_forbidden", "range_wrong"):
-                return found
-            reason = found
+            result, requested_pause = self._once(file, start, stop, min(self.try_s, left))
+            if isinstance(result, bytes) or result in _FINAL:
+                return result
+            reason = result
             if n + 1 < self.tries:
-                wait = min(LONGEST_PAUSE_S, max(random.uniform(pause / 2, pause), asked or 0.0))
-                if asked is not None:
+                wait = min(LONGEST_PAUSE_S, max(random.uniform(pause / 2, pause), requested_pause or 0.0))
+                if requested_pause is not None:
                     with self._lock:
-                        self._resume = max(self._resume, time.monotonic() + wait)
+                        self._paused_until = max(self._paused_until, time.monotonic() + wait)
                 time.sleep(max(0.0, min(wait, until - time.monotonic())))
                 pause *= 2
         return reason
 
     def _once(self, file: str, start: int, stop: int, seconds: float) -> tuple[bytes | str, float | None]:
-        """-> (bytes or a reason, the seconds for which the server wants to be left alone or None)"""
+        """-> (bytes or a reason, seconds for which an overloaded server asks to be left alone, or None)"""
         if self._fs is not None:
-            return self._by_fsspec(self.prefix + file, start, stop), None
+            return self._from_file_system(self.prefix + file, start, stop), None
         answer = self.session.get(
             self.prefix + file,
             deadline_s=seconds,
             max_bytes=stop - start,
             headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"},
-            judge=lambda status, _: None if status == 206 else "range_wrong",  # else the whole file would come
+            # a server that ignores the range would send the whole file
+            judge=lambda status, _: None if status == 206 else "range_wrong",
         )
-        asked = (retry_after(answer) or 0.0) if answer.http_status in (429, 503) else None
-        return _judged(answer, start, stop), asked
+        pause = (retry_after(answer) or 0.0) if answer.http_status in (429, 503) else None
+        return _checked(answer, start, stop), pause
 
-    def _by_fsspec(self, path: str, start: int, stop: int) -> bytes | str:
+    def _from_file_system(self, path: str, start: int, stop: int) -> bytes | str:
         try:
             data = self._fs.cat_file(path, start=start, end=stop)
-        except FileNotFoundError:
-            return "range_missing"
-        except PermissionError:
-            return "range_forbidden"
-        except TimeoutError:
-            return "range_timeout"
-        except OSError:
-            return "range_failed"
+        except OSError as error:
+            return next((reason for kind, reason in _OF_ERRORS if isinstance(error, kind)), "range_failed")
         return bytes(data) if len(data) == stop - start else "range_wrong"
 
 
-def _judged(answer: Response, start: int, stop: int) -> bytes | str:
+def _checked(answer: Response, start: int, stop: int) -> bytes | str:
     if answer.status == "ok":
-        said = answer.get("content-range").replace("bytes", "").strip()
-        return (
-            answer.body
-            if len(answer.body) == stop - start and said.startswith(f"{start}-{stop - 1}/")
-            else "range_wrong"
-        )
+        sent = answer.get("content-range").replace("bytes", "").strip()
+        right = len(answer.body) == stop - start and sent.startswith(f"{start}-{stop - 1}/")
+        return answer.body if right else "range_wrong"
     if answer.http_status in (404, 410):
         return "range_missing"
     if answer.http_status in (401, 403) or answer.status in ("private_address", "bad_url"):

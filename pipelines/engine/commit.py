@@ -1,8 +1,9 @@
-"""A part's files, written whole, and the sidecar that makes them exist.
+"""The files of a part, published with all their bytes, and the record that makes them exist.
 
-Data goes to a scratch folder and is published under a name that carries its content's hash, so that two attempts never
-meet under one name. Then the sidecar (``00042.json``) is created, only if there is none: the first attempt that gets
-there is the part. A file no sidecar names does not exist.
+Data goes to a scratch folder first. It is published under a name that contains the hash of its content, so that two
+attempts at one part never write different bytes under one name. Then the part's record (``00042.json``, a `Sidecar`) is
+created, only if there is none: the first attempt that gets there is the part. A file that no record names does not
+exist for the engine.
 """
 
 from __future__ import annotations
@@ -23,11 +24,16 @@ import pyarrow.parquet as pq
 
 from pipelines.engine.storage import Store
 
-Keyed = Mapping[str, int]  # table -> number of buckets (a power of two), or 0 where the key is the number of a part
+#: table -> number of partitions of its keys (a power of two), or 0 if the key is the number of a part
+Keyed = Mapping[str, int]
+#: (partition, rows, weight) of each record batch of a keyed table, ascending
+Partitions = tuple[tuple[int, int, int], ...]
+
+ROW_GROUP_BYTES = 8 << 20  # bounds the memory of a map
 
 
 class CommitError(Exception):
-    """Rows were lost or made up: the part is not committed and the run stops."""
+    """The output of a stage breaks a declaration: the part is not committed, and the run stops."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,13 @@ class File:
     rows: int
     bytes: int
     sha256: str
-    #: keyed tables: (bucket, rows, weight) of each record batch, ascending
-    buckets: tuple[tuple[int, int, int], ...] = ()
+    partitions: Partitions = ()  # `buckets` in records and in parts.parquet
 
 
 @dataclass(frozen=True)
 class Sidecar:
+    """The record of a committed part."""
+
     part: int
     rows_in: int
     files: dict[str, File]
@@ -50,92 +57,96 @@ class Sidecar:
     #: (row, sub-row, cause)
     quarantined: tuple[tuple[int, int, str], ...] = ()
 
+    @property
+    def rows(self) -> int:
+        """Rows of the input, or of the largest output where that has more."""
+        return max([self.rows_in, *(f.rows for f in self.files.values())])
+
     def to_json(self) -> bytes:
         def plain(v: Any) -> Any:
-            return vars(v) if isinstance(v, File) else list(v)
+            if not isinstance(v, File):
+                return list(v)
+            return {"name": v.name, "rows": v.rows, "bytes": v.bytes, "sha256": v.sha256, "buckets": v.partitions}
 
         return json.dumps(vars(self), default=plain, sort_keys=True, separators=(",", ":")).encode()
 
     @staticmethod
     def from_json(data: bytes) -> Sidecar:
         d = json.loads(data)
-        files = {k: File(**{**f, "buckets": tuple(tuple(b) for b in f["buckets"])}) for k, f in d["files"].items()}
+        files = {k: file_from_json(f) for k, f in d["files"].items()}
         return Sidecar(d["part"], d["rows_in"], files, d["counts"], tuple((r, s, c) for r, s, c in d["quarantined"]))
 
 
-class _Rows:
-    """Rows in order, as Parquet."""
+def file_from_json(f: Mapping[str, Any]) -> File:
+    partitions = tuple((p[0], p[1], p[2]) for p in f["buckets"])
+    return File(f["name"], f["rows"], f["bytes"], f["sha256"], partitions)
+
+
+class _ParquetWriter:
+    """Rows in order, as Parquet, written one row group at a time."""
 
     suffix = "parquet"
 
-    def __init__(self, path: str):
-        self.path, self.rows = path, 0
-        self.writer: Any = None
-        self.schema = pa.schema([])
-        self.held: list[pa.RecordBatch] = []
-        self.held_bytes = 0
+    def __init__(self, path: str, schema: pa.Schema):
+        self.rows = 0
+        self.writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self.pending: list[pa.RecordBatch] = []
+        self.pending_bytes = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         self.rows += batch.num_rows
-        self.held.append(batch)
-        self.held_bytes += batch.nbytes
-        if self.held_bytes > 8 << 20:  # a row group; bounds memory
+        self.pending.append(batch)
+        self.pending_bytes += batch.nbytes
+        if self.pending_bytes > ROW_GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        table = pa.Table.from_batches(self.held)
-        if self.writer is None:
-            self.writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
-        self.writer.write_table(table)
-        self.held, self.held_bytes = [], 0
+        self.writer.write_table(pa.Table.from_batches(self.pending))
+        self.pending, self.pending_bytes = [], 0
 
-    def close(self) -> tuple[tuple[int, int, int], ...]:
-        if self.held:
+    def close(self) -> Partitions:
+        if self.pending:
             self._flush()
-        assert self.writer is not None
         self.writer.close()
         return ()
 
 
-class _Buckets:
-    """Rows sorted by bucket, as an Arrow file with one record batch a bucket, so that a reader seeks to the ones it
-    wants.
-    """
+class _PartitionWriter:
+    """Rows sorted by partition, as an Arrow file with one record batch for each, so that a reader can seek to it."""
 
     suffix = "arrow"
 
-    def __init__(self, path: str, buckets: int):
-        self.path, self.rows, self.buckets = path, 0, buckets
-        self.schema = pa.schema([])
-        self.held: list[pa.RecordBatch] = []
+    def __init__(self, path: str, partitions: int):
+        self.path, self.rows, self.partitions = path, 0, partitions
+        self.batches: list[pa.RecordBatch] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
         self.rows += batch.num_rows
-        self.held.append(batch)
+        self.batches.append(batch)
 
-    def close(self) -> tuple[tuple[int, int, int], ...]:
-        table = pa.Table.from_batches(self.held).unify_dictionaries().combine_chunks()
+    def close(self) -> Partitions:
+        table = pa.Table.from_batches(self.batches).unify_dictionaries().combine_chunks()
         keys = table["key"].to_numpy().astype(np.uint64)
-        shift = np.uint64(64 - (self.buckets.bit_length() - 1)) if self.buckets > 1 else np.uint64(63)
-        place = keys if not self.buckets else (keys >> shift if self.buckets > 1 else np.zeros_like(keys))
-        order = np.argsort(place, kind="stable")  # stable: rows of one bucket keep their order
+        if self.partitions == 1:
+            keys = np.zeros_like(keys)
+        elif self.partitions:  # the leading bits of the key
+            keys = keys >> np.uint64(64 - (self.partitions.bit_length() - 1))
+        order = np.argsort(keys, kind="stable")  # stable: the rows of one partition keep their order
         table = table.take(pa.array(order))
-        found, starts = np.unique(place[order], return_index=True)
+        numbers, starts = np.unique(keys[order], return_index=True)
         ends = np.append(starts, len(order))[1:]
         weights = table["weight"].to_numpy() if "weight" in table.schema.names else np.zeros(len(order), np.int64)
-        rows = []
-        with (
-            pa.OSFile(self.path, "wb") as f,
-            pa.ipc.new_file(f, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as w,
-        ):
-            for b, start, end in zip(found.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        written = []
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with pa.OSFile(self.path, "wb") as f, pa.ipc.new_file(f, table.schema, options=options) as w:
+            for number, start, end in zip(numbers.tolist(), starts.tolist(), ends.tolist(), strict=True):
                 w.write_batch(table.slice(start, end - start).combine_chunks().to_batches()[0])
-                rows.append((b, end - start, int(weights[start:end].sum())))
-        return tuple(rows)
+                written.append((number, end - start, int(weights[start:end].sum())))
+        return tuple(written)
 
 
-class _Raw:
-    """Bytes, as they come."""
+class _RawWriter:
+    """Bytes in the order in which they come."""
 
     suffix = "bin"
 
@@ -145,60 +156,69 @@ class _Raw:
     def add(self, data: bytes) -> None:
         self.file.write(data)
 
-    def close(self) -> tuple[tuple[int, int, int], ...]:
+    def close(self) -> Partitions:
         self.file.close()
         return ()
 
 
 class PartWriter:
-    """Takes what a stage yields for one part; `commit` makes it exist."""
+    """Takes what a stage yields for one part; `commit` makes the part exist.
+
+    `tables`: the tables that the stage declares, or None. `add` raises CommitError for a batch that does not fit the
+    declaration, and `commit` writes an empty table for each declared table that the stage did not yield.
+    """
 
     def __init__(
-        self, store: Store, folder: str, scratch: str, part: int, keyed: Keyed, count: Mapping[str, tuple[str, ...]]
-    ):
-        self.store, self.folder, self.scratch, self.part, self.keyed, self.count = (
-            store,
-            folder,
-            scratch,
-            part,
-            keyed,
-            count,
-        )
-        self.open: dict[str, _Rows | _Buckets | _Raw] = {}
+        self, store: Store, folder: str, scratch: str, part: int, keyed: Keyed, count: Mapping[str, tuple[str, ...]],
+        tables: Mapping[str, pa.Schema] | None = None,
+    ):  # fmt: skip
+        self.store, self.folder, self.scratch, self.part = store, folder, scratch, part
+        self.keyed, self.count, self.tables = keyed, count, tables
+        self.writers: dict[str, Any] = {}
+        self.schemas: dict[str, pa.Schema] = {}
         self.counts: dict[str, dict[str, Counter[str]]] = {}
-        self.owed: Counter[str] = Counter()
+        self.null_rows: Counter[str] = Counter()
 
-    def owe(self, table: str) -> None:
-        """A quarantined row of an aligned table: a null row goes in its place as soon as the schema is known."""
-        self.owed[table] += 1
+    def add_null_row(self, table: str) -> None:
+        """A null row for a quarantined row of a `same_rows` table, written as soon as the schema is there."""
+        self.null_rows[table] += 1
 
     def add(self, name: str, piece: pa.RecordBatch | bytes) -> None:
-        writer = self.open.get(name)
-        if writer is None:
-            path = os.path.join(self.scratch, name)
-            writer = (
-                _Raw(path)
-                if isinstance(piece, bytes)
-                else _Buckets(path, self.keyed[name])
-                if name in self.keyed
-                else _Rows(path)
-            )
-            self.open[name] = writer
         if isinstance(piece, bytes):
-            assert isinstance(writer, _Raw)
-            writer.add(piece)
+            if name not in self.writers:
+                self.writers[name] = _RawWriter(os.path.join(self.scratch, name))
+            self.writers[name].add(piece)
             return
-        assert not isinstance(writer, _Raw)
-        self._tally(name, piece)
-        self._pay(name, writer, piece.schema)
-        writer.add(piece)
-        writer.schema = piece.schema
+        if self.tables is not None and (name not in self.tables or not piece.schema.equals(self.tables[name])):
+            self._wrong_schema(name, piece.schema)
+        if name not in self.writers:
+            path = os.path.join(self.scratch, name)
+            if name in self.keyed:
+                self.writers[name] = _PartitionWriter(path, self.keyed[name])
+            else:
+                self.writers[name] = _ParquetWriter(path, piece.schema)
+            self.schemas[name] = piece.schema
+        if piece.num_rows:
+            self._count(name, piece)
+        self._write_null_rows(name)
+        self.writers[name].add(piece)
 
-    def _pay(self, name: str, writer: _Rows | _Buckets, schema: pa.Schema) -> None:
-        if rows := self.owed.pop(name, 0):
-            writer.add(pa.RecordBatch.from_arrays([pa.nulls(rows, f.type) for f in schema], schema=schema))
+    def _wrong_schema(self, name: str, schema: pa.Schema) -> None:
+        where = f"{self.folder} part {self.part}: the stage yields table {name!r}"
+        assert self.tables is not None
+        if name not in self.tables:
+            raise CommitError(f"{where}, which it does not declare; it declares {', '.join(self.tables) or 'no table'}")
+        ours, theirs = ([f"{f.name}: {f.type}" for f in s] for s in (schema, self.tables[name]))
+        yields, declares = ([f for f in a if f not in b] for a, b in ((ours, theirs), (theirs, ours)))
+        raise CommitError(f"{where} with the columns {yields or ours}, and declares {declares or theirs}")
 
-    def _tally(self, name: str, batch: pa.RecordBatch) -> None:
+    def _write_null_rows(self, name: str) -> None:
+        if rows := self.null_rows.pop(name, 0):
+            schema = self.schemas[name]
+            nulls = pa.RecordBatch.from_arrays([pa.nulls(rows, f.type) for f in schema], schema=schema)
+            self.writers[name].add(nulls)
+
+    def _count(self, name: str, batch: pa.RecordBatch) -> None:
         for column in self.count.get(name, ()):
             values = batch.column(column)
             if pa.types.is_list(values.type):
@@ -219,48 +239,47 @@ class PartWriter:
         quarantined: tuple[tuple[int, int, str], ...],
         adds_up: Mapping[str, tuple[int, tuple[str, ...]]] = MappingProxyType({}),
     ) -> Sidecar:
-        """`adds_up`: input -> (its rows, the tables that share them out). Raises CommitError where rows are missing or
-        made up.
+        """Check the row counts, publish the files and create the record.
+
+        `adds_up`: input -> (its rows, the tables that share them out). Raises CommitError if there are too few or too
+        many rows.
         """
+        for name, schema in (self.tables or {}).items():
+            if name not in self.writers:
+                self.add(name, pa.RecordBatch.from_pylist([], schema=schema))
         files = {}
-        for name in sorted(self.open):
-            writer = self.open[name]
-            if not isinstance(writer, _Raw):
-                self._pay(name, writer, writer.schema)
-            buckets = writer.close()
-            made = os.path.join(self.scratch, name)
-            digest = _sha256(made)
+        for name, writer in sorted(self.writers.items()):
+            self._write_null_rows(name)
+            partitions = writer.close()
+            path = os.path.join(self.scratch, name)
+            with open(path, "rb") as f:
+                digest = hashlib.file_digest(f, "sha256").hexdigest()
             final = f"{self.folder}/{self.part:05d}-{name}-{digest[:10]}.{writer.suffix}"
-            files[name] = File(final, writer.rows, os.path.getsize(made), digest, buckets)
+            files[name] = File(final, writer.rows, os.path.getsize(path), digest, partitions)
         rows = {name: f.rows for name, f in files.items()}
         where = f"{self.folder} part {self.part}"
         for table in same_rows:
-            if (came := rows.get(table, 0)) != rows_in:
+            if (rows_out := rows.get(table, 0)) != rows_in:
                 raise CommitError(
-                    f"{where}: {rows_in} rows went in and {came} came out in {table!r}; nothing was committed"
+                    f"{where}: {rows_in} rows went in and {rows_out} came out in {table!r}; nothing was committed"
                 )
-        for asked, (went, tables) in adds_up.items():
-            came = sum(rows.get(t, 0) for t in tables)
-            if came + len(quarantined) != went:
+        for name, (expected, tables) in adds_up.items():
+            rows_out = sum(rows.get(t, 0) for t in tables)
+            if rows_out + len(quarantined) != expected:
                 raise CommitError(
-                    f"{where}: {went} rows of {asked!r} went in, {came} came out in {' and '.join(tables)} and {len(quarantined)} are "
-                    "quarantined; nothing was committed"
+                    f"{where}: {expected} rows of {name!r} went in, {rows_out} came out in {' and '.join(tables)} and "
+                    f"{len(quarantined)} are quarantined; nothing was committed"
                 )
         for name, file in files.items():
             self.store.publish(os.path.join(self.scratch, name), file.name)
         counts = {t: {c: dict(sorted(v.items())) for c, v in cs.items()} for t, cs in sorted(self.counts.items())}
         sidecar = Sidecar(self.part, rows_in, files, counts, quarantined)
-        return sidecar if self.store.create(self.done, sidecar.to_json()) else self.committed()
+        return sidecar if self.store.create(self.record, sidecar.to_json()) else self.committed()
 
     @property
-    def done(self) -> str:
+    def record(self) -> str:
         return f"{self.folder}/{self.part:05d}.json"
 
     def committed(self) -> Sidecar:
-        """What an earlier attempt has committed. Raises FileNotFoundError."""
-        return Sidecar.from_json(self.store.read(self.done))
-
-
-def _sha256(path: str) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+        """The record of an earlier attempt at this part. Raises FileNotFoundError if there is none."""
+        return Sidecar.from_json(self.store.read(self.record))

@@ -1,4 +1,4 @@
-"""Backend: parts run in long-lived processes of this machine, each behind the fence."""
+"""The local backend: parts run in long-lived child processes of this machine."""
 
 from __future__ import annotations
 
@@ -7,59 +7,49 @@ import os
 import time
 from multiprocessing import connection
 
-from pipelines.engine.fence import Child, sweep
+from pipelines.engine.isolate import Child, remove_stale_folders
 from pipelines.engine.part import Task
 from pipelines.engine.retry import PartResult
 
-_LOOK_S = 0.05  # how often deadlines and memory are looked at
+_POLL_S = 0.05  # how often deadlines and memory are checked
 
 
 class Local:
-    """`submit` at most `slots` parts at a time; `wait` for those that have ended."""
+    """Runs at most `slots` parts at a time."""
 
     def __init__(self, slots: int | None = None):
-        sweep()
+        remove_stale_folders()
         self.slots = slots or len(os.sched_getaffinity(0))
         self.idle = [Child() for _ in range(self.slots)]
         self.busy: list[tuple[Task, Child]] = []
 
     def at_once(self, gpus: float) -> int:
-        """How many parts that want such a share of a GPU can run side by side; on a machine without any, as many as
-        there are slots.
-        """
+        """How many parts with this share of a GPU can run side by side; `slots` on a machine without a GPU."""
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        there = (
-            len([d for d in visible.split(",") if d]) if visible is not None else len(glob.glob("/dev/nvidia[0-9]*"))
-        )
-        return max(1, int(there / gpus)) if gpus and there else self.slots
+        devices = glob.glob("/dev/nvidia[0-9]*") if visible is None else [d for d in visible.split(",") if d]
+        return max(1, int(len(devices) / gpus)) if gpus and devices else self.slots
 
-    def submit(self, work: Task) -> None:
-        # a child that holds this stage's model already, if there is one
-        child = (
-            next((c for c in reversed(self.idle) if c.stage == work.stage), None)
-            if hasattr(work.stage, "open")
-            else None
-        )
-        child = child or self.idle[-1]
+    def submit(self, task: Task) -> None:
+        child = self.idle[-1]
+        if hasattr(task.step.stage, "open"):  # a child that holds the model already, if there is one
+            child = next((c for c in reversed(self.idle) if c.stage == task.step.stage), child)
         self.idle.remove(child)
-        child.start(work)
-        self.busy.append((work, child))
+        child.start(task)
+        self.busy.append((task, child))
 
     def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
-        """Parts that ended, as soon as there are any; none after `seconds`."""
+        """The parts that have ended, as soon as there are any; none after `seconds`."""
         until = time.monotonic() + seconds
         while True:
-            ended = [(work, child, e) for work, child in self.busy if (e := child.poll()) is not None]
+            ended = [(task, child, r) for task, child in self.busy if (r := child.poll()) is not None]
             if ended or time.monotonic() > until:
                 break
-            connection.wait([child.pipe for _, child in self.busy], _LOOK_S)
-        for work, child, _ in ended:
-            self.busy.remove((work, child))
+            connection.wait([child.pipe for _, child in self.busy], _POLL_S)
+        for task, child, _ in ended:
+            self.busy.remove((task, child))
             self.idle.append(child)
-        return [(work, e) for work, _, e in ended]
+        return [(task, result) for task, _, result in ended]
 
     def close(self) -> None:
-        for _, child in self.busy:
-            child.close()
-        for child in self.idle:
+        for child in [*(c for _, c in self.busy), *self.idle]:
             child.close()

@@ -1,4 +1,4 @@
-"""One driver a run: a file lock on local disks, an object with a heartbeat elsewhere."""
+"""One driver for each run: a file lock on local disks, an object with a heartbeat on object stores."""
 
 from __future__ import annotations
 
@@ -11,37 +11,36 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 from pipelines.engine.retry import RunError
 from pipelines.engine.storage import Store
 
-BEAT_S = 10.0  # how often the holder of an object says that it is alive
-SILENT_S = 35.0  # a holder not heard of for so long is dead
+BEAT_S = 10.0  # interval at which the holder of an object rewrites it
+SILENT_S = 35.0  # a holder that has not rewritten its object for this time is dead
 
 
 @contextlib.contextmanager
 def hold(store: Store) -> Iterator[threading.Event]:
-    """Hold a run; what is yielded is set if the lock was taken away. Raises RunError where another driver holds it."""
-    with _file(store) if store.local else _object(store) as lost:
-        store.remove_folder("tmp")  # what killed processes left half made
+    """Hold the lock of a run. The event is set if another driver takes the lock.
+
+    Raises RunError if another driver holds it.
+    """
+    with _file_lock(store) if store.local else _object_lock(store) as lost:
+        store.remove_folder("tmp")  # unfinished files of killed processes
         yield lost
         store.remove_folder("tmp")
 
 
 @contextlib.contextmanager
-def _file(store: Store) -> Iterator[threading.Event]:
-    """The system lets go of the lock when the driver dies."""
+def _file_lock(store: Store) -> Iterator[threading.Event]:
+    """The system releases the lock when the driver dies."""
     os.makedirs(store.root, exist_ok=True)
     with open(store.path("lock"), "a+") as f:
+        f.seek(0)
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            f.seek(0)
-            raise RunError(
-                f"{store.root}: another driver is at work on this run ({f.read().strip() or 'unknown process'})"
-            ) from None
-        f.seek(0)
+            raise _refused(store, f.read().strip() or "unknown process") from None
         f.truncate()
         f.write(f"process {os.getpid()}")
         f.flush()
@@ -49,29 +48,33 @@ def _file(store: Store) -> Iterator[threading.Event]:
 
 
 @contextlib.contextmanager
-def _object(store: Store) -> Iterator[threading.Event]:
-    """`lock.json`, created only if there is none, rewritten every beat. One that stands still is taken over."""
-    me = {"host": socket.gethostname(), "process": os.getpid(), "began": _began(os.getpid()), "id": uuid.uuid4().hex}
-    if not store.create("lock.json", _said(me, 0)):
+def _object_lock(store: Store) -> Iterator[threading.Event]:
+    """`lock.json`, created only if there is none, and rewritten every beat. A silent one is taken over."""
+    holder = {"host": socket.gethostname(), "process": os.getpid(), "began": _start_time(os.getpid())}
+    holder["id"] = uuid.uuid4().hex
+
+    def content(beat: int) -> bytes:
+        return json.dumps({**holder, "beat": beat}).encode()
+
+    if not store.create("lock.json", content(0)):
         _wait_for_silence(store)
         with contextlib.suppress(FileNotFoundError):
             store.remove("lock.json")
-        if not store.create("lock.json", _said(me, 0)):
+        if not store.create("lock.json", content(0)):
             raise RunError(f"{store.root}: another driver has just taken this run over")
     lost, stop = threading.Event(), threading.Event()
 
     def beat() -> None:
         n = 0
-        while not stop.wait(BEAT_S):
+        while not lost.is_set() and not stop.wait(BEAT_S):
             n += 1
             try:
-                if json.loads(store.read("lock.json"))["id"] != me["id"]:
+                if json.loads(store.read("lock.json"))["id"] == holder["id"]:
+                    store.replace("lock.json", content(n))
+                else:
                     lost.set()
-                    return
-                store.replace("lock.json", _said(me, n))
-            except FileNotFoundError:  # taken away, or the bucket is gone
+            except FileNotFoundError:  # the object or the bucket is gone
                 lost.set()
-                return
             except OSError:  # the store does not answer: the next beat tries again
                 continue
 
@@ -87,39 +90,27 @@ def _object(store: Store) -> Iterator[threading.Event]:
 
 
 def _wait_for_silence(store: Store) -> None:
-    """Returns when the holder is known to be dead. Raises RunError as soon as it is heard of."""
-    try:
+    """Returns when the holder is known to be dead or has let go. Raises RunError as soon as it shows life."""
+    with contextlib.suppress(FileNotFoundError):  # the lock was released
         first = store.read("lock.json")
-    except FileNotFoundError:
-        return
-    holder = json.loads(first)
-    if holder["host"] == socket.gethostname():
-        if _began(holder["process"]) != holder["began"]:
-            return
-    else:
-        until = time.monotonic() + SILENT_S  # our own clock alone: another machine's may be wrong
-        while time.monotonic() < until:
-            time.sleep(BEAT_S / 4)
-            try:
-                if store.read("lock.json") != first:
-                    break
-            except FileNotFoundError:
-                return
+        holder = json.loads(first)
+        if holder["host"] == socket.gethostname():
+            alive = _start_time(holder["process"]) == holder["began"]
         else:
-            return
-    raise RunError(
-        f"{store.root}: another driver is at work on this run (process {holder['process']} on {holder['host']})"
-    )
+            alive, until = False, time.monotonic() + SILENT_S  # this machine's clock: the holder's may be wrong
+            while not alive and time.monotonic() < until:
+                time.sleep(BEAT_S / 4)
+                alive = store.read("lock.json") != first
+        if alive:
+            raise _refused(store, f"process {holder['process']} on {holder['host']}")
 
 
-def _said(me: dict[str, Any], beat: int) -> bytes:
-    return json.dumps({**me, "beat": beat}).encode()
+def _refused(store: Store, holder: str) -> RunError:
+    return RunError(f"{store.root}: another driver is at work on this run ({holder})")
 
 
-def _began(process: int) -> str:
-    """When a process of this machine began, in clock ticks since boot; empty where there is none (or it is dead and not
-    yet buried).
-    """
+def _start_time(process: int) -> str:
+    """The start of a process of this machine, in clock ticks since boot; empty if it is dead or a zombie."""
     try:
         with open(f"/proc/{process}/stat") as f:
             fields = f.read().rpartition(")")[2].split()

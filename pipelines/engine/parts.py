@@ -1,6 +1,7 @@
-"""The committed parts of a stage as columns, a few hundred bytes each, so that a driver can hold millions.
+"""The committed parts of a step as columns, a few hundred bytes each, so that a driver can hold millions of them.
 
-``parts.parquet`` names every file of a finished stage; ``manifest.json``, written last, says that it is finished.
+``parts.parquet`` names every file of a finished stage. ``manifest.json`` is written last and says that the stage has
+finished.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.engine.commit import File, Sidecar
+from pipelines.engine.commit import File, Sidecar, file_from_json
 from pipelines.engine.part import BrokenFileError
 from pipelines.engine.storage import Store
 
 SCHEMA = pa.schema(
     [("part", pa.int64()), ("rows_in", pa.int64()), ("table", pa.string()), ("file", pa.string()), ("rows", pa.int64()),
-     ("bytes", pa.int64()), ("sha256", pa.string()), ("buckets", pa.list_(pa.list_(pa.int64()))), ("counts", pa.string())]
+     ("bytes", pa.int64()), ("sha256", pa.string()), ("buckets", pa.list_(pa.list_(pa.int64()))),
+     ("counts", pa.string())]
 )  # fmt: skip
 
 Counts = dict[str, dict[str, dict[str, int]]]  # table -> column -> value -> rows
 Quarantined = tuple[tuple[int, int, str], ...]
 
-_MANY = 4096  # parts turned into rows at a time
+_CHUNK = 4096  # parts converted at a time
 
 
 class Parts(Sequence[Sidecar]):
-    """Parts in order, from 0; each a `Sidecar` when looked at. A part without files is one row without a table."""
+    """Parts in order, numbered from 0; indexing gives a `Sidecar`. A part without files is one row without a table."""
 
     def __init__(self, table: pa.Table, parts: int, quarantined: Mapping[int, Quarantined]):
         self.table, self.quarantined = table, quarantined
@@ -41,14 +43,14 @@ class Parts(Sequence[Sidecar]):
     def of(sidecars: Sequence[Sidecar]) -> Parts:
         if isinstance(sidecars, Parts):
             return sidecars
-        found = Collector(len(sidecars))
+        collector = Collector(len(sidecars))
         for n, s in enumerate(sidecars):
-            found.add(Sidecar(n, s.rows_in, s.files, s.counts, s.quarantined))
-        return found.parts()
+            collector.add(Sidecar(n, s.rows_in, s.files, s.counts, s.quarantined))
+        return collector.parts()
 
     @staticmethod
     def join(several: Sequence[Parts]) -> Parts:
-        """Parts of several stages, or generations, behind one another."""
+        """The parts of several steps, or generations, numbered one after the other."""
         if len(several) == 1:
             return several[0]
         tables, base = [SCHEMA.empty_table()], 0
@@ -68,104 +70,96 @@ class Parts(Sequence[Sidecar]):
         return next(self._between(i, i + 1))
 
     def __iter__(self) -> Iterator[Sidecar]:
-        for i in range(0, len(self), _MANY):
-            yield from self._between(i, min(i + _MANY, len(self)))
+        for i in range(0, len(self), _CHUNK):
+            yield from self._between(i, min(i + _CHUNK, len(self)))
 
     def _between(self, first: int, end: int) -> Iterator[Sidecar]:
-        start = int(self.starts[first])
-        rows = self.table.slice(start, int(self.starts[end]) - start).to_pylist()
-        for n in range(first, end):
-            mine = rows[int(self.starts[n]) - start : int(self.starts[n + 1]) - start]
-            files = {
-                r["table"]: File(
-                    r["file"], r["rows"], r["bytes"], r["sha256"], tuple((b[0], b[1], b[2]) for b in r["buckets"])
-                )
-                for r in mine
-                if r["table"] is not None
-            }
-            counts = {r["table"]: json.loads(r["counts"]) for r in mine if r["counts"] not in (None, "{}")}
-            yield Sidecar(n, mine[0]["rows_in"], files, counts, self.quarantined.get(n, ()))
+        starts = self.starts[first : end + 1].tolist()
+        rows = self.table.slice(starts[0], starts[-1] - starts[0]).to_pylist()
+        for n, start, stop in zip(range(first, end), starts, starts[1:], strict=False):
+            own = rows[start - starts[0] : stop - starts[0]]
+            files = {r["table"]: file_from_json({**r, "name": r["file"]}) for r in own if r["table"] is not None}
+            counts = {r["table"]: json.loads(r["counts"]) for r in own if r["counts"] not in (None, "{}")}
+            yield Sidecar(n, own[0]["rows_in"], files, counts, self.quarantined.get(n, ()))
+
+    def _rows(self, table: str) -> pa.Table:
+        return self.table.filter(pc.equal(self.table["table"], table))
 
     def tables(self) -> dict[str, int]:
         """Rows of each table."""
-        sums = self.table.group_by("table").aggregate([("rows", "sum")]).to_pylist()
-        return {
-            r["table"]: r["rows_sum"] for r in sorted(sums, key=lambda r: r["table"] or "") if r["table"] is not None
-        }
+        sums = self.table.group_by("table").aggregate([("rows", "sum")])
+        return dict(sorted((r["table"], r["rows_sum"]) for r in sums.to_pylist() if r["table"] is not None))
 
     def bytes(self, table: str | None = None) -> int:
         """Bytes of one table, or of all."""
-        mine = self.table if table is None else self.table.filter(pc.equal(self.table["table"], table))
-        return pc.sum(mine["bytes"]).as_py() or 0
+        return pc.sum((self.table if table is None else self._rows(table))["bytes"]).as_py() or 0
 
     def files(self, table: str) -> Iterator[tuple[int, str]]:
         """(part, file name) of one table."""
-        mine = self.table.filter(pc.equal(self.table["table"], table))
-        return zip(mine["part"].to_pylist(), mine["file"].to_pylist(), strict=True)
+        rows = self._rows(table)
+        return zip(rows["part"].to_pylist(), rows["file"].to_pylist(), strict=True)
 
     def content(self, table: str) -> str:
-        """Digest of a table over all parts: what a child's fingerprint depends on."""
-        h, at = hashlib.blake2b(digest_size=16), 0
-        mine = self.table.filter(pc.equal(self.table["table"], table))
-        for part, sha in zip(mine["part"].to_pylist(), mine["sha256"].to_pylist(), strict=True):
-            h.update(b"-" * (part - at) + sha.encode())
-            at = part + 1
-        h.update(b"-" * (len(self) - at))
+        """Digest of a table over all parts, for the fingerprints of its readers.
+
+        A part with an empty table counts as a part without the table: older recordings have no empty tables.
+        """
+        h, position = hashlib.blake2b(digest_size=16), 0
+        rows = self._rows(table)
+        rows = rows.filter(pc.or_(pc.greater(rows["rows"], 0), pc.ends_with(rows["file"], ".bin")))
+        for part, sha in zip(rows["part"].to_pylist(), rows["sha256"].to_pylist(), strict=True):
+            h.update(b"-" * (part - position) + sha.encode())
+            position = part + 1
+        h.update(b"-" * (len(self) - position))
         return h.hexdigest()
 
 
 class Collector:
-    """Sidecars as they come, in any order, kept as columns."""
+    """Collects sidecars in any order and keeps them as columns."""
 
     def __init__(self, parts: int):
         self.have = bytearray(parts)
         self.done = 0
-        self.rows = 0  # of input or output, whichever is more
+        self.rows = 0  # of input or output, whichever is larger
         self.counts: Counts = {}
         self.quarantined: dict[int, Quarantined] = {}
         self.batches: list[pa.RecordBatch] = []
-        self.held: list[Sidecar] = []
+        self.pending: list[Sidecar] = []
 
     def add(self, s: Sidecar) -> None:
         if self.have[s.part]:
             return
         self.have[s.part] = 1
         self.done += 1
-        self.rows += max([s.rows_in, *(f.rows for f in s.files.values())])
+        self.rows += s.rows
         add_counts(self.counts, s.counts)
         if s.quarantined:
             self.quarantined[s.part] = s.quarantined
-        self.held.append(s)
-        if len(self.held) == _MANY:
+        self.pending.append(s)
+        if len(self.pending) == _CHUNK:
             self._flush()
 
     def missing(self) -> Iterator[int]:
-        return (i for i, there in enumerate(bytes(self.have)) if not there)
+        return (i for i, have in enumerate(bytes(self.have)) if not have)
 
     def _flush(self) -> None:
         none = File("", 0, 0, "")
-        pairs = [(s, t, f) for s in self.held for t, f in (sorted(s.files.items()) if s.files else [(None, none)])]
+        files = [(s, t, f) for s in self.pending for t, f in (sorted(s.files.items()) if s.files else [(None, none)])]
         columns = [
-            [s.part for s, _, _ in pairs], [s.rows_in for s, _, _ in pairs], [t for _, t, _ in pairs],
-            *([getattr(f, c) for _, _, f in pairs] for c in ("name", "rows", "bytes", "sha256", "buckets")),
-            [json.dumps(s.counts.get(t, {}), sort_keys=True) if t else "{}" for s, t, _ in pairs],
+            [s.part for s, _, _ in files], [s.rows_in for s, _, _ in files], [t for _, t, _ in files],
+            *([getattr(f, c) for _, _, f in files] for c in ("name", "rows", "bytes", "sha256", "partitions")),
+            [json.dumps(s.counts.get(t, {}), sort_keys=True) if t else "{}" for s, t, _ in files],
         ]  # fmt: skip
-        self.batches.append(
-            pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
-        )
-        self.held = []
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
+        self.batches.append(pa.record_batch(arrays, schema=SCHEMA))
+        self.pending = []
 
     def parts(self) -> Parts:
         self._flush()
         table = pa.Table.from_batches(self.batches, SCHEMA)
-        self.batches = (
-            [table.take(pc.sort_indices(table, [("part", "ascending")])).combine_chunks().to_batches()[0]]
-            if len(table)
-            else []
-        )
-        return Parts(
-            pa.Table.from_batches(self.batches, SCHEMA), len(self.have), dict(sorted(self.quarantined.items()))
-        )
+        table = table.take(pc.sort_indices(table, [("part", "ascending")])).combine_chunks()
+        self.batches = table.to_batches()
+        return Parts(table, len(self.have), dict(sorted(self.quarantined.items())))
 
 
 def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
@@ -176,11 +170,11 @@ def add_counts(total: Counts, counts: Mapping[str, Any]) -> None:
                 sums[value] = sums.get(value, 0) + n
 
 
-def merge_counts(counts: Iterable[Mapping[str, Any]]) -> Counts:
-    """Sums, in one order whatever the order they come in."""
+def merge_counts(several: Iterable[Mapping[str, Any]]) -> Counts:
+    """The sums of several counts, sorted, so that they do not depend on the order of the parts."""
     total: Counts = {}
-    for c in counts:
-        add_counts(total, c)
+    for counts in several:
+        add_counts(total, counts)
     return {t: {c: dict(sorted(v.items())) for c, v in sorted(cs.items())} for t, cs in sorted(total.items())}
 
 
@@ -191,7 +185,7 @@ def write_manifest(store: Store, folder: str, about: Mapping[str, Any], parts: P
     about = {
         **about,
         "parts": len(parts),
-        "rows_in": pc.sum(parts.table.filter(_first_rows(parts))["rows_in"]).as_py() or 0,
+        "rows_in": int(parts.table["rows_in"].to_numpy()[parts.starts[:-1]].sum()),
         "tables": parts.tables(),
         "counts": counts,
         "quarantined": [[n, *q] for n, rows in parts.quarantined.items() for q in rows],
@@ -199,14 +193,8 @@ def write_manifest(store: Store, folder: str, about: Mapping[str, Any], parts: P
     store.replace(f"{folder}/manifest.json", json.dumps(about, indent=1, sort_keys=True).encode())
 
 
-def _first_rows(parts: Parts) -> pa.Array:
-    mask = np.zeros(len(parts.table), bool)
-    mask[parts.starts[:-1]] = True
-    return pa.array(mask)
-
-
 def read_manifest(store: Store, folder: str) -> tuple[Parts, Counts] | None:
-    """A finished stage; None where it is not finished. Raises BrokenFileError where a file it names is not what it was."""
+    """The parts of a finished stage, or None if it has not finished. Raises BrokenFileError if a file is damaged."""
     if not store.exists(f"{folder}/manifest.json"):
         return None
     try:
@@ -216,36 +204,40 @@ def read_manifest(store: Store, folder: str) -> tuple[Parts, Counts] | None:
         raise BrokenFileError(
             f"{store.path(folder)}: manifest.json or parts.parquet cannot be read ({e}); {_remedy(folder)}"
         ) from e
-    quarantined: dict[int, list[tuple[int, int, str]]] = {}
+    quarantined: dict[int, Quarantined] = {}
     for part, row, sub, cause in about["quarantined"]:
-        quarantined.setdefault(part, []).append((row, sub, cause))
-    _check_sizes(store, folder, zip(table["file"].to_pylist(), table["bytes"].to_pylist(), strict=True))
-    return Parts(table, about["parts"], {n: tuple(q) for n, q in quarantined.items()}), about["counts"]
+        quarantined[part] = (*quarantined.get(part, ()), (row, sub, cause))
+    _check_sizes(store, folder, table)
+    return Parts(table, about["parts"], quarantined), about["counts"]
 
 
 def read_committed(store: Store, folder: str, parts: int) -> Collector:
-    """What an interrupted run left committed."""
-    found = Collector(parts)
-    names = [n for n in store.names(folder) if n.endswith(".json") and n.removesuffix(".json").isdigit()]
+    """The parts that an interrupted run committed. Raises BrokenFileError if a file is damaged."""
+    collector = Collector(parts)
+    names = record_names(store.names(folder))
     for name, data in zip(names, store.read_all(f"{folder}/{n}" for n in names), strict=True):
         try:
-            found.add(Sidecar.from_json(data))
+            collector.add(Sidecar.from_json(data))
         except (ValueError, KeyError) as e:
             raise BrokenFileError(
                 f"{store.path(folder)}/{name} is no record of a part ({e}); remove it and run again"
             ) from e
     if names:
-        table = found.parts().table
-        _check_sizes(store, folder, zip(table["file"].to_pylist(), table["bytes"].to_pylist(), strict=True))
-    return found
+        _check_sizes(store, folder, collector.parts().table)
+    return collector
 
 
-def _check_sizes(store: Store, folder: str, named: Iterable[tuple[str, int]]) -> None:
-    there = store.sizes(folder)
-    for name, size in named:
-        has = there.get(name.rpartition("/")[2]) if name else size
-        if has != size:
-            state = "gone" if has is None else f"{has} bytes long"
+def record_names(names: Iterable[str]) -> list[str]:
+    """The names among `names` that are records of parts, such as 00042.json."""
+    return [n for n in names if n.endswith(".json") and n.removesuffix(".json").isdigit()]
+
+
+def _check_sizes(store: Store, folder: str, table: pa.Table) -> None:
+    sizes = store.sizes(folder)
+    for name, size in zip(table["file"].to_pylist(), table["bytes"].to_pylist(), strict=True):
+        actual = sizes.get(name.rpartition("/")[2]) if name else size
+        if actual != size:
+            state = "gone" if actual is None else f"{actual} bytes long"
             raise BrokenFileError(
                 f"{store.path(name)} was committed with {size} bytes and is {state}; {_remedy(folder)}"
             )

@@ -1,4 +1,4 @@
-"""From a list of steps to parts: pure functions of what parents have committed. Nothing here starts anything."""
+"""From the steps of a plan to tasks: functions of what the parents have committed. Nothing here starts work."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ import pyarrow.parquet as pq
 from pipelines.engine.commit import Sidecar
 from pipelines.engine.part import InputFiles, Task
 from pipelines.engine.parts import Counts, Parts
-from pipelines.engine.stage import Input, Step, code_of, describe, files_of, fingerprint, versions_of
+from pipelines.engine.stage import Input, Step, code_of, describe, files_of, fingerprint, tables_of, versions_of
 from pipelines.engine.storage import Store
+
+FORMAT = 1  # of the files that the engine writes; part of every fingerprint but those of recorded steps
+_ROWS_PER_DIGEST = 10_000
 
 
 class PlanError(Exception):
-    """The plan names a step or a table wrongly: a fault of the program, not of the data."""
+    """The plan names a step or a table that is not there: a fault of the program, not of the data."""
 
 
 class StepOutput:
-    """What a step has committed: its parts, in order, over all generations of a recorded one."""
+    """What a step has committed: its parts in order, those of a recorded step over all generations."""
 
     def __init__(
-        self, name: str, parts: Sequence[Sidecar] = (), counts: Counts | None = None, folders: Sequence[str] = ()
-    ):
+        self, name: str, parts: Sequence[Sidecar] = (), counts: Counts | None = None, folders: Sequence[str] = (),
+        schemas: Mapping[str, pa.Schema] | None = None,
+    ):  # fmt: skip
         self.name, self.parts, self.counts, self.folders = name, Parts.of(parts), counts or {}, list(folders)
+        self.schemas = schemas or {}  # of the tables that the stage declares
 
     def rows(self, table: str) -> int:
         return self.parts.tables().get(table, 0)
@@ -39,176 +44,206 @@ class StepOutput:
         return [(n, *q) for n, rows in sorted(self.parts.quarantined.items()) for q in rows]
 
     def read(self, store: Store, table: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A whole table, small ones only; no columns where nothing was written."""
+        """A complete Parquet table, for small ones. Without files it has the columns that the stage declares."""
         files = store.read_all(name for _, name in self.parts.files(table))
         tables = [pq.read_table(pa.BufferReader(data), columns=columns) for data in files]
-        return pa.concat_tables(tables) if tables else pa.table({})
-
-
-def keyed_tables(steps: Sequence[Step], buckets: int) -> dict[str, dict[str, int]]:
-    """For each step, which of its tables feed an exchange, and into how many buckets (0: by part): what its readers ask
-    for.
-    """
-    asked: dict[str, dict[str, int]] = {n.name: {} for n in steps}
-    for step in steps:
-        for i in step.inputs.values():
-            if i.how in ("shuffle", "by_part"):
-                for parent in i.steps:
-                    want = buckets if i.how == "shuffle" else 0
-                    if asked[parent].setdefault(i.table, want) != want:
-                        raise PlanError(f"table {i.table!r} of {parent!r} is read both by bucket and by part")
-    return asked
+        return pa.concat_tables(tables) if tables else self.schemas.get(table, pa.schema([])).empty_table()
 
 
 def check(steps: Sequence[Step]) -> None:
-    """Every step stands behind its parents, and names are unique."""
-    seen: set[str] = set()
+    """Raises PlanError unless names are unique, parents come first, and every table that is named is declared."""
+    stages: dict[str, Any] = {}
     for step in steps:
         for parent in step.parents:
-            if parent not in seen:
-                raise PlanError(f"{step.name!r} reads {parent!r}, which does not stand before it")
-        if step.name in seen:
-            raise PlanError(f"two steps are called {step.name!r}")
-        seen.add(step.name)
+            if parent not in stages:
+                raise PlanError(f"{step.name!r} reads {parent!r}, which is not an earlier step")
+        if step.name in stages:
+            raise PlanError(f"two steps have the name {step.name!r}")
+        if step.recorded and step.follows:
+            raise PlanError(f"{step.name!r} is recorded, so it cannot follow {step.follows}")
+        stages[step.name] = step.stage
+        own = [*step.same_rows, *(t for tables in step.adds_up.values() for t in tables), *step.count]
+        reads = [(parent, i.table) for i in step.inputs.values() if i.how != "paths" for parent in i.steps]
+        for name, table in [*reads, *((step.name, t) for t in own)]:
+            declared = tables_of(stages[name])
+            if declared is not None and table not in declared:
+                raise PlanError(
+                    f"{step.name!r} names the table {table!r} of {name!r}, whose stage declares "
+                    f"{', '.join(declared) or 'no table'}"
+                )
+
+
+def keyed_tables(steps: Sequence[Step], partitions: int) -> dict[str, dict[str, int]]:
+    """For each step: its tables that feed an exchange, with the number of their partitions (0: by part)."""
+    keyed: dict[str, dict[str, int]] = {step.name: {} for step in steps}
+    for step in steps:
+        for i in step.inputs.values():
+            if i.how in ("shuffle", "by_part"):
+                number = partitions if i.how == "shuffle" else 0
+                for parent in i.steps:
+                    if keyed[parent].setdefault(i.table, number) != number:
+                        raise PlanError(f"table {i.table!r} of {parent!r} is read both by key and by part")
+    return keyed
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the fingerprint of a step depends on. The name of the step is not in it."""
+
+    step: Step
+    rows: list[pa.Table] | pa.Table | None
+    offset: int  # number of the first part
+    inputs: str  # digest of everything that the step reads
+    digests: Any  # by input, for the manifest; of literal rows only `inputs`
+    about: Mapping[str, Any]
+
+    def fingerprint(self, epoch: int = 0) -> str:
+        """`epoch`: number of refreshes of a recorded step.
+
+        A recorded step depends on its stage and inputs alone, never on code or versions. A change of this formula would
+        lose every recording.
+        """
+        if self.step.recorded:
+            return fingerprint(self.about["stage"], self.inputs, *([epoch] if epoch else []))
+        return fingerprint(self.about, self.inputs)
+
+
+def identify(step: Step, outputs: Mapping[str, StepOutput], keyed: Mapping[str, int]) -> Identity:
+    """The identity of a step whose parents have finished; calls its `rows`."""
+    rows = step.rows(outputs) if step.rows else None
+    digests: dict[str, Any] = {}
+    for name, i in sorted(step.inputs.items()):
+        digests[name] = [outputs[n].parts.content(i.table) for n in i.steps]
+    if rows is not None:
+        tables = rows.to_batches(_ROWS_PER_DIGEST) if isinstance(rows, pa.Table) else rows
+        digests["rows"] = [_rows_digest(t) for t in tables]
+    inputs = fingerprint(digests)
+    about: dict[str, Any] = {"stage": describe(step.stage), "keyed": dict(keyed), "format": FORMAT}
+    about |= {"versions": versions_of(step.stage), "files": files_of(step.stage)}
+    offset = sum(len(outputs[n].parts) for n in step.follows)
+    if step.recorded:
+        about["recorded"] = True
+    else:
+        about["code"] = code_of(step.stage)
+        about["cut"] = [step.batch_rows, *step.per_part, describe(step.count)]
+        about |= {"offset": offset} if step.follows else {}
+    return Identity(step, rows, offset, inputs, digests if rows is None else inputs, about)
+
+
+def _rows_digest(table: pa.Table | pa.RecordBatch) -> str:
+    """Digest of literal rows. With both columns `file` and `path`, `file` names the input and `path` does not count."""
+    if {"file", "path"} <= set(table.schema.names):
+        table = table.select([n for n in table.schema.names if n != "path"])
+    text = json.dumps(table.to_pylist(), sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """A step whose parents are done: where its parts go, how many there are, and each of them when asked for."""
+    """A step whose parents have finished: its folder, the number of its parts, and the task of each part."""
 
     step: Step
     folder: str
     count: int
-    work: Callable[[int], Task]
+    task: Callable[[int], Task]
     about: Mapping[str, Any]  # for its manifest
 
 
 def plan_step(
-    step: Step,
-    made: Mapping[str, StepOutput],
-    keyed: Mapping[str, int],
-    root: str,
-    buckets: int,
-    epoch: int = 0,
-    earlier: Parts | None = None,
-) -> StepPlan:
-    """`epoch`: how often a recorded step was refreshed; `earlier`: what it had recorded before the last time."""
-    literal = step.rows(made) if step.rows else None
-    digests = {name: [made[n].parts.content(i.table) for n in i.steps] for name, i in sorted(step.inputs.items())}
-    if literal is not None:
-        digests["rows"] = [
-            _rows_digest(t) for t in (literal.to_batches(_MANY) if isinstance(literal, pa.Table) else literal)
-        ]
-    inputs = fingerprint(digests)
-    about = {"node": step.name, "stage": describe(step.stage), "keyed": dict(keyed), "format": FORMAT}
-    about |= {"versions": versions_of(step.stage), "files": files_of(step.stage)}
-    if step.recorded:
-        about = {**about, "recorded": True}
-        folder = f"stages/{step.name}-{fingerprint(about['stage'], inputs, *([epoch] if epoch else []))}"
-    else:
-        about["code"] = code_of(step.stage)
-        about["cut"] = [step.batch_rows, *step.per_part, describe(step.count)]
-        folder = f"stages/{step.name}-{fingerprint(about, inputs)}"
-    about = {**about, "inputs": digests if literal is None else inputs, "parents": list(step.parents)}
-
+    identity: Identity, outputs: Mapping[str, StepOutput], folder: str, keyed: Mapping[str, int], root: str,
+    partitions: int, recorded: StepOutput | None = None, earlier: Parts | None = None,
+) -> StepPlan:  # fmt: skip
+    """`recorded`: what a recorded step holds already; `earlier`: what it held before its last refresh."""
+    step, rows = identity.step, identity.rows
     first = next((i for i in step.inputs.values() if i.how == "aligned"), None)
-    if literal is not None:
-        count = len(literal)
+    if rows is not None:
+        count = len(rows)
     elif first is not None:
-        count = sum(len(made[n].parts) for n in first.steps)
+        count = sum(len(outputs[n].parts) for n in first.steps)
     elif any(i.how == "shuffle" for i in step.inputs.values()):
-        count = _exchange_parts(step, made, buckets)
+        count = _exchange_parts(step, outputs, partitions)
     else:
         count = 1
-    base = len(made[step.name].parts) if step.recorded and step.name in made else 0
-    readers = {name: _reader(i, made, count, buckets) for name, i in step.inputs.items()}
-    if step.recorded and step.known and step.name in made:
-        table, column = step.known
-        seen = replace(_reader(Input((step.name,), table, "broadcast"), made, 1, buckets)(0), columns=(column,))
-        readers["known"] = lambda part: seen
+    readers = {name: _reader(i, outputs, count, partitions, identity.offset) for name, i in step.inputs.items()}
+    if step.previous and recorded is not None:
+        table, column = step.previous
+        files = _reader(Input((step.name,), table, "broadcast"), {step.name: recorded}, 1, partitions, 0)(0)
+        previous = replace(files, columns=(column,))
+        readers["previous"] = lambda part: previous
+    number = identity.offset + (len(recorded.parts) if recorded is not None else 0)
+    bare = replace(step, rows=None)
+    # `earlier` is not in the fingerprint: it saves requests, and the recording is the same
+    files_before = [] if earlier is None else _paths(step.earlier, earlier, root)
+    column_type = pa.list_(pa.list_(pa.string()))
 
-    before = _files(step.earlier, earlier, root) if step.earlier and earlier is not None else []
+    def task(i: int) -> Task:
+        own = None if rows is None else rows.take([i]) if isinstance(rows, pa.Table) else rows[i]
+        if own is not None and files_before:
+            own = own.append_column("earlier", pa.array([files_before] * own.num_rows, column_type))
+        inputs = {name: read(i) for name, read in readers.items()}
+        return Task(bare, root, folder, i, number + i, inputs, own, keyed)
 
-    def work(i: int) -> Task:
-        rows = None if literal is None else literal.take([i]) if isinstance(literal, pa.Table) else literal[i]
-        # behind the fingerprint: it saves requests, and changes nothing that is recorded
-        if rows is not None and before:
-            rows = rows.append_column("earlier", pa.array([before] * rows.num_rows, pa.list_(pa.list_(pa.string()))))
-        return Task(
-            step.name, root, folder, i, base + i, step.stage, {name: read(i) for name, read in readers.items()}, rows,
-            keyed, step.same_rows, step.count, step.is_map, step.batch_rows, step.deadline_s, step.memory, step.gpus, step.adds_up,
-        )  # fmt: skip
-
-    return StepPlan(step, folder, count, work, about)
-
-
-FORMAT = 1  # of the files the engine writes: a stage's output is made anew when it changes
-_MANY = 10_000
+    return StepPlan(step, folder, count, task, {**identity.about, "inputs": identity.digests})
 
 
-def _files(tables: Sequence[str], parts: Parts, root: str) -> list[list[str]]:
-    """Addresses of some tables' files, for each part that has all of them."""
+def _paths(tables: Sequence[str], parts: Parts, root: str) -> list[list[str]]:
+    """The paths of some tables' files, for each part that has all of the tables."""
     return [[Store(root).path(s.files[t].name) for t in tables] for s in parts if all(t in s.files for t in tables)]
 
 
-def _rows_digest(table: pa.Table | pa.RecordBatch) -> str:
-    """Digest of a source's rows. Where they say both, `file` is what an input is called and `path` merely where it is
-    read today.
-    """
-    if {"file", "path"} <= set(table.schema.names):
-        table = table.select([n for n in table.schema.names if n != "path"])
-    return hashlib.blake2b(
-        json.dumps(table.to_pylist(), sort_keys=True, default=str).encode(), digest_size=16
-    ).hexdigest()
+def _union(i: Input, outputs: Mapping[str, StepOutput]) -> Parts:
+    return Parts.join([outputs[n].parts for n in i.steps])
 
 
-def _union(i: Input, made: Mapping[str, StepOutput]) -> Parts:
-    return Parts.join([made[n].parts for n in i.steps])
-
-
-def _exchange_parts(step: Step, made: Mapping[str, StepOutput], buckets: int) -> int:
-    """As many parts as the rows or weights want; a function of what the parents committed, never of the workers."""
+def _exchange_parts(step: Step, outputs: Mapping[str, StepOutput], partitions: int) -> int:
+    """The number of parts of an exchange: a function of what the parents committed, never of the workers."""
     column = 1 if step.per_part[0] == "rows" else 2
-    total = 0
-    for i in step.inputs.values():
-        if i.how == "shuffle":
-            total = max(
-                total, sum(b[column] for s in _union(i, made) if i.table in s.files for b in s.files[i.table].buckets)
-            )
-    return max(1, min(buckets, -(-total // step.per_part[1])))
+    totals = [
+        sum(p[column] for s in _union(i, outputs) if i.table in s.files for p in s.files[i.table].partitions)
+        for i in step.inputs.values()
+        if i.how == "shuffle"
+    ]
+    return max(1, min(partitions, -(-max(totals) // step.per_part[1])))
 
 
-def _reader(i: Input, made: Mapping[str, StepOutput], parts: int, buckets: int) -> Callable[[int], InputFiles]:
-    """Which files of an input each part reads, and of keyed tables which record batches."""
-    union = _union(i, made)
+def _reader(
+    i: Input, outputs: Mapping[str, StepOutput], count: int, partitions: int, offset: int
+) -> Callable[[int], InputFiles]:
+    """For each part of a step: the files of an input that it reads, and the record batches of keyed tables."""
+    union = _union(i, outputs)
+    schema = next((s for n in i.steps if (s := outputs[n].schemas.get(i.table)) is not None), None)
+    no_files = InputFiles(i.how, schema=schema)
     if i.how == "aligned":
 
-        def one(part: int) -> InputFiles:
+        def aligned(part: int) -> InputFiles:
             files = union[part].files
-            return InputFiles("aligned", (files[i.table].name,) if i.table in files else ())
+            return InputFiles("aligned", (files[i.table].name,)) if i.table in files else no_files
 
-        return one
+        return aligned
     if i.how in ("paths", "broadcast"):
-        have = list(union.files(i.table))
-        all_of_them = InputFiles(
-            i.how, tuple(name for _, name in have), parts=tuple(n for n, _ in have) if i.how == "paths" else ()
-        )
-        return lambda part: all_of_them
+        files = list(union.files(i.table))
+        numbers = tuple(n for n, _ in files) if i.how == "paths" else ()
+        complete = InputFiles(i.how, tuple(name for _, name in files), parts=numbers) if files else no_files
+        return lambda part: complete
     names: list[str] = []
-    where: dict[int, list[tuple[int, int]]] = {}  # bucket -> (file, record batch)
+    places: dict[int, list[tuple[int, int]]] = {}  # partition -> (file, record batch)
     for s in union:
         if i.table in s.files:
-            for piece, (bucket, _, _) in enumerate(s.files[i.table].buckets):
-                where.setdefault(bucket, []).append((len(names), piece))
+            for batch, (partition, _, _) in enumerate(s.files[i.table].partitions):
+                places.setdefault(partition, []).append((len(names), batch))
             names.append(s.files[i.table].name)
 
-    def some(part: int) -> InputFiles:
-        low, high = (part, part + 1) if i.how == "by_part" else (part * buckets // parts, (part + 1) * buckets // parts)
-        pieces: dict[int, list[int]] = {}
-        for file, piece in sorted(p for b in range(low, high) for p in where.get(b, ())):
-            pieces.setdefault(file, []).append(piece)
-        if names and not pieces:  # nothing in this range: one file, for its columns
-            pieces = {0: []}
-        return InputFiles(i.how, tuple(names[f] for f in pieces), tuple(tuple(p) for p in pieces.values()))
+    def keyed(part: int) -> InputFiles:
+        if i.how == "by_part":
+            wanted = range(offset + part, offset + part + 1)
+        else:
+            wanted = range(part * partitions // count, (part + 1) * partitions // count)
+        batches: dict[int, list[int]] = {}
+        for file, batch in sorted(place for partition in wanted for place in places.get(partition, ())):
+            batches.setdefault(file, []).append(batch)
+        if not names:
+            return no_files
+        batches = batches or {0: []}  # no rows in this range: one file, for its columns
+        return InputFiles(i.how, tuple(names[f] for f in batches), tuple(tuple(b) for b in batches.values()))
 
-    return some
+    return keyed

@@ -1,124 +1,100 @@
-"""What a person sees of a run on stderr: live lines on a terminal, otherwise a line every 30 seconds; at the end a
-table of all stages.
-"""
+"""What a person sees of a run on stderr: bars on a terminal, else a line every 30 seconds; a table at the end."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.live import Live
+from rich.progress import BarColumn, Task, TextColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 from pipelines.engine.commit import Sidecar
 
-SAY_S = 30.0
-
-
-@dataclass
-class _Stage:
-    """A stage at work, or done: what this run has made of it."""
-
-    parts: int
-    before: int  # parts that an earlier run has committed
-    began: float
-    seconds: float | None = None
-    made: int = 0
-    rows: int = 0
-    dropped: int = 0
-    quarantined: int = 0
-
-    def add(self, sidecar: Sidecar) -> None:
-        self.made += 1
-        self.rows += max([sidecar.rows_in, *(f.rows for f in sidecar.files.values())])
-        for table, f in sidecar.files.items():
-            if f.rows == sidecar.rows_in:  # of the rows that came in, not of what is within them
-                self.dropped += sum(
-                    n for reason, n in sidecar.counts.get(table, {}).get("reason", {}).items() if reason != "kept"
-                )
-        self.quarantined += len(sidecar.quarantined)
-
-    @property
-    def so_far(self) -> float:
-        return max(time.monotonic() - self.began if self.seconds is None else self.seconds, 1e-3)
-
-    @property
-    def done(self) -> str:
-        return f"{self.before + self.made}/{self.parts} parts"
-
-    @property
-    def left(self) -> str:
-        return f"{self.so_far / self.made * (self.parts - self.before - self.made):.0f} s left" if self.made else ""
+LINE_S = 30.0
 
 
 class Progress:
-    """Told by the driver when steps begin and end and parts are committed."""
+    """The driver calls it when a step begins or ends and when a part is committed.
+
+    A bar of rich holds the numbers of each step: parts in all and committed; and of this run rows, dropped rows,
+    quarantined rows and the time.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet)
-        self.live = (
-            Live(console=self.console, refresh_per_second=2, transient=True)
-            if self.console.is_terminal and not quiet
-            else None
-        )
-        self.stages: dict[str, _Stage] = {}
-        self.said = time.monotonic()
-        if self.live:
-            self.live.start()
+        live = self.console.is_terminal and not quiet
+        text = ("{task.description}", "{task.fields[parts]}", "{task.fields[rate]}", "{task.fields[left]}")
+        columns = [TextColumn(t) for t in text]
+        columns.insert(1, BarColumn(20))  # type: ignore[arg-type]
+        clock = lambda: time.monotonic()  # looked up at each call, so that a test can replace the module's clock
+        self.bars = Bars(*columns, console=self.console, transient=True, disable=not live, get_time=clock)
+        self.steps: dict[str, Task] = {}
+        self.last_line = time.monotonic()
+        self.bars.start()
 
     def begin(self, step: str, parts: int, done: int) -> None:
-        self.stages[step] = _Stage(parts, done, time.monotonic())
+        numbers: dict[str, Any] = {"before": done, "rows": 0, "dropped": 0, "quarantined": 0}
+        self.bars.add_task(step, total=parts, completed=done, **numbers, parts="", rate="", left="")
+        self.steps[step] = self.bars.tasks[-1]
 
     def part(self, step: str, sidecar: Sidecar) -> None:
-        self.stages[step].add(sidecar)
+        task = self.steps[step]
+        task.fields["rows"] += sidecar.rows
+        task.fields["quarantined"] += len(sidecar.quarantined)
+        for table, file in sidecar.files.items():
+            if file.rows == sidecar.rows_in:  # a table of input rows, not of something within them
+                reasons = sidecar.counts.get(table, {}).get("reason", {})
+                task.fields["dropped"] += sum(n for reason, n in reasons.items() if reason != "kept")
+        self.bars.advance(task.id)
 
     def end(self, step: str) -> None:
-        if step in self.stages:  # else there was nothing to do
-            self.stages[step].seconds = self.stages[step].so_far
+        if step in self.steps:  # a step without parts to run has not begun
+            self.bars.stop_task(self.steps[step].id)
+            self.bars.update(self.steps[step].id, visible=False)
 
     def note(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def tick(self) -> None:
-        at_work = {name: s for name, s in self.stages.items() if s.seconds is None}
-        if self.live:
-            self.live.update(_lines(at_work))
-        elif time.monotonic() - self.said > SAY_S:
-            self.said = time.monotonic()
-            self.note("; ".join(" ".join(f"{n} {s.done} {s.rows} rows {s.left}".split()) for n, s in at_work.items()))
+        running = [t for t in self.steps.values() if t.stop_time is None]
+        for task in running:
+            seconds, parts = _seconds(task), _parts(task)
+            left = f"{seconds / parts * task.remaining:.0f} s left" if parts and task.remaining is not None else ""
+            rate = f"{task.fields['rows'] / seconds:.0f} rows/s"
+            done = f"{task.completed:.0f}/{task.total:.0f} parts"
+            self.bars.update(task.id, parts=done, rate=rate, left=left)
+        if self.bars.disable and time.monotonic() - self.last_line > LINE_S:
+            self.last_line = time.monotonic()
+            lines = (f"{t.description} {t.fields['parts']} {t.fields['rows']} rows {t.fields['left']}" for t in running)
+            self.note("; ".join(line.rstrip() for line in lines))
 
     def close(self) -> None:
-        if self.live:
-            self.live.stop()
-        if self.stages:
-            self.console.print(_summary(self.stages))
+        self.bars.stop()
+        if self.steps:
+            self.console.print(_summary(list(self.steps.values())))
 
 
-def _lines(stages: dict[str, _Stage]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for name, s in stages.items():
-        bar = "█" * (20 * (s.before + s.made) // s.parts)
-        dropped = f"{s.dropped} dropped" if s.dropped else ""
-        table.add_row(
-            name, f"{bar:░<20}", s.done, f"{s.so_far:.0f} s", f"{s.rows / s.so_far:.0f} rows/s", dropped, s.left
-        )
-    return table
+def _seconds(task: Task) -> float:
+    return max(task.elapsed or 0.0, 1e-3)
 
 
-def _summary(stages: dict[str, _Stage]) -> Table:
-    """Wall time from a stage's first part to its manifest; stages overlap."""
+def _parts(task: Task) -> int:
+    """Parts that this run committed."""
+    return int(task.completed) - int(task.fields["before"])
+
+
+def _summary(tasks: list[Task]) -> Table:
+    """One row for each step. The seconds are wall time from the first part to the manifest; steps overlap."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("stage", "parts", "rows", "dropped", "quarantined", "seconds", "rows/s"):
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
-    for name, s in stages.items():
-        unfinished = "" if s.seconds is not None else f" of {s.parts - s.before}"
-        counts = (
-            f"{s.made}{unfinished}",
-            f"{s.rows:,}",
-            f"{s.dropped:,}" if s.dropped else "",
-            f"{s.quarantined}" if s.quarantined else "",
-        )
-        table.add_row(name, *counts, f"{s.so_far:.1f}", f"{s.rows / s.so_far:,.0f}")
+    for task in tasks:
+        unfinished = "" if task.stop_time is not None else f" of {int(task.total or 0) - task.fields['before']}"
+        rows, seconds = task.fields["rows"], _seconds(task)
+        cells = (f"{rows:,}", *(f"{task.fields[n]:,}" if task.fields[n] else "" for n in ("dropped", "quarantined")))
+        rates = (f"{seconds:.1f}", f"{rows / seconds:,.0f}")
+        table.add_row(task.description, f"{_parts(task)}{unfinished}", *cells, *rates)
     return table

@@ -1,18 +1,18 @@
-"""What becomes of a part that failed. Decided here alone: no backend tries anything again by itself.
+"""What happens to a part that failed. This module decides alone: no backend repeats anything by itself.
 
-=========  =================================  ==================================================================
-how        what is known                      what is done
-=========  =================================  ==================================================================
-lost       the worker or its step is gone     the same again, not counted (10 times a part)
-fatal      the machine, program or an input   the run stops
-any        a row, or a sub-row                the part without it (at most 100 of a part): it is quarantined
-any        a batch of a map                   the part again, that batch row by row, to find the row
-exception  an exchange or reduce at work      the run stops: its code is at fault
-any other  neither row nor batch              the same again, 3 times in all: with twice the time, or twice the memory
-=========  =================================  ==================================================================
+=========  =================================  ===================================================================
+kind       position                           action
+=========  =================================  ===================================================================
+lost       any: the worker or node is gone    repeat the part, not counted (10 times)
+fatal      any                                stop the run: the machine, the program or an input is at fault
+any        a row, or a sub-row                quarantine it and repeat the part without it (at most 100 of a part)
+any        a batch of a map                   repeat the part, that batch row by row, to find the row
+exception  within an exchange                 stop the run: the code of the stage is at fault
+any other  neither a row nor a batch          repeat the part, 3 attempts in all; double the time or the memory
+=========  =================================  ===================================================================
 
-A worker killed by SIGKILL counts as lost until that has happened five times on the same part: then it is the row (the
-kernel kills what eats all memory), and counts as a crash.
+A worker that SIGKILL ends counts as lost. After five times on the same part it counts as a crash at its row, because
+the kernel sends SIGKILL to a process that uses all memory.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ ROWS = 100
 
 
 class RunError(Exception):
-    """The run cannot go on; the message names the stage, the part and what to do. What was committed stays."""
+    """The run cannot continue. The message names the stage, the part and what to do. Committed parts are kept."""
 
 
 @dataclass(frozen=True)
 class PartResult:
-    """How a part ended: committed, or failed at a row for a cause."""
+    """How a part ended: committed, or failed at a position with a cause."""
 
     sidecar: Sidecar | None
     row: int = 0
@@ -47,32 +47,32 @@ class PartResult:
     detail: str = ""
 
 
-def again(work: Task, ended: PartResult) -> tuple[Task, str]:
-    """The part as it is tried once more, and a word on it. Raises RunError where it is not."""
-    where = f"{work.step}, part {work.number}"
-    if ended.kind == "lost" and work.lost + 1 < (LOST if ended.sub == OUTSIDE else KILLED):
-        return replace(work, lost=work.lost + 1), f"{where}: {ended.cause}; again"
-    stop = RunError(f"{where}: {ended.cause}\n{ended.detail}".rstrip())
-    if ended.kind == "fatal":
+def next_attempt(task: Task, result: PartResult) -> tuple[Task, str]:
+    """The next attempt at a failed part, and a line about it. Raises RunError if there is to be none."""
+    step, where = task.step, task.label
+    if result.kind == "lost" and task.lost + 1 < (LOST if result.sub == OUTSIDE else KILLED):
+        return replace(task, lost=task.lost + 1), f"{where}: {result.cause}; again"
+    stop = RunError(f"{where}: {result.cause}\n{result.detail}".rstrip())
+    if result.kind == "fatal":
         raise stop
-    if ended.sub >= 0 or (work.is_map and ended.sub == WHOLE_ROW):
-        if len(work.skip) >= ROWS:
-            causes = "\n".join(f"  row {row}, {cause}" for row, _, cause in work.skip[-10:])
+    if result.sub >= 0 or (step.is_map and result.sub == WHOLE_ROW):
+        if len(task.skip) >= ROWS:
+            causes = "\n".join(f"  row {row}, {cause}" for row, _, cause in task.skip[-10:])
             raise RunError(f"{where}: more than {ROWS} rows of this part end its process; the last were\n{causes}")
-        sub = WHOLE_ROW if work.same_rows else ended.sub  # an aligned output needs its null row put in by the engine
-        said = f"row {ended.row}" + (f", sub-row {ended.sub}" if ended.sub >= 0 else "")
-        return replace(
-            work, skip=(*work.skip, (ended.row, sub, ended.cause))
-        ), f"{where}, {said}: {ended.cause}; quarantined"
-    if work.is_map and ended.sub == BATCH and ended.row not in work.suspects:
-        return replace(work, suspects=(*work.suspects, ended.row)), f"{where}: {ended.cause}; looking for the row"
-    if ended.kind == "exception" and ended.sub != OUTSIDE:
+        # a table of `same_rows` needs a null row from the engine, which stands for the row with all its sub-rows
+        sub = WHOLE_ROW if step.same_rows else result.sub
+        row = f"row {result.row}" + (f", sub-row {result.sub}" if result.sub >= 0 else "")
+        skip = (*task.skip, (result.row, sub, result.cause))
+        return replace(task, skip=skip), f"{where}, {row}: {result.cause}; quarantined"
+    if step.is_map and result.sub == BATCH and result.row not in task.suspects:
+        suspects = (*task.suspects, result.row)
+        return replace(task, suspects=suspects), f"{where}: {result.cause}; looking for the row"
+    if result.kind == "exception" and result.sub != OUTSIDE:
         raise stop
-    if work.tries + 1 >= TRIES:
-        raise RunError(f"{where}: {ended.cause}, {TRIES} times\n{ended.detail}".rstrip())
-    more = replace(work, tries=work.tries + 1)
-    if ended.kind == "hang":
-        more = replace(more, deadline_s=2 * work.deadline_s)
-    if ended.kind == "memory":
-        more = replace(more, memory=2 * work.memory)
-    return more, f"{where}: {ended.cause}; again"
+    if task.tries + 1 >= TRIES:
+        raise RunError(f"{where}: {result.cause}, {TRIES} times\n{result.detail}".rstrip())
+    if result.kind == "hang":
+        step = replace(step, deadline_s=2 * step.deadline_s)
+    if result.kind == "memory":
+        step = replace(step, memory=2 * step.memory)
+    return replace(task, step=step, tries=task.tries + 1), f"{where}: {result.cause}; again"

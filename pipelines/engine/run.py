@@ -1,7 +1,7 @@
-"""The driver: walks a plan, gives parts to a backend, decides what happens to those that fail, writes the stages'
-manifests.
+"""The driver: walks a plan, gives parts to a backend, handles failed parts, and writes the manifests of the stages.
 
-It holds paths and counts, never data. Kill it at any moment: what was committed stays, and the next run does the rest.
+The driver holds names and counts, never data. It may be killed at any moment: committed parts are kept, and the next
+run does the rest.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from typing import Any, Protocol
 from pipelines.engine.lock import hold
 from pipelines.engine.part import BrokenFileError, Task
 from pipelines.engine.parts import Collector, Parts, merge_counts, read_committed, read_manifest, write_manifest
-from pipelines.engine.plan import StepOutput, StepPlan, check, keyed_tables, plan_step
+from pipelines.engine.plan import StepOutput, StepPlan, check, identify, keyed_tables, plan_step
 from pipelines.engine.progress import Progress
 from pipelines.engine.recorded import Record
-from pipelines.engine.retry import PartResult, RunError, again
-from pipelines.engine.stage import Step
-from pipelines.engine.storage import Store, in_a_line, of_a_store
+from pipelines.engine.retry import PartResult, RunError, next_attempt
+from pipelines.engine.stage import Step, tables_of
+from pipelines.engine.storage import Store, is_store_error, one_line
 
-__all__ = ["Backend", "Outcome", "RunError", "State", "clear", "committed", "run", "states"]
+__all__ = ["Backend", "Outcome", "RunError", "State", "committed", "run", "states", "store_errors"]
 
 QUARANTINE_SHARE = 0.001
 QUARANTINE_ROWS = 100
 
 
 class Backend(Protocol):
-    """Where parts run. The driver submits no more than `slots` at a time, and tries again itself what has failed."""
+    """Runs parts. The driver submits at most `slots` at a time, and decides itself what follows a failure."""
 
     @property
     def slots(self) -> int: ...
 
     def at_once(self, gpus: float) -> int: ...
 
-    def submit(self, work: Task) -> None: ...
+    def submit(self, task: Task) -> None: ...
 
     def wait(self, seconds: float) -> list[tuple[Task, PartResult]]: ...
 
@@ -46,35 +46,36 @@ class Backend(Protocol):
 
 
 @dataclass
-class _Active:
-    """A step at work: parts that wait, how many run, what is committed."""
+class _ActiveStep:
+    """A step with parts to run: the parts that wait, how many run, and what is committed."""
 
-    todo: StepPlan
-    fresh: Iterator[int]
-    found: Collector
+    plan: StepPlan
+    record: Record
+    committed: Collector
+    missing: Iterator[int]
     began: float
     retries: deque[Task] = field(default_factory=deque)
     running: int = 0
-    worked: int = 0  # parts made in this run
+    parts: int = 0  # that this run committed
 
     @property
     def complete(self) -> bool:
-        return self.found.done == self.todo.count
+        return self.committed.done == self.plan.count
 
-    def next(self) -> Task | None:
+    def next_task(self) -> Task | None:
         if self.retries:
             return self.retries.popleft()
-        part = next(self.fresh, None)
-        return None if part is None else self.todo.work(part)
+        part = next(self.missing, None)
+        return None if part is None else self.plan.task(part)
 
 
 @dataclass
 class Outcome:
-    """What a run did: every node's committed parts, seconds by step, and which steps had anything to do."""
+    """The result of a run: the output of every step; seconds and parts of the steps that had parts to run."""
 
-    made: dict[str, StepOutput]
+    outputs: dict[str, StepOutput]
     seconds: dict[str, float] = field(default_factory=dict)
-    worked: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)
 
 
 def run(
@@ -82,70 +83,58 @@ def run(
     root: str,
     backend: Any,
     *,
-    buckets: int = 16,
+    partitions: int = 16,
     refresh: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Outcome:
-    """Make every step of a plan below `root`. `backend` is a function that starts one, called only if there is work to
-    do.
+    """Run every step of a plan below `root`. `backend` is a function that starts one; it is called only if needed.
 
-    `buckets`: key ranges of the exchanges, a power of two. `refresh`: recorded steps to make anew.
-    Raises RunError; nothing half-written is ever read by a later run.
+    `partitions`: key ranges of the exchanges, a power of two. `refresh`: recorded steps to record again.
+    Raises RunError and PlanError. Files of an interrupted run are either complete or ignored by the next run.
     """
     check(steps)
     store = Store(root)
-    with clear(root), hold(store) as lost:
-        return _Driver(steps, store, backend, buckets, set(refresh), progress or Progress(), lost).run()
+    with store_errors(root), hold(store) as lost:
+        return _Driver(steps, store, backend, partitions, set(refresh), progress or Progress(), lost).run()
 
 
 @contextlib.contextmanager
-def clear(root: str) -> Iterator[None]:
-    """A full disk, a folder that cannot be written, a bucket that is gone, a broken file: one line that names it."""
+def store_errors(root: str) -> Iterator[None]:
+    """Turns an error of a disk or an object store, or a broken file, into a RunError of one line that names it."""
     try:
         yield
     except Exception as e:
-        if not isinstance(e, BrokenFileError) and not of_a_store(e):
+        if not isinstance(e, BrokenFileError) and not is_store_error(e):
             raise
-        raise RunError(in_a_line(e, root)) from e
+        raise RunError(one_line(e, root)) from e
 
 
 class _Driver:
     def __init__(
-        self,
-        steps: Sequence[Step],
-        store: Store,
-        start: Any,
-        buckets: int,
-        refresh: set[str],
-        progress: Progress,
+        self, steps: Sequence[Step], store: Store, start: Any, partitions: int, refresh: set[str], progress: Progress,
         lost: threading.Event,
-    ):
-        self.steps, self.store, self.start, self.buckets, self.refresh, self.progress = (
-            steps,
-            store,
-            start,
-            buckets,
-            refresh,
-            progress,
-        )
-        self.lost = lost
-        self.keyed = keyed_tables(steps, buckets)
+    ):  # fmt: skip
+        self.store, self.start, self.partitions, self.refresh = store, start, partitions, refresh
+        self.progress, self.lost = progress, lost
+        self.keyed = keyed_tables(steps, partitions)
+        self.folders = _stage_folders(store)
         self.outcome = Outcome({})
-        self.active: dict[str, _Active] = {}
+        self.waiting = list(steps)
+        self.active: dict[str, _ActiveStep] = {}
+        self.shared: dict[str, str] = {}  # step -> folder that another active step writes
         self.backend: Backend | None = None
 
     def run(self) -> Outcome:
-        waiting = deque(self.steps)
         try:
-            while waiting or self.active:
-                self._open(waiting)
+            while self.waiting or self.active:
+                self._start_steps()
                 if not self.active:
                     continue
                 if self.backend is None:
                     self.backend = self.start()
-                self._feed(self.backend)
-                for work, ended in self.backend.wait(0.5):
-                    self._settle(work, ended)
+                self._submit(self.backend)
+                for task, result in self.backend.wait(0.5):
+                    self._handle(task, result)
                 self.progress.tick()
                 if self.lost.is_set():
                     raise RunError(f"{self.store.root}: another driver has taken this run over")
@@ -155,145 +144,156 @@ class _Driver:
             self.progress.close()
         return self.outcome
 
-    def _open(self, waiting: deque[Step]) -> None:
-        """Start every step whose parents are done; those with nothing to do are done at once."""
-        made = self.outcome.made
-        for step in list(waiting):
-            if any(p not in made for p in step.parents):
+    def _start_steps(self) -> None:
+        """Start every step whose parents have finished. A step without parts to run finishes at once.
+
+        Steps with one fingerprint share a folder: the second one waits for the first, and then has nothing to run.
+        """
+        for step in list(self.waiting):
+            folders = {a.plan.folder for a in self.active.values()}
+            if not self.outcome.outputs.keys() >= set(step.parents) or self.shared.get(step.name) in folders:
                 continue
-            waiting.remove(step)
-            record = Record(self.store, step)
-            if step.name in self.refresh:
-                record.refresh()
-            t, done = look(step, made, record, self.keyed[step.name], self.buckets)
-            if done is not None:
-                self._made(t, done, record)
+            keyed, refresh = self.keyed[step.name], step.name in self.refresh
+            plan, record, output = _look(
+                step, self.outcome.outputs, keyed, self.store, self.partitions, self.folders, refresh
+            )
+            self.refresh.discard(step.name)
+            if output is None and plan.folder in folders:
+                self.shared[step.name] = plan.folder
                 continue
-            found = read_committed(self.store, t.folder, t.count)
-            active = _Active(t, found.missing(), found, time.monotonic())
-            self.progress.begin(step.name, t.count, found.done)
+            self.waiting.remove(step)
+            if output is not None:
+                self._finish(plan, record, output)
+                continue
+            collector = read_committed(self.store, plan.folder, plan.count)
+            active = _ActiveStep(plan, record, collector, collector.missing(), time.monotonic())
+            self.progress.begin(step.name, plan.count, collector.done)
             if active.complete:
-                self._finish(active)
+                self._commit(active)
             else:
                 self.active[step.name] = active
 
-    def _feed(self, backend: Backend) -> None:
-        room = backend.slots - sum(a.running for a in self.active.values())
-        for active in self.active.values():  # in plan order: what comes first is finished first
-            while (
-                room > 0
-                and active.running < backend.at_once(active.todo.step.gpus)
-                and (work := active.next()) is not None
-            ):
-                backend.submit(work)
+    def _submit(self, backend: Backend) -> None:
+        free = backend.slots - sum(a.running for a in self.active.values())
+        for active in self.active.values():  # in plan order, so that early steps finish first
+            most = backend.at_once(active.plan.step.gpus)
+            while free > 0 and active.running < most and (task := active.next_task()) is not None:
+                backend.submit(task)
                 active.running += 1
-                room -= 1
+                free -= 1
 
-    def _settle(self, work: Task, ended: PartResult) -> None:
-        active = self.active[work.step]
+    def _handle(self, task: Task, result: PartResult) -> None:
+        active = self.active[task.step.name]
         active.running -= 1
-        if ended.sidecar is None:
-            more, said = again(work, ended)
-            self.progress.note(said)
-            active.retries.append(more)
+        if result.sidecar is None:
+            retry, line = next_attempt(task, result)
+            self.progress.note(line)
+            active.retries.append(retry)
             return
-        active.found.add(ended.sidecar)
-        active.worked += 1
-        self.progress.part(work.step, ended.sidecar)
-        if ended.sidecar.quarantined:
+        active.committed.add(result.sidecar)
+        active.parts += 1
+        self.progress.part(task.step.name, result.sidecar)
+        if result.sidecar.quarantined:
             _check_quarantine(active)
         if active.complete:
-            del self.active[work.step]
-            self._finish(active)
+            del self.active[task.step.name]
+            self._commit(active)
 
-    def _finish(self, active: _Active) -> None:
-        t, step = active.todo, active.todo.step
-        parts, counts = active.found.parts(), merge_counts([active.found.counts])
-        write_manifest(self.store, t.folder, t.about, parts, counts)
-        self.outcome.seconds[step.name] = time.monotonic() - active.began
-        self.outcome.worked[step.name] = active.worked
-        self._made(t, StepOutput(step.name, parts, counts, [t.folder]), Record(self.store, step))
-        self.progress.end(step.name)
+    def _commit(self, active: _ActiveStep) -> None:
+        """Write the manifest of a step whose parts are all committed."""
+        plan, name = active.plan, active.plan.step.name
+        parts, counts = active.committed.parts(), merge_counts([active.committed.counts])
+        write_manifest(self.store, plan.folder, plan.about, parts, counts)
+        self.outcome.seconds[name] = time.monotonic() - active.began
+        self.outcome.parts[name] = active.parts
+        output = StepOutput(name, parts, counts, [plan.folder], tables_of(plan.step.stage))
+        self._finish(plan, active.record, output)
+        self.progress.end(name)
 
-    def _made(self, t: StepPlan, made: StepOutput, record: Record) -> None:
-        if t.step.recorded and t.folder not in record.generations:
-            record.add(t.folder)
-            made = record.made() or made
-        self.outcome.made[t.step.name] = made
-
-
-def look(
-    step: Step, made: Mapping[str, StepOutput], record: Record, keyed: Mapping[str, int], buckets: int
-) -> tuple[StepPlan, StepOutput | None]:
-    """A step whose parents are done: its parts, and what it has made if it has nothing to do."""
-    recorded = record.made()
-    before = made if recorded is None else {**made, step.name: recorded}
-    t = plan_step(
-        step, before, keyed, record.store.root, buckets, record.epoch, record.before() if step.earlier else None
-    )
-    if t.folder in record.generations:
-        return t, recorded
-    finished = read_manifest(record.store, t.folder)
-    return t, StepOutput(step.name, *finished, [t.folder]) if finished is not None else None
+    def _finish(self, plan: StepPlan, record: Record, output: StepOutput) -> None:
+        if plan.step.recorded:
+            new = plan.folder not in record.generations
+            record.add(plan.folder)
+            output = (record.output() if new else None) or output
+        self.outcome.outputs[plan.step.name] = output
 
 
-def _check_quarantine(active: _Active) -> None:
-    found = active.found
-    gone = [cause for rows in found.quarantined.values() for _, _, cause in rows]
-    if len(gone) > QUARANTINE_ROWS and len(gone) > QUARANTINE_SHARE * found.rows:
-        table = "\n".join(f"  {n:6d}  {cause}" for cause, n in Counter(gone).most_common(10))
+def _stage_folders(store: Store) -> dict[str, str]:
+    """Fingerprint -> folder of every stage folder of a run. The name of a step before it may be an earlier one."""
+    return {name.rpartition("-")[2]: f"stages/{name}" for name in store.folders("stages")}
+
+
+def _look(
+    step: Step, outputs: Mapping[str, StepOutput], keyed: Mapping[str, int], store: Store, partitions: int,
+    folders: dict[str, str], refresh: bool = False,
+) -> tuple[StepPlan, Record, StepOutput | None]:  # fmt: skip
+    """Plan a step whose parents have finished. The last value is its output if it has nothing to run."""
+    identity = identify(step, outputs, keyed)
+    record = Record(store, step, identity.fingerprint)
+    if refresh:
+        record.refresh()
+    fingerprint = identity.fingerprint(record.epoch)
+    folder = folders.setdefault(fingerprint, f"stages/{step.name}-{fingerprint}")
+    recorded = record.output()
+    earlier = record.before() if step.earlier else None
+    plan = plan_step(identity, outputs, folder, keyed, store.root, partitions, recorded, earlier)
+    if folder in record.generations:
+        return plan, record, recorded
+    finished = read_manifest(store, folder)
+    output = None if finished is None else StepOutput(step.name, *finished, [folder], tables_of(step.stage))
+    return plan, record, output
+
+
+def _check_quarantine(active: _ActiveStep) -> None:
+    causes = [cause for rows in active.committed.quarantined.values() for _, _, cause in rows]
+    if len(causes) > QUARANTINE_ROWS and len(causes) > QUARANTINE_SHARE * active.committed.rows:
+        table = "\n".join(f"  {n:6d}  {cause}" for cause, n in Counter(causes).most_common(10))
         raise RunError(
-            f"{active.todo.step.name}: {len(gone)} of {found.rows} rows quarantined, more than {QUARANTINE_SHARE:.1%}; causes:\n{table}"
+            f"{active.plan.step.name}: {len(causes)} of {active.committed.rows} rows quarantined, "
+            f"more than {QUARANTINE_SHARE:.1%}; causes:\n{table}"
         )
 
 
 @dataclass(frozen=True)
 class State:
-    """A step as `--plan` shows it: as far as can be told without starting anything."""
+    """A step as `--plan` shows it, as far as it can be known before anything runs."""
 
     stage: str
-    state: str  # done, recorded, to do, or waits (for a parent: its parts are not known yet)
+    state: str  # done, recorded, to do, or waits (its parents have not finished, so its parts are not known yet)
     reads: tuple[str, ...]
     parts: int = 0
     done: int = 0
-    bytes_in: int = 0  # of the tables it reads, all parts together
+    bytes_in: int = 0  # of the tables that it reads, all parts together
     bytes: int = 0  # of what it has committed
 
 
-def states(steps: Sequence[Step], root: str, buckets: int) -> list[State]:
-    """Every step of a plan. Raises RunError."""
-    with clear(root):
-        return [state for state, _ in _states(steps, Store(root), buckets)]
+def states(steps: Sequence[Step], root: str, partitions: int) -> list[State]:
+    """The state of every step of a plan. Raises RunError."""
+    with store_errors(root):
+        return [state for state, _ in _states(steps, Store(root), partitions)]
 
 
-def committed(steps: Sequence[Step], root: str, buckets: int) -> dict[str, tuple[int, Parts]]:
-    """Of each step whose parents are done: how many parts it has, and those that are committed by now. Raises RunError."""
-    with clear(root):
-        return {
-            state.stage: (state.parts, found)
-            for state, found in _states(steps, Store(root), buckets)
-            if found is not None
-        }
+def committed(steps: Sequence[Step], root: str, partitions: int) -> dict[str, tuple[int, Parts]]:
+    """For each step whose parents have finished: the number of its parts, and its committed parts. Raises RunError."""
+    with store_errors(root):
+        states = list(_states(steps, Store(root), partitions))
+    return {state.stage: (state.parts, parts) for state, parts in states if parts is not None}
 
 
-def _states(steps: Sequence[Step], store: Store, buckets: int) -> Iterator[tuple[State, Parts | None]]:
+def _states(steps: Sequence[Step], store: Store, partitions: int) -> Iterator[tuple[State, Parts | None]]:
     check(steps)
-    keyed = keyed_tables(steps, buckets)
-    made: dict[str, StepOutput] = {}
+    keyed, folders = keyed_tables(steps, partitions), _stage_folders(store)
+    outputs: dict[str, StepOutput] = {}
     for step in steps:
-        if any(p not in made for p in step.parents):
+        if any(p not in outputs for p in step.parents):
             yield State(step.name, "waits", step.parents), None
             continue
-        record = Record(store, step)
-        t, finished = look(step, made, record, keyed[step.name], buckets)
-        come = sum(made[n].parts.bytes(i.table) for i in step.inputs.values() for n in i.steps)
-        if finished is None:
-            found = read_committed(store, t.folder, t.count)
-            yield (
-                State(step.name, "to do", step.parents, t.count, found.done, come, found.parts().bytes()),
-                found.parts(),
-            )
-            continue
-        made[step.name] = finished
-        state = "recorded" if t.folder in record.generations else "done"
-        yield State(step.name, state, step.parents, t.count, t.count, come, finished.parts.bytes()), finished.parts
+        plan, record, output = _look(step, outputs, keyed[step.name], store, partitions, folders)
+        bytes_in = sum(outputs[n].parts.bytes(i.table) for i in step.inputs.values() for n in i.steps)
+        if output is None:
+            collector = read_committed(store, plan.folder, plan.count)
+            parts, done, state = collector.parts(), collector.done, "to do"
+        else:
+            outputs[step.name], parts, done = output, output.parts, plan.count
+            state = "recorded" if plan.folder in record.generations else "done"
+        yield State(step.name, state, step.parents, plan.count, done, bytes_in, parts.bytes()), parts

@@ -1,17 +1,13 @@
-"""What a stage is, and how steps of a plan name the tables they read.
+"""What a step of a plan is: a stage, the tables that it reads, and how it runs.
 
-A stage is a frozen dataclass; its fields are its parameters. It is called in one of two ways, told apart by its node's
-inputs:
+`manifests.stage` describes the contract of a stage. A step whose inputs are all `aligned` is a **map**: the engine
+calls its stage for each batch of a part. Any other step is an **exchange**: the engine calls its stage once for a part,
+with a table for each input.
 
-* every input ``aligned`` (a **map**): ``stage(batch, ctx)`` for each batch of the part; the batch has the columns of
-  all inputs;
-* any other input (an **exchange** or a **reduce**): ``stage(tables, ctx)`` once a part, with a table for each input
-  name.
+A **part** is one unit of work of a step. A **partition** is a range of the 64-bit keys of a table.
 
-Either way it yields ``(table name, RecordBatch)`` rows or ``(file name, bytes)`` to append to a raw file.
-
-A stage with a method ``open`` (a model) is not called itself: ``stage.open()`` is, once in a worker's life, and what it
-returns is called for every part that follows.
+A stage with a method ``open`` (a model) is not called itself. The engine calls ``stage.open()`` once in a process, and
+calls the result for every part that the process runs.
 """
 
 from __future__ import annotations
@@ -29,20 +25,20 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-Output = tuple[str, pa.RecordBatch | bytes]
+from manifests.stage import Output as Output  # stages import the alias from here too
 
 How = Literal[
     "aligned",  # part i reads part i
-    "shuffle",  # part i reads its range of the 64-bit keys, from every part
-    "by_part",  # part i reads the rows whose key is i, from every part
-    "broadcast",  # every part reads everything
-    "paths",  # {part: path} of raw files, unread
+    "shuffle",  # a part reads its range of the keys, from every part
+    "by_part",  # the part with number n reads the rows whose key is n, from every part
+    "broadcast",  # every part reads the complete table
+    "paths",  # {part: path} of raw files, which the engine does not read
 ]
 
 
 @dataclass(frozen=True)
 class Input:
-    """A table of one step, or of several whose parts follow one another."""
+    """A table of one step, or of several steps whose parts follow one another."""
 
     steps: tuple[str, ...]
     table: str
@@ -71,35 +67,38 @@ def paths(file: str, *steps: str) -> Input:
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a plan, with what it reads and how it is run."""
+    """One stage of a plan, the tables that it reads, and how it runs."""
 
     name: str
     stage: Any
     inputs: Mapping[str, Input] = field(default_factory=dict)
-    #: a source's parts as literal rows; called when the steps in `after` are done, with what they made
-    #: (one table: a row a part)
+    #: literal rows of a source: a table for each part, or one table with a row for each part. The engine calls the
+    #: function with the outputs of all earlier steps as soon as the steps in `after` have finished.
     rows: Callable[[Mapping[str, Any]], list[pa.Table] | pa.Table] | None = None
     after: tuple[str, ...] = ()
-    #: tables with one row for each input row; checked at commit, null rows stand for quarantined ones
+    #: steps whose parts are numbered before the parts of this step. `ctx.part` of part i, and the key of the rows that
+    #: it reads with `by_part`, is i plus the number of parts of these steps. Not for a recorded step.
+    follows: tuple[str, ...] = ()
+    #: tables with one row for each input row; null rows stand for quarantined rows; checked at commit
     same_rows: tuple[str, ...] = ()
-    #: tables that share out the rows of an input (of a map: of its rows): each row is in one of them, or quarantined;
-    #: checked at commit
+    #: input (of a map: any name) -> tables that share out its rows: each row is in one of them, or quarantined; checked
+    #: at commit
     adds_up: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    #: the output depends on the outside world: kept until refreshed, whatever changes before it
+    #: the output depends on the outside world: it is kept until a refresh, even if the inputs change
     recorded: bool = False
-    #: table and column that a recorded stage is given (as `known`) of what earlier generations hold
-    known: tuple[str, str] | None = None
-    #: files that each part of a recorded source is given of what was recorded before its refresh, as the column
-    #: `earlier` of its rows: for each earlier part that has them all, their addresses in this order
+    #: (table, column) of a recorded step: the stage is given this column of earlier generations, as input `previous`
+    previous: tuple[str, str] | None = None
+    #: files of a recorded source from before its last refresh. Each part has their paths in the column `earlier` of its
+    #: rows: for each earlier part that has all of the files, a list of paths in this order.
     earlier: tuple[str, ...] = ()
-    #: how many parts an exchange has: rows, or units of the `weight` column, for each
+    #: how many rows, or units of the column `weight`, one part of an exchange gets
     per_part: tuple[Literal["rows", "weight"], int] = ("rows", 200_000)
-    #: columns whose values are counted, and numeric ones summed, into the manifest, by table
+    #: table -> columns to count in the manifest: rows for each value, or the sum of a numeric column
     count: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     batch_rows: int = 512
-    deadline_s: float = 600.0  # for one row (or one batch where the stage does not say which row it is on)
-    memory: int = 6 << 30  # bytes of resident memory, of the process that runs a part
-    gpus: float = 0  # share of a GPU a part takes; with `open`, for models
+    deadline_s: float = 600.0  # for one row, or for one batch if the stage does not name its rows
+    memory: int = 6 << 30  # bytes of resident memory of the process that runs a part
+    gpus: float = 0  # share of a GPU that one part uses, for a stage with `open`
 
     @property
     def is_map(self) -> bool:
@@ -107,15 +106,25 @@ class Step:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.after, *(n for i in self.inputs.values() for n in i.steps)]))
+        return tuple(dict.fromkeys([*self.after, *self.follows, *(n for i in self.inputs.values() for n in i.steps)]))
 
 
 def describe(value: Any) -> Any:
-    """A stage's class and fields as plain JSON values: what its fingerprint and its manifest say of it."""
+    """A stage as plain JSON values, for its fingerprint and its manifest: name, version and fields.
+
+    The name is the class attribute `stage_name`, or else the bare name of the class. A class attribute `stage_version`
+    above 1 follows it. A field with ``metadata={"added": True}`` was added after a stage of the class had been
+    recorded; it is left out while it has its default value, so that old recordings keep their fingerprint. Raises
+    TypeError for a field that has no JSON form.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kind = type(value)
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"class": f"{kind.__module__}:{kind.__qualname__}", **fields}
+        name, version = getattr(value, "stage_name", type(value).__qualname__), getattr(value, "stage_version", 1)
+        fields = {
+            f.name: describe(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if not (f.metadata.get("added") and getattr(value, f.name) == f.default)
+        }
+        return {"class": name if version == 1 else f"{name}/{version}", **fields}
     if isinstance(value, Mapping):
         return {str(k): describe(v) for k, v in sorted(value.items())}
     if isinstance(value, (list, tuple)):
@@ -126,18 +135,21 @@ def describe(value: Any) -> Any:
 
 
 def fingerprint(*things: Any) -> str:
-    """Twelve hex digits that name a stage's directory."""
+    """Twelve hex digits that identify the output of a stage."""
     return hashlib.blake2b(json.dumps(things, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def code_of(value: Any) -> dict[str, str]:
-    """Digest of the source each dataclass in `value` comes from, by room: the folder (two deep inside `pipelines`)."""
-    rooms = {"manifests"}
+    """Package -> digest of its source, for every package that defines a dataclass in `value`, and for the manifests.
+
+    Below `pipelines` the package is the second level (`pipelines.select`), elsewhere the first (`filters`).
+    """
+    packages = {"manifests"}
 
     def walk(v: Any) -> None:
         if dataclasses.is_dataclass(v) and not isinstance(v, type):
             names = type(v).__module__.split(".")
-            rooms.add(".".join(names[:2]) if names[0] == "pipelines" and len(names) > 2 else names[0])
+            packages.add(".".join(names[:2]) if names[0] == "pipelines" and len(names) > 2 else names[0])
             for f in dataclasses.fields(v):
                 walk(getattr(v, f.name))
         elif isinstance(v, (list, tuple)):
@@ -145,19 +157,19 @@ def code_of(value: Any) -> dict[str, str]:
                 walk(x)
 
     walk(value)
-    return {room: source_digest(room) for room in sorted(rooms)}
+    return {package: source_digest(package) for package in sorted(packages)}
 
 
 @functools.cache
 def source_digest(package: str) -> str:
-    """Digest of every source and data file of a package, by name and content."""
+    """Digest of the names and contents of every source and data file of a package or module."""
     module = importlib.import_module(package)
-    if not hasattr(module, "__path__"):
-        files = [pathlib.Path(str(module.__file__))]
-        root = files[0].parent
-    else:
+    if hasattr(module, "__path__"):
         root = pathlib.Path(next(iter(module.__path__)))
         files = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    else:
+        files = [pathlib.Path(str(module.__file__))]
+        root = files[0].parent
     h = hashlib.blake2b(digest_size=8)
     for p in files:
         h.update(str(p.relative_to(root)).encode())
@@ -166,19 +178,14 @@ def source_digest(package: str) -> str:
 
 
 def versions_of(stage: Any) -> dict[str, str]:
-    """Versions of what a stage says its output depends on: libraries (a class attribute), programs (a method); and of
-    Arrow.
-    """
-    libraries = {
-        name: importlib.metadata.version(name) for name in ("pyarrow", "numpy", *getattr(stage, "libraries", ()))
-    }
-    return {**libraries, **(stage.programs() if hasattr(stage, "programs") else {})}
+    """Versions of Arrow, NumPy, the stage's `libraries` (a class attribute) and its `programs()` (a method)."""
+    names = ("pyarrow", "numpy", *getattr(stage, "libraries", ()))
+    programs = stage.programs() if hasattr(stage, "programs") else {}
+    return {**{name: importlib.metadata.version(name) for name in names}, **programs}
 
 
 def files_of(stage: Any) -> dict[str, str]:
-    """sha256 of the files a stage's fields name, where it says which fields do (a class attribute `files`): models,
-    word lists.
-    """
+    """sha256 of each file that a field of the stage names; the class attribute `files` lists those fields."""
     out = {}
     for name in getattr(stage, "files", ()):
         path = getattr(stage, name)
@@ -186,6 +193,11 @@ def files_of(stage: Any) -> dict[str, str]:
             with open(path, "rb") as f:
                 out[name] = hashlib.file_digest(f, "sha256").hexdigest()
     return out
+
+
+def tables_of(stage: Any) -> Mapping[str, pa.Schema] | None:
+    """The tables that a stage declares; None for a stage that declares none."""
+    return getattr(stage, "tables", None)
 
 
 def batches(table: pa.Table, rows: int) -> Iterator[pa.RecordBatch]:

@@ -1,7 +1,6 @@
-"""Where runs live: local disk or any fsspec file system, with whole files or none.
+"""Where runs are stored: a local disk or any fsspec file system. A file appears under its name with all its bytes.
 
-A file appears under its name only when all its bytes are there: local files are synced, then renamed; on object stores
-a PUT is whole.
+A local file is synced and then renamed. A PUT to an object store is atomic.
 """
 
 from __future__ import annotations
@@ -18,31 +17,35 @@ from typing import Any
 
 import fsspec
 
-# libraries of object stores whose errors are no OSErrors: no credentials, an address that nobody answers
-_STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
+# libraries of object stores with errors that are not OSErrors: no credentials, no answer from an address
+_STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
 _REMEDIES = {
-    errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS: "make it writable", errno.EACCES: "give access", errno.EPERM: "give access",
+    errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS: "make it writable", errno.EACCES: "give access",
+    errno.EPERM: "give access",
 }  # fmt: skip
 
 
-def of_a_store(e: BaseException) -> bool:
-    """A fault of a disk or an object store."""
-    return isinstance(e, OSError) or type(e).__module__.partition(".")[0] in _STORES
+def is_store_error(e: BaseException) -> bool:
+    """True for an error of a disk or an object store."""
+    return isinstance(e, OSError) or type(e).__module__.partition(".")[0] in _STORE_LIBRARIES
 
 
-def in_a_line(e: BaseException, root: str) -> str:
-    """What is wrong with a disk or an object store, and where, and what to do."""
+def one_line(e: BaseException, root: str) -> str:
+    """An error of a disk or an object store in one line: the file, the fault, and what to do."""
     if isinstance(e, OSError) and e.errno and (e.errno in _REMEDIES or e.filename):
         line = f"{e.filename or root}: {os.strerror(e.errno)}"
         remedy = _REMEDIES.get(e.errno)
         return f"{line}; {remedy} and run the same command again: what was committed stays" if remedy else line
-    said = " ".join(str(e).split())
-    return said if root in said else f"{root}: {said}"
+    text = " ".join(str(e).split())
+    return text if root in text else f"{root}: {text}"
 
 
 @dataclass(frozen=True)
 class Store:
-    """Files below a root, a local folder or an fsspec URL such as ``s3://bucket/runs/a``."""
+    """Files below a root: a local folder, or an fsspec URL such as ``s3://bucket/runs/a``.
+
+    fsspec reads and lists on every file system. Only changes differ on a local disk, where they must survive a crash.
+    """
 
     root: str
 
@@ -54,12 +57,12 @@ class Store:
         return f"{self.root.rstrip('/')}/{name}"
 
     def fs(self) -> Any:
-        # others write here too: nothing is remembered
+        # other processes write here too, so listings are not cached
         return fsspec.core.url_to_fs(self.root, use_listings_cache=False)[0]
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[str]:
-        """A folder for files in the making: beside the run where that is local, so that a rename is enough."""
+        """A folder for unfinished files. On a local disk it is within the run, so that a rename publishes a file."""
         if self.local:
             os.makedirs(self.path("tmp"), exist_ok=True)
         folder = tempfile.mkdtemp(dir=self.path("tmp") if self.local else None)
@@ -68,111 +71,102 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, made: str, name: str) -> None:
+    def publish(self, source: str, name: str) -> None:
         """Move a finished file from the scratch folder to its name."""
         target = self.path(name)
         if not self.local:
-            self.fs().put_file(made, target)
+            self.fs().put_file(source, target)
             return
-        with open(made, "rb+") as f:
+        with open(source, "rb+") as f:
             os.fsync(f.fileno())
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.replace(made, target)
+        os.replace(source, target)
         _sync_folder(os.path.dirname(target))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a small file only if there is none of that name; False where there is one."""
+        """Write a small file if there is none of that name; returns False if there is one."""
         target = self.path(name)
-        if not self.local:
-            # S3 refuses the second writer (If-None-Match); other stores are asked first, which two at the same moment
-            # can pass
-            try:
+        if self.local:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            if not self.local:
+                # S3 refuses the second writer (If-None-Match). fsspec asks other stores first, so two writers at the
+                # same moment can both succeed there.
                 self.fs().pipe_file(target, data, mode="create")
-            except FileExistsError:
-                return False
-            return True
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with self.scratch() as folder:
-            made = os.path.join(folder, "new")
-            with open(made, "wb") as f:
-                f.write(data)
-                f.flush()
-                os.fsync(f.fileno())
-            try:
-                os.link(made, target)
-            except FileExistsError:
-                return False
+                return True
+            with self._new_file(data) as new:
+                os.link(new, target)
+        except FileExistsError:
+            return False
         _sync_folder(os.path.dirname(target))
         return True
 
     def replace(self, name: str, data: bytes) -> None:
-        """Write a small file whole, over an older one; left alone where it says the same already."""
-        if self.exists(name) and self.read(name) == data:
-            return
+        """Write a small file in place of an older one; nothing is written if the content is the same."""
+        if not self.exists(name) or self.read(name) != data:
+            with self._new_file(data) as new:
+                self.publish(new, name)
+
+    @contextlib.contextmanager
+    def _new_file(self, data: bytes) -> Iterator[str]:
         with self.scratch() as folder:
-            made = os.path.join(folder, "new")
-            with open(made, "wb") as f:
+            path = os.path.join(folder, "new")
+            with open(path, "wb") as f:
                 f.write(data)
-            self.publish(made, name)
+                f.flush()
+                os.fsync(f.fileno())
+            yield path
 
     def read(self, name: str) -> bytes:
         """Raises FileNotFoundError."""
-        if self.local:
-            with open(self.path(name), "rb") as f:
-                return f.read()
         return bytes(self.fs().cat_file(self.path(name)))
 
     def read_all(self, names: Iterable[str]) -> Iterator[bytes]:
-        """Many small files, in order; side by side where a request takes long."""
+        """Many small files, in order. Object stores get 1,000 requests at a time."""
         if self.local:
-            yield from map(self.read, names)
+            for name in names:
+                with open(self.path(name), "rb") as f:
+                    yield f.read()
             return
-        fs, left = self.fs(), list(names)
-        for i in range(0, len(left), 1000):
-            wanted = [fs._strip_protocol(self.path(n)) for n in left[i : i + 1000]]
-            found = fs.cat(wanted) if len(wanted) > 1 else {wanted[0]: fs.cat_file(wanted[0])}
-            yield from (bytes(found[w]) for w in wanted)
+        fs, paths = self.fs(), [self.path(n) for n in names]
+        for i in range(0, len(paths), 1000):
+            chunk = [fs._strip_protocol(p) for p in paths[i : i + 1000]]
+            contents = fs.cat(chunk) if len(chunk) > 1 else {chunk[0]: fs.cat_file(chunk[0])}
+            yield from (bytes(contents[p]) for p in chunk)
 
     def exists(self, name: str) -> bool:
-        return os.path.exists(self.path(name)) if self.local else bool(self.fs().exists(self.path(name)))
+        return bool(self.fs().exists(self.path(name)))
+
+    def _list(self, folder: str, kind: str) -> dict[str, int]:
+        """Name -> bytes of the entries of a folder of one kind, sorted; empty if the folder does not exist."""
+        try:
+            entries = self.fs().ls(self.path(folder), detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        names = ((e["name"].rstrip("/").rsplit("/", 1)[-1], int(e["size"] or 0)) for e in entries if e["type"] == kind)
+        return dict(sorted(names))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Name -> bytes of the files in a folder, sorted; none where it does not exist."""
-        if self.local:
-            if not os.path.isdir(self.path(folder)):
-                return {}
-            with os.scandir(self.path(folder)) as found:
-                return dict(sorted((e.name, e.stat().st_size) for e in found if e.is_file()))
-        try:
-            listed = self.fs().ls(self.path(folder), detail=True)
-        except FileNotFoundError:
-            return {}
-        return dict(sorted((f["name"].rsplit("/", 1)[-1], int(f["size"])) for f in listed if f["type"] == "file"))
+        """Name -> bytes of the files in a folder, sorted; empty if the folder does not exist."""
+        return self._list(folder, "file")
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted; none where it does not exist."""
+        """Names of the files in a folder, sorted; empty if the folder does not exist."""
         return list(self.sizes(folder))
 
     def folders(self, folder: str) -> list[str]:
-        """Names of the folders in a folder, sorted."""
-        if self.local:
-            path = self.path(folder)
-            return sorted(e.name for e in os.scandir(path) if e.is_dir()) if os.path.isdir(path) else []
-        try:
-            listed = self.fs().ls(self.path(folder), detail=True)
-        except FileNotFoundError:
-            return []
-        return sorted(f["name"].rstrip("/").rsplit("/", 1)[-1] for f in listed if f["type"] == "directory")
+        """Names of the folders in a folder, sorted; empty if the folder does not exist."""
+        return list(self._list(folder, "directory"))
 
     def link_all(self, links: Mapping[str, str]) -> None:
-        """Give committed files second names (target -> name): hard links where there are such, else copies, made once.
+        """Give committed files second names (target -> name): hard links on a local disk, copies elsewhere.
 
-        What an object store has copied stands in ``links.json``; a target is taken off that list before it is copied
-        anew, so that the list is true whenever this is interrupted.
+        On an object store ``links.json`` lists the copies. A target is taken off the list before it is copied again, so
+        that the list is correct whenever this is interrupted.
         """
         if self.local:
             for target, name in links.items():
-                self._link(name, target)
+                self._link(self.path(name), self.path(target))
             return
         before = json.loads(self.read("links.json")) if self.exists("links.json") else {}
         same = {t: n for t, n in links.items() if before.get(t) == n}
@@ -180,25 +174,23 @@ class Store:
             return
         self.replace("links.json", json.dumps(same).encode())
         fs = self.fs()
-        for target, name in links.items():
-            if target not in same:
-                fs.copy(self.path(name), self.path(target))
+        for target in (t for t in links if t not in same):
+            fs.copy(self.path(links[target]), self.path(target))
         self.replace("links.json", json.dumps(links).encode())
 
-    def _link(self, name: str, target: str) -> None:
-        source, goal = self.path(name), self.path(target)
-        if os.path.exists(goal) and os.path.samefile(source, goal):
+    def _link(self, source: str, target: str) -> None:
+        if os.path.exists(target) and os.path.samefile(source, target):
             return
-        os.makedirs(os.path.dirname(goal), exist_ok=True)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
         with self.scratch() as folder:
-            made = os.path.join(folder, "new")
+            new = os.path.join(folder, "new")
             try:
-                os.link(source, made)
+                os.link(source, new)
             except FileNotFoundError:
                 raise
             except OSError:  # a file system without links
-                shutil.copyfile(source, made)
-            os.replace(made, goal)
+                shutil.copyfile(source, new)
+            os.replace(new, target)
 
     def remove(self, name: str) -> None:
         if self.local:

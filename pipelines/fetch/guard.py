@@ -1,12 +1,11 @@
 """Which addresses may be reached.
 
-http(s) only. Without a proxy a host is resolved once, every address it has is checked, and the connection is made to
-one of those very addresses, so that a name cannot change its address between the check and the use. Behind a proxy
-names are the proxy's business and are not resolved here, but a literal private address is still refused. Both hold for
-every hop of a redirect.
+Only http and https. Without a proxy, a host is resolved once, every one of its addresses is checked, and the connection
+goes to one of these addresses, so a name cannot change its address between check and use. Behind a proxy, the proxy
+resolves names, but a literal private address is still refused. Both hold for every hop of a redirect.
 
-What is private is what IANA's special-purpose registries call not globally reachable (RFC 6890 and its updates), as the
-`ipaddress` module has them, and multicast and reserved space besides.
+Private is what IANA's special-purpose registries call not globally reachable (RFC 6890 and its updates), as in the
+`ipaddress` module, and also multicast and reserved addresses.
 """
 
 from __future__ import annotations
@@ -17,35 +16,34 @@ import re
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PORTS = {"http": 80, "https": 443}
-LONGEST_URL = 16_384  # characters; longer ones are data in disguise, and no server takes them
+LONGEST_URL = 16_384  # characters; no server takes a longer one
 
-# RFC 6052 and RFC 8215: an IPv4 address carried in the last 32 bits of an IPv6 one
+# RFC 6052 and RFC 8215: an IPv4 address in the last 32 bits of an IPv6 address
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
-# an underscore is no host-name character by RFC 952, but real hosts use it
+# RFC 952 has no underscore in host names, but hosts that exist have it
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_-])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_-])?)*\.?\Z")
 _CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
 
 
-class Refused(Exception):  # noqa: N818  (an answer, not a fault of ours)
-    """An address that is not reached. ``status`` is one of manifests.schema.STATUSES."""
+class Fault(Exception):  # noqa: N818  (a fault of the web, not of this program)
+    """A request without a complete answer. ``status``: one of manifests.schema.STATUSES. ``retryable``: a second try
+    may succeed."""
 
-    def __init__(self, status: str, detail: str) -> None:
+    def __init__(self, status: str, detail: str, retryable: bool = False) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status, self.retryable = status, retryable
 
 
 @dataclass(frozen=True)
 class Target:
-    """A request's parts: ``host`` is ASCII without brackets, ``path`` starts with a slash, is percent-encoded and holds
-    the query.
-    """
+    """The parts of a request. ``host``: lower-case ASCII without brackets. ``path``: from its slash on, with the query,
+    percent-encoded."""
 
     scheme: str
     host: str
@@ -58,51 +56,56 @@ class Target:
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
+    def origin(self) -> str:
+        return f"{self.scheme}://{self.netloc}"
+
+    @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.netloc}{self.path}"
+        return self.origin + self.path
 
 
 def parse(url: str) -> Target:
-    """The parts of an http(s) URL, or Refused("bad_url").
+    """The parts of an http(s) URL. Raises Fault("bad_url").
 
     User names in a URL are refused: they are credentials, or a trick to make one host look like another.
     """
     if len(url) > LONGEST_URL:
-        raise Refused("bad_url", f"{len(url)} characters")
+        raise Fault("bad_url", f"{len(url)} characters")
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname or "", parts.port
-    except ValueError as fault:
-        raise Refused("bad_url", str(fault)) from None
+        if not host.isascii():
+            host = host.encode("idna").decode("ascii").lower()
+        if ":" in host:
+            ipaddress.IPv6Address(host)
+    except ValueError as error:  # UnicodeError is one of them
+        raise Fault("bad_url", str(error)) from None
     scheme = parts.scheme.lower()
     if scheme not in PORTS:
-        raise Refused("bad_url", f"scheme {scheme or 'missing'}")
+        raise Fault("bad_url", f"scheme {scheme or 'missing'}")
     if "@" in parts.netloc or _CONTROL.search(parts.netloc):
-        raise Refused("bad_url", "credentials or control characters in the host")
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode("ascii").lower()
-        except UnicodeError as fault:
-            raise Refused("bad_url", str(fault)) from None
-    if ":" in host:
-        try:
-            ipaddress.IPv6Address(host)
-        except ValueError as fault:
-            raise Refused("bad_url", str(fault)) from None
-    elif not _NAME.match(host) or len(host) > 253 or any(len(label) > 63 for label in host.split(".")):
-        raise Refused("bad_url", "no host")
+        raise Fault("bad_url", "credentials or control characters in the host")
+    if ":" not in host and (not _NAME.match(host) or len(host) > 253 or max(map(len, host.split("."))) > 63):
+        raise Fault("bad_url", "no host")
     if port == 0:
-        raise Refused("bad_url", "port 0")
-    # what is already encoded stays as it is; what may not stand in a request line is encoded as UTF-8, as browsers do
+        raise Fault("bad_url", "port 0")
+    # as browsers do: what is encoded stays, and what may not stand in a request line is encoded as UTF-8
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~|[]")
     query = quote(parts.query, safe="/?%:@!$&'()*+,;=~|[]{}^`\\")
     return Target(scheme, host, port or PORTS[scheme], path + (f"?{query}" if query else ""))
 
 
+def target_of(url: str) -> Target | None:
+    """The parts of an http(s) URL; None where `parse` refuses it."""
+    try:
+        return parse(url)
+    except Fault:
+        return None
+
+
 def literal(host: str) -> Address | None:
-    """The address a host spells out, in any of the spellings resolvers take (127.1, 0x7f.0.0.1, 2130706433), or None
-    for a name.
-    """
+    """The address that a host spells out, in any spelling that resolvers take (127.1, 0x7f.0.0.1, 2130706433); None for
+    a name."""
     host = host.rstrip(".")
     try:
         return ipaddress.ip_address(host.split("%")[0])
@@ -118,8 +121,8 @@ def literal(host: str) -> Address | None:
     return None
 
 
-def _inner(address: Address) -> Address:
-    """The IPv4 address an IPv6 one stands for: what a gateway would reach."""
+def _embedded(address: Address) -> Address:
+    """The IPv4 address that a gateway would reach for an IPv6 one; else the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return address.ipv4_mapped
@@ -132,77 +135,62 @@ def _inner(address: Address) -> Address:
     return address
 
 
-@dataclass(frozen=True)
+def _is_public(a: Address) -> bool:
+    special = a.is_multicast or a.is_reserved or a.is_unspecified or a.is_loopback or a.is_link_local
+    return a.is_global and not special
+
+
 class Guard:
     """The rule. ``allow_private``: CIDR ranges that may be reached although they are private."""
 
-    allow_private: tuple[str, ...] = ()
-    _ranges: tuple[Network, ...] = field(init=False, repr=False, compare=False, default=())
-
-    def __post_init__(self) -> None:
+    def __init__(self, allow_private: tuple[str, ...] = ()) -> None:
         try:
-            ranges = tuple(ipaddress.ip_network(text) for text in self.allow_private)
-        except ValueError as fault:
-            raise ValueError(f"allow_private: {fault}; give ranges such as 10.0.0.0/8") from None
-        object.__setattr__(self, "_ranges", ranges)
+            self._ranges = tuple(ipaddress.ip_network(text) for text in allow_private)
+        except ValueError as error:
+            raise ValueError(f"allow_private: {error}; give ranges such as 10.0.0.0/8") from None
 
     def allows(self, address: Address) -> bool:
-        if any(address in net for net in self._ranges if net.version == address.version):
+        embedded = _embedded(address)
+        if any(a in net for a in (address, embedded) for net in self._ranges if net.version == a.version):
             return True
-        inner = _inner(address)
-        if any(inner in net for net in self._ranges if net.version == inner.version):
-            return True
-        for a in (address, inner):
-            if a is address and inner is not address and not address.is_multicast:
-                continue  # a carrier's own range is "reserved"; what counts is what it carries
-            if (
-                not a.is_global
-                or a.is_multicast
-                or a.is_reserved
-                or a.is_unspecified
-                or a.is_loopback
-                or a.is_link_local
-            ):
-                return False
-        return True
+        # an IPv6 range that carries IPv4 addresses counts as reserved: only the IPv4 address decides there
+        return _is_public(embedded) and (embedded is address or not address.is_multicast)
 
     def check_literal(self, host: str) -> None:
-        """Refuse a host that spells out a private address. A name passes: behind a proxy that is all there is to check."""
+        """Refuse a host that spells out a private address. A name passes; behind a proxy no more can be checked."""
         address = literal(host)
         if address is not None and not self.allows(address):
-            raise Refused("private_address", str(address))
+            raise Fault("private_address", str(address))
 
     def resolve(self, host: str, port: int, timeout: float) -> Sequence[str]:
-        """Every address of a host, each allowed, IPv4 and IPv6 in the resolver's order. Refused: dns, private_address,
-        timeout.
-        """
+        """All addresses of a host, IPv4 and IPv6 in the resolver's order. Raises Fault (dns, private_address,
+        timeout) unless each of them is allowed."""
         self.check_literal(host)
-        found = _lookup(host, port, timeout)
-        for text in found:
+        addresses = _lookup(host, port, timeout)
+        for text in addresses:
             if not self.allows(ipaddress.ip_address(text.split("%")[0])):
-                raise Refused("private_address", text)
-        return found
+                raise Fault("private_address", text)
+        return addresses
 
 
 def _lookup(host: str, port: int, timeout: float) -> list[str]:
-    # the system's resolver knows no deadline, so it runs in a thread that is left behind when the time is up
-    box: queue.SimpleQueue[list[str] | OSError | UnicodeError] = queue.SimpleQueue()
+    # the system's resolver has no timeout, so it runs in a thread, which is left behind when the time is up
+    result: queue.SimpleQueue[list[str] | OSError | UnicodeError] = queue.SimpleQueue()
 
-    def ask() -> None:
+    def resolve() -> None:
         try:
-            box.put(
-                list(dict.fromkeys(str(row[4][0]) for row in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-            )
-        except (OSError, UnicodeError) as fault:
-            box.put(fault)
+            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            result.put(list(dict.fromkeys(str(row[4][0]) for row in rows)))
+        except (OSError, UnicodeError) as error:
+            result.put(error)
 
-    threading.Thread(target=ask, daemon=True, name=f"resolve {host}").start()
+    threading.Thread(target=resolve, daemon=True, name=f"resolve {host}").start()
     try:
-        answer = box.get(timeout=max(timeout, 0.001))
+        addresses = result.get(timeout=max(timeout, 0.001))
     except queue.Empty:
-        raise Refused("timeout", f"no answer for {host}") from None
-    if isinstance(answer, Exception):
-        raise Refused("dns", str(answer))
-    if not answer:
-        raise Refused("dns", f"{host} has no address")
-    return answer
+        raise Fault("timeout", f"no answer for {host}") from None
+    if isinstance(addresses, Exception):
+        raise Fault("dns", str(addresses))
+    if not addresses:
+        raise Fault("dns", f"{host} has no address")
+    return addresses

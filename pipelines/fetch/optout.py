@@ -1,14 +1,13 @@
-"""Opt-outs that travel in response headers: X-Robots-Tag and TDM-Reservation.
+"""Opt-outs in response headers: X-Robots-Tag and TDM-Reservation.
 
 X-Robots-Tag (Google's "Robots meta tag, data-nosnippet, and X-Robots-Tag specifications"): directives separated by
-commas, in any number of headers. A directive may carry a value (``max-snippet: 20``, ``unavailable_after: Wed, 03 Dec
-2025 13:09:53 GMT``); a product token and a colon before a directive address it, and those after it in the same header,
+commas, in any number of headers. A directive can have a value (``max-snippet: 20``, ``unavailable_after: Wed, 03 Dec
+2025 13:09:53 GMT``). A product token and a colon before a directive address it, and all later ones in the same header,
 to that agent alone.
 
-Which directives reserve an image against training: ``noai`` and ``noimageai`` (DeviantArt's, 2022), ``noml`` (Mojeek's,
-2023), and
-``noindex``, ``noimageindex`` and ``none`` (= noindex, nofollow), which img2dataset's documentation counts as well.
-TDM-Reservation: 1 is the reservation of the W3C community group's TDM Reservation Protocol.
+These directives reserve an image against training: ``noai`` and ``noimageai`` (DeviantArt, 2022), ``noml`` (Mojeek,
+2023), and ``noindex``, ``noimageindex`` and ``none`` (= noindex, nofollow), which img2dataset's documentation counts
+too. TDM-Reservation: 1 is the reservation of the W3C community group's TDM Reservation Protocol.
 """
 
 from __future__ import annotations
@@ -18,26 +17,26 @@ from collections.abc import Iterable
 
 RESERVING = ("noai", "noimageai", "noml", "none", "noindex", "noimageindex")
 
-# directives that carry a value after a colon, so that what stands before the colon is no agent
+# directives with a value after a colon: what stands before the colon is no agent
 VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 
 _AGENT = re.compile(r"[A-Za-z_*][A-Za-z0-9_.*/-]*\Z")
 
 
 def product(user_agent: str) -> str:
-    """The product token of a User-Agent, lower case: "panoramix/0.1 (+http://..)" -> "panoramix" (RFC 9309 2.2.1)."""
-    found = re.match(r"[A-Za-z_-]+", user_agent.strip())
-    return found[0].lower() if found else ""
+    """The product token of a User-Agent in lower case: "panoramix/0.1 (+http://..)" -> "panoramix" (RFC 9309 2.2.1)."""
+    match = re.match(r"[A-Za-z_-]+", user_agent.strip())
+    return match[0].lower() if match else ""
 
 
 def directives(headers: Iterable[tuple[str, str]], user_agent: str) -> list[str]:
-    """The X-Robots-Tag directives that hold for us, lower case, without their values, in order."""
+    """The X-Robots-Tag directives for this agent, in lower case, without their values, in order."""
     us = product(user_agent)
-    found: list[str] = []
+    applicable: list[str] = []
     for name, value in headers:
         if name.lower() != "x-robots-tag":
             continue
-        ours = True
+        for_us = True
         for piece in value.split(","):
             piece = piece.strip()
             while ":" in piece:
@@ -45,20 +44,20 @@ def directives(headers: Iterable[tuple[str, str]], user_agent: str) -> list[str]
                 if before.lower() in VALUED:
                     piece = before
                 elif _AGENT.match(before):
-                    ours, piece = before == "*" or before.split("/")[0].lower() == us, after
+                    for_us, piece = before == "*" or before.split("/")[0].lower() == us, after
                 else:
-                    piece = ""  # the time of a date whose comma we split at
-            if ours and piece:
-                found.append(piece.lower())
-    return found
+                    piece = ""  # the time of a date, which was split at its comma
+            if for_us and piece:
+                applicable.append(piece.lower())
+    return applicable
 
 
 def reserved(headers: Iterable[tuple[str, str]], user_agent: str) -> str | None:
-    """The reservation met, or None: one of RESERVING, in that order, or "tdm-reservation"."""
+    """The first reservation: one of RESERVING, in that order, or "tdm-reservation"; None where there is none."""
     rows = list(headers)
-    met = set(directives(rows, user_agent))
+    applicable = set(directives(rows, user_agent))
     for directive in RESERVING:
-        if directive in met:
+        if directive in applicable:
             return directive
     for name, value in rows:
         if name.lower() == "tdm-reservation" and value.split(",")[0].strip() == "1":

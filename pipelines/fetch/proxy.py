@@ -1,4 +1,4 @@
-"""The proxy the environment names (http_proxy, https_proxy, all_proxy, no_proxy): which one, and the way through it."""
+"""The proxy that the environment names (http_proxy, https_proxy, all_proxy, no_proxy), and connections through it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import urllib.parse
 import urllib.request
 from urllib.parse import urlsplit
 
-from pipelines.fetch.guard import Target
-from pipelines.fetch.wire import Connection, Fault, connect, left, read_head
+from pipelines.fetch.guard import Fault, Target
+from pipelines.fetch.wire import Connection, connect, left, read_head
 
 
 class ProxyDown(ConnectionError):  # noqa: N818
@@ -17,7 +17,7 @@ class ProxyDown(ConnectionError):  # noqa: N818
 
 
 def proxy_of(target: Target) -> str | None:
-    """The proxy URL for a request, or None for a direct one."""
+    """The URL of the proxy for a request; None for a direct one."""
     proxies = urllib.request.getproxies_environment()
     proxy = proxies.get(target.scheme) or proxies.get("all")
     if not proxy or urllib.request.proxy_bypass_environment(target.netloc, proxies):  # type: ignore[attr-defined]
@@ -26,35 +26,35 @@ def proxy_of(target: Target) -> str | None:
 
 
 def login_of(proxy: str) -> str:
-    """The Proxy-Authorization that a proxy URL's user name asks for, or ""."""
+    """The Proxy-Authorization for the user name in a proxy's URL; "" where it has none."""
     parts = urlsplit(proxy)
     if parts.username is None:
         return ""
-    user, word = urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or "")
-    return "Basic " + base64.b64encode(f"{user}:{word}".encode()).decode()
+    user, password = urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or "")
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def to_proxy(proxy: str, until: float) -> Connection:
-    """A connection to the proxy; ProxyDown where nothing listens."""
+    """A connection to the proxy. Raises ProxyDown where nothing listens, after a second try."""
     parts = urlsplit(proxy)
     if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f"the proxy variable names {parts.scheme}://{parts.hostname}: only http:// proxies are served")
+        raise ValueError(
+            f"the proxy variable names {parts.scheme}://{parts.hostname}: only http:// proxies are supported"
+        )
     port = parts.port or 80
-    for last in (False, True):
-        try:
-            return connect([parts.hostname], port, until)
-        except ConnectionRefusedError:
-            if last:
-                where = f"http://{parts.hostname}:{port}"
-                raise ProxyDown(
-                    f"nothing answers at the proxy {where}: start it, or unset the proxy variable"
-                ) from None
-            time.sleep(min(0.5, left(until)))
-    raise AssertionError
+    try:
+        return connect([parts.hostname], port, until)
+    except ConnectionRefusedError:
+        time.sleep(min(0.5, left(until)))
+    try:
+        return connect([parts.hostname], port, until)
+    except ConnectionRefusedError:
+        where = f"http://{parts.hostname}:{port}"
+        raise ProxyDown(f"nothing answers at the proxy {where}: start it, or unset the proxy variable") from None
 
 
 def tunnel(conn: Connection, target: Target, proxy: str, until: float) -> None:
-    """CONNECT to an https host, so that what follows on the connection is with it."""
+    """CONNECT to an https host: from then on the connection leads to it."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     request = f"CONNECT {host}:{target.port} HTTP/1.1\r\nHost: {host}:{target.port}\r\n"
     if login := login_of(proxy):
@@ -63,6 +63,6 @@ def tunnel(conn: Connection, target: Target, proxy: str, until: float) -> None:
     conn.send(f"{request}\r\n".encode("latin-1"), until)
     head = read_head(conn)
     if head.status == 504:
-        raise Fault("timeout", "the proxy waited in vain")
+        raise Fault("timeout", "the proxy got no answer in time")
     if not 200 <= head.status < 300:
         raise Fault("refused", f"the proxy answered {head.status} to CONNECT")

@@ -1,0 +1,1 @@
+"""Other people's datasets as documents: releases, conversations, URL lists, texts, and datatrove's readers."""

@@ -1,0 +1,1 @@
+"""HTML pages as documents: text and images in reading order."""

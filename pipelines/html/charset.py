@@ -1,7 +1,6 @@
-"""Bytes to text as browsers do: byte order mark, then the header, then the page's own meta, then a look at the bytes.
+"""Bytes to text as browsers do: byte order mark, then the header, then the page's own meta, then a guess by the bytes.
 
-Source: WHATWG HTML §13.2.3.2 "Determining the character encoding" and the Encoding Standard's label table (resiliparse
-carries it).
+Source: WHATWG HTML §13.2.3.2 "Determining the character encoding"; resiliparse has the Encoding Standard's labels.
 """
 
 from __future__ import annotations
@@ -12,19 +11,14 @@ from functools import lru_cache
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-#: how far the standard lets a browser look for a meta declaration, bytes; real pages put it later, and browsers
-#: re-parse then
+#: bytes that are searched for a meta declaration: the standard says 1024, but many pages have it later
 PRESCAN = 4096
 
 # the Encoding Standard's names mean the wider Windows tables
 _WIDER = {
-    "shift_jis": "cp932",
-    "euc_kr": "cp949",
-    "gbk": "gb18030",
-    "gb2312": "gb18030",
-    "iso8859-11": "cp874",
+    "shift_jis": "cp932", "euc_kr": "cp949", "gbk": "gb18030", "gb2312": "gb18030", "iso8859-11": "cp874",
     "big5": "big5hkscs",
-}
+}  # fmt: skip
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _META = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([A-Za-z0-9._:-]{2,40})", re.I)
 _XML = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._:-]{2,40})", re.I)
@@ -34,40 +28,29 @@ _COMMENT = re.compile(rb"<!--.*?-->", re.S)
 
 @lru_cache(maxsize=1024)
 def codec(label: str) -> str | None:
-    """Python's codec for a declared label, by the Encoding Standard (``latin1`` means windows-1252); None for an
-    unknown label.
-    """
+    """Python's codec for a label, by the Encoding Standard (`latin1` is windows-1252); None for an unknown label."""
     try:
-        name = map_encoding_to_html5(label.strip().lower(), fallback_utf8=False)
+        name = codecs.lookup(map_encoding_to_html5(label.strip().lower(), fallback_utf8=False) or "").name
     except (ValueError, LookupError):
-        return None
-    if not name:
-        return None
-    try:
-        name = codecs.lookup(name).name
-    except LookupError:
         return None
     return _WIDER.get(name, name)
 
 
 def to_utf8(html: bytes, content_type: str | None = None) -> bytes:
-    """The page in UTF-8, without a byte order mark. Bytes that are wrong in its encoding become U+FFFD; nothing raises."""
+    """The page in UTF-8, without a byte order mark. Bytes that its encoding does not have become U+FFFD."""
     for bom, name in _BOMS:
         if html.startswith(bom):
             body = html[len(bom) :]
             return body if name == "utf-8" else body.decode(name, "replace").encode("utf-8", "replace")
     name = _declared(html, content_type) or ""
     if name in ("utf-8", "ascii", ""):
-        if _is_utf8(html):
-            return html
-        if name == "utf-8" and _mostly_utf8(html):
-            return html  # the parser writes U+FFFD for the odd wrong byte, as browsers do
+        if _is_utf8(html) or (name == "utf-8" and _mostly_utf8(html)):
+            return html  # the parser writes U+FFFD for a wrong byte, as browsers do
         name = codec(detect_encoding(html[:65536]) or "") or "cp1252"
         if name == "utf-8":
             return html
     elif name.startswith("utf-16"):
-        # §13.2.3.2: a meta element that says UTF-16 was read as ASCII, so it lies
-        return html
+        return html  # §13.2.3.2: a meta element that was read as ASCII is wrong to say UTF-16
     return html.decode(name, "replace").encode("utf-8", "replace")
 
 
@@ -83,17 +66,14 @@ def _declared(html: bytes, content_type: str | None) -> str | None:
 
 
 def _is_utf8(html: bytes) -> bool:
-    if html.isascii():
-        return True
     try:
-        html.decode("utf-8")
+        return html.isascii() or bool(html.decode("utf-8"))
     except UnicodeDecodeError:
         return False
-    return True
 
 
 def _mostly_utf8(html: bytes) -> bool:
-    """A page that declares UTF-8 is believed unless more than one in a hundred of its non-ASCII characters is wrong."""
+    """Whether at most one in a hundred of the non-ASCII characters of a page that declares UTF-8 is wrong."""
     text = html.decode("utf-8", "replace")
     wrong = text.count("\ufffd")
     return wrong * 100 <= len(html) - len(text) + wrong

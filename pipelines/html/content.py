@@ -1,38 +1,36 @@
-"""The article out of its box: clean what stands inside it, add what stands just above it."""
+"""The article out of its box: remove what does not belong to it, add what stands just above it."""
 
 from __future__ import annotations
 
 import re
-from itertools import accumulate
 
 from manifests.nodes import Node
 from pipelines.html.blocks import Blocks, Box, Leaf
 from pipelines.html.hints import AUTHOR, BODY, GOOD, ICONIC, JUNK, WEAK, hint, words
 from pipelines.html.phrases import SHORT, closes, opens_teaser
-from pipelines.html.scoring import MIN_PARAGRAPH, root_of
+from pipelines.html.scoring import MIN_PARAGRAPH, Sums, root_of
 
-#: leaves before the root among which its standfirst and first picture are looked for; fewer where only the h1 says that
-#: they belong to it
+#: leaves before the root that are searched for its standfirst and first picture; fewer of them where only the h1 says
+#: that they belong to it
 LEAD, BELOW_H1 = 30, 20
-#: shortest side that a picture there states, pixels (obelics.yaml: 150)
+#: pixels of the shortest side that a picture there states (obelics.yaml: 150)
 PICTURE = 150
-#: leaves above a headline that may be its picture and the caption; stated width from which it is, pixels
+#: leaves above a headline that may be its picture and the caption; pixels of the width from which a picture is
 ABOVE, WIDE = 3, 500
-#: most text beside each field of a form that is filled in, characters
+#: characters of the longest text beside each field of a form that is filled in
 LABEL = 60
-#: most text about the author, characters
+#: characters of the longest text about the author
 PORTRAIT = 600
-#: shortest text there that is a standfirst, characters
+#: characters of the shortest standfirst
 STANDFIRST = 60
-#: shortest caption, in characters, that does not stand twice within so many leaves
+#: characters of the shortest caption that does not stand twice within NEAR leaves
 REPEATED, NEAR = 30, 8
-#: share of link text from which a paragraph is nothing but a link
+#: share of link text from which a paragraph is only a link
 ALL_LINK = 0.8
-#: lines at the end of an article among which its publisher asks for something
+#: lines at the end of an article that may be its publisher's requests
 END = 4
-#: largest share of the article that one line such as "Read also" may take with it
+#: largest share of the article that one line such as "Read also" may remove
 TEASER_SHARE = 0.3
-
 
 # "cropped-" is what WordPress calls the pictures of a site's header
 _SITES = re.compile(r"/cropped-|/headers?/|logo|banner", re.I)
@@ -53,9 +51,7 @@ def article(blocks: Blocks) -> list[Leaf]:
 
 
 def _clean(boxes: list[Box], leaves: list[Leaf], root: Box) -> None:
-    """Mark boxes inside the root that do not read like the article: children before parents, so that a parent is judged
-    by what is left.
-    """
+    """Mark boxes in the root that do not read like the article, children first: a parent has only what is left."""
     inside = boxes[root.place + 1 : root.end]
     for leaf in leaves[root.first : root.last]:
         box = boxes[leaf.box]
@@ -65,80 +61,72 @@ def _clean(boxes: list[Box], leaves: list[Leaf], root: Box) -> None:
         if leaf.node is not None:
             box.images += 1
     for box in reversed(inside):
+        box.kept = box.kept and not (box.tag in _CLEANED and _bad(box) and not _quotes(boxes, box))
         if not box.kept:
             continue
-        if box.tag in _CLEANED and _bad(box) and not _quotes(boxes, box):
-            box.kept = False
-            continue
-        to = boxes[box.parent]
-        to.chars += box.chars
-        to.links += box.links
-        to.commas += box.commas
-        to.images += box.images
-        to.asked += box.asked
+        parent = boxes[box.parent]
+        parent.chars += box.chars
+        parent.links += box.links
+        parent.commas += box.commas
+        parent.images += box.images
+        parent.asked += box.asked
 
 
 def _quotes(boxes: list[Box], box: Box) -> bool:
-    """Whether a box is nothing but the frame of a quotation, such as a post with its links and its date."""
+    """Whether a box is only the frame of a quotation, such as a post with its links and its date."""
     inside = boxes[box.place + 1] if box.end > box.place + 1 else box
     return inside.tag == "blockquote" and inside.end == box.end and box.links * 2 <= box.chars
 
 
 def _bad(box: Box) -> bool:
-    if box.flags & BODY:
-        return False
-    if not box.chars:
+    """Whether the text, links, fields and names of a box are not those of an article."""
+    if box.flags & BODY or not box.chars:
         return False
     if box.flags & AUTHOR and box.chars < PORTRAIT and box.images <= 1:
-        return True
+        return True  # about the author
     if box.asked > 1 and box.chars < LABEL * box.asked:
-        return True
+        return True  # a form
     density = box.links / box.chars
     weight = (25 if box.flags & GOOD else 0) - (25 if box.flags & WEAK else 0)
     if weight < 0 and box.commas < 10 and (density > 0.2 or box.chars - box.links < 200):
         return True
     if box.tag == "figure" and box.images:
         return False  # its caption may be one link, to the photographer
-    if (
-        weight < 25
-        and density > (0.2 if box.chars - box.links < 200 else 0.5)
-        and (box.tag not in _CELLS or density > 0.8)
-    ):
-        return box.tag not in _LISTS or density >= 0.5
-    return bool(weight >= 25 and density > 0.5)
+    if weight >= 25:
+        return density > 0.5
+    dense = density > (0.2 if box.chars - box.links < 200 else 0.5) and (box.tag not in _CELLS or density > 0.8)
+    return dense and (box.tag not in _LISTS or density >= 0.5)
 
 
 def _emit(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
+    """The leaves of the root that stand in kept boxes, without teasers and closing lines."""
     gone = [False] * len(boxes)
     for box in boxes[root.place + 1 : root.end]:
         gone[box.place] = not box.kept or gone[box.parent]
     inside = leaves[root.first : root.last]
     kept = [not gone[leaf.box] for leaf in inside]
     _drop_teasers(boxes, inside, kept, root)
-    last = [i for i, leaf in enumerate(inside) if kept[i] and leaf.chars][-END:]
-    for i in last if len(inside) > 2 * END else ():
-        if closes(inside[i].text):
-            kept[i] = False
+    for i in [i for i, leaf in enumerate(inside) if kept[i] and leaf.chars][-END:]:
+        kept[i] = len(inside) <= 2 * END or not closes(inside[i].text)
     return [leaf for leaf, keep in zip(inside, kept, strict=True) if keep]
 
 
 def _drop_teasers(boxes: list[Box], inside: list[Leaf], kept: list[bool], root: Box) -> None:
     """Drop what a line such as "Read also" opens: the box that starts with it, or the line with the links behind it."""
-    running = [0, *accumulate((leaf.chars - leaf.links) * keep for leaf, keep in zip(inside, kept, strict=True))]
+    running = Sums((leaf.chars - leaf.links) * keep for leaf, keep in zip(inside, kept, strict=True)).ends
     enough = running[-1] * TEASER_SHARE
     recent: dict[str, int] = {}
     for i, leaf in enumerate(inside):
         if leaf.chars >= REPEATED and leaf.role == "caption":
-            # sliders and zoom boxes write one caption several times; a refrain further on stays
+            # sliders and zoom boxes repeat a caption; a refrain further on stays
             if i - recent.get(leaf.text, -1000) <= NEAR:
                 kept[i] = False
             recent[leaf.text] = i
         if leaf.tag == "p" and leaf.chars >= MIN_PARAGRAPH and leaf.links >= ALL_LINK * leaf.chars:
-            kept[i] = False  # it leads to another page, and says nothing else
+            kept[i] = False  # it is only the link to another page
         if not kept[i] or not leaf.chars or leaf.chars > SHORT or not opens_teaser(leaf.text):
             continue
-        short = leaf.role == "heading" or leaf.links * 2 >= leaf.chars or leaf.chars <= 40
-        if not short:
+        if leaf.role != "heading" and leaf.links * 2 < leaf.chars and leaf.chars > 40:
             continue
         box, stop = boxes[leaf.box], i + 1
         while box is not root:
@@ -147,42 +135,34 @@ def _drop_teasers(boxes: list[Box], inside: list[Leaf], kept: list[bool], root: 
                 break
             stop = max(stop, last)
             box = boxes[box.parent]
-        while (
-            stop < len(inside)
-            and inside[stop].role != "heading"
-            and inside[stop].links * 10 >= inside[stop].chars * 8
-            and inside[stop].chars
-        ):
+        while stop < len(inside) and inside[stop].role != "heading" and _is_link(inside[stop]):
             stop += 1
-        for k in range(i, stop):
-            kept[k] = False
+        kept[i:stop] = [False] * (stop - i)
+
+
+def _is_link(leaf: Leaf) -> bool:
+    return leaf.chars > 0 and leaf.links * 10 >= leaf.chars * 8
 
 
 def _lead(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
-    """What stands between the headline and the root: a standfirst, the picture above the article.
+    """What stands between the headline and the root: a standfirst, and the picture above the article.
 
-    Looked for within the article or main element around the root, or else from the h1 on; the headline itself is the
-    page's title.
+    They stand in the article or main element around the root, else below the h1. The headline is the page's title.
     """
-    holder = root
-    while (
-        holder.parent >= 0
-        and holder.tag not in _WHOLES
-        and holder.last - holder.first - (root.last - root.first) < LEAD
-    ):
+    holder, size = root, root.last - root.first
+    while holder.parent >= 0 and holder.tag not in _WHOLES and holder.last - holder.first - size < LEAD:
         holder = boxes[holder.parent]
     start = max(holder.first, root.first - LEAD)
-    headline = next(
-        (i for i in range(root.first - 1, max(-1, root.first - BELOW_H1 - 1), -1) if leaves[i].tag == "h1"), root.first
-    )
+    above = range(root.first - 1, max(-1, root.first - BELOW_H1 - 1), -1)
+    headline = next((i for i in above if leaves[i].tag == "h1"), root.first)
     if holder.tag not in _WHOLES or headline < start:
         start = headline
         while holder.first > start:
             holder = boxes[holder.parent]
     out = _above(boxes, leaves, start) if leaves[start].tag == "h1" else []
-    said = {leaf.text for leaf in leaves[root.first : root.last] if leaf.chars >= STANDFIRST}
+    texts = {leaf.text for leaf in leaves[root.first : root.last] if leaf.chars >= STANDFIRST}
     for leaf in leaves[start : root.first]:
-        if leaf.text in said or not _in_good_company(boxes, boxes[leaf.box], holder):
+        if leaf.text in texts or not _in_good_company(boxes, boxes[leaf.box], holder):
             continue
         if leaf.node is not None:
             if _is_picture(leaf.node):
@@ -196,24 +176,24 @@ def _lead(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:
 
 
 def _above(boxes: list[Box], leaves: list[Leaf], headline: int) -> list[Leaf]:
-    """The picture that stands right above the headline, with its caption: one that states the width of a page's."""
+    """The picture right above the headline, with its caption, where it states the width of a page's picture."""
     first = headline
     while first > 0 and headline - first < ABOVE and leaves[first - 1].role in ("image", "caption"):
         first -= 1
-    found = [leaf for leaf in leaves[first:headline] if _in_good_company(boxes, boxes[leaf.box], boxes[0])]
-    pictures = [i for i, leaf in enumerate(found) if leaf.node is not None]
-    alone = found[pictures[0]].node if len(pictures) == 1 else None
-    return found[pictures[0] :] if alone is not None and _is_wide(alone) else []
+    above = [leaf for leaf in leaves[first:headline] if _in_good_company(boxes, boxes[leaf.box], boxes[0])]
+    pictures = [i for i, leaf in enumerate(above) if leaf.node is not None]
+    alone = above[pictures[0]].node if len(pictures) == 1 else None
+    return above[pictures[0] :] if alone is not None and _is_wide(alone) else []
 
 
 def _is_wide(node: Node) -> bool:
-    """Whether an image states the size of a page's picture, and is not the site's own: flat, or cut to fit its header."""
+    """Whether an image states the size of a page's picture, and is not the site's: flat, or cropped for its header."""
     width, height = node.width or 0, node.height or 0
     return width >= WIDE and height * 3 >= width and _SITES.search(node.image or "") is None
 
 
 def _is_picture(node: Node) -> bool:
-    """Whether an image above the article may be its picture: not one of the small ones that sign, share and lead home."""
+    """Whether an image above the article may be its picture: not a small one of an author, a network or the site."""
     if any(side is not None and side < PICTURE for side in (node.width, node.height)):
         return False
     if node.width is not None and node.width >= 2 * PICTURE:
@@ -223,7 +203,7 @@ def _is_picture(node: Node) -> bool:
 
 
 def _in_good_company(boxes: list[Box], box: Box, holder: Box) -> bool:
-    """Whether no box from ``box`` up to ``holder`` is boilerplate or named like it."""
+    """Whether no box from `box` up to `holder` is boilerplate or has a name like it."""
     while box is not holder and box.parent >= 0:
         if not box.kept or (box.flags & WEAK and not box.flags & GOOD):
             return False

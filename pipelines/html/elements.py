@@ -1,6 +1,4 @@
-"""What each element is to the walk, by its tag, its role and its style; and which frames named like boilerplate hold
-the article.
-"""
+"""What each element means to the walk, by tag, role and style; which boxes named like boilerplate hold the article."""
 
 from __future__ import annotations
 
@@ -9,87 +7,77 @@ from typing import Any
 
 from pipelines.html.hints import words
 
-# never content, with all that is in them
+# never content, with everything inside
 _DROP = words(
-    """
-    script style template svg iframe object embed canvas audio video select option datalist button input textarea nav dialog head link
-    meta base title map progress meter footer menu frameset noframes applet area param source track col colgroup amp-ad amp-iframe
-    amp-analytics amp-sidebar amp-social-share optgroup keygen command math-field rt rp
-    """
+    "script style template svg iframe object embed canvas audio video select option datalist button input textarea nav "
+    "dialog head link meta base title map progress meter footer menu frameset noframes applet area param source track "
+    "col colgroup amp-ad amp-iframe amp-analytics amp-sidebar amp-social-share optgroup keygen command math-field rt "
+    "rp"
 )
 _INLINE = words(
-    """
-    a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q ruby rb s samp small
-    span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics annotation picture hgroup
-    """
+    "a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q ruby "
+    "rb s samp small span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics "
+    "annotation picture hgroup"
 )
 ROLES = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),
     **dict.fromkeys(("li", "dt", "dd"), "item"),
     **dict.fromkeys(("td", "th"), "table"),
-    "blockquote": "quote",
-    "figcaption": "caption",
-    "caption": "caption",
+    **{"blockquote": "quote", "figcaption": "caption", "caption": "caption"},
 }
-NOT_CONTENT_ROLES = words(
-    """
-    navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tooltip button alert
-    """
+_APART = words(
+    "navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tooltip button alert"
 )
 HEADINGS = words("h1 h2 h3 h4 h5 h6")
 ASKING = words("input textarea select")
-# types of fields that are filled in; recipes have a checkbox a line
+# types of fields that a reader fills in; not the checkbox, which recipes have in each line
 ASKED = frozenset((None, "text", "email", "password", "tel"))
 NEVER_JUNK = words("html body main article")
 SMALL = words("p li ul ol dl dt dd h1 h2 h3 h4 h5 h6 aside figure table tr td th header")
-#: most text around a picture that is its caption, characters
+_VISIBLE = words("img amp-img picture video iframe svg canvas object")
+#: characters of the longest text around a picture that is its caption
 CAPTIONED = 200
-#: nodes within an element that is but the frame of a background
+#: nodes within an element that is only the frame of a background
 FEW = 16
-_SEEN = words("img amp-img picture video iframe svg canvas object")
-#: text around an h1, in characters, from which it is a page and not a headline
+#: characters of text around an h1 from which the element holds a page and not a headline
 FRAME = 1000
-
-#: elements of a page that are looked through for the article they may hold
+#: elements of a page that are searched for the article they may hold
 LOOKS = 100
 
-# what the walk does with an element: up to PICTURE it is inline
+# what the walk does with an element; up to PICTURE it is inline
 PLAIN, SPAN, LINK, PICTURE, BOX, SKIP, BREAK, SOURCE, IMAGE = range(9)
 KINDS: dict[str | None, int] = {
     **dict.fromkeys(_INLINE, PLAIN),
     **dict.fromkeys(_DROP, SKIP),
     **dict.fromkeys(("-comment", "!doctype", "-undef", "#document", None), SKIP),
     **dict.fromkeys(("img", "amp-img", "amp-anim", "image"), IMAGE),
-    "span": SPAN,
-    "label": SPAN,
-    "a": LINK,
-    "picture": PICTURE,
-    "br": BREAK,
-    "source": SOURCE,
+    **{"span": SPAN, "label": SPAN, "a": LINK, "picture": PICTURE, "br": BREAK, "source": SOURCE},
 }
 
 
 def is_hidden(attributes: Mapping[str, str | None]) -> bool:
-    """Whether an element's style or its ``hidden`` attribute keeps it from readers."""
+    """Whether its style or its attribute `hidden` hides an element."""
     style = attributes.get("style")
-    if style:
-        style = style.lower().replace(" ", "")
-        if "display:none" in style or "visibility:hidden" in style:
-            return True
+    style = style.lower().replace(" ", "") if style else ""
+    if "display:none" in style or "visibility:hidden" in style:
+        return True
     return "hidden" in attributes and attributes["hidden"] != "until-found"
 
 
+def is_apart(attributes: Mapping[str, str | None]) -> bool:
+    """Whether an element is hidden, or its role says that it is no content."""
+    return is_hidden(attributes) or attributes.get("role") in _APART or attributes.get("aria-modal") == "true"
+
+
 def is_empty(element: Any) -> bool:
-    """Whether an element has neither text nor a picture in it: all that a reader sees is what lies behind it. Of much
-    markup, it is not.
-    """
-    waiting, seen = [element.first_child], 0
+    """Whether an element has at most FEW nodes, and neither text nor picture: a reader sees only its background."""
+    waiting, count = [element.first_child], 0
     while waiting:
         node = waiting.pop()
         while node is not None:
-            seen += 1
+            count += 1
             tag = node.tag
-            if seen > FEW or tag in _SEEN or (tag == "-text" and not node.text_content.isspace()):
+            if count > FEW or tag in _VISIBLE or (tag == "-text" and not node.text_content.isspace()):
                 return False
             waiting.append(node.first_child)
             node = node.next
@@ -97,17 +85,12 @@ def is_empty(element: Any) -> bool:
 
 
 def holds_article(element: Any) -> bool:
-    """Whether an element named like boilerplate is the frame of the article: ``sidebar-right`` says what stands beside
-    it.
-    """
-    if element.first_child is None:
-        return False
-    found = element.css_first("main,h1,[role=main],[itemprop=articleBody]")
-    if found is None or found.tag != "h1":
-        return found is not None
-    return len(element.text()) >= FRAME
+    """Whether an element named like boilerplate holds the article: `sidebar-right` may name what stands beside it."""
+    selector = "main,h1,[role=main],[itemprop=articleBody]"
+    match = element.css_first(selector) if element.first_child is not None else None
+    return match is not None and (match.tag != "h1" or len(element.text()) >= FRAME)
 
 
 def holds_picture(element: Any) -> bool:
-    """Whether a lightbox or an overlay is the frame of a picture and not a window with a text in it."""
+    """Whether a lightbox or an overlay is the frame of a picture, and not a window with text."""
     return element.css_first("img") is not None and len(element.text(strip=True)) < CAPTIONED

@@ -1,10 +1,10 @@
 """Bounds on hostile pages, applied to the bytes before the parser sees them.
 
-HTML parsing is quadratic in places the standard asks for: the depth of the open elements (a ``<div>`` looks up the
-whole stack for an open ``<p>``), unclosed formatting elements (each paragraph opens all of them again) and the
-attributes of one tag (each is compared with all). Measured here with lexbor: 20,000 nested tags 0.8 s, 30,000
-attributes 1.9 s, 2,000 unclosed ``<b id=..>`` 32 MB of tree. Ordinary pages pay two passes of vector code, about 50
-microseconds; only suspicious ones are rewritten.
+The HTML standard makes parsing quadratic in three places: the depth of the open elements (a `<div>` searches the whole
+stack for an open `<p>`), unclosed formatting elements (each paragraph opens all of them again) and the attributes of a
+tag (each is compared with all others). Measured with lexbor: 20,000 nested tags take 0.8 s, 30,000 attributes 1.9 s,
+2,000 unclosed `<b id=..>` make 32 MB of tree. Ordinary pages cost two passes of vector code, about 50 microseconds.
+Only suspicious pages are rewritten.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import re
 
 import numpy as np
 
-#: bytes of a page that are read; Common Crawl itself cuts payloads at 5 MiB since 2025 (1 MiB before)
+#: bytes of a page that are read; Common Crawl cuts payloads at 5 MiB since 2025 (1 MiB before)
 MAX_BYTES = 5 << 20
-#: open elements that set the rewriting off, and how many a rewritten page may have (browsers stop at 512)
+#: open elements from which a page is rewritten, and the most in a rewritten page (browsers stop at 512)
 SUSPICIOUS_DEPTH = 2000
 MAX_DEPTH = 256
-#: bytes of one tag that make it suspicious, and the attributes it may then have
+#: bytes from which a tag is suspicious, and the most attributes of such a tag
 SUSPICIOUS_TAG = 32768
 MAX_ATTRIBUTES = 1000
 
@@ -31,35 +31,33 @@ _RAW = re.compile(rb"(<!--.*?(?:-->|\Z)|<(script|style|textarea|title)\b.*?(?:</
 
 
 def bounded(html: bytes) -> bytes:
-    """The page, cut to MAX_BYTES, without what would make parsing it superlinear. Most pages come back as they are."""
-    if len(html) > MAX_BYTES:
-        html = html[:MAX_BYTES]
+    """The page, cut to MAX_BYTES, without what would make its parsing superlinear. Most pages come back unchanged."""
+    html = html[:MAX_BYTES]
     if len(html) < SUSPICIOUS_TAG and len(html) <= 6 * SUSPICIOUS_DEPTH:  # too short for as many tags
         return html
-    raw = np.frombuffer(html, np.uint8)
-    opens = np.flatnonzero(raw[:-1] == 60)  # '<'
-    many = len(opens) > 2 * SUSPICIOUS_DEPTH  # fewer cost milliseconds at worst
-    if not len(opens):
-        return html
+    opens = _opens(html)
+    many = len(opens) > 2 * SUSPICIOUS_DEPTH  # fewer cost milliseconds at most
     gaps = np.diff(opens, append=len(html))
-    if int(gaps.max()) > SUSPICIOUS_TAG:
-        html, changed = _without_long_tags(html, opens, gaps)
-        if changed:
-            raw = np.frombuffer(html, np.uint8)
-            opens = np.flatnonzero(raw[:-1] == 60)
+    if len(opens) and int(gaps.max()) > SUSPICIOUS_TAG:
+        html = _without_long_tags(html, opens, gaps)
+        opens = _opens(html)
     if many and len(opens):
-        after = raw[opens + 1]
+        after = np.frombuffer(html, np.uint8)[opens + 1]
         letter = ((after | 32) >= 97) & ((after | 32) <= 122)
         depth = np.cumsum(letter.astype(np.int8) - (after == 47).astype(np.int8), dtype=np.int32)
-        # an opening without an end tag counts for ever here: pages of void tags look deep, and pass the rewriting
-        # unharmed
+        # tags without an end tag add up here, so a page of void tags looks deep; the rewriting does not change it
         if int(depth.max()) > SUSPICIOUS_DEPTH:
             html = _flattened(html)
     return html
 
 
-def _without_long_tags(html: bytes, opens: np.ndarray, gaps: np.ndarray) -> tuple[bytes, bool]:
-    """Cut tags with more than MAX_ATTRIBUTES attributes down to their name."""
+def _opens(html: bytes) -> np.ndarray:
+    """Offsets of `<`, but for a last byte."""
+    return np.flatnonzero(np.frombuffer(html, np.uint8)[:-1] == 60)
+
+
+def _without_long_tags(html: bytes, opens: np.ndarray, gaps: np.ndarray) -> bytes:
+    """Cut tags with more than MAX_ATTRIBUTES attributes down to their name. gaps: bytes from each `<` to the next."""
     pieces: list[bytes] = []
     last = 0
     for i in np.flatnonzero(gaps > SUSPICIOUS_TAG).tolist():
@@ -71,28 +69,26 @@ def _without_long_tags(html: bytes, opens: np.ndarray, gaps: np.ndarray) -> tupl
         tag = html[start : close if close >= 0 else stop]
         quoted = html.count(b'="', start, stop) + html.count(b"='", start, stop)
         if quoted > MAX_ATTRIBUTES:  # quoted values may hold '>', so the tag may go on behind it
-            pieces += [html[last:start], b"<" + name[1] + b">"]
-            last = stop
+            end = stop
         elif len(tag) > SUSPICIOUS_TAG and len(tag.split()) > MAX_ATTRIBUTES:
-            pieces += [html[last:start], b"<" + name[1] + b">"]
-            last = start + len(tag) + (close >= 0)
-    if not pieces:
-        return html, False
-    return b"".join([*pieces, html[last:]]), True
+            end = start + len(tag) + (close >= 0)
+        else:
+            continue
+        pieces += [html[last:start], b"<" + name[1] + b">"]
+        last = end
+    return b"".join([*pieces, html[last:]])
 
 
 def _flattened(html: bytes) -> bytes:
-    """Leave out formatting tags, and openings deeper than MAX_DEPTH together with their ends."""
+    """Leave out formatting tags, and start tags deeper than MAX_DEPTH with their end tags."""
     html = _RAW.sub(b"", html)
     stack: list[bytes] = []
     refused: dict[bytes, int] = {}
 
     def keep(tag: re.Match[bytes]) -> bytes:
         name = tag[2].lower()
-        if name in _VOID:
-            return tag[0]
-        if name in _FORMATTING:
-            return b" "
+        if name in _VOID or name in _FORMATTING:
+            return tag[0] if name in _VOID else b" "
         if tag[1]:
             if refused.get(name):
                 refused[name] -= 1
@@ -103,7 +99,7 @@ def _flattened(html: bytes) -> bytes:
             return tag[0]
         if len(stack) >= MAX_DEPTH:
             if name == b"p":
-                return tag[0]  # a paragraph closes the one before: it adds one level, once
+                return tag[0]  # a paragraph closes the one before it, so all add one level
             refused[name] = refused.get(name, 0) + 1
             return b" "
         if stack and stack[-1] == name and name in _CLOSING:

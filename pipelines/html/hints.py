@@ -1,8 +1,7 @@
-"""What class names, ids and roles say about an element: a table of words, read word by word.
+"""What class names, ids and roles say about an element: a table of words, compared word by word.
 
-Names are split at dashes, underscores and camel case (``postBody__text`` is post, body, text), so that ``icon`` is not
-found in
-``silicon`` nor ``ad`` in ``shadow``: substring matching is where OBELICS' and Readability's lists misfire.
+Names are split at dashes, underscores and camel case (`postBody__text` is post, body, text), so that `silicon` has no
+`icon` and `shadow` no `ad`: the lists of OBELICS and Readability match substrings, and misfire there.
 """
 
 from __future__ import annotations
@@ -14,67 +13,56 @@ from itertools import pairwise
 GOOD, BODY, JUNK, WEAK, CAPTION, MORE, ICONIC, VIEWER, AUTHOR = 1, 2, 4, 8, 16, 32, 64, 128, 256
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-# what build tools append so that a name is unique (CSS modules: Layout_main__2pNav); a chance "nav" in it means nothing
+# what build tools append to make a name unique (CSS modules: Layout_main__2pNav); a "nav" in it is chance
 _HASH = re.compile(r"__(?=[\w-]{0,4}[A-Z0-9])[\w-]{5}\Z")
-# WordPress writes the topics that a post is filed under into its class: an article about comments is a tag-comments
+# WordPress writes the topics of a post into its class: an article about comments has tag-comments
 _FILED = ("tag-", "category-")
-#: three or more pieces of so few letters on average are no words but the output of a generator (kAdBoX)
+#: three or more pieces of so few letters on average are no words: a generator wrote them (kAdBoX)
 MADE_UP = 2
 
 
 def words(text: str) -> frozenset[str]:
-    """A table written as words with blanks between them."""
+    """A set, written as words with blanks between them."""
     return frozenset(text.split())
 
 
-#: never the article, wherever it stands
+#: never the article
 _JUNK = words(
-    """
-    ad adv advert advertisement advertising advertorial adslot adunit adbox anzeige werbung publicite publicidad reklama sponsor sponsored
-    skyscraper promo promobox donate donation breadcrumb comment commentform commentlist kommentar commentaire comentario respond reply
-    trackback pingback cookie consent gdpr footer colophon masthead signup logon nav navigation navbar subnav topnav mainnav sidenav menu
-    submenu hamburger toolbar newsletter subscribe subscription optin pager pagination paging popup popover modal overlay tooltip lightbox
-    related recommended recommendation recirculation readnext share sharing sharebutton social sidebar skiplink tagcloud invisible
-    """
+    "ad adv advert advertisement advertising advertorial adslot adunit adbox anzeige werbung publicite publicidad "
+    "reklama sponsor sponsored skyscraper promo promobox donate donation breadcrumb comment commentform commentlist "
+    "kommentar commentaire comentario respond reply trackback pingback cookie consent gdpr footer colophon masthead "
+    "signup logon nav navigation navbar subnav topnav mainnav sidenav menu submenu hamburger toolbar newsletter "
+    "subscribe subscription optin pager pagination paging popup popover modal overlay tooltip lightbox related "
+    "recommended recommendation recirculation readnext share sharing sharebutton social sidebar skiplink tagcloud "
+    "invisible"
 )
-
 #: often not the article
 _WEAK = words(
-    """
-    aside author avatar banner bio byline carousel category contributor credit dateline extra follow info infobox latest login meta paywall
-    popular profile promotion rating register registration search shop shopping signin tag teaser timestamp toc tool trending
-    """
+    "aside author avatar banner bio byline carousel category contributor credit dateline extra follow info infobox "
+    "latest login meta paywall popular profile promotion rating register registration search shop shopping signin tag "
+    "teaser timestamp toc tool trending"
 )
-
 _GOOD = words("body content main page post story text")
-
-#: the words that, joined, name the body of an article: entry-content, articleBody, post_text
+#: two words that together name the body of an article: entry-content, articleBody, post_text
 _BODY_FIRST = words("article entry main post story")
 _BODY_SECOND = words("body content text")
 _BODY_WHOLE = frozenset(a + b for a in _BODY_FIRST for b in _BODY_SECOND)
-
 _CAPTION = words("caption legend figcaption imagecaption credit copyright bildunterschrift")
 _ICONIC = words("icon avatar emoji smiley smilie gravatar logo sprite badge flag spinner")
-
-#: who wrote it, and what else they do
+#: who wrote the article
 _AUTHOR = words("author autor auteur autore bio biography byline contributor")
-#: beside which that is the author of a picture
-_MADE = words("image photo picture media figure gallery license licence caption quote")
-
-#: laid over the page: with a text when they are a notice, with a picture when one is shown large
+#: beside such a word, the author is that of a picture
+_PICTURES = words("image photo picture media figure gallery license licence caption quote")
+#: laid over the page: a notice when it holds text, a viewer when it holds a picture
 _VIEWER = words("overlay lightbox popup modal")
-
-#: of an embed these tell what is quoted: the words of a post that the article speaks of
+#: in the name of an embed these mean a post that the article quotes
 _QUOTED = words("social share")
-
 _STATE = words("has no not with without is show enable enabled single supports off label")
 _JUNK_WHOLE = words(
     "hidden is-hidden visually-hidden visuallyhidden screen-reader-text sr-only print-only noprint d-none hide"
 )
 
-
-# one of these words, or of these whole names, is in every name that says something: most say nothing, and are told by
-# one look
+# every name with a meaning has one of these words, or is one of these names: one look tells that most have none
 _TELLING = _JUNK | _WEAK | _GOOD | _BODY_FIRST | _CAPTION | _ICONIC | _AUTHOR | _VIEWER | frozenset(("more",))
 _TELLING_WHOLE = _JUNK_WHOLE | _BODY_WHOLE
 
@@ -97,36 +85,23 @@ def _flags(name: str) -> int:
     if not parts or (len(parts) >= 3 and len("".join(parts)) <= MADE_UP * len(parts)):
         return 0
     name = name.lower()
-    flags = 0
-    kinds = {part[:-1] if part[-1] == "s" and part[-2:] != "ss" else part for part in parts}
+    kinds = {_singular(part) for part in parts}
     if kinds.isdisjoint(_TELLING) and name not in _TELLING_WHOLE:
         return 0
-    # "has-sidebar", "section--has-ads", "no-comments" tell of what is inside, not of the element
+    # "has-sidebar", "section--has-ads" and "no-comments" describe what is inside, not the element
     own = kinds
     if not _STATE.isdisjoint(parts):
         own = {_singular(part) for part in parts[: next(i for i, part in enumerate(parts) if part in _STATE)]}
     junk = own & _JUNK
     if "embed" in kinds or "embedded" in kinds:
         junk -= _QUOTED
-    if junk or name in _JUNK_WHOLE:
-        flags |= JUNK
-    if own & _WEAK:
-        flags |= WEAK
-    if kinds & _GOOD:
-        flags |= GOOD
-    if name in _BODY_WHOLE or any(a in _BODY_FIRST and _singular(b) in _BODY_SECOND for a, b in pairwise(parts)):
-        flags |= BODY
-    if kinds & _CAPTION:
-        flags |= CAPTION
-    if kinds & _ICONIC:
-        flags |= ICONIC
-    if own & _AUTHOR and not kinds & _MADE:
-        flags |= AUTHOR
-    if kinds & _VIEWER:
-        flags |= VIEWER
-    if parts == ["more", "link"]:
-        flags |= MORE
-    return flags
+    is_body = name in _BODY_WHOLE or any(a in _BODY_FIRST and _singular(b) in _BODY_SECOND for a, b in pairwise(parts))
+    meanings = (
+        (JUNK, junk or name in _JUNK_WHOLE), (WEAK, own & _WEAK), (GOOD, kinds & _GOOD), (BODY, is_body),
+        (CAPTION, kinds & _CAPTION), (ICONIC, kinds & _ICONIC), (AUTHOR, own & _AUTHOR and not kinds & _PICTURES),
+        (VIEWER, kinds & _VIEWER), (MORE, parts == ["more", "link"]),
+    )  # fmt: skip
+    return sum(flag for flag, holds in meanings if holds)
 
 
 def _singular(word: str) -> str:

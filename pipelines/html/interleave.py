@@ -1,4 +1,4 @@
-"""Documents as OBELICS' parallel lists, for ``panoramix extract`` and whoever reads that layout."""
+"""Documents as OBELICS' parallel lists, for `panoramix extract`."""
 
 from __future__ import annotations
 
@@ -8,33 +8,27 @@ from typing import Any
 import fsspec
 
 from manifests.nodes import Node
+from manifests.schema import IMAGE, TEXT
 from pipelines.html.page import extract
+from pipelines.html.stages import HTML_TYPES
 from pipelines.warc.read import Record, records
 
 _HTML = (".html", ".htm", ".xhtml")
 
 
 def interleave(nodes: Iterable[Node]) -> dict[str, list[str | None]]:
-    """``{"texts", "images"}``: parallel lists in reading order, exactly one non-null a slot; an image is its absolute
-    URL. Breaks go.
+    """{"texts", "images"}: parallel lists in reading order; in each place a text or an image's URL, the other null.
+
+    Breaks are left out.
     """
-    texts: list[str | None] = []
-    images: list[str | None] = []
-    for node in nodes:
-        if node.kind == "text":
-            texts.append(node.text)
-            images.append(None)
-        elif node.kind == "image":
-            texts.append(None)
-            images.append(node.image)
-    return {"texts": texts, "images": images}
+    places = [node for node in nodes if node.kind in (TEXT, IMAGE)]
+    return {"texts": [node.text for node in places], "images": [node.image for node in places]}
 
 
 def extract_files(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """One ``{"url", "texts", "images"}`` a page, from WARC files (``.warc``, ``.warc.gz``) and HTML files (``.html``,
-    ``.htm``).
+    """{"url", "texts", "images"} of each page of WARC files (.warc, .warc.gz) and HTML files (.html, .htm, .xhtml).
 
-    An HTML file's ``url`` is its own path as a file address: references in it that are not absolute name no image.
+    The `url` of an HTML file is its path as a file address, so a relative reference in it names no image.
     """
     for path in paths:
         if path.lower().endswith(_HTML):
@@ -44,8 +38,6 @@ def extract_files(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
             yield {"url": url, **interleave(extract(html, url).nodes)}
             continue
         for record in records(path):
-            if isinstance(record, Record) and record.mime in ("text/html", "application/xhtml+xml") and record.ok:
-                yield {
-                    "url": record.url,
-                    **interleave(extract(record.payload, record.url, record.content_type, record.headers).nodes),
-                }
+            if isinstance(record, Record) and record.mime in HTML_TYPES and record.ok:
+                page = extract(record.payload, record.url, record.content_type, record.headers)
+                yield {"url": record.url, **interleave(page.nodes)}

@@ -1,4 +1,4 @@
-"""The one function of this folder: a page's bytes in, its title, language, licence, signals and nodes out."""
+"""The main function of this folder: the bytes of a page in, its title, language, licence, signals and nodes out."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from pipelines.html.guard import bounded
 
 _WORD = re.compile(r"\w")
 
-#: running text, in characters, below which a page is read again with what is named like boilerplate
+#: characters of running text below which a page is read again, with the elements named like boilerplate
 LITTLE = 1000
-#: shortest text that counts as running text here
+#: characters of the shortest text that counts as running text here
 SENTENCE = 40
 
 
 def extract(html: bytes, url: str, content_type: str | None = None, headers: Mapping[str, str] | None = None) -> Page:
     """Extract the article of a page and its images, in reading order.
 
-    ``html``: the bytes as fetched; ``url``: where from; ``content_type``: the HTTP header, for its charset;
-    ``headers``: HTTP headers with lower-case names, for opt-out signals. Never raises on any bytes; a page without an
-    article has no nodes.
+    html: the bytes as fetched. url: their address. content_type: the HTTP header, for its charset. headers: HTTP
+    headers with lower-case names, for opt-out signals. No bytes make it raise. Without an article there are no nodes.
     """
     source = bounded(to_utf8(html, content_type))
     tree = LexborHTMLParser(source)
@@ -40,23 +39,20 @@ def extract(html: bytes, url: str, content_type: str | None = None, headers: Map
             running = sum([n for leaf in blocks.leaves if (n := leaf.chars - leaf.links) >= SENTENCE])
             if running < LITTLE and any(len(element.text()) > running for element in blocks.skipped):
                 blocks = walk(tree.body, base, skip_junk=False)
-        # pages made for printing state their own address
-        page.nodes = nodes(
-            [leaf for leaf in article(blocks) if leaf.node is not None or leaf.text != url], blocks.boxes
-        )
+        # pages for printing state their own address
+        leaves = [leaf for leaf in article(blocks) if leaf.node is not None or leaf.text != url]
+        page.nodes = nodes(leaves, blocks.boxes)
     return page
 
 
 def nodes(leaves: list[Leaf], boxes: list[Box]) -> list[Node]:
-    """Leaves as nodes: the cells of a table row joined by a bar, captions given to their images, lines without a word
-    left out.
+    """Leaves as nodes. Cells of a table row are joined by a bar, images get their captions, lines without a word go.
 
-    A cell of several paragraphs is no cell of a table of figures but a page laid out in one, and its paragraphs stay
-    apart.
+    A cell of several paragraphs belongs to a layout and not to a table of figures, so its paragraphs stay apart.
     """
     out: list[Node] = []
     cells = Counter(leaf.box for leaf in leaves if leaf.role == "table" and leaf.text)
-    row = -1  # the box of the table row that the last node is of
+    row = -1  # the box of the table row that the last node belongs to
     for leaf in leaves:
         if leaf.node is not None:
             out.append(leaf.node)
@@ -65,14 +61,14 @@ def nodes(leaves: list[Leaf], boxes: list[Box]) -> list[Node]:
                 out.append(break_node())
         elif _WORD.search(leaf.text):
             laid_out = cells[leaf.box] > 1
-            here = boxes[leaf.box].parent if leaf.role == "table" and not laid_out else -1
+            own_row = boxes[leaf.box].parent if leaf.role == "table" and not laid_out else -1
             last = out[-1] if out else None
-            if here >= 0 and here == row and last is not None and last.text is not None:
+            if own_row >= 0 and own_row == row and last is not None and last.text is not None:
                 last.text = f"{last.text} | {leaf.text}"
                 continue
             if leaf.role == "caption" and last is not None and last.kind == IMAGE and last.caption is None:
                 last.caption = leaf.text
-            row = here
+            row = own_row
             out.append(text_node(leaf.text, "paragraph" if laid_out else leaf.role))
             continue
         row = -1

@@ -6,80 +6,73 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from manifests.nodes import image_node, text_node
-from manifests.schema import DOCUMENT, document_id
-from manifests.stage import NO_ENGINE, StageContext
+from manifests.document import Row, batches, document
+from manifests.nodes import Node, image_node, text_node
+from manifests.schema import DOCUMENT
+from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.html.captions import clean, is_credit, says_nothing
 
-Output = tuple[str, "pa.RecordBatch | bytes"]
-
-SOURCE = "pairs"
-
+#: the fields of an image node that may describe the image, best first
 _WORDS = ("caption", "alt", "title")
+#: the fields that a pair takes over from its page
+_OF_PAGE = ("fetched_at", "lang", "license", "title")
 
 
-def pair(image: dict[str, Any], text: str, about: dict[str, Any]) -> dict[str, Any]:
-    """A pair document: an image node and a text node. ``about``: the fields it takes over from where it was found."""
-    return {
-        "id": document_id(SOURCE, image["image"], text.encode("utf-8", "surrogatepass")),
-        "kind": SOURCE,
-        "url": about.get("url"),
-        "fetched_at": about.get("fetched_at"),
-        "lang": about.get("lang"),
-        "license": about.get("license"),
-        "title": about.get("title"),
-        "optout": about.get("optout"),
-        "provenance": about.get("provenance"),
-        "nodes": [image, text_node(text, "caption").row()],
-    }
+def pair(image: Node, text: str, page: Mapping[str, Any]) -> Row:
+    """A pair document: an image node and a text node. The id is of the image's address and the text.
+
+    page: what the pair takes over from the place it was found at: url, provenance, and fetched_at, lang, license,
+    title and optout where there are any.
+    """
+    payload, nodes = text.encode("utf-8", "surrogatepass"), [image, text_node(text, "caption")]
+    facts = {name: page.get(name) for name in _OF_PAGE} | {"optout": page.get("optout") or ()}
+    return document("pairs", page["url"], payload, nodes, page["provenance"], identity=image.image, **facts)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Map. DOCUMENT rows -> ``documents``: one pair an image node that has a caption, else an alt, else a title.
+    """Map. DOCUMENT rows -> `documents`: a pair for each image node that has a caption, else an alt, else a title.
 
-    ``min_chars``: shorter texts give no pair (an alt of ``img`` or ``.`` says nothing), nor do those that say nothing
-    of the image (``pipelines.html.captions``), nor those that stand on more than ``max_images`` images of a page: they
-    are of the page, or of a template. One page's image with the same text gives one pair.
+    min_chars: shorter texts make no pair (an alt of `img` or `.` says nothing). Nor do texts that say nothing about the
+    image (pipelines.html.captions). max_images: a text that stands on more images of a page is about the page, or part
+    of a template. One image with one text makes one pair of a page.
     """
 
     min_chars: int = 5
     max_images: int = 2
 
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT}
+
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        rows: list[dict[str, Any]] = []
-        columns = ["url", "fetched_at", "lang", "license", "title", "optout", "provenance", "nodes"]
-        for document in batch.select(columns).to_pylist():
-            seen: set[str] = set()
-            used = _used(document["nodes"] or ())
-            for node in document["nodes"] or ():
-                if node["kind"] != "image" or not node["image"]:
-                    continue
-                text = self.text_of(node, used)
-                if text is None:
-                    continue
-                image = image_node(
-                    node["image"], **{k: node[k] for k in ("alt", "caption", "title", "width", "height")}
-                ).row()
-                row = pair(image, text, document)
-                if row["id"] not in seen:
-                    seen.add(row["id"])
-                    rows.append(row)
-        if rows:
-            yield "documents", pa.RecordBatch.from_pylist(rows, DOCUMENT)
+        columns = ["url", *_OF_PAGE, "optout", "provenance", "nodes"]
+        pages = batch.select(columns).to_pylist()
+        return batches((("documents", row) for page in pages for row in self._pairs(page)), self.tables)
 
-    def text_of(self, node: dict[str, Any], used: Mapping[str, set[str]] = MappingProxyType({})) -> str | None:
-        """The words of an image node: caption, else alt, else title, on one line; None where none is long enough and
-        says something.
+    def _pairs(self, page: Row) -> Iterator[Row]:
+        ids: set[str] = set()
+        images = [node for node in page["nodes"] or () if node["kind"] == "image" and node["image"]]
+        used = _used(images)
+        for node in images:
+            text = self.text_of(node, used)
+            if text is None:
+                continue
+            facts = {name: node[name] for name in (*_WORDS, "width", "height")}
+            row = pair(image_node(node["image"], **facts), text, page)
+            if row["id"] not in ids:
+                ids.add(row["id"])
+                yield row
 
-        ``used``: the images of the page that each text stands on.
+    def text_of(self, image: Row, used: Mapping[str, set[str]] = MappingProxyType({})) -> str | None:
+        """The caption of an image node, else its alt, else its title, on one line; None where none says enough.
+
+        used: for each text of the page, the addresses of the images that it stands on.
         """
         for name in _WORDS:
-            text = clean(node[name])
+            text = clean(image[name])
             if text is None or len(text) < self.min_chars or len(used.get(text, ())) > self.max_images:
                 continue
             if not says_nothing(text) and not is_credit(text):
@@ -87,12 +80,11 @@ class Pairs:
         return None
 
 
-def _used(nodes: Sequence[dict[str, Any]]) -> dict[str, set[str]]:
-    """The addresses of the images that each text of a page's image nodes stands on."""
+def _used(images: Sequence[Row]) -> dict[str, set[str]]:
+    """For each text of the image nodes of a page, the addresses of the images that it stands on."""
     out: defaultdict[str, set[str]] = defaultdict(set)
-    for node in nodes:
-        if node["kind"] == "image" and node["image"]:
-            for name in _WORDS:
-                if text := clean(node[name]):
-                    out[text].add(node["image"])
+    for image in images:
+        for name in _WORDS:
+            if text := clean(image[name]):
+                out[text].add(image["image"])
     return out

@@ -1,8 +1,7 @@
-"""Words that open what is not the article: other articles, advertisements, comments, sharing, filing; in many
-languages.
+"""Words that open what is not the article: other articles, advertisements, comments, sharing, filing.
 
-A table by purpose and language, matched at the start of a short line. A phrase is here because a page that has such a
-thing calls it so in that language, on any site; none is here for the sake of one.
+A table by purpose and language, matched at the start of a short line. Each phrase is what pages in that language call
+such a thing, on any site; none is here for the sake of one site.
 """
 
 from __future__ import annotations
@@ -11,22 +10,25 @@ import re
 
 _OPENERS: dict[str, dict[str, str]] = {
     "other articles": {
-        "en": r"related\b(?! (?:work|concepts?|to)\b)|read (?:more|also|next|on)\b|also read\b"
-        r"|more (?:from|in|on|stories|news|about|like this)\b|most (?:read|popular|viewed)"
-        r"|you (?:may|might) (?:also|be)|recommended\b|trending\b|popular (?:posts|stories)|latest (?:news|stories|posts)|see also|top stories",
-        "de": r"lesen sie (?:auch|mehr|dazu|hier|weiter)|lies (?:auch|mehr)|mehr (?:zu[mr]?|aus|von|lesen|dazu)\b|weiterlesen|schon gelesen"
-        r"|(?:ähnliche|weitere|verwandte|neueste|beliebte(?:ste)?) (?:artikel|beiträge|themen|meldungen|nachrichten|news)|meistgelesen"
-        r"|das könnte (?:sie|dich|euch)|(?:auch|ebenfalls) interessant",
-        "fr": r"(?:à )?lire (?:aussi|la suite|également|plus)|sur le même (?:sujet|thème)|articles? (?:liés|similaires|associés)|voir aussi"
-        r"|vous aimerez|les plus lus",
-        "es": r"(?:lea|lee|leer|ver|mira) (?:también|más|además)|[tl]e puede interesar|(?:noticias|artículos|temas|notas) relacionad"
-        r"|más (?:noticias|leídas)|lo más (?:leído|visto)",
-        "pt": r"(?:lei[at]|veja) (?:também|mais)|(?:artigos|notícias|matérias) relacionad|mais (?:lidas|notícias)|saiba mais",
+        "en": r"related\b(?! (?:work|concepts?|to)\b)|read (?:more|also|next|on)\b|also read\b|more (?:from|in|on"
+        r"|stories|news|about|like this)\b|most (?:read|popular|viewed)|you (?:may|might) (?:also|be)|recommended\b"
+        r"|trending\b|popular (?:posts|stories)|latest (?:news|stories|posts)|see also|top stories",
+        "de": r"lesen sie (?:auch|mehr|dazu|hier|weiter)|lies (?:auch|mehr)|mehr (?:zu[mr]?|aus|von|lesen|dazu)\b"
+        r"|weiterlesen|schon gelesen|(?:ähnliche|weitere|verwandte|neueste|beliebte(?:ste)?) (?:artikel|beiträge"
+        r"|themen|meldungen|nachrichten|news)|meistgelesen|das könnte (?:sie|dich|euch)|(?:auch|ebenfalls) interessant",
+        "fr": r"(?:à )?lire (?:aussi|la suite|également|plus)|sur le même (?:sujet|thème)|articles? (?:liés|similaires"
+        r"|associés)|voir aussi|vous aimerez|les plus lus",
+        "es": r"(?:lea|lee|leer|ver|mira) (?:también|más|además)|[tl]e puede interesar|(?:noticias|artículos|temas"
+        r"|notas) relacionad|más (?:noticias|leídas)|lo más (?:leído|visto)",
+        "pt": r"(?:lei[at]|veja) (?:também|mais)|(?:artigos|notícias|matérias) relacionad|mais (?:lidas|notícias)"
+        r"|saiba mais",
         "it": r"leggi (?:anche|tutto)|potrebbe interessarti|(?:articoli|notizie) correlat",
         "nl": r"lees (?:ook|meer|verder)|gerelateerd|meer (?:over|nieuws|lezen)|bekijk ook|aanbevolen",
-        "pl": r"(?:prze)?(?:czytaj|zobacz) (?:też|także|również|więcej|dalej)|powiązane|polecamy|podobne|najczęściej czytane",
+        "pl": r"(?:prze)?(?:czytaj|zobacz) (?:też|także|również|więcej|dalej)|powiązane|polecamy|podobne"
+        r"|najczęściej czytane",
         "cs": r"čtěte (?:také|více)|související",
-        "ru": r"читайте также|смотрите также|похожие|по теме|(?:самые |самое )?популярн\w+|добавить (?:отзыв|комментарий)|отзывы\W*$",
+        "ru": r"читайте также|смотрите также|похожие|по теме|(?:самые |самое )?популярн\w+|добавить (?:отзыв"
+        r"|комментарий)|отзывы\W*$",
         "sv, no, da": r"l[äæe]s (?:också|mer|även|også)|les (?:også|mer)",
         "fi, hu, tr": r"lue myös|olvassa el|kapcsolódó|ilgili haberler",
         "ja, zh, ko": r"関連(?:記事|リンク)|相关(?:阅读|新闻|文章)|推荐阅读|관련 ?기사",
@@ -38,8 +40,10 @@ _OPENERS: dict[str, dict[str, str]] = {
         "fr, es, pl": r"(?:publicité|publicidad|reklama)\W*$",
     },
     "comments": {
-        "en": r"(?:\d+ )?comments?\W*\d*\W*$|leave a (?:reply|comment)|post a comment|join the (?:conversation|discussion)",
-        "de": r"(?:\d+ )?kommentare?\W*\d*\W*$|kommentar (?:schreiben|verfassen|hinterlassen)|schreibe? einen kommentar",
+        "en": r"(?:\d+ )?comments?\W*\d*\W*$|leave a (?:reply|comment)|post a comment|join the (?:conversation"
+        r"|discussion)",
+        "de": r"(?:\d+ )?kommentare?\W*\d*\W*$|kommentar (?:schreiben|verfassen|hinterlassen)"
+        r"|schreibe? einen kommentar",
         "fr, es, pt, it": r"(?:\d+ )?(?:commentaires?|comentarios?|comentários?|commenti?)\W*\d*\W*$"
         r"|(?:laisser un|deja (?:un|tu)|deixe (?:um|seu)|lascia un) com+ent",
         "nl, pl, ru, sv": r"(?:\d+ )?(?:reacties?|komentarze|комментарии|kommentarer?)\W*\d*\W*$|dodaj komentarz",
@@ -47,7 +51,8 @@ _OPENERS: dict[str, dict[str, str]] = {
     "sharing and subscribing": {
         "en": r"share (?:this|on|via|article)|share\W*$|subscribe\b|sign up\b|newsletter|follow us",
         "de": r"teilen\W*$|artikel (?:teilen|drucken)|folgen sie uns|jetzt (?:anmelden|abonnieren)",
-        "fr, es, pt, it": r"partage[rz]\b|inscrivez-vous|comparti[rl]|comparte|suscr[ií]b|inscreva|condividi\b|iscriviti",
+        "fr, es, pt, it": r"partage[rz]\b|inscrivez-vous|comparti[rl]|comparte|suscr[ií]b|inscreva|condividi\b"
+        r"|iscriviti",
         "nl, pl, ru, ko": r"deel (?:dit|op)|udostępnij|поделиться|공유",
     },
     "filing": {
@@ -56,9 +61,12 @@ _OPENERS: dict[str, dict[str, str]] = {
     },
 }
 
-_START = re.compile(
-    r"[\W_]*(?:" + "|".join(f"(?:{p})" for by_language in _OPENERS.values() for p in by_language.values()) + ")", re.I
-)
+
+def _any(phrases: dict[str, dict[str, str]]) -> str:
+    return "|".join(f"(?:{phrase})" for by_language in phrases.values() for phrase in by_language.values())
+
+
+_START = re.compile(rf"[\W_]*(?:{_any(_OPENERS)})", re.I)
 
 # what closes an article, anywhere in its last lines
 _NETWORK = r"(?:facebook|twitter|instagram|youtube|telegram|whatsapp|tiktok|linkedin|pinterest)"
@@ -70,26 +78,29 @@ _CLOSERS: dict[str, dict[str, str]] = {
         "nl, pl": rf"\b(?:volg|obserwuj|śledź)\b[^.!?]{{0,80}}\b{_NETWORK}",
     },
     "subscribing": {
-        "en": r"\b(?:subscribe|sign up|signing up)\b[^.!?]{0,80}\b(?:newsletter|edition|inbox)|\bget\b[^.!?]{0,60}\b(?:newsletter|your inbox)",
-        "de": r"\bnewsletter\b[^.!?]{0,60}\b(?:abonnier|anmeld|bestell)|\b(?:abonnier|hol dir)\w*[^.!?]{0,60}\bnewsletter",
+        "en": r"\b(?:subscribe|sign up|signing up)\b[^.!?]{0,80}\b(?:newsletter|edition|inbox)"
+        r"|\bget\b[^.!?]{0,60}\b(?:newsletter|your inbox)",
+        "de": r"\bnewsletter\b[^.!?]{0,60}\b(?:abonnier|anmeld|bestell)|\b(?:abonnier"
+        r"|hol dir)\w*[^.!?]{0,60}\bnewsletter",
         "fr, es, pt, it": r"\b(?:inscri|abonn|suscr[ií]b|subscrev|iscriv)\w*[^.!?]{0,60}\b(?:newsletter|bolet[ií]n)",
     },
     "rights": {
-        "all": r"all rights reserved|alle rechte vorbehalten|tous droits réservés|(?:todos los derechos|todos os direitos) reservados"
-        r"|tutti i diritti riservati|wszelkie prawa zastrzeżone|все права защищены|版权所有",
+        "all": r"all rights reserved|alle rechte vorbehalten|tous droits réservés|(?:todos los derechos"
+        r"|todos os direitos) reservados|tutti i diritti riservati|wszelkie prawa zastrzeżone"
+        r"|все права защищены|版权所有",
     },
 }
-# one of these is in every such line: looking for them first is twenty times faster than the expression
+# one of these is in every such line: a search for them first is twenty times faster than the expression
 _CLOSE_WORDS = (
-    "follow", "us on", "folg", "besucht", "liken", "suivez", "síg", "sig", "segu", "únete", "volg", "obserwuj", "śledź", "newsletter", "inbox",
-    "edition", "bolet", "reserv", "vorbehalten", "riservati", "zastrzeżone", "защищены", "版权所有",
+    "follow", "us on", "folg", "besucht", "liken", "suivez", "síg", "sig", "segu", "únete", "volg", "obserwuj", "śledź",
+    "newsletter", "inbox", "edition", "bolet", "reserv", "vorbehalten", "riservati", "zastrzeżone", "защищены",
+    "版权所有",
 )  # fmt: skip
-_CLOSE = re.compile("|".join(f"(?:{p})" for by_language in _CLOSERS.values() for p in by_language.values()), re.I)
+_CLOSE = re.compile(_any(_CLOSERS), re.I)
 
-#: longest line that closes an article and says nothing of it, characters
+#: characters of the longest line that only closes an article
 CLOSING = 260
-
-#: a line longer than this is prose, whatever it starts with, characters
+#: characters from which a line is prose, whatever it starts with
 SHORT = 90
 
 
@@ -100,7 +111,5 @@ def opens_teaser(text: str) -> bool:
 
 def closes(text: str) -> bool:
     """Whether a line asks the reader to follow or to subscribe, or reserves all rights."""
-    if len(text) > CLOSING:
-        return False
-    lower = text.lower()
+    lower = text.lower() if len(text) <= CLOSING else ""
     return any(word in lower for word in _CLOSE_WORDS) and _CLOSE.search(text) is not None

@@ -1,31 +1,32 @@
-"""Which box is the article: paragraphs lend points to the boxes around them, and the box with the most is taken.
+"""Which box is the article: paragraphs give points to the boxes around them, and the box with the most points is taken.
 
 The idea is Readability's (Arc90 2009; Mozilla's readability.js): length and commas give points, link text takes them
-away, class names say what the author calls the box. What differs: names are read word by word (hints.py), sums are
+away, class names say what the author calls the box. The differences: names are read word by word (hints.py), sums are
 differences over ranges of leaves, and an ancestor is taken where the article comes in several pieces.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import accumulate
 
 from pipelines.html.blocks import Blocks, Box, Leaf
 from pipelines.html.elements import NEVER_JUNK
 from pipelines.html.hints import BODY, GOOD, JUNK, WEAK, words
 
-#: shortest text that counts as a paragraph when scoring, characters (readability.js)
+#: characters of the shortest text that counts as a paragraph when scoring (readability.js)
 MIN_PARAGRAPH = 25
 #: a box named like boilerplate is content all the same when it holds this share of the page's running text
 MOST = 0.5
-#: what a paragraph lends its box and the four boxes above (readability.js: all, a half, then a third by the level)
+#: what a paragraph gives its box and the four boxes above (readability.js: all, a half, then a third by the level)
 SHARES = (1.0, 0.5, 1 / 6, 1 / 9, 1 / 12)
 #: the parent is taken instead while it adds this share of running text
 CLIMB = 0.3
-#: characters of a paragraph that counts when climbing
+#: characters of the shortest paragraph that counts when climbing
 LONG = 140
-#: a root with less running text than this takes its parent while that is not mostly links, characters
+#: characters of running text below which a root takes its parent, while that is not mostly links
 SMALL = 500
-#: running text of an article element that is taken for whole, characters
+#: characters of running text from which an article element is taken to be the whole article
 WHOLE = 600
 
 _TAG_POINTS = {
@@ -36,51 +37,52 @@ _TAG_POINTS = {
 _PARAGRAPH_TAGS = words("p pre blockquote li td th dd dt h1 h2 h3 h4 h5 h6 figcaption address")
 
 
+class Sums:
+    """Sums over ranges of leaves, in constant time."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self.ends = [0, *accumulate(numbers)]
+
+    def of(self, box: Box) -> int:
+        """The sum over the leaves of a box."""
+        return self.ends[box.last] - self.ends[box.first]
+
+
 def root_of(blocks: Blocks) -> Box:
     """The box that holds the article. Boxes named like boilerplate are marked as not kept on the way."""
     boxes, leaves = blocks.boxes, blocks.leaves
     _strip_junk(boxes, leaves)
-    counted = leaves if all(box.kept for box in boxes) else [leaf for leaf in leaves if boxes[leaf.box].kept]
-    place = 0
-    if len(counted) != len(leaves):  # sums are over all leaves, so those left out count nothing
-        chars = [0, *accumulate(leaf.chars if boxes[leaf.box].kept else 0 for leaf in leaves)]
-        links = [0, *accumulate(leaf.links if boxes[leaf.box].kept else 0 for leaf in leaves)]
+    kept = leaves if all(box.kept for box in boxes) else [leaf for leaf in leaves if boxes[leaf.box].kept]
+    if len(kept) != len(leaves):  # sums are over all leaves, so those that are left out count nothing
+        chars = Sums([leaf.chars if boxes[leaf.box].kept else 0 for leaf in leaves])
+        links = Sums([leaf.links if boxes[leaf.box].kept else 0 for leaf in leaves])
     else:
-        chars = [0, *accumulate([leaf.chars for leaf in leaves])]
-        links = [0, *accumulate([leaf.links for leaf in leaves])]
-    _lend(boxes, counted)
-    best = 0.0
+        chars, links = Sums([leaf.chars for leaf in leaves]), Sums([leaf.links for leaf in leaves])
+    _lend(boxes, kept)
+    best, root = 0.0, boxes[0]
     for box in boxes:
-        if box.score > 0 and box.kept:
-            points = _points(box, chars[box.last] - chars[box.first], links[box.last] - links[box.first])
-            if points > best:
-                best, place = points, box.place
-    return _climb(boxes, leaves, boxes[place], chars, links) if best > 0 else boxes[0]
+        if box.score > 0 and box.kept and (points := _points(box, chars.of(box), links.of(box))) > best:
+            best, root = points, box
+    return _climb(boxes, leaves, root, chars, links) if best > 0 else root
 
 
 def _strip_junk(boxes: list[Box], leaves: list[Leaf]) -> None:
-    """Mark boxes named like boilerplate, unless they hold most of the page's running text."""
+    """Mark boxes named like boilerplate as not kept, unless they hold most of the page's running text."""
     if not any(box.flags & JUNK for box in boxes):
         return
-    running = [0, *accumulate([n if (n := leaf.chars - leaf.links) >= MIN_PARAGRAPH else 0 for leaf in leaves])]
-    most = running[-1] * MOST
+    running = Sums([n if (n := leaf.chars - leaf.links) >= MIN_PARAGRAPH else 0 for leaf in leaves])
+    most = running.ends[-1] * MOST
     for box in boxes:
         if box.parent >= 0 and not boxes[box.parent].kept:
             box.kept = False
-        elif (
-            box.flags & JUNK
-            and not box.flags & BODY
-            and box.tag not in NEVER_JUNK
-            and running[box.last] - running[box.first] <= most
-        ):
-            # a zoom box around the picture of a figure is named like a pop-up
-            box.kept = boxes[box.parent].tag == "figure" and any(
-                leaf.node is not None for leaf in leaves[box.first : box.last]
-            )
+        elif box.flags & JUNK and not box.flags & BODY and box.tag not in NEVER_JUNK and running.of(box) <= most:
+            # a zoom box around the picture of a figure has a name like a pop-up
+            inside = leaves[box.first : box.last]
+            box.kept = boxes[box.parent].tag == "figure" and any(leaf.node is not None for leaf in inside)
 
 
 def _lend(boxes: list[Box], leaves: list[Leaf]) -> None:
-    """Each paragraph lends its points to the box that holds it, and less to those above."""
+    """Give the points of each paragraph to the box that holds it, and less to the boxes above."""
     for leaf in leaves:
         chars = leaf.chars
         if chars < MIN_PARAGRAPH or leaf.role == "heading" or leaf.role == "caption":
@@ -88,18 +90,18 @@ def _lend(boxes: list[Box], leaves: list[Leaf]) -> None:
         points = (1 + leaf.commas + (chars / 100 if chars < 300 else 3)) * (1 - leaf.links / chars)
         if leaf.role == "item" or leaf.role == "table":
             points *= 0.5
-        at = boxes[leaf.box]
-        if at.parent >= 0 and (at.tag in _PARAGRAPH_TAGS or at.end == at.place + 1):
-            at = boxes[at.parent]
+        box = boxes[leaf.box]
+        if box.parent >= 0 and (box.tag in _PARAGRAPH_TAGS or box.end == box.place + 1):
+            box = boxes[box.parent]
         for share in SHARES:
-            at.score += points * share
-            if at.parent < 0:
+            box.score += points * share
+            if box.parent < 0:
                 break
-            at = boxes[at.parent]
+            box = boxes[box.parent]
 
 
 def _points(box: Box, chars: int, links: int) -> float:
-    """Points of a box: what was lent, what its tag and its names add, less the share of link text."""
+    """Points of a box: those of its paragraphs, those of its tag and its names, less the share of link text."""
     points = box.score + _TAG_POINTS.get(box.tag, 0)
     if box.flags & BODY:
         points += 50
@@ -110,47 +112,34 @@ def _points(box: Box, chars: int, links: int) -> float:
     return points * (1 - links / chars) if chars else points
 
 
-def _climb(boxes: list[Box], leaves: list[Leaf], root: Box, chars: list[int], links: list[int]) -> Box:
+def _climb(boxes: list[Box], leaves: list[Leaf], root: Box, chars: Sums, links: Sums) -> Box:
     """The root, or an ancestor that holds a good deal more running text: articles come in several pieces."""
-    mass = [
-        0,
-        *accumulate(
-            [
-                n - leaf.links if (n := leaf.chars - leaf.links) >= LONG and boxes[leaf.box].kept else 0
-                for leaf in leaves
-            ]
-        ),
-    ]
+    mass = Sums([n - x.links if (n := x.chars - x.links) >= LONG and boxes[x.box].kept else 0 for x in leaves])
     best = root
     while best.parent >= 0:
         parent = boxes[best.parent]
-        if best.tag == "article" and mass[best.last] - mass[best.first] > WHOLE:
-            break  # what stands beside a whole article is another one
+        if best.tag == "article" and mass.of(best) > WHOLE:
+            break  # what stands beside a whole article is another article
         if parent.tag in ("body", "html") and root.flags & BODY:
             break  # the page names its article
         best = parent
-        more = mass[parent.last] - mass[parent.first] > (mass[root.last] - mass[root.first]) * (1 + CLIMB)
-        if more and (links[parent.last] - links[parent.first]) * 2 < chars[parent.last] - chars[parent.first]:
+        if mass.of(parent) > mass.of(root) * (1 + CLIMB) and links.of(parent) * 2 < chars.of(parent):
             root = parent
-    # a page of short pieces has no long paragraphs to climb by
-    while root.parent >= 0:
-        text, linked = chars[root.last] - chars[root.first], links[root.last] - links[root.first]
+    while root.parent >= 0:  # a page of short pieces has no long paragraphs to climb by
         parent = boxes[root.parent]
-        if text - linked >= (SMALL * 2 if parent.tag in ("main", "article") else SMALL):
+        if chars.of(root) - links.of(root) >= (SMALL * 2 if parent.tag in ("main", "article") else SMALL):
             break
-        if (links[parent.last] - links[parent.first]) * 3 > chars[parent.last] - chars[parent.first]:
+        if links.of(parent) * 3 > chars.of(parent):
             break
         root = parent
     return _named(boxes, root, mass)
 
 
-def _named(boxes: list[Box], root: Box, mass: list[int]) -> Box:
-    """The box around the root that its author calls the body of the article, where it holds two paragraphs more: the
-    root is but a part.
-    """
+def _named(boxes: list[Box], root: Box, mass: Sums) -> Box:
+    """The box around the root that is named like an article's body, if it holds two paragraphs more; else the root."""
     box = root
     while box.parent >= 0 and not box.flags & BODY and box.tag not in ("article", "main"):
         box = boxes[box.parent]
     if not box.flags & BODY or box.tag in ("body", "html") or box.flags & (JUNK | WEAK):
         return root
-    return box if mass[box.last] - mass[box.first] >= mass[root.last] - mass[root.first] + 2 * LONG else root
+    return box if mass.of(box) >= mass.of(root) + 2 * LONG else root

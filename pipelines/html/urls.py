@@ -1,8 +1,7 @@
 """Addresses: one spelling for one image, so that fetching, counting and deduplication agree.
 
-RFC 3986 §6.2.2 and §6.2.3 name the equivalences used here: case of scheme and host, default port, empty path, dot
-segments, case of percent-encoding. The query is kept as it is: its order may matter to the server. The fragment is
-never sent, so it goes.
+The equivalences are those of RFC 3986 §6.2.2 and §6.2.3: case of scheme and host, default port, empty path, dot
+segments, case of percent-encoding. The query stays: its order may matter to the server. The fragment is never sent.
 """
 
 from __future__ import annotations
@@ -10,30 +9,29 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, urljoin, urlsplit
 
-#: longest address kept, characters. Browsers take more; servers commonly refuse above 8 KiB (RFC 9110 §4.1 asks for
-#: 8000 octets at least)
+#: characters of the longest address: servers commonly refuse above 8 KiB (RFC 9110 §4.1: at least 8000 octets)
 MAX_URL = 8000
 
 _PORT = {"http": 80, "https": 443}
 _HEX = re.compile(r"%[0-9a-fA-F]{2}")
 _BARE_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[\"<>\\^`{|}]")
-# what nearly every address looks like: nothing to normalise in it
+# nearly every address: there is nothing to normalise in it
 _PLAIN = re.compile(r"https?://[a-z0-9.-]+\.[a-z]{2,}/(?:[A-Za-z0-9_~!$&'()*+,;=:@?/-]|\.(?![./]))*\Z")
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\Z")
 _CONTROL = re.compile(r"[\t\n\r]")
+_BLANKS = "".join(map(chr, range(33)))
 
 
 def canonical(url: str) -> str | None:
-    """One spelling for ``url``: absolute http(s) only, no fragment, no credentials, lower-case host. None where there
-    is none.
+    """One spelling for an absolute http(s) address, without fragment and credentials; None for any other.
 
-    Idempotent: ``canonical(canonical(u)) == canonical(u)``.
+    Idempotent: canonical(canonical(u)) == canonical(u).
     """
     if len(url) <= MAX_URL and _PLAIN.match(url):
         return url
-    # WHATWG URL, basic parser steps 1-3: controls and blanks off the ends, tabs and newlines out
-    url = _CONTROL.sub("", url.strip("".join(map(chr, range(33)))))
+    # WHATWG URL, basic parser, steps 1 to 3: remove controls and blanks at the ends, tabs and newlines everywhere
+    url = _CONTROL.sub("", url.strip(_BLANKS))
     if not url or len(url) > MAX_URL:
         return None
     try:
@@ -41,28 +39,19 @@ def canonical(url: str) -> str | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    scheme = parts.scheme.lower()
-    if scheme not in _PORT or not host:
+    scheme, ascii_host = parts.scheme.lower(), _host(host or "")
+    if scheme not in _PORT or ascii_host is None:
         return None
-    ascii_host = _host(host)
-    if ascii_host is None:
-        return None
-    path = _dots(_escape(parts.path)) or "/"
-    out = f"{scheme}://{ascii_host}"
-    if port is not None and port != _PORT[scheme]:
-        out += f":{port}"
-    out += path
-    if parts.query:
-        out += "?" + _escape(parts.query)
+    explicit_port = f":{port}" if port not in (None, _PORT[scheme]) else ""
+    query = "?" + _escape(parts.query) if parts.query else ""
+    out = f"{scheme}://{ascii_host}{explicit_port}{_dots(_escape(parts.path)) or '/'}{query}"
     return out if len(out) <= MAX_URL else None
 
 
 def absolute(base: str, ref: str) -> str | None:
-    """``ref`` as found in a page whose base address is ``base``, canonical; None where it names no http(s) resource."""
+    """The canonical address of a reference in a page with the base address `base`; None where it is no http(s) one."""
     ref = ref.strip()
-    if not ref:
-        return None
-    if ref.startswith(("http://", "https://")):
+    if not ref or ref.startswith(("http://", "https://")):
         return canonical(ref)
     try:
         return canonical(urljoin(base, ref.replace("\\", "/") if ref[0] in "\\/" else ref))
@@ -85,8 +74,7 @@ def _host(host: str) -> str | None:
 
 def _escape(text: str) -> str:
     """Percent-encode what may not stand in an address; upper-case the hex digits that are there."""
-    text = _HEX.sub(lambda m: m[0].upper(), text)
-    text = _BARE_PERCENT.sub("%25", text)
+    text = _BARE_PERCENT.sub("%25", _HEX.sub(lambda m: m[0].upper(), text))
     return _UNSAFE.sub(lambda m: quote(m[0], safe="", errors="replace"), text)
 
 

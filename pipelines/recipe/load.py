@@ -1,158 +1,155 @@
-"""A recipe from its file: YAML with settings over it, checked before anything starts; each fault is one line that names
-the key.
-"""
+"""A recipe from its file: YAML with settings over it. Each fault is one line that names the key."""
 
 from __future__ import annotations
 
-import difflib
-import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from dedup.images import ADDED
-from filters.scores import LEVELS
-from pipelines.crawl import index
-from pipelines.images import halves, models
-from pipelines.recipe import resolve as inputs
-from pipelines.recipe.schema import SOURCES, Images, Recipe, RecipeError
-from pipelines.select.join import PLACED
-from shards import mixture
+from manifests.nearest import nearest
+from pipelines.recipe.schema import Recipe, RecipeError
+from pipelines.sources import KINDS
+
+BUNDLED = pathlib.Path(__file__).parents[1] / "recipes"
 
 
 def read(path: str, settings: Iterable[str] = ()) -> Recipe:
-    """The recipe of a file, with ``key=value`` settings over it. Raises RecipeError."""
+    """The recipe of a file, with ``key=value`` settings over it. Raises RecipeError.
+
+    A setting ``NAME.key=value`` changes `sources.NAME.key` of a source that the recipe has.
+    """
     try:
         with open(path, encoding="utf-8") as f:
             table = yaml.safe_load(f) or {}
     except FileNotFoundError:
-        raise RecipeError(f"{path}: no such recipe{_similar(path, [str(p) for p in own()])}") from None
+        names = [str(p) for p in bundled()]
+        raise RecipeError(f"{path}: no such recipe{nearest(path, names)}") from None
     except yaml.YAMLError as e:
         raise RecipeError(f"{path}: not YAML: {' '.join(str(e).split())}") from None
     if not isinstance(table, dict):
         raise RecipeError(f"{path}: a recipe is a table of keys, not a {type(table).__name__}")
+    table = from_version_1(table)
     for setting in settings:
         _set(table, setting)
+    return parse(table, path)
+
+
+def parse(table: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe from plain values. Raises RecipeError."""
     try:
-        recipe = Recipe(**table)
+        return Recipe(**table)
     except ValidationError as e:
-        raise RecipeError(f"{path}: {_first(e)}") from None
-    for source in SOURCES:
-        if getattr(recipe, source) is not None:
-            recipe.rules(source)
-    _inputs(recipe)
-    return recipe
+        raise RecipeError(f"{where}: {_first_fault(e)}") from None
 
 
-def own() -> list[pathlib.Path]:
+def of_manifest(manifest: Mapping[str, Any]) -> Recipe:
+    """The recipe that a run's manifest stores."""
+    return parse(from_version_1(manifest["recipe"]), "manifest.json: recipe")
+
+
+def bundled() -> list[pathlib.Path]:
     """The recipes that come with the project."""
-    return sorted((pathlib.Path(__file__).parent / "recipes").glob("*.yaml"))
+    return sorted(BUNDLED.glob("*.yaml"))
 
 
 def _set(table: dict[str, Any], setting: str) -> None:
-    key, equals, value = setting.partition("=")
+    key, equals, text = setting.partition("=")
     if not equals or not key:
         raise RecipeError(f"--set {setting}: expected key=value, such as web.warc=pages.warc.gz")
     *path, last = key.split(".")
+    if path and path[0] not in Recipe.model_fields:
+        sources = table.get("sources") or {}
+        if path[0] not in sources:
+            raise RecipeError(
+                f"--set {setting}: no source `{path[0]}`{nearest(path[0], [*sources, *Recipe.model_fields])}"
+            )
+        path = ["sources", *path]
     for name in path:
         table = table.setdefault(name, {})
         if table is None or not isinstance(table, dict):
             raise RecipeError(f"--set {setting}: {name!r} is a value, not a table of keys")
     try:
-        table[last] = yaml.safe_load(value)
-    except yaml.YAMLError:  # `*.pdf` is an alias to YAML, and a pattern to everyone else
-        table[last] = value
+        table[last] = yaml.safe_load(text)
+    except yaml.YAMLError:  # `*.pdf` is an alias in YAML, and a pattern for everyone else
+        table[last] = text
 
 
-def _first(e: ValidationError) -> str:
-    """The first fault, in one line with the nearest valid key."""
-    # a misspelt key before the key it leaves out
+def _first_fault(e: ValidationError) -> str:
+    """The first fault in one line, with the nearest key where a key does not exist."""
+    # a misspelt key comes before the key that it leaves out
     fault = min(e.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    where = ".".join(str(p) for p in fault["loc"])
+    model, path = _model_at(fault["loc"])
+    where = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        model: Any = Recipe
-        for name in fault["loc"][:-1]:
-            if isinstance(name, int):  # a place in a list
-                continue
-            model = _model(model.model_fields[str(name)].annotation)
-        return f"{where}: no such key{_similar(str(fault['loc'][-1]), model.model_fields)}"
+        keys = [field.alias or name for name, field in model.model_fields.items()]
+        return f"{where}: no such key{nearest(str(fault['loc'][-1]), keys)}"
+    if fault["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        kind = fault["input"].get("kind") if isinstance(fault["input"], dict) else None
+        return f"{where}.kind: one of {', '.join(KINDS)}" + ("" if kind is None else f", not {kind!r}")
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
     return f"{where}: {fault['msg'].lower()}" + ("" if fault["type"] == "missing" else f", not {fault['input']!r}")
 
 
-def _model(annotation: Any) -> Any:
-    options = getattr(annotation, "__args__", (annotation,))
-    return next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+def _model_at(loc: tuple[int | str, ...]) -> tuple[Any, list[str]]:
+    """The model that holds the last key of a fault's place, and that place as a user writes it."""
+    path = [str(part) for part in loc]
+    if loc[:1] != ("sources",) or len(loc) < 3 or str(loc[2]) not in KINDS:
+        return _descend(Recipe, loc), path
+    # ("sources", NAME, kind, key ...): the kind is not part of what the user wrote
+    return _descend(KINDS[str(loc[2])].table, loc[3:]), [path[1], *path[3:]]
 
 
-def _similar(name: str, names: Iterable[str]) -> str:
-    names = list(names)
-    near = difflib.get_close_matches(name, names, 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(names))}"
+def _descend(model: Any, loc: tuple[int | str, ...]) -> Any:
+    for name in loc[:-1]:
+        field = next((f for key, f in model.model_fields.items() if name in (key, f.alias)), None)
+        if field is None:  # an index of a list, or a key of a table with free keys
+            continue
+        types = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        model = next((t for t in types if isinstance(t, type) and issubclass(t, BaseModel)), model)
+    return model
 
 
-def _inputs(recipe: Recipe) -> None:
-    """Every input exists, and there is at least one."""
-    if all(getattr(recipe, source) is None for source in SOURCES):
-        raise RecipeError(f"the recipe has no source: give it one of {', '.join(SOURCES)}")
-    web = recipe.web
-    if web is not None and not (web.warc or web.seeds or web.commoncrawl or web.datatrove or web.releases):
-        raise RecipeError(
-            "web: no input; give web.warc (WARC files), web.seeds (addresses to crawl from), web.commoncrawl (an index), "
-            "web.datatrove (a reader) or web.releases (OBELICS, MINT-1T, mmc4)"
-        )
-    if web is not None and web.commoncrawl is not None:
-        try:
-            index.where(web.commoncrawl.where)
-        except index.ChoiceError as e:
-            raise RecipeError(f"web.commoncrawl.where.{e}") from None
-    if recipe.web is None and recipe.pairs is not None and not recipe.pairs.urls:
-        raise RecipeError(
-            "pairs: no input; give pairs.urls (a file with url and text columns), or a `web` source to take pairs from"
-        )
-    if recipe.web is None and recipe.pdf is not None and not recipe.pdf.paths:
-        raise RecipeError("pdf: no input; give pdf.paths (PDF files or folders)")
-    if recipe.conversations is not None:
-        names = [s.name for s in recipe.conversations.sets]
-        if not names:
-            raise RecipeError(
-                "conversations: no input; give conversations.sets, such as [{name: vqa, files: vqa/*.parquet}]"
-            )
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise RecipeError(
-                f"conversations.sets: two are called {twice[0]!r}; the files of one set go into one entry"
-            )
-    inputs.input_files(recipe)
-    inputs.block_list(recipe)
-    inputs.read_by_datatrove(recipe)
-    for stage, which in recipe.mixtures.items():
-        try:
-            mixture.load(which)
-        except (mixture.MixtureError, FileNotFoundError) as e:
-            raise RecipeError(f"mixtures.{stage}: {e}") from None
-    if recipe.tokenizer != "bytes" and not os.path.exists(recipe.tokenizer):
-        raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither `bytes` nor a file")
-    _models(recipe.images)
+# --- recipes of version 1, whose sources had no names -----------------------------------------------------------------
 
 
-def _models(images: Images) -> None:
-    """Every model of images is there, and takes what it will be given: each is asked once."""
-    taken = {*LEVELS["image"], *PLACED.names, *(name for name, _ in ADDED), "vector"}
-    for i, (named, model) in enumerate(zip(images.models, models(images), strict=True)):
-        where = f"images.models.{i} ({named.name})"
-        if named.name in taken:
-            raise RecipeError(f"{where}: there is a score {named.name!r} already; give it another name")
-        taken.add(named.name)
-        try:
-            model.check()
-        except ValueError as e:
-            raise RecipeError(f"{where}: {e}") from None
-    if images.similarity is not None:
-        image, text = halves(images.similarity)
-        try:
-            if (a := image.check()) != (b := text.check()):
-                raise ValueError(f"vectors of {a} numbers for images and {b} for texts: not the halves of one model")
-        except ValueError as e:
-            raise RecipeError(f"images.similarity: {e}") from None
+def from_version_1(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe with the top-level keys web, pairs, pdf or conversations, as one with named sources; others as they are.
+
+    Manifests of older runs hold such recipes. Each conversation set becomes a source of its own.
+    """
+    table = dict(table)
+    old = {
+        kind: table.pop(kind) for kind in ("web", "pairs", "pdf", "conversations") if isinstance(table.get(kind), dict)
+    }
+    table = {key: value for key, value in table.items() if key not in KINDS or value is not None}
+    if not old:
+        return table
+    sources: dict[str, Any] = {}
+    for kind in ("web", "pairs", "pdf"):
+        if kind in old:
+            given = dict(old[kind])
+            if kind != "web" and given.pop("from_pages", True) and "web" in old:
+                given["from"] = ["web"]
+            sources[kind] = {"kind": kind, **_table_of_version_1(given)}
+    if "conversations" in old:
+        given = dict(old["conversations"])
+        for one in given.pop("sets", ()):
+            name = one["name"].replace(".", "_")
+            own = {key: value for key, value in one.items() if key != "name"}
+            sources[name] = {"kind": "conversations", **_table_of_version_1(given), **own}
+    return {**table, "sources": sources}
+
+
+def _table_of_version_1(given: Mapping[str, Any]) -> dict[str, Any]:
+    """`text.functions` of version 1 are `scores`, and `near.on` is `near.enabled`."""
+    text, near = (dict(given.get(key) or {}) for key in ("text", "near"))
+    functions = text.pop("functions", None)
+    if "on" in near:
+        near["enabled"] = near.pop("on")
+    more = {"text": text, "near": near, "scores": functions}
+    rest = {key: value for key, value in given.items() if key not in more}
+    return {**rest, **{key: value for key, value in more.items() if value}}

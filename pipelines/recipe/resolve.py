@@ -1,36 +1,92 @@
-"""What a recipe reads: its input files, block-list and readers, resolved. A name that matches nothing is an error that
-names its key.
+"""A recipe resolved: files listed, models and word lists opened, rules loaded, names checked. All of it once.
+
+Nothing else does input or output for a recipe, and nothing here knows of the plan. What is wrong is a `RecipeError`:
+one line that names the key.
 """
 
 from __future__ import annotations
 
-import glob
+import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-import fsspec
+import pyarrow as pa
 
-from pipelines.formats import from_datatrove
-from pipelines.recipe.schema import Recipe, RecipeError
-from shards import forget
+from dedup.images import ADDED
+from filters.adapters import datatrove_score
+from filters.blocklist import Blocklist
+from filters.models import text_models
+from filters.onnx import ImageModel, View
+from filters.own import own_score
+from filters.rules import Rule, RuleError, Rules, load
+from filters.scores import IMAGE_SIMILARITY, LEVELS
+from filters.text import SCORES
+from filters.vectors import ImageVectors, TextVectors
+from manifests.nearest import nearest
+from manifests.schema import DOCUMENT
+from pipelines.fetch.http import user_agent
+from pipelines.recipe.schema import ImageModel as ImageModelTable
+from pipelines.recipe.schema import Images, Recipe, RecipeError, Similarity
+from pipelines.select.join import PLACED
+from pipelines.sources import KINDS
+from pipelines.sources.base import Row, Source
+from pipelines.sources.files import list_files
+from shards import forget, mixture
+from shards.output import writer
 
 
-def read_by_datatrove(recipe: Recipe) -> list[dict[str, Any]]:
-    """What `web.datatrove` reads, as rows of from_datatrove.INPUTS. Raises RecipeError where there is no such reader,
-    or nothing to read.
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe and everything that it names, ready to be planned."""
+
+    recipe: Recipe
+    sources: tuple[Source, ...]  # each behind the sources that it reads from
+    evaluations: tuple[Row, ...]  # files of `decontaminate`
+    blocklist: tuple[forget.Entry, ...]  # entries of `forget`, sorted
+    image_models: tuple[ImageModel, ...]
+    similarity: tuple[ImageVectors, TextVectors] | None
+    compared: frozenset[str]  # sources whose images are compared with their text
+    user_agent: str
+
+    @property
+    def input_bytes(self) -> int:
+        files = [file for source in self.sources for rows in source.files.values() for file in rows]
+        return sum(row["size"] for row in (*files, *self.evaluations))
+
+
+def resolve(recipe: Recipe, list_inputs: bool = True) -> Resolved:
+    """The recipe with everything that it names. Raises RecipeError.
+
+    list_inputs: False for a finished run, whose input files may be gone; then the sources have no files.
     """
-    table = recipe.web.datatrove if recipe.web is not None else None
-    if table is None:
-        return []
+    if not recipe.sources:
+        raise RecipeError("the recipe has no source; give it one: sources: {web: {kind: web, warc: pages.warc.gz}}")
+    models, similarity = _image_models(recipe.images)
+    compared = _compared(recipe)
+    sources = tuple(_source(name, recipe, name in compared, list_inputs) for name in _order(recipe))
+    _check_dedup(recipe, sources)
+    _check_image_scores(sources, models)
+    _check_mixtures(recipe)
+    if recipe.tokenizer != "bytes" and not os.path.exists(recipe.tokenizer):
+        raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither `bytes` nor a file")
+    evaluations: list[Row] = []
+    if recipe.decontaminate is not None and list_inputs:
+        try:
+            evaluations = list_files(recipe.decontaminate.files, (".jsonl", ".jsonl.gz"))
+        except ValueError as e:
+            raise RecipeError(f"decontaminate.files: {e}") from None
     try:
-        return from_datatrove.inputs(table.reader, table.arguments, table.shards)
+        agent = user_agent(recipe.fetch.contact, recipe.fetch.user_agent)
     except ValueError as e:
-        raise RecipeError(f"web.datatrove: {e}") from None
+        raise RecipeError(f"fetch.{e}") from None
+    entries = tuple(block_list(recipe))
+    return Resolved(recipe, sources, tuple(evaluations), entries, models, similarity, compared, agent)
 
 
 def block_list(recipe: Recipe) -> list[forget.Entry]:
-    """The entries of the recipe's block-list, sorted. Raises RecipeError."""
+    """The entries of the recipe's block-list `forget`, sorted. Raises RecipeError."""
     if recipe.forget is None:
         return []
     try:
@@ -42,59 +98,196 @@ def block_list(recipe: Recipe) -> list[forget.Entry]:
         raise RecipeError(f"forget: {e}") from None
 
 
-_SUFFIXES: Mapping[str, str | tuple[str, ...]] = {
-    "obelics": ".parquet",
-    "mint1t": (".parquet", ".tar"),
-    "mmc4": (".jsonl", ".jsonl.gz", ".jsonl.zip"),
-}
-_ROWS = (".parquet", ".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst")
+# --- one source -------------------------------------------------------------------------------------------------------
 
 
-def _remote(pattern: str) -> list[str]:
-    fs, path = fsspec.core.url_to_fs(pattern)
-    return [fs.unstrip_protocol(p) for p in fs.glob(path)]
+def _source(name: str, recipe: Recipe, compared: bool, list_inputs: bool) -> Source:
+    table = recipe.sources[name]
+    kind = KINDS[table.kind]
+    files: dict[str, list[Row]] = {}
+    for listing in kind.listings(name, table) if list_inputs else ():
+        try:
+            files[listing.key] = listing.rows()
+        except ValueError as e:
+            raise RecipeError(f"{name}.{listing.key}: {e}") from None
+    for i, output in enumerate(table.outputs):
+        try:
+            writer(output.writer, output.arguments)
+        except ValueError as e:
+            raise RecipeError(f"{name}.outputs.{i} ({output.name}): {e}") from None
+    scores, image_scores = _scores(name, table)
+    image_names = [m.name for m in recipe.images.models] + [s.name for s in image_scores]
+    rules = _rules(name, table, scores, image_names, compared)
+    return Source(name, kind, table, rules, scores, image_scores, files)
 
 
-def input_files(recipe: Recipe) -> Mapping[str, list[str]]:
-    """Input files by key, patterns and folders resolved, sorted. Raises RecipeError where a name matches nothing."""
-    found = {}
-    for key, names, suffix in (
-        ("web.warc", recipe.web.warc if recipe.web else [], ".warc.gz"),
-        *(
-            [("web.commoncrawl.index", recipe.web.commoncrawl.index, ".parquet")]
-            if recipe.web and recipe.web.commoncrawl
-            else []
-        ),
-        *(
-            (f"web.releases.{i}.files", r.files, _SUFFIXES[r.format])
-            for i, r in enumerate(recipe.web.releases if recipe.web else ())
-        ),
-        ("pairs.urls", recipe.pairs.urls if recipe.pairs else [], ""),
-        *(
-            (f"conversations.sets.{i}.files", s.files, _ROWS)
-            for i, s in enumerate(recipe.conversations.sets if recipe.conversations else ())
-        ),
-        *(
-            [("decontaminate.files", recipe.decontaminate.files, (".jsonl", ".jsonl.gz"))]
-            if recipe.decontaminate
-            else []
-        ),
-        ("pdf.paths", recipe.pdf.paths if recipe.pdf else [], ".pdf"),
-    ):
-        paths: list[str] = []
-        for name in names:
-            if "://" in name:
-                matched = _remote(name) if "*" in name else [name]
-            elif os.path.isdir(name):
-                matched = [
-                    p
-                    for p in glob.glob(os.path.join(glob.escape(name), "**"), recursive=True)
-                    if p.endswith(suffix) and os.path.isfile(p)
-                ]
+def _scores(name: str, table: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The stages of a source's own models, filters and functions: of texts and documents, and of images."""
+    try:
+        stages: list[Any] = list(text_models(table.text, table.blocklist))
+    except ValueError as e:
+        raise RecipeError(f"{name}.{e}") from None
+    images: list[Any] = []
+    columns = {*DOCUMENT.names, *SCORES.names, *(c for stage in stages for c in stage.columns().names)}
+    makers = [(f"text.datatrove.{i}", entry) for i, entry in enumerate(table.text.datatrove)]
+    makers += [(f"scores.{i}", entry) for i, entry in enumerate(table.scores)]
+    for key, entry in makers:
+        where = f"{name}.{key} ({entry.name})"
+        try:
+            if key.startswith("scores"):
+                stage: Any = own_score(entry.name, entry.function, entry.level, entry.arguments)
             else:
-                matched = [p for p in glob.glob(name, recursive=True) if os.path.isfile(p)]
-            if not matched:
-                raise RecipeError(f"{key}: {name} matches no file")
-            paths += matched
-        found[key] = sorted(set(paths))
-    return found
+                stage = datatrove_score(entry.name, entry.filter, entry.arguments)
+        except ValueError as e:
+            raise RecipeError(f"{where}: {e}") from None
+        if getattr(stage, "level", "text") == "image":
+            images.append(stage)
+            continue
+        if taken := [c for c in stage.columns().names if c in columns]:
+            raise RecipeError(f"{where}: there is a column {taken[0]!r} already; give it another name")
+        columns.update(stage.columns().names)
+        stages.append(stage)
+    return tuple(stages), tuple(images)
+
+
+def _rules(name: str, table: Any, scores: Iterable[Any], image_names: list[str], compared: bool) -> Rules:
+    """The rules of a source; each names a score that something gives."""
+    own: dict[str, list[str]] = {
+        "document": [c.name for s in scores for c in s.columns() if pa.types.is_floating(c.type)],
+        "node": [],
+        "image": image_names,
+    }
+    changes = table.rules
+    try:
+        rules = load({"preset": table.preset, **changes}, [score for names in own.values() for score in names])
+    except RuleError as e:
+        raise RecipeError(f"{name}.{e}") from None
+    for level, built_in in LEVELS.items():
+        for rule in getattr(rules, level):
+            where = f"{name}.rules.{level}.{rule.score}"
+            if rule.score in own[level]:
+                if rule.any_of is not None:
+                    raise RecipeError(f"{where}.any_of: a number; give min or max")
+            elif rule.score in own["document"]:
+                raise RecipeError(f"{where}: a score of whole documents; its rule goes under {name}.rules.document")
+            elif rule.score in own["image"]:
+                raise RecipeError(f"{where}: a score of images; its rule goes under {name}.rules.image")
+            elif rule.score not in built_in:
+                keys = (
+                    f"images.models or {name}.scores" if level == "image" else f"{name}.text.datatrove or {name}.scores"
+                )
+                raise RecipeError(f"{where}: nothing gives this score; name it in {keys}")
+            elif level == "image" and rule.score in IMAGE_SIMILARITY and not compared:
+                raise RecipeError(
+                    f"{where}: nothing gives this score; name two models in images.similarity, with {name} in its `of`"
+                )
+    if table.blocklist is not None:
+        # the score is the entry that covers the address, or null; no entry is among the allowed values
+        blocked = Rule(Blocklist.name, any_of=(), source=f"{name}.blocklist")
+        rules = dataclasses.replace(rules, document=(blocked, *rules.document))
+    return rules
+
+
+# --- names of sources -------------------------------------------------------------------------------------------------
+
+
+def _order(recipe: Recipe) -> list[str]:
+    """The sources in the recipe's order, but each behind the sources that it reads from."""
+    order: list[str] = []
+    for name, table in recipe.sources.items():
+        for upstream in KINDS[table.kind].read_from(table):
+            _check_name(upstream, recipe, f"{name}.from")
+            if recipe.sources[upstream].kind != "web":
+                raise RecipeError(f"{name}.from: {upstream} is not a source of kind web")
+            if upstream not in order:
+                order.append(upstream)
+        if name not in order:
+            order.append(name)
+    return order
+
+
+def _check_name(name: str, recipe: Recipe, where: str) -> None:
+    if name not in recipe.sources:
+        raise RecipeError(f"{where}: no source `{name}`{nearest(name, recipe.sources)}")
+
+
+def _check_dedup(recipe: Recipe, sources: Iterable[Source]) -> None:
+    for name in recipe.dedup.prefer:
+        _check_name(name, recipe, "dedup.prefer")
+    if recipe.dedup.across == "source":
+        return
+    first: dict[str, Source] = {}
+    for source in sources:
+        other = first.setdefault(source.kind.name, source)
+        for what in ("sign", "threshold", "most_uses"):
+            settings = getattr(source.kind, what)
+            if settings(source.table) != settings(other.table):
+                raise RecipeError(
+                    f"{other.name} and {source.name}: their duplicates are found together, but their settings of "
+                    "duplicates (`near`, `paragraph_uses`, `text_uses`) differ; give both the same, or set "
+                    "dedup.across to source"
+                )
+
+
+def _compared(recipe: Recipe) -> frozenset[str]:
+    """The sources whose images are compared with text by `images.similarity`."""
+    similarity = recipe.images.similarity
+    if similarity is None:
+        return frozenset()
+    if similarity.of is None:
+        return frozenset(name for name, t in recipe.sources.items() if t.kind in ("web", "pairs"))
+    for name in similarity.of:
+        _check_name(name, recipe, "images.similarity.of")
+    return frozenset(similarity.of)
+
+
+def _check_mixtures(recipe: Recipe) -> None:
+    for stage, given in recipe.mixtures.items():
+        try:
+            entries = mixture.load(given).sources
+        except (mixture.MixtureError, FileNotFoundError) as e:
+            raise RecipeError(f"mixtures.{stage}: {e}") from None
+        for label, entry in entries.items():
+            if entry.match is None:
+                _check_name(label, recipe, f"mixtures.{stage}.sources")
+
+
+# --- scores of images -------------------------------------------------------------------------------------------------
+
+
+def _image_models(images: Images) -> tuple[tuple[ImageModel, ...], tuple[ImageVectors, TextVectors] | None]:
+    """The models of `images`, each opened once to check what it takes and gives."""
+    models = tuple(ImageModel(m.name, m.model, _view(m), m.column, m.softmax, m.share_above) for m in images.models)
+    for i, model in enumerate(models):
+        try:
+            model.check()
+        except ValueError as e:
+            raise RecipeError(f"images.models.{i} ({model.name}): {e}") from None
+    if images.similarity is None:
+        return models, None
+    s = images.similarity
+    halves = ImageVectors(s.image_model, _view(s)), TextVectors(s.text_model, s.tokenizer, s.tokens)
+    try:
+        image_length, text_length = (half.check() for half in halves)
+        if image_length != text_length:
+            raise ValueError(
+                f"vectors of {image_length} numbers for images and {text_length} for texts: not halves of one model"
+            )
+    except ValueError as e:
+        raise RecipeError(f"images.similarity: {e}") from None
+    return models, halves
+
+
+def _view(table: ImageModelTable | Similarity) -> View:
+    return View(table.side, table.mean, table.deviation, table.whole)
+
+
+def _check_image_scores(sources: Iterable[Source], models: Iterable[ImageModel]) -> None:
+    """No two scores of images have one name."""
+    stages: dict[str, Any] = dict.fromkeys([*LEVELS["image"], *PLACED.names, *(name for name, _ in ADDED), "vector"])
+    entries = [(f"images.models.{i} ({model.name})", model) for i, model in enumerate(models)]
+    entries += [(f"{source.name}.scores ({stage.name})", stage) for source in sources for stage in source.image_scores]
+    for where, stage in entries:
+        if stage.name in stages and stages[stage.name] != stage:
+            raise RecipeError(f"{where}: there is a score {stage.name!r} already; give it another name")
+        stages[stage.name] = stage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import threading
 
 from pipelines.sample.pairs import write_pairs
@@ -15,15 +16,13 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes any free one")
     parser.add_argument("--pairs", help="also write the list of image addresses and captions (CSV) to this file")
-    given = parser.parse_args()
-    if given.pairs:
-        write_pairs(given.pairs)
-    with serve(given.port) as web:
+    options = parser.parse_args()
+    if options.pairs:
+        write_pairs(options.pairs)
+    with serve(options.port) as web:
         print(f"sample web: http_proxy={web.proxy}", flush=True)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
-        except KeyboardInterrupt:
-            return
 
 
 if __name__ == "__main__":

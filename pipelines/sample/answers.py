@@ -1,4 +1,4 @@
-"""What the sample web says to one request: a status, headers, a body, and the manner in which it is sent."""
+"""An answer of the sample web to one request: status, headers, body, and the way in which the body is sent."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: plain: as it is; short: a Content-Length larger than the body; drip: a few bytes a second; hang: headers never come;
-#: reset: the connection is cut
+#: plain: as usual; short: Content-Length is larger than the body; drip: a few bytes a second; hang: no headers arrive;
+#: reset: the connection is closed with a reset
 Manner = Literal["plain", "short", "drip", "hang", "reset"]
 
 
@@ -17,7 +17,7 @@ class Answer:
     status: int
     mime: str
     body: bytes
-    kind: str  # for the statistics: page, image, pdf, robots, sitemap, index, missing, redirect, odd
+    kind: str  # for the statistics: page, image, pdf, robots, sitemap, index, style, missing, redirect, odd
     headers: Mapping[str, str] = field(default_factory=dict)
     manner: Manner = "plain"
 
@@ -31,8 +31,8 @@ Maker = Callable[[], Answer]
 HTML = "text/html; charset=utf-8"
 
 
-def page(text: str, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(200, HTML, text.encode(), "page", headers or {})
+def page(text: str) -> Answer:
+    return Answer(200, HTML, text.encode(), "page")
 
 
 def redirect(to: str, status: int = 302) -> Answer:
@@ -40,5 +40,6 @@ def redirect(to: str, status: int = 302) -> Answer:
 
 
 def failure(status: int, words: str, headers: Mapping[str, str] | None = None) -> Answer:
-    body = f"<!doctype html><title>{status} {words}</title><h1>{words}</h1><p>The page you asked for is not to be had here.</p>"
+    text = "<p>The page you asked for is not to be had here.</p>"
+    body = f"<!doctype html><title>{status} {words}</title><h1>{words}</h1>{text}"
     return Answer(status, HTML, body.encode(), "missing", headers or {})

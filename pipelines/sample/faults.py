@@ -1,9 +1,9 @@
-"""The faults of the sample web: what is wrong, where, and what the ledger should say about it.
+"""The faults of the sample web: what is wrong, where, and which reason the ledger must give.
 
-One row a fault; ``urls`` are all the addresses that have it, so ``count`` rows of the ledger carry ``reason`` for these
-addresses. A reason of ``kept`` says that the address must come through although it looks like trouble. Image reasons
-are those of manifests.schema.STATUSES and, from ``side_min_low`` on, of the image rules; document reasons name a score
-and the side of the limit.
+One row a fault; `urls` are all the addresses that have it, so `count` rows of the ledger carry `reason` for these
+addresses. The reason ``kept`` says that the address must come through although it looks broken. Image reasons are those
+of `manifests.schema.STATUSES` and, from ``side_min_low`` on, of the image rules; document reasons name a score and the
+side of the limit.
 """
 
 from __future__ import annotations
@@ -28,77 +28,74 @@ class Fault:
         return len(self.urls)
 
 
-def _broken(*names: str) -> tuple[str, ...]:
-    return tuple(f"http://corner.example/broken/{n}" for n in names)
+def _image(name: str, reason: str, *files: str) -> Fault:
+    return Fault(name, "image", reason, tuple(f"http://corner.example/broken/{f}" for f in files))
 
 
-def _odd(*names: str) -> tuple[str, ...]:
-    return tuple(f"http://corner.example/odd/{n}.html" for n in names)
+def _page(name: str, reason: str, *files: str, level: Level = "document") -> Fault:
+    return Fault(name, level, reason, tuple(f"http://corner.example/odd/{f}.html" for f in files))
 
 
-def _paper(*names: str) -> tuple[str, ...]:
-    return tuple(f"http://papers.example/pdf/{n}.pdf" for n in names)
+def _paper(name: str, reason: str, *files: str) -> Fault:
+    return Fault(name, "pdf", reason, tuple(f"http://papers.example/pdf/{f}.pdf" for f in files))
 
+
+_VAULT = ("http://closed.example/pictures/vault-1.jpg", "http://closed.example/pictures/vault-2.jpg")
 
 IMAGE_FAULTS = (
-    Fault("dead link", "image", "http_404", _broken("missing-1.jpg", "missing-2.jpg", "missing-3.jpg")),
-    Fault("taken away", "image", "http_410", _broken("gone-1.jpg", "gone-2.jpg")),
-    Fault("not for us", "image", "http_403", _broken("forbidden-1.jpg")),
-    Fault("broken server", "image", "http_5xx", _broken("error-1.jpg")),
-    Fault("too many requests", "image", "http_429", _broken("busy-1.jpg")),
-    Fault("endless redirect", "image", "redirects", _broken("endless-1.jpg")),
-    Fault("redirect to a private address", "image", "private_address", _broken("private-1.jpg")),
+    _image("dead link", "http_404", "missing-1.jpg", "missing-2.jpg", "missing-3.jpg"),
+    _image("taken away", "http_410", "gone-1.jpg", "gone-2.jpg"),
+    _image("not for us", "http_403", "forbidden-1.jpg"),
+    _image("broken server", "http_5xx", "error-1.jpg"),
+    _image("too many requests", "http_429", "busy-1.jpg"),
+    _image("endless redirect", "redirects", "endless-1.jpg"),
+    _image("redirect to a private address", "private_address", "private-1.jpg"),
     Fault("literal private address", "image", "private_address", ("http://192.168.0.7/camera.jpg",)),
-    Fault("HTML sent as an image", "image", "not_image", _broken("page-1.jpg", "page-2.jpg")),
-    Fault("SVG sent as a JPEG", "image", "not_image", _broken("drawing-1.jpg")),
-    Fault("empty body", "image", "empty", _broken("nothing-1.jpg")),
-    Fault("half a JPEG", "image", "truncated", _broken("half-1.jpg")),
-    Fault("body shorter than announced", "image", "truncated", _broken("short-1.jpg")),
-    Fault("decompression bomb", "image", "too_many_pixels", _broken("bomb-1.png")),
-    Fault("too many bytes", "image", "too_large", _broken("huge-1.jpg")),
-    Fault("garbage inside", "image", "undecodable", _broken("garbage-1.png")),
-    Fault("X-Robots-Tag: noai", "image", "optout", _broken("reserved-1.jpg", "reserved-2.jpg")),
-    Fault("slow drip", "image", "timeout", _broken("drip-1.jpg")),
-    Fault("hang", "image", "timeout", _broken("hang-1.jpg")),
-    Fault("connection reset", "image", "refused", _broken("reset-1.jpg")),
-    Fault(
-        "forbidden by robots.txt",
-        "image",
-        "robots",
-        ("http://closed.example/pictures/vault-1.jpg", "http://closed.example/pictures/vault-2.jpg"),
-    ),
-    Fault("tracking pixel", "image", "side_min_low", _broken("dot-1.png")),
-    Fault("banner", "image", "aspect_high", _broken("banner-1.png")),
-    Fault("animated GIF", "image", "format", _broken("dance-1.gif")),
-    Fault("redirect chain that works", "image", "kept", _broken("moved-1.jpg")),
-    Fault("image without a type", "image", "kept", _broken("untyped-1.jpg")),
-    Fault("image said to be HTML", "image", "kept", _broken("liar-1.jpg")),
+    _image("HTML sent as an image", "not_image", "page-1.jpg", "page-2.jpg"),
+    _image("SVG sent as a JPEG", "not_image", "drawing-1.jpg"),
+    _image("empty body", "empty", "nothing-1.jpg"),
+    _image("half a JPEG", "truncated", "half-1.jpg"),
+    _image("body shorter than announced", "truncated", "short-1.jpg"),
+    _image("decompression bomb", "too_many_pixels", "bomb-1.png"),
+    _image("too many bytes", "too_large", "huge-1.jpg"),
+    _image("garbage inside", "undecodable", "garbage-1.png"),
+    _image("X-Robots-Tag: noai", "optout", "reserved-1.jpg", "reserved-2.jpg"),
+    _image("slow drip", "timeout", "drip-1.jpg"),
+    _image("hang", "timeout", "hang-1.jpg"),
+    _image("connection reset", "refused", "reset-1.jpg"),
+    Fault("forbidden by robots.txt", "image", "robots", _VAULT),
+    _image("tracking pixel", "side_min_low", "dot-1.png"),
+    _image("banner", "aspect_high", "banner-1.png"),
+    _image("animated GIF", "format", "dance-1.gif"),
+    _image("redirect chain that works", "kept", "moved-1.jpg"),
+    _image("image without a type", "kept", "untyped-1.jpg"),
+    _image("image said to be HTML", "kept", "liar-1.jpg"),
 )
 
 DOCUMENT_FAULTS = (
-    Fault("no image", "document", "images_low", _odd("no-pictures")),
-    Fault("more than 30 images", "document", "images_high", _odd("wall-of-pictures")),
-    Fault("too few words", "document", "words_low", _odd("three-words")),
-    Fault("too many words", "document", "words_high", _odd("long-read")),
-    Fault("German", "document", "language", _odd("leuchtturm")),
-    Fault("French", "document", "language", _odd("le-marche")),
-    Fault("one phrase again and again", "document", "char_repetition_high", _odd("echo")),
-    Fault("sentences repeated", "document", "word_repetition_high", _odd("chorus")),
-    Fault("a list of key words", "document", "stop_words_low", _odd("keywords")),
-    Fault("lorem ipsum", "document", "stop_words_low", _odd("lorem")),
-    Fault("no full stops", "document", "punctuation_low", _odd("breathless")),
-    Fault("figures and signs", "document", "special_characters_high", _odd("signs")),
-    Fault("adult spam", "document", "flagged_words_high", _odd("spam")),
-    Fault("meta robots noai", "document", "optout", _odd("please-do-not")),
-    Fault("lazy images", "document", "kept", _odd("lazy")),
-    Fault("picture and srcset", "document", "kept", _odd("responsive")),
-    Fault("images in noscript", "document", "kept", _odd("noscript")),
-    Fault("base href", "document", "kept", _odd("base")),
-    Fault("windows-1252, declared", "document", "kept", _odd("old-letters")),
-    Fault("windows-1252, declared as UTF-8", "document", "kept", _odd("wrong-letters")),
-    Fault("deep nesting", "document", "kept", _odd("deep")),
-    Fault("unclosed tags", "document", "kept", _odd("unclosed")),
-    Fault("share and subscribe paragraph", "paragraph", "spam_words_high", _odd("please-share")),
+    _page("no image", "images_low", "no-pictures"),
+    _page("more than 30 images", "images_high", "wall-of-pictures"),
+    _page("too few words", "words_low", "three-words"),
+    _page("too many words", "words_high", "long-read"),
+    _page("German", "language", "leuchtturm"),
+    _page("French", "language", "le-marche"),
+    _page("one phrase again and again", "char_repetition_high", "echo"),
+    _page("sentences repeated", "word_repetition_high", "chorus"),
+    _page("a list of key words", "stop_words_low", "keywords"),
+    _page("lorem ipsum", "stop_words_low", "lorem"),
+    _page("no full stops", "punctuation_low", "breathless"),
+    _page("figures and signs", "special_characters_high", "signs"),
+    _page("adult spam", "flagged_words_high", "spam"),
+    _page("meta robots noai", "optout", "please-do-not"),
+    _page("lazy images", "kept", "lazy"),
+    _page("picture and srcset", "kept", "responsive"),
+    _page("images in noscript", "kept", "noscript"),
+    _page("base href", "kept", "base"),
+    _page("windows-1252, declared", "kept", "old-letters"),
+    _page("windows-1252, declared as UTF-8", "kept", "wrong-letters"),
+    _page("deep nesting", "kept", "deep"),
+    _page("unclosed tags", "kept", "unclosed"),
+    _page("share and subscribe paragraph", "spam_words_high", "please-share", level="paragraph"),
     Fault("paragraph that every page repeats", "paragraph", "paragraph_repeated", standing_urls()),
 )
 
@@ -107,23 +104,23 @@ CAMPAIGN = library()[0][30].url + "?utm_source=newsletter&utm_medium=email"
 
 DEDUP_FAULTS = (
     Fault("mirror", "dedup", "duplicate_text", tuple(f"http://mirror.example/copy/{i}.html" for i in range(1, 5))),
-    Fault("a few words changed", "dedup", "near_duplicate", _odd("nearly-1", "nearly-2", "nearly-3")),
+    _page("a few words changed", "near_duplicate", "nearly-1", "nearly-2", "nearly-3", level="dedup"),
     Fault("same page, campaign address", "dedup", "duplicate_url", (CAMPAIGN,)),
     Fault("in too many articles", "image", "uses_high", (BADGE.url,)),
 )
 
 PDF_FAULTS = (
-    Fault("password", "pdf", "encrypted", _paper("locked-1", "locked-2")),
-    Fault("cut off", "pdf", "corrupt", _paper("cut-1", "cut-2")),
+    _paper("password", "encrypted", "locked-1", "locked-2"),
+    _paper("cut off", "corrupt", "cut-1", "cut-2"),
 )
 
 CRAWL_FAULTS = (
     Fault("closed host", "crawl", "robots", ("http://closed.example/",)),
     Fault("closed folder", "crawl", "robots", ("http://riverlog.example/drafts/unfinished.html",)),
-    Fault("dead page", "crawl", "http_404", ("http://corner.example/odd/nobody-home.html",)),
-    Fault("page that is gone", "crawl", "http_410", ("http://corner.example/odd/demolished.html",)),
-    Fault("page that has moved", "crawl", "redirects", _odd("old-address")),
-    Fault("page redirects for ever", "crawl", "redirects", ("http://corner.example/odd/roundabout.html",)),
+    _page("dead page", "http_404", "nobody-home", level="crawl"),
+    _page("page that is gone", "http_410", "demolished", level="crawl"),
+    _page("page that has moved", "redirects", "old-address", level="crawl"),
+    _page("page redirects for ever", "redirects", "roundabout", level="crawl"),
 )
 
 FAULTS: tuple[Fault, ...] = (*IMAGE_FAULTS, *DOCUMENT_FAULTS, *DEDUP_FAULTS, *PDF_FAULTS, *CRAWL_FAULTS)

@@ -1,5 +1,4 @@
-"""A PDF with a password, written by hand: PyMuPDF takes a random file identifier, and the sample's bytes must never
-change.
+"""A PDF with a password, written by hand: the file identifier that PyMuPDF draws at random would change the bytes.
 
 The standard security handler, revision 2 (40-bit RC4), as PDF 32000-1:2008, 7.6.3, algorithms 1 to 4, describes it.
 """
@@ -42,33 +41,26 @@ def locked_pdf(title: str, paragraphs: list[str], user: str, owner: str) -> byte
     user_entry = _rc4(key, _PAD)
 
     lines = [title, "", *(line for p in paragraphs for line in [*textwrap.wrap(p, 88), ""])][:48]
-    shown = "".join(f"({line.translate({40: None, 41: None, 92: None})}) Tj T*\n" for line in lines)
-    plain = f"BT /F1 11 Tf 15 TL 60 780 Td\n{shown}ET".encode("latin-1", "replace")
+    text = "".join(f"({line.translate({40: None, 41: None, 92: None})}) Tj T*\n" for line in lines)
+    plain = f"BT /F1 11 Tf 15 TL 60 780 Td\n{text}ET".encode("latin-1", "replace")
     content = _rc4(_md5(key, (4).to_bytes(3, "little"), b"\0\0")[:10], plain)
 
+    entries = (_PERMISSIONS - (1 << 32), owner_entry.hex().encode(), user_entry.hex().encode())
     objects = [
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
         b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
         b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
         b"<</Type/Font/Subtype/Type1/BaseFont/Times-Roman>>",
-        b"<</Filter/Standard/V 1/R 2/P %d/O<%s>/U<%s>>>"
-        % (_PERMISSIONS - (1 << 32), owner_entry.hex().encode(), user_entry.hex().encode()),
+        b"<</Filter/Standard/V 1/R 2/P %d/O<%s>/U<%s>>>" % entries,
     ]
     out = bytearray(b"%PDF-1.4\n")
-    offsets = []
+    table = b"0000000000 65535 f \n"
     for number, body in enumerate(objects, 1):
-        offsets.append(len(out))
+        table += b"%010d 00000 n \n" % len(out)
         out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    start = len(out)
-    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + b"".join(
-        b"%010d 00000 n \n" % at for at in offsets
-    )
-    ident = name.hex().encode()
-    out += b"trailer\n<</Size %d/Root 1 0 R/Encrypt 6 0 R/ID[<%s><%s>]>>\nstartxref\n%d\n%%%%EOF\n" % (
-        len(objects) + 1,
-        ident,
-        ident,
-        start,
-    )
+    start, size, ident = len(out), len(objects) + 1, name.hex().encode()
+    out += b"xref\n0 %d\n%s" % (size, table)
+    out += b"trailer\n<</Size %d/Root 1 0 R/Encrypt 6 0 R/ID[<%s><%s>]>>\n" % (size, ident, ident)
+    out += b"startxref\n%d\n%%%%EOF\n" % start
     return bytes(out)

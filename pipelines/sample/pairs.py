@@ -1,4 +1,4 @@
-"""A list of image addresses and captions, as image-text data sets are handed round: some of its rows are bad."""
+"""A list of image addresses and captions, as image-text data sets are published; some rows are bad."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.sample.topics import TOPICS
 
 PAIRS = 320
 
-#: rows that must not survive, and why: (address, text, reason)
+#: rows that must be dropped, and why: (address, text, reason)
 BAD_ROWS = (
     ("not an address", "A bar chart in red with three bars, showing nothing", "bad_url"),
     ("ftp://pictures.example/list/old.jpg", "A map in blue from an old file server", "bad_url"),
@@ -22,9 +22,9 @@ BAD_ROWS = (
     ("http://10.0.0.8/camera.jpg", "A picture that lives behind somebody's router", "private_address"),
 )
 EMPTY_TEXTS = 3  # good addresses with no caption: words_low
-# a caption that says nothing of its picture: text_repeated
+# a caption that does not describe its picture: text_repeated
 STOCK, STOCK_USES = "A picture from the archive of the house", 12
-DUPLICATES = 4  # whole rows that stand twice: duplicate
+DUPLICATES = 4  # rows that stand twice: duplicate
 
 
 @functools.lru_cache(maxsize=1)
@@ -44,19 +44,18 @@ def shelf() -> tuple[Picture, ...]:
 
 def rows() -> list[tuple[str, str]]:
     """(url, text), in the order of the file."""
-    made = [(p.url, p.caption) for p in shelf()]
+    rows = [(p.url, p.caption) for p in shelf()]
     for i in range(EMPTY_TEXTS):
-        made[20 + 40 * i] = (made[20 + 40 * i][0], "")
+        rows[20 + 40 * i] = (rows[20 + 40 * i][0], "")
     for i in range(STOCK_USES):
-        made[9 + 15 * i] = (made[9 + 15 * i][0], STOCK)
+        rows[9 + 15 * i] = (rows[9 + 15 * i][0], STOCK)
     for i, (url, text, _) in enumerate(BAD_ROWS):
-        made.insert(15 + 37 * i, (url, text))
-    made += made[210 : 210 + DUPLICATES]
-    return made
+        rows.insert(15 + 37 * i, (url, text))
+    return [*rows, *rows[210 : 210 + DUPLICATES]]
 
 
 def write_pairs(path: str | Path) -> Path:
-    """Writes a CSV with the columns url and text; returns its path."""
+    """Write a CSV file with the columns url and text; returns its path."""
     path = Path(path)
     with path.open("w", newline="", encoding="utf-8") as f:
         out = csv.writer(f, lineterminator="\n")

@@ -1,6 +1,6 @@
 """PDFs made by code: born digital, in two columns, scanned, rotated, locked and cut off, linked from one host.
 
-Needs PyMuPDF (the extra ``pdf``), loaded only when a PDF is asked for.
+Needs PyMuPDF (the extra `pdf`), which is loaded only when a PDF is asked for.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Manner = Literal["plain", "columns", "scan", "rotated", "locked", "cut"]
 #: how many of each manner, in the order of their addresses
 COUNTS: Mapping[Manner, int] = {"plain": 8, "columns": 6, "scan": 4, "rotated": 3, "locked": 2, "cut": 2}
 
-_WIDE, _HIGH, _MARGIN = 595.0, 842.0, 62.0  # A4, points
+_PAGE_WIDTH, _PAGE_HEIGHT, _MARGIN = 595.0, 842.0, 62.0  # A4, points
 
 
-@dataclass(frozen=True, eq=False)  # one object a page: hashed by identity
+@dataclass(frozen=True, eq=False)  # hashed by identity, as a key of caches
 class Paper:
     url: str
     manner: Manner
@@ -40,17 +40,15 @@ class Paper:
 @functools.lru_cache(maxsize=1)
 def papers() -> tuple[Paper, ...]:
     book = Sketchbook("papers")
-    made: list[Paper] = []
-    for manner, count in COUNTS.items():
-        for i in range(1, count + 1):
-            number = len(made)
-            topic = TOPICS[number % len(TOPICS)]
-            subject = topic.subjects[(number * 7 + 1) % len(topic.subjects)]
-            url = f"http://{HOST}/pdf/{manner}-{i}.pdf"
-            made.append(
-                Paper(url, manner, compose(topic, subject, url, "paper " + url, book, 1 + number % 2, 2 + number % 3))
-            )
-    return tuple(made)
+    names: list[tuple[Manner, int]] = [(manner, i) for manner, count in COUNTS.items() for i in range(1, count + 1)]
+    papers = []
+    for number, (manner, i) in enumerate(names):
+        topic = TOPICS[number % len(TOPICS)]
+        subject = topic.subjects[(number * 7 + 1) % len(topic.subjects)]
+        url = f"http://{HOST}/pdf/{manner}-{i}.pdf"
+        article = compose(topic, subject, url, "paper " + url, book, 1 + number % 2, 2 + number % 3)
+        papers.append(Paper(url, manner, article))
+    return tuple(papers)
 
 
 @functools.cache
@@ -65,48 +63,52 @@ def _length(line: str, font: str) -> float:
     return sum(_word_length(word, font) for word in line.split())
 
 
-class _Setter:
+class _Typesetter:
     """Sets paragraphs into columns, page after page."""
 
     def __init__(self, columns: int, size: float) -> None:
         import pymupdf
 
         self.document: Any = pymupdf.open()
-        self._lib: Any = pymupdf
+        self._pymupdf: Any = pymupdf
         self.columns, self.size = columns, size
         self.gap = 22.0
-        self.width = (_WIDE - 2 * _MARGIN - self.gap * (columns - 1)) / columns
+        self.width = (_PAGE_WIDTH - 2 * _MARGIN - self.gap * (columns - 1)) / columns
         self.top = _MARGIN
-        self._turn()
+        self._new_page()
 
-    def _turn(self) -> None:
+    def _new_page(self) -> None:
         self.finish()
-        self.page: Any = self.document.new_page(width=_WIDE, height=_HIGH)
-        # one shape a page: to commit every line by itself takes ten times as long
+        self.page: Any = self.document.new_page(width=_PAGE_WIDTH, height=_PAGE_HEIGHT)
+        # one shape a page: a commit for every line takes ten times as long
         self.shape: Any = self.page.new_shape()
         self.column, self.y = 0, self.top
-        self.shape.insert_text((_WIDE / 2 - 6, _HIGH - 34), str(self.document.page_count), fontsize=9, fontname="tiro")
+        self.text(_PAGE_WIDTH / 2 - 6, _PAGE_HEIGHT - 34, str(self.document.page_count), 9)
 
     def finish(self) -> None:
         if self.document.page_count:
             self.shape.commit()
 
-    def _room(self, height: float) -> None:
-        if self.y + height > _HIGH - _MARGIN:
+    def text(self, x: float, y: float, text: str, size: float, font: str = "tiro") -> None:
+        self.shape.insert_text((x, y), text, fontsize=size, fontname=font)
+
+    def _reserve(self, height: float) -> None:
+        """Go to the next column or page unless this one has `height` points left."""
+        if self.y + height > _PAGE_HEIGHT - _MARGIN:
             if self.column + 1 < self.columns:
                 self.column, self.y = self.column + 1, self.top
             else:
                 self.top = _MARGIN
-                self._turn()
+                self._new_page()
 
     @property
     def left(self) -> float:
         return _MARGIN + self.column * (self.width + self.gap)
 
     def heading(self, text: str, size: float) -> None:
-        self._room(size * 4)
+        self._reserve(size * 4)
         self.y += size * 1.3
-        self.shape.insert_text((self.left, self.y), text, fontsize=size, fontname="tibo")
+        self.text(self.left, self.y, text, size, "tibo")
         self.y += size * 0.6
 
     def paragraph(self, text: str, size: float = 0, font: str = "tiro") -> None:
@@ -120,29 +122,26 @@ class _Setter:
             else:
                 line = longer
         for each in [*lines, line]:
-            self._room(size * 1.32)
+            self._reserve(size * 1.32)
             self.y += size * 1.32
-            self.shape.insert_text((self.left, self.y), each, fontsize=size, fontname=font)
+            self.text(self.left, self.y, each, size, font)
         self.y += size * 0.6
 
     def figure(self, picture: Picture) -> None:
-        width, height = picture.size
-        tall = min(self.width * height / width, 230.0)
-        self._room(tall + 40)
+        height = min(self.width * picture.size[1] / picture.size[0], 230.0)
+        self._reserve(height + 40)
         out = io.BytesIO()
         paint(picture).finish().save(out, "JPEG", quality=80)
-        box = self._lib.Rect(self.left, self.y + 4, self.left + self.width, self.y + 4 + tall)
+        box = self._pymupdf.Rect(self.left, self.y + 4, self.left + self.width, self.y + 4 + height)
         self.page.insert_image(box, stream=out.getvalue())
-        self.y += tall + 6
+        self.y += height + 6
         self.paragraph(picture.caption, 9, "tiit")
 
 
-def _set(article: Article, columns: int) -> Any:
-    setter = _Setter(columns, 10 if columns > 1 else 11.5)
-    setter.shape.insert_text((_MARGIN, setter.y + 16), article.title, fontsize=19, fontname="tibo")
-    setter.shape.insert_text(
-        (_MARGIN, setter.y + 36), f"{article.author}, {article.date}", fontsize=10, fontname="tiit"
-    )
+def _typeset(article: Article, columns: int) -> Any:
+    setter = _Typesetter(columns, 10 if columns > 1 else 11.5)
+    setter.text(_MARGIN, setter.y + 16, article.title, 19, "tibo")
+    setter.text(_MARGIN, setter.y + 36, f"{article.author}, {article.date}", 10, "tiit")
     setter.y = setter.top = setter.y + 50
     for block in article.blocks:
         if block.picture is not None:
@@ -152,33 +151,29 @@ def _set(article: Article, columns: int) -> Any:
         else:
             setter.paragraph(block.text)
     setter.finish()
-    then = "D:20230401080000Z"
-    setter.document.set_metadata(
-        {"title": article.title, "author": article.author, "creationDate": then, "modDate": then}
-    )
+    date = "D:20230401080000Z"
+    facts = {"title": article.title, "author": article.author, "creationDate": date, "modDate": date}
+    setter.document.set_metadata(facts)
     return setter.document
 
 
 def _scan(document: Any, seed: str) -> Any:
-    """Every page as a picture: a little askew, on tired paper."""
+    """Every page as a picture: slightly rotated, on discoloured paper."""
     import pymupdf
 
     rng = random.Random("scan " + seed)
-    scanned: Any = pymupdf.open()
+    scan: Any = pymupdf.open()
     for page in document:
         pixels = page.get_pixmap(dpi=110, colorspace=pymupdf.csGRAY)
         image = Image.frombytes("L", (pixels.width, pixels.height), pixels.samples)
         image = image.rotate(rng.uniform(-0.8, 0.8), Image.Resampling.BILINEAR, fillcolor=255)
         shade = Image.linear_gradient("L").resize(image.size).point(lambda v: 226 + v // 16)
-        image = Image.merge(
-            "RGB", [Image.blend(image, shade, 0.28), Image.blend(image, shade, 0.26), Image.blend(image, shade, 0.38)]
-        )
+        image = Image.merge("RGB", [Image.blend(image, shade, share) for share in (0.28, 0.26, 0.38)])
         out = io.BytesIO()
         image.save(out, "JPEG", quality=62)
-        scanned.new_page(width=_WIDE, height=_HIGH).insert_image(
-            pymupdf.Rect(0, 0, _WIDE, _HIGH), stream=out.getvalue()
-        )
-    return scanned
+        box = pymupdf.Rect(0, 0, _PAGE_WIDTH, _PAGE_HEIGHT)
+        scan.new_page(width=_PAGE_WIDTH, height=_PAGE_HEIGHT).insert_image(box, stream=out.getvalue())
+    return scan
 
 
 @functools.lru_cache(maxsize=32)
@@ -186,14 +181,14 @@ def render_paper(paper: Paper) -> bytes:
     """The file; the same bytes at every call."""
     if paper.manner == "locked":
         return locked_pdf(paper.article.title, paper.article.text.split("\n\n"), "open", "sesame")
-    document = _set(paper.article, 2 if paper.manner == "columns" else 1)
+    document = _typeset(paper.article, 2 if paper.manner == "columns" else 1)
     if paper.manner == "scan":
         document = _scan(document, paper.url)
     elif paper.manner == "rotated":
         for i, page in enumerate(document):
             page.set_rotation((90, 180, 270)[(i + paper.url.count("1")) % 3])
     data: bytes = document.tobytes(deflate=True, garbage=3, no_new_id=True)
-    # cut before the page tree: a file of which more is left is repaired, and rightly so
+    # cut before the page tree: a reader repairs a file that keeps more
     return data[: 48 if paper.url.endswith("-1.pdf") else 90] if paper.manner == "cut" else data
 
 

@@ -1,6 +1,4 @@
-"""Questions about the sample's pictures, in the two layouts that sets for fine-tuning come in: pictures by address, and
-as bytes.
-"""
+"""Questions about the sample's pictures, in two formats of sets for fine-tuning: pictures by address, and as bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ import pyarrow.parquet as pq
 from pipelines.sample.pairs import shelf
 from pipelines.sample.pictures import NUMBERS, Picture, render
 
-#: one picture in so many brings its bytes along; the others are on the sample web
+#: one picture in EMBEDDED is stored as bytes; the others are on the sample web
 EMBEDDED = 4
 CAULDRON = pa.schema(
     [
@@ -23,8 +21,8 @@ CAULDRON = pa.schema(
 )
 
 
-def asked(picture: Picture) -> list[tuple[str, str]]:
-    """(question, answer): what anyone sees in it."""
+def questions(picture: Picture) -> list[tuple[str, str]]:
+    """(question, answer) about what the picture shows."""
     scene = picture.caption.split(" in ")[0].removeprefix("A ")
     return [
         ("What does the picture show?", f"{picture.caption}."),
@@ -35,14 +33,14 @@ def asked(picture: Picture) -> list[tuple[str, str]]:
 
 
 def write_conversations(folder: str | Path) -> dict[str, Path]:
-    """Writes ``llava.jsonl`` and ``cauldron.parquet``; returns their paths by set."""
+    """Write ``llava.jsonl`` and ``cauldron.parquet``; returns their paths by name of the set."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     by_address, embedded = folder / "llava.jsonl", folder / "cauldron.parquet"
     rows = []
     with by_address.open("w", encoding="utf-8") as out:
         for number, picture in enumerate(shelf()):
-            pairs = asked(picture)
+            pairs = questions(picture)
             if number % EMBEDDED == 0:
                 texts = [{"user": q, "assistant": a, "source": "sample"} for q, a in pairs]
                 rows.append({"images": [{"bytes": render(picture), "path": None}], "texts": texts})

@@ -1,4 +1,4 @@
-"""The sample web behind a forward proxy on loopback: plain HTTP, absolute-form requests, no address ever resolved.
+"""The sample web behind a forward proxy on loopback: plain HTTP, absolute-form requests, no address is ever resolved.
 
 >>> with serve() as web:  # doctest: +SKIP
 ...     requests.get("http://skywatch.example/", proxies={"http": web.proxy})
@@ -21,29 +21,29 @@ from urllib.parse import urlsplit
 from pipelines.sample.answers import Answer
 from pipelines.sample.web import answer
 
-#: seconds between the pieces of a drip, bytes a piece, and the longest that a drip or a hang may last
+#: seconds between the pieces of a drip, bytes a piece, and the longest time that a drip or a hang may take
 _PAUSE, _PIECE, _LONGEST = 0.5, 8, 60.0
 
 
 class Stats:
-    """Requests by host and kind, and the most that were in flight at once for one host."""
+    """Requests by host and kind, and the largest number of requests in progress at once for one host."""
 
     def __init__(self) -> None:
         self.requests: collections.Counter[tuple[str, str]] = collections.Counter()
         self.peak: collections.Counter[str] = collections.Counter()
-        self._flying: collections.Counter[str] = collections.Counter()
+        self._in_progress: collections.Counter[str] = collections.Counter()
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def flight(self, host: str) -> Iterator[None]:
+    def in_progress(self, host: str) -> Iterator[None]:
         with self._lock:
-            self._flying[host] += 1
-            self.peak[host] = max(self.peak[host], self._flying[host])
+            self._in_progress[host] += 1
+            self.peak[host] = max(self.peak[host], self._in_progress[host])
         try:
             yield
         finally:
             with self._lock:
-                self._flying[host] -= 1
+                self._in_progress[host] -= 1
 
     def count(self, host: str, kind: str) -> None:
         with self._lock:
@@ -58,24 +58,23 @@ class Stats:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a hanging request must not hold up the end
     request_queue_size = 256
 
     def __init__(self, port: int, stats: Stats) -> None:
         self.stats, self.closing = stats, threading.Event()
-        self.cut: set[socket.socket] = set()
+        self.resets: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
 
     def shutdown_request(self, request: Any) -> None:
-        if request in self.cut:
-            # closed without the shutdown that comes first elsewhere, and would send an orderly end
-            self.cut.discard(request)
+        if request in self.resets:
+            # closed without the shutdown of the base class, which would end the connection in an orderly way
+            self.resets.discard(request)
             self.close_request(request)
         else:
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # a client that hangs up early is part of the play (deadlines, byte caps); everything else is shown
+        # a client that closes the connection early is expected (deadlines, byte limits); every other error is shown
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -96,49 +95,47 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, send_body: bool) -> None:
         url = self.path if "://" in self.path else f"http://{self.headers.get('Host', '')}{self.path}"
         host = urlsplit(url).netloc.lower()
-        with self.server.stats.flight(host):
-            made = answer(url)
-            self.server.stats.count(host, made.kind)
-            self._send(made, send_body)
+        with self.server.stats.in_progress(host):
+            response = answer(url)
+            self.server.stats.count(host, response.kind)
+            self._send(response, send_body)
 
-    def _send(self, made: Answer, send_body: bool) -> None:
-        if made.manner == "hang":
+    def _send(self, response: Answer, send_body: bool) -> None:
+        if response.manner == "hang":
             self.server.closing.wait(_LONGEST)
             self.close_connection = True
             return
-        if made.manner == "reset":
+        if response.manner == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.server.cut.add(self.connection)
+            self.server.resets.add(self.connection)
             self.close_connection = True
             return
-        known = made.status == 200 and self.headers.get("If-None-Match") == made.etag
-        body = b"" if known else made.body
-        self.send_response_only(304 if known else made.status)
+        unchanged = response.status == 200 and self.headers.get("If-None-Match") == response.etag
+        body = b"" if unchanged else response.body
+        self.send_response_only(304 if unchanged else response.status)
         self.send_header("Date", email.utils.formatdate(usegmt=True))
-        self.send_header("Content-Type", made.mime)
-        self.send_header("Content-Length", str(len(body) * 2 if made.manner == "short" else len(body)))
-        if made.status == 200:
-            self.send_header("ETag", made.etag)
+        self.send_header("Content-Type", response.mime)
+        self.send_header("Content-Length", str(len(body) * 2 if response.manner == "short" else len(body)))
+        if response.status == 200:
+            self.send_header("ETag", response.etag)
             self.send_header("Last-Modified", "Sun, 01 Oct 2023 06:00:00 GMT")
-        for name, value in made.headers.items():
+        for name, value in response.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        if made.manner == "short":
+        if response.manner == "short":
             self.close_connection = True
-        if not send_body:
-            return
-        if made.manner == "drip":
+        if send_body and response.manner == "drip":
             for i in range(0, min(len(body), int(_LONGEST / _PAUSE) * _PIECE), _PIECE):
                 self.wfile.write(body[i : i + _PIECE])
                 if self.server.closing.wait(_PAUSE):
                     break
             self.close_connection = True
-        else:
+        elif send_body:
             self.wfile.write(body)
 
 
 class Web:
-    """A running sample web: ``proxy`` is what to put into ``http_proxy``."""
+    """A running sample web: `proxy` is the value for ``http_proxy``."""
 
     def __init__(self, server: _Server) -> None:
         self.proxy = f"http://127.0.0.1:{server.server_address[1]}"
@@ -147,7 +144,7 @@ class Web:
 
 @contextlib.contextmanager
 def serve(port: int = 0) -> Iterator[Web]:
-    """The sample web on 127.0.0.1:``port`` (0: any free one) in a background thread, until the block ends."""
+    """The sample web on 127.0.0.1:`port` (0: any free one) in a background thread, until the block ends."""
     server = _Server(port, Stats())
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="sample-web", daemon=True

@@ -1,4 +1,4 @@
-"""The whole sample web as one table: address -> what it answers. Nothing here depends on time, port or process."""
+"""The whole sample web as one table: address -> answer. Nothing here depends on time, port or process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import gzip
 import io
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from PIL import Image
@@ -15,15 +15,14 @@ from pipelines.sample import oddities, papers
 from pipelines.sample.answers import HTML, Answer, Maker, failure, page
 from pipelines.sample.articles import Article, library
 from pipelines.sample.faults import CAMPAIGN
-from pipelines.sample.layouts import LAYOUTS, Link, Neighbours
+from pipelines.sample.layouts import Link, render, style_sheet
 from pipelines.sample.pairs import shelf
-from pipelines.sample.pictures import Picture, render
-from pipelines.sample.styles import sheet
+from pipelines.sample.pictures import picture_answer
 from pipelines.sample.topics import TOPICS
 
 CLOSED, DRAFT = "closed.example", "http://riverlog.example/drafts/unfinished.html"
 
-#: robots.txt of the hosts that say more than "welcome"
+#: robots.txt of the hosts that forbid something or ask for a delay
 ROBOTS = {
     CLOSED: "User-agent: *\nDisallow: /\n",
     "riverlog.example": "User-agent: *\nCrawl-delay: 0.02\nDisallow: /drafts/\n",
@@ -32,141 +31,120 @@ ROBOTS = {
 
 HOSTS = (*(t.host for t in TOPICS), oddities.HOST, oddities.MIRROR, papers.HOST, "pictures.example", CLOSED)
 
-
-def _neighbours(article: Article) -> Neighbours:
-    """Links of a page; they follow from its title and host alone, so that a mirror has the same."""
-    rng = random.Random(f"near {article.topic.host} {article.title}")
-    articles, _ = library()
-    near = [a for a in articles if a.topic.host == article.topic.host and a.title != article.title]
-    far = [a for a in articles if a.topic.host != article.topic.host]
-    related = [(a.url, a.title) for a in rng.sample(near, 5)] if near else []
-    return Neighbours(related, [(a.url, a.title) for a in rng.sample(far, 3)])
+_TOPIC_OF = {t.host: t for t in TOPICS}
 
 
 @functools.lru_cache(maxsize=512)
-def article_page(article: Article, extra_head: str = "") -> str:
-    """The page of an article in its host's layout; of a host without one, the semantic layout."""
-    layout = LAYOUTS.get(article.topic.host, LAYOUTS["skywatch.example"])
-    head = extra_head
-    if article.topic.host == "workbench.example":
-        head += '<link rel="license" href="https://creativecommons.org/licenses/by/4.0/">'
-    return layout(article, _neighbours(article), head)
-
-
-def picture_answer(picture: Picture) -> Answer:
-    return Answer(200, picture.mime, render(picture), "image")
+def article_page(article: Article) -> str:
+    """The page of an article. Its links follow from its title and host alone, so that a mirror has the same links."""
+    host = article.topic.host
+    rng = random.Random(f"near {host} {article.title}")
+    articles, _ = library()
+    near = [a for a in articles if a.topic.host == host and a.title != article.title]
+    far = [a for a in articles if a.topic.host != host]
+    related = [(a.url, a.title) for a in rng.sample(near, 5)] if near else []
+    elsewhere = [(a.url, a.title) for a in rng.sample(far, 3)]
+    license = article.topic.license
+    return render(article, related, elsewhere, f'<link rel="license" href="{license}">' if license else "")
 
 
 def _index(title: str, motto: str, links: Iterable[Link]) -> Answer:
     rows = "".join(f'<li><a href="{u.replace("&", "&amp;")}">{t}</a></li>\n' for u, t in links)
-    return Answer(
-        200,
-        HTML,
-        f'<!DOCTYPE html><html lang="en"><head><title>{title}</title></head><body><header><a href="/">{title}</a></header>'
-        f"<main><h1>{title}</h1><p>{motto}</p><ul>\n{rows}</ul></main><footer>Copyright {title}</footer></body></html>\n".encode(),
-        "index",
+    text = (
+        f'<!DOCTYPE html><html lang="en"><head><title>{title}</title></head><body>'
+        f'<header><a href="/">{title}</a></header><main><h1>{title}</h1><p>{motto}</p><ul>\n{rows}</ul></main>'
+        f"<footer>Copyright {title}</footer></body></html>\n"
     )
+    return Answer(200, HTML, text.encode(), "index")
 
 
-def _sitemap(urls: Iterable[str]) -> bytes:
-    rows = "".join(f"<url><loc>{u.replace('&', '&amp;')}</loc></url>\n" for u in urls)
-    head = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
-    return f"{head}{rows}</urlset>\n".encode()
+def _links() -> dict[str, list[Link]]:
+    """The links of every host's index page, in order."""
+    links: dict[str, list[Link]] = {host: [] for host in HOSTS}
+    for article in library()[0]:
+        links[article.topic.host].append((article.url, article.title))
+    links[oddities.HOST] += oddities.links()
+    links[oddities.MIRROR] += oddities.mirror_links()
+    links[papers.HOST] += papers.links()
+    links["allotment.example"].append((CAMPAIGN, "From our newsletter"))
+    links["riverlog.example"].append((DRAFT, "A draft"))
+    links[CLOSED].append((f"http://{CLOSED}/vault", "The vault"))
+    return links
+
+
+def _site(host: str, links: Sequence[Link]) -> dict[str, Maker]:
+    """Path -> answer of the pages that every host has beside its articles."""
+    topic = _TOPIC_OF.get(host)
+    site, motto = (topic.site, topic.motto) if topic else (host.split(".")[0].title(), "Odds and ends")
+    across = [(f"http://{h}/", h) for h in HOSTS if h != host] if host in (oddities.HOST, "tally.example") else []
+    robots = ROBOTS.get(host, "User-agent: *\nDisallow:\n") + f"\nSitemap: http://{host}/sitemap.xml\n"
+    fixed = functools.partial(functools.partial, Answer, 200)
+    return {
+        "/": functools.partial(_index, site, motto, [*links, *across]),
+        "/about": functools.partial(_index, f"About {site}", f"{site} is made by a few friends. {motto}.", []),
+        "/archive": functools.partial(_index, f"Archive of {site}", "Everything by date.", links),
+        "/contact": functools.partial(_index, "Contact", "Write to us.", []),
+        "/style.css": fixed("text/css", style_sheet(topic).encode(), "style"),
+        "/robots.txt": fixed("text/plain; charset=utf-8", robots.encode(), "robots"),
+        **{path: fixed(mime, body, "sitemap") for path, (mime, body) in _sitemaps(host, [u for u, _ in links]).items()},
+    }
+
+
+def _sitemaps(host: str, urls: list[str]) -> dict[str, tuple[str, bytes]]:
+    """Path -> (MIME type, body). One host has a sitemap index, one a compressed sitemap, the others a plain one."""
+
+    def sitemap(urls: Iterable[str]) -> bytes:
+        rows = "".join(f"<url><loc>{u.replace('&', '&amp;')}</loc></url>\n" for u in urls)
+        head = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+        return f"{head}{rows}</urlset>\n".encode()
+
+    if host == "skywatch.example":
+        half = len(urls) // 2
+        parts = {
+            "/sitemap-1.xml": ("application/xml", sitemap(urls[:half])),
+            "/sitemap-2.xml": ("application/xml", sitemap(urls[half:])),
+        }
+    elif host == "workbench.example":
+        parts = {"/sitemap-all.xml.gz": ("application/gzip", gzip.compress(sitemap(urls), mtime=0))}
+    else:
+        return {"/sitemap.xml": ("application/xml", sitemap(urls))}
+    rows = "".join(f"<sitemap><loc>http://{host}{path}</loc></sitemap>" for path in parts)
+    head = '<?xml version="1.0"?>\n<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+    return {**parts, "/sitemap.xml": ("application/xml", f"{head}{rows}</sitemapindex>\n".encode())}
 
 
 @functools.lru_cache(maxsize=1)
 def address_book() -> dict[str, Maker]:
-    """Every address that answers, without its fragment."""
-    book: dict[str, Maker] = {}
-
-    def put(url: str, maker: Maker) -> None:
-        if url in book:
-            raise ValueError(f"two answers for {url}")
-        book[url] = maker
-
-    articles, sketches = library()
-    drawn = {**sketches.pictures, **{p.url: p for p in shelf()}, **oddities.pictures()}
-    for url, picture in drawn.items():
-        put(url, functools.partial(picture_answer, picture))
-    for article in articles:
-        put(article.url, functools.partial(_page_of, article))
-    for url, maker in {**oddities.answers(article_page), **papers.answers()}.items():
-        put(url, maker)
-
-    listed: dict[str, list[Link]] = {host: [] for host in HOSTS}
-    for article in articles:
-        listed[article.topic.host].append((article.url, article.title))
-    for host, links in {
-        oddities.HOST: oddities.links(),
-        oddities.MIRROR: oddities.mirror_links(),
-        papers.HOST: papers.links(),
-    }.items():
-        listed[host] += links
-    put(CAMPAIGN, book[CAMPAIGN.split("?")[0]])
-    listed["allotment.example"].append((CAMPAIGN, "From our newsletter"))
-    listed["riverlog.example"].append((DRAFT, "A draft"))
-    listed[CLOSED].append((f"http://{CLOSED}/vault", "The vault"))
-    put(
-        f"http://{CLOSED}/vault",
-        lambda: page("<title>Vault</title><p>Nobody who reads robots.txt has ever seen this sentence."),
-    )
-
-    topics = {t.host: t for t in TOPICS}
-    for host, links in listed.items():
-        site, motto = (
-            (topics[host].site, topics[host].motto) if host in topics else (host.split(".")[0].title(), "Odds and ends")
-        )
-        across = [(f"http://{h}/", h) for h in HOSTS if h != host] if host in (oddities.HOST, "tally.example") else []
-        put(f"http://{host}/", functools.partial(_index, site, motto, [*links, *across]))
-        put(
-            f"http://{host}/about",
-            functools.partial(_index, f"About {site}", f"{site} is made by a few friends. {motto}.", []),
-        )
-        put(f"http://{host}/archive", functools.partial(_index, f"Archive of {site}", "Everything by date.", links))
-        put(f"http://{host}/contact", functools.partial(_index, "Contact", "Write to us.", []))
-        put(f"http://{host}/style.css", functools.partial(Answer, 200, "text/css", sheet(host).encode(), "style"))
-        rules = ROBOTS.get(host, "User-agent: *\nDisallow:\n") + f"\nSitemap: http://{host}/sitemap.xml\n"
-        put(
-            f"http://{host}/robots.txt",
-            functools.partial(Answer, 200, "text/plain; charset=utf-8", rules.encode(), "robots"),
-        )
-        _put_sitemaps(put, host, [u for u, _ in links])
-    put(DRAFT, lambda: page("<title>Draft</title><p>This page is not ready to be read."))
-    return book
+    """Every address that has an answer, without its fragment. Raises ValueError for an address with two answers."""
+    articles, book = library()
+    drawn = {**book.pictures, **{p.url: p for p in shelf()}, **oddities.pictures()}
+    pages: dict[str, Maker] = {a.url: functools.partial(_article_answer, a) for a in articles}
+    vault = "<title>Vault</title><p>Nobody who reads robots.txt has ever seen this sentence."
+    tables: list[dict[str, Maker]] = [
+        {url: functools.partial(picture_answer, picture) for url, picture in drawn.items()},
+        pages,
+        oddities.answers(article_page),
+        papers.answers(),
+        {CAMPAIGN: pages[CAMPAIGN.split("?")[0]]},
+        {f"http://{CLOSED}/vault": functools.partial(page, vault)},
+        {DRAFT: functools.partial(page, "<title>Draft</title><p>This page is not ready to be read.")},
+        *({f"http://{h}{path}": m for path, m in _site(h, links).items()} for h, links in _links().items()),
+    ]
+    answers: dict[str, Maker] = {}
+    for table in tables:
+        if both := answers.keys() & table.keys():
+            raise ValueError(f"two answers for {min(both)}")
+        answers |= table
+    return answers
 
 
-def _page_of(article: Article) -> Answer:
+def _article_answer(article: Article) -> Answer:
     return page(article_page(article))
 
 
-def _put_sitemaps(put: object, host: str, urls: list[str]) -> None:
-    """One host has a sitemap index, one a compressed sitemap, the others a plain one."""
-    assert callable(put)
-    plain = functools.partial(Answer, 200, "application/xml")
-    if host == "skywatch.example":
-        half = len(urls) // 2
-        parts = {f"http://{host}/sitemap-{i}.xml": urls[:half] if i == 1 else urls[half:] for i in (1, 2)}
-        for address, some in parts.items():
-            put(address, functools.partial(plain, _sitemap(some), "sitemap"))
-        rows = "".join(f"<sitemap><loc>{u}</loc></sitemap>" for u in parts)
-        text = f'<?xml version="1.0"?>\n<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{rows}</sitemapindex>\n'
-        put(f"http://{host}/sitemap.xml", functools.partial(plain, text.encode(), "sitemap"))
-    elif host == "workbench.example":
-        packed = gzip.compress(_sitemap(urls), mtime=0)
-        put(f"http://{host}/sitemap-all.xml.gz", functools.partial(Answer, 200, "application/gzip", packed, "sitemap"))
-        text = (
-            '<?xml version="1.0"?>\n<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
-            f"<sitemap><loc>http://{host}/sitemap-all.xml.gz</loc></sitemap></sitemapindex>\n"
-        )
-        put(f"http://{host}/sitemap.xml", functools.partial(plain, text.encode(), "sitemap"))
-    else:
-        put(f"http://{host}/sitemap.xml", functools.partial(plain, _sitemap(urls), "sitemap"))
-
-
 def answer(url: str) -> Answer:
-    """What a GET of an absolute address brings. A picture's address with ``?w=N`` brings it N pixels wide."""
-    url = url.split("#")[0]
-    parts = urlsplit(url)
+    """The answer to a GET of an absolute address. A picture's address with ``?w=N`` brings it N pixels wide."""
+    parts = urlsplit(url.split("#")[0])
     host = (parts.hostname or "").lower()
     if host not in HOSTS:
         return failure(502, "Bad gateway: no such host")
@@ -175,17 +153,17 @@ def answer(url: str) -> Answer:
     maker = address_book().get(url)
     if maker is not None:
         return maker()
-    wanted = parse_qs(parts.query).get("w", [""])[0]
-    whole = address_book().get(url.split("?")[0])
-    if whole is not None and wanted.isdigit() and 16 <= int(wanted) <= 2000:
-        return _narrowed(whole(), int(wanted))
+    width = parse_qs(parts.query).get("w", [""])[0]
+    original = address_book().get(url.split("?")[0])
+    if original is not None and width.isdigit() and 16 <= int(width) <= 2000:
+        return _resized(original(), int(width))
     return failure(404, "Not found")
 
 
-def _narrowed(whole: Answer, width: int) -> Answer:
-    if whole.kind != "image":
-        return whole
-    image = Image.open(io.BytesIO(whole.body)).convert("RGB")
+def _resized(original: Answer, width: int) -> Answer:
+    if original.kind != "image":
+        return original
+    image = Image.open(io.BytesIO(original.body)).convert("RGB")
     out = io.BytesIO()
     image.resize((width, max(1, round(image.height * width / image.width)))).save(out, "JPEG", quality=80)
     return Answer(200, "image/jpeg", out.getvalue(), "image")

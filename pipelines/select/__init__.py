@@ -1,1 +1,1 @@
-"""From decided documents and fetched images to what is packed: which images, which documents, and a ledger of the rest."""
+"""From decided documents and fetched images to what is packed, with a ledger of the rest."""

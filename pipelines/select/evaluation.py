@@ -1,14 +1,14 @@
 """The evaluations that training data must not hold: files of questions, answers and pictures, read into hashes.
 
-A file is what `trainer.answers` evaluates by: a JSON object a line, ``{"image": PATH, "question": TEXT, "answers":
-[TEXT, ...]}``, each key but one optional, paths relative to the file. A picture that is exchanged under its name is
-noticed when the file is touched.
+A file is one that `trainer.answers` evaluates by: a JSON object a line, ``{"image": PATH, "question": TEXT, "answers":
+[TEXT, ...]}``. Every key is optional, but one must be there. Paths are relative to the file. A picture that is replaced
+under its name is read again when the file is touched.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,8 +16,7 @@ import fsspec
 import pyarrow as pa
 
 from dedup.decontaminate import EVALUATED, PICTURE, Overlap
-from manifests.stage import NO_ENGINE, InputError, StageContext
-from pipelines.engine.stage import Output
+from manifests.stage import NO_ENGINE, InputError, Output, StageContext
 from pipelines.fetch.image import look
 
 #: input rows: a file
@@ -26,7 +25,7 @@ MAX_PIXELS = 100e6
 
 
 class EvaluationError(InputError):
-    """A file that is not as it should be: one line that names the line."""
+    """A fault of an evaluation's file: one line that names the file and the line."""
 
 
 @dataclass(frozen=True)
@@ -36,32 +35,31 @@ class Evaluation:
     overlap: Overlap = Overlap()  # noqa: RUF009 (frozen)
 
     libraries: ClassVar[tuple[str, ...]] = ("pillow",)
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"evaluated": EVALUATED}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         for row, file in enumerate(batch.to_pylist()):
             texts: list[str] = []
-            items: list[str] = []
-            pictured: list[bool] = []
+            items: list[str] = []  # of each text, where it stands: FILE:LINE
+            pictured: list[bool] = []  # of each text, whether its line has a picture
             pictures: list[dict[str, Any]] = []
-            for number, given in enumerate(_lines(file["path"]), 1):
+            for number, question in enumerate(_lines(file["path"]), 1):
+                where = f"{file['path']}: line {number}"
                 if not ctx(row, number):
-                    raise EvaluationError(f"{file['path']}: line {number}: its picture ends the process that reads it")
+                    raise EvaluationError(f"{where}: its picture ends the process that reads it")
                 item = f"{file['file'].rpartition('/')[2]}:{number}"
                 try:
-                    said = [t for t in (given.get("question"), *given.get("answers", ())) if t is not None]
-                    if not said and given.get("image") is None:
-                        raise EvaluationError(f"{file['path']}: line {number}: neither image, question nor answers")
-                    texts += map(str, said)
-                    items += [item] * len(said)
-                    pictured += [given.get("image") is not None] * len(said)
-                    if given.get("image") is not None:
-                        pictures.append(
-                            {"kind": PICTURE, "hash": _picture(file["path"], number, given["image"]), "item": item}
-                        )
+                    image = question.get("image")
+                    own = [t for t in (question.get("question"), *question.get("answers", ())) if t is not None]
+                    if not own and image is None:
+                        raise EvaluationError(f"{where}: neither image, question nor answers")
+                    texts += map(str, own)
+                    items += [item] * len(own)
+                    pictured += [image is not None] * len(own)
+                    if image is not None:
+                        pictures.append({"kind": PICTURE, "hash": _picture(file["path"], where, image), "item": item})
                 except (AttributeError, TypeError) as error:
-                    raise EvaluationError(
-                        f"{file['path']}: line {number}: an object with image, question or answers is wanted ({error})"
-                    ) from None
+                    raise EvaluationError(f"{where}: expected an object with image, question or answers ({error})") from None
             yield from (("evaluated", b) for b in self.overlap.evaluated(texts, items, pictured).to_batches())
             yield "evaluated", pa.RecordBatch.from_pylist(pictures, EVALUATED)
 
@@ -75,14 +73,14 @@ def _lines(path: str) -> Iterator[Any]:
                 raise EvaluationError(f"{path}: line {number}: not JSON") from None
 
 
-def _picture(path: str, number: int, name: str) -> int:
-    """Its perceptual hash."""
+def _picture(path: str, where: str, name: str) -> int:
+    """The perceptual hash of a picture that a line of the file `path` names."""
     place = name if name.startswith("/") or "://" in name else "/".join([*path.split("/")[:-1], name])
     try:
         with fsspec.open(place, "rb") as f:
-            found = look(f.read(), MAX_PIXELS)
+            facts = look(f.read(), MAX_PIXELS)
     except FileNotFoundError:
-        raise EvaluationError(f"{path}: line {number}: {place} is no file") from None
-    if found.phash is None:
-        raise EvaluationError(f"{path}: line {number}: {place} is no image that can be read ({found.status})")
-    return found.phash
+        raise EvaluationError(f"{where}: {place} is no file") from None
+    if facts.phash is None:
+        raise EvaluationError(f"{where}: {place} is no image that can be read ({facts.status})")
+    return facts.phash

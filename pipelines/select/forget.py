@@ -1,22 +1,24 @@
-"""Takedowns on their way to the stages that keep to them."""
+"""Takedown lists as a table that stages can read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 
-from manifests.stage import NO_ENGINE, StageContext
-from pipelines.engine.stage import Output
+from manifests.stage import NO_ENGINE, Output, StageContext
 from shards.forget import LIST
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Map: entries of a list (shards.forget.LIST) -> `forgotten`, the same; what reads it is made again when the list
-    changes.
+    """Map: entries of a list (shards.forget.LIST) -> `forgotten`, unchanged. A changed list redoes the stages that read
+    it.
     """
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"forgotten": LIST}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         yield "forgotten", batch.select(LIST.names)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,11 @@ from filters.image import image_columns
 from filters.rules import Rules, decide
 from filters.scores import IMAGE_ON_PAGE
 from manifests.schema import EMBEDDED, IMAGE, key64
-from manifests.stage import NO_ENGINE, StageContext
-from pipelines.engine.stage import Output
+from manifests.stage import NO_ENGINE, Output, StageContext
+from manifests.urls import netloc_of
 from shards.forget import Forgotten
 
-#: an image of a kept document, on its way to what became of its address
+#: an image of a kept document, to be joined with the outcome of its address
 PLACE = pa.schema(
     [
         ("key", pa.uint64()),  # of the address
@@ -37,31 +37,28 @@ PLACE = pa.schema(
 WANTED = pa.schema([("key", pa.uint64()), ("url", pa.string())])
 
 
-def kept_rows(tables: Mapping[str, pa.Table]) -> np.ndarray:
-    """Row numbers of the documents that the rules kept and that are no duplicates."""
-    if not tables["decisions"].num_columns:  # a part without documents: nothing was written
-        return np.zeros(0, np.int64)
+def surviving_rows(tables: Mapping[str, pa.Table]) -> np.ndarray:
+    """Row numbers of the documents that the rules keep and that are no duplicates."""
     keep = np.asarray(pc.fill_null(tables["decisions"]["keep"], False).to_numpy(zero_copy_only=False), bool).copy()
-    if tables["duplicates"].num_rows:
-        keep[tables["duplicates"]["row"].to_numpy()] = False
+    keep[tables["duplicates"]["row"].to_numpy()] = False
     return np.flatnonzero(keep)
 
 
 @dataclass(frozen=True)
 class Links:
-    """Exchange by part: `documents`, `decisions` and the `duplicates` that came home -> `places` (PLACE: every image of
-    a kept document) and `wanted` (WANTED: the addresses among them that no rule on what the page says refuses). Nothing
-    is wanted that
-    came with its document, and of what `forgotten` covers, where it is given (shards.forget)."""
+    """Exchange by part: `documents`, `decisions` and `duplicates` -> `places` (PLACE: every image of a document that is
+    left) and `wanted` (WANTED: the addresses to fetch among them).
+
+    An address is not fetched where a rule on what the page says refuses the image, where the image came with its
+    document, and where `forgotten` (shards.forget), if there is one, covers it.
+    """
 
     rules: Rules
 
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"places": PLACE, "wanted": WANTED}
+
     def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        rows = kept_rows(tables)
-        if not tables["documents"].num_columns:
-            yield "places", pa.RecordBatch.from_pylist([], schema=PLACE)
-            yield "wanted", pa.RecordBatch.from_pylist([], schema=WANTED)
-            return
+        rows = surviving_rows(tables)
         nodes = tables["documents"]["nodes"].combine_chunks().take(pa.array(rows))
         node_keep = tables["decisions"]["node_keep"].combine_chunks().take(pa.array(rows))
         flat = nodes.flatten()
@@ -69,19 +66,19 @@ class Links:
         row = np.repeat(rows, lengths)
         node = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         kind, image = pc.struct_field(flat, "kind"), pc.struct_field(flat, "image")
-        wanted = pc.and_(pc.and_(pc.equal(kind, IMAGE), pc.is_valid(image)), pc.fill_null(node_keep.flatten(), True))
-        at_image = np.flatnonzero(wanted.to_numpy(zero_copy_only=False))
-        take = pa.array(at_image)
+        is_link = pc.and_(pc.and_(pc.equal(kind, IMAGE), pc.is_valid(image)), pc.fill_null(node_keep.flatten(), True))
+        index = np.flatnonzero(is_link.to_numpy(zero_copy_only=False))
+        take = pa.array(index)
         urls = image.take(take)
-        part = np.full(len(at_image), ctx.part, np.int32)
+        part = np.full(len(index), ctx.part, np.int32)
         places = pa.RecordBatch.from_arrays(
             [
                 pa.array([key64(u) for u in urls.to_pylist()], pa.uint64()),
                 urls,
-                pa.array(part.astype(np.uint64) << np.uint64(32) | row[at_image].astype(np.uint64)),
+                pa.array(part.astype(np.uint64) << np.uint64(32) | row[index].astype(np.uint64)),
                 pa.array(part),
-                pa.array(row[at_image], pa.int32()),
-                pa.array(node[at_image], pa.int32()),
+                pa.array(row[index], pa.int32()),
+                pa.array(node[index], pa.int32()),
                 pc.struct_field(flat, "alt").take(take),
                 pc.struct_field(flat, "width").take(take),
                 pc.struct_field(flat, "height").take(take),
@@ -90,18 +87,15 @@ class Links:
         )
         yield "places", places
         on_page = tuple(r for r in self.rules.image if r.score in IMAGE_ON_PAGE)
-        fine = decide(on_page, image_columns(pa.Table.from_batches([places])), places.num_rows).keep
-        fetch = [url for url in pc.unique(urls.filter(fine)).to_pylist() if not url.startswith(EMBEDDED)]
+        allowed = decide(on_page, image_columns(pa.Table.from_batches([places])), places.num_rows).keep
+        fetch = [url for url in pc.unique(urls.filter(allowed)).to_pylist() if not url.startswith(EMBEDDED)]
         forgotten = Forgotten.of(tables.get("forgotten"))
         if forgotten:
             fetch = [url for url in fetch if not forgotten.image(url, None)]
-        yield (
-            "wanted",
-            pa.RecordBatch.from_arrays(
-                [pa.array([host_key(u) for u in fetch], pa.uint64()), pa.array(fetch, pa.string())], schema=WANTED
-            ),
-        )
+        hosts = pa.array([host_key(url) for url in fetch], pa.uint64())
+        yield "wanted", pa.RecordBatch.from_arrays([hosts, pa.array(fetch, pa.string())], schema=WANTED)
 
 
 def host_key(url: str) -> int:
-    return key64(f"host {urllib.parse.urlsplit(url).netloc.lower()}")
+    """Key of an address's host, so that one partition has all addresses of a host."""
+    return key64(f"host {netloc_of(url)}")

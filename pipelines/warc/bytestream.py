@@ -1,121 +1,116 @@
-"""The bytes a WARC record parser reads from: one gzip member, or a plain file; buffered, and bounded."""
+"""The bytes that the record parsers read: one gzip member, or a plain file. Reads are buffered and bounded."""
 
 from __future__ import annotations
 
 import re
 import zlib
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
-MAX_HEADERS = 1 << 20
 CHUNK = 1 << 18
 
 END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 
 
 class BrokenError(Exception):
-    """The data cannot be read on; ``args[0]`` is the reason."""
+    """The data cannot be parsed from here on. ``url``: of the record, where it has been read."""
+
+    def __init__(self, reason: str, url: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.url = reason, url or None
 
 
-class ByteStream(ABC):
-    """What the record parser reads from: ``fill`` appends more bytes to ``buffer`` and answers False at the end."""
+class ByteStream:
+    """A file that is not compressed, from offset ``place`` on, where it stands. ``place`` stays that of ``buffer``."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Any, place: int) -> None:
+        self.file = file
+        self.end = place
         self.buffer = bytearray()
 
-    @abstractmethod
-    def fill(self) -> bool: ...
+    @property
+    def place(self) -> int:
+        return self.end - len(self.buffer)
+
+    def fill(self) -> bool:
+        """Append more bytes to the buffer. False at the end of the data."""
+        data = self.file.read(CHUNK)
+        self.buffer += data
+        self.end += len(data)
+        return bool(data)
 
     def take(self, n: int) -> bytes:
-        """Exactly ``n`` bytes; fewer raise."""
+        """The next ``n`` bytes. Raises BrokenError if there are fewer."""
         while len(self.buffer) < n:
-            if not self.fill():
-                raise BrokenError("warc_truncated")
+            self._fill()
         out = bytes(self.buffer[:n])
         del self.buffer[:n]
         return out
 
     def skip(self, n: int) -> None:
         while n > 0:
-            if not self.buffer and not self.fill():
-                raise BrokenError("warc_truncated")
+            if not self.buffer:
+                self._fill()
             step = min(n, len(self.buffer))
             del self.buffer[:step]
             n -= step
 
-    def head(self) -> bytes | None:
-        """The header block of the next record, with its blank line; None where only line ends are left."""
-        while True:
-            while self.buffer and self.buffer[0] in b"\r\n":
-                del self.buffer[: len(self.buffer) - len(self.buffer.lstrip(b"\r\n"))]
-            if self.buffer:
-                break
-            if not self.fill():
+    def head(self, end: re.Pattern[bytes], limit: int, valid: Callable[[bytes], object]) -> bytes | None:
+        """The head of the next record, up to the first match of ``end``; None where only line ends are left.
+
+        Raises BrokenError, with the head still in the buffer, where it is longer than ``limit`` or not ``valid``.
+        """
+        while not self.buffer or self.buffer[0] in b"\r\n":
+            if not self.buffer and not self.fill():
                 return None
+            del self.buffer[: len(self.buffer) - len(self.buffer.lstrip(b"\r\n"))]
         start = 0
-        while (m := END_OF_HEADERS.search(self.buffer, start)) is None:
-            if len(self.buffer) > MAX_HEADERS:
+        while (match := end.search(self.buffer, start)) is None:
+            if len(self.buffer) > limit:
                 raise BrokenError("warc_header")
             start = max(0, len(self.buffer) - 4)
-            if not self.fill():
-                raise BrokenError("warc_truncated")
-        out = bytes(self.buffer[: m.end()])
-        if not out.startswith(b"WARC/"):
+            self._fill()
+        out = bytes(self.buffer[: match.end()])
+        if not valid(out):
             raise BrokenError("warc_header")
-        del self.buffer[: m.end()]
+        del self.buffer[: match.end()]
         return out
+
+    def _fill(self) -> None:
+        if not self.fill():
+            raise BrokenError("warc_truncated")
 
 
 class Member(ByteStream):
-    """One gzip member of ``f``; ``rest`` is what was read behind its end, ``used`` its compressed bytes once it has
-    ended.
-    """
+    """The content of one gzip member of ``file``, whose first bytes are ``start``."""
 
-    def __init__(self, f: Any, first: bytes) -> None:
-        super().__init__()
-        self.f = f
-        self.read = len(first)
-        self.pending = first
+    def __init__(self, file: Any, start: bytes) -> None:
+        super().__init__(file, 0)
+        self.bytes_read = len(start)
+        self.pending = start
         self.inflate = zlib.decompressobj(31)
 
     def fill(self) -> bool:
         if self.inflate.eof:
             return False
         if not self.pending:
-            self.pending = self.f.read(CHUNK)
-            self.read += len(self.pending)
+            self.pending = self.file.read(CHUNK)
+            self.bytes_read += len(self.pending)
             if not self.pending:
                 raise BrokenError("warc_truncated")
         try:
             self.buffer += self.inflate.decompress(self.pending, CHUNK * 4)
-        except zlib.error as e:
-            raise BrokenError("warc_corrupt") from e
+        except zlib.error as error:
+            raise BrokenError("warc_corrupt") from error
         self.pending = self.inflate.unconsumed_tail
         return True
 
     @property
     def rest(self) -> bytes:
+        """What was read behind the member's end."""
         return self.inflate.unused_data
 
     @property
-    def used(self) -> int:
-        return self.read - len(self.inflate.unused_data if self.inflate.eof else self.pending)
-
-
-class Plain(ByteStream):
-    """A plain file from where it stands; ``place`` is the file offset of the buffer's first byte."""
-
-    def __init__(self, f: Any, place: int) -> None:
-        super().__init__()
-        self.f = f
-        self.read_to = place
-
-    def fill(self) -> bool:
-        data = self.f.read(CHUNK)
-        self.buffer += data
-        self.read_to += len(data)
-        return bool(data)
-
-    @property
-    def place(self) -> int:
-        return self.read_to - len(self.buffer)
+    def length(self) -> int:
+        """Compressed bytes used up to now; of the whole member once it has ended."""
+        return self.bytes_read - len(self.rest if self.inflate.eof else self.pending)

@@ -1,116 +1,79 @@
-"""HTTP messages as archives keep them: header blocks, and bodies with their encodings undone, within MAX_PAYLOAD."""
+"""HTTP messages as archives store them: header blocks, and bodies with their codings undone up to a size."""
 
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping
 
-#: bytes of a payload, stored or decoded, that are taken
+from pipelines.fetch.message import CodingError, decode, header_fields
+
+#: bytes of a payload, as stored and decoded, that are read
 MAX_PAYLOAD = 64 << 20
-CHUNK = 1 << 20
+
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}")
 
 
-def headers(block: bytes) -> tuple[str, dict[str, str]]:
-    """First line and fields of a header block; folded lines joined, names in lower case, repeated fields joined by a
-    comma.
-    """
+def parse_headers(block: bytes) -> tuple[str, dict[str, str]]:
+    """The first line of a header block, and its fields: names in lower case, repeated fields joined by ", "."""
     try:
         text = block.decode("utf-8")
     except UnicodeDecodeError:
         text = block.decode("latin-1")
-    lines = text.split("\n")
+    first, _, rest = text.partition("\n")
     fields: dict[str, str] = {}
-    name = ""
-    for line in lines[1:]:
-        if line[:1] in (" ", "\t"):
-            if name:
-                fields[name] += " " + line.strip()
+    for name, value in header_fields(rest):
+        key = name.lower()
+        fields[key] = f"{fields[key]}, {value}" if key in fields else value
+    return first.strip(), fields
+
+
+def decode_payload(payload: bytes, headers: Mapping[str, str]) -> bytes | None:
+    """The payload without its transfer coding and its content codings; None where not even its start can be decoded.
+
+    Archives often keep the header of a coding that they have undone: data that does not look encoded is left as it is.
+    Where the data is damaged or ends too early, what comes before that point is kept.
+    """
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        payload = _unchunk(payload)
+    for coding in reversed([c.strip().lower() for c in headers.get("content-encoding", "").split(",")]):
+        if not _looks_encoded(coding, payload):
             continue
-        key, colon, value = line.partition(":")
-        name = key.strip().lower() if colon else ""
-        if name:
-            fields[name] = f"{fields[name]}, {value.strip()}" if name in fields else value.strip()
-    return lines[0].strip(), fields
-
-
-def decoded(payload: bytes, http: Mapping[str, str]) -> bytes | None:
-    """Undo chunks and content encodings. Archives often keep the headers of an encoding they have undone: data that is
-    not encoded
-    as stated is taken as it is. None where it is encoded, and broken from its start."""
-    if "chunked" in http.get("transfer-encoding", "").lower():
-        payload = _unchunked(payload)
-    for coding in reversed([c.strip().lower() for c in http.get("content-encoding", "").split(",")]):
-        if coding in ("gzip", "x-gzip", "deflate"):
-            if payload[:2] == b"\x1f\x8b":
-                out = _inflated(payload, 31)
-            elif coding == "deflate" and (payload[:1] == b"\x78" or payload[:64].lstrip()[:1] not in b"<{%"):
-                out = _inflated(payload, 15) or _inflated(payload, -15)
-            else:
-                continue
-            if not out and payload:
-                return None
-            payload = out
-        elif coding in ("br", "zstd"):
-            if payload[:64].lstrip().lower().startswith((b"<", b"%pdf")):
-                continue
-            plain = _brotli(payload) if coding == "br" else _zstd(payload)
-            if plain is None:
-                return None
-            payload = plain
+        decoded, failed = bytearray(), False
+        try:
+            for piece in decode(coding, [payload]):
+                decoded += piece
+                if len(decoded) >= MAX_PAYLOAD:
+                    break
+        except (CodingError, EOFError):
+            failed = True
+        if failed and not decoded:
+            return None
+        payload = bytes(decoded[:MAX_PAYLOAD])
     return payload
 
 
-def _unchunked(data: bytes) -> bytes:
-    """RFC 9112 §7.1. Data that is not in chunks, or stops being so, is taken as it is from there on."""
+def _looks_encoded(coding: str, payload: bytes) -> bool:
+    start = payload[:64].lstrip().lower()
+    if coding in ("gzip", "x-gzip"):
+        return payload.startswith(b"\x1f\x8b")
+    if coding == "deflate":
+        return payload.startswith((b"\x1f\x8b", b"\x78")) or start[:1] not in b"<{%"
+    return coding in ("br", "zstd") and not start.startswith((b"<", b"%pdf"))
+
+
+def _unchunk(data: bytes) -> bytes:
+    """The data without its chunk framing (RFC 9112 7.1); from the first wrong chunk size on, the data as it is."""
     out: list[bytes] = []
-    i = 0
-    while i < len(data):
-        end = data.find(b"\n", i, i + 1024)
-        text = data[i : end if end >= 0 else i].split(b";")[0].strip()
-        if not text or not re.fullmatch(rb"[0-9a-fA-F]{1,8}", text):
-            return b"".join([*out, data[i:]])
-        size = int(text, 16)
+    place = 0
+    while place < len(data):
+        end = data.find(b"\n", place, place + 1024)
+        digits = data[place : max(end, place)].split(b";")[0].strip()
+        if not _CHUNK_SIZE.fullmatch(digits):
+            return b"".join([*out, data[place:]])
+        size = int(digits, 16)
         if size == 0:
             break
-        out.append(data[end + 1 : end + 1 + size])
-        i = end + 1 + size
-        i += 2 if data[i : i + 2] == b"\r\n" else data[i : i + 1] == b"\n"
+        place = end + 1 + size
+        out.append(data[end + 1 : place])
+        place += 2 if data[place : place + 2] == b"\r\n" else data[place : place + 1] == b"\n"
     return b"".join(out)
-
-
-def _inflated(data: bytes, wbits: int) -> bytes:
-    """What inflates of ``data``, to MAX_PAYLOAD: a broken end costs the end."""
-    inflate = zlib.decompressobj(wbits)
-    out = bytearray()
-    try:
-        while data and not inflate.eof and len(out) < MAX_PAYLOAD:
-            out += inflate.decompress(data, min(CHUNK, MAX_PAYLOAD - len(out)))
-            data = inflate.unconsumed_tail
-    except zlib.error:
-        return bytes(out)
-    return bytes(out)
-
-
-def _brotli(data: bytes) -> bytes | None:
-    import brotli  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    inflate = brotli.Decompressor()
-    try:
-        out: bytes = inflate.process(data, output_buffer_limit=MAX_PAYLOAD)
-        while len(out) < MAX_PAYLOAD and not inflate.is_finished() and not inflate.can_accept_more_data():
-            out += inflate.process(b"", output_buffer_limit=MAX_PAYLOAD)
-    except brotli.error:
-        return None
-    return out[:MAX_PAYLOAD]
-
-
-def _zstd(data: bytes) -> bytes | None:
-    import zstandard  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-            out: bytes = reader.read(MAX_PAYLOAD)
-    except zstandard.ZstdError:
-        return None
-    return out

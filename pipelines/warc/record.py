@@ -1,35 +1,33 @@
-"""One record of an archive: a page as it was fetched, or why there is none."""
+"""One record of an archive: a page as it was fetched, or the reason why it cannot be read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pipelines.warc import arc
 from pipelines.warc.bytestream import END_OF_HEADERS, BrokenError, ByteStream
-from pipelines.warc.message import MAX_PAYLOAD, decoded, headers
+from pipelines.warc.message import MAX_PAYLOAD, decode_payload, parse_headers
 
 #: why a record was refused
 REASONS = ("warc_truncated", "warc_corrupt", "warc_header", "record_too_large", "bad_encoding")
+MAX_HEADERS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One response (or resource). ``offset`` and ``length``: its bytes in the file as stored, compressed where the file
-    is.
-    """
+    """One response or resource."""
 
     url: str
     fetched_at: datetime | None
     mime: str  # of the response, lower case, without parameters; empty where it states none
     status: int  # HTTP status; 200 for a resource record
-    payload: bytes  # transfer and content encodings undone
+    payload: bytes  # transfer and content codings undone
     headers: Mapping[str, str]  # HTTP headers, names in lower case, repeated ones joined by ", "
-    offset: int
+    offset: int  # with `length`: the record's bytes in the file as stored, compressed where the file is
     length: int
     truncated: str | None = None  # the WARC-Truncated field: length, time, disconnect, unspecified
-    warc: Mapping[str, str] = field(default_factory=dict)  # WARC headers, names in lower case
 
     @property
     def ok(self) -> bool:
@@ -44,9 +42,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Where a file is broken, and how: ``reason`` is one of REASONS. ``url`` is the record's, as far as it could be
-    read.
-    """
+    """A place where a file is broken. ``reason``: one of REASONS. ``url``: of the record, where it could be read."""
 
     reason: str
     offset: int
@@ -54,77 +50,63 @@ class Refusal:
     url: str | None = None
 
 
+def read_warc_head(stream: ByteStream) -> bytes | None:
+    """The header block of the next record; None where only line ends are left. Raises BrokenError."""
+    return stream.head(END_OF_HEADERS, MAX_HEADERS, lambda block: block.startswith(b"WARC/"))
+
+
 def read_warc(stream: ByteStream, head: bytes) -> Record | Refusal | None:
-    """The record whose headers were just read; None for a type that is none of ours."""
-    _, warc = headers(head)
-    url = warc.get("warc-target-uri", "").strip().strip("<>")
-    stated = warc.get("content-length", "").strip()
-    if not stated.isdigit():
-        raise _broken("warc_header", url)
-    size = int(stated)
-    kind = warc.get("warc-type", "").strip().lower()
-    try:
-        if kind != "response" and (kind != "resource" or not url.startswith(("http://", "https://"))):
-            stream.skip(size)
-            return None
-        if size > MAX_PAYLOAD:
-            stream.skip(size)
-            return Refusal("record_too_large", 0, 0, url)
-        block = stream.take(size)
-    except BrokenError as e:
-        raise _broken(e.args[0], url) from e
-    if kind == "response" and not block.startswith(b"HTTP/"):  # a name server's answer
+    """The record behind its headers; None for a record of another type (request, metadata, revisit, ...)."""
+    _, fields = parse_headers(head)
+    url = fields.get("warc-target-uri", "").strip("<>")
+    kind = fields.get("warc-type", "").lower()
+    length = fields.get("content-length", "")
+    if not length.isdigit():
+        raise BrokenError("warc_header", url)
+    web = kind == "resource" and url.startswith(("http://", "https://"))
+    block = _block(stream, int(length), url, kind == "response" or web)
+    if not isinstance(block, bytes):
+        return block
+    if kind == "response" and not block.startswith(b"HTTP/"):  # the answer of a name server
         return None
-    return _made(url, block, kind == "response", warc.get("warc-date", ""), warc.get("content-type", ""), warc)
+    mime, date = fields.get("content-type", ""), fields.get("warc-date", "")
+    return _record(url, block, kind == "response", date, mime, fields.get("warc-truncated"))
 
 
 def read_arc(stream: ByteStream, head: bytes) -> Record | Refusal | None:
-    """The record whose line was just read; None for what is no page. The oldest files hold bodies without HTTP headers."""
-    line = arc.parse(head)
+    """The record behind its first line; None for what is no page. The oldest files have bodies without HTTP headers."""
+    url, date, mime, length = arc.parse(head)
+    block = _block(stream, length, url, url.startswith(("http://", "https://")))
+    if not isinstance(block, bytes):
+        return block
+    return _record(url, block, block.startswith(b"HTTP/"), date, mime, None)
+
+
+def _block(stream: ByteStream, size: int, url: str, is_page: bool) -> bytes | Refusal | None:
+    """The record's bytes. Those of a record that is too large, or no page, are skipped."""
     try:
-        if not line.url.startswith(("http://", "https://")):
-            stream.skip(line.length)
-            return None
-        if line.length > MAX_PAYLOAD:
-            stream.skip(line.length)
-            return Refusal("record_too_large", 0, 0, line.url)
-        block = stream.take(line.length)
-    except BrokenError as e:
-        raise _broken(e.args[0], line.url) from e
-    return _made(line.url, block, block.startswith(b"HTTP/"), line.date, line.mime, {})
+        if is_page and size <= MAX_PAYLOAD:
+            return stream.take(size)
+        stream.skip(size)
+    except BrokenError as error:
+        raise BrokenError(error.reason, url) from error
+    return Refusal("record_too_large", 0, 0, url) if is_page else None
 
 
-def _made(url: str, block: bytes, message: bool, date: str, mime: str, warc: Mapping[str, str]) -> Record | Refusal:
+def _record(url: str, block: bytes, is_message: bool, date: str, mime: str, truncated: str | None) -> Record | Refusal:
     """The record of a block: an HTTP message, or else a body of type ``mime``."""
-    status, http, payload = 200, {"content-type": mime}, block
-    if message:
+    status, headers, payload = 200, {"content-type": mime}, block
+    if is_message:
         end = END_OF_HEADERS.search(block)
-        first, http = headers(block[: end.end()] if end else block)
-        payload = block[end.end() :] if end else b""
+        first, headers = parse_headers(block[: end.end()] if end else block)
         words = first.split(None, 2)
         status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-        plain = decoded(payload, http)
-        if plain is None:
+        decoded = decode_payload(block[end.end() :] if end else b"", headers)
+        if decoded is None:
             return Refusal("bad_encoding", 0, 0, url)
-        payload = plain
-    return Record(
-        url=url,
-        fetched_at=_time(date),
-        mime=http.get("content-type", "").split(";")[0].split(",")[0].strip().lower(),
-        status=status,
-        payload=payload,
-        headers=http,
-        offset=0,
-        length=0,
-        truncated=warc.get("warc-truncated"),
-        warc=warc,
-    )
-
-
-def _broken(reason: str, url: str) -> BrokenError:
-    e = BrokenError(reason)
-    e.url = url or None  # type: ignore[attr-defined]
-    return e
+        payload = decoded
+    mime = headers.get("content-type", "").split(";")[0].split(",")[0].strip().lower()
+    return Record(url, _time(date), mime, status, payload, headers, 0, 0, truncated)
 
 
 def _time(value: str) -> datetime | None:

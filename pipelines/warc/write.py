@@ -1,8 +1,8 @@
-"""Answers as WARC 1.1 records (ISO 28500:2017), a gzip member each.
+"""HTTP answers as WARC 1.1 records (ISO 28500:2017), each compressed as a gzip member.
 
-The payload is kept decoded. As Common Crawl does it, Content-Length is made true, and the headers that told of the
-encoding on the wire go on as X-Crawl-Content-Encoding and X-Crawl-Transfer-Encoding. What a proxy was told (its login,
-the absolute form of the request line) is left out.
+The payload is stored decoded. As in Common Crawl's files, Content-Length is that of the decoded payload, and the
+headers that describe the transfer are renamed to X-Crawl-Content-Encoding and X-Crawl-Transfer-Encoding. What only the
+proxy needs (its login, the absolute form of the request line) is left out.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ from warcio.warcwriter import WARCWriter
 
 from pipelines.fetch.http import Response
 
-_MOVED = ("content-encoding", "transfer-encoding")
+_RENAMED = ("content-encoding", "transfer-encoding")
 
 
-class Records:
+class WarcFile:
     """Appends records to a binary file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._writer = WARCWriter(file, gzip=True, warc_version="WARC/1.1")
 
-    def info(self, name: str, software: str) -> None:
+    @property
+    def end(self) -> int:
+        """Bytes written so far."""
+        return self._file.tell()
+
+    def write_info(self, name: str, software: str) -> None:
         fields = {
             "software": software,
             "format": "WARC File Format 1.1",
@@ -35,29 +40,24 @@ class Records:
         }
         self._writer.write_record(self._writer.create_warcinfo_record(name, fields))
 
-    @property
-    def end(self) -> int:
-        """Bytes written so far."""
-        return self._file.tell()
-
     def copy(self, members: bytes) -> None:
-        """Records of another file, as they stand there."""
+        """Append the gzip members of another WARC file unchanged."""
         self._file.write(members)
 
-    def exchange(self, url: str, answer: Response) -> None:
-        """The response, with its payload's digest, and the request that led to it."""
+    def write_exchange(self, url: str, answer: Response) -> None:
+        """Append the response, with the digest of its payload, and the request that it answers."""
         headers = [
-            (f"X-Crawl-{k}" if k.lower() in _MOVED else k, v)
-            for k, v in answer.headers
-            if k.lower() != "content-length"
+            (f"X-Crawl-{name}" if name.lower() in _RENAMED else name, value)
+            for name, value in answer.headers
+            if name.lower() != "content-length"
         ]
         headers.append(("Content-Length", str(len(answer.body))))
-        line = answer.head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
+        protocol, _, status = answer.head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
         response = self._writer.create_warc_record(
             url,
             "response",
             payload=io.BytesIO(answer.body),
-            http_headers=StatusAndHeaders(line[2], headers, protocol=line[0]),
+            http_headers=StatusAndHeaders(status, headers, protocol=protocol),
             warc_headers_dict={"WARC-IP-Address": answer.address} if answer.address else {},
         )
         first, *rest = answer.sent.decode("latin-1").rstrip("\r\n").split("\r\n")
@@ -65,9 +65,8 @@ class Records:
         if "://" in target:
             parts = urlsplit(target)
             target = parts.path + (f"?{parts.query}" if parts.query else "")
-        pairs = [
-            (k, v.strip()) for k, _, v in (row.partition(":") for row in rest) if k.lower() != "proxy-authorization"
-        ]
+        pairs = [(name, value.strip()) for name, _, value in (row.partition(":") for row in rest)]
+        pairs = [pair for pair in pairs if pair[0].lower() != "proxy-authorization"]
         request = self._writer.create_warc_record(
             url, "request", http_headers=StatusAndHeaders(f"{method} {target} HTTP/1.1", pairs, is_http_request=True)
         )

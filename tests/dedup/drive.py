@@ -12,7 +12,7 @@ import pyarrow as pa
 from dedup.components import Components
 from dedup.group import Group
 from dedup.sign import Sign
-from dedup.verify import Carry, Verify
+from dedup.verify import GatherClusters, Verify
 from manifests.schema import DECISION, DOCUMENT
 from manifests.stage import DirectContext
 
@@ -69,7 +69,7 @@ def bucketed(batches: list[pa.RecordBatch], buckets: int) -> list[pa.Table]:
 def chain(
     parts: Sequence[Sequence[Doc]], buckets: int, sign: Sign, verify: Verify, step: int = 3
 ) -> list[dict[str, Any]]:
-    """Sign -> Group -> Components -> Carry -> Verify over documents in parts; ``step`` documents a batch."""
+    """Sign -> Group -> Components -> GatherClusters -> Verify over documents in parts; ``step`` documents a batch."""
     bands: list[pa.RecordBatch] = []
     signed: list[pa.Table] = []
     for number, docs in enumerate(parts):
@@ -80,11 +80,11 @@ def chain(
         signed.append(pa.Table.from_batches(out["signatures"]))
         assert signed[-1].num_rows == len(docs)
     edges = [e for b in bucketed(bands, buckets) for e in call(Group(), {"bands": b})["edges"]]
-    homes = pa.Table.from_batches(call(Components(), {"edges": pa.Table.from_batches(edges)})["homes"])
+    membership = pa.Table.from_batches(call(Components(), {"edges": pa.Table.from_batches(edges)})["membership"])
     clusters: list[pa.RecordBatch] = []
     for number, rows in enumerate(signed):
-        mine = homes.filter(pa.array([k == number for k in homes.column("key").to_pylist()], pa.bool_()))
-        clusters += call(Carry(), {"homes": mine, "signatures": rows}, number)["clusters"]
+        mine = membership.filter(pa.array([k == number for k in membership.column("key").to_pylist()], pa.bool_()))
+        clusters += call(GatherClusters(), {"membership": mine, "signatures": rows}, number)["clusters"]
     found = [d for b in bucketed(clusters, buckets) for d in call(verify, {"clusters": b})["duplicates"]]
     ids = [[d.id for d in docs] for docs in parts]
     rows = pa.Table.from_batches(found).to_pylist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +15,9 @@ from dedup.sign import Sign
 from dedup.text import words
 from dedup.urls import canonical_page
 from dedup.verify import Verify
+from manifests.stage import DirectContext
 
-from .drive import Doc, chain, dropped
+from .drive import Doc, batch, chain, dropped, gather
 from .prose import changed, prose
 
 SMALL = Sign(bands=14, rows=4)
@@ -32,8 +34,6 @@ def reference(docs: list[Doc], sign: Sign, threshold: float) -> dict[str, tuple[
     Candidates: same address, same text, or an equal band; clusters: transitive closure; then in order of preference
     each document is the duplicate of the first survivor of its cluster it matches.
     """
-    import pyarrow as pa
-
     texts = ["" if not d.keep else " ".join(d.texts) for d in docs]
     hashed, offsets = words(pa.array(texts, pa.string()))
     lengths = np.diff(offsets)
@@ -159,6 +159,17 @@ def test_survivor_is_the_newest_then_the_longest_then_the_smallest_id() -> None:
     }
     assert survivor(Doc("a", ("one two",), url, 100), Doc("b", ("one two three",), url, 100)) == {"b"}
     assert survivor(Doc("b", ("one two",), url, 100), Doc("a", ("three four",), url, 100)) == {"a"}
+
+
+def test_the_preferred_source_survives_whatever_its_documents_age() -> None:
+    text = prose(5, 60)
+    out = [gather(Sign(rank=rank)(batch([doc]), DirectContext(part=rank)))["signatures"][0] for rank, doc in (
+        (1, Doc("new", (text,), fetched=900)), (0, Doc("old", (text,), fetched=100)))]  # fmt: skip
+    clusters = pa.Table.from_batches(out)
+    root = pa.array([0, 0], pa.uint64())
+    clusters = clusters.add_column(0, "root", root).add_column(0, "key", root)
+    ((_, rows),) = Verify()({"clusters": clusters})
+    assert [(r["key"], r["survivor_id"]) for r in rows.to_pylist()] == [(1, "old")]
 
 
 def test_dropped_documents_and_nodes_take_no_part() -> None:

@@ -116,8 +116,8 @@ def test_documents_are_asked_by_their_kept_texts_one_by_one():
     n = len(words) - 12
     rows = [{"key": part, "row": row, "runs": n, "item": "e.jsonl:2"} for part in (0, 1) for row in (0, 4)]
     assert contaminated([given, given]) == rows
-    empty = {"documents": pa.table({}), "decisions": pa.table({}), "evaluated": pa.table({})}
-    assert list(Matches()(empty)) == [] and next(Contaminated()({"matches": pa.table({})}))[1].num_rows == 0
+    assert list(Matches()(tables([], EVALUATED.empty_table()))) == []
+    assert next(Contaminated()({"matches": MATCHES.empty_table()}))[1].num_rows == 0
 
 
 def test_what_many_documents_have_is_a_template():
@@ -137,5 +137,5 @@ def test_a_picture_is_known_by_its_nearest_hash(bits: int, nearest: tuple[str, i
     rows += [{"kind": GRAM, "hash": 1 << 63, "item": "c"}]
     index = Evaluated(pa.Table.from_pylist(rows, EVALUATED))
     assert index.picture(1 << 63, bits) == nearest and index.picture(None, 64) is None
-    assert Evaluated(pa.table({})).picture(1, 64) is None
+    assert Evaluated(EVALUATED.empty_table()).picture(1, 64) is None
     assert index.find(GRAM, np.array([0xFF, 1 << 63], np.uint64))[0].tolist() == [1]

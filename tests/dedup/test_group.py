@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.components import HOMES, MEMBERS, Components
+from dedup.components import MEMBERSHIP, Components
 from dedup.group import EDGES, Group
-from dedup.images import ImageCounts
-from dedup.paragraphs import RepeatedParagraphs
+from dedup.images import ADDED, NEEDED, ImageCounts
+from dedup.paragraphs import Paragraphs, RepeatedParagraphs
 from dedup.sign import BANDS, Sign, signatures_schema
-from dedup.verify import DUPLICATES, Carry, Verify
+from dedup.verify import DUPLICATES, GatherClusters, Verify
 from manifests.stage import DirectContext
 
 from .drive import Doc, batch, call, gather
@@ -48,21 +48,35 @@ def test_the_surest_kind_is_told() -> None:
 def test_nothing() -> None:
     assert edges([]) == []
     out = call(Components(), {"edges": pa.Table.from_pylist([], schema=EDGES)})
-    assert out["members"][0].schema == MEMBERS
-    assert out["homes"][0].schema == HOMES
-    assert out["homes"][0].num_rows == 0
+    assert out["membership"][0].schema == MEMBERSHIP
+    assert out["membership"][0].num_rows == 0
 
 
-def test_tables_nobody_wrote_to() -> None:
-    """Such a table has no columns."""
-    none = pa.table({})
-    assert call(Group(), {"bands": none})["edges"][0].num_rows == 0
-    assert call(Components(), {"edges": none})["homes"][0].num_rows == 0
-    assert call(Carry(), {"homes": none, "signatures": none}) == {}
-    assert call(Carry(), {"homes": none, "signatures": signed([Doc("a", ("one",))])})["clusters"][0].num_rows == 0
-    assert call(Verify(), {"clusters": none})["duplicates"][0].num_rows == 0
-    assert call(ImageCounts(), {"images": none}) == {}
-    assert call(RepeatedParagraphs(), {"paragraphs": none})["repeated"][0].num_rows == 0
+def test_tables_without_rows() -> None:
+    def none(stage: Any, table: str) -> pa.Table:
+        return stage.tables[table].empty_table()
+
+    signatures = signed([Doc("a", ("one",))])
+    membership, no_signatures = none(Components(), "membership"), none(Sign(), "signatures")
+    images = pa.schema([*NEEDED, ("url", pa.string())]).empty_table()
+    assert call(Group(), {"bands": none(Sign(), "bands")})["edges"][0].num_rows == 0
+    assert call(Components(), {"edges": none(Group(), "edges")})["membership"][0].num_rows == 0
+    for rows in (no_signatures, signatures):
+        (clusters,) = call(GatherClusters(), {"membership": membership, "signatures": rows})["clusters"]
+        assert clusters.num_rows == 0 and clusters.schema == GatherClusters().tables["clusters"]
+    assert call(Verify(), {"clusters": none(GatherClusters(), "clusters")})["duplicates"][0].num_rows == 0
+    (counted,) = call(ImageCounts(), {"images": images})["counted"]
+    assert counted.num_rows == 0 and counted.schema == pa.schema([*images.schema, *ADDED])
+    assert call(RepeatedParagraphs(), {"paragraphs": none(Paragraphs(), "paragraphs")})["repeated"][0].num_rows == 0
+
+
+def test_stages_yield_their_declared_tables_without_rows_and_where_every_row_is_null() -> None:
+    empty = batch([])
+    refused = pa.RecordBatch.from_arrays([pa.nulls(3, f.type) for f in empty.schema], schema=empty.schema)
+    for stage in (Sign(), Sign(bands=28, rows=4, near=False), Paragraphs(), Paragraphs(by_host=False)):
+        for rows in (empty, refused):
+            out = gather(stage(rows))
+            assert {name: batches[0].schema for name, batches in out.items()} == dict(stage.tables)
 
 
 def test_rows_left_out_on_the_way_are_null_rows_and_meet_nobody() -> None:
@@ -81,8 +95,9 @@ def test_rows_left_out_on_the_way_are_null_rows_and_meet_nobody() -> None:
         [signatures, pa.table([pa.nulls(1, f.type) for f in signatures.schema], schema=signatures.schema)]
     )
     tables = call(Group(), {"bands": pa.Table.from_batches(out["bands"])})
-    homes = call(Components(), {"edges": pa.Table.from_batches(tables["edges"])})["homes"]
-    found = call(Carry(), {"homes": pa.Table.from_batches(homes), "signatures": signatures}, far)["clusters"][0]
+    membership = call(Components(), {"edges": pa.Table.from_batches(tables["edges"])})["membership"]
+    gathered = {"membership": pa.Table.from_batches(membership), "signatures": signatures}
+    found = call(GatherClusters(), gathered, far)["clusters"][0]
     assert found.column("id").to_pylist() == ["a", "b"]
     assert [d & 0xFFFFFFFF for d in found.column("doc").to_pylist()] == [0, 3]
 
@@ -116,14 +131,7 @@ def test_components_join_the_forests_of_all_buckets() -> None:
         [{"key": 0, "a": a, "b": b, "kind": 2} for a, b in [(4, 6), (2, 4), (10, far)]], schema=EDGES
     )
     out = call(Components(), {"edges": table})
-    assert [(r["doc"], r["root"]) for r in out["members"][0].to_pylist()] == [
-        (2, 2),
-        (4, 2),
-        (6, 2),
-        (10, 10),
-        (far, 10),
-    ]
-    assert [tuple(r.values()) for r in out["homes"][0].to_pylist()] == [
+    assert [tuple(r.values()) for r in out["membership"][0].to_pylist()] == [
         (0, 2, 2),
         (0, 4, 2),
         (0, 6, 2),
@@ -137,11 +145,13 @@ def signed(docs: list[Doc], part: int = 0) -> pa.Table:
 
 
 def clusters(docs: list[Doc]) -> pa.Table:
-    homes = pa.table(
+    membership = pa.table(
         [np.zeros(len(docs), np.uint64), np.arange(len(docs), dtype=np.int32), np.zeros(len(docs), np.uint64)],
-        schema=HOMES,
+        schema=MEMBERSHIP,
     )
-    return pa.Table.from_batches(call(Carry(), {"homes": homes, "signatures": signed(docs)})["clusters"])
+    return pa.Table.from_batches(
+        call(GatherClusters(), {"membership": membership, "signatures": signed(docs)})["clusters"]
+    )
 
 
 def duplicates(table: pa.Table, stage: Verify) -> list[dict[str, Any]]:
@@ -171,21 +181,25 @@ def test_one_hash_and_another_length_is_a_collision_not_a_copy() -> None:
         assert duplicates(table, Verify(rounds=rounds)) == []
 
 
-def test_carry_names_a_document_it_has_no_signature_for() -> None:
-    homes = pa.table([np.array([3], np.uint64), np.array([1], np.int32), np.array([9], np.uint64)], schema=HOMES)
+def test_gathering_names_a_document_it_has_no_signature_for() -> None:
+    membership = pa.table(
+        [np.array([3], np.uint64), np.array([1], np.int32), np.array([9], np.uint64)], schema=MEMBERSHIP
+    )
     with pytest.raises(ValueError, match="no signature for row 1 of part 3"):
-        list(Carry()({"homes": homes, "signatures": signed([Doc("a", ("one",))], part=3)}))
+        list(GatherClusters()({"membership": membership, "signatures": signed([Doc("a", ("one",))], part=3)}))
 
 
-def test_carry_brings_the_rows_of_its_documents() -> None:
-    homes = pa.table(
-        [np.array([3, 3], np.uint64), np.array([2, 0], np.int32), np.array([9, 9], np.uint64)], schema=HOMES
+def test_gathering_brings_the_rows_of_its_documents() -> None:
+    membership = pa.table(
+        [np.array([3, 3], np.uint64), np.array([2, 0], np.int32), np.array([9, 9], np.uint64)], schema=MEMBERSHIP
     )
     docs = [Doc("a", ("one",)), Doc("b", ("two",)), Doc("c", ())]
-    out = pa.Table.from_batches(call(Carry(), {"homes": homes, "signatures": signed(docs, 3)}, 3)["clusters"])
+    out = pa.Table.from_batches(
+        call(GatherClusters(), {"membership": membership, "signatures": signed(docs, 3)}, 3)["clusters"]
+    )
     assert out.schema.names == ["key", "root", *signatures_schema(112).names]
     assert out.column("id").to_pylist() == ["a", "c"]
     assert out.column("root").to_pylist() == [9, 9]
-    none = call(Carry(), {"homes": homes.slice(0, 0), "signatures": signed(docs, 3)}, 3)["clusters"]
+    none = call(GatherClusters(), {"membership": membership.slice(0, 0), "signatures": signed(docs, 3)}, 3)["clusters"]
     assert [b.num_rows for b in none] == [0]
     assert none[0].schema == out.schema

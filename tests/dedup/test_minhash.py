@@ -7,15 +7,10 @@ import itertools
 import datasketch
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from dedup import minhash
-from dedup.lookup import Lookup
-from dedup.sign import Sign
 from dedup.text import words
-from manifests.stage import DirectContext
 
-from .drive import Doc, batch, gather
 from .prose import changed, prose
 
 
@@ -92,22 +87,3 @@ def test_bands_find_what_datasketch_finds() -> None:
 def test_equal_keys_only_within_a_band() -> None:
     keys = minhash.band_keys(np.full((1, 112), 7, np.uint32), 14, 8)
     assert len(set(keys[0].tolist())) == 14
-
-
-def test_probability_is_the_published_curve() -> None:
-    """FineWeb (Penedo et al. 2024): 56 %, 77 %, 92 % and 98.8 % at 0.7, 0.75, 0.8 and 0.85."""
-    assert [round(minhash.probability(s, 14, 8), 3) for s in (0.7, 0.75, 0.8, 0.85)] == [0.565, 0.772, 0.924, 0.988]
-
-
-def test_lookup_finds_the_copies_of_a_document() -> None:
-    docs = [Doc(f"d{n}", (prose(n, 200),)) for n in range(20)] + [
-        Doc("copy", (changed(prose(4, 200), 0.01, 1),)),
-        Doc("empty"),
-    ]
-    table = pa.Table.from_batches(gather(Sign()(batch(docs), DirectContext()))["signatures"])
-    asked = np.array(table.column("signature")[4].as_py(), np.uint32)
-    found = Lookup(table).resembling(asked)
-    assert [i for i, _ in found] == ["d4", "copy"]
-    assert found[0][1] == 1.0
-    with pytest.raises(ValueError, match="7 bands of 8 rows"):
-        Lookup(table, bands=7)

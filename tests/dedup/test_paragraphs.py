@@ -55,10 +55,9 @@ def test_captions_count_over_all_hosts_and_without_one() -> None:
     assert repeated([docs, copies], RepeatedParagraphs(3), by_host=False) == []
 
 
-def test_a_refrain_counts_once_unless_occurrences_are_asked_for() -> None:
+def test_a_refrain_counts_once() -> None:
     docs = site("a.example", ("la la", "verse", "la la", "la la"), ("verse",))
     assert repeated([docs], RepeatedParagraphs()) == []
-    assert repeated([docs], RepeatedParagraphs(occurrences=True)) == [(0, 0, 0, 3), (0, 0, 2, 3), (0, 0, 3, 3)]
 
 
 def test_dropped_nodes_and_documents_do_not_count() -> None:

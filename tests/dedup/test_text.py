@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.hashing import hash_strings
 from dedup.sign import BAND, BANDS, EXACT, URL, Sign, signatures_schema
 from dedup.text import words
 from dedup.urls import canonical_page
+from manifests.hashing import hash_strings
 from manifests.stage import DirectContext
 
 from .drive import Doc, batch, gather

@@ -27,28 +27,32 @@ def table(run: pathlib.Path, name: str, schema: pa.Schema, rows: list[dict[str, 
 def run(tmp_path: pathlib.Path) -> pathlib.Path:
     fields = {"id": KEPT, "url": "http://a.example/", "texts": ["Hello", None], "images": [None, "0.jpg"],
               "image_meta": [{"width": 4, "height": 3, "alt": "a boat", "url": IMAGE}]}  # fmt: skip
-    path = tmp_path / "shards" / "interleaved" / "train-000000.tar"
+    path = tmp_path / "shards" / "web" / "train-000000.tar"
     path.parent.mkdir(parents=True)
     path.write_bytes(tar.sample("000", [("json", json.dumps(fields).encode()), ("0.jpg", b"x")]) + bytes(2 * tar.BLOCK))
     index = pa.schema(
         [
             ("id", pa.string()),
             ("key", pa.string()),
-            ("config", pa.string()),
+            ("source", pa.string()),
             ("split", pa.string()),
             ("offset", pa.int64()),
         ]
     )
-    table(tmp_path, "index/interleaved-train-000000.parquet", index,
-          [{"id": KEPT, "key": "000", "config": "interleaved", "split": "train", "offset": 0}])  # fmt: skip
-    shard = {"path": "shards/interleaved/train-000000.tar", "index": "index/interleaved-train-000000.parquet"}
-    (tmp_path / "manifest.json").write_text(json.dumps({"configs": {"interleaved": {"train": [shard]}}}))
+    table(tmp_path, "index/web-train-000000.parquet", index,
+          [{"id": KEPT, "key": "000", "source": "web", "split": "train", "offset": 0}])  # fmt: skip
+    shard = {"path": "shards/web/train-000000.tar", "index": "index/web-train-000000.parquet"}
+    source = {"kind": "web", "layout": "interleaved", "tag": None, "splits": {"train": [shard]}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"version": 2, "sources": {"web": source}}))
     table(tmp_path, "ledger/web-documents-00000.parquet", DOCUMENTS, [
-        {"id": KEPT, "source": "web", "url": "http://a.example/", "keep": True, "split": "train", "images": 1, "tokens": 5},
-        {"id": GONE, "source": "web", "url": "http://b.example/", "keep": False, "reason": "near_duplicate", "score": 0.91, "survivor": KEPT},
+        {"id": KEPT, "source": "web", "url": "http://a.example/", "keep": True, "split": "train", "images": 1,
+         "tokens": 5},
+        {"id": GONE, "source": "web", "url": "http://b.example/", "keep": False, "reason": "near_duplicate",
+         "score": 0.91, "survivor": KEPT},
     ])  # fmt: skip
     table(tmp_path, "ledger/web-images-00000.parquet", IMAGES,
-          [{"id": KEPT, "node": 3, "image": "http://p.example/2.jpg", "reason": "side_min_low", "score": 20, "threshold": 150}])  # fmt: skip
+          [{"id": KEPT, "node": 3, "image": "http://p.example/2.jpg", "reason": "side_min_low", "score": 20,
+            "threshold": 150}])  # fmt: skip
     table(
         tmp_path,
         "ledger/web-texts-00000.parquet",
@@ -68,13 +72,13 @@ def says(run: pathlib.Path, what: str) -> list[str]:
     return [r["says"] for r in explain(str(run), what)]
 
 
-def test_a_kept_document_is_told_whole_by_id_and_by_url(run: pathlib.Path) -> None:
+def test_all_rows_about_a_kept_document_by_id_and_by_url(run: pathlib.Path) -> None:
     for what in (KEPT, "http://a.example/"):
         document, image, text, place = says(run, what)
         assert document == f"web document {KEPT} (http://a.example/): kept, in train, 1 images, 5 tokens"
         assert image.endswith("dropped, side_min_low (20, limit 150)")
         assert text.endswith("dropped, words_low (2): 'Share\\nthis'")
-        assert "sample 000 of interleaved train, byte 0" in place
+        assert "sample 000 of web train, byte 0" in place
 
 
 def test_a_duplicate_names_its_survivor(run: pathlib.Path) -> None:
@@ -91,14 +95,31 @@ def test_images_and_refused_pages_by_their_address(run: pathlib.Path) -> None:
     assert says(run, "http://nowhere.example/") == says(run, "") == []
 
 
-def test_samples_come_from_the_shard(run: pathlib.Path) -> None:
-    (found,) = samples(str(run), "interleaved", 5)
-    assert (found["key"], found["id"]) == ("000", KEPT)
-    assert found["rendered"] == f"── 000  http://a.example/\nHello\n[image 0.jpg  4x3  a boat  {IMAGE}]\n"
+def test_samples_are_read_from_the_shard(run: pathlib.Path) -> None:
+    (sample,) = samples(str(run), "web", 5)
+    assert (sample["key"], sample["id"]) == ("000", KEPT)
+    assert sample["rendered"] == f"── 000  http://a.example/\nHello\n[image 0.jpg  4x3  a boat  {IMAGE}]\n"
+    assert samples(str(run), None, 5) == [sample]  # the first source
 
 
-def test_what_a_run_does_not_have_is_one_line(run: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with pytest.raises(InspectError, match=r"no config 'pairs'; it has interleaved$"):
+def test_samples_of_a_manifest_of_version_1(run: pathlib.Path) -> None:
+    sources = json.loads((run / "manifest.json").read_text())["sources"]
+    old = {"version": 1, "configs": {"interleaved": sources["web"]["splits"]}}
+    expected = samples(str(run), "web", 5)
+    (run / "manifest.json").write_text(json.dumps(old))
+    assert samples(str(run), "interleaved", 5) == samples(str(run), None, 5) == expected
+
+
+def test_a_source_called_as_a_table_of_the_ledger_is_not_read_as_that_table(run: pathlib.Path) -> None:
+    rows = [{"id": GONE, "source": "my-images", "url": "http://d.example/", "keep": True, "split": "train"}]
+    table(run, "ledger/my-images-documents-00000.parquet", DOCUMENTS, rows)
+    assert says(run, "http://d.example/") == [
+        f"my-images document {GONE} (http://d.example/): kept, in train, None images, None tokens"
+    ]
+
+
+def test_an_absent_source_or_run_is_one_line(run: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(InspectError, match=r"no source 'pairs'; it has web$"):
         samples(str(run), "pairs", 1)
     empty = tmp_path_factory.mktemp("empty")
     for look in (lambda: explain(str(empty), "x"), lambda: samples(str(empty), "pairs", 1)):
@@ -106,7 +127,7 @@ def test_what_a_run_does_not_have_is_one_line(run: pathlib.Path, tmp_path_factor
             look()
 
 
-def test_diff_names_what_changed_and_nothing_else() -> None:
+def test_diff_has_only_the_numbers_that_changed() -> None:
     numbers = {"documents": 9, "samples": 4, "images": 2, "tokens": 7, "bytes": 8, "shards": 1}
     one = {**numbers, "refused": {}, "dropped": {"words_low": 2}, "unpacked": {}}
     other = {**one, "samples": 3, "dropped": {"language": 1}}

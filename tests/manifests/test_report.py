@@ -1,7 +1,8 @@
-"""The report: nothing a page says can become markup, and a picture that cannot be read costs its own place only."""
+"""The report: text of a page never becomes markup, and an unreadable picture leaves only its own place empty."""
 
 from __future__ import annotations
 
+import base64
 import html.parser
 import io
 import json
@@ -10,23 +11,25 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from manifests.report import MOST_BYTES, report
+from manifests.gallery import PAGE_THUMBNAIL, THUMBNAIL
+from manifests.report import answers, report
+from manifests.sketch import ZERO
 
 HOSTILE = "<script>alert('1')</script>\" onload=\"x' onerror='y"
 
 
 def stats(**more: Any) -> dict[str, Any]:
+    rule = {"score": HOSTILE, "min": 1.0, "max": None, "any_of": ["en"], "spares": [HOSTILE], "source": HOSTILE}
     source = {
-        "config": "interleaved", "documents": 5, "refused": {HOSTILE: 1}, "funnel": [["read", 6], ["documents", 5], ["packed", 2]],
-        "kept": 2, "dropped": {HOSTILE: 3}, "unpacked": {"no_blob": 1}, "texts_dropped": {"words_low": 9}, "images_dropped": {},
+        "kind": "web", "layout": "interleaved", "title": HOSTILE, "documents": 5, "refused": {HOSTILE: 1},
+        "funnel": [["read", 6], ["documents", 5], ["packed", 2]], "kept": 2, "dropped": {HOSTILE: 3},
+        "unpacked": {"no_blob": 1}, "texts_dropped": {"words_low": 9}, "images_dropped": {},
         "splits": {"validation": {"samples": 1}}, "samples": 2, "images": 3, "tokens": 400, "bytes": 12345, "shards": 1,
-        "sketches": {"tokens": {"60": 2}},
-        "rules": {"document": [{"score": HOSTILE, "min": 1.0, "max": None, "any_of": ["en"], "spares": [HOSTILE], "source": HOSTILE}]},
-        "language": HOSTILE,
+        "sketches": {"tokens": {"60": 2}}, "rules": {"document": [rule]}, "language": HOSTILE,
     }  # fmt: skip
     return {
-        "name": HOSTILE, "tokenizer": {"name": HOSTILE, "sha256": "0" * 64}, "sources": {"web": source}, "fetch": {"status": {"ok": 3}, "format": {}},
-        "crawl": {HOSTILE: 2}, "quarantined": {}, "mixtures": {}, **more,
+        "name": HOSTILE, "tokenizer": {"name": HOSTILE, "sha256": "0" * 64}, "sources": {"web": source},
+        "fetch": {"status": {"ok": 3}, "format": {}}, "crawl": {HOSTILE: 2}, "quarantined": {}, "mixtures": {}, **more,
     }  # fmt: skip
 
 
@@ -45,13 +48,14 @@ def node(kind: str, **more: Any) -> dict[str, Any]:
 
 def sample(**more: Any) -> dict[str, Any]:
     return {
-        "id": "ab" * 16, "url": f"http://x.example/{HOSTILE}", "title": HOSTILE, "reason": None, "score": None, "threshold": None,
+        "id": "ab" * 16, "url": f"http://x.example/{HOSTILE}", "title": HOSTILE,
+        "reason": None, "score": None, "threshold": None,
         "nodes": [
             node("text", role="heading", text=HOSTILE), node("image", image=HOSTILE, alt=HOSTILE), node("break"),
             node("text", role=HOSTILE, text=HOSTILE),
         ],
-        "node_reason": [None, None, None, HOSTILE], "pictures": [{"node": 1, "reason": HOSTILE, "part": 0, "offset": 0, "length": 10}],
-        **more,
+        "node_reason": [None, None, None, HOSTILE],
+        "pictures": [{"node": 1, "reason": HOSTILE, "part": 0, "offset": 0, "length": 10}], **more,
     }  # fmt: skip
 
 
@@ -78,13 +82,13 @@ def picture(side: int = 400) -> bytes:
 
 
 @pytest.mark.parametrize("reason", [None, HOSTILE])
-def test_hostile_words_stay_words(reason: str | None) -> None:
+def test_hostile_text_stays_text(reason: str | None) -> None:
     page = report(stats(), {"web": [sample(reason=reason, score=0.5, threshold=0.1)]}, lambda *_: picture())
-    found = Tags(page)
-    assert "script" not in found.tags
-    assert not [a for a in found.attributes if a[1].startswith("on")]
-    assert "".join(found.words).count("<script>alert('1')</script>") >= 8
-    assert all(v.startswith("data:image/webp;base64,") for t, n, v in found.attributes if n == "src")
+    tags = Tags(page)
+    assert "script" not in tags.tags
+    assert not [a for a in tags.attributes if a[1].startswith("on")]
+    assert "".join(tags.words).count("<script>alert('1')</script>") >= 8
+    assert all(v.startswith("data:image/webp;base64,") for t, n, v in tags.attributes if n == "src")
 
 
 @pytest.mark.parametrize(
@@ -97,26 +101,81 @@ def test_only_web_addresses_are_links(url: str) -> None:
     assert "".join(page.words).count("<script>") >= 5
 
 
-def test_pictures_are_inside_and_no_larger_than_shown() -> None:
-    page = Tags(report(stats(), {"web": [sample()]}, lambda *_: picture()))
-    (source,) = [v for t, n, v in page.attributes if (t, n) == ("img", "src")]
-    import base64
+def shown_sides(layout: str, reason: str | None) -> list[int]:
+    """The longest side of each picture on the page of one document."""
+    own = stats()
+    own["sources"] = {"mine": {**own["sources"]["web"], "layout": layout}}
+    page = Tags(report(own, {"mine": [sample(reason=reason)]}, lambda *_: picture(800)))
+    images = [Image.open(io.BytesIO(base64.b64decode(v.split(",", 1)[1]))) for _, n, v in page.attributes if n == "src"]
+    assert all(image.format == "WEBP" for image in images)
+    return [max(image.size) for image in images]
 
-    shown = Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1])))
-    assert shown.format == "WEBP" and max(shown.size) == 220
+
+@pytest.mark.parametrize(
+    ("layout", "side"),
+    [("interleaved", THUMBNAIL), ("pairs", THUMBNAIL), ("conversations", THUMBNAIL), ("ocr", PAGE_THUMBNAIL)],
+)
+def test_the_layout_decides_the_size_of_pictures_and_whether_a_dropped_document_has_them(
+    layout: str, side: int
+) -> None:
+    assert shown_sides(layout, None) == [side]
+    assert shown_sides(layout, "words_low") == ([] if layout == "interleaved" else [side])
+
+
+def test_a_source_of_texts_alone_has_no_chart_of_images() -> None:
+    own = stats()
+    web = own["sources"]["web"]
+    bins = {"tokens": {"60": 2}, "images": {str(ZERO): 2}, "short side": {}}
+    own["sources"]["notes"] = {
+        **web,
+        "kind": "text",
+        "layout": "text",
+        "title": "Texts: notes",
+        "images": 0,
+        "sketches": bins,
+    }
+    row = sample(url=None, title=None, nodes=[node("text", role="paragraph", text="Only text.")], pictures=[])
+    page = report(own, {"notes": [{**row, "node_reason": None}]}, lambda *_: picture())
+    begin = page.index("<h2>Texts: notes</h2>")
+    section = page[begin : page.index("<h2>", begin + 1)]
+    assert "text tokens per document" in section and "images per document" not in section
+    card = page[page.index("<h2>Texts: notes, kept</h2>") :]
+    assert f"<h3>{'ab' * 16}</h3>" in card and "Only text." in card and "<img" not in card
+
+
+def test_sources_stand_in_the_order_of_the_statistics_under_their_titles() -> None:
+    web = stats()["sources"]["web"]
+    names = ["zebra", "a-second-web"]
+    page = report(stats(sources={name: {**web, "title": f"Pages: {name}"} for name in names}), {}, lambda *_: b"")
+    places = [page.index(f"<h2>Pages: {name}</h2>") for name in names]
+    assert places == sorted(places)
+
+
+def test_answers_of_all_conversations_make_one_table() -> None:
+    web = stats()["sources"]["web"]
+    counts = {"a": (4.0, 30), "b": (0.5, 10)}
+    sources = {
+        name: {**web, "answers": {"repeat": repeat, "documents": 5, "samples": 6, "answer_tokens": tokens}}
+        for name, (repeat, tokens) in reversed(counts.items())
+    }
+    own = stats(sources={**sources, "web": web})
+    assert [(name, row["repeat"], share) for name, row, share in answers(own)] == [("a", 4.0, 0.75), ("b", 0.5, 0.25)]
+    words = " ".join(Tags(report(own, {}, lambda *_: b"")).words)
+    assert "a 4 5 6 30 75.00% b 0.5 5 6 10 25.00%" in words
+    assert answers(stats()) == [] and "answer tokens" not in report(stats(), {}, lambda *_: b"")
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", picture()[:300]])
-def test_a_picture_that_cannot_be_read_costs_its_own_place_only(data: bytes) -> None:
+def test_an_unreadable_picture_leaves_only_its_own_place_empty(data: bytes) -> None:
     page = report(stats(), {"web": [sample(title="still here")]}, lambda *_: data)
     assert "still here" in page and page.rstrip().endswith("</html>")
 
 
 def test_pictures_stop_at_a_total(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("manifests.report.MOST_BYTES", 20_000)
+    monkeypatch.setattr("manifests.gallery.MOST_BYTES", 20_000)
     rows = [sample(id=f"{i:032x}") for i in range(12)]
-    whole = Tags(report(stats(), {"web": rows}, lambda *_: picture())).tags.count("img")
-    assert 0 < whole < 12 and MOST_BYTES > 1 << 20
+    shown = Tags(report(stats(), {"web": rows}, lambda *_: picture())).tags.count("img")
+    assert 0 < shown < 12
 
 
 def test_numbers_of_the_mixture_are_on_the_page() -> None:
@@ -126,8 +185,8 @@ def test_numbers_of_the_mixture_are_on_the_page() -> None:
         }
     }
     words = "\n".join(Tags(report(stats(mixtures=mixtures), {}, lambda *_: b"")).words)
-    for said in ("400", "12.3 kB", "100.0%", "2,048", "fit, up to 384 px", "no_blob (at packing)"):
-        assert said in words, said
+    for text in ("400", "12.3 kB", "100.0%", "2,048", "fit, up to 384 px", "no_blob (at packing)"):
+        assert text in words, text
 
 
 def test_the_same_statistics_give_the_same_page() -> None:

@@ -1,4 +1,4 @@
-"""Histograms that merge: the same from the pieces as from the whole, and percentiles within the width of a bin."""
+"""Histograms from pieces equal the histogram of all values, and percentiles are within the width of a bin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def of(*pieces: list[float]) -> dict[int, int]:
 
 @settings(deadline=None)
 @given(some, st.data())
-def test_pieces_merge_to_the_whole_wherever_they_are_cut(xs: list[float], data: st.DataObject) -> None:
+def test_merged_pieces_equal_the_whole(xs: list[float], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(xs)))
     assert of(xs[:cut], xs[cut:]) == of(xs[cut:], xs[:cut]) == of(xs)
     assert sum(of(xs).values()) == len(xs)
@@ -33,15 +33,15 @@ def test_pieces_merge_to_the_whole_wherever_they_are_cut(xs: list[float], data: 
 @given(some, st.floats(0, 1))
 def test_a_quantile_is_at_most_a_bin_below_the_true_one(xs: list[float], q: float) -> None:
     true = sorted(xs)[max(0, math.ceil(q * len(xs)) - 1)]
-    found = quantile(of(xs), q)
-    assert true / WIDTH * (1 - 1e-6) <= found <= true * (1 + 1e-6)
+    value = quantile(of(xs), q)
+    assert true / WIDTH * (1 - 1e-6) <= value <= true * (1 + 1e-6)
 
 
 @settings(deadline=None)
 @given(some)
 def test_quantiles_ascend(xs: list[float]) -> None:
-    found = [quantile(of(xs), q / 10) for q in range(11)]
-    assert found == sorted(found)
+    values = [quantile(of(xs), q / 10) for q in range(11)]
+    assert values == sorted(values)
 
 
 @settings(deadline=None)
@@ -51,7 +51,7 @@ def test_a_value_lies_in_its_bin(x: float) -> None:
     assert low(b) * (1 - 1e-6) <= x < low(b + 1) * (1 + 1e-6)
 
 
-def test_whole_powers_begin_their_bins() -> None:
+def test_powers_of_two_are_the_lower_edges_of_bins() -> None:
     assert [low(b) for b in bins(np.array([1, 2, 4, 1024])).tolist()] == [1, 2, 4, 1024]
 
 

@@ -1,4 +1,4 @@
-"""PDFs made by code: one function a kind. Every one returns the file's bytes."""
+"""PDFs made by code: one function for each kind, which returns the bytes of the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEFT = [f"Left line {n} of the first column here" for n in range(1, 11)]
 RIGHT = [f"Right row {n} of the second column now" for n in range(1, 11)]
 
 
-def finished(pdf: pymupdf.Document, **options: object) -> bytes:
+def to_bytes(pdf: pymupdf.Document, **options: object) -> bytes:
     data: bytes = pdf.tobytes(no_new_id=True, **options)
     pdf.close()
     return data
@@ -28,22 +28,20 @@ def plain(pages: int = 1, title: str | None = None) -> bytes:
         page.insert_text((50, 180), "And a second paragraph.", fontsize=11)
     if title is not None:
         pdf.set_metadata({"title": title})
-    return finished(pdf)
+    return to_bytes(pdf)
 
 
 def columns() -> bytes:
-    """A title over two columns; drawn row by row, so the order in the file is not the order of reading. A page number
-    below.
-    """
+    """A title over two columns and a page number below. Drawn row by row, so the file is not in reading order."""
     pdf = pymupdf.open()
     page = pdf.new_page(width=500, height=600)
     page.insert_text((120, 80), TITLE + " of the whole valley", fontsize=20)
     for n, (left, right) in enumerate(zip(LEFT, RIGHT, strict=True)):
-        y = 130 + 14 * n + (20 if n >= 5 else 0)  # a paragraph's gap at the same height in both columns
+        y = 130 + 14 * n + (20 if n >= 5 else 0)  # the gap between two paragraphs is at the same height in both columns
         page.insert_text((260, y), right, fontsize=11)
         page.insert_text((40, y), left, fontsize=11)
     page.insert_text((240, 560), "17", fontsize=9)
-    return finished(pdf)
+    return to_bytes(pdf)
 
 
 def table() -> bytes:
@@ -54,7 +52,7 @@ def table() -> bytes:
     ):
         for x, text in ((40, name), (200, a), (360, b)):
             page.insert_text((x, 100 + 16 * n), text, fontsize=11)
-    return finished(pdf)
+    return to_bytes(pdf)
 
 
 def turned(degrees: int, crop: bool = False) -> bytes:
@@ -67,17 +65,17 @@ def turned(degrees: int, crop: bool = False) -> bytes:
     if crop:
         page.set_cropbox(pymupdf.Rect(100, 100, 350, 500))
     page.set_rotation(degrees)
-    return finished(pdf)
+    return to_bytes(pdf)
 
 
 def sideways() -> bytes:
-    """Text that runs up an unrotated page, as landscape tables do, and a stamp that runs to the right."""
+    """Text that runs up an unrotated page, as in landscape tables, and a stamp that runs to the right."""
     pdf = pymupdf.open()
     page = pdf.new_page(width=400, height=600)
     for n, line in enumerate(["The first line runs up", "and so does the second"]):
         page.insert_text((100 + 16 * n, 500), line, fontsize=11, rotate=90)
     page.insert_text((300, 50), "Stamp", fontsize=11)
-    return finished(pdf)
+    return to_bytes(pdf)
 
 
 def picture_of(pdf: bytes, dpi: int = 200) -> bytes:
@@ -96,19 +94,17 @@ PLAIN_LINES = [
 
 
 def scanned(hidden: int = 0) -> bytes:
-    """A page that is one picture of text, the first `hidden` lines of it with an invisible text layer as scanners add
-    one.
-    """
+    """A page that is one picture of text. The first `hidden` lines have an invisible text layer, as scanners add it."""
     pdf = pymupdf.open()
     page = pdf.new_page(width=400, height=500)
     page.insert_image(page.rect, stream=picture_of(plain()), keep_proportion=False)
     for y, size, text in PLAIN_LINES[:hidden]:
         page.insert_text((50, y), text, fontsize=size, render_mode=3)
-    return finished(pdf)
+    return to_bytes(pdf)
 
 
 def hidden() -> bytes:
-    """Words a reader sees, and words no reader sees: invisible, white on white, under a picture."""
+    """Words that a reader sees, and words that no reader sees: invisible, white on white, under a picture."""
     pdf = pymupdf.open()
     page = pdf.new_page(width=400, height=500)
     page.insert_text((50, 100), "Seen by all", fontsize=12)
@@ -118,18 +114,18 @@ def hidden() -> bytes:
     grey = io.BytesIO()
     Image.new("RGB", (8, 8), (90, 90, 90)).save(grey, "PNG")
     page.insert_image(pymupdf.Rect(40, 380, 200, 420), stream=grey.getvalue(), keep_proportion=False)
-    return finished(pdf)
+    return to_bytes(pdf)
 
 
 def blank() -> bytes:
     pdf = pymupdf.open()
     pdf.new_page(width=400, height=500)
-    return finished(pdf)
+    return to_bytes(pdf)
 
 
 def encrypted() -> bytes:
     pdf = pymupdf.open(stream=plain(), filetype="pdf")
-    return finished(pdf, encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="secret", owner_pw="owner")
+    return to_bytes(pdf, encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="secret", owner_pw="owner")
 
 
 def no_pages() -> bytes:
@@ -143,15 +139,15 @@ def sized(width: float, height: float, fontsize: float = 8) -> bytes:
     pdf = pymupdf.open()
     page = pdf.new_page(width=width, height=height)
     page.insert_text((10, min(height / 2, 100)), "Some words on a page", fontsize=fontsize)
-    return finished(pdf)
+    return to_bytes(pdf)
 
 
 def described() -> bytes:
-    """With what a PDF says of itself: title, language, licence, and a reservation of text and data mining."""
+    """A PDF that states its title, language and licence, and reserves text and data mining."""
     pdf = pymupdf.open(stream=plain(title="  Harvest\n report "), filetype="pdf")
     pdf.xref_set_key(pdf.pdf_catalog(), "Lang", "(de-CH)")
     pdf.set_xml_metadata(
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tdm:reservation="1">'
         "<cc:license>https://creativecommons.org/licenses/by-sa/4.0/</cc:license></rdf:Description></x:xmpmeta>"
     )
-    return finished(pdf)
+    return to_bytes(pdf)

@@ -22,7 +22,7 @@ def test_two_columns_are_read_one_after_the_other_even_with_aligned_gaps() -> No
     assert read(pieces) == [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]
 
 
-def test_what_spans_the_columns_parts_them_into_bands() -> None:
+def test_a_line_across_the_columns_splits_them_into_bands() -> None:
     top = [line(i, 120 * (i % 2), 14 * (i // 2)) for i in range(8)]
     middle = [line(8, 0, 60, width=220)]
     bottom = [line(9 + i, 120 * (i % 2), 80 + 14 * (i // 2)) for i in range(8)]
@@ -34,41 +34,41 @@ def test_a_table_is_read_by_rows() -> None:
     assert read(pieces) == list(range(15))
 
 
-def test_bullets_stay_with_their_items() -> None:
+def test_bullets_are_read_with_their_items() -> None:
     pieces = [
         p for r in range(5) for p in (line(2 * r, 0, 16 * r + 1.5, width=5, words=1), line(2 * r + 1, 20, 16 * r))
     ]
     assert read(pieces) == list(range(10))
 
 
-def test_cells_of_several_lines_are_read_whole() -> None:
+def test_a_cell_of_several_lines_is_read_before_the_next_cell() -> None:
     left = line(0, 0, 14, width=60, words=2)  # beside the middle of three lines
     right = [line(1 + i, 100, 14 * i + 1, width=60, words=2) for i in range(3)]
     assert read([left, *right]) in ([0, 1, 2, 3], [1, 0, 2, 3])
 
 
-def test_a_lone_page_number_comes_last_and_a_running_head_first() -> None:
+def test_a_running_head_comes_first_and_a_page_number_last() -> None:
     pieces = [line(0, 0, 0, width=40, words=2), line(1, 200, 0, width=10, words=1)]
     pieces += [line(2 + i, 120 * (i % 2), 50 + 14 * (i // 2)) for i in range(8)]
     pieces += [line(10, 150, 140, width=10, words=1)]
     assert read(pieces) == [0, 1, 2, 4, 6, 8, 3, 5, 7, 9, 10]
 
 
-boxes = st.tuples(st.integers(0, 400), st.integers(0, 600), st.integers(1, 300), st.integers(1, 40), st.integers(1, 12))
+BOXES = st.tuples(st.integers(0, 400), st.integers(0, 600), st.integers(1, 300), st.integers(1, 40), st.integers(1, 12))
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(boxes, max_size=60, unique_by=lambda b: b[:2]), st.randoms(use_true_random=False))
+@given(st.lists(BOXES, max_size=60, unique_by=lambda b: b[:2]), st.randoms(use_true_random=False))
 def test_every_piece_is_read_once_whatever_the_order_in_the_file(
-    found: list[tuple[int, ...]], chance: random.Random
+    boxes: list[tuple[int, ...]], rng: random.Random
 ) -> None:
-    pieces = [Piece(x, y, x + w, y + h, n, i) for i, (x, y, w, h, n) in enumerate(found)]
+    pieces = [Piece(x, y, x + w, y + h, n, i) for i, (x, y, w, h, n) in enumerate(boxes)]
     order = read(pieces)
     assert sorted(order) == list(range(len(pieces)))
     shuffled = pieces[:]
-    chance.shuffle(shuffled)
+    rng.shuffle(shuffled)
     assert read(shuffled) == order
 
 
-def test_no_pieces_no_rows() -> None:
+def test_a_page_without_pieces_has_no_rows() -> None:
     assert rows([]) == []

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ocr import page as page_module
 from ocr import tesseract
-from ocr.document import Limits, RefusedError, open_document
 from ocr.page import Page, normal, read_page
+from ocr.pdf import RefusedError, open_pdf
 from ocr.picture import Render
 from ocr.tesseract import Ocr
 from tests.ocr import pdfs
@@ -19,8 +20,8 @@ with_tesseract = pytest.mark.skipif(tesseract.version() is None, reason="Tessera
 
 
 def read(data: bytes, number: int = 0, ocr: Ocr = NO_OCR, **options: object) -> Page:
-    with open_document(data) as document:
-        return read_page(document, number, ocr=ocr, **options)  # type: ignore[arg-type]
+    with open_pdf(data) as pdf:
+        return read_page(pdf, number, ocr=ocr, **options)  # type: ignore[arg-type]
 
 
 def texts(page: Page) -> list[tuple[str, str]]:
@@ -49,7 +50,7 @@ def test_a_plain_page() -> None:
     assert {w.score for w in page.layout.words} == {1.0}
 
 
-def test_two_columns_read_left_first_whatever_the_order_in_the_file() -> None:
+def test_the_left_column_comes_first_whatever_the_order_in_the_file() -> None:
     page = read(pdfs.columns())
     assert texts(page) == [
         ("heading", pdfs.TITLE + " of the whole valley"),
@@ -62,7 +63,7 @@ def test_two_columns_read_left_first_whatever_the_order_in_the_file() -> None:
     assert len(page.layout.lines) == 22
 
 
-def test_a_table_reads_by_rows_and_is_told_apart() -> None:
+def test_a_table_is_read_row_by_row_and_has_its_role() -> None:
     assert texts(read(pdfs.table())) == [("table", "Name Acres Tons Oats 12 30 Rye 7 15 Wheat 20 64")]
 
 
@@ -83,22 +84,22 @@ def test_boxes_hold_all_the_ink_on_rotated_and_cropped_pages(degrees: int, crop:
         y0, y1 = int(top * image.shape[0]), int(np.ceil((top + height) * image.shape[0]))
         assert (image[y0:y1, x0:x1] < 128).any(), word
         image[y0:y1, x0:x1] = 255
-    if not crop:  # the crop box leaves nothing of the cut word either way
+    if not crop:
         assert not (image < 128).any()
 
 
-def test_a_rotated_pages_words_run_as_its_reader_sees_them() -> None:
+def test_boxes_of_a_rotated_page_are_as_its_reader_sees_them() -> None:
     boxes = {w.text: w.box for w in read(pdfs.turned(90)).layout.words}
     x0, y0, x1, y1 = boxes["First"]  # upright text on a page turned clockwise: it runs down, the second line left of it
     assert y1 - y0 > x1 - x0
     assert boxes["Second"][2] < x0
 
 
-def test_sideways_text_is_read_in_its_own_direction_and_comes_before_the_stamp() -> None:
+def test_sideways_text_is_read_in_its_direction_and_comes_before_the_stamp() -> None:
     assert [t for _, t in texts(read(pdfs.sideways()))] == ["The first line runs up and so does the second", "Stamp"]
 
 
-def test_words_no_reader_sees_are_left_out() -> None:
+def test_words_that_no_reader_sees_are_left_out() -> None:
     page = read(pdfs.hidden())
     assert texts(page) == [("paragraph", "Seen by all")]
     assert page.signals.chars == len("Seenbyall")
@@ -106,7 +107,7 @@ def test_words_no_reader_sees_are_left_out() -> None:
     assert page.signals.coverage == pytest.approx(160 * 40 / (400 * 500), rel=0.15)
 
 
-def test_the_invisible_layer_of_a_scan_is_its_text() -> None:
+def test_the_invisible_text_layer_of_a_scan_is_its_text() -> None:
     page = read(pdfs.scanned(hidden=4))
     assert page.source == "pdf"
     assert [t for _, t in texts(page)] == [pdfs.TITLE, "This is page 1. It has two lines.", "And a second paragraph."]
@@ -116,7 +117,7 @@ def test_the_invisible_layer_of_a_scan_is_its_text() -> None:
 
 def test_a_scan_without_text_is_refused_without_an_engine() -> None:
     assert refusal(pdfs.scanned()) == "no_text_layer"
-    few = pdfs.scanned(hidden=2)  # under 50 characters on a page all picture
+    few = pdfs.scanned(hidden=2)  # fewer than 50 characters on a page that a picture covers
     assert refusal(few) == "no_text_layer"
 
 
@@ -144,9 +145,11 @@ def test_odd_sizes() -> None:
     assert 9_000 < small.pixel_width * small.pixel_height <= 10_000
 
 
-def test_too_many_words() -> None:
-    assert refusal(pdfs.plain(), limits=Limits(max_words=16)) == "too_many_words"
-    assert len(read(pdfs.plain(), limits=Limits(max_words=17)).layout.words) == 17
+def test_too_many_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "MAX_WORDS", 16)
+    assert refusal(pdfs.plain()) == "too_many_words"
+    monkeypatch.setattr(page_module, "MAX_WORDS", 17)
+    assert len(read(pdfs.plain()).layout.words) == 17
 
 
 @pytest.mark.parametrize(("gray", "mode"), [(False, "RGB"), (True, "L")])

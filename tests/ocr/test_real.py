@@ -1,4 +1,4 @@
-"""Real PDFs, broken ones among them: each gives pages or a refusal, in a process of its own with a time limit."""
+"""Real PDFs, some of them broken: each gives pages or a refusal, in a process of its own with a time limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocr.document import REASONS
+from ocr.pdf import REASONS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT.parent / "shared" / "realweb" / "pdfs"
@@ -20,12 +20,10 @@ pytestmark = [pytest.mark.real, pytest.mark.skipif(not FOLDER.is_dir(), reason=f
 PROGRAM = """
 import json, sys
 import pyarrow as pa
-from manifests.stage import Anywhere
 from ocr.stages import INPUT, Pages
 rows = [{"path": p, "offset": None, "length": None, "url": "file:" + p} for p in sys.argv[1:]]
 out = {}
-end = 0
-for name, piece in Pages(max_pages=5, ocr=False)(pa.RecordBatch.from_pylist(rows, schema=INPUT), Anywhere()):
+for name, piece in Pages(max_pages=5, ocr=False)(pa.RecordBatch.from_pylist(rows, schema=INPUT)):
     if name in ("documents", "refused"):
         for row in piece.to_pylist():
             out.setdefault(row["provenance"]["file"], []).append(row.get("reason", "page"))
@@ -39,7 +37,7 @@ json.dump(out, sys.stdout)
 
 
 def read(paths: list[Path]) -> dict[str, list[str]]:
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM, *map(str, paths)],
         cwd=ROOT,
         capture_output=True,
@@ -47,20 +45,20 @@ def read(paths: list[Path]) -> dict[str, list[str]]:
         timeout=300,
         check=False,
     )
-    assert said.returncode == 0, said.stderr[-2000:]
-    found: dict[str, list[str]] = json.loads(said.stdout)
-    return found
+    assert process.returncode == 0, process.stderr[-2000:]
+    rows: dict[str, list[str]] = json.loads(process.stdout)
+    return rows
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_every_real_pdf_gives_pages_or_a_reason(group: int) -> None:
     paths = sorted(FOLDER.glob("*.pdf"))[group::GROUPS]
-    found = read(paths)
-    assert sorted(found) == sorted(map(str, paths))
-    assert {r for rows in found.values() for r in rows} - {"page"} <= set(REASONS)
+    rows_of = read(paths)
+    assert sorted(rows_of) == sorted(map(str, paths))
+    assert {r for rows in rows_of.values() for r in rows} - {"page"} <= set(REASONS)
 
 
-def test_known_files() -> None:
+def test_files_with_a_fixed_result() -> None:
     names = {
         "docling-normal_4pages.pdf": ["page"] * 4,
         "olmocr-edgar-rotated90.pdf": ["page"],
@@ -69,5 +67,5 @@ def test_known_files() -> None:
         "pdfjs-bug1606566.pdf": ["not_pdf"],
         "pdfjs-GHOSTSCRIPT-698804-1-fuzzed.pdf": ["no_pages"],
     }
-    found = read([FOLDER / name for name in names])
-    assert {Path(p).name: rows for p, rows in found.items()} == names
+    rows_of = read([FOLDER / name for name in names])
+    assert {Path(p).name: rows for p, rows in rows_of.items()} == names

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ocr.route import Rules, signals, why_ocr
+from ocr import route
+from ocr.route import signals, why_ocr
 
 PROSE = ["Enough", "words", "to", "be", "a", "page"] * 20
 
@@ -22,8 +23,8 @@ PROSE = ["Enough", "words", "to", "be", "a", "page"] * 20
         (["Contents", "." * 80, "3"] * 10, 0.0, None),  # leaders
     ],
 )
-def test_why_a_text_layer_is_not_used(words: list[str], coverage: float, why: str | None) -> None:
-    assert why_ocr(signals(words, [], coverage), Rules()) == why
+def test_the_reason_for_which_a_text_layer_is_not_used(words: list[str], coverage: float, why: str | None) -> None:
+    assert why_ocr(signals(words, [], coverage)) == why
 
 
 def test_signals_are_shares_of_visible_characters() -> None:
@@ -31,7 +32,9 @@ def test_signals_are_shares_of_visible_characters() -> None:
     assert (s.chars, s.hidden, s.fffd, s.bad, s.coverage) == (4, 6, 0.25, 0.5, 0.25)
 
 
-def test_thresholds_are_the_rules() -> None:
+def test_the_limit_of_characters_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     s = signals(["Page", "3"], [], 1.0)
-    assert why_ocr(s, Rules(min_chars=5)) is None
-    assert why_ocr(s, Rules(min_chars=6)) == "few_chars"
+    monkeypatch.setattr(route, "MIN_CHARS", 5)
+    assert why_ocr(s) is None
+    monkeypatch.setattr(route, "MIN_CHARS", 6)
+    assert why_ocr(s) == "few_chars"

@@ -24,10 +24,12 @@ def batch(*rows: dict[str, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([{"offset": None, "length": None, **r} for r in rows], schema=INPUT)
 
 
-def made(stage: Pages, *batches: pa.RecordBatch, ctx: Any = None) -> dict[str, Any]:
-    """What a stage makes of the batches of one part: tables by name, and the bytes of raw files."""
+def output(stage: Pages, *batches: pa.RecordBatch, ctx: Any = None) -> dict[str, Any]:
+    """The output of a stage for the batches of one partition: tables by name (empty where the stage yields none, as in
+    the engine), and the bytes of raw files.
+    """
     ctx = ctx or DirectContext(part=3)
-    tables: dict[str, list[pa.RecordBatch]] = {}
+    tables: dict[str, list[pa.RecordBatch]] = {name: [] for name in stage.tables}
     raw: dict[str, bytes] = {"blobs": b""}
     for b in batches:
         for name, piece in stage(b, ctx):
@@ -35,9 +37,9 @@ def made(stage: Pages, *batches: pa.RecordBatch, ctx: Any = None) -> dict[str, A
                 raw[name] += piece
                 ctx.ends[name] = len(raw[name])
             else:
-                tables.setdefault(name, []).append(piece)
+                tables[name].append(piece)
         ctx.first += b.num_rows
-    return {**{name: pa.Table.from_batches(pieces) for name, pieces in tables.items()}, **raw}
+    return {**{name: pa.Table.from_batches(pieces, stage.tables[name]) for name, pieces in tables.items()}, **raw}
 
 
 @pytest.fixture
@@ -51,23 +53,15 @@ def put(tmp_path: Path) -> Any:
 
 def test_a_page_is_a_document_of_one_picture_and_its_text(put: Any) -> None:
     row = put("a.pdf", pdfs.described())
-    out = made(STAGE, batch(row))
-    assert {name: out[name].schema for name in stages.TABLES} == {
-        "documents": DOCUMENT,
-        "pages": PAGE,
-        "outcomes": OUTCOME,
-        "refused": REFUSED,
-    }
+    out = output(STAGE, batch(row))
+    assert STAGE.tables == {"documents": DOCUMENT, "pages": PAGE, "outcomes": OUTCOME, "refused": REFUSED}
+    assert {name: out[name].schema for name in STAGE.tables} == STAGE.tables
     (document,) = out["documents"].to_pylist()
     url = "http://press.example/a.pdf#page=1"
     digest = hashlib.sha256(pdfs.described()).hexdigest()
     assert document["id"] == document_id("pdf", url, f"{digest}1".encode())
-    assert (document["source"], document["url"], document["title"], document["lang"]) == (
-        "pdf",
-        url,
-        "Harvest report",
-        "de",
-    )
+    facts = ("pdf", url, "Harvest report", "de")
+    assert (document["kind"], document["url"], document["title"], document["lang"]) == facts
     assert document["license"] == "https://creativecommons.org/licenses/by-sa/4.0/"
     assert document["optout"] == ["tdm-reservation"]
     assert document["provenance"] == {"file": row["path"], "offset": None, "length": None, "page": 0}
@@ -88,9 +82,9 @@ def test_a_page_is_a_document_of_one_picture_and_its_text(put: Any) -> None:
     assert 0 < width < 1
 
 
-def test_pictures_are_where_the_outcomes_say_in_every_batch_of_a_part(put: Any) -> None:
+def test_pictures_are_at_the_offsets_of_the_outcomes_in_every_batch(put: Any) -> None:
     rows = [put(f"{n}.pdf", pdfs.plain(pages=n)) for n in (1, 2, 3)]
-    out = made(STAGE, batch(rows[0], rows[1]), batch(rows[2]))
+    out = output(STAGE, batch(rows[0], rows[1]), batch(rows[2]))
     outcomes = out["outcomes"].to_pylist()
     assert [o["url"] for o in outcomes] == out["documents"]["url"].to_pylist()
     assert [o["url"].rpartition("/")[2] for o in outcomes] == [
@@ -116,7 +110,7 @@ def test_every_file_gives_pages_or_one_refusal(put: Any) -> None:
         put("blank.pdf", pdfs.blank()),
         {"path": "/nowhere/at/all.pdf", "url": "http://press.example/all.pdf"},
     ]
-    out = made(STAGE, batch(*rows))
+    out = output(STAGE, batch(*rows))
     assert out["documents"]["url"].to_pylist() == ["http://press.example/good.pdf#page=1"]
     assert [(r["url"].rpartition("/")[2], r["reason"]) for r in out["refused"].to_pylist()] == [
         ("locked.pdf", "encrypted"),
@@ -134,38 +128,38 @@ def test_every_file_gives_pages_or_one_refusal(put: Any) -> None:
 def test_a_pdf_within_a_larger_file(put: Any) -> None:
     data = pdfs.plain()
     row = put("records", b"before" + data + b"after")
-    out = made(STAGE, batch({**row, "offset": 6, "length": len(data)}, {**row, "offset": 6, "length": 10**6}))
+    out = output(STAGE, batch({**row, "offset": 6, "length": len(data)}, {**row, "offset": 6, "length": 10**6}))
     (document,) = out["documents"].to_pylist()
     assert document["provenance"] == {"file": row["path"], "offset": 6, "length": len(data), "page": 0}
     assert out["refused"]["reason"].to_pylist() == ["missing"]
 
 
-def test_limits_are_rows(put: Any) -> None:
+def test_a_limit_gives_a_refused_row(put: Any) -> None:
     row = put("long.pdf", pdfs.plain(pages=5))
-    out = made(Pages(ocr=False, max_pages=2), batch(row))
+    out = output(Pages(ocr=False, max_pages=2), batch(row))
     assert out["documents"].num_rows == 2
     (refused,) = out["refused"].to_pylist()
     assert (refused["reason"], refused["provenance"]["page"]) == ("too_many_pages", 2)
-    assert made(Pages(ocr=False, max_bytes=100), batch(row))["refused"]["reason"].to_pylist() == ["too_large"]
+    assert output(Pages(ocr=False, max_bytes=100), batch(row))["refused"]["reason"].to_pylist() == ["too_large"]
 
 
 def test_quarantined_files_and_pages_are_left_out(put: Any) -> None:
     rows = [put("a.pdf", pdfs.plain(pages=3)), put("b.pdf", pdfs.plain())]
-    out = made(STAGE, batch(*rows), ctx=DirectContext(skip=frozenset({(0, 2), (1, 0)})))
+    out = output(STAGE, batch(*rows), ctx=DirectContext(skip=frozenset({(0, 2), (1, 0)})))
     assert [u.rpartition("/")[2] for u in out["documents"]["url"].to_pylist()] == ["a.pdf#page=1", "a.pdf#page=3"]
     assert out["refused"].num_rows == 0
 
 
-def test_the_stage_says_where_it_is_before_it_goes_there(put: Any) -> None:
-    said: list[tuple[int, int]] = []
+def test_the_stage_announces_every_file_and_page_before_it_reads_it(put: Any) -> None:
+    calls: list[tuple[int, int]] = []
 
-    class Here(DirectContext):
+    class Recorder(DirectContext):
         def __call__(self, row: int, sub: int = 0) -> bool:
-            said.append((row, sub))
+            calls.append((row, sub))
             return True
 
-    made(STAGE, batch(put("a.pdf", pdfs.plain(pages=2)), put("b.pdf", pdfs.encrypted())), ctx=Here())
-    assert said == [(0, 0), (0, 1), (0, 2), (1, 0)]
+    output(STAGE, batch(put("a.pdf", pdfs.plain(pages=2)), put("b.pdf", pdfs.encrypted())), ctx=Recorder())
+    assert calls == [(0, 0), (0, 1), (0, 2), (1, 0)]
 
 
 def test_long_files_come_in_several_batches(put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,33 +168,31 @@ def test_long_files_come_in_several_batches(put: Any, monkeypatch: pytest.Monkey
     assert pieces == [4, 4, 2]
 
 
-def test_a_part_without_pages_has_every_table(put: Any) -> None:
-    out = made(STAGE, batch(put("a.pdf", b"")))
-    assert {name: out[name].num_rows for name in stages.TABLES} == {
-        "documents": 0,
-        "pages": 0,
-        "outcomes": 0,
-        "refused": 1,
-    }
+def test_a_partition_of_refusals_yields_refusals_alone(put: Any) -> None:
+    rows = [put(f"{n}.pdf", pdfs.scanned()) for n in range(32)]
+    pieces = [(name, piece) for row in rows for name, piece in STAGE(batch(row))]
+    assert {name for name, _ in pieces} == {"refused"}
+    assert all(piece.schema == REFUSED for _, piece in pieces)
+    out = output(STAGE, batch(*rows))
+    assert out["refused"]["reason"].to_pylist() == ["no_text_layer"] * 32
+    assert [out[name].num_rows for name in ("documents", "pages", "outcomes")] == [0, 0, 0]
 
 
-def test_other_names_and_times_given_with_the_row_are_kept(put: Any) -> None:
-    row = {
-        **put("a.pdf", pdfs.plain()),
-        "file": "web.extract/00003",
-        "offset": None,
-        "length": None,
-        "fetched_at": 1_600_000_000,
-    }
+def test_a_batch_without_rows_yields_nothing() -> None:
+    assert list(STAGE(batch())) == []
+
+
+def test_the_file_name_and_time_of_the_row_are_kept(put: Any) -> None:
+    row = {**put("a.pdf", pdfs.plain()), "file": "web.extract/00003", "fetched_at": 1_600_000_000}
     schema = pa.schema([*INPUT, ("file", pa.string()), ("fetched_at", pa.timestamp("s", tz="UTC"))])
-    (document,) = made(STAGE, pa.RecordBatch.from_pylist([row], schema=schema))["documents"].to_pylist()
+    (document,) = output(STAGE, pa.RecordBatch.from_pylist([row], schema=schema))["documents"].to_pylist()
     assert document["provenance"]["file"] == "web.extract/00003"
     assert document["fetched_at"].timestamp() == 1_600_000_000
 
 
 def digest(out: dict[str, Any]) -> str:
     h = hashlib.sha256(out["blobs"])
-    for name in stages.TABLES:
+    for name in STAGE.tables:
         h.update(repr(out[name].to_pylist()).encode())
     return h.hexdigest()
 
@@ -210,25 +202,28 @@ def test_the_same_bytes_in_another_process(tmp_path: Path, put: Any) -> None:
     program = (
         "import sys; from tests.ocr.test_stages import *\n"
         "rows = [{'path': p, 'url': 'http://press.example/' + p.rpartition('/')[2]} for p in sys.argv[1:]]\n"
-        "print(digest(made(STAGE, batch(*rows))))"
+        "print(digest(output(STAGE, batch(*rows))))"
     )
     root = Path(__file__).resolve().parents[2]
     paths = [r["path"] for r in rows]
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, *paths], cwd=root, capture_output=True, text=True, timeout=120, check=True
     )
-    assert said.stdout.strip() == digest(made(STAGE, batch(*rows)))
+    assert process.stdout.strip() == digest(output(STAGE, batch(*rows)))
 
 
-def test_the_page_table_says_how_a_page_was_read(put: Any) -> None:
-    out = made(STAGE, batch(put("a.pdf", pdfs.turned(90)), put("b.pdf", pdfs.scanned(hidden=4))))
+def test_the_versions_of_tesseract_and_its_data_are_in_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages.tesseract, "version", lambda: "5.3.0")
+    monkeypatch.setattr(stages.tesseract, "languages", lambda: frozenset({"eng"}))
+    assert Pages(languages="eng+deu").programs() == {"tesseract": "5.3.0", "tesseract data": "eng"}
+    assert Pages(ocr=False).programs() == {}
+
+
+def test_the_page_table_holds_how_a_page_was_read(put: Any) -> None:
+    out = output(STAGE, batch(put("a.pdf", pdfs.turned(90)), put("b.pdf", pdfs.scanned(hidden=4))))
     turned, scan = out["pages"].to_pylist()
     assert out["pages"]["id"].to_pylist() == out["documents"]["id"].to_pylist()
-    assert (turned["rotation"], turned["text_source"], turned["engine"], turned["why_ocr"]) == (
-        90,
-        "pdf",
-        "pymupdf",
-        None,
-    )
+    source = (90, "pdf", "pymupdf", None)
+    assert (turned["rotation"], turned["text_source"], turned["engine"], turned["why_ocr"]) == source
     assert (turned["words"], turned["dpi"], turned["confidence"], turned["repaired"]) == (5, 150.0, 1.0, False)
     assert (scan["coverage"], scan["images"]) == (1.0, [[0.0, 0.0, 1.0, 1.0]])

@@ -18,7 +18,8 @@ import pytest
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
 from pipelines.recipe.load import read
-from pipelines.sample import serve, write_pairs
+from pipelines.sample import serve
+from pipelines.sample.inputs import write_inputs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "pipelines" / "recipes" / "sample.yaml"
@@ -30,9 +31,8 @@ Row = dict[str, Any]
 class SampleRun:
     """A finished run of the sample recipe: its folder, and its tables as rows."""
 
-    def __init__(self, folder: pathlib.Path, pairs: pathlib.Path) -> None:
-        self.folder, self.pairs = folder, pairs
-        self.settings = [f"pairs.urls={pairs}"]
+    def __init__(self, folder: pathlib.Path, settings: list[str]) -> None:
+        self.folder, self.settings = folder, settings
         self.stats = json.loads((folder / "stats.json").read_text())
         self.manifest = json.loads((folder / "manifest.json").read_text())
 
@@ -49,22 +49,22 @@ class SampleRun:
         """The ledger's documents of a source by address; web pages have one each."""
         return {r["url"]: r for r in self.ledger(source, "documents")}
 
-    def shards(self, config: str) -> list[tuple[str, Row]]:
-        """(split, the manifest's row) of a config's shards."""
-        return [(split, s) for split, rows in sorted(self.manifest["configs"][config].items()) for s in rows]
+    def shards(self, source: str) -> list[tuple[str, Row]]:
+        """(split, the manifest's row) of a source's shards."""
+        return [(split, s) for split, rows in sorted(self.manifest["sources"][source]["splits"].items()) for s in rows]
 
     @functools.cache  # noqa: B019
-    def index(self, config: str) -> list[Row]:
-        """Index rows of a config, shard after shard."""
-        return [r for _, s in self.shards(config) for r in pq.read_table(self.folder / s["index"]).to_pylist()]
+    def index(self, source: str) -> list[Row]:
+        """Index rows of a source, shard after shard."""
+        return [r for _, s in self.shards(source) for r in pq.read_table(self.folder / s["index"]).to_pylist()]
 
     @functools.cache  # noqa: B019
-    def packed(self, config: str) -> list[Row]:
+    def packed(self, source: str) -> list[Row]:
         """The JSON of every sample, in the order of the index."""
         from shards import tar
 
         out = []
-        for _, s in self.shards(config):
+        for _, s in self.shards(source):
             with open(self.folder / s["path"], "rb") as f:
                 data = f.read()
             for row in pq.read_table(self.folder / s["index"]).to_pylist():
@@ -97,20 +97,16 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
     base = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         base = base.parent
-    folder, pairs = base / "sample", base / "pairs.csv"
+    folder = base / "sample"
     with open(base / "sample.lock", "w") as lock, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "run.json").exists():
-            write_pairs(pairs)
+            settings = write_inputs(base / "inputs")
+            (base / "inputs" / "settings.json").write_text(json.dumps(settings))
             without_proxies(patch)
             with serve() as web:
                 patch.setenv("http_proxy", web.proxy)
                 patch.setenv("HTTP_PROXY", web.proxy)
-                execute(
-                    read(str(RECIPE), [f"pairs.urls={pairs}"]),
-                    str(folder),
-                    on="local",
-                    workers=2,
-                    progress=Progress(quiet=True),
-                )
-    return SampleRun(folder, pairs)
+                recipe = read(str(RECIPE), settings)
+                execute(recipe, str(folder), on="local", workers=2, progress=Progress(quiet=True))
+    return SampleRun(folder, json.loads((base / "inputs" / "settings.json").read_text()))

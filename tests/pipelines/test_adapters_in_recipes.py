@@ -20,8 +20,9 @@ from warcio.warcwriter import WARCWriter
 
 from filters.rules import load
 from pipelines.commands.run import execute
-from pipelines.plan import job
+from pipelines.plan import plan
 from pipelines.recipe.load import read
+from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import RecipeError
 
 C4 = "datatrove.pipeline.filters.C4QualityFilter"
@@ -74,7 +75,8 @@ def recipe(folder: Path, web: dict[str, Any]) -> Path:
         "document": {**off["document"], "images": {"min": 0}, **web.pop("document", {})},
         **web.pop("rules", {}),
     }
-    path.write_text(yaml.safe_dump({"name": "test", "web": {"rules": rules, **web}, "mixtures": {}}))
+    sources = {"web": {"kind": "web", "rules": rules, **web}}
+    path.write_text(yaml.safe_dump({"name": "test", "sources": sources, "mixtures": {}}))
     return path
 
 
@@ -100,7 +102,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_filter_and_a_function_drop_documents_by_their_own_reasons(mine: Path) -> None:
     web = {
         "warc": str(warc(mine / "pages.warc.gz")),
-        "text": {"datatrove": [FILTER], "functions": [LENGTH]},
+        "text": {"datatrove": [FILTER]},
+        "scores": [LENGTH],
         "document": {"c4_passes": {"min": 1}, "letters": {"min": 80}, "letters_failed": {"max": 0}},
     }
     execute(read(str(recipe(mine, web))), str(mine / "run"), on="local", workers=1)
@@ -140,7 +143,7 @@ def fresh(folder: Path) -> tuple[dict[str, int], dict[str, int]]:
 def test_a_changed_function_is_called_again_and_nothing_else(mine: Path) -> None:
     web = {
         "warc": str(warc(mine / "pages.warc.gz")),
-        "text": {"functions": [LENGTH]},
+        "scores": [LENGTH],
         "document": {"letters": {"min": 80}},
     }
     recipe(mine, web)
@@ -187,11 +190,12 @@ def test_a_reader_beside_pages(mine: Path) -> None:
     path = recipe(mine, web)
     written = yaml.safe_load(path.read_text())
     pairs = {"rules": {"document": {r.score: None for r in load("pairs").document}}}
-    path.write_text(yaml.safe_dump({**written, "pairs": pairs, "fetch": {"robots": False, "deadline_s": 2}}))
+    written["sources"]["pairs"] = {"kind": "pairs", "from": "web", **pairs}
+    path.write_text(yaml.safe_dump({**written, "fetch": {"robots": False, "deadline_s": 2}}))
     stats = execute(read(str(path)), str(mine / "run"), on="local", workers=1)
     web_stats = stats["sources"]["web"]
     assert (web_stats["documents"], web_stats["refused"]) == (len(PARAGRAPHS) + 3, {"no_text": 1})
-    assert [(r["reason"], r["provenance"]["file"]) for r in ledger(mine / "run", "refused", "web-datatrove")] == [
+    assert [(r["reason"], r["provenance"]["file"]) for r in ledger(mine / "run", "refused", "web")] == [
         ("no_text", "a.jsonl")
     ]
     reasons = {row["url"]: row["reason"] for row in ledger(mine / "run")}
@@ -214,10 +218,10 @@ def test_a_reader_alone_and_a_limit(mine: Path) -> None:
             "".join(json.dumps({"text": f"{name} {i}"}) + "\n" for i in range(9))
         )
     reader = {"reader": "datatrove.pipeline.readers.JsonlReader", "arguments": {"data_folder": "texts"}}
-    made = read(str(recipe(mine, {"datatrove": reader})))
-    assert "web.extract" not in {node.name for node in job(made, str(mine / "run")).nodes}
-    (node,) = (n for n in job(made, str(mine / "run"), limit=2).nodes if n.name == "web.datatrove")
-    assert node.rows is not None and node.rows({})[0].num_rows == 2 and node.stage.limit == 1
+    made = resolve(read(str(recipe(mine, {"datatrove": reader}))))
+    assert "web.extract" not in {step.name for step in plan(made, str(mine / "run")).steps}
+    (step,) = (s for s in plan(made, str(mine / "run"), limit=2).steps if s.name == "web.datatrove")
+    assert step.rows is not None and step.rows({})[0].num_rows == 2 and step.stage.limit == 1
 
 
 @pytest.mark.parametrize(
@@ -237,7 +241,7 @@ def test_a_reader_alone_and_a_limit(mine: Path) -> None:
         ),
         (
             {"text": {"datatrove": [{**FILTER, "filtr": "x"}]}},
-            "web.text.datatrove.0.filtr: no such key; did you mean 'filter'",
+            "web.text.datatrove.0.filtr: no such key; did you mean `filter`",
         ),
         (
             {"text": {"datatrove": [FILTER, FILTER]}},
@@ -245,25 +249,25 @@ def test_a_reader_alone_and_a_limit(mine: Path) -> None:
         ),
         ({"text": {"datatrove": [{**FILTER, "name": "C 4"}]}}, "web.text.datatrove.0.name: string should match"),
         (
-            {"text": {"functions": [{**LENGTH, "name": "words"}]}},
-            r"web.text.functions.0 \(words\): there is a column 'words' already",
+            {"scores": [{**LENGTH, "name": "words"}]},
+            r"web.scores.0 \(words\): there is a column 'words' already",
         ),
         (
-            {"text": {"functions": [{"name": "x", "function": "no_such_module:f"}]}},
-            r"web.text.functions.0 \(x\): `no_such_module:f` cannot be imported",
+            {"scores": [{"name": "x", "function": "no_such_module:f"}]},
+            r"web.scores.0 \(x\): `no_such_module:f` cannot be imported",
         ),
         (
-            {"text": {"functions": [{"name": "x", "function": "my_broken:f"}]}},
+            {"scores": [{"name": "x", "function": "my_broken:f"}]},
             "`my_broken:f` cannot be imported: ZeroDivisionError: division by zero",
         ),
         ({"document": {"c4_passes": {"min": 1}}}, "web.rules.document.c4_passes: no such score"),
         ({"text": {"datatrove": [FILTER]}, "document": {"c4_pases": {"min": 1}}}, "did you mean `c4_passes`"),
         (
-            {"text": {"functions": [LENGTH]}, "rules": {"node": {"letters": {"min": 1}}}},
+            {"scores": [LENGTH], "rules": {"node": {"letters": {"min": 1}}}},
             "web.rules.node.letters: a score of whole documents",
         ),
         (
-            {"text": {"functions": [LENGTH]}, "document": {"letters": {"any_of": ["a"]}}},
+            {"scores": [LENGTH], "document": {"letters": {"any_of": ["a"]}}},
             "web.rules.document.letters.any_of: a number",
         ),
         ({"rules": {"own": ["mine"], "image": {"mine": {"min": 1}}}}, "web.rules.image.mine: nothing gives this score"),
@@ -287,7 +291,7 @@ def test_what_is_wrong_is_said_before_anything_starts(mine: Path, web: dict[str,
     (mine / "my_broken.py").write_text("f = 1 / 0\n")
     path = recipe(mine, {"warc": str(warc(mine / "pages.warc.gz")), **web})
     with pytest.raises(RecipeError, match=line) as error:
-        read(str(path))
+        resolve(read(str(path)))
     assert "\n" not in str(error.value)
     assert sorted(p.name for p in mine.iterdir() if p.name != "__pycache__") == [
         "my_broken.py",

@@ -16,6 +16,7 @@ from filters.quality import train
 from manifests.inspect import samples
 from pipelines.commands.run import execute
 from pipelines.recipe.load import read
+from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import RecipeError
 from tests.pipelines.test_adapters_in_recipes import ledger, recipe
 
@@ -71,7 +72,7 @@ def test_from_the_recipe_to_the_shards(web: dict[str, Any], tmp_path: Path) -> N
     execute(read(str(recipe(tmp_path, web))), str(tmp_path / "run"), on="local", workers=1)
     found = {row["url"].split("//")[1].split("/")[0]: row["reason"] for row in ledger(tmp_path / "run")}
     assert found == {"kept.example": None, "www.bad.example": "blocked_host", "spam.example": "quality_low"}
-    (document,) = samples(str(tmp_path / "run"), "interleaved", 9)
+    (document,) = samples(str(tmp_path / "run"), "web", 9)
     text = "\n".join(t for t in document["texts"] if t)
     assert "Write to the miller at [email] or call [phone] before you come." in text
     assert "miller@" not in (tmp_path / "run" / "report.html").read_text("utf-8")
@@ -109,7 +110,7 @@ def test_from_the_recipe_to_the_shards(web: dict[str, Any], tmp_path: Path) -> N
 )
 def test_what_is_wrong_is_one_line(web: dict[str, Any], tmp_path: Path, change: dict[str, Any], line: str) -> None:
     with pytest.raises(RecipeError) as error:
-        read(str(recipe(tmp_path, {**web, **change})))
+        resolve(read(str(recipe(tmp_path, {**web, **change}))))
     assert line in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -120,11 +121,13 @@ def test_a_file_that_is_no_perplexity_model_is_one_line(web: dict[str, Any], tmp
         RecipeError,
         match=r"web.text.perplexity_model: perplexity model `.*` is neither an ARPA file nor one of KenLM's$",
     ):
-        read(str(recipe(tmp_path, {**web, "text": {"perplexity_model": __file__}})))
+        resolve(read(str(recipe(tmp_path, {**web, "text": {"perplexity_model": __file__}}))))
 
 
 def test_pages_of_pdfs_are_not_redacted(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
-    (tmp_path / "r.yaml").write_text(f"pdf: {{paths: {tmp_path}/a.pdf, text: {{redact: [email]}}}}\nmixtures: {{}}\n")
-    with pytest.raises(RecipeError, match=r"pdf.text.redact: the page images would still show it"):
-        read(str(tmp_path / "r.yaml"))
+    (tmp_path / "r.yaml").write_text(
+        f"sources: {{pdf: {{kind: pdf, paths: {tmp_path}/a.pdf, text: {{redact: [email]}}}}}}\nmixtures: {{}}\n"
+    )
+    with pytest.raises(RecipeError, match=r"pdf.text.redact: the page images would still show the data"):
+        resolve(read(str(tmp_path / "r.yaml")))

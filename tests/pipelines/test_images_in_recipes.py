@@ -16,11 +16,11 @@ from pipelines.cli import app
 from pipelines.commands.run import execute
 from pipelines.commands.sweep import sweep_run
 from pipelines.recipe.load import read
+from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe, RecipeError
-from shards.verify import verify
+from shards.publish.verify import verify
 from tests.filters import models
-
-from .conftest import RECIPE, SampleRun, without_proxies
+from tests.pipelines.conftest import RECIPE, SampleRun, without_proxies
 
 PLAIN = "side: 8, mean: [0, 0, 0], deviation: [1, 1, 1]"
 
@@ -29,13 +29,13 @@ PLAIN = "side: 8, mean: [0, 0, 0], deviation: [1, 1, 1]"
 def run(sample_run: SampleRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SampleRun:
     """The sample's run in a folder of its own: what it fetched is recorded, and a request would fail."""
     without_proxies(monkeypatch)
-    return SampleRun(sample_run.copy(tmp_path / "run"), sample_run.pairs)
+    return SampleRun(sample_run.copy(tmp_path / "run"), sample_run.settings)
 
 
 def again(run: SampleRun, *settings: str) -> SampleRun:
     execute(recipe(run, *settings), str(run.folder), on="local", workers=2)
     assert list(verify(run.folder)) == []
-    return SampleRun(run.folder, run.pairs)
+    return SampleRun(run.folder, run.settings)
 
 
 def recipe(run: SampleRun, *settings: str) -> Recipe:
@@ -73,10 +73,10 @@ def test_pixels_are_measured_once_and_asked_by_a_rule(run: SampleRun) -> None:
     assert gone and all(
         (r["score"], r["threshold"]) == (entropy[where[r["image"]]], 5) and r["score"] < 5 for r in gone
     )
-    kept = [m["sha256"] for d in first.packed("interleaved") for m in d["image_meta"]]
+    kept = [m["sha256"] for d in first.packed("web") for m in d["image_meta"]]
     assert kept and all(entropy[s] >= 5 for s in kept)
     # an image left, its document stayed
-    assert {d["id"] for d in first.packed("interleaved")} & {r["id"] for r in gone}
+    assert {d["id"] for d in first.packed("web")} & {r["id"] for r in gone}
     assert [d["id"] for d in first.packed("pairs")] == [d["id"] for d in run.packed("pairs")]  # which have no such rule
 
     says = CliRunner().invoke(app, ["explain", str(first.folder), gone[0]["image"]]).stdout
@@ -109,7 +109,7 @@ def test_a_model_scores_once_and_may_take_a_document_with_its_image(run: SampleR
         assert gone and all(r["score"] > 0.7 and r["threshold"] == pytest.approx(0.7) for r in gone)
         images = {r["id"]: r for r in first.ledger(source, "images") if r["reason"] == "redness_high"}
         assert all(score[where[images[r["id"]]["image"]]] == images[r["id"]]["score"] for r in gone)
-    assert all(score[m["sha256"]] <= 0.7 for d in first.packed("interleaved") for m in d["image_meta"])
+    assert all(score[m["sha256"]] <= 0.7 for d in first.packed("web") for m in d["image_meta"])
     before = when(first, folders(first, "fetch"))
 
     # recorded: another threshold, or the same file elsewhere, asks the model of nothing again; another model is another
@@ -148,7 +148,7 @@ def test_images_that_do_not_go_with_their_text(run: SampleRun, tmp_path: Path) -
     name, what, current, rows = sweep_run(str(made.folder), "similarity=0.5..0.99:0.49", "pairs")
     assert (name, what.level, current) == ("pairs", "image", 0.5)
     assert rows[0]["kept_images"] > rows[1]["kept_images"]
-    before = when(made, folders(made, "fetch") + folders(made, "pairs.vectors"))
+    before = when(made, folders(made, "fetch") + folders(made, "pairs.text_vectors"))
     again(run, given, *rules, "pairs.rules.image.similarity.min=0.4")
     assert when(made, list(before)) == before
 
@@ -165,8 +165,8 @@ def test_images_that_do_not_go_with_their_text(run: SampleRun, tmp_path: Path) -
             ["images.models=[{name: aspect, model: MEANS, side: 8}]"],
             "images.models.0 (aspect): there is a score 'aspect' already",
         ),
-        (["images.models=[{name: nsfw, modle: MEANS}]"], "images.models.0.modle: no such key; did you mean 'model'?"),
-        (["images.model=[]"], "images.model: no such key; did you mean 'models'?"),
+        (["images.models=[{name: nsfw, modle: MEANS}]"], "images.models.0.modle: no such key; did you mean `model`?"),
+        (["images.model=[]"], "images.model: no such key; did you mean `models`?"),
         (["web.rules.image.nsfw.max=0.9"], "web.rules.image.nsfw: no such score"),
         (["web.rules.image.entropie.min=3"], "web.rules.image.entropie: no such score; did you mean `entropy`?"),
         (["web.rules.document.entropy.min=3"], "web.rules.document.entropy: no such score"),
@@ -184,7 +184,9 @@ def test_images_that_do_not_go_with_their_text(run: SampleRun, tmp_path: Path) -
 def test_what_is_wrong_is_one_line(tmp_path: Path, settings: list[str], line: str) -> None:
     model = models.image_model(tmp_path / "means.onnx") if any("MEANS" in s for s in settings) else ""
     (tmp_path / "pairs.csv").write_text("url,text\n")
+    files = {"pairs.urls", "llava.files", "cauldron.files", "texts.files"}
+    inputs = [f"{key}={tmp_path / 'pairs.csv'}" for key in sorted(files)]
     with pytest.raises(RecipeError) as error:
-        read(str(RECIPE), [f"pairs.urls={tmp_path / 'pairs.csv'}", *(s.replace("MEANS", model) for s in settings)])
+        resolve(read(str(RECIPE), [*inputs, *(s.replace("MEANS", model) for s in settings)]))
     assert line in str(error.value)
     assert "\n" not in str(error.value)

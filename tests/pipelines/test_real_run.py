@@ -24,9 +24,8 @@ from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
 from pipelines.fetch.images import OF_THE_HOST, Fetch
 from pipelines.recipe.load import read
-from shards.verify import verify
-
-from .conftest import ROOT, without_proxies
+from shards.publish.verify import verify
+from tests.pipelines.conftest import ROOT, without_proxies
 
 REAL = ROOT.parent / "shared" / "realweb"
 PDFS = 40
@@ -101,10 +100,10 @@ def real_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRun]:
 
 def test_real_pages_and_papers_come_to_shards(real_run: RealRun) -> None:
     assert list(verify(real_run.folder)) == []
-    for source, config in SOURCES.items():
+    for source, layout in SOURCES.items():
         s = real_run.stats["sources"][source]
         # most pages are not English, or are lists
-        assert s["config"] == config and s["samples"] > {"web": 60, "pairs": 100, "pdf": 40}[source]
+        assert s["layout"] == layout and s["samples"] > {"web": 60, "pairs": 100, "pdf": 40}[source]
         assert s["documents"] == len(real_run.ledger(source, "documents")) == s["kept"] + sum(s["dropped"].values())
         assert s["kept"] == s["samples"] + sum(s["unpacked"].values())
     assert real_run.stats["quarantined"] == {}
@@ -165,7 +164,7 @@ def test_images_are_as_the_ledger_says(real_run: RealRun) -> None:
     from shards import tar
 
     checked = 0
-    for path in sorted((real_run.folder / "shards" / "interleaved").glob("*.tar")):
+    for path in sorted((real_run.folder / "shards" / "web").glob("*.tar")):
         with open(path, "rb") as f:
             for _, members in tar.groups(tar.scan(f, str(path)), str(path)):
                 at = f.tell()

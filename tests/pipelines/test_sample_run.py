@@ -18,15 +18,23 @@ from manifests.schema import STATUSES
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
 from pipelines.recipe.load import read
-from pipelines.sample import FAULTS, Fault
+from pipelines.sample import FAULTS, Fault, oddities
 from pipelines.sample.articles import BADGE, BADGE_USES, STANDING
 from pipelines.sample.pairs import BAD_ROWS, PAIRS, STOCK, STOCK_USES, rows
+from shards.publish.verify import verify
 from shards.tokens import END_OF_TOPIC
-from shards.verify import verify
+from tests.pipelines.conftest import RECIPE, SampleRun, without_proxies
 
-from .conftest import RECIPE, SampleRun, without_proxies
-
-SOURCES = {"web": "interleaved", "pairs": "pairs", "pdf": "ocr"}
+#: source -> layout of its samples
+SOURCES = {
+    "web": "interleaved",
+    "pairs": "pairs",
+    "pdf": "ocr",
+    "llava": "conversations",
+    "cauldron": "conversations",
+    "texts": "text",
+}
+SLOTTED = ("interleaved", "conversations", "text")
 DUPLICATE = {"duplicate_text", "near_duplicate", "duplicate_url"}
 
 FOR = {
@@ -51,7 +59,7 @@ def test_every_fault_is_of_a_level_that_is_tested() -> None:
 def test_image_fault(sample_run: SampleRun, fault: Fault) -> None:
     fetched = [r["status"] for r in sample_run.ledger("fetch", "outcomes") if r["url"] in fault.urls]
     dropped = [r["reason"] for r in sample_run.ledger("web", "images") if r["image"] in fault.urls]
-    shown = [m["url"] for d in sample_run.packed("interleaved") for m in d["image_meta"] if m["url"] in fault.urls]
+    shown = [m["url"] for d in sample_run.packed("web") for m in d["image_meta"] if m["url"] in fault.urls]
     if fault.reason == "kept":
         assert (fetched, dropped, sorted(shown)) == (["ok"] * fault.count, [], sorted(fault.urls))
         return
@@ -68,14 +76,14 @@ def test_document_fault(sample_run: SampleRun, fault: Fault) -> None:
         assert (seen, refused) == ([], ["optout"] * fault.count)
     else:
         assert (seen, refused) == ([(fault.reason, fault.reason == "kept")] * fault.count, [])
-    assert sum(d["url"] in fault.urls for d in sample_run.packed("interleaved")) == (
+    assert sum(d["url"] in fault.urls for d in sample_run.packed("web")) == (
         fault.count if fault.reason == "kept" else 0
     )
 
 
 @pytest.mark.parametrize("name", ["lazy", "responsive", "noscript", "base", "deep", "unclosed"])
 def test_images_that_pages_hide_are_found(sample_run: SampleRun, name: str) -> None:
-    (page,) = (d for d in sample_run.packed("interleaved") if d["url"] == f"http://corner.example/odd/{name}.html")
+    (page,) = (d for d in sample_run.packed("web") if d["url"] == f"http://corner.example/odd/{name}.html")
     assert page["n_images"] == 2 + (name == "base")
     if name == "base":
         assert "http://corner.example/base/dir/relative-1.jpg" in [m["url"] for m in page["image_meta"]]
@@ -86,17 +94,15 @@ def test_letters_are_read_in_their_encoding(sample_run: SampleRun, name: str) ->
     """Whatever became of the page, its words are in what extraction made of it: curly quotes, a cedilla, a dash, and no
     debris.
     """
-    from pipelines.sample import foreign
-
     texts = {
         t
-        for d in sample_run.packed("interleaved")
+        for d in sample_run.packed("web")
         if d["url"].endswith(f"/odd/{name}.html")
         for s in d["texts"]
         if s
         for t in s.split("\n\n")
     }
-    assert set(map(" ".join, map(str.split, foreign.OLD_LETTERS))) <= texts
+    assert {" ".join(paragraph.split()) for paragraph in oddities.TEXTS[name][1]} <= texts
 
 
 @pytest.mark.parametrize("fault", FOR["paragraph"], ids=_named)
@@ -146,7 +152,7 @@ def test_pdf_fault(sample_run: SampleRun, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FOR["crawl"], ids=_named)
 def test_crawl_fault(sample_run: SampleRun, fault: Fault) -> None:
-    assert [r["status"] for r in sample_run.ledger("crawl", "pages") if r["url"] in fault.urls] == [
+    assert [r["status"] for r in sample_run.ledger("web", "pages") if r["url"] in fault.urls] == [
         fault.reason
     ] * fault.count
 
@@ -172,7 +178,7 @@ def test_bad_rows_of_the_pairs_list(sample_run: SampleRun) -> None:
 
 def test_a_reserved_or_closed_image_is_in_no_shard(sample_run: SampleRun) -> None:
     closed = {u for f in FOR["image"] if f.reason in ("optout", "robots", "private_address") for u in f.urls}
-    shown = {m["url"] for d in sample_run.packed("interleaved") for m in d["image_meta"]} | {
+    shown = {m["url"] for d in sample_run.packed("web") for m in d["image_meta"]} | {
         d["url"] for d in sample_run.packed("pairs")
     }
     assert closed and not closed & shown
@@ -199,15 +205,18 @@ def test_documents_in_are_kept_or_dropped_or_not_packed(sample_run: SampleRun, s
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_kept_documents_are_the_samples_of_the_shards(sample_run: SampleRun, source: str) -> None:
-    config = SOURCES[source]
     kept = {r["id"]: r for r in sample_run.ledger(source, "documents") if r["keep"]}
-    index = {r["id"]: r for r in sample_run.index(config)}
+    index = {r["id"]: r for r in sample_run.index(source)}
     unpacked = sum(sample_run.stats["sources"][source]["unpacked"].values())
-    assert len(index) == len(sample_run.index(config)) == len(kept) - unpacked
+    assert len(index) == len(sample_run.index(source)) == len(kept) - unpacked
     for id, row in index.items():
-        assert (row["split"], row["n_images"], row["config"]) == (kept[id]["split"], kept[id]["images"], config)
+        assert (row["split"], row["n_images"]) == (kept[id]["split"], kept[id]["images"])
+        assert (row["source"], row["layout"]) == (source, SOURCES[source])
     # the ledger counts the nodes' text, the shard also the blank lines between them
-    for packed in sample_run.packed(config):
+    for packed in sample_run.packed(source):
+        if SOURCES[source] == "conversations":  # the shard also says who speaks
+            assert kept[packed["id"]]["tokens"] < index[packed["id"]]["n_text_tokens"]
+            continue
         between = sum(2 * t.count("\n\n") for t in _texts(packed)) + sum(t == END_OF_TOPIC for t in _texts(packed))
         assert kept[packed["id"]]["tokens"] == index[packed["id"]]["n_text_tokens"] - between
     stats = sample_run.stats["sources"][source]
@@ -227,13 +236,13 @@ def test_outcomes_add_up(sample_run: SampleRun) -> None:
     outcomes = sample_run.ledger("fetch", "outcomes")
     assert sample_run.stats["fetch"]["status"] == Counter(r["status"] for r in outcomes)
     assert len({r["url"] for r in outcomes}) == len(outcomes)
-    assert sample_run.stats["crawl"] == Counter(r["status"] for r in sample_run.ledger("crawl", "pages"))
+    assert sample_run.stats["crawl"] == Counter(r["status"] for r in sample_run.ledger("web", "pages"))
     assert sample_run.stats["quarantined"] == {}
 
 
 def test_no_site_is_on_both_sides_of_the_split(sample_run: SampleRun) -> None:
     hosts: dict[str, set[str]] = {"train": set(), "validation": set()}
-    for row in sample_run.index("interleaved"):
+    for row in sample_run.index("web"):
         hosts[row["split"]].add(row["host"])
     assert hosts["train"] and hosts["validation"] and not hosts["train"] & hosts["validation"]
 
@@ -243,8 +252,8 @@ def test_no_site_is_on_both_sides_of_the_split(sample_run: SampleRun) -> None:
 
 def test_every_shard_is_in_the_manifest_with_its_true_sha256(sample_run: SampleRun) -> None:
     named = {}
-    for config in SOURCES.values():
-        for _, s in sample_run.shards(config):
+    for source in SOURCES:
+        for _, s in sample_run.shards(source):
             named |= {s["path"]: s["sha256"], s["index"]: s["index_sha256"]}
             assert (sample_run.folder / s["path"]).stat().st_size == s["bytes"]
     there = [*sample_run.folder.glob("shards/*/*.tar"), *sample_run.folder.glob("index/*.parquet")]
@@ -272,40 +281,40 @@ def test_nothing_in_a_run_names_its_folder(sample_run: SampleRun) -> None:
     assert [p for p in files if own in p.read_bytes()] == []
 
 
-@pytest.mark.parametrize("config", SOURCES.values())
-def test_shards_load_in_webdataset(sample_run: SampleRun, config: str) -> None:
+@pytest.mark.parametrize(("source", "layout"), SOURCES.items())
+def test_shards_load_in_webdataset(sample_run: SampleRun, source: str, layout: str) -> None:
     webdataset = pytest.importorskip("webdataset")
-    urls = [str(sample_run.folder / s["path"]) for _, s in sample_run.shards(config)]
+    urls = [str(sample_run.folder / s["path"]) for _, s in sample_run.shards(source)]
     samples = list(webdataset.WebDataset(urls, shardshuffle=False).decode("pil"))
-    for sample, row in zip(samples, sample_run.index(config), strict=True):
-        names = [f"{i}.jpg" for i in range(row["n_images"])] if config == "interleaved" else ["jpg"]
+    for sample, row in zip(samples, sample_run.index(source), strict=True):
+        names = [f"{i}.jpg" for i in range(row["n_images"])] if layout in SLOTTED else ["jpg"]
         assert sample["__key__"] == row["key"]
         assert {k: sample["json"][k] for k in _SHARED} == {k: row[k] for k in _SHARED}
-        assert sample["json"]["page_url" if config == "pairs" else "url"] == row["url"]
+        assert sample["json"]["page_url" if layout == "pairs" else "url"] == row["url"]
         assert [sample[n].size for n in names] == list(zip(row["widths"], row["heights"], strict=True))
-        if config != "interleaved":
-            assert sample["txt"] == sample["json"]["caption" if config == "pairs" else "text"]
+        if layout not in SLOTTED:
+            assert sample["txt"] == sample["json"]["caption" if layout == "pairs" else "text"]
 
 
 _SHARED = ("id", "source", "lang", "n_images", "n_text_tokens")
 
 
-@pytest.mark.parametrize("config", SOURCES.values())
-def test_shards_load_in_datasets(sample_run: SampleRun, tmp_path: pathlib.Path, config: str) -> None:
+@pytest.mark.parametrize(("source", "layout"), SOURCES.items())
+def test_shards_load_in_datasets(sample_run: SampleRun, tmp_path: pathlib.Path, source: str, layout: str) -> None:
     datasets = pytest.importorskip("datasets")
-    from shards import card
+    from shards.publish.front_matter import features as features_of
 
     features = datasets.Features._from_yaml_list(
-        card.features(config, max(r["n_images"] for r in sample_run.index(config)))
+        features_of(layout, max(r["n_images"] for r in sample_run.index(source)))
     )
-    files = [str(sample_run.folder / s["path"]) for _, s in sample_run.shards(config)]
+    files = [str(sample_run.folder / s["path"]) for _, s in sample_run.shards(source)]
     loaded = datasets.load_dataset(
         "webdataset", data_files={"train": files}, split="train", features=features, cache_dir=str(tmp_path)
     )
-    assert loaded.num_rows == len(sample_run.index(config))
+    assert loaded.num_rows == len(sample_run.index(source))
     for name in [n for n, f in loaded.features.items() if isinstance(f, datasets.Image)]:
         loaded = loaded.cast_column(name, datasets.Image(decode=False))
-    for found, row, packed in zip(loaded, sample_run.index(config), sample_run.packed(config), strict=True):
+    for found, row, packed in zip(loaded, sample_run.index(source), sample_run.packed(source), strict=True):
         assert (found["__key__"], found["json"]) == (row["key"], packed)
         pictures = [v for n, v in found.items() if n.endswith("jpg") and v is not None]
         assert len(pictures) == row["n_images"]
@@ -390,14 +399,14 @@ def test_ray_gives_the_same_bytes(
         "manifest.json",
         "stats.json",
         "report.html",
-        "shards/ocr/train-000000.tar",
+        "shards/pdf/train-000000.tar",
         "index/pairs-validation-000000.parquet",
     } <= set(again)
 
 
 def test_the_report_says_how_languages_were_told(sample_run: SampleRun) -> None:
     told = {name: s["language"] for name, s in sample_run.stats["sources"].items()}
-    assert set(told) == {"web", "pairs", "pdf"} and all("offline default" in t for t in told.values())
+    assert set(told) == set(SOURCES) and all("offline default" in t for t in told.values())
     assert f"Languages by {told['web']}." in (sample_run.folder / "report.html").read_text("utf-8")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from manifests.stage import DirectContext
 from shards import tokens
 from shards.write import Pack
 
+#: layout -> the kind of a source that has it
+KINDS = {"interleaved": "web", "pairs": "pairs", "ocr": "pdf", "conversations": "conversations", "text": "text"}
 PROSE = "der Kürbis floats over the river and the old mill turns its wheel while rain falls softly on the slate roofs"
 WORDS = PROSE.split(" ")
 
@@ -71,7 +75,7 @@ def document(name: str, nodes: list[dict[str, Any]], images: list[dict[str, Any]
     url = f"https://{name}.example/page"
     blank = {field.name: None for field in SELECTED}
     provenance = {"file": "a.warc", "offset": 5, "length": 6, "page": None}
-    own = {"key": key64(name), "id": document_id("web", url, name.encode()), "source": "web", "url": url, "lang": "en"}
+    own = {"key": key64(name), "id": document_id("web", url, name.encode()), "kind": "web", "url": url, "lang": "en"}
     return {**blank, **own, "provenance": provenance, "nodes": nodes, "images": images, "optout": [], **fields}
 
 
@@ -84,6 +88,11 @@ def interleaved(blobs: Blobs, seed: int, images: int, words: int = 12) -> dict[s
     return document(f"page-{seed}", nodes, placed)
 
 
+def article(seed: int, words: int = 12) -> dict[str, Any]:
+    nodes = [text(prose(seed, words)), text(prose(seed + 1, 3))]
+    return document(f"article-{seed}", nodes, [], kind="text")
+
+
 def conversation(blobs: Blobs, seed: int, turns: int, words: int = 12) -> dict[str, Any]:
     url = f"https://i.example/chat/{seed}.jpg"
     nodes, placed = [node("image", image=url)], [blobs.place(0, picture(seed, 48, 48), url)]
@@ -94,13 +103,13 @@ def conversation(blobs: Blobs, seed: int, turns: int, words: int = 12) -> dict[s
             node("break"),
             node("text", role="assistant", text=prose(turn, 4)),
         ]
-    return document(f"chat-{seed}", nodes, placed, source="conversations")
+    return document(f"chat-{seed}", nodes, placed, kind="conversations")
 
 
 def pair(blobs: Blobs, seed: int, words: int = 9) -> dict[str, Any]:
     url = f"https://i.example/pair/{seed}.jpg"
     nodes = [node("image", image=url, alt="an alt"), text(prose(seed, words))]
-    return document(f"pair-{seed}", nodes, [blobs.place(0, picture(seed, 56, 40), url)], source="pairs")
+    return document(f"pair-{seed}", nodes, [blobs.place(0, picture(seed, 56, 40), url)], kind="pairs")
 
 
 def page(blobs: Blobs, seed: int, lines: int = 3) -> dict[str, Any]:
@@ -116,7 +125,7 @@ def page(blobs: Blobs, seed: int, lines: int = 3) -> dict[str, Any]:
         f"pdf-{seed}",
         nodes,
         [blobs.place(0, picture(seed, 60, 80), f"pdf:{seed}#0")],
-        source="pdf",
+        kind="pdf",
         provenance=provenance,
     )
 
@@ -133,46 +142,65 @@ def pack(stage: Pack, documents: list[dict[str, Any]], paths: dict[int, str], pa
     return {**out, **{name: pa.Table.from_batches(out[name]) for name in ("index", "refused")}}
 
 
-def run(
-    folder: Path, counts: dict[str, list[int]] | None = None, images: int = 3, words: int = 12, split: str = "train"
-) -> Path:
-    """A run's folder. ``counts``: samples in each shard of each configuration."""
-    counts = counts or {"interleaved": [5, 4], "pairs": [6, 3], "ocr": [3]}
-    make = {
-        "interleaved": lambda blobs, seed: interleaved(blobs, seed, seed % (images + 1), words),
-        "conversations": lambda blobs, seed: conversation(blobs, seed, seed % (images + 1), words),
-        "pairs": lambda blobs, seed: pair(blobs, seed, words),
-        "ocr": page,
+#: layout -> a document of it, by (blobs, seed, most images, words)
+MAKE: dict[str, Callable[[Blobs, int, int, int], dict[str, Any]]] = {
+    "interleaved": lambda blobs, seed, images, words: interleaved(blobs, seed, seed % (images + 1), words),
+    "conversations": lambda blobs, seed, images, words: conversation(blobs, seed, seed % (images + 1), words),
+    "text": lambda blobs, seed, images, words: article(seed, words),
+    "pairs": lambda blobs, seed, images, words: pair(blobs, seed, words),
+    "ocr": lambda blobs, seed, images, words: page(blobs, seed),
+}
+
+
+def shard(folder: Path, stage: Pack, documents: list[dict[str, Any]], blobs: Blobs, part: int) -> dict[str, Any]:
+    """Writes the shard of these documents below a run's folder; its row of the manifest."""
+    out = pack(stage, documents, blobs.write(), part)
+    name, rows = f"{stage.split}-{part:06d}", out["index"]
+    path, index = f"shards/{stage.source}/{name}.tar", f"index/{stage.source}-{name}.parquet"
+    for parent in ("index", f"shards/{stage.source}"):
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+    (folder / path).write_bytes(out["tar"])
+    (folder / f"{path}.idx").write_bytes(out["tar.idx"])
+    pq.write_table(rows, folder / index)
+    return {
+        "path": path,
+        "index": index,
+        "samples": rows.num_rows,
+        "bytes": len(out["tar"]),
+        "sha256": hashlib.sha256(out["tar"]).hexdigest(),
+        "images": sum(rows["n_images"].to_pylist()),
+        "tokens": sum(rows["n_text_tokens"].to_pylist()),
     }
-    configs: dict[str, Any] = {}
-    (folder / "index").mkdir(parents=True, exist_ok=True)
-    for c, (config, sizes) in enumerate(counts.items()):
-        (folder / "shards" / config).mkdir(parents=True, exist_ok=True)
-        for part, size in enumerate(sizes):
-            blobs = Blobs(folder / "index")
-            seeds = range(10_000 * c + sum(sizes[:part]), 10_000 * c + sum(sizes[:part]) + size)
-            documents = [make[config](blobs, seed) for seed in seeds]
-            out = pack(Pack(config, split), documents, blobs.write(), part)
-            for path in blobs.paths.values():
-                Path(path).unlink()
-            name = f"{split}-{part:06d}"
-            shard, index = f"shards/{config}/{name}.tar", f"index/{config}-{name}.parquet"
-            (folder / shard).write_bytes(out["tar"])
-            (folder / f"{shard}.idx").write_bytes(out["tar.idx"])
-            pq.write_table(out["index"], folder / index)
-            rows = out["index"]
-            entry = {
-                "path": shard,
-                "index": index,
-                "samples": rows.num_rows,
-                "bytes": len(out["tar"]),
-                "sha256": hashlib.sha256(out["tar"]).hexdigest(),
-                "images": sum(rows["n_images"].to_pylist()),
-                "tokens": sum(rows["n_text_tokens"].to_pylist()),
-            }
-            configs.setdefault(config, {}).setdefault(split, []).append(entry)
+
+
+def manifest(folder: Path, sources: dict[str, Any]) -> Path:
+    """Writes `manifest.json`; returns the folder."""
     tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
-    (folder / "manifest.json").write_text(
-        json.dumps({"version": 1, "configs": configs, "tokenizer": tokenizer}, indent=1)
-    )
+    raw = {"version": 2, "sources": sources, "tokenizer": tokenizer}
+    (folder / "manifest.json").write_text(json.dumps(raw, indent=1))
     return folder
+
+
+def run(
+    folder: Path,
+    counts: dict[str, list[int]] | None = None,
+    images: int = 3,
+    words: int = 12,
+    split: str = "train",
+    layouts: dict[str, str] | None = None,
+) -> Path:
+    """A run's folder. counts: samples in each shard of each source. layouts: of the sources, by default their names."""
+    counts = counts or {"interleaved": [5, 4], "pairs": [6, 3], "ocr": [3]}
+    folder.mkdir(parents=True, exist_ok=True)
+    sources: dict[str, Any] = {}
+    for number, (name, sizes) in enumerate(counts.items()):
+        layout = (layouts or {}).get(name, name)
+        shards = []
+        for part, size in enumerate(sizes):
+            first = 10_000 * number + sum(sizes[:part])
+            with TemporaryDirectory() as place:
+                blobs = Blobs(Path(place))
+                documents = [MAKE[layout](blobs, seed, images, words) for seed in range(first, first + size)]
+                shards.append(shard(folder, Pack(name, layout, split), documents, blobs, part))
+        sources[name] = {"kind": KINDS[layout], "layout": layout, "tag": None, "splits": {split: shards}}
+    return manifest(folder, sources)

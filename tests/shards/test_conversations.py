@@ -1,4 +1,4 @@
-"""Conversations in shards: who speaks and what answers what come out again as they went in."""
+"""Conversations in shards: speakers, turns and images survive packing and reading."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ def test_turns_keep_their_speakers_and_images_their_places(tmp_path):
     nodes += [turn("user", "Where?"), breaks, turn("assistant", "By the river.")]
     images = [blobs.place(0, data, "sha256:1")]
     out = made.pack(
-        Pack("conversations"), [made.document("c", nodes, images), made.document("t", nodes[1:4], [])], blobs.write()
+        Pack("chats", "conversations"),
+        [made.document("c", nodes, images), made.document("t", nodes[1:4], [])],
+        blobs.write(),
     )
     samples = {}
     for row in out["index"].to_pylist():
         sample = parse(
-            "conversations", out["tar"][row["offset"] : row["offset"] + row["size"]], row["n_images"], "here"
+            "chats", "conversations", out["tar"][row["offset"] : row["offset"] + row["size"]], row["n_images"], "here"
         )
         samples[row["n_images"]] = sample.parts()
         assert row["n_text_tokens"] == sum(

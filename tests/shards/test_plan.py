@@ -3,28 +3,26 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shards import mixture, plan
+from shards import plan
 from shards.image import patches_of, size_for
-from shards.mixture import MixtureError
 
 WEIGHTS = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5).map(lambda w: np.array(w) / sum(w))
 
 
 @settings(max_examples=60, deadline=None)
 @given(WEIGHTS, st.integers(0, 1 << 40), st.integers(0, 5000), st.integers(1, 300))
-def test_any_stretch_of_the_schedule_is_found_without_what_lies_before_it(
+def test_any_stretch_of_the_schedule_is_computed_without_what_lies_before_it(
     weights: np.ndarray, seed: int, start: int, n: int
 ) -> None:
-    whole, numbers = plan.schedule(weights, seed, 0, start + n)
+    full, numbers = plan.schedule(weights, seed, 0, start + n)
     chosen, number = plan.schedule(weights, seed, start, n)
-    assert np.array_equal(chosen, whole[start:])
+    assert np.array_equal(chosen, full[start:])
     assert np.array_equal(number, numbers[start:])
     for s in range(len(weights)):
-        assert np.array_equal(numbers[whole == s], np.arange((whole == s).sum()))
+        assert np.array_equal(numbers[full == s], np.arange((full == s).sum()))
 
 
 @settings(max_examples=40, deadline=None)
@@ -45,7 +43,7 @@ def test_the_schedule_depends_on_the_seed_and_is_not_periodic() -> None:
 
 
 def test_the_order_is_pinned() -> None:
-    """Other numbers here would mean that every saved state is worthless: then raise plan.VERSION."""
+    """Other numbers here make every saved state useless: raise plan.VERSION then."""
     assert plan.VERSION == 1
     assert plan.seeded(1, 2, 3) == 15020427595393229491
     assert plan.shuffled(8, 7).tolist() == [1, 5, 7, 0, 4, 6, 3, 2]
@@ -84,7 +82,7 @@ def test_first_fit_fills_well() -> None:
     st.booleans(),
     st.integers(1, 64),
 )
-def test_items_are_whole_or_cut_or_dropped_and_always_fit(
+def test_items_are_complete_or_cut_or_dropped_and_always_fit(
     samples: list[tuple[int, int]], long: str, capacity: int, repeat: bool, per_image: int
 ) -> None:
     texts, images = (np.array(column) for column in zip(*samples, strict=True))
@@ -124,8 +122,8 @@ def test_patches_are_those_of_the_size_a_model_sees(
 ) -> None:
     mode, longest, shortest, patch = how
     width, height = (np.array(side, np.uint16) for side in zip(*sizes, strict=True))
-    seen = [size_for(w, h, mode, longest, shortest) for w, h in sizes]
-    assert patches_of(width, height, *how).tolist() == [-(-w // patch) * -(-h // patch) for w, h in seen]
+    shown = [size_for(w, h, mode, longest, shortest) for w, h in sizes]
+    assert patches_of(width, height, *how).tolist() == [-(-w // patch) * -(-h // patch) for w, h in shown]
 
 
 @settings(max_examples=150, deadline=None)
@@ -135,7 +133,7 @@ def test_patches_are_those_of_the_size_a_model_sees(
     st.integers(50, 1500),
     st.booleans(),
 )
-def test_a_sequence_keeps_within_both_budgets(
+def test_a_sequence_stays_within_both_budgets(
     samples: list[tuple[int, list[int]]], long: str, budget: int, repeat: bool
 ) -> None:
     texts, each = np.array([t for t, _ in samples]), [e for _, e in samples]
@@ -153,9 +151,9 @@ def test_a_sequence_keeps_within_both_budgets(
         assert sum(cost[key] for key in zip(packs.row[a:b].tolist(), packs.piece[a:b].tolist(), strict=True)) <= budget
     for row in range(len(samples)):
         mine = items.row == row
-        whole = texts[row] + counts[row] * 12 + plan.MARKS <= 300 and sum(each[row]) <= budget
-        assert items.pieces[mine].tolist() == [0] if whole else 0 not in items.pieces[mine]
-        assert whole or not mine.any() or long != "drop"
+        full = texts[row] + counts[row] * 12 + plan.MARKS <= 300 and sum(each[row]) <= budget
+        assert items.pieces[mine].tolist() == [0] if full else 0 not in items.pieces[mine]
+        assert full or not mine.any() or long != "drop"
 
 
 def test_without_a_budget_packs_are_as_they_were() -> None:
@@ -163,45 +161,3 @@ def test_without_a_budget_packs_are_as_they_were() -> None:
     items = plan.items(rng.integers(1, 900, 300), rng.integers(0, 3, 300), 64, 512, "chunk", False)
     # plan.VERSION 1
     assert plan.pack(items, 512, 9).row[:12].tolist() == [20, 95, 94, 224, 283, 186, 291, 39, 209, 49, 99, 294]
-
-
-def test_the_presets_are_the_papers_and_survive_json() -> None:
-    for name, shares in (("stage1", [0.70, 0.30]), ("stage2", [0.45, 0.35, 0.20])):
-        preset = mixture.load(name)
-        assert preset.weights() == pytest.approx(shares)
-        assert mixture.load(mixture.json.loads(preset.to_json())) == preset
-    lengths = {name: s.sequence_length for name, s in mixture.load("stage2").sources.items()}
-    assert lengths == {"interleaved": 2048, "pairs": 1536, "ocr": 1024}
-
-
-def test_a_missing_source_is_said_and_its_share_given_to_the_others() -> None:
-    said: list[str] = []
-    kept = mixture.load("stage2").available(["interleaved", "ocr"], said.append)
-    assert kept.weights() == pytest.approx([0.45 / 0.65, 0.20 / 0.65])
-    assert said == ["mixture stage2: no samples of pairs; the rest is interleaved 69%, ocr 31%"]
-    with pytest.raises(MixtureError, match="none of its sources"):
-        mixture.load("stage1").available(["ocr"])
-
-
-def test_realised_shares_are_those_of_the_schedule() -> None:
-    assert mixture.realised(mixture.load("stage2"), 1000) == pytest.approx(
-        {"interleaved": 0.45, "pairs": 0.35, "ocr": 0.20}, abs=0.005
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"wieght": 1}, "sources.pairs: unknown 'wieght'; did you mean 'weight'"),
-        ({"weight": 0}, "sources.pairs: weight is 0, not a positive number"),
-        ({"weight": True}, "weight is True"),
-        ({"sequence_length": 1.5}, "sequence_length is 1.5, not a positive whole number"),
-        ({"patches": 0}, "sources.pairs: patches is 0, not a positive whole number"),
-        ({"long": "cut"}, "sources.pairs.long: 'cut' is not one of chunk, window, drop"),
-        ({"image": {"mode": "round"}}, "sources.pairs.image.mode: 'round'"),
-    ],
-)
-def test_a_wrong_mixture_is_one_line_that_names_the_key(change: dict[str, object], message: str) -> None:
-    with pytest.raises(MixtureError) as caught:
-        mixture.load({"sources": {"pairs": {"weight": 1, "sequence_length": 64, **change}}})
-    assert message in str(caught.value)

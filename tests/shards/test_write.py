@@ -13,8 +13,9 @@ from PIL import Image
 
 from manifests.stage import DirectContext
 from shards import tar, tokens
-from shards.fields import FIELDS, INDEX
+from shards.fields import INDEX
 from shards.fit import fit
+from shards.layout import LAYOUTS
 from shards.tokens import END_OF_TOPIC
 from shards.write import Pack
 from tests.shards import made
@@ -30,15 +31,14 @@ def blobs(tmp_path: Path) -> made.Blobs:
     return made.Blobs(tmp_path)
 
 
-@pytest.mark.parametrize("config", FIELDS)
-def test_every_key_is_there_with_its_type_and_order_and_bytes_do_not_depend_on_the_rows_order(
-    blobs: made.Blobs, config: str
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_samples_have_every_key_with_its_type_and_the_order_of_rows_changes_nothing(
+    blobs: made.Blobs, layout: str
 ) -> None:
-    make: Any = {"interleaved": lambda i: made.interleaved(blobs, i, i % 4), "pairs": lambda i: made.pair(blobs, i)}
-    documents = [make.get(config, lambda i: made.page(blobs, i))(i) for i in range(9)]
+    documents = [made.MAKE[layout](blobs, i, 3, 12) for i in range(9)]
     paths = blobs.write()
-    out = made.pack(Pack(config), documents, paths, part=7)
-    again = made.pack(Pack(config), documents[::-1], paths, part=7)
+    out = made.pack(Pack("mine", layout), documents, paths, part=7)
+    again = made.pack(Pack("mine", layout), documents[::-1], paths, part=7)
     assert all(out[name] == again[name] for name in out)
     assert out["refused"].num_rows == 0
     by_key = sorted(documents, key=lambda d: (d["key"], d["id"]))
@@ -46,17 +46,19 @@ def test_every_key_is_there_with_its_type_and_order_and_bytes_do_not_depend_on_t
         assert key == f"{7:06d}{i:06d}"
         assert next(iter(parts)) == "json"
         fields = json.loads(parts["json"])
-        assert set(fields) == set(FIELDS[config].names)
-        assert pa.Table.from_pylist([fields], schema=FIELDS[config]).to_pylist() == [fields]
+        assert set(fields) == set(LAYOUTS[layout].schema.names)
+        assert pa.Table.from_pylist([fields], schema=LAYOUTS[layout].schema).to_pylist() == [fields]
+        assert (fields["source"], fields["kind"], fields["layout"]) == ("mine", made.KINDS[layout], layout)
         assert fields["id"] == by_key[i]["id"]
         assert parts["json"] == json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def test_no_two_splits_of_a_configuration_share_a_key(blobs: made.Blobs) -> None:
+def test_no_two_splits_of_a_source_share_a_key(blobs: made.Blobs) -> None:
     documents, paths = [made.pair(blobs, i) for i in range(3)], blobs.write()
     places = [(split, part) for split in ("train", "validation") for part in (0, 41)]
     keys = [
-        made.pack(Pack("pairs", split), documents, paths, part)["index"]["key"].to_pylist() for split, part in places
+        made.pack(Pack("pairs", "pairs", split), documents, paths, part)["index"]["key"].to_pylist()
+        for split, part in places
     ]
     assert len({key for part in keys for key in part}) == 12
     assert {len(key) for part in keys for key in part} == {12}
@@ -64,14 +66,15 @@ def test_no_two_splits_of_a_configuration_share_a_key(blobs: made.Blobs) -> None
     assert keys[3][0] == "v00041000000"
 
 
-def test_the_index_tells_the_truth(blobs: made.Blobs) -> None:
+def test_the_index_describes_the_samples(blobs: made.Blobs) -> None:
     documents = [made.interleaved(blobs, i, i) for i in range(4)]
-    out = made.pack(Pack("interleaved", "validation"), documents, blobs.write())
+    out = made.pack(Pack("news", "interleaved", "validation"), documents, blobs.write())
     assert out["index"].schema == INDEX
     offsets = tar.read_index(out["tar.idx"], len(out["tar"]), "x.tar.idx")
     for i, (row, (key, parts)) in enumerate(zip(out["index"].to_pylist(), samples(out), strict=True)):
         fields = json.loads(parts["json"])
-        assert (row["key"], row["sample_index"], row["config"], row["split"]) == (key, i, "interleaved", "validation")
+        assert (row["key"], row["sample_index"], row["split"]) == (key, i, "validation")
+        assert (row["source"], row["kind"], row["layout"]) == ("news", "web", "interleaved")
         assert (row["offset"], row["offset"] + row["size"]) == (offsets[i], offsets[i + 1])
         assert (row["id"], row["url"], row["n_images"]) == (fields["id"], fields["url"], len(parts) - 1)
         assert row["host"] == fields["url"].split("/")[2]
@@ -99,7 +102,9 @@ def test_slots_keep_the_reading_order_merge_paragraphs_and_mark_breaks(blobs: ma
         made.node("break"),
     ]
     data = made.picture(1)
-    out = made.pack(Pack("interleaved"), [made.document("d", nodes, [blobs.place(3, data, url)])], blobs.write())
+    out = made.pack(
+        Pack("interleaved", "interleaved"), [made.document("d", nodes, [blobs.place(3, data, url)])], blobs.write()
+    )
     ((_, parts),) = samples(out)
     fields = json.loads(parts["json"])
     assert fields["texts"] == ["One.\n\nTwo.", None, END_OF_TOPIC, "Three.\n\nFour."]
@@ -118,7 +123,7 @@ def test_slots_keep_the_reading_order_merge_paragraphs_and_mark_breaks(blobs: ma
 
 def test_pairs_have_img2datasets_fields(blobs: made.Blobs) -> None:
     document = made.pair(blobs, 3)
-    ((key, parts),) = samples(made.pack(Pack("pairs"), [document], blobs.write()))
+    ((key, parts),) = samples(made.pack(Pack("pairs", "pairs"), [document], blobs.write()))
     fields = json.loads(parts["json"])
     caption = document["nodes"][1]["text"]
     assert (fields["caption"], parts["txt"].decode(), fields["key"], fields["status"]) == (
@@ -134,7 +139,7 @@ def test_pairs_have_img2datasets_fields(blobs: made.Blobs) -> None:
 
 def test_ocr_pages_have_pdfas_words_and_lines(blobs: made.Blobs) -> None:
     document = made.page(blobs, 4, lines=2)
-    ((_, parts),) = samples(made.pack(Pack("ocr"), [document], blobs.write()))
+    ((_, parts),) = samples(made.pack(Pack("ocr", "ocr"), [document], blobs.write()))
     fields = json.loads(parts["json"])
     (page,) = fields["pages"]
     assert page["words"]["text"] == ["w00", "w01", "w02", "w03", "w10", "w11", "w12", "w13"]
@@ -146,12 +151,12 @@ def test_ocr_pages_have_pdfas_words_and_lines(blobs: made.Blobs) -> None:
     assert parts["txt"].decode() == fields["text"] == document["nodes"][1]["text"]
 
 
-def test_a_jpeg_that_fits_is_kept_byte_for_byte() -> None:
+def test_a_jpeg_that_fits_is_stored_byte_for_byte() -> None:
     for data in (made.picture(1), made.picture(1, mode="L"), made.picture(2, quality=30, progressive=True)):
         assert fit(data, 64).data == data
 
 
-def test_ocr_pages_say_how_they_were_read_and_where_pictures_stand(blobs: made.Blobs) -> None:
+def test_ocr_pages_have_how_they_were_read_and_where_their_pictures_are(blobs: made.Blobs) -> None:
     free, under = [0.5, 0.5, 0.25, 0.25], [0.0, 0.0, 0.5, 0.25]
     read = {
         "dpi": 150.0,
@@ -162,24 +167,22 @@ def test_ocr_pages_say_how_they_were_read_and_where_pictures_stand(blobs: made.B
         "images": [free, under],
     }
     documents = [made.page(blobs, 4), {**made.page(blobs, 5), "page": read}]
-    out = made.pack(Pack("ocr"), documents, blobs.write())
-    plain, told = (
+    out = made.pack(Pack("ocr", "ocr"), documents, blobs.write())
+    plain, scanned = (
         json.loads(parts["json"])
         for _, parts in sorted(samples(out), key=lambda s: json.loads(s[1]["json"])["dpi"] is not None)
     )
-    assert {k: told[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")} == {
+    assert {k: scanned[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")} == {
         "dpi": 150.0, "rotation": 90, "text_source": "ocr", "engine": "tesseract", "num_pages": 12,
     }  # fmt: skip
-    assert told["pages"][0]["images_bbox"] == [free, under]
-    assert told["pages"][0]["images_bbox_no_text_overlap"] == [free]
+    assert scanned["pages"][0]["images_bbox"] == [free, under]
+    assert scanned["pages"][0]["images_bbox_no_text_overlap"] == [free]
     assert [plain[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")] == [None] * 5
 
 
 def test_ocr_samples_are_what_chug_reads() -> None:
-    """Its annotation is `pages`, one for each picture of the sample; of a page it takes `lines` and in them `text`
-    (chug 0.1, doc_read_processor).
-    """
-    page = FIELDS["ocr"].field("pages").type.value_type
+    """chug 0.1 (doc_read_processor) reads `pages`, one for each picture, and in each page the `text` of `lines`."""
+    page = LAYOUTS["ocr"].schema.field("pages").type.value_type
     assert {"words", "lines", "images_bbox", "images_bbox_no_text_overlap"} == {
         page.field(i).name for i in range(page.num_fields)
     }
@@ -214,7 +217,7 @@ def test_large_images_are_scaled_to_the_longest_side_and_exif_is_applied() -> No
     assert Image.open(io.BytesIO(turned.data)).getexif().get(0x0112) is None
 
 
-def test_transparency_lies_on_white_and_sixteen_bits_are_scaled() -> None:
+def test_transparent_parts_become_white_and_sixteen_bits_are_scaled() -> None:
     clear = io.BytesIO()
     Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(clear, "PNG")
     assert np.asarray(Image.open(io.BytesIO(fit(clear.getvalue(), 980).data))).min() > 250
@@ -223,7 +226,7 @@ def test_transparency_lies_on_white_and_sixteen_bits_are_scaled() -> None:
     assert abs(int(np.asarray(Image.open(io.BytesIO(fit(deep.getvalue(), 980).data))).mean()) - 128) <= 1
 
 
-def test_what_cannot_be_packed_is_left_out_with_a_reason_and_the_rest_goes_on(blobs: made.Blobs) -> None:
+def test_documents_that_cannot_be_packed_are_refused_with_a_reason_and_the_others_are_packed(blobs: made.Blobs) -> None:
     good = made.pair(blobs, 0)
     noise = made.document("noise", made.pair(blobs, 1)["nodes"], [blobs.place(0, b"\xff\xd8 no image", "u")])
     damaged = made.pair(blobs, 2)
@@ -231,31 +234,45 @@ def test_what_cannot_be_packed_is_left_out_with_a_reason_and_the_rest_goes_on(bl
     blind = made.document("blind", made.pair(blobs, 3)["nodes"], [])
     mute = made.pair(blobs, 4)
     mute["nodes"][1]["text"] = ""
-    out = made.pack(Pack("pairs"), [good, noise, damaged, blind, mute], blobs.write())
+    out = made.pack(Pack("pairs", "pairs"), [good, noise, damaged, blind, mute], blobs.write())
     assert out["index"]["id"].to_pylist() == [good["id"]]
     reasons = sorted(row["reason"] for row in out["refused"].to_pylist())
     assert reasons == ["blob_damaged", "image_undecodable", "no_image", "no_text"]
     assert all(row["url"] and row["provenance"] for row in out["refused"].to_pylist())
 
 
-def test_a_row_the_engine_took_out_is_not_packed(blobs: made.Blobs) -> None:
+def test_a_row_in_quarantine_is_not_packed(blobs: made.Blobs) -> None:
     documents = sorted((made.pair(blobs, i) for i in range(3)), key=lambda d: d["key"])
     ctx = DirectContext(part=0, skip=frozenset({(1, 0)}))
-    out = list(Pack("pairs")({"documents": made.table(documents), "blobs": blobs.write()}, ctx))
+    out = list(Pack("pairs", "pairs")({"documents": made.table(documents), "blobs": blobs.write()}, ctx))
     (index,) = [piece for name, piece in out if name == "index"]
     assert index["id"].to_pylist() == [documents[0]["id"], documents[2]["id"]]
     assert index["key"].to_pylist() == ["000000000000", "000000000001"]
 
 
-def test_a_range_without_documents_makes_no_shard(blobs: made.Blobs) -> None:
-    assert list(Pack("pairs")({"documents": made.table([]), "blobs": blobs.write()})) == []
+def test_a_partition_without_documents_makes_no_shard(blobs: made.Blobs) -> None:
+    assert list(Pack("pairs", "pairs")({"documents": made.table([]), "blobs": blobs.write()})) == []
 
 
-def test_a_range_of_which_nothing_is_left_is_a_valid_archive(blobs: made.Blobs) -> None:
-    out = made.pack(Pack("pairs"), [made.document("blind", made.pair(blobs, 3)["nodes"], [])], blobs.write())
+def test_a_partition_whose_documents_are_all_refused_is_a_valid_archive(blobs: made.Blobs) -> None:
+    out = made.pack(Pack("pairs", "pairs"), [made.document("blind", made.pair(blobs, 3)["nodes"], [])], blobs.write())
     assert (out["tar"], out["tar.idx"], out["index"].num_rows, out["refused"].num_rows) == (tar.END, bytes(8), 0, 1)
 
 
-def test_a_wrong_config_is_one_clear_line() -> None:
-    with pytest.raises(ValueError, match="config 'pair': one of interleaved, conversations, pairs, ocr"):
-        Pack("pair")
+def test_a_wrong_layout_is_one_clear_line() -> None:
+    with pytest.raises(ValueError, match="layout 'pair': one of interleaved, conversations, text, pairs, ocr"):
+        Pack("pairs", "pair")
+
+
+def test_documents_of_text_alone_are_slots_without_images(blobs: made.Blobs) -> None:
+    """An image node of such a document is left out, whether it has bytes or not."""
+    nodes = [made.text("One."), made.node("image", image="u"), made.text("Two."), made.node("break"), made.text("3.")]
+    for images in ([], [blobs.place(1, made.picture(1), "u")]):
+        document = made.document("d", nodes, images, kind="text")
+        out = made.pack(Pack("books", "text"), [document, made.document("e", [], [], kind="text")], blobs.write())
+        ((_, members),) = samples(out)
+        fields = json.loads(members["json"])
+        assert list(members) == ["json"]
+        assert (fields["texts"], fields["images"]) == (["One.\n\nTwo.", END_OF_TOPIC, "3."], [None] * 3)
+        assert (fields["image_meta"], fields["n_images"], fields["kind"]) == ([], 0, "text")
+        assert out["refused"]["reason"].to_pylist() == ["no_text"]

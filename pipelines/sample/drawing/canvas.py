@@ -1,4 +1,4 @@
-"""A canvas in page pixels, drawn at twice the size and reduced, so that edges come out smooth."""
+"""A canvas that is drawn at twice its size and then reduced, so that edges are smooth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
-#: the colours captions name; each is told from the others at the size of a thumbnail
+#: the colours that captions name; they differ even at the size of a thumbnail
 COLOURS: dict[str, Colour] = {
     "red": (205, 35, 40),
     "orange": (244, 134, 18),
@@ -31,7 +31,7 @@ _SCALE = 2
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """``a`` with ``share`` (0..1) of ``b``."""
+    """`a` with `share` (0..1) of `b`."""
     return (
         round(a[0] + (b[0] - a[0]) * share),
         round(a[1] + (b[1] - a[1]) * share),
@@ -49,12 +49,12 @@ def dark(colour: Colour, share: float = 0.45) -> Colour:
 
 @functools.lru_cache(maxsize=32)
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    # the face that comes inside Pillow: the same glyphs on every machine
+    # the font inside Pillow: the same glyphs on every machine
     return ImageFont.load_default(size)
 
 
 class Canvas:
-    """``width`` x ``height`` pixels; origin top left; every length is in pixels of the finished picture."""
+    """`width` x `height` pixels; origin top left; every length is in pixels of the finished picture."""
 
     def __init__(self, width: int, height: int, background: Colour) -> None:
         self.width, self.height = width, height
@@ -93,7 +93,7 @@ class Canvas:
                 self._draw.ellipse((x - r, y - r, x + r, y + r), fill)
 
     def words(self, x: float, y: float, text: str, size: float, fill: Colour = INK, anchor: str = "mm") -> None:
-        """``anchor`` as in Pillow: ``mm`` middle, ``lm`` left, ``rm`` right."""
+        """`anchor` as in Pillow: `mm` middle, `lm` left, `rm` right."""
         self._draw.text((x * _SCALE, y * _SCALE), text, fill, _font(round(size * _SCALE)), anchor)
 
     def fade(self, top: Colour, bottom: Colour, y0: float = 0, y1: float | None = None) -> None:
@@ -109,7 +109,7 @@ class Canvas:
 
 
 def ring(x: float, y: float, radii: Sequence[float]) -> list[Point]:
-    """A closed outline round (x, y): one radius a direction, joined smoothly enough for a coast."""
+    """A closed outline round (x, y) with one radius for each direction, as smooth as a coast."""
     n = len(radii)
     outline = []
     for i in range(n * 4):

@@ -1,4 +1,4 @@
-"""Bar charts, line plots and pie charts: the colour fills a good part of the picture, the count can be counted."""
+"""Bar charts, line plots and pie charts: the colour fills a good part of the picture, and the items can be counted."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def lines(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.
         canvas.words(x, bottom + canvas.height * 0.05, label, canvas.height * 0.035)
     band = (bottom - top) / count
     for i in range(count):
-        # every line keeps to its own band, so that they can be told apart and counted
+        # every line has a band of its own, so that the lines can be counted
         middle, swing, phase = bottom - band * (i + 0.5), band * rng.uniform(0.28, 0.42), rng.uniform(0, 6)
         points = [(x, middle + swing * math.sin(phase + j * rng.uniform(0.8, 1.2))) for j, x in enumerate(marks)]
         shade = mix(colour, dark(colour, 0.6), i / max(1, count - 1) * 0.6)
@@ -74,25 +74,18 @@ def pie(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.Ra
     x, y = w * 0.36, h * 0.54
     weights = [rng.uniform(0.7, 1.6) for _ in range(count)]
     start = rng.uniform(0, 360)
+    # neighbours never have the same shade
+    shades = [
+        colour,
+        *(f(colour, s) for f, s in ((light, 0.45), (dark, 0.35), (light, 0.22), (dark, 0.15), (light, 0.65))),
+    ]
     for i, weight in enumerate(weights):
         sweep = 360 * weight / sum(weights)
-        # neighbours never share a shade
-        shade = (
-            colour,
-            light(colour, 0.45),
-            dark(colour, 0.35),
-            light(colour, 0.22),
-            dark(colour, 0.15),
-            light(colour, 0.65),
-        )[i % 6]
+        shade = shades[i % len(shades)]
         canvas.slice(x, y, radius, start, start + sweep, shade)
         angle = math.radians(start + sweep / 2)
-        canvas.words(
-            x + radius * 0.65 * math.cos(angle),
-            y + radius * 0.65 * math.sin(angle),
-            f"{100 * weight / sum(weights):.0f}%",
-            h * 0.035,
-        )
+        label_x, label_y = x + radius * 0.65 * math.cos(angle), y + radius * 0.65 * math.sin(angle)
+        canvas.words(label_x, label_y, f"{100 * weight / sum(weights):.0f}%", h * 0.035)
         row = h * (0.25 + 0.1 * i)
         canvas.box(w * 0.74, row - h * 0.025, w * 0.79, row + h * 0.025, shade)
         canvas.words(w * 0.81, row, f"Group {_LETTERS[i]}", h * 0.036, INK, "lm")

@@ -9,29 +9,15 @@ import random
 from pipelines.sample.drawing.canvas import INK, WHITE, Canvas, Colour, Point, dark, light, mix, ring
 
 _PLACES = (
-    "Arden",
-    "Brill",
-    "Corve",
-    "Dunny",
-    "Elm",
-    "Farrow",
-    "Gale",
-    "Hythe",
-    "Ivel",
-    "Kirk",
-    "Lowick",
-    "Marle",
-    "Norr",
-    "Ock",
-    "Penn",
-    "Quay",
-)
+    "Arden", "Brill", "Corve", "Dunny", "Elm", "Farrow", "Gale", "Hythe", "Ivel", "Kirk", "Lowick", "Marle", "Norr",
+    "Ock", "Penn", "Quay",
+)  # fmt: skip
 SEA: Colour = (214, 232, 244)
 _WATER: Colour = (70, 140, 220)
 
 
 def _winding(a: Point, b: Point, swing: float, rng: random.Random, steps: int = 24) -> list[Point]:
-    """A line from ``a`` to ``b`` that swings to either side."""
+    """A line from `a` to `b` that swings to either side."""
     phase, waves = rng.uniform(0, 6), rng.uniform(1.5, 3)
     dx, dy = b[0] - a[0], b[1] - a[1]
     length = math.hypot(dx, dy)
@@ -44,7 +30,7 @@ def _winding(a: Point, b: Point, swing: float, rng: random.Random, steps: int = 
 
 
 def island_map(canvas: Canvas, colour: Colour, count: int, feature: str, rng: random.Random) -> None:
-    """Land in ``colour`` on the left, ``count`` islands in the sea on the right, and a river, a road or a railway."""
+    """Land in `colour` on the left, `count` islands in the sea on the right, and a river, a road or a railway."""
     w, h = canvas.width, canvas.height
     for i in range(7):
         canvas.path([(0, h * (i + 0.5) / 7), (w, h * (i + 0.5) / 7)], mix(SEA, WHITE, 0.5), 2)
@@ -56,11 +42,8 @@ def island_map(canvas: Canvas, colour: Colour, count: int, feature: str, rng: ra
     )
     for i in range(count):
         # a row of islands along the right, so that none hides another
-        x, y, r = (
-            w * (0.79 + 0.09 * (-1) ** i * rng.uniform(0.5, 1)),
-            h * (i + 0.5) / count,
-            min(h * 0.36 / count, h * 0.1),
-        )
+        x, y = w * (0.79 + 0.09 * (-1) ** i * rng.uniform(0.5, 1)), h * (i + 0.5) / count
+        r = min(h * 0.36 / count, h * 0.1)
         canvas.shape(ring(x, y, [r * rng.uniform(1.05, 1.3) for _ in range(8)]), light(colour, 0.5))
         canvas.shape(ring(x, y, [r * rng.uniform(0.75, 1.0) for _ in range(8)]), colour)
     way = _winding((0, h * rng.uniform(0.2, 0.8)), (w * 0.57, h * rng.uniform(0.3, 0.7)), h * 0.16, rng)
@@ -85,7 +68,7 @@ def island_map(canvas: Canvas, colour: Colour, count: int, feature: str, rng: ra
 
 
 def route(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.Random) -> None:
-    """One thick line with ``count`` stops, in the manner of an underground map."""
+    """One thick line with `count` stops, like an underground map."""
     w, h = canvas.width, canvas.height
     for _ in range(3):
         y = h * rng.uniform(0.2, 0.9)
@@ -116,7 +99,7 @@ def route(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.
 
 
 def rings(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.Random) -> None:
-    """``count`` rings about one centre, each with a leader line and a letter."""
+    """`count` rings about one centre, each with a leader line and a letter."""
     w, h = canvas.width, canvas.height
     x, y, radius = w * 0.42, h * 0.54, min(w, h) * 0.4
     canvas.words(w / 2, h * 0.06, subject[0].upper() + subject[1:], h * 0.05)
@@ -135,7 +118,7 @@ def rings(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.
 
 
 def flow(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.Random) -> None:
-    """``count`` numbered boxes on two rows, joined by arrows."""
+    """`count` numbered boxes on two rows, joined by arrows."""
     w, h = canvas.width, canvas.height
     canvas.words(w / 2, h * 0.08, subject[0].upper() + subject[1:], h * 0.055)
     top = math.ceil(count / 2)
@@ -148,25 +131,16 @@ def flow(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.R
         canvas.path([a, b], INK, 5)
         mid = (a[0] * 0.5 + b[0] * 0.5, a[1] * 0.5 + b[1] * 0.5)
         angle = math.atan2(b[1] - a[1], b[0] - a[0])
-        canvas.shape(
-            [(mid[0] + 15 * math.cos(angle + d), mid[1] + 15 * math.sin(angle + d)) for d in (0, 2.4, -2.4)], INK
-        )
+        head = [(mid[0] + 15 * math.cos(angle + d), mid[1] + 15 * math.sin(angle + d)) for d in (0, 2.4, -2.4)]
+        canvas.shape(head, INK)
     for i, (x, y) in enumerate(centres):
-        half = across * 0.36
-        canvas.box(
-            x - half,
-            y - tall / 2,
-            x + half,
-            y + tall / 2,
-            colour,
-            radius=18 if rng.random() < 0.7 else 0,
-            edge=dark(colour),
-        )
+        half, radius = across * 0.36, 18 if rng.random() < 0.7 else 0
+        canvas.box(x - half, y - tall / 2, x + half, y + tall / 2, colour, radius, edge=dark(colour))
         canvas.words(x, y, str(i + 1), h * 0.1, WHITE)
 
 
 def cutaway(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.Random) -> None:
-    """A tube cut open: ``count`` parts, a lens at one end, a letter for each part."""
+    """The inside of a tube: `count` parts, a lens at one end, a letter for each part."""
     w, h = canvas.width, canvas.height
     canvas.words(w / 2, h * 0.08, subject[0].upper() + subject[1:], h * 0.055)
     left, right, y = w * 0.08, w * 0.92, h * 0.52

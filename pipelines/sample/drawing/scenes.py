@@ -19,7 +19,7 @@ def _tree(canvas: Canvas, x: float, foot: float, size: float, leaf: Colour) -> N
 
 
 def night(canvas: Canvas, colour: Colour, count: int, moon: str, rng: random.Random) -> None:
-    """``count`` ridges of hills in ``colour`` below a dark sky with a full, half or crescent moon."""
+    """`count` ridges of hills in `colour` below a dark sky with a full, half or crescent moon."""
     w, h = canvas.width, canvas.height
     top, low = (6, 8, 26), (34, 40, 78)
     canvas.fade(top, low, 0, h * 0.7)
@@ -47,7 +47,7 @@ def night(canvas: Canvas, colour: Colour, count: int, moon: str, rng: random.Ran
 
 
 def boats(canvas: Canvas, colour: Colour, count: int, sky: str, rng: random.Random) -> None:
-    """``count`` boats whose sails are in ``colour``, by day, at sunset or in fog."""
+    """`count` boats whose sails are in `colour`, by day, at sunset or in fog."""
     w, h = canvas.width, canvas.height
     above, low, sea = {
         "by day": ((120, 185, 240), (214, 236, 252), (44, 112, 176)),
@@ -69,33 +69,28 @@ def boats(canvas: Canvas, colour: Colour, count: int, sky: str, rng: random.Rand
     for i in range(count):
         x, y = step * (i + 0.5) + rng.uniform(-0.05, 0.05) * step, h * rng.uniform(0.66, 0.86)
         canvas.shape([(x - 4, y - size * 0.25), (x - 4, y - size * 2.1), (x - size * 0.75, y - size * 0.25)], colour)
-        canvas.shape(
-            [(x + 5, y - size * 0.25), (x + 5, y - size * 1.8), (x + size * 0.85, y - size * 0.25)], light(colour, 0.22)
-        )
+        jib = [(x + 5, y - size * 0.25), (x + 5, y - size * 1.8), (x + size * 0.85, y - size * 0.25)]
+        canvas.shape(jib, light(colour, 0.22))
         canvas.path([(x, y), (x, y - size * 2.15)], INK, 4)
-        canvas.shape([(x - size * 0.9, y - size * 0.18), (x + size * 0.95, y - size * 0.18), (x + size * 0.6, y + size * 0.2),
-                      (x - size * 0.6, y + size * 0.2)], (84, 58, 44))  # fmt: skip
+        deck, keel = y - size * 0.18, y + size * 0.2
+        hull = [(x - size * 0.9, deck), (x + size * 0.95, deck), (x + size * 0.6, keel), (x - size * 0.6, keel)]
+        canvas.shape(hull, (84, 58, 44))
         canvas.path([(x - size, y + size * 0.3), (x + size, y + size * 0.3)], light(sea, 0.6), 3)
 
 
-def garden(canvas: Canvas, colour: Colour, count: int, trees: int, rng: random.Random) -> None:
-    """``count`` large flowers in ``colour`` in front of a fence, with ``trees`` trees behind it."""
+def garden(canvas: Canvas, colour: Colour, count: int, behind: str, rng: random.Random) -> None:
+    """`count` large flowers in `colour` in front of a fence, with one tree, two trees or three trees behind it."""
     w, h = canvas.width, canvas.height
+    trees = {"one tree": 1, "two trees": 2, "three trees": 3}[behind]
     canvas.fade((176, 216, 246), (232, 244, 252), 0, h * 0.5)
     canvas.box(0, h * 0.45, w, h, (150, 196, 110))
     for i in range(trees):
-        _tree(
-            canvas,
-            w * (i + 0.5 + rng.uniform(-0.12, 0.12)) / trees,
-            h * 0.5,
-            h * 0.46,
-            mix(_LEAF, (120, 160, 60), rng.random() * 0.6),
-        )
+        x = w * (i + 0.5 + rng.uniform(-0.12, 0.12)) / trees
+        _tree(canvas, x, h * 0.5, h * 0.46, mix(_LEAF, (120, 160, 60), rng.random() * 0.6))
     for i in range(17):
         x = w * i / 16
-        canvas.shape(
-            [(x - 9, h * 0.6), (x - 9, h * 0.45), (x, h * 0.42), (x + 9, h * 0.45), (x + 9, h * 0.6)], (246, 242, 232)
-        )
+        plank = [(x - 9, h * 0.6), (x - 9, h * 0.45), (x, h * 0.42), (x + 9, h * 0.45), (x + 9, h * 0.6)]
+        canvas.shape(plank, (246, 242, 232))
     canvas.box(0, h * 0.5, w, h * 0.525, (238, 232, 218))
     canvas.box(0, h * 0.62, w, h, (104, 78, 54))
     step = w / count
@@ -110,7 +105,7 @@ def garden(canvas: Canvas, colour: Colour, count: int, trees: int, rng: random.R
 
 
 def street(canvas: Canvas, colour: Colour, count: int, thing: str, rng: random.Random) -> None:
-    """``count`` houses in ``colour`` along a street with a tram, a bus, a tree or a lamp."""
+    """`count` houses in `colour` along a street with a tram, a bus, a tree or a lamp."""
     w, h = canvas.width, canvas.height
     canvas.fade((190, 220, 242), (240, 246, 250), 0, h * 0.7)
     step = w / count
@@ -122,9 +117,8 @@ def street(canvas: Canvas, colour: Colour, count: int, thing: str, rng: random.R
         across = (x1 - x0) / 5
         for k in (1, 3):
             for y in (top + h * 0.05, top + h * 0.19):
-                canvas.box(
-                    x0 + across * (k - 0.05), y, x0 + across * (k + 1.05), y + h * 0.085, (250, 246, 214), edge=INK
-                )
+                left, right = x0 + across * (k - 0.05), x0 + across * (k + 1.05)
+                canvas.box(left, y, right, y + h * 0.085, (250, 246, 214), edge=INK)
         canvas.box(x0 + across * 2, h * 0.6, x0 + across * 3, h * 0.72, dark(colour, 0.6))
     canvas.box(0, h * 0.72, w, h * 0.78, (200, 196, 188))
     canvas.box(0, h * 0.78, w, h, (88, 90, 96))
@@ -151,7 +145,7 @@ def street(canvas: Canvas, colour: Colour, count: int, thing: str, rng: random.R
 
 
 def table(canvas: Canvas, colour: Colour, count: int, thing: str, rng: random.Random) -> None:
-    """``count`` apples, jars, bowls or bottles in ``colour`` on a table."""
+    """`count` apples, jars, bowls or bottles in `colour` on a table."""
     w, h = canvas.width, canvas.height
     wall = rng.choice(((236, 228, 212), (222, 230, 232), (240, 236, 228)))
     canvas.fade(wall, mix(wall, INK, 0.12), 0, h * 0.62)
@@ -179,14 +173,7 @@ def table(canvas: Canvas, colour: Colour, count: int, thing: str, rng: random.Ra
             canvas.box(x - r * 0.4, foot - r * 0.05, x + r * 0.4, foot + r * 0.05, dark(colour))
         else:
             canvas.box(x - r * 0.5, foot - r * 1.9, x + r * 0.5, foot, colour, radius=r * 0.2, edge=dark(colour))
-            canvas.shape(
-                [
-                    (x - r * 0.5, foot - r * 1.75),
-                    (x - r * 0.2, foot - r * 2.4),
-                    (x + r * 0.2, foot - r * 2.4),
-                    (x + r * 0.5, foot - r * 1.75),
-                ],
-                colour,
-            )
+            low, high = foot - r * 1.75, foot - r * 2.4
+            canvas.shape([(x - r * 0.5, low), (x - r * 0.2, high), (x + r * 0.2, high), (x + r * 0.5, low)], colour)
             canvas.box(x - r * 0.2, foot - r * 2.9, x + r * 0.2, foot - r * 2.3, dark(colour, 0.2))
             canvas.box(x - r * 0.36, foot - r * 1.3, x - r * 0.22, foot - r * 0.3, light(colour, 0.5))

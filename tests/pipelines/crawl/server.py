@@ -21,7 +21,7 @@ from PIL import Image
 
 
 def picture(fmt: str = "JPEG", size: tuple[int, int] = (96, 64), seed: int = 0, **options: object) -> bytes:
-    """A smooth image: gradients in a direction the seed gives, so that a perceptual hash has something to see."""
+    """A smooth image: gradients in a direction the seed gives, so that a perceptual hash has content."""
     w, h = size
     x, y = np.meshgrid(np.linspace(0, 1, w), np.linspace(0, 1, h))
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Ranges of WARC files over HTTP and from a folder: what is read together, what is tried again, and what comes of it."""
+"""Ranges of WARC files over HTTP and from a folder: which are read together, which are tried again, and the outcome."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from manifests.stage import DirectContext
 from pipelines.crawl import ranges
 from pipelines.crawl.commoncrawl import FETCHED, REASONS, CommonCrawl
 from pipelines.crawl.index import CHOSEN
-from pipelines.crawl.ranges import reads
+from pipelines.crawl.ranges import plan_reads
 from pipelines.html.stages import Extract
 from pipelines.warc.read import Record, records
 from tests.pipelines.crawl.conftest import LOOPBACK, SHARED, Local
@@ -29,9 +29,7 @@ HTML = "Content-Type: text/html; charset=utf-8"
 
 
 def archive(pages: int = 6) -> tuple[bytes, list[dict[str, Any]]]:
-    """A WARC file as Common Crawl writes it (request, response and metadata, a member each), and the index of its
-    responses.
-    """
+    """A WARC file as Common Crawl writes it (request, response, metadata; a member each), and an index of its pages."""
     raw = gzip.compress(other("warcinfo"))
     rows = []
     for i in range(pages):
@@ -44,11 +42,11 @@ def archive(pages: int = 6) -> tuple[bytes, list[dict[str, Any]]]:
 
 
 def run(
-    stage: CommonCrawl, rows: list[dict[str, Any]], known: list[str] | None = None, ctx: DirectContext | None = None
+    stage: CommonCrawl, rows: list[dict[str, Any]], previous: list[str] | None = None, ctx: DirectContext | None = None
 ) -> dict[str, Any]:
     tables: dict[str, Any] = {"chosen": pa.Table.from_pylist(rows, CHOSEN)}
-    if known is not None:
-        tables["known"] = pa.table({"place": pa.array(known, pa.string())})
+    if previous is not None:
+        tables["previous"] = pa.table({"place": pa.array(previous, pa.string())})
     out: dict[str, Any] = {"warc": b"", "fetched": [], "refused": []}
     for name, data in stage(tables, ctx or DirectContext()):
         if isinstance(data, bytes):
@@ -73,7 +71,7 @@ def serve(local: Local, raw: bytes, name: str = FILE) -> None:
 
 
 @pytest.mark.parametrize("gap", [0, 1 << 16])
-def test_records_by_range_over_http_are_those_of_the_file(
+def test_records_read_by_range_equal_those_of_the_file(
     local: Local, quick: CommonCrawl, gap: int, tmp_path: Path
 ) -> None:
     raw, rows = archive()
@@ -91,7 +89,7 @@ def test_records_by_range_over_http_are_those_of_the_file(
     ]
 
 
-def test_from_a_folder_as_over_http(local: Local, quick: CommonCrawl, tmp_path: Path) -> None:
+def test_a_folder_gives_the_same_as_http(local: Local, quick: CommonCrawl, tmp_path: Path) -> None:
     raw, rows = archive()
     serve(local, raw)
     (tmp_path / FILE).parent.mkdir(parents=True)
@@ -126,7 +124,7 @@ def test_every_failure_is_a_row(local: Local, quick: CommonCrawl) -> None:
     assert (asked.count("503"), asked.count("hang"), asked.count("none.gz"), asked.count("403")) == (3, 3, 1, 1)
 
 
-def test_what_is_refused_at_first_is_had_at_last(local: Local, quick: CommonCrawl) -> None:
+def test_a_range_that_fails_at_first_is_tried_again(local: Local, quick: CommonCrawl) -> None:
     raw, rows = archive(2)
     answers = iter(
         [({"status": "503", "Retry-After": "0"}, b""), ({"status": "500"}, b""), ({"Accept-Ranges": "bytes"}, raw)]
@@ -149,19 +147,24 @@ def test_a_private_address_is_refused_unless_allowed(local: Local) -> None:
     assert local.web.paths() == []
 
 
-def test_what_is_known_is_not_asked_for(local: Local, quick: CommonCrawl) -> None:
+def test_what_was_fetched_before_is_not_requested(local: Local, quick: CommonCrawl) -> None:
     raw, rows = archive(3)
     serve(local, raw)
     first = run(quick, rows[:2])
     local.web.asked.clear()
-    out = run(quick, rows, known=[r["place"] for r in first["fetched"]])
+    out = run(quick, rows, previous=[r["place"] for r in first["fetched"]])
     assert [r["url"] for r in out["fetched"]] == [rows[2]["url"]]
     assert len(local.web.paths()) == 1
-    assert run(quick, rows, known=[r["place"] for r in first["fetched"] + out["fetched"]]) == {
+    assert run(quick, rows, previous=[r["place"] for r in first["fetched"] + out["fetched"]]) == {
         "warc": b"",
         "fetched": [],
         "refused": [],
     }
+
+
+def test_zero_rows(quick: CommonCrawl) -> None:
+    nothing: dict[str, Any] = {"warc": b"", "fetched": [], "refused": []}
+    assert run(quick, []) == run(quick, [], previous=[]) == nothing
 
 
 def test_a_quarantined_row_is_left_out(local: Local, quick: CommonCrawl) -> None:
@@ -176,7 +179,7 @@ def test_documents_say_where_common_crawl_has_them(local: Local, quick: CommonCr
     serve(local, raw)
     out = run(quick, rows)
     (tmp_path / "00000-warc.bin").write_bytes(out["warc"])
-    # without the first: not wanted
+    # the first capture is left out, as if it had not been chosen
     pq.write_table(pa.Table.from_pylist(out["fetched"][1:], FETCHED), tmp_path / "00000-fetched.parquet")
     part = {
         "path": f"{tmp_path}/00000-warc.bin",
@@ -198,11 +201,11 @@ def test_documents_say_where_common_crawl_has_them(local: Local, quick: CommonCr
     st.integers(0, 100),
     st.integers(1, 300),
 )
-def test_reads_hold_every_row_once_and_waste_no_more_than_allowed(
+def test_reads_have_every_row_once_and_keep_to_gap_and_size(
     rows: list[tuple[str, int, int]], gap: int, most: int
 ) -> None:
     rows = sorted(rows)
-    plan = list(reads([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], gap, most))
+    plan = list(plan_reads([r[0] for r in rows], [r[1:] for r in rows], gap, most))
     assert [i for read in plan for i in read.rows] == list(range(len(rows)))
     for read in plan:
         mine = [rows[i] for i in read.rows]
@@ -214,7 +217,7 @@ def test_reads_hold_every_row_once_and_waste_no_more_than_allowed(
 
 
 @pytest.mark.real
-def test_real_pages_by_an_index_made_for_them(local: Local) -> None:
+def test_real_pages_by_a_generated_index(local: Local) -> None:
     warc = SHARED / "realweb" / "pages.warc.gz"
     if not warc.exists():
         pytest.skip(f"no real pages at {warc}")

@@ -27,9 +27,10 @@ ROW: dict[str, Any] = {
 }
 SCHEMA = pa.schema(
     [
-        ("url", pa.string()), ("url_host_registered_domain", pa.string()), ("fetch_time", pa.timestamp("ms")), ("fetch_status", pa.int16()),
-        ("content_mime_detected", pa.string()), ("content_languages", pa.string()), ("content_truncated", pa.string()),
-        ("warc_filename", pa.string()), ("warc_record_offset", pa.int32()), ("warc_record_length", pa.int32()),
+        ("url", pa.string()), ("url_host_registered_domain", pa.string()), ("fetch_time", pa.timestamp("ms")),
+        ("fetch_status", pa.int16()), ("content_mime_detected", pa.string()), ("content_languages", pa.string()),
+        ("content_truncated", pa.string()), ("warc_filename", pa.string()), ("warc_record_offset", pa.int32()),
+        ("warc_record_length", pa.int32()),
     ]
 )  # fmt: skip
 LISTED = [
@@ -104,9 +105,8 @@ def test_conditions(tmp_path: Path, given: dict[str, Any], expected: list[str]) 
 
 def test_a_row_names_its_record_and_the_captures_of_a_file_share_a_key(tmp_path: Path) -> None:
     rows = choose([index(tmp_path)], {"content_languages": "eng"})
-    assert rows[0] == {
-        "key": key64(ROW["warc_filename"]), "url": ROW["url"], "file": ROW["warc_filename"], "offset": 100, "length": 2000,
-    }  # fmt: skip
+    place = {"file": ROW["warc_filename"], "offset": 100, "length": 2000}
+    assert rows[0] == {"key": key64(ROW["warc_filename"]), "url": ROW["url"], **place}
     assert [r["key"] for r in rows] == [key64(r["file"]) for r in rows]
 
 
@@ -114,7 +114,7 @@ def test_a_limit_counts_in_each_file(tmp_path: Path) -> None:
     assert chosen(tmp_path, {}, limit=2) == ALL[:2]
 
 
-def test_a_path_says_what_is_not_in_the_file() -> None:
+def test_crawl_and_subset_are_read_from_the_path() -> None:
     path = "s3://commoncrawl/cc-index/table/cc-main/warc/crawl=CC-MAIN-2024-10/subset=crawldiagnostics/x.parquet"
     assert wanted(path, {"crawl": ["CC-MAIN-2024-10"]})
     assert not wanted(path, where({}))
@@ -132,13 +132,13 @@ def test_a_path_says_what_is_not_in_the_file() -> None:
         ({"fetch_time": {"min": "yesterday"}}, "fetch_time: 'yesterday' is no time"),
     ],
 )
-def test_a_wrong_condition_is_one_line(given: dict[str, Any], says: str) -> None:
+def test_a_wrong_condition_is_an_error_of_one_line(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ChoiceError) as e:
         where(given)
     assert str(e.value).startswith(says)
 
 
-def test_a_file_that_is_no_index_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_index_is_an_error_of_one_line(tmp_path: Path) -> None:
     pq.write_table(pa.table({"url": ["x"]}), tmp_path / "other.parquet")
     with pytest.raises(ChoiceError, match=r"other\.parquet: no column 'warc_filename'"):
         choose([str(tmp_path / "other.parquet")], {})

@@ -8,11 +8,16 @@ import pytest
 from pipelines.crawl.links import hosts_of, page_links, sitemap
 
 PAGE = b"""<html><head><base href="/deep/"><meta name="description" content="nofollow"></head><body>
-<a href="one.html">1</a> <A CLASS=x HREF='two.html#part'>2</A> <a href=three.html>3</a> <a href="/one.html?a=1&amp;b=2">4</a>
-<a href="http://A.example:80/deep/one.html">again</a> <a href="https://a.example/tls">same host</a> <a href="http://b.example/">other host</a>
-<a rel="external nofollow" href="/no">no</a> <a href="/photo.JPG">image</a> <a href="paper.pdf">paper</a> <a href="mailto:x@a.example">mail</a>
-<a href="javascript:void(0)">script</a> <!-- <a href="/comment">no</a> --> <script>document.write('<a href="/script">no</a>')</script>
-<area href="/map"> <a href="http://[broken/">broken</a> <a name="here">here</a> <a href="/x y">blank</a></body></html>"""
+<a href="one.html">1</a> <A CLASS=x HREF='two.html#part'>2</A> <a href=three.html>3</a>
+<a href="/one.html?a=1&amp;b=2">4</a>
+<a href="http://A.example:80/deep/one.html">again</a> <a href="https://a.example/tls">same host</a>
+<a href="http://b.example/">other host</a>
+<a rel="external nofollow" href="/no">no</a> <a href="/photo.JPG">image</a> <a href="paper.pdf">paper</a>
+<a href="mailto:x@a.example">mail</a>
+<a href="javascript:void(0)">script</a> <!-- <a href="/comment">no</a> -->
+<script>document.write('<a href="/script">no</a>')</script>
+<area href="/map"> <a href="http://[broken/">broken</a> <a name="here">here</a>
+<a href="/x y">blank</a></body></html>"""
 
 
 def test_links_of_a_page() -> None:
@@ -29,7 +34,7 @@ def test_links_of_a_page() -> None:
 
 
 @pytest.mark.parametrize("content", ["nofollow", "noindex, NOFOLLOW", "none"])
-def test_a_page_s_robots_meta_is_honoured(content: str) -> None:
+def test_the_robots_meta_of_a_page_is_honoured(content: str) -> None:
     assert (
         page_links(f'<meta name="ROBOTS" content="{content}"><a href="/x">'.encode(), "http://a.example/", "a.example")
         == []

@@ -125,9 +125,9 @@ def test_a_file_that_breaks_while_the_run_goes_on_is_named(tmp_path: pathlib.Pat
 def test_every_row_of_a_part_may_be_bad(tmp_path: pathlib.Path) -> None:
     go(tmp_path, _one_a_part(Score(bad=3)))
     outcome = go(tmp_path, _one_a_part(Score(bad=3)))
-    scores = outcome.made["score"].read(Store(str(tmp_path)), "scores")["score"].to_pylist()
+    scores = outcome.outputs["score"].read(Store(str(tmp_path)), "scores")["score"].to_pylist()
     assert scores == [0, 1, 2, None, 4, 5]
-    assert [(p, r) for p, r, _, _ in outcome.made["score"].quarantined] == [(3, 0)]
+    assert [(p, r) for p, r, _, _ in outcome.outputs["score"].quarantined] == [(3, 0)]
 
 
 def _one_a_part(stage: Any) -> list[Step]:
@@ -166,7 +166,7 @@ def test_an_exchange_that_dies_is_tried_again(tmp_path: pathlib.Path, how: str, 
 def test_rows_must_add_up(tmp_path: pathlib.Path) -> None:
     numbers = plan()[0]
     upper = Step("upper", Halves(), {"lines": aligned("numbers", "numbers")}, adds_up={"lines": ("kept", "gone")})
-    assert go(tmp_path, [numbers, upper]).made["upper"].rows("kept") == PARTS * ROWS / 2
+    assert go(tmp_path, [numbers, upper]).outputs["upper"].rows("kept") == PARTS * ROWS / 2
     with pytest.raises(RunError, match="200 rows of 'lines' went in, 100 came out in kept and 0 are quarantined"):
         go(tmp_path / "other", [numbers, replace(upper, adds_up={"lines": ("kept",)})])
 
@@ -184,13 +184,17 @@ def test_a_model_is_loaded_once_a_process(tmp_path: pathlib.Path) -> None:
     (tmp_path / "loads").mkdir()
     outcome = go(tmp_path / "run", plan(Model(str(tmp_path / "loads"))))
     assert {p.read_text() for p in (tmp_path / "loads").iterdir()} == {"loaded\n"}
-    t = outcome.made["score"].read(Store(str(tmp_path / "run")), "scores")
+    t = outcome.outputs["score"].read(Store(str(tmp_path / "run")), "scores")
     assert t["score"].to_pylist() == [7 * n for n in range(5 * ROWS)]
 
 
 def test_a_refresh_that_is_interrupted_goes_on_where_it_was(tmp_path: pathlib.Path) -> None:
     go(tmp_path, [plan()[0], WORLD])
-    seen = lambda: go(tmp_path, [plan()[0], WORLD]).made["world"].read(Store(str(tmp_path)), "seen")["when"].to_pylist()
+
+    def seen() -> list[int]:
+        output = go(tmp_path, [plan()[0], WORLD]).outputs["world"]
+        return list(output.read(Store(str(tmp_path)), "seen")["when"].to_pylist())
+
     first = seen()
     assert seen() == first
     killed_after(2, tmp_path, "[plan()[0], WORLD]", "start=lambda: Local(1), refresh=['world']")
@@ -201,7 +205,7 @@ def test_a_refresh_that_is_interrupted_goes_on_where_it_was(tmp_path: pathlib.Pa
     assert len(kept) == 2
     # asking once more does not throw away what the first refresh has
     again = go(tmp_path, [plan()[0], WORLD], refresh=["world"])
-    assert again.worked["world"] == 3
+    assert again.parts["world"] == 3
     assert {name: (folder / name).read_bytes() for name in kept} == kept
     assert not set(seen()) & set(first)
 
@@ -219,9 +223,8 @@ def test_a_refresh_is_given_the_files_of_the_recording_before(tmp_path: pathlib.
         ]
 
     def given(**more: Any) -> list[list[int]]:
-        return [
-            *go(tmp_path, remembering(), **more).made["world"].read(Store(str(tmp_path)), "seen")["earlier"].to_pylist()
-        ]
+        output = go(tmp_path, remembering(), **more).outputs["world"]
+        return list(output.read(Store(str(tmp_path)), "seen")["earlier"].to_pylist())
 
     assert given() == [[], []]
     assert given(refresh=["world"]) == [[1, 1], [1, 1]]
@@ -239,16 +242,16 @@ def test_gc_removes_what_nothing_names_and_what_no_run_uses(tmp_path: pathlib.Pa
         collect(str(tmp_path))
     old = go(tmp_path, plan(modulo=7))
     new = go(tmp_path, plan())
-    stages = [{"node": n, "folders": m.folders} for n, m in new.made.items()]
+    stages = [{"node": n, "folders": m.folders} for n, m in new.outputs.items()]
     (tmp_path / "manifest.json").write_text(json.dumps({"stages": stages}))
-    orphan = tmp_path / new.made["sums"].folders[0] / "00000-homes-0123456789.arrow"
+    orphan = tmp_path / new.outputs["sums"].folders[0] / "00000-sums-0123456789.arrow"
     orphan.write_bytes(b"what an attempt left that lost the race")
     (tmp_path / "tmp" / "left").mkdir(parents=True)
     gone = collect(str(tmp_path), dry_run=True)
     assert orphan.exists()
     assert collect(str(tmp_path)) == gone
     assert not orphan.exists() and not (tmp_path / "tmp").exists()
-    assert not (tmp_path / old.made["sums"].folders[0]).exists()
-    assert go(tmp_path, plan(), lambda: None).worked == {}
+    assert not (tmp_path / old.outputs["sums"].folders[0]).exists()
+    assert go(tmp_path, plan(), lambda: None).parts == {}
     assert totals(tmp_path, go(tmp_path, plan())) == expected()
     assert collect(str(tmp_path)) == {}

@@ -49,7 +49,7 @@ def test_a_model_lives_in_a_pool_of_actors(tmp_path: pathlib.Path, two: Cluster)
         "from tests.pipelines.engine.toys import Model\n"
         "nodes = plan(Model(sys.argv[1]))\n"
         "nodes[1] = __import__('dataclasses').replace(steps[1], gpus=0.5)\n"
-        "print(go(sys.argv[2], steps, lambda: OnRay(sys.argv[3])).made['score'].rows('scores'))"
+        "print(go(sys.argv[2], steps, lambda: OnRay(sys.argv[3])).outputs['score'].rows('scores'))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "loads"), str(tmp_path / "run"), two.address]
     assert (

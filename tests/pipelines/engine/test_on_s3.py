@@ -91,11 +91,11 @@ def test_kill_the_driver_and_go_on_to_the_same_bytes(s3: str) -> None:
     assert store.exists("lock.json")  # of a dead process of this machine: taken over at once
     outcome = go(root, plan())
     assert not store.exists("lock.json")
-    t = outcome.made["home"].read(store, "totals")
+    t = outcome.outputs["join"].read(store, "totals")
     assert dict(zip(t["n"].to_pylist(), t["total"].to_pylist(), strict=True)) == expected()
     clean, killed = _contents(f"{s3}/clean"), _contents(root)
     assert {k: v for k, v in killed.items() if k in clean} == clean
-    assert go(root, plan(), _refuse).worked == {}
+    assert go(root, plan(), _refuse).parts == {}
 
 
 def _refuse() -> Any:

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from pipelines.engine.part import BATCH, OUTSIDE, WHOLE_ROW, Task
-from pipelines.engine.retry import KILLED, LOST, ROWS, TRIES, Kind, PartResult, RunError, again
+from pipelines.engine.retry import KILLED, LOST, ROWS, TRIES, Kind, PartResult, RunError, next_attempt
+from pipelines.engine.stage import Step, shuffle
 
-MAP = Task("score", "/run", "stages/score-x", 3, 3, None, {}, same_rows=("scores",))
-FANS_OUT = replace(MAP, same_rows=())
-EXCHANGE = replace(FANS_OUT, is_map=False)
+STEP = Step("score", None, same_rows=("scores",))
+MAP = Task(STEP, "/run", "stages/score-x", 3, 3)
+FANS_OUT = replace(MAP, step=replace(STEP, same_rows=()))
+EXCHANGE = replace(MAP, step=Step("score", None, {"keyed": shuffle("keyed", "keys")}))
 
 
 def _failed(kind: Kind, row: int = 0, sub: int = OUTSIDE) -> PartResult:
@@ -31,13 +33,13 @@ def _failed(kind: Kind, row: int = 0, sub: int = OUTSIDE) -> PartResult:
         (MAP, _failed("memory", 64, BATCH), {"suspects": (64,)}),
         (MAP, _failed("crash"), {"tries": 1}),
         (EXCHANGE, _failed("crash", 0, BATCH), {"tries": 1}),
-        (EXCHANGE, _failed("hang", 0, BATCH), {"tries": 1, "deadline_s": 2 * MAP.deadline_s}),
-        (EXCHANGE, _failed("memory", 0, BATCH), {"tries": 1, "memory": 2 * MAP.memory}),
+        (EXCHANGE, _failed("hang", 0, BATCH), {"tries": 1, "step": replace(EXCHANGE.step, deadline_s=1200)}),
+        (EXCHANGE, _failed("memory", 0, BATCH), {"tries": 1, "step": replace(EXCHANGE.step, memory=12 << 30)}),
         (EXCHANGE, _failed("exception"), {"tries": 1}),  # a store that did not answer
     ],
 )
 def test_tried_again_with_what_was_learned(work: Task, ended: PartResult, taught: dict[str, Any]) -> None:
-    more, said = again(work, ended)
+    more, said = next_attempt(work, ended)
     assert more == replace(work, **taught)
     assert said.startswith("score, part 3")
     assert ended.cause in said
@@ -54,21 +56,21 @@ def test_tried_again_with_what_was_learned(work: Task, ended: PartResult, taught
 )
 def test_the_run_stops(work: Task, ended: PartResult) -> None:
     with pytest.raises(RunError, match=rf"^score, part 3: {ended.cause}"):
-        again(work, ended)
+        next_attempt(work, ended)
 
 
 def test_a_row_that_the_kernel_kills_for_is_found_in_the_end() -> None:
     """SIGKILL says nothing of a row, until it has come on the same one too often."""
     work = MAP
     for _ in range(KILLED - 1):
-        work, _ = again(work, _failed("lost", 7, WHOLE_ROW))
-    more, _ = again(work, _failed("lost", 7, WHOLE_ROW))
+        work, _ = next_attempt(work, _failed("lost", 7, WHOLE_ROW))
+    more, _ = next_attempt(work, _failed("lost", 7, WHOLE_ROW))
     assert more.skip == ((7, WHOLE_ROW, "lost: why"),)
 
 
 def test_a_part_whose_rows_all_end_the_process_stops_the_run_with_their_causes() -> None:
     work = MAP
     for row in range(ROWS):
-        work, _ = again(work, _failed("crash", row, WHOLE_ROW))
+        work, _ = next_attempt(work, _failed("crash", row, WHOLE_ROW))
     with pytest.raises(RunError, match=rf"more than {ROWS} rows .*\n.*row 90, crash: why"):
-        again(work, _failed("crash", ROWS, WHOLE_ROW))
+        next_attempt(work, _failed("crash", ROWS, WHOLE_ROW))

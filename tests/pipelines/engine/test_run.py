@@ -7,14 +7,14 @@ import functools
 import hashlib
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
 
-from pipelines.engine import fence
+from pipelines.engine import isolate
 from pipelines.engine.local import Local
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, State, run, states
@@ -22,7 +22,7 @@ from pipelines.engine.stage import Step, aligned, by_part, shuffle
 from pipelines.engine.storage import Store
 
 from .stops import killed_after
-from .toys import Home, Keys, Numbers, Pages, Score, Sums, World
+from .toys import SCORES, Join, Keys, Numbers, Pages, Score, Sums, World
 
 PARTS, ROWS = 5, 200
 WORLD = Step("world", World(), {"numbers": aligned("numbers", "numbers")}, recorded=True)  # behind `numbers`
@@ -45,9 +45,9 @@ def plan(score: Any = Score(), modulo: int = 10, memory: int = 6 << 30) -> list[
         Step("keys", Keys(modulo), {"numbers": aligned("numbers", "numbers"), "scores": aligned("scores", "score")}),
         Step("sums", Sums(), {"keyed": shuffle("keyed", "keys")}, per_part=("rows", 200)),
         Step(
-            "home",
-            Home(),
-            {"homes": by_part("homes", "sums"), "numbers": aligned("numbers", "numbers")},
+            "join",
+            Join(),
+            {"sums": by_part("sums", "sums"), "numbers": aligned("numbers", "numbers")},
             same_rows=("totals",),
         ),
     ]
@@ -81,7 +81,7 @@ def files(root: pathlib.Path) -> dict[str, str]:
 
 
 def totals(root: pathlib.Path, outcome: Outcome) -> dict[int, int | None]:
-    t = outcome.made["home"].read(Store(str(root)), "totals")
+    t = outcome.outputs["join"].read(Store(str(root)), "totals")
     return dict(zip(t["n"].to_pylist(), t["total"].to_pylist(), strict=True))
 
 
@@ -92,10 +92,10 @@ def expected(modulo: int = 10, without: tuple[int, ...] = (), add: int = 0) -> d
     return {n: None if n in without else groups[n % modulo] for n in range(PARTS * ROWS)}
 
 
-def test_rows_find_their_group_and_their_way_home(tmp_path: pathlib.Path) -> None:
+def test_each_row_gets_the_sum_of_its_group(tmp_path: pathlib.Path) -> None:
     outcome = go(tmp_path, plan())
     assert totals(tmp_path, outcome) == expected()
-    assert len(outcome.made["sums"].parts) == 5  # 1,000 rows at 200 a part
+    assert len(outcome.outputs["sums"].parts) == 5  # 1,000 rows at 200 a part
 
 
 def test_second_run_does_nothing_and_rewrites_nothing(tmp_path: pathlib.Path) -> None:
@@ -106,14 +106,14 @@ def test_second_run_does_nothing_and_rewrites_nothing(tmp_path: pathlib.Path) ->
         raise AssertionError("a backend was started")
 
     outcome = go(tmp_path, plan(), refuse)
-    assert outcome.worked == {}
+    assert outcome.parts == {}
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file() and p.name != "lock"} == before
 
 
-def test_changed_parameter_redoes_only_what_lies_behind_it(tmp_path: pathlib.Path) -> None:
+def test_a_changed_parameter_redoes_only_the_steps_after_it(tmp_path: pathlib.Path) -> None:
     go(tmp_path, plan())
     outcome = go(tmp_path, plan(modulo=7))
-    assert set(outcome.worked) == {"keys", "sums", "home"}
+    assert set(outcome.parts) == {"keys", "sums", "join"}
     assert totals(tmp_path, outcome) == expected(7)
 
 
@@ -131,12 +131,12 @@ def test_changed_parameter_redoes_only_what_lies_behind_it(tmp_path: pathlib.Pat
 def test_a_bad_row_costs_that_row(
     tmp_path: pathlib.Path, fault: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fence, "time", _Leaps(tmp_path / "hangs"))
+    monkeypatch.setattr(isolate, "time", _Leaps(tmp_path / "hangs"))
     outcome = go(
         tmp_path, plan(Score(bad=333, how=fault, hangs=str(tmp_path / "hangs")), memory=600 << 20), lambda: Local(1)
     )
     assert totals(tmp_path, outcome) == expected(without=(333,))
-    ((part, row, _, cause),) = outcome.made["score"].quarantined
+    ((part, row, _, cause),) = outcome.outputs["score"].quarantined
     assert (part, row) == (1, 133)
     assert said in cause
 
@@ -160,11 +160,11 @@ def test_a_bad_sub_row_costs_that_sub_row(tmp_path: pathlib.Path) -> None:
     """The pages of a document: the others of the same row come out."""
     steps = [plan()[0], Step("pages", Pages(bad=(333, 2)), {"numbers": aligned("numbers", "numbers")})]
     outcome = go(tmp_path, steps)
-    came = outcome.made["pages"].read(Store(str(tmp_path)), "pages").to_pylist()
+    came = outcome.outputs["pages"].read(Store(str(tmp_path)), "pages").to_pylist()
     assert [(r["n"], r["page"]) for r in came] == [
         (n, p) for n in range(PARTS * ROWS) for p in range(3) if (n, p) != (333, 2)
     ]
-    assert outcome.made["pages"].quarantined == [(1, 133, 2, "crash: SIGSEGV")]
+    assert outcome.outputs["pages"].quarantined == [(1, 133, 2, "crash: SIGSEGV")]
 
 
 def test_same_bytes_whatever_the_slots(tmp_path: pathlib.Path) -> None:
@@ -193,11 +193,11 @@ def test_second_driver_is_refused(tmp_path: pathlib.Path) -> None:
 
 def test_plan_says_what_is_done(tmp_path: pathlib.Path) -> None:
     assert [s.state for s in states(plan(), str(tmp_path), 16)] == ["to do"] + ["waits"] * 4
-    made = go(tmp_path, plan()).made
+    made = go(tmp_path, plan()).outputs
     size = {n: sum(f.stat().st_size for f in (tmp_path / m.folders[0]).glob("*-*")) for n, m in made.items()}
     seen = {s.stage: s for s in states(plan(), str(tmp_path), 16)}
-    assert seen["home"] == State(
-        "home", "done", ("sums", "numbers"), 5, 5, size["sums"] + size["numbers"], size["home"]
+    assert seen["join"] == State(
+        "join", "done", ("sums", "numbers"), 5, 5, size["sums"] + size["numbers"], size["join"]
     )
     folder = tmp_path / made["keys"].folders[0]
     (folder / "manifest.json").unlink()
@@ -208,7 +208,7 @@ def test_plan_says_what_is_done(tmp_path: pathlib.Path) -> None:
     assert sums == State("sums", "waits", ("keys",))
 
 
-def test_nodes_that_go_on_side_by_side_make_what_each_lacks(tmp_path: pathlib.Path) -> None:
+def test_two_active_steps_run_the_parts_that_each_lacks(tmp_path: pathlib.Path) -> None:
     """Two steps are open at once, one with more parts than the other, both half done."""
     steps = [
         plan()[0],
@@ -216,12 +216,12 @@ def test_nodes_that_go_on_side_by_side_make_what_each_lacks(tmp_path: pathlib.Pa
     ]
     outcome = go(tmp_path, steps)
     for name, parts in (("numbers", (1, 3, 4)), ("few", (0,))):
-        folder = tmp_path / outcome.made[name].folders[0]
+        folder = tmp_path / outcome.outputs[name].folders[0]
         (folder / "manifest.json").unlink()
         for part in parts:
             (folder / f"{part:05d}.json").unlink()
     before = files(tmp_path)
-    assert go(tmp_path, steps).worked == {"numbers": 3, "few": 1}
+    assert go(tmp_path, steps).parts == {"numbers": 3, "few": 1}
     assert before.items() <= files(tmp_path).items()
 
 
@@ -238,6 +238,8 @@ def test_kill_the_driver_and_go_on_to_the_same_bytes(tmp_path: pathlib.Path) -> 
 
 @dataclass(frozen=True)
 class _AllBad:
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
+
     def __call__(self, batch: pa.RecordBatch, ctx: Any = None) -> Any:
         raise ValueError("every number is bad")
         yield

@@ -55,7 +55,7 @@ def test_a_plan_of_many_parts_costs_little_a_part(tmp_path: pathlib.Path) -> Non
     began = time.process_time()
     outcome = go(tmp_path, _wide(20_000), Nothing)
     assert time.process_time() - began < 6  # 60 s for a million would be 1.2
-    assert len(outcome.made["numbers"].parts) == 20_000
+    assert len(outcome.outputs["numbers"].parts) == 20_000
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_a_million_parts_in_a_minute_and_a_gigabyte(tmp_path: pathlib.Path) -> N
         "from tests.pipelines.engine.test_scale import Nothing, _wide\n"
         "from tests.pipelines.engine.test_run import go\n"
         "began = time.process_time()\n"  # of one thread, so the time it takes on a machine that does nothing else
-        "made = go(pathlib.Path(sys.argv[1]), _wide(1_000_000), Nothing).made['numbers']\n"
+        "made = go(pathlib.Path(sys.argv[1]), _wide(1_000_000), Nothing).outputs['numbers']\n"
         # not ru_maxrss: that begins at what the process which started this one had
         "peak = int(re.search(r'VmHWM:\\s+(\\d+)', pathlib.Path('/proc/self/status').read_text())[1]) / 1024\n"
         "print(json.dumps([time.process_time() - began, peak, len(made.parts)]))"
@@ -97,7 +97,7 @@ def test_nothing_to_do_in_a_thousand_parts_is_quick(tmp_path: pathlib.Path) -> N
 
     go(tmp_path, _wide(1000), Writes)
     began = time.process_time()
-    assert go(tmp_path, _wide(1000), Writes).worked == {}
+    assert go(tmp_path, _wide(1000), Writes).parts == {}
     assert time.process_time() - began < 3
 
 

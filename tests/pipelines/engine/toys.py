@@ -1,4 +1,4 @@
-"""Small stages that behave well, badly and worse."""
+"""Small stages for the tests of the engine, some of which misbehave."""
 
 from __future__ import annotations
 
@@ -11,20 +11,32 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import key64
-from manifests.stage import NO_ENGINE, StageContext
+from manifests.stage import NO_ENGINE, Output, StageContext
+
+NUMBERS = pa.schema([("n", pa.int64())])
+SCORES = pa.schema([("score", pa.int64())])
+PAGES = pa.schema([("n", pa.int64()), ("page", pa.int64())])
+KEYED = pa.schema(
+    [("key", pa.uint64()), ("group", pa.int64()), ("score", pa.int64()), ("part", pa.int64()), ("row", pa.int64())]
+)
+SUMS = pa.schema([("key", pa.uint64()), ("row", pa.int64()), ("total", pa.int64())])
+TOTALS = pa.schema([("n", pa.int64()), ("total", pa.int64())])
+LINES = pa.schema([("n", pa.int64()), ("text", pa.string())])
 
 
 @dataclass(frozen=True)
 class Numbers:
     """Source: literal rows (start, stop) -> numbers."""
 
-    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"numbers": NUMBERS}
+
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         for row in batch.to_pylist():
             n = list(range(row["start"], row["stop"]))
             yield "numbers", pa.record_batch({"n": pa.array(n, pa.int64())})
@@ -32,14 +44,16 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Score:
-    """Aligned: one score a number; misbehaves at the number it is told."""
+    """Map: one score for each number; it misbehaves at the number `bad`."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
 
     add: int = 0
     bad: int = -1
     how: str = "segv"
-    hangs: str = ""  # a file that is made when it hangs
+    hangs: str = ""  # a file that the stage creates when it hangs
 
-    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         n = batch["n"].to_pylist()
         if self.bad in n:
             self._misbehave()
@@ -48,40 +62,45 @@ class Score:
     def _misbehave(self) -> None:
         if self.how == "raise":
             raise ValueError(f"cannot score {self.bad}")
-        held = [bytearray(b"x" * (64 << 20)) for _ in range(16)] if self.how == "eat" else []
+        memory = [bytearray(b"x" * (64 << 20)) for _ in range(16)] if self.how == "eat" else []
         if self.how == "segv":
             ctypes.string_at(0)
         if self.how in ("abrt", "bus"):
             os.kill(os.getpid(), {"abrt": signal.SIGABRT, "bus": signal.SIGBUS}[self.how])
         if self.how == "hang":
             open(self.hangs, "w").close()
-        time.sleep(600 + len(held))  # until somebody sees it
+        time.sleep(600 + len(memory))  # until the parent ends this process
 
 
 @dataclass(frozen=True)
 class Pages:
-    """Map: three sub-rows of each row; crashes at the (number, page) it is told, if asked to make it."""
+    """Map: three sub-rows for each row; it crashes at the sub-row `bad` (number, page)."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"pages": PAGES}
 
     bad: tuple[int, int]
 
-    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
-        made = []
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        rows = []
         for i, n in enumerate(batch["n"].to_pylist()):
             for page in range(3):
                 if ctx(i, page):
                     if (n, page) == self.bad:
                         ctypes.string_at(0)
-                    made.append({"n": n, "page": page})
-        yield "pages", pa.RecordBatch.from_pylist(made, schema=pa.schema([("n", pa.int64()), ("page", pa.int64())]))
+                    rows.append({"n": n, "page": page})
+        yield "pages", pa.RecordBatch.from_pylist(rows, schema=PAGES)
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Map over numbers and scores: rows on their way to an exchange."""
+    """Map over numbers and scores: rows with the key of their group, for an exchange."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"keyed": KEYED}
 
     modulo: int = 10
 
-    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        numbers = zip(batch["n"].to_pylist(), batch["score"].to_pylist(), strict=True)
         rows = [
             {
                 "key": key64(str(n % self.modulo)),
@@ -90,37 +109,35 @@ class Keys:
                 "part": ctx.part,
                 "row": ctx.first + i,
             }
-            for i, (n, s) in enumerate(zip(batch["n"].to_pylist(), batch["score"].to_pylist(), strict=True))
+            for i, (n, s) in enumerate(numbers)
             if s is not None
         ]
         yield "keyed", pa.RecordBatch.from_pylist(rows, schema=KEYED)
 
 
-KEYED = pa.schema(
-    [("key", pa.uint64()), ("group", pa.int64()), ("score", pa.int64()), ("part", pa.int64()), ("row", pa.int64())]
-)
-HOMES = pa.schema([("key", pa.uint64()), ("row", pa.int64()), ("total", pa.int64())])
-
-
 @dataclass(frozen=True)
 class Sums:
-    """Exchange: the sum of each group, on its way home to every row of it."""
+    """Exchange: the sum of each group, once for every row of the group, with the part of that row as its key."""
 
-    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
-        rows = tables["keyed"].to_pylist() if tables["keyed"].num_rows else []
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"sums": SUMS}
+
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        rows = tables["keyed"].to_pylist()
         total: dict[int, int] = {}
         for r in rows:
             total[r["group"]] = total.get(r["group"], 0) + r["score"]
         out = [{"key": r["part"], "row": r["row"], "total": total[r["group"]]} for r in rows]
-        yield "homes", pa.RecordBatch.from_pylist(out, schema=HOMES)
+        yield "sums", pa.RecordBatch.from_pylist(out, schema=SUMS)
 
 
 @dataclass(frozen=True)
-class Home:
-    """Exchange by part: the totals beside their numbers again."""
+class Join:
+    """Exchange by part: the numbers beside the sums of their groups."""
 
-    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
-        total = {r["row"]: r["total"] for r in tables["homes"].to_pylist()}
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"totals": TOTALS}
+
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        total = {r["row"]: r["total"] for r in tables["sums"].to_pylist()}
         n = tables["numbers"]["n"].to_pylist()
         totals = [total.get(i) for i in range(len(n))]
         yield "totals", pa.record_batch({"n": pa.array(n, pa.int64()), "total": pa.array(totals, pa.int64())})
@@ -129,9 +146,11 @@ class Home:
 
 @dataclass(frozen=True)
 class Lines:
-    """Source: literal rows (rows, words, seed) -> so many rows of text, as many batches as it takes."""
+    """Source: literal rows (rows, words, seed) -> that number of rows of text, in as many batches as it takes."""
 
-    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"lines": LINES}
+
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         for row in batch.to_pylist():
             for first in range(0, row["rows"], 1000):
                 n = range(first, min(first + 1000, row["rows"]))
@@ -141,21 +160,24 @@ class Lines:
 
 @dataclass(frozen=True)
 class Upper:
-    """Map: text in, text out; only rows whose number is no multiple of `drop`."""
+    """Map: text in, text out; rows whose number is a multiple of `drop` go to another table."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"kept": LINES, "gone": NUMBERS}
 
     drop: int = 3
 
-    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
-        kept = [i for i, n in enumerate(batch["n"].to_pylist()) if n % self.drop]
-        gone = [n for n in batch["n"].to_pylist() if n % self.drop == 0]
-        chosen = batch.take(pa.array(kept, pa.int64()))
-        yield "kept", pa.record_batch({"n": chosen["n"], "text": pc.utf8_reverse(chosen["text"])})
-        yield "gone", pa.record_batch({"n": pa.array(gone, pa.int64())})
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        numbers = batch["n"].to_pylist()
+        rows = batch.take(pa.array([i for i, n in enumerate(numbers) if n % self.drop], pa.int64()))
+        yield "kept", pa.record_batch({"n": rows["n"], "text": pc.utf8_reverse(rows["text"])})
+        yield "gone", pa.record_batch({"n": pa.array([n for n in numbers if n % self.drop == 0], pa.int64())})
 
 
 @dataclass(frozen=True)
 class Model:
-    """A stage with something to load: it counts how often that is done, in a file of its own for each process."""
+    """A stage with a model to load; it counts the loads in a file for each process."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
 
     folder: str
 
@@ -164,49 +186,49 @@ class Model:
             f.write("loaded\n")
         return functools.partial(self._score, 7)
 
-    def _score(self, weight: int, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
+    def _score(self, weight: int, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         yield "scores", pa.record_batch({"score": pa.array([weight * x for x in batch["n"].to_pylist()], pa.int64())})
 
 
 @dataclass(frozen=True)
 class World:
-    """A recording: what it writes is different each time."""
+    """A recording: its output is different each time."""
 
-    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
-        yield (
-            "seen",
-            pa.record_batch({"n": batch["n"], "when": pa.array([time.time_ns()] * batch.num_rows, pa.int64())}),
-        )
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"seen": pa.schema([("n", pa.int64()), ("when", pa.int64())])}
+
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        when = pa.array([time.time_ns()] * batch.num_rows, pa.int64())
+        yield "seen", pa.record_batch({"n": batch["n"], "when": when})
         yield "blobs", os.urandom(16)
 
 
 @dataclass(frozen=True)
 class Remembering:
-    """A recording of a source's rows that says which files it was given of the recording before: how many times they
-    were made anew.
-    """
+    """A recording of literal rows that reads the files of the recording before: it counts the refreshes."""
 
-    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
+    tables: ClassVar[Mapping[str, pa.Schema]] = {
+        "seen": pa.schema([("n", pa.int64()), ("earlier", pa.list_(pa.int64()))])
+    }
+
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         earlier = batch["earlier"][0].as_py() if "earlier" in batch.schema.names else []
         times = [int(Path(blob).read_bytes()) for _, blob in earlier]
-        yield (
-            "seen",
-            pa.record_batch({"n": batch["n"], "earlier": pa.array([times] * batch.num_rows, pa.list_(pa.int64()))}),
-        )
+        rows = {"n": batch["n"], "earlier": pa.array([times] * batch.num_rows, pa.list_(pa.int64()))}
+        yield "seen", pa.record_batch(rows)
         yield "blob", str(max(times, default=0) + 1).encode()
 
 
 @dataclass(frozen=True)
 class BadSums:
-    """An exchange that does not live: it crashes, is killed or eats memory, as often as it is told, counting in a
-    folder.
-    """
+    """An exchange that crashes, is killed or uses too much memory the first `times` times, counted in a folder."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = Sums.tables
 
     folder: str
     how: str
     times: int
 
-    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[tuple[str, Any]]:
+    def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         path = os.path.join(self.folder, f"{ctx.part}")
         with open(path, "a") as f:
             f.write("x")
@@ -215,6 +237,6 @@ class BadSums:
                 ctypes.string_at(0)
             if self.how == "kill":
                 os.kill(os.getpid(), 9)
-            held = [bytearray(b"x" * (64 << 20)) for _ in range(8)] if self.how == "memory" else []
-            time.sleep(600 + len(held))
+            memory = [bytearray(b"x" * (64 << 20)) for _ in range(12)] if self.how == "memory" else []
+            time.sleep(600 + len(memory))
         yield from Sums()(tables, ctx)

@@ -11,14 +11,16 @@ from pathlib import Path
 import brotli
 import pytest
 
-from pipelines.fetch.http import ProxyDown, Response, Session, get, retry_after, second_try
-from tests.pipelines.crawl.conftest import LOOPBACK, Local
+from pipelines.fetch import wire
+from pipelines.fetch.http import ProxyDown, Response, Session, retry_after, second_try, user_agent
+from pipelines.fetch.optout import product
+from tests.pipelines.crawl.conftest import LOOPBACK, Local, assert_within, get
 
 MIB = 2**20
 
 
 def ask(local: Local, path: str, deadline_s: float = 5, max_bytes: int = MIB, **options: object) -> Response:
-    return get(local.base + path, deadline_s=deadline_s, max_bytes=max_bytes, allow_private=LOOPBACK, **options)  # type: ignore[arg-type]
+    return get(local.base + path, deadline_s=deadline_s, max_bytes=max_bytes, allow_private=LOOPBACK, **options)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +60,12 @@ def test_each_fault_of_the_web_is_one_status(local: Local, path: str, status: st
     ("path", "body"),
     [("/chunked", b"hello world"), ("/gzip", b"hello " * 1000), ("/chain/5", b"end"), ("/interim", b"body")],
 )
-def test_what_comes_whole_is_ok(local: Local, path: str, body: bytes) -> None:
+def test_a_complete_answer_is_ok(local: Local, path: str, body: bytes) -> None:
     answer = ask(local, path)
     assert (answer.status, answer.body) == ("ok", body)
 
 
-def test_brotli_is_decoded_within_the_cap(local: Local) -> None:
+def test_brotli_is_decoded_up_to_the_limit(local: Local) -> None:
     local.web.pages["/br"] = ({"Content-Encoding": "br"}, brotli.compress(b"hello " * 1000))
     local.web.pages["/brbomb"] = ({"Content-Encoding": "br"}, brotli.compress(bytes(64 * MIB), quality=1))
     local.web.pages["/brcut"] = ({"Content-Encoding": "br"}, brotli.compress(b"hello " * 1000)[:-3])
@@ -72,7 +74,7 @@ def test_brotli_is_decoded_within_the_cap(local: Local) -> None:
     assert ask(local, "/brcut").status == "truncated"
 
 
-def test_gzip_members_in_a_row_and_deflate_without_header_are_decoded(local: Local) -> None:
+def test_several_gzip_members_and_deflate_without_header_are_decoded(local: Local) -> None:
     import zlib
 
     raw = zlib.compressobj(wbits=-15)
@@ -85,7 +87,7 @@ def test_gzip_members_in_a_row_and_deflate_without_header_are_decoded(local: Loc
     assert ask(local, "/odd").body == b"plain"
 
 
-def test_a_gzip_bomb_stops_at_the_cap_without_its_memory(local: Local) -> None:
+def test_a_gzip_bomb_stops_at_the_limit_and_takes_no_memory(local: Local) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     local.web.pages["/bomb"] = ({"Content-Encoding": "gzip"}, gzip.compress(bytes(300 * MIB), 1))
     after_making = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -97,16 +99,36 @@ def test_a_gzip_bomb_stops_at_the_cap_without_its_memory(local: Local) -> None:
 
 @pytest.mark.parametrize("path", ["/hang", "/drip", "/driphead"])
 def test_the_deadline_is_total(local: Local, path: str) -> None:
-    start = time.monotonic()
-    assert ask(local, path, deadline_s=0.5).status == "timeout"
-    assert time.monotonic() - start < 1.0
+    def work() -> None:
+        assert ask(local, path, deadline_s=0.5).status == "timeout"
+
+    assert_within(1.0, work)
 
 
-def test_the_deadline_holds_over_redirects_together(local: Local) -> None:
+def test_every_wait_for_the_server_counts_towards_one_deadline(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines: set[float] = set()
+
+    real = wire.left
+
+    def left(until: float) -> float:
+        deadlines.add(until)
+        return real(until)
+
+    monkeypatch.setattr(wire, "left", left)
+    before = time.monotonic()
+    assert ask(local, "/drip", deadline_s=0.5).status == "timeout"
+    after = time.monotonic()
+    (deadline,) = deadlines
+    assert before + 0.5 <= deadline <= after
+
+
+def test_all_redirects_together_have_one_deadline(local: Local) -> None:
     local.web.slow = 0.2
-    start = time.monotonic()
-    assert ask(local, "/chain/5", deadline_s=0.5).status == "timeout"
-    assert time.monotonic() - start < 0.8
+
+    def work() -> None:
+        assert ask(local, "/chain/5", deadline_s=0.5).status == "timeout"
+
+    assert_within(0.8, work)
 
 
 def test_loopback_is_refused_unless_allowed(local: Local) -> None:
@@ -143,7 +165,7 @@ def test_names_without_an_address_and_ports_without_a_server(monkeypatch: pytest
     assert get("http://nowhere.example/", deadline_s=5, max_bytes=1).status == "dns"
 
 
-def test_connections_are_kept_and_a_stale_one_is_no_fault(local: Local) -> None:
+def test_connections_are_reused_and_a_stale_one_is_no_fault(local: Local) -> None:
     with Session(allow_private=LOOPBACK) as session:
         for _ in range(5):
             assert session.get(f"{local.base}/image/1", deadline_s=5, max_bytes=MIB).status == "ok"
@@ -181,13 +203,13 @@ def test_behind_a_proxy_names_are_not_resolved_and_private_literals_are_refused(
     assert [h for h, _ in proxied.web.asked] == ["some.example", "some.example"]
 
 
-def test_no_proxy_goes_straight(proxied: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_leads_to_direct_requests(proxied: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert get(f"{proxied.base}/image/1", deadline_s=5, max_bytes=MIB).status == "private_address"
     assert get(f"{proxied.base}/chain/1", deadline_s=5, max_bytes=MIB, allow_private=LOOPBACK).body == b"end"
 
 
-def test_a_proxy_that_is_not_there_is_said_once_and_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused.getsockname()[1]}")
@@ -195,7 +217,7 @@ def test_a_proxy_that_is_not_there_is_said_once_and_plainly(monkeypatch: pytest.
             get("http://some.example/", deadline_s=5, max_bytes=1)
 
 
-def test_tls_checks_the_name_whatever_address_was_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_checks_the_name_and_not_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import trustme
 
     authority = trustme.CA()
@@ -233,7 +255,7 @@ def test_when_a_second_try_is_made() -> None:
     later = time.monotonic() + 60
 
     def said(value: str) -> Response:
-        return Response("http_429", 429, (("Retry-After", value),), again=True)
+        return Response("http_429", 429, (("Retry-After", value),), retryable=True)
 
     assert retry_after(said("3")) == 3
     assert retry_after(said("Thu, 01 Jan 1970 00:01:00 GMT"), now=0) == 60
@@ -242,3 +264,50 @@ def test_when_a_second_try_is_made() -> None:
     assert second_try(said("600"), later) is None
     assert second_try(said("2"), time.monotonic() + 1) is None
     assert second_try(Response("http_404", 404), later) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({}, "panoramix/0.1"),
+        ({"contact": "me@example.org"}, "panoramix/0.1 (+mailto:me@example.org)"),
+        ({"contact": "mailto:me@example.org"}, "panoramix/0.1 (+mailto:me@example.org)"),
+        ({"contact": "https://example.org/@bot"}, "panoramix/0.1 (+https://example.org/@bot)"),
+        ({"name": "My-Bot/2.1"}, "My-Bot/2.1"),
+        ({"name": "mybot", "contact": "http://a.example"}, "mybot (+http://a.example)"),
+    ],
+)
+def test_the_user_agent_has_a_product_and_a_contact(arguments: dict[str, str], text: str) -> None:
+    assert user_agent(**arguments) == text
+    assert product(text) == text.split("/")[0].split(" ")[0].lower()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"contact": ""},
+        {"contact": "me"},
+        {"contact": "me@localhost"},
+        {"contact": "ftp://a.example/"},
+        {"contact": "https://"},
+        {"contact": "me@example.org\r\nCookie: x"},
+        {"contact": "me@example.org\n"},
+        {"contact": "ich@bücher.example"},
+        {"contact": "https://a.example/)("},
+        {"name": ""},
+        {"name": "my bot/1"},
+        {"name": "bot2000/1"},
+        {"name": "bot/1\nCookie: x"},
+    ],
+)
+def test_a_wrong_contact_or_name_is_an_error_of_one_line(arguments: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"^(contact|user_agent): ") as error:
+        user_agent(**arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_the_user_agent_is_sent(local: Local) -> None:
+    agent = user_agent("me@example.org")
+    with Session(allow_private=LOOPBACK, user_agent=agent) as session:
+        answer = session.get(f"{local.base}/image/1", deadline_s=5, max_bytes=MIB)
+    assert f"User-Agent: {agent}\r\n".encode() in answer.sent

@@ -6,7 +6,7 @@ from pipelines.fetch.optout import directives, reserved
 
 US = "mybot/1.0 (+http://mybot.example)"
 
-# the first five are those img2dataset 1.47.0's is_disallowed misses
+# `is_disallowed` of img2dataset 1.47.0 does not recognise the first five
 CASES = [
     (["max-image-preview:large, noai"], "noai"),
     (["noindex, mybot: noai"], "noai"),

@@ -54,7 +54,8 @@ def test_rules(text: str, path: str, allowed: bool) -> None:
 
 
 def test_delay_and_sitemaps() -> None:
-    text = b"Sitemap: http://a.example/s.xml#x\nUser-agent: *\nCrawl-delay: 2.5\nUser-agent: mybot\nCrawl-delay: 7\nDisallow: /x\n"
+    text = b"Sitemap: http://a.example/s.xml#x\nUser-agent: *\nCrawl-delay: 2.5\n"
+    text += b"User-agent: mybot\nCrawl-delay: 7\nDisallow: /x\n"
     rules = parse(text, US)
     assert rules.delay == 7
     assert rules.sitemaps == ("http://a.example/s.xml#x",)
@@ -92,12 +93,12 @@ def test_what_the_answer_means(local: Local, status: str, body: bytes, failed: s
     assert local.web.paths() == ["/robots.txt"]
 
 
-def test_more_than_500_kib_are_read_to_there(local: Local) -> None:
+def test_500_kib_of_a_longer_file_are_read(local: Local) -> None:
     local.web.pages["/robots.txt"] = ({}, b"User-agent: *\nDisallow: /x\n" + b"# more\n" * 100_000)
     with Session(allow_private=LOOPBACK, user_agent=US) as session:
         assert not Robots(session).rules(target(f"{local.base}/x")).allows("/x")
 
 
-def test_a_host_that_is_not_there_fails_in_its_own_way() -> None:
+def test_a_host_that_cannot_be_reached_has_its_own_status() -> None:
     with Session(user_agent=US) as session:
         assert Robots(session).rules(target("http://127.0.0.1:9/x")).failed == "private_address"

@@ -9,7 +9,7 @@ import pytest
 from pipelines.fetch.schedule import Schedule
 
 
-def test_hosts_take_turns_and_rows_of_one_come_in_order() -> None:
+def test_hosts_take_turns_and_rows_of_a_host_are_in_order() -> None:
     schedule = Schedule(["a", "a", "a", "b", "c"], per_host=2)
     taken = [schedule.take() for _ in range(4)]
     assert taken == [(0, "a"), (3, "b"), (4, "c"), (1, "a")]

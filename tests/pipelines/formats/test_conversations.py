@@ -10,21 +10,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from manifests.stage import DirectContext
+from manifests.stage import InputError
 from pipelines.formats import conversations as sets
-from pipelines.formats.conversations import INPUTS, REASONS, Conversations, SetError, pieces
-from pipelines.formats.dialogue import Exchange, TurnsError, cut, exchanges, images
+from pipelines.formats import rows as reader
+from pipelines.formats.conversations import INPUTS, REASONS, Conversations, common_labels, pieces
+from pipelines.formats.dialogue import Exchange, exchanges, groups, images
+from pipelines.formats.rows import Place, RowError
 from tests.pipelines.conversation_sets import cauldron, llava, llava_row
 from tests.pipelines.html.test_stages import run
 from tests.trainer.pictures import picture
 
 
-def read(
-    path: Path, stage: Conversations = Conversations(), ctx: DirectContext | None = None, images: str | None = None
-) -> dict[str, Any]:
+def read(path: Path, stage: Conversations | None = None, images: str | None = None) -> dict[str, Any]:
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-    return run(stage, pieces(file, "made", images), INPUTS, ctx)
+    return run(stage or Conversations(), pieces(file, path.name, images), INPUTS)
+
+
+ROW = llava_row("images/0.png", 0)
 
 
 def shown(document: dict[str, Any]) -> list[str]:
@@ -37,7 +42,7 @@ def test_the_cauldrons_rows_bring_their_images(tmp_path: Path) -> None:
     turn = ["user", "break", "assistant", "break"]
     assert shown(first) == ["image", *(turn * 7)[:-1]] and shown(second) == ["image", *(turn * 2)[:-1]]
     assert len(out["documents"]) == 6 and out["refused"] == []
-    assert (first["url"], second["url"]) == ("conversations://made/c.parquet/0", "conversations://made/c.parquet/0#2")
+    assert (first["url"], second["url"]) == ("conversations:c.parquet/0", "conversations:c.parquet/0#2")
     assert (
         first["nodes"][0]["image"]
         == second["nodes"][0]["image"]
@@ -70,10 +75,10 @@ def test_the_same_image_is_kept_once_a_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({**llava_row("images/0.png", 0), "conversations": [{"from": "human", "value": "a"}, {"from": "human", "value": "b"}]}, "bad_turns"),
-        ({**llava_row("images/0.png", 0), "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": ""}]}, "bad_turns"),
-        ({**llava_row("images/0.png", 0), "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": 3}]}, "bad_turns"),
-        ({**llava_row("images/0.png", 0), "conversations": []}, "bad_turns"),
+        (ROW | {"conversations": [{"from": "human", "value": "a"}, {"from": "human", "value": "b"}]}, "bad_turns"),
+        (ROW | {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": ""}]}, "bad_turns"),
+        (ROW | {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": 3}]}, "bad_turns"),
+        (ROW | {"conversations": []}, "bad_turns"),
         ({"id": 1, "conversations": llava_row("images/0.png", 0)["conversations"]}, "bad_images"),
         (llava_row("images/9.png", 0), "image_missing"),
         (llava_row("../secret.png", 0), "bad_image_path"),
@@ -112,8 +117,8 @@ def test_addresses_are_left_to_be_fetched(tmp_path: Path) -> None:
 def test_every_piece_together_is_the_file_and_a_broken_end_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sets, "RUN", 3)
-    monkeypatch.setattr(sets, "CHUNK", 64)
+    monkeypatch.setattr(reader, "RUN", 3)
+    monkeypatch.setattr(reader, "CHUNK", 64)
     array = llava(tmp_path, range(2), 20)
     lines = tmp_path / "lines.jsonl"
     lines.write_text("\ufeff" + "\n\n".join(json.dumps(r) for r in json.loads(array.read_text())))
@@ -122,7 +127,7 @@ def test_every_piece_together_is_the_file_and_a_broken_end_is_told(
     monkeypatch.setattr(sets, "JSON_PIECE", 1500)
     for path, documents in whole.items():
         file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-        cuts = pieces(file, "made", None)
+        cuts = pieces(file, path.name)
         parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in cuts]
         assert len(cuts) > 2 and sum(map(bool, parts)) > 2
         assert sorted(d["id"] for part in parts for d in part) == sorted(d["id"] for d in documents)
@@ -133,9 +138,9 @@ def test_every_piece_together_is_the_file_and_a_broken_end_is_told(
 
 def test_a_parquet_file_is_cut_by_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = cauldron(tmp_path / "c.parquet", range(20), 1)
-    monkeypatch.setattr(sets, "PARQUET_PIECE", path.stat().st_size // 3)
+    monkeypatch.setattr(reader, "PIECE", path.stat().st_size // 3)
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-    parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in pieces(file, "made", None)]
+    parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in pieces(file, path.name)]
     assert len([part for part in parts if part]) == 3
     assert [d["provenance"]["offset"] for part in parts for d in part] == list(range(20))
 
@@ -143,7 +148,7 @@ def test_a_parquet_file_is_cut_by_row_groups(tmp_path: Path, monkeypatch: pytest
 def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"url": ["a"]}), path)
-    with pytest.raises(SetError, match=r"x\.parquet: none of the columns texts and conversations"):
+    with pytest.raises(InputError, match=r"x\.parquet: none of the columns texts and conversations"):
         read(path)
 
 
@@ -158,8 +163,8 @@ def test_where_images_stand() -> None:
     row = {"conversations": [{"from": f, "value": v} for f, v in said], "image": ["a", "b", "c"]}
     found = exchanges(row, "llava", len(images(row, "llava")))
     assert found == [Exchange((0, 1), "First  or ?", "The first."), Exchange((2,), "And ?", "No.")]
-    assert cut(found, "llava", 1) == [found]
-    with pytest.raises(TurnsError, match="bad_images"):
+    assert groups(found, "llava", 1) == [found]
+    with pytest.raises(RowError, match="bad_images"):
         exchanges(row, "llava", 2)
     one = {"conversations": [{"from": f, "value": v} for f, v in said[:4]], "image": "a"}
     assert [e.images for e in exchanges(one, "llava", 1)] == [(0,), ()]
@@ -171,3 +176,65 @@ def test_where_images_stand() -> None:
         ]
     }
     assert exchanges(system | {"image": "a"}, "llava", 1)[0].question.startswith("Be brief.\n\nFirst")
+
+
+names = st.lists(st.text(st.characters(), min_size=1, max_size=4), min_size=1, max_size=4).map("/".join)
+
+
+@given(st.lists(names, min_size=2, max_size=5, unique=True), st.integers(0, 12), st.integers(0, 12))
+def test_two_files_never_share_an_address(files: list[str], one: int, other: int) -> None:
+    labels = common_labels(files)
+    assert list(labels) == files
+    addresses = {
+        Place({"label": labels[f], "file": "x"}, n).address("conversations") for f in files for n in (one, other)
+    }
+    assert len(addresses) == len(files) * len({one, other}) and all(a.isascii() and "#" not in a for a in addresses)
+
+
+def test_labels_are_paths_below_the_deepest_common_folder() -> None:
+    assert common_labels(["/d/set/a/x.json", "/d/set/b/x.json"]) == {
+        "/d/set/a/x.json": "a/x.json",
+        "/d/set/b/x.json": "b/x.json",
+    }
+    assert common_labels(["s3://b/one.parquet"]) == {"s3://b/one.parquet": "one.parquet"}
+    assert common_labels(["/d/a", "/d/a/a"]) == {"/d/a": "a", "/d/a/a": "a/a"} and common_labels([]) == {}
+
+
+def test_two_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    paths = [llava(tmp_path / folder, range(1), 0) for folder in ("one set", "other")]
+    labels = common_labels([str(p) for p in paths])
+    urls = []
+    for path in paths:
+        file = {"path": str(path), "file": str(path), "size": path.stat().st_size, "changed": ""}
+        urls += [d["url"] for d in run(Conversations(), pieces(file, labels[str(path)]), INPUTS)["documents"]]
+    assert urls == ["conversations:one%20set/llava.json/0", "conversations:other/llava.json/0"]
+
+
+def test_a_file_whose_images_are_all_gone_and_files_without_rows(tmp_path: Path) -> None:
+    path = llava(tmp_path, range(3), 0)
+    for image in (tmp_path / "images").iterdir():
+        image.unlink()
+    out = read(path)
+    assert [r["reason"] for r in out["refused"]] == ["image_missing"] * 3
+    assert out["refused"][2]["url"] == "conversations:llava.json/2" and out["documents"] == out["outcomes"] == []
+    for text in ("", "[]", " [ ] \n"):
+        path.write_text(text)
+        assert read(path) == {"documents": [], "outcomes": [], "refused": []}
+
+
+anything = st.recursive(
+    st.none() | st.integers() | st.text(st.characters(), max_size=5) | st.sampled_from(["<image>", "a\0b", "x" * 300]),
+    lambda v: st.lists(v, max_size=3)
+    | st.dictionaries(st.sampled_from(["from", "value", "user", "assistant", "bytes", "path"]), v),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(["images", "image", "texts", "conversations"]), anything), max_size=4))
+def test_any_json_is_a_document_or_a_refused_row(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
+    path = tmp_path_factory.mktemp("any") / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = read(path)
+    assert {r["provenance"]["offset"] for r in (*out["documents"], *out["refused"])} == set(range(len(rows)))
+    assert {r["reason"] for r in out["refused"]} <= set(REASONS)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import DirectContext
 from pipelines.engine.stage import describe
-from pipelines.formats.from_datatrove import FromDatatrove, inputs, parts, split
+from pipelines.formats.from_datatrove import FromDatatrove, inputs, parts
+from pipelines.formats.values import paragraphs as split
 
 JSONL = "datatrove.pipeline.readers.JsonlReader"
 
@@ -72,8 +73,8 @@ def test_a_document_with_images(tmp_path: Path) -> None:
     lines(tmp_path / "a.jsonl", [row])
     ((document,), refused) = read(JSONL, {"data_folder": str(tmp_path)})
     assert refused == []
-    assert {k: document[k] for k in ("source", "url", "lang", "license", "title", "fetched_at", "optout")} == {
-        "source": "web",
+    assert {k: document[k] for k in ("kind", "url", "lang", "license", "title", "fetched_at", "optout")} == {
+        "kind": "web",
         "url": "http://a.example/page",
         "lang": "en",
         "license": "CC-BY-4.0",

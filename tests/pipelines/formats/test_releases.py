@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -13,15 +14,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from manifests.stage import DirectContext
-from pipelines.formats import releases
-from pipelines.formats.releases import INPUTS, REASONS, ReleaseError, Releases, pieces
+from manifests.nodes import Node, image_node, text_node
+from manifests.stage import DirectContext, InputError
+from pipelines.formats import rows as reader
+from pipelines.formats.releases import BAD_ROW, FORMATS, INPUTS, REASONS, Releases, release_format, suffixes
+from pipelines.formats.rows import pieces
 from tests.pipelines.html.test_stages import run
 
 IMAGE = {
-    "document_url": "https://e.com/lake.html", "unformatted_src": "a.jpg", "src": "https://e.com/a.jpg", "formatted_filename": "a",
-    "alt_text": "A  boat", "rendered_width": 640, "rendered_height": "50%", "original_width": 1200, "original_height": 800, "format": "jpeg",
+    "document_url": "https://e.com/lake.html", "unformatted_src": "a.jpg", "src": "https://e.com/a.jpg",
+    "formatted_filename": "a", "alt_text": "A  boat", "rendered_width": 640, "rendered_height": "50%",
+    "original_width": 1200, "original_height": 800, "format": "jpeg",
 }  # fmt: skip
 OBELICS = [
     {
@@ -75,7 +81,7 @@ def parquet(path: Path, rows: list[dict[str, Any]], group: int = 2) -> Path:
 
 def read(path: Path, layout: str, stage: Releases = Releases(), ctx: DirectContext | None = None) -> dict[str, Any]:  # noqa: B008
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-    return run(stage, pieces(file, layout), INPUTS, ctx)
+    return run(stage, pieces(file, format=layout), INPUTS, ctx)
 
 
 def shown(document: dict[str, Any]) -> list[str | None]:
@@ -94,7 +100,7 @@ def test_obelics(tmp_path: Path) -> None:
     assert shown(first) == ["The lake.", "It is deep.", "https://e.com/a.jpg", "break", "Another topic."]
     image = first["nodes"][2]
     assert (image["alt"], image["width"], image["height"]) == ("A boat", 640, None)
-    assert (first["url"], first["source"], first["provenance"]["file"], first["provenance"]["offset"]) == (
+    assert (first["url"], first["kind"], first["provenance"]["file"], first["provenance"]["offset"]) == (
         "https://e.com/lake.html", "web", "o.parquet", 0,
     )  # fmt: skip
     assert second["url"] == "release:o.parquet/1"
@@ -104,9 +110,9 @@ def test_obelics(tmp_path: Path) -> None:
 def test_row_groups_are_shared_out_and_numbered_as_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = parquet(tmp_path / "o.parquet", OBELICS, group=1)
     whole = read(path, "obelics")
-    monkeypatch.setattr(releases, "PIECE", path.stat().st_size // 3)
+    monkeypatch.setattr(reader, "PIECE", path.stat().st_size // 3)
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-    parts = pieces(file, "obelics")
+    parts = pieces(file, format="obelics")
     assert len(parts) == 3
     outs = [run(Releases(), [part], INPUTS) for part in parts]
     assert [d for out in outs for d in out.get("documents", [])] == whole["documents"]
@@ -195,10 +201,10 @@ def test_a_broken_file_costs_its_rest(tmp_path: Path) -> None:
 
 
 def test_another_layout_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"a\.parquet: no column 'texts'; it is not of the obelics layout"):
+    with pytest.raises(InputError, match=r"a\.parquet: no column 'texts'; it is not of the obelics layout"):
         read(parquet(tmp_path / "a.parquet", [{"text": "x"}]), "obelics")
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(ReleaseError, match=r"a\.txt: mint1t is Parquet or \.tar"):
+    with pytest.raises(InputError, match=r"a\.txt: files of the format mint1t are \.parquet or \.tar"):
         read(tmp_path / "a.txt", "mint1t")
 
 
@@ -209,3 +215,68 @@ def test_limit_and_quarantine(tmp_path: Path) -> None:
     assert [d["url"] for d in read(path, "mmc4", ctx=DirectContext(skip=frozenset({(0, 1)})))["documents"]] == [
         f"http://e.com/{i}" for i in (0, 2, 3, 4)
     ]
+
+
+def alternating(row: dict[str, Any]) -> tuple[str, list[Node]]:
+    """A release of the user's: a list of texts and addresses."""
+    return row["page"], [image_node(x) if x.startswith("http") else text_node(x) for x in row["body"]]
+
+
+alternating.suffixes = (".ndjson",)  # type: ignore[attr-defined]
+
+
+def test_a_format_by_import_path(tmp_path: Path) -> None:
+    name = f"{__name__}:alternating"
+    assert suffixes(name) == (".ndjson",)
+    path = tmp_path / "a.ndjson"
+    rows = [{"page": "https://e.com/1", "body": ["One.", "https://e.com/a.jpg"]}, {"page": None, "body": [3]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    stage = Releases((name, "obelics"))
+    out = read(path, name, stage)
+    assert [(d["url"], shown(d)) for d in out["documents"]] == [("https://e.com/1", ["One.", "https://e.com/a.jpg"])]
+    assert reasons(out) == [(1, "bad_row")]
+    assert list(stage.programs()) and Releases().programs() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("obelic", "no release format `obelic`; did you mean `obelics`"),
+        ("x", "no release format `x`; there are obelics, mint1t, mmc4"),
+        ("no.such.module:f", "cannot be imported|no module"),
+        ("json:__name__", "is not a function"),
+    ],
+)
+def test_an_unknown_format_is_one_line(name: str, line: str) -> None:
+    with pytest.raises(ValueError, match=line) as e:
+        release_format(name)
+    assert "\n" not in str(e.value)
+
+
+def test_the_suffixes_of_the_built_in_formats() -> None:
+    assert {name: suffixes(name) for name in FORMATS} == {
+        "obelics": (".parquet",),
+        "mint1t": (".parquet", ".tar"),
+        "mmc4": (".jsonl", ".jsonl.gz", ".jsonl.zip"),
+    }
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters()) | st.just("https://e.com/a.jpg"),
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(st.sampled_from(["url", "raw_url", "matched_text_index"]), v),
+    max_leaves=8,
+)
+KEYS = ("texts", "images", "metadata", "general_metadata", "url", "text_list", "image_info")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(KEYS), values), max_size=4))
+def test_any_json_is_a_document_or_a_refused_row(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
+    path = tmp_path_factory.mktemp("any") / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = read(path, "mmc4")
+    assert len(out["documents"]) + len(out["refused"]) == len(rows)
+    for read_row in (FORMATS["obelics"].read, FORMATS["mint1t"].read):
+        for row in rows:
+            with contextlib.suppress(*BAD_ROW):
+                assert all(isinstance(node, Node) for node in read_row(row)[1])

@@ -7,7 +7,8 @@ from pipelines.html.page import extract
 
 URL = "https://site.org/blog/post/1.html"
 PROSE = (
-    "The lake lies between two ridges, and in the morning, before the wind comes up, it mirrors both of them so well that boats seem to "
+    "The lake lies between two ridges, and in the morning, before the wind comes up, it mirrors both of them so "
+    "well that boats seem to "
     "hang in the air, which is why painters have come here, year after year, since the railway was built."
 )
 
@@ -17,8 +18,10 @@ def page(inside: str = "", head: str = "", after: str = "", before: str = "") ->
     return (
         f"<!doctype html><html lang=en-GB><head><title>The lake</title>{head}</head><body>"
         f"<nav><ul><li><a href=/>Home</a><li><a href=/a>About us</a></ul></nav>{before}"
-        f"<article><h1>A morning at the lake</h1><p>First. {PROSE}</p>{inside}<p>Then. {PROSE}</p><p>Last. {PROSE}</p></article>{after}"
-        "<footer><p>Copyright, imprint, privacy, and all rights reserved by the owner of this very site.</p></footer></body></html>"
+        f"<article><h1>A morning at the lake</h1><p>First. {PROSE}</p>{inside}<p>Then. {PROSE}</p>"
+        f"<p>Last. {PROSE}</p></article>{after}"
+        "<footer><p>Copyright, imprint, privacy, and all rights reserved by the owner of this very site.</p>"
+        "</footer></body></html>"
     ).encode()
 
 

@@ -68,10 +68,15 @@ def test_bytes_are_capped() -> None:
     assert len(bounded(b"x" * (MAX_BYTES + 5))) == MAX_BYTES
 
 
+MARKUP = [
+    "<p>", "</p>", "<div class=x>", "</div>", "<table>", "<td>", "<img src=a.jpg>", "<a href=b>", "</a>", "<br>", 
+    "<!--", "-->", "<pre>", "<noscript>", "<picture>", "<source srcset='a 1w'>", "some words, and more of them", "\x00", "é",
+    "<svg>", "<math>", "<select>", "<template>", "<base href='http://[x'>", "<li>", "<h1>", "<figure>", "<frameset>",
+]  # fmt: skip
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.sampled_from(["<p>", "</p>", "<div class=x>", "</div>", "<table>", "<td>", "<img src=a.jpg>", "<a href=b>", "</a>", "<br>",
-       "<!--", "-->", "<pre>", "<noscript>", "<picture>", "<source srcset='a 1w'>", "some words, and more of them", "\x00", "é", "<svg>", "<math>",
-       "<select>", "<template>", "<base href='http://[x'>", "<li>", "<h1>", "<figure>", "<frameset>"]), max_size=60))  # fmt: skip
+@given(st.lists(st.sampled_from(MARKUP), max_size=60))
 def test_any_markup_gives_sound_nodes(pieces: list[str]) -> None:
     for node in extract("".join(pieces).encode(), URL).nodes:
         assert node.kind in ("text", "image", "break")

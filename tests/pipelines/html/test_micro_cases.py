@@ -1,9 +1,10 @@
-"""The micro-cases of images and nodes: what OBELICS' published extraction loses or gets wrong, one test each."""
+"""Small cases of images and nodes: one test for each thing that OBELICS' published extraction loses or gets wrong."""
 
 from __future__ import annotations
 
 import pytest
 
+from pipelines.html.page import extract
 from tests.pipelines.html.pages import PROSE, URL, images, read, texts
 
 AT = "https://site.org/blog/post/"
@@ -14,7 +15,8 @@ AT = "https://site.org/blog/post/"
     [
         ("<figure><img src=a.jpg><figcaption>A boat</figcaption></figure>", AT + "a.jpg"),
         (
-            "<picture><source srcset='a.avif' type=image/avif><source srcset='a-800.webp 800w' type=image/webp><img src=a.jpg></picture>",
+            "<picture><source srcset='a.avif' type=image/avif><source srcset='a-800.webp 800w' type=image/webp>"
+            "<img src=a.jpg></picture>",
             AT + "a.jpg",
         ),
         (
@@ -83,7 +85,8 @@ def test_image_address(html: str, wanted: str) -> None:
         "<template><img src=t.jpg></template>",
         "<video poster=p.jpg><img src=v.jpg></video>",
         "<svg><image href=a.jpg></image></svg>",
-        "<div style='background-image:url(behind.jpg)'><p>Words before a picture that is there to fill the space behind them.</p></div>",
+        "<div style='background-image:url(behind.jpg)'>"
+        "<p>Words before a picture that is there to fill the space behind them.</p></div>",
         "<div style='background-image:url(data:image/png;base64,iVBORw0KGgo=)'></div>",
         "<div style='background-image:url(bullet.png);width:16px;height:16px'></div>",
         "<div style='list-style-image:url(bullet.png)'></div>",
@@ -101,7 +104,7 @@ def test_base_element() -> None:
     assert [n.image for n in images("<img src=a.jpg>", head="<base href='ftp://x/'>")] == [AT + "a.jpg"]
 
 
-def test_what_an_image_says_of_itself() -> None:
+def test_the_facts_of_an_image_element() -> None:
     (node,) = images(
         "<figure><img src=a.jpg alt=' Two\n boats ' title=Boats width=640 style='height: 480px'>"
         "<figcaption>Boats at <b>dawn</b>, 1931</figcaption></figure>"
@@ -133,16 +136,17 @@ def test_an_image_splits_its_paragraph_in_place() -> None:
 
 def test_line_breaks() -> None:
     assert f"c d {PROSE}" in texts(f"<p>c<br class=x>d {PROSE}</p>")
-    assert [t for t in texts("<div>one line<br><br/> another line<br>&nbsp;<br>a third</div>") if "line" in t or "third" in t] == [
-        "one line", "another line", "a third",
-    ]  # fmt: skip
+    lines = texts("<div>one line<br><br/> another line<br>&nbsp;<br>a third</div>")
+    assert [t for t in lines if "line" in t or "third" in t] == ["one line", "another line", "a third"]
 
 
 def test_roles() -> None:
     inside = (
-        "<h2>Boats</h2><ul><li>rowing boats</li><li><p>sailing boats</p></li></ul><blockquote><p>It is the sea, he said.</p></blockquote>"
+        "<h2>Boats</h2><ul><li>rowing boats</li><li><p>sailing boats</p></li></ul><blockquote>"
+        "<p>It is the sea, he said.</p></blockquote>"
         "<pre>def f(x):\n    return x\n\n</pre><dl><dt>keel</dt><dd>the lowest part</dd></dl>"
-        "<table><caption>Depths</caption><tr><th>Place<th>Depth</tr><tr><td>North<td>40 m</tr></table><p>inline <code>x = 1</code> code</p>"
+        "<table><caption>Depths</caption><tr><th>Place<th>Depth</tr><tr><td>North<td>40 m</tr></table><p>inline "
+        "<code>x = 1</code> code</p>"
     )
     found = [(node.role, node.text) for node in read(inside).nodes]
     for wanted in [
@@ -163,22 +167,21 @@ def test_roles() -> None:
 
 
 def test_a_page_within_one_form_is_read() -> None:
-    """As ASP.NET writes every page; OBELICS' published code loses what is in a form."""
-    html = f"<body><form id=aspnetForm><div class=content><h1>Boats</h1><p>{PROSE}</p><img src=a.jpg><p>{PROSE} Again.</p></div></form></body>"
-    from pipelines.html.page import extract
-
+    """ASP.NET writes every page so. OBELICS' published code loses the contents of a form."""
+    html = (
+        f"<body><form id=aspnetForm><div class=content><h1>Boats</h1><p>{PROSE}</p><img src=a.jpg>"
+        f"<p>{PROSE} Again.</p></div></form></body>"
+    )
     shown = [node.text or node.image for node in extract(html.encode(), URL).nodes]
     assert shown == ["Boats", PROSE, AT + "a.jpg", f"{PROSE} Again."]
 
 
 def test_headline_in_a_header_element() -> None:
     html = f"<article><header><h1>In the header</h1></header><p>{PROSE}</p><p>{PROSE} Again.</p></article>".encode()
-    from pipelines.html.page import extract
-
     assert "In the header" in [node.text for node in extract(html, URL).nodes]
 
 
-def test_pieces_of_one_word_are_not_parted_nor_glued() -> None:
+def test_pieces_of_one_word_stay_joined_and_two_words_stay_apart() -> None:
     assert "unhappy people" in texts("<p>un<b>happ</b>y <i>people</i></p>")
     assert "one two" in texts("<p>one<!-- c --> <!-- d -->two</p>")
     assert "so he said. Photo: A" in texts("<p><span>so he said.</span><span class=credit>Photo: A</span></p>")

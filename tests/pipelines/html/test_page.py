@@ -1,4 +1,4 @@
-"""Articles out of pages: boilerplate out, body in, and what the page says of itself."""
+"""Articles out of pages: boilerplate goes, the body stays, and the facts of the head are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ TEASERS = "".join(
     [
         "<nav><a href=/x>JUNK elsewhere</a></nav>",
         "<div class='post-share'>JUNK Share this on whatever network you like best, now</div>",
-        "<div id=comments><p>JUNK I do not agree at all, and will say so at length, here and elsewhere, for ever and ever.</p></div>",
+        "<div id=comments>"
+        "<p>JUNK I do not agree at all, and will say so at length, here and elsewhere, for ever and ever.</p></div>",
         "<aside><p>JUNK Our newsletter comes every week, is free, and can be left at any time.</p></aside>",
         "<form><input name=q><button>JUNK</button><select><option>JUNK</select></form>",
         "<script>var JUNK = 1</script><style>.JUNK {}</style><noscript>JUNK enable scripts</noscript>",
@@ -30,11 +31,13 @@ TEASERS = "".join(
         "<ul><li><a href=/1>JUNK one</a><li><a href=/2>JUNK two</a><li><a href=/3>JUNK three</a></ul>",
         "<textarea>JUNK</textarea><iframe src=x>JUNK</iframe>",
         "<p>JUNK?</p>".replace("JUNK?", "—"),
-        "<div class=author-box><h4>JUNK Writer</h4><p>JUNK has written of lakes and of boats for thirty years, and lives at none.</p></div>",
-        "<form><p>JUNK Tell us a name <input name=n></p><p>JUNK and where we may write to you <input type=email></p><p>JUNK town <input></p></form>",
+        "<div class=author-box><h4>JUNK Writer</h4>"
+        "<p>JUNK has written of lakes and of boats for thirty years, and lives at none.</p></div>",
+        "<form><p>JUNK Tell us a name <input name=n></p><p>JUNK and where we may write to you <input type=email>"
+        "</p><p>JUNK town <input></p></form>",
     ],
 )
-def test_boilerplate_goes(junk: str) -> None:
+def test_boilerplate_is_removed(junk: str) -> None:
     found = texts(junk)
     assert not [text for text in found if "JUNK" in text or text == "—"]
     assert [text.split(".")[0] for text in found if text.split(".")[0] in ("First", "Then", "Last")] == [
@@ -58,7 +61,9 @@ def test_boilerplate_goes(junk: str) -> None:
     ],
 )
 def test_names_that_only_look_like_boilerplate(wrapper: str) -> None:
-    html = f"<body><div class='{wrapper}'><p>{PROSE}</p><p>{PROSE} Again.</p></div><div><p>{PROSE} Other.</p></div></body>".encode()
+    html = (
+        f"<body><div class='{wrapper}'><p>{PROSE}</p><p>{PROSE} Again.</p></div><div><p>{PROSE} Other.</p></div></body>"
+    ).encode()
     assert f"{PROSE} Again." in [node.text for node in extract(html, URL).nodes]
 
 
@@ -74,15 +79,18 @@ def test_names_that_only_look_like_boilerplate(wrapper: str) -> None:
     ],
 )
 def test_a_frame_around_the_article_is_no_boilerplate(wrapper: str) -> None:
-    """On a page that holds more running text beside it: names say what stands in a frame or is filed with it."""
+    """The page has more running text beside the article. The names describe what stands in the frame, not the frame."""
     notice = f"<div class=notice>{f'<p>We use small files. {PROSE}</p>' * 8}</div>"
-    body = f"<h1>A lake</h1><p>{PROSE} One.</p><p>{PROSE} Two.</p><p>{PROSE} Three.</p><p>{PROSE} Four.</p><p>{PROSE} Five.</p>"
+    body = (
+        f"<h1>A lake</h1><p>{PROSE} One.</p><p>{PROSE} Two.</p><p>{PROSE} Three.</p><p>{PROSE} Four.</p>"
+        f"<p>{PROSE} Five.</p>"
+    )
     html = f"<body><div {wrapper}><div class=article-text>{body}</div></div>{notice}</body>".encode()
     found = [node.text for node in extract(html, URL).nodes]
     assert [f"{PROSE} {n}." in found for n in ("One", "Five")] == [True, True]
 
 
-def test_a_lightbox_with_a_picture_stays_and_one_with_a_text_goes() -> None:
+def test_a_lightbox_with_a_picture_stays_and_one_with_a_text_is_removed() -> None:
     found = read(
         "<div class=my-lightbox><a href=/big.jpg><img src=big.jpg></a></div>"
         f"<div class=my-lightbox><img src=letter.jpg><p>JUNK Our letter comes every week. {PROSE}</p></div>"
@@ -95,15 +103,17 @@ def test_a_heading_is_not_judged_by_an_id_made_of_its_words() -> None:
     assert "Related work" in texts(f"<h2 id=related-work>Related work</h2><p>{PROSE} Also.</p>")
 
 
-def test_invisible_break_marks_go() -> None:
+def test_invisible_break_marks_are_removed() -> None:
     assert "Italiens Weine reifen" in texts("<p>Ita\u00adli\u00adens\ufeff Weine\u200b reifen</p>")
 
 
 def test_standfirst_and_picture_in_a_header_outside_the_article() -> None:
     html = (
-        f"<body><header><a href=/><img src=logo.png></a><h1>Title</h1><h2>{PROSE[:120]}</h2><img src=lead.jpg width=900 height=600>"
+        f"<body><header><a href=/><img src=logo.png></a><h1>Title</h1><h2>{PROSE[:120]}</h2>"
+        "<img src=lead.jpg width=900 height=600>"
         f"<img src=writer.jpg width=80 height=80><img src=icon-share.png></header>"
-        f"<main><article class=article-body><p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p></article></main></body>"
+        f"<main><article class=article-body><p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p></article>"
+        "</main></body>"
     ).encode()
     assert [node.text or node.image for node in extract(html, URL).nodes][:3] == [
         PROSE[:120],
@@ -112,22 +122,23 @@ def test_standfirst_and_picture_in_a_header_outside_the_article() -> None:
     ]
 
 
-def test_the_body_is_taken_for_whole_where_the_page_names_it() -> None:
-    """A long list of entries, as of a live report, holds most of the text; what opens the report stands beside it."""
+def test_a_body_that_the_page_names_is_taken_whole() -> None:
+    """A long list of entries, as in a live report, has most of the text; the opening of the report stands beside it."""
     entries = "".join(f"<div class=entry><p>{PROSE} {i}</p><p>{PROSE} {i}.</p></div>" for i in range(12))
     opening = f"<div class=opening><p>Opening. {PROSE}</p><p>{PROSE} Second.</p></div>"
     html = f"<body><div class=article-body>{opening}<div class=entries>{entries}</div></div></body>".encode()
     assert f"Opening. {PROSE}" in [node.text for node in extract(html, URL).nodes]
 
 
-def test_article_named_like_boilerplate_is_found_on_a_page_with_nothing_else() -> None:
+def test_an_article_named_like_boilerplate_is_read_where_the_page_has_nothing_else() -> None:
     html = f"<body><div class=sidebar><p>{PROSE}</p><p>{PROSE} Again.</p></div><p>short</p></body>".encode()
     assert f"{PROSE} Again." in [node.text for node in extract(html, URL).nodes]
 
 
 def test_standfirst_and_lead_picture_above_the_body() -> None:
     html = (
-        f"<body><main><h1>Title</h1><p class=standfirst>{PROSE[:120]}</p><figure><img src=lead.jpg></figure><div class=byline>By A. Writer</div>"
+        f"<body><main><h1>Title</h1><p class=standfirst>{PROSE[:120]}</p><figure><img src=lead.jpg></figure>"
+        "<div class=byline>By A. Writer</div>"
         f"<div class=article-body><p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p></div></main></body>"
     ).encode()
     shown = [node.text or node.image for node in extract(html, URL).nodes]
@@ -136,8 +147,10 @@ def test_standfirst_and_lead_picture_above_the_body() -> None:
 
 def test_lead_picture_beside_the_body() -> None:
     html = (
-        f"<body><article><header><h1>Title</h1><div><figure><img src=lead.jpg><figcaption>The lake in May</figcaption></figure></div></header>"
-        f"<section class=article-body><p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p></section></article></body>"
+        f"<body><article><header><h1>Title</h1><div><figure><img src=lead.jpg><figcaption>The lake in May"
+        "</figcaption></figure></div></header>"
+        f"<section class=article-body><p>{PROSE}</p><p>{PROSE} Again.</p><p>{PROSE} More.</p></section>"
+        "</article></body>"
     ).encode()
     shown = [node.text or node.image for node in extract(html, URL).nodes]
     assert shown[-5:-2] == ["https://site.org/blog/post/lead.jpg", "The lake in May", PROSE]
@@ -149,7 +162,7 @@ def test_body_in_several_pieces() -> None:
     assert len([node for node in extract(html, URL).nodes if node.kind == "text"]) == 8
 
 
-def test_a_caption_written_thrice_stands_once() -> None:
+def test_a_caption_that_stands_three_times_is_read_once() -> None:
     inside = "<div><div class=caption>A view of the harbour at night, from the tower</div></div>" * 3
     assert len([t for t in texts(inside) if t.startswith("A view")]) == 1
 
@@ -159,10 +172,12 @@ def test_a_refrain_stays() -> None:
     assert len([t for t in texts(f"<p>{refrain}</p>" * 3) if t == refrain]) == 3
 
 
-def test_what_the_page_says_of_itself() -> None:
+def test_the_facts_of_a_page() -> None:
     head = (
-        "<meta property=og:title content='The  lake'><meta property=article:published_time content=2021-03-04T05:06:07Z>"
-        "<link rel=license href=//creativecommons.org/licenses/by/4.0/><meta name=robots content='index, NoAI, noimageai'>"
+        "<meta property=og:title content='The  lake'>"
+        "<meta property=article:published_time content=2021-03-04T05:06:07Z>"
+        "<link rel=license href=//creativecommons.org/licenses/by/4.0/>"
+        "<meta name=robots content='index, NoAI, noimageai'>"
         "<meta name=tdm-reservation content=1>"
     )
     found = read(head=head)
@@ -203,7 +218,7 @@ def test_same_bytes_same_nodes() -> None:
     assert read(TEASERS) == read(TEASERS)
 
 
-def test_a_paragraph_that_is_one_link_goes_and_one_that_holds_a_link_stays() -> None:
+def test_a_paragraph_that_is_only_a_link_is_removed() -> None:
     link = "<p><a href=/x>ANOTHER STORY THAT HAPPENED ELSEWHERE TODAY</a></p>"
     found = texts(f"{link}<p>As <a href=/y>the ministry said on Monday</a>, it will open.</p>")
     assert "As the ministry said on Monday, it will open." in found
@@ -219,7 +234,7 @@ def test_a_paragraph_that_is_one_link_goes_and_one_that_holds_a_link_stays() -> 
         "Copyright 2020 The Lake. All rights reserved, and none of it may be printed.",
     ],
 )
-def test_what_a_publisher_asks_for_at_the_end_goes_and_the_same_words_within_stay(line: str) -> None:
+def test_a_request_of_the_publisher_is_removed_at_the_end_alone(line: str) -> None:
     body = "".join(f"<p>{PROSE} {i}.</p>" for i in range(8))
     found = [
         node.text
@@ -231,13 +246,17 @@ def test_what_a_publisher_asks_for_at_the_end_goes_and_the_same_words_within_sta
 
 
 def test_a_quoted_post_stays_with_its_links() -> None:
-    post = "<blockquote><p>Boats are on. <a href=https://t.co/abc>https://t.co/abc</a></p>— A boat (@boat) <a href=/p>May 4, 2022</a></blockquote>"
+    post = (
+        "<blockquote><p>Boats are on. <a href=https://t.co/abc>https://t.co/abc</a></p>— A boat (@boat) "
+        "<a href=/p>May 4, 2022</a></blockquote>"
+    )
     assert "Boats are on. https://t.co/abc" in texts(f"<div class=social-media-embed>{post}</div>")
 
 
-def test_a_standfirst_written_twice_and_the_address_of_the_page_stand_once_and_not_at_all() -> None:
+def test_a_repeated_standfirst_is_read_once_and_the_address_of_the_page_is_left_out() -> None:
     html = (
-        f"<body><header><h1>Title</h1><h2>{PROSE[:120]}</h2></header><article class=article-body><p>{PROSE[:120]}</p><p>{PROSE}</p><p>{URL}</p>"
+        f"<body><header><h1>Title</h1><h2>{PROSE[:120]}</h2></header><article class=article-body>"
+        f"<p>{PROSE[:120]}</p><p>{PROSE}</p><p>{URL}</p>"
         f"<p>{PROSE} Again.</p><p>{PROSE} More.</p></article></body>"
     ).encode()
     found = [node.text for node in extract(html, URL).nodes]
@@ -252,7 +271,10 @@ def test_an_unclosed_anchor_is_no_link() -> None:
 
 def test_a_recipe_with_a_checkbox_a_line_and_a_picture_with_its_author_stay() -> None:
     lines = "".join(f"<li><input type=checkbox> {i} spoons of flour</li>" for i in range(1, 5))
-    inside = f"<div class=ingredients><ul>{lines}</ul></div><div class=image-author-license><img src=a.jpg><p>{PROSE} Here.</p></div>"
+    inside = (
+        f"<div class=ingredients><ul>{lines}</ul></div><div class=image-author-license><img src=a.jpg>"
+        f"<p>{PROSE} Here.</p></div>"
+    )
     found = read(inside).nodes
     assert [node.text for node in found if node.role == "item"] == [f"{i} spoons of flour" for i in range(1, 5)]
     assert [node.image for node in found if node.image] == ["https://site.org/blog/post/a.jpg"]

@@ -1,21 +1,20 @@
-"""The stages: WARC slices to documents, PDFs and refusals; documents and lists to pairs."""
+"""The stages: WARC slices to documents, PDFs and refusals; documents to pairs."""
 
 from __future__ import annotations
 
 import gzip
-import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from manifests.nodes import break_node, image_node, text_node
-from manifests.schema import DOCUMENT, REFUSED, document_id
+from manifests.schema import DOCUMENT, document_id
 from manifests.stage import DirectContext
 from pipelines.html.interleave import extract_files, interleave
-from pipelines.html.stages import PDFS, SLICES, Extract, Pairs, UrlList
+from pipelines.html.pairs import Pairs
+from pipelines.html.stages import PDFS, SLICES, Extract
 from tests.pipelines.html.pages import page
 from tests.pipelines.warc.test_read import response
 
@@ -29,17 +28,14 @@ def warc(tmp_path: Path, members: list[bytes]) -> str:
 
 
 def run(stage: Any, rows: list[dict[str, Any]], schema: pa.Schema, ctx: DirectContext | None = None) -> dict[str, Any]:
-    """What a stage yields, by table: rows, or the bytes of a raw file; each batch must have its table's schema."""
-    out: dict[str, Any] = {}
-    schemas: dict[str, pa.Schema] = {}
+    """The rows of each table that a stage declares, and the bytes of its raw files. Checks the schemas."""
+    out: dict[str, Any] = {name: [] for name in stage.tables}
     for name, item in stage(pa.RecordBatch.from_pylist(rows, schema), ctx or DirectContext()):
         if isinstance(item, bytes):
             out[name] = out.get(name, b"") + item
         else:
-            assert schemas.setdefault(name, item.schema) == item.schema
-            out.setdefault(name, []).extend(item.to_pylist())
-    assert schemas.get("documents", DOCUMENT) == DOCUMENT
-    assert schemas.get("refused", REFUSED) == REFUSED
+            assert item.schema == stage.tables[name]
+            out[name] += item.to_pylist()
     return out
 
 
@@ -67,11 +63,12 @@ def test_documents_pdfs_and_refusals(mixed: str) -> None:
     out = run(Extract(), [{"path": mixed, "offset": 0, "length": None}], SLICES)
     assert [d["url"] for d in out["documents"]] == ["https://e.com/0", "https://e.com/7", "https://e.com/9"]
     assert [(r["url"][-5:], r["reason"]) for r in out["refused"]] == [
-        ("com/1", "http_error"), ("com/3", "not_html"), ("com/4", "empty_page"), ("6.pdf", "pdf_truncated"), ("com/8", "empty_payload"),
+        ("com/1", "http_error"), ("com/3", "not_html"), ("com/4", "empty_page"), ("6.pdf", "pdf_truncated"),
+        ("com/8", "empty_payload"),
     ]  # fmt: skip
     first = out["documents"][0]
     assert first["id"] == document_id("web", "https://e.com/0", page("<img src=a.jpg alt='A boat at dawn'>"))
-    assert (first["source"], first["lang"], first["title"], first["optout"]) == ("web", "en", "The lake", [])
+    assert (first["kind"], first["lang"], first["title"], first["optout"]) == ("web", "en", "The lake", [])
     assert out["documents"][1]["optout"] == ["noai"]
     assert [n["image"] for n in first["nodes"] if n["kind"] == "image"] == ["https://e.com/a.jpg"]
     stored = Path(mixed).read_bytes()[first["provenance"]["offset"] :][: first["provenance"]["length"]]
@@ -114,19 +111,22 @@ def test_broken_member_is_a_row(tmp_path: Path) -> None:
 
 def test_pairs(tmp_path: Path) -> None:
     inside = (
-        "<figure><img src=a.jpg alt='not this'><figcaption>A boat\nat dawn</figcaption></figure><img src=b.jpg alt='  Two   boats '>"
-        "<p>between</p><img src=c.jpg title='Three boats'><p>between</p><img src=d.jpg alt=.><p>between</p><img src=e.jpg>"
+        "<figure><img src=a.jpg alt='not this'><figcaption>A boat\nat dawn</figcaption></figure>"
+        "<img src=b.jpg alt='  Two   boats '>"
+        "<p>between</p><img src=c.jpg title='Three boats'><p>between</p><img src=d.jpg alt=.><p>between</p>"
+        "<img src=e.jpg>"
         "<p>x</p><img src=b.jpg alt='Two boats'>"
     )
     path = warc(tmp_path, [response("https://e.com/x/0", page(inside), "Content-Type: text/html")])
     documents = run(Extract(), [{"path": path, "offset": 0, "length": None}], SLICES)["documents"]
     found = run(Pairs(), documents, DOCUMENT)["documents"]
     assert [(d["nodes"][0]["image"], d["nodes"][1]["text"]) for d in found] == [
-        ("https://e.com/x/a.jpg", "A boat at dawn"), ("https://e.com/x/b.jpg", "Two boats"), ("https://e.com/x/c.jpg", "Three boats"),
+        ("https://e.com/x/a.jpg", "A boat at dawn"), ("https://e.com/x/b.jpg", "Two boats"),
+        ("https://e.com/x/c.jpg", "Three boats"),
     ]  # fmt: skip
     assert found[0]["id"] == document_id("pairs", "https://e.com/x/a.jpg", b"A boat at dawn")
-    assert {(d["source"], d["url"], d["lang"]) for d in found} == {("pairs", "https://e.com/x/0", "en")}
-    assert run(Pairs(), [{**documents[0], "nodes": []}], DOCUMENT) == {}
+    assert {(d["kind"], d["url"], d["lang"]) for d in found} == {("pairs", "https://e.com/x/0", "en")}
+    assert run(Pairs(), [{**documents[0], "nodes": []}], DOCUMENT) == {"documents": []}
 
 
 def test_words_that_stand_on_three_images_of_a_page_are_of_the_page(tmp_path: Path) -> None:
@@ -146,77 +146,6 @@ def test_words_that_stand_on_three_images_of_a_page_are_of_the_page(tmp_path: Pa
         "The lake at noon",
         "The lake at noon",
     ]
-
-
-ROWS = [
-    ("https://e.com/a.jpg", "A boat\nat dawn"),
-    ("ftp://e.com/b.jpg", "bad address"),
-    ("https://e.com/c.jpg", " "),
-    ("HTTPS://E.com/d.jpg#x", 'He said "yes", twice'),
-]
-PATHS = pa.schema([("path", pa.string())])
-
-
-def lists(tmp_path: Path) -> dict[str, Path]:
-    import csv
-
-    out = {}
-    for name, delimiter in (("csv", ","), ("tsv", "\t")):
-        out[name] = tmp_path / f"list.{name}"
-        with out[name].open("w", newline="") as f:
-            csv.writer(f, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([("URL", "TEXT"), *ROWS])
-    out["jsonl"] = tmp_path / "list.jsonl.gz"
-    out["jsonl"].write_bytes(gzip.compress("\n".join(json.dumps({"url": u, "caption": t}) for u, t in ROWS).encode()))
-    out["parquet"] = tmp_path / "list.parquet"
-    pq.write_table(
-        pa.table({"url": [u for u, _ in ROWS], "text": [t for _, t in ROWS], "width": [1] * 4}), out["parquet"]
-    )
-    return out
-
-
-@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
-def test_url_lists(tmp_path: Path, kind: str) -> None:
-    path = str(lists(tmp_path)[kind])
-    out = run(UrlList(), [{"path": path}], PATHS)
-    assert [(d["nodes"][0]["image"], d["nodes"][1]["text"]) for d in out["documents"]] == [
-        ("https://e.com/a.jpg", "A boat at dawn"), ("https://e.com/d.jpg", 'He said "yes", twice'),
-    ]  # fmt: skip
-    assert [(r["url"], r["reason"], r["provenance"]["file"], r["provenance"]["offset"]) for r in out["refused"]] == [
-        ("ftp://e.com/b.jpg", "bad_url", path, 1), ("https://e.com/c.jpg", "no_text", path, 2),
-    ]  # fmt: skip
-    assert out["documents"][0]["id"] == document_id("pairs", "https://e.com/a.jpg", b"A boat at dawn")
-
-
-def test_bare_quotes_in_a_tsv(tmp_path: Path) -> None:
-    path = tmp_path / "cc.tsv"
-    path.write_text('caption\turl\n"a sign that says\thttps://e.com/a.jpg\nsecond\thttps://e.com/b.jpg\nshort row\n')
-    out = run(UrlList(), [{"path": str(path)}], PATHS)
-    assert [d["nodes"][1]["text"] for d in out["documents"]] == ['"a sign that says', "second"]
-    assert [r["reason"] for r in out["refused"]] == ["bad_row"]
-
-
-def test_named_columns_and_bad_lines(tmp_path: Path) -> None:
-    path = tmp_path / "x.jsonl"
-    path.write_text(
-        '{"link": "https://e.com/a.jpg", "words": "some words"}\nnot json\n[1]\n{"link": 5, "words": "x"}\n\n'
-    )
-    out = run(UrlList(url="link", text="words"), [{"path": str(path)}], PATHS)
-    assert (len(out["documents"]), [r["reason"] for r in out["refused"]]) == (1, ["bad_row", "bad_row", "bad_url"])
-
-
-@pytest.mark.parametrize(
-    ("name", "text"), [("a.csv", "url,words\n"), ("a.tsv", "link\ttext\n"), ("a.jsonl", '{"a": 1}\n'), ("a.csv", "")]
-)
-def test_a_missing_column_is_one_clear_line(tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=rf"{name}: no (url|text) column .* recipe key") as e:
-        run(UrlList(), [{"path": str(tmp_path / name)}], PATHS)
-    assert "\n" not in str(e.value)
-
-
-def test_an_unknown_kind_of_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a\.doc: not a \.csv"):
-        run(UrlList(), [{"path": str(tmp_path / "a.doc")}], PATHS)
 
 
 def test_interleave_is_parallel() -> None:

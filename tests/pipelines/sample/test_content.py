@@ -1,4 +1,4 @@
-"""What the sample holds: enough of it, always the same, in prose that reads as prose."""
+"""The content of the sample: there is enough of everything, its bytes never change, and its prose passes the rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import csv
 import hashlib
 import io
 import itertools
+import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -16,30 +18,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from pipelines.formats.conversations import INPUTS, Conversations, pieces
-from pipelines.sample import HOSTS, SEEDS, write_conversations, write_pairs
-from pipelines.sample.articles import BADGE, BADGE_USES, Article, library
+from pipelines.sample import HOSTS, SEEDS, write_conversations, write_pairs, write_texts
+from pipelines.sample.articles import BADGE, BADGE_USES, library
 from pipelines.sample.drawing.canvas import COLOURS
 from pipelines.sample.pairs import BAD_ROWS, DUPLICATES, EMPTY_TEXTS, STOCK, STOCK_USES, shelf
 from pipelines.sample.papers import papers, render_paper
 from pipelines.sample.pictures import COUNTS, KINDS, Picture, Sketchbook, render
-from pipelines.sample.questions import EMBEDDED, asked
+from pipelines.sample.prose import read_prose, sentence
+from pipelines.sample.questions import EMBEDDED, questions
+from pipelines.sample.texts import NEAR_COPIES, TEXTS, TOO_SHORT
 from pipelines.sample.topics import TOPICS
 from pipelines.sample.web import address_book, answer
 from tests.pipelines.html.test_stages import run
 
-#: a hundred and some of the most common English words: fewer than any list in use, so a share measured with it is a
-#: lower bound
+#: more than a hundred of the most common English words. Every list in use has more, so a share of these words is a
+#: lower bound.
 _COMMON = (
-    "a about above after again all almost along always an and another any are as at away be because been before behind below "
-    "beside better between both but by can could did do does done down each else enough even ever every everything few first "
-    "for from get go had half has have he her here him his how if in into is it its just last least less like made make many "
-    "may me might more most much must my never no nobody none nor not nothing now of off often on once one only or other our "
-    "out over own quite rather same say see she should since so some something soon still such take than that the their them "
-    "then there these they thing this those three through to too two under until up us very was we well were what when where "
-    "which while who whole why will with without would you your "
+    "a about above after again all almost along always an and another any are as at away be because been before "
+    "behind below beside better between both but by can could did do does done down each else enough even ever every "
+    "everything few first for from get go had half has have he her here him his how if in into is it its just last "
+    "least less like made make many may me might more most much must my never no nobody none nor not nothing now of "
+    "off often on once one only or other our out over own quite rather same say see she should since so some "
+    "something soon still such take than that the their them then there these they thing this those three through to "
+    "too two under until up us very was we well were what when where which while who whole why will with without "
+    "would you your "
 )
 STOP_WORDS = frozenset(_COMMON.split())
 
@@ -60,14 +66,42 @@ def test_there_is_enough_of_everything() -> None:
     assert {url.split("/")[2] for url in SEEDS} <= set(HOSTS)
 
 
+def test_the_recipe_crawls_every_host_once() -> None:
+    path = Path(__file__).parents[3] / "pipelines" / "recipes" / "sample.yaml"
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert sorted(url for source in recipe["sources"].values() for url in source.get("seeds", [])) == sorted(SEEDS)
+
+
 def test_every_picture_an_article_shows_is_served() -> None:
     book = address_book()
     assert all(p.url in book for a in ARTICLES for p in a.pictures)
     assert sum(BADGE in a.pictures for a in ARTICLES) == BADGE_USES > 10
 
 
-def test_two_generations_give_the_same_bytes() -> None:
-    """A sample of every kind of address, made here and by a fresh process with another hash seed."""
+@pytest.mark.parametrize(
+    ("url", "digest"),
+    [
+        # articles in each layout, odd pages, and what every host has
+        ("http://skywatch.example/articles/the-pleiades", "4a632de1f0e78e05"),
+        ("http://workbench.example/articles/the-mercury-barometer", "f6ff7f5a99493a4b"),
+        ("http://allotment.example/2014/01/broad-beans/", "46f2d06b46e0ad6a"),
+        ("http://riverlog.example/rivers/the-arle.html", "1e8a15ac77d30990"),
+        ("http://tally.example/stories/000/library-loans.html", "0738b572054ddc41"),
+        ("http://corner.example/odd/old-letters.html", "e5547076e6203d34"),
+        ("http://corner.example/odd/chorus.html", "1c341f5c0fe76a54"),
+        ("http://corner.example/odd/nearly-1.html", "bd281feac336537e"),
+        ("http://mirror.example/copy/1.html", "9c9047daf6d83aaf"),
+        ("http://supper.example/", "39154b06233820fe"),
+        ("http://skywatch.example/sitemap.xml", "5871afc8a9f87dd9"),
+        ("http://supper.example/style.css", "8639a94ff40ad9b2"),
+    ],
+)
+def test_pages_never_change(url: str, digest: str) -> None:
+    assert hashlib.sha256(answer(url).body).hexdigest()[:16] == digest
+
+
+def test_two_processes_give_the_same_bytes() -> None:
+    """Addresses of every kind, rendered here and by a new process with another hash seed."""
     urls = [u for u in address_book() if not u.endswith((".pdf", "huge-1.jpg", "bomb-1.png"))][::13]
     urls += [next(p.url for p in papers() if p.manner == m) for m in ("plain", "scan", "locked", "rotated")]
     script = (
@@ -77,12 +111,12 @@ def test_two_generations_give_the_same_bytes() -> None:
     )
     root = Path(__file__).resolve().parents[3]
     env = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(root)}
-    there = subprocess.run(
+    digests = subprocess.run(
         [sys.executable, "-c", script], input="\n".join(urls), capture_output=True, text=True, check=True, env=env
     ).stdout
-    here = [answer(u) for u in urls]
-    assert there.split() == [
-        hashlib.sha256(repr((a.status, a.mime, a.headers, a.body)).encode()).hexdigest() for a in here
+    answers = [answer(u) for u in urls]
+    assert digests.split() == [
+        hashlib.sha256(repr((a.status, a.mime, a.headers, a.body)).encode()).hexdigest() for a in answers
     ]
 
 
@@ -97,7 +131,7 @@ def _repeated(tokens: list[str] | str, n: int) -> float:
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda t: t.name)
 def test_prose_passes_the_rules_of_obelics(topic: object) -> None:
-    """Document limits of OBELICS' table 3, with measures written anew here."""
+    """The document limits of OBELICS' table 3, with measures that are independent of `filters`."""
     for article in (a for a in ARTICLES if a.topic is topic):
         words = _words(article.text)
         assert 300 <= len(words) <= 1900, article.url
@@ -128,25 +162,25 @@ def test_sentences_are_well_formed() -> None:
             assert not re.search(r"\s[,;:.?!]|[,;:]{2}|  |\bthe the\b|\ba a\b", paragraph), paragraph
 
 
-def _shingles(article: Article) -> frozenset[tuple[str, ...]]:
-    words = _words(article.text)
+def _shingles(text: str) -> frozenset[tuple[str, ...]]:
+    words = _words(text)
     return frozenset(tuple(words[i : i + 5]) for i in range(len(words) - 4))
 
 
-def test_no_two_honest_pages_are_near_duplicates() -> None:
-    """Pages of one topic share sentence forms; even so they share few runs of five words. Pages of two topics share
-    none to speak of.
-    """
-    worst = 0.0
+def _similarity(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]]) -> float:
+    return len(a & b) / len(a | b)
+
+
+def test_no_two_regular_pages_are_near_duplicates() -> None:
+    """Pages of one topic share sentence forms, but few runs of five words. Pages of two topics share hardly any."""
     for topic in TOPICS:
-        sets = [_shingles(a) for a in ARTICLES if a.topic is topic]
-        worst = max(worst, *(len(x & y) / len(x | y) for x, y in itertools.combinations(sets, 2)))
-    assert worst < 0.3
+        sets = [_shingles(a.text) for a in ARTICLES if a.topic is topic]
+        assert max(_similarity(x, y) for x, y in itertools.combinations(sets, 2)) < 0.3
 
 
 def test_no_paragraph_stands_on_three_pages_unless_planted() -> None:
-    seen = Counter((a.topic.host, p) for a in ARTICLES for p in set(a.text.split("\n\n")))
-    assert [(host, n) for (host, _), n in seen.items() if n > 2] == [("riverlog.example", 24)]
+    pages = Counter((a.topic.host, p) for a in ARTICLES for p in set(a.text.split("\n\n")))
+    assert [(host, n) for (host, _), n in pages.items() if n > 2] == [("riverlog.example", 24)]
 
 
 def test_captions_are_regular_and_never_the_same() -> None:
@@ -161,9 +195,7 @@ def test_captions_are_regular_and_never_the_same() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_colour_and_kind_can_be_seen(kind: str) -> None:
-    """The named colour covers a good part of every picture, and another colour at the same address gives another
-    picture.
-    """
+    """The colour that the caption names covers a part of every picture."""
     subject = {
         "map": "river",
         "night": "full",
@@ -173,8 +205,8 @@ def test_colour_and_kind_can_be_seen(kind: str) -> None:
         "still": "jars",
     }.get(kind, "rain by month")
     for colour in COLOURS:
-        made = Picture(f"http://pictures.example/t/{kind}.png", kind, colour, COUNTS[kind][0] + 1, subject)
-        pixels = np.asarray(Image.open(io.BytesIO(render(made))).convert("RGB")).astype(int)
+        picture = Picture(f"http://pictures.example/t/{kind}.png", kind, colour, COUNTS[kind][0] + 1, subject)
+        pixels = np.asarray(Image.open(io.BytesIO(render(picture))).convert("RGB")).astype(int)
         near = np.abs(pixels - np.array(COLOURS[colour])).sum(axis=2) < 110
         assert near.mean() > 0.02, (kind, colour, near.mean())
         assert max(pixels.shape[:2]) <= 1000
@@ -183,15 +215,33 @@ def test_colour_and_kind_can_be_seen(kind: str) -> None:
 
 def test_a_sketchbook_never_repeats_itself() -> None:
     book = Sketchbook("test")
-    made = [book.new("http://pictures.example/t/", "boats", ()) for _ in range(100)]
-    assert len({p.caption for p in made}) == len({p.url for p in made}) == 100
+    pictures = [book.new("http://pictures.example/t/", "boats", ()) for _ in range(100)]
+    assert len({p.caption for p in pictures}) == len({p.url for p in pictures}) == 100
     with pytest.raises(ValueError, match="no new caption"):
-        _use_up(book, "boats")
+        _exhaust(book, "boats")
 
 
-def _use_up(book: Sketchbook, kind: str) -> None:
+def _exhaust(book: Sketchbook, kind: str) -> None:
     for _ in range(1000):
         book.new("http://pictures.example/t/", kind, ())
+
+
+def test_a_form_is_filled_with_choices_and_facts() -> None:
+    form, facts = "[a [small|small]|a small] {thing}  and\nmore", {"thing": "boat"}
+    assert sentence(form, facts, random.Random(1)) == "A small boat and more"
+    with pytest.raises(KeyError):
+        sentence("a {place}", facts, random.Random(1))
+
+
+def test_a_prose_file_is_read_or_names_its_wrong_section(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("# a comment\nname: a\n  long value\n\n= One | Two\n- first\n  entry\n- second\n")
+    fields, (section,) = read_prose(path)
+    assert fields == {"name": "a long value"}
+    assert (section.headings, section.forms) == (("One", "Two"), ("first entry", "second"))
+    path.write_text("= One\nfirst\n")
+    with pytest.raises(ValueError, match="every line below '= One'"):
+        read_prose(path)
 
 
 def test_drawing_is_fast() -> None:
@@ -202,7 +252,7 @@ def test_drawing_is_fast() -> None:
     assert (time.process_time() - start) / len(some) < 0.04  # about 0.008 on an idle core
 
 
-def test_pdfs_are_what_they_say() -> None:
+def test_pdfs_are_of_their_kinds() -> None:
     pymupdf = pytest.importorskip("pymupdf")
     pymupdf.TOOLS.mupdf_display_errors(False)
     first = {p.manner: p for p in reversed(papers())}
@@ -235,11 +285,22 @@ def test_the_list_of_pairs(tmp_path: Path) -> None:
     assert all(text in ("", STOCK, good[url]) for url, text in rows if url in good)
 
 
+def test_the_texts(tmp_path: Path) -> None:
+    path = write_texts(tmp_path / "new")
+    assert path == tmp_path / "new" / "texts.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert all(set(row) == {"text", "url"} for row in rows)
+    assert len({row["url"] for row in rows}) == len(rows) == TEXTS + NEAR_COPIES + TOO_SHORT
+    assert sum(len(_words(row["text"])) < 50 for row in rows) == TOO_SHORT
+    sets = [_shingles(row["text"]) for row in rows[: TEXTS + NEAR_COPIES]]
+    similar = [_similarity(a, b) for a, b in itertools.combinations(sets, 2) if _similarity(a, b) > 0.3]
+    assert len(similar) == NEAR_COPIES and min(similar) > 0.8
+
+
 def test_the_questions_are_sets_of_both_layouts(tmp_path: Path) -> None:
-    found = write_conversations(tmp_path)
     rows = [
         p
-        for name, path in found.items()
+        for name, path in write_conversations(tmp_path).items()
         for p in pieces({"path": str(path), "file": path.name, "size": 1, "changed": ""}, name, None)
     ]
     out = run(Conversations(), rows, INPUTS)
@@ -257,4 +318,4 @@ def test_the_questions_are_sets_of_both_layouts(tmp_path: Path) -> None:
     for document in out["documents"]:
         image, *turns = (n for n in document["nodes"] if n["kind"] != "break")
         picture = pictures.get(image["image"]) or own[image["image"]]
-        assert [t["text"] for t in turns] == [said for pair in asked(picture) for said in pair]
+        assert [t["text"] for t in turns] == [text for pair in questions(picture) for text in pair]

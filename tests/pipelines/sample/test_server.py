@@ -1,4 +1,4 @@
-"""The sample web as a client sees it: through the proxy, every fault answers as the table says."""
+"""The sample web as its clients meet it: through the proxy, every fault answers as the table of faults says."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def web() -> Iterator[Web]:
         yield running
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object) -> None:
         return None
 
@@ -40,13 +40,15 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 def get(
     web: Web, url: str, method: str = "GET", follow: bool = False, **headers: str
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": web.proxy}), *([] if follow else [_Stay]))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({"http": web.proxy}), *([] if follow else [_NoRedirect])
+    )
     try:
         with opener.open(urllib.request.Request(url, method=method, headers=headers), timeout=5) as answer:
             return answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as fault:
-        with fault:
-            return fault.code, fault.headers, fault.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read()
 
 
 def test_pages_and_pictures_come_through_the_proxy(web: Web) -> None:
@@ -61,33 +63,33 @@ def test_pages_and_pictures_come_through_the_proxy(web: Web) -> None:
     assert Image.open(io.BytesIO(get(web, picture.url + "?w=320")[2])).width == 320
 
 
-def test_head_has_no_body_and_a_known_etag_is_not_sent_again(web: Web) -> None:
+def test_head_has_no_body_and_an_unchanged_etag_is_answered_with_304(web: Web) -> None:
     url = library()[0][3].url
     status, headers, body = get(web, url, "HEAD")
     assert (status, body) == (200, b"")
     assert int(headers["Content-Length"]) > 2000
-    again, _, nothing = get(web, url, **{"If-None-Match": headers["ETag"]})
-    assert (again, nothing) == (304, b"")
+    status, _, body = get(web, url, **{"If-None-Match": headers["ETag"]})
+    assert (status, body) == (304, b"")
 
 
 def test_sitemaps_name_every_article(web: Web) -> None:
-    found: set[str] = set()
+    urls: set[str] = set()
     for seed in SEEDS:
         robots = get(web, seed + "robots.txt")[2].decode()
-        todo = re.findall(r"^Sitemap: (\S+)", robots, re.M)
-        assert todo, seed
-        while todo:
-            body = get(web, todo.pop())[2]
+        sitemaps = re.findall(r"^Sitemap: (\S+)", robots, re.M)
+        assert sitemaps, seed
+        while sitemaps:
+            body = get(web, sitemaps.pop())[2]
             text = (gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body).decode()
             locations = [u.replace("&amp;", "&") for u in re.findall(r"<loc>([^<]+)</loc>", text)]
             if "<sitemapindex" in text:
-                todo += locations
+                sitemaps += locations
             else:
-                found.update(locations)
-    assert {a.url for a in library()[0]} <= found
+                urls.update(locations)
+    assert {a.url for a in library()[0]} <= urls
 
 
-def test_robots_of_the_hosts_that_say_more(web: Web) -> None:
+def test_robots_of_hosts_with_rules(web: Web) -> None:
     assert "Disallow: /\n" in get(web, "http://closed.example/robots.txt")[2].decode()
     rules = get(web, "http://riverlog.example/robots.txt")[2].decode()
     assert "Crawl-delay: 0.02" in rules
@@ -117,13 +119,13 @@ def test_redirects(web: Web) -> None:
     assert (status, headers["Location"]) == (301, "http://corner.example/odd/broken-1.html")
 
 
-def test_what_comes_after_a_detour_is_what_the_page_announces(web: Web) -> None:
-    """The caption of a page is true of the picture, where there is one."""
+def test_an_odd_address_answers_with_the_picture_that_its_page_announces(web: Web) -> None:
+    """So the caption on the page describes the picture."""
     for name in ("moved-1.jpg", "untyped-1.jpg", "liar-1.jpg"):
         assert get(web, BROKEN + name, follow=True)[2] == render(stand_in(BROKEN + name))
 
 
-def test_bodies_that_are_no_images(web: Web) -> None:
+def test_bodies_that_are_not_images(web: Web) -> None:
     assert get(web, BROKEN + "page-1.jpg")[2].startswith(b"<!doctype html")
     assert get(web, BROKEN + "drawing-1.jpg")[1]["Content-Type"] == "image/svg+xml"
     assert get(web, BROKEN + "nothing-1.jpg")[2] == b""
@@ -157,14 +159,14 @@ def test_opt_out_headers_and_types(web: Web) -> None:
 
 
 def _raw(web: Web, url: str, timeout: float) -> bytes:
-    """What arrives within ``timeout`` seconds; raises what the socket raises."""
+    """The bytes that arrive within `timeout` seconds. Raises the errors of the socket."""
     proxy = urlsplit(web.proxy)
     with socket.create_connection((proxy.hostname or "", proxy.port or 0), timeout=timeout) as line:
         line.sendall(f"GET {url} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n\r\n".encode())
-        got, until = b"", time.monotonic() + timeout
-        while time.monotonic() < until and (more := line.recv(65536)):
-            got += more
-        return got
+        data, end = b"", time.monotonic() + timeout
+        while time.monotonic() < end and (piece := line.recv(65536)):
+            data += piece
+        return data
 
 
 def test_hang_drip_and_reset(web: Web) -> None:
@@ -194,7 +196,7 @@ def test_every_page_fault_has_a_page_and_a_link_to_it(web: Web) -> None:
             assert all(url.replace("&", "&amp;") in index for url in fault.urls), fault.name
 
 
-def test_every_broken_image_stands_on_a_page(web: Web) -> None:
+def test_every_broken_image_is_on_a_page(web: Web) -> None:
     pages = "".join(get(web, f"http://corner.example/odd/broken-{i}.html")[2].decode() for i in range(1, 40))
     assert [u for fault in IMAGE_FAULTS for u in fault.urls if u not in pages] == []
 
@@ -209,7 +211,7 @@ def test_statistics_count_by_host_and_kind() -> None:
         assert web.stats.peak["supper.example"] == 1
 
 
-def test_a_hanging_request_does_not_hold_up_the_end() -> None:
+def test_the_server_stops_while_a_request_hangs() -> None:
     start = time.monotonic()
     with serve() as web, pytest.raises(TimeoutError):
         _raw(web, BROKEN + "hang-1.jpg", 0.2)

@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from manifests.schema import DECISION, DOCUMENT, OUTCOME, document_id
 from manifests.stage import DirectContext
-from pipelines.select.join import ByAddress, Join
+from pipelines.select.join import PLACED, ByAddress, Join
 from pipelines.select.links import PLACE, Links
 
 Row = dict[str, Any]
+BLOB_PART = 3  # number of the partition whose blobs hold the images
 DUPLICATES = pa.schema(
     [("key", pa.uint64()), ("row", pa.int32()), ("reason", pa.string()), ("survivor", pa.uint64()), ("survivor_id", pa.string()),
      ("similarity", pa.float32())]
@@ -27,7 +28,7 @@ def image(url: str | None, **more: Any) -> Row:
 
 
 def document(url: str, *nodes: Row, source: str = "web") -> Row:
-    return {"id": document_id(source, url, b""), "source": source, "url": url, "title": "Mill", "nodes": list(nodes)}
+    return {"id": document_id(source, url, b""), "kind": source, "url": url, "title": "Mill", "nodes": list(nodes)}
 
 
 def decision(
@@ -39,9 +40,14 @@ def decision(
     gone = gone or {}
     n = range(len(document["nodes"]))
     return {
-        "keep": keep, "reason": reason, "score": None if keep else 1.0, "threshold": None if keep else 4.0,
-        "node_keep": [i not in gone for i in n], "node_reason": [gone.get(i) for i in n], "node_score": [0.5 if i in gone else None for i in n],
-    }  # fmt: skip
+        "keep": keep,
+        "reason": reason,
+        "score": None if keep else 1.0,
+        "threshold": None if keep else 4.0,
+        "node_keep": [i not in gone for i in n],
+        "node_reason": [gone.get(i) for i in n],
+        "node_score": [0.5 if i in gone else None for i in n],
+    }
 
 
 def tables(
@@ -85,6 +91,6 @@ def placed(given: dict[str, pa.Table], rules: Any, outcomes: list[Row], part: in
     """Every image of the kept documents with its outcome, as `pipelines.select.join.Join` gives them."""
     places = out(Links(rules)(given, DirectContext(part)))["places"]
     batch = pa.RecordBatch.from_pylist(outcomes, schema=OUTCOME)
-    keyed = pa.Table.from_batches([b for _, b in ByAddress()(batch)])
-    ((_, joined),) = Join()({"places": pa.Table.from_pylist(places, schema=PLACE), "outcomes": keyed})
-    return pa.Table.from_batches([joined])
+    keyed = pa.Table.from_batches([b for _, b in ByAddress()(batch, DirectContext(BLOB_PART))])
+    inputs = {"places": pa.Table.from_pylist(places, schema=PLACE), "outcomes": keyed}
+    return pa.Table.from_batches([batch for _, batch in Join()(inputs)], schema=PLACED)

@@ -8,7 +8,7 @@ import pytest
 from filters.rules import Rule, Rules
 from manifests.schema import key64
 from manifests.stage import DirectContext
-from pipelines.select.links import Links, host_key, kept_rows
+from pipelines.select.links import Links, host_key, surviving_rows
 
 from .make import decision, document, image, out, tables, text
 
@@ -54,7 +54,7 @@ def test_dropped_duplicate_and_quarantined_documents_ask_for_nothing() -> None:
     given = tables(
         documents, decisions, ({"key": 0, "row": 2, "reason": "duplicate_text", "survivor": 0, "survivor_id": "x"},)
     )
-    assert kept_rows(given).tolist() == [0]
+    assert surviving_rows(given).tolist() == [0]
     made = out(Links(RULES)(given))
     assert [p["url"] for p in made["places"]] == [w["url"] for w in made["wanted"]] == ["http://p.example/a.jpg"]
 

@@ -11,14 +11,14 @@ import pytest
 from filters.vectors import VECTOR
 from manifests.schema import key64
 from manifests.stage import DirectContext
-from pipelines.select.relevance import HEARD, Heard, Relevance, Spoken
+from pipelines.select.relevance import VECTORS, Relevance, TextsOfDocuments, TextVectorsByPart
 
 from .make import decision, document, image, out, tables, text
 
 Row = dict[str, Any]
 
 
-def test_what_is_spoken_are_kept_paragraphs_of_documents_with_images() -> None:
+def test_texts_are_the_kept_paragraphs_of_documents_with_images() -> None:
     pages = [
         document(
             "http://a.example/",
@@ -34,28 +34,28 @@ def test_what_is_spoken_are_kept_paragraphs_of_documents_with_images() -> None:
     ]
     gone: list[dict[int, str]] = [{1: "words_low"}, {}, {1: "banned_url_high"}, {}]
     how = [decision(page, keep=page is not pages[3], gone=g) for page, g in zip(pages, gone, strict=True)]
-    rows = out(Spoken()(tables(pages, how), DirectContext(7)))["texts"]
+    rows = out(TextsOfDocuments()(tables(pages, how), DirectContext(7)))["texts"]
     assert [(r["part"], r["row"], r["text"][:9], len(r["text"])) for r in rows] == [
         (7, 0, "One.", 4),
         (7, 0, "xxxxxxxxx", 1000),
     ]
     assert rows[0]["key"] == key64("One.")
-    assert out(Spoken()({**tables([]), "documents": pa.table({}), "decisions": pa.table({})}))["texts"] == []
+    assert out(TextsOfDocuments()(tables([])))["texts"] == []
 
 
-def test_vectors_come_home_with_every_place_of_their_text() -> None:
+def test_vectors_are_joined_with_every_place_of_their_text() -> None:
     texts = pa.table({"key": pa.array([5, 5, 9], pa.uint64()), "text": ["a", "a", "b"], "part": pa.array([0, 3, 3], pa.int32()),
                       "row": pa.array([1, 2, 2], pa.int32())})  # fmt: skip
     scores = pa.table(
         {"key": pa.array([5], pa.uint64()), "vector": pa.array([[1.0, 0.0]], VECTOR.field("vector").type)}
     )
-    rows = out(Heard()({"texts": texts, "scores": scores}))["heard"]
+    rows = out(TextVectorsByPart()({"texts": texts, "scores": scores}))["vectors"]
     assert [(r["key"], r["row"], r["vector"]) for r in rows] == [(0, 1, [1, 0]), (3, 2, [1, 0]), (3, 2, None)]
-    assert out(Heard()({"texts": texts, "scores": scores.slice(0, 0)}))["heard"] == []
+    assert out(TextVectorsByPart()({"texts": texts, "scores": scores.slice(0, 0)})) == {}
 
 
-def heard(*rows: tuple[int, list[float] | None]) -> pa.Table:
-    return pa.Table.from_pylist([{"key": 0, "row": row, "vector": v} for row, v in rows], schema=HEARD)
+def vectors(*rows: tuple[int, list[float] | None]) -> pa.Table:
+    return pa.Table.from_pylist([{"key": 0, "row": row, "vector": v} for row, v in rows], schema=VECTORS)
 
 
 def counted(*rows: tuple[int, list[float] | None]) -> pa.Table:
@@ -66,24 +66,30 @@ def counted(*rows: tuple[int, list[float] | None]) -> pa.Table:
 
 
 def test_the_nearest_paragraph_and_its_rank() -> None:
-    texts = heard((0, [1, 0]), (0, [0, 1]), (1, [0.6, 0.8]), (2, [1, 0]), (2, None))
+    texts = vectors((0, [1, 0]), (0, [0, 1]), (1, [0.6, 0.8]), (2, [1, 0]), (2, None))
     images = counted((0, [0.6, 0.8]), (1, [0, 1]), (2, [0, 1]), (3, [1, 0]), (0, None))
-    rows = out(Relevance(negatives=2)({"images": images, "heard": texts}))["counted"]
+    rows = out(Relevance((("vector", "vector"),), negatives=2)({"images": images, "vectors": texts}))["counted"]
     assert [r["similarity"] for r in rows] == [pytest.approx(0.8), pytest.approx(0.8), 0, None, None]
     # document 0 has two texts, so two of others; 1 has three of others, of which two are asked; 3 has no text
     assert [r["relevance_rank"] for r in rows][::2] == [1, 2, None]
     assert rows[1]["relevance_rank"] in (0, 1) and rows[3]["relevance_rank"] is None
     assert set(rows[0]) == {"key", "row", "node", "similarity", "relevance_rank"}
-    few = out(Relevance(negatives=9)({"images": images, "heard": texts}))["counted"]
+    few = out(Relevance((("vector", "vector"),), negatives=9)({"images": images, "vectors": texts}))["counted"]
     assert [r["relevance_rank"] for r in few] == [None] * 5  # fewer texts than were asked for are no ground
-    assert [r["similarity"] for r in out(Relevance()({"images": images, "heard": heard()}))["counted"]] == [None] * 5
-    assert list(Relevance()({"images": pa.table({}), "heard": heard()})) == []
+    assert [
+        r["similarity"]
+        for r in out(Relevance((("vector", "vector"),))({"images": images, "vectors": vectors()}))["counted"]
+    ] == [None] * 5
+    assert list(Relevance((("vector", "vector"),))({"images": images.slice(0, 0), "vectors": vectors()})) == []
 
 
 def test_negatives_are_the_same_every_time_and_not_the_same_for_all() -> None:
     chance = np.random.default_rng(0)
-    texts = heard(*((row, chance.normal(size=8).tolist()) for row in range(40)))
+    texts = vectors(*((row, chance.normal(size=8).tolist()) for row in range(40)))
     images = counted(*((row, chance.normal(size=8).tolist()) for row in range(40)))
-    first, again = (out(Relevance(negatives=9)({"images": images, "heard": texts}))["counted"] for _ in range(2))
+    first, again = (
+        out(Relevance((("vector", "vector"),), negatives=9)({"images": images, "vectors": texts}))["counted"]
+        for _ in range(2)
+    )
     assert first == again
     assert 2 < np.mean([r["relevance_rank"] for r in first]) < 7  # chance: 4.5

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.select.samples import KEPT, MOST_CHARACTERS, MOST_NODES, OF_A_REASON, SAMPLE, Samples
+from pipelines.select.samples import KEPT, MAX_CHARACTERS, MAX_NODES, OF_A_REASON, SAMPLE, Samples
 
 from .make import decision, document, image, outcome, text
 
@@ -72,8 +72,8 @@ def test_long_documents_are_cut_and_dropped_images_carry_their_reason() -> None:
     samples = Samples()
     samples.add({"reason": None}, d, decision(d), images)
     (row,) = samples.batch().to_pylist()
-    assert len(row["nodes"]) == len(row["node_reason"]) == MOST_NODES
-    assert max(len(n["text"] or "") for n in row["nodes"]) == MOST_CHARACTERS
+    assert len(row["nodes"]) == len(row["node_reason"]) == MAX_NODES
+    assert max(len(n["text"] or "") for n in row["nodes"]) == MAX_CHARACTERS
     assert [(p["node"], p["reason"], p["part"], p["length"]) for p in row["pictures"]] == [
         (0, None, 7, 9000),
         (1, "http_404", None, None),

@@ -9,11 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dedup.images import ImageCounts
 from filters.rules import Rule, Rules
 from manifests.ledger import DOCUMENTS, IMAGES, TEXTS
 from manifests.schema import SELECTED
-from pipelines.select.links import PLACE
+from pipelines.select.join import Count, counted_schema
 from pipelines.select.select import Select
 
 from .make import decision, document, image, out, outcome, placed, tables, text
@@ -21,7 +20,7 @@ from .make import decision, document, image, out, outcome, placed, tables, text
 Row = dict[str, Any]
 RULES = Rules(image=(Rule("status", any_of=("ok",)), Rule("format", any_of=("jpeg", "png")), Rule("side_min", min=150),
                      Rule("aspect", max=2), Rule("rendered_min", min=100)))  # fmt: skip
-WEB = Select(RULES, images=(1, 3), validation=0.0)
+WEB = Select("web", RULES, images=(1, 3), validation=0.0)
 
 
 def at(name: object) -> str:
@@ -33,8 +32,8 @@ def selected(
 ) -> dict[str, list[Row]]:
     """What the stage makes of one part, its images counted as in a run."""
     given = tables(documents, decisions, more.pop("duplicates", ()))
-    counted = dict(ImageCounts()({"images": placed(given, stage.rules, outcomes)}))["counted"]
-    return out(stage({**given, "images": pa.Table.from_batches([counted]), **more}))
+    counted = [batch for _, batch in Count()({"images": placed(given, stage.rules, outcomes)})]
+    return out(stage({**given, "images": pa.Table.from_batches(counted, schema=counted_schema(())), **more}))
 
 
 def reasons(made: dict[str, list[Row]], table: str = "documents") -> list[str | None]:
@@ -132,7 +131,7 @@ def test_an_image_takes_its_document_with_it_where_the_rule_says_so(
 ) -> None:
     d = document("http://a.example/", text(), image(at(0)), image(at(1)))
     made = selected(
-        Select(Rules(image=(rule,)), images=(1, 3), validation=0),
+        Select("web", Rules(image=(rule,)), images=(1, 3), validation=0),
         [d, document("http://b.example/", text(), image(at(0)))],
         outcomes,
     )
@@ -165,12 +164,12 @@ def test_a_repeated_image_stays_once_in_a_document() -> None:
 def test_an_image_on_too_many_pages_leaves_all_of_them() -> None:
     pages = [document(f"http://{i}.example/", text(), image(at("logo")), image(at(i))) for i in range(4)]
     outcomes = [outcome(at("logo")), *(outcome(at(i)) for i in range(4))]
-    made = selected(Select(RULES, images=(1, 3), validation=0, uses=3), pages, outcomes)
+    made = selected(Select("web", RULES, images=(1, 3), validation=0, uses=3), pages, outcomes)
     assert [(r["image"], r["reason"], r["score"], r["threshold"]) for r in made["images"]] == [
         (at("logo"), "uses_high", 4.0, 3.0)
     ] * 4
     assert reasons(made) == [None] * 4
-    assert reasons(selected(Select(RULES, images=(1, 3), validation=0, uses=4), pages, outcomes), "images") == []
+    assert reasons(selected(Select("web", RULES, images=(1, 3), validation=0, uses=4), pages, outcomes), "images") == []
 
 
 @pytest.mark.parametrize(
@@ -184,7 +183,7 @@ def test_an_image_on_too_many_pages_leaves_all_of_them() -> None:
 def test_a_pair_goes_for_its_images_reason(
     of: Row | None, reason: str, score: float | None, threshold: float | None
 ) -> None:
-    pairs = Select(RULES, images=(1, 1), one_image=True, validation=0)
+    pairs = Select("pairs", RULES, images=(1, 1), one_image=True, validation=0)
     good = document("http://b.example/", image(at(2)), text("A mill"), source="pairs")
     bad = document("http://a.example/", image(at(1)), text("A boat"), source="pairs")
     made = selected(pairs, [bad, good], [*([of] if of else []), outcome(at(2))])
@@ -194,7 +193,7 @@ def test_a_pair_goes_for_its_images_reason(
 
 
 def test_a_pair_whose_image_the_page_ruled_out_says_so() -> None:
-    pairs = Select(RULES, images=(1, 1), one_image=True, validation=0)
+    pairs = Select("pairs", RULES, images=(1, 1), one_image=True, validation=0)
     d = document("http://a.example/", image(at(1)), text("A boat"), source="pairs")
     assert reasons(
         selected(pairs, [d], [], [decision(d, keep=False, gone={0: "banned_url_high"}, reason="images_low")])
@@ -202,7 +201,7 @@ def test_a_pair_whose_image_the_page_ruled_out_says_so() -> None:
 
 
 def test_a_pair_goes_with_a_text_of_too_many_pairs() -> None:
-    pairs = Select(RULES, images=(1, 1), one_image=True, validation=0, text_uses=10)
+    pairs = Select("pairs", RULES, images=(1, 1), one_image=True, validation=0, text_uses=10)
     d = document("http://a.example/", image(at(1)), text("Stock photo"), source="pairs")
     made = selected(pairs, [d], [outcome(at(1))], paragraphs=pa.table({"row": [0], "node": [1], "uses": [12]}))
     (row,) = made["documents"]
@@ -224,7 +223,7 @@ def test_dropped_paragraphs_are_in_the_ledger_and_not_in_the_shard() -> None:
 def test_a_page_left_without_words_is_no_document() -> None:
     d = document("http://a.example/", text("Said everywhere."), image(at(1)))
     made = selected(WEB, [d], [outcome(at(1))], paragraphs=pa.table({"row": [0], "node": [0], "uses": [9]}))
-    assert reasons(made) == ["words_low"] and made["train"] == []
+    assert reasons(made) == ["paragraph_repeated"] and made["train"] == []
 
 
 def test_dropped_duplicate_and_quarantined_documents_have_their_row() -> None:
@@ -253,7 +252,7 @@ def test_rows_keep_their_order_over_many_and_each_has_its_entry() -> None:
     """More than are turned into Python at a time; documents, images and decisions stay together."""
     documents = [document(f"http://site{i}.com/", text(f"Page {i}."), image(at(i))) for i in range(600)]
     made = selected(
-        Select(RULES, images=(1, 3), validation=0.1),
+        Select("web", RULES, images=(1, 3), validation=0.1),
         documents,
         [outcome(at(i), "ok" if i % 3 else "empty") for i in range(600)],
     )
@@ -272,7 +271,7 @@ def test_the_shuffle_depends_on_the_seed_and_the_document_alone() -> None:
     def keys(seed: int, some: list[Row]) -> dict[str, int]:
         return {
             r["id"]: r["key"]
-            for r in selected(Select(RULES, images=(1, 3), validation=0, seed=seed), some, outcomes)["train"]
+            for r in selected(Select("web", RULES, images=(1, 3), validation=0, seed=seed), some, outcomes)["train"]
         }
 
     assert keys(1, documents[5:9]).items() <= keys(1, documents).items()
@@ -280,12 +279,14 @@ def test_the_shuffle_depends_on_the_seed_and_the_document_alone() -> None:
 
 
 def test_schemas_hold_whatever_comes() -> None:
-    empty = {**tables([]), "images": PLACE.empty_table()}
-    for given in (empty, {**tables([document("http://a.example/", text())]), "images": PLACE.empty_table()}):
-        schemas = {n: b.schema for n, b in WEB(given)}
-        known = {"train": SELECTED, "validation": SELECTED, "documents": DOCUMENTS, "texts": TEXTS, "images": IMAGES}
-        assert {n: s for n, s in schemas.items() if n in known} == {n: s for n, s in known.items() if n in schemas}
-        assert {"sketches", "samples"} <= set(schemas)
+    declared = WEB.tables
+    ledger = {"train": SELECTED, "validation": SELECTED, "documents": DOCUMENTS, "texts": TEXTS, "images": IMAGES}
+    assert {name: declared[name] for name in ledger} == ledger
+    for documents in ([], [document("http://a.example/", text())]):
+        inputs = {**tables(documents), "images": counted_schema(()).empty_table()}
+        schemas = {name: batch.schema for name, batch in WEB(inputs)}
+        assert schemas == {name: declared[name] for name in schemas}
+        assert {"sketches", "samples"} <= set(schemas) and (not documents or set(schemas) == set(declared))
 
 
 def test_sketches_measure_what_is_kept() -> None:

@@ -1,4 +1,4 @@
-"""ARC files, read as WARC files are."""
+"""ARC files, read in the same way as WARC files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.warc.read import Record, Refusal, records, slices
+from pipelines.warc.read import Record, Refusal, records, warc_slices
 
-FIRST = b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 76\n1 0 Alexa Internet\nURL IP-address Archive-date Content-type Archive-length\n\n"
+FIRST = (
+    b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 76\n1 0 Alexa Internet\n"
+    b"URL IP-address Archive-date Content-type Archive-length\n\n"
+)
 
 
 def response(
@@ -35,7 +38,7 @@ def urls(items: list[Record | Refusal]) -> list[str | None]:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_records_with_their_place_and_time(tmp_path: Path, packed: bool) -> None:
+def test_records_have_their_offset_length_and_date(tmp_path: Path, packed: bool) -> None:
     path = write(
         tmp_path / "a", [FIRST, *pages(3), b"dns:e.com 1.2.3.4 20080430204825 text/dns 3\nabc\n", *pages(1)], packed
     )
@@ -54,12 +57,11 @@ def test_records_with_their_place_and_time(tmp_path: Path, packed: bool) -> None
 
 
 @pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("target", [1, 57, 400])
-def test_slices_own_each_record_once(tmp_path: Path, packed: bool, target: int) -> None:
+@pytest.mark.parametrize("size", [1, 57, 400])
+def test_slices_own_each_record_once(tmp_path: Path, packed: bool, size: int) -> None:
     path = write(tmp_path / "a", [FIRST, *pages(20)], packed)
-    found = [
-        item for offset, length in slices(Path(path).stat().st_size, target) for item in records(path, offset, length)
-    ]
+    slices = warc_slices({"path": path, "size": Path(path).stat().st_size}, size)
+    found = [item for piece in slices for item in records(path, piece["offset"], piece["length"])]
     assert found == list(records(path)) and len(found) == 20
 
 
@@ -77,7 +79,7 @@ def test_odd_lines(tmp_path: Path) -> None:
     assert isinstance(found[3], Record) and str(found[3].fetched_at) == "2008-04-30 00:00:00+00:00"
 
 
-def test_a_broken_member_costs_itself_even_the_first(tmp_path: Path) -> None:
+def test_a_broken_member_loses_only_its_own_record(tmp_path: Path) -> None:
     members = [gzip.compress(m) for m in [FIRST, *pages(4)]]
     for broken in (0, 2):
         bad = [m[:12] + b"\xff" * 6 + m[18:] if i == broken else m for i, m in enumerate(members)]
@@ -90,7 +92,7 @@ def test_a_broken_member_costs_itself_even_the_first(tmp_path: Path) -> None:
     assert [r.reason for r in records(str(tmp_path / "cut.arc.gz")) if isinstance(r, Refusal)] == ["warc_truncated"]
 
 
-def test_a_wrong_length_costs_that_record(tmp_path: Path) -> None:
+def test_a_wrong_length_loses_only_that_record(tmp_path: Path) -> None:
     members = pages(4)
     members[1] = members[1].replace(b" text/html ", b" text/html 9", 1)
     found = list(records(write(tmp_path / "a", [FIRST, *members], packed=True)))
@@ -100,7 +102,7 @@ def test_a_wrong_length_costs_that_record(tmp_path: Path) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=300), st.integers(130, 2000), st.booleans())
-def test_any_damage_never_raises_and_spares_what_stands_before(
+def test_damage_raises_no_error_and_loses_no_record_before_it(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, packed: bool
 ) -> None:
     members = [gzip.compress(m) if packed else m for m in [FIRST, *pages(5)]]

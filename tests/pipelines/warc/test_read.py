@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.warc.message import MAX_PAYLOAD
-from pipelines.warc.read import Record, Refusal, records, slices
+from pipelines.warc.read import SLICE, Record, Refusal, records, warc_slices
 
 
 def response(
@@ -26,7 +26,8 @@ def response(
 
 
 def other(kind: str) -> bytes:
-    return f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://e.com/\r\nContent-Length: 4\r\n\r\nabcd\r\n\r\n".encode()
+    head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://e.com/\r\nContent-Length: 4\r\n\r\n"
+    return f"{head}abcd\r\n\r\n".encode()
 
 
 def pages(n: int, size: int = 300) -> list[bytes]:
@@ -43,7 +44,7 @@ def urls(items: list[Record | Refusal]) -> list[str | None]:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_records_in_order_with_their_place(tmp_path: Path, packed: bool) -> None:
+def test_records_are_in_order_with_their_offset_and_length(tmp_path: Path, packed: bool) -> None:
     members = [other("warcinfo"), *pages(5), other("request"), other("revisit")]
     path = write(tmp_path / "a.warc", members, packed)
     found = list(records(path))
@@ -62,17 +63,29 @@ def test_records_in_order_with_their_place(tmp_path: Path, packed: bool) -> None
 
 
 @pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("target", [1, 57, 200, 1000, 1 << 30])
-def test_slices_own_each_record_once(tmp_path: Path, packed: bool, target: int) -> None:
+@pytest.mark.parametrize("size", [1, 57, 200, 1000, SLICE])
+def test_slices_own_each_record_once(tmp_path: Path, packed: bool, size: int) -> None:
     path = write(tmp_path / "a.warc", pages(40), packed)
-    size = Path(path).stat().st_size
-    cuts = slices(size, target)
-    assert cuts[0][0] == 0 and sum(length for _, length in cuts) == size
-    found = [item for offset, length in cuts for item in records(path, offset, length)]
+    file = {"path": path, "size": Path(path).stat().st_size}
+    slices = warc_slices(file, size)
+    assert slices[0]["offset"] == 0 and sum(piece["length"] for piece in slices) == file["size"]
+    assert all(piece["length"] <= size and file.items() <= piece.items() for piece in slices)
+    found = [item for piece in slices for item in records(path, piece["offset"], piece["length"])]
     assert found == list(records(path))
 
 
-def test_truncated_member_costs_itself(tmp_path: Path) -> None:
+def test_an_empty_file_has_one_empty_slice() -> None:
+    assert warc_slices({"path": "a.warc", "size": 0}) == [{"path": "a.warc", "size": 0, "offset": 0, "length": 0}]
+
+
+@pytest.mark.parametrize("before", [(1 << 18) - 60, (1 << 18) - 3, (1 << 18) + 5, (2 << 18) - 1])
+def test_a_record_is_found_where_two_reads_meet(tmp_path: Path, before: int) -> None:
+    text = b"x WARC/1.0\r\nWARC-Type: response\r\n" + b"y" * before
+    path = write(tmp_path / "a.warc", [text + b"\n", *pages(2)], packed=False)
+    assert urls(list(records(path, 1))) == ["https://e.com/0", "https://e.com/1"]
+
+
+def test_a_truncated_member_loses_only_its_own_record(tmp_path: Path) -> None:
     path = write(tmp_path / "a.warc.gz", pages(4))
     raw = Path(path).read_bytes()
     Path(path).write_bytes(raw[:-20])
@@ -93,7 +106,7 @@ def test_truncated_plain_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", [0, 12, 40])
-def test_corrupt_member_costs_itself_not_what_follows(tmp_path: Path, where: int) -> None:
+def test_a_corrupt_member_loses_only_its_own_record(tmp_path: Path, where: int) -> None:
     members = [gzip.compress(p, mtime=0) for p in pages(6)]
     bad = bytearray(members[2])
     bad[where : where + 6] = b"\xff" * 6
@@ -113,7 +126,7 @@ def test_corrupt_member_costs_itself_not_what_follows(tmp_path: Path, where: int
     ]
 
 
-def test_bad_length_in_a_plain_file_costs_that_record(tmp_path: Path) -> None:
+def test_a_wrong_length_in_a_plain_file_loses_only_that_record(tmp_path: Path) -> None:
     members = pages(4)
     members[1] = members[1].replace(b"Content-Length: ", b"Content-Length: x")
     path = write(tmp_path / "a.warc", members, packed=False)
@@ -172,7 +185,7 @@ def test_brotli_and_zstd(tmp_path: Path) -> None:
         assert isinstance(broken, Refusal) and broken.reason == "bad_encoding"
 
 
-def test_wrong_chunk_costs_its_own_framing_only(tmp_path: Path) -> None:
+def test_after_a_wrong_chunk_size_the_data_is_taken_unchanged(tmp_path: Path) -> None:
     item = body_of(tmp_path, b"4\r\n<p>a\r\nzz not a size\r\nrest", "Transfer-Encoding: chunked")
     assert isinstance(item, Record) and item.payload == b"<p>azz not a size\r\nrest"
 
@@ -183,7 +196,7 @@ def test_truncated_gzip_body_keeps_its_beginning(tmp_path: Path) -> None:
     assert isinstance(item, Record) and text.startswith(item.payload) and len(item.payload) > 1000
 
 
-def test_a_bomb_is_cut(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_cut(tmp_path: Path) -> None:
     item = body_of(tmp_path, gzip.compress(b"a" * (MAX_PAYLOAD + 1000), 9), "Content-Encoding: gzip")
     assert isinstance(item, Record) and len(item.payload) == MAX_PAYLOAD
 
@@ -215,7 +228,7 @@ def test_status_and_truncation_are_kept(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 2000), st.booleans())
-def test_any_damage_never_raises_and_spares_what_stands_before(
+def test_damage_raises_no_error_and_loses_no_record_before_it(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, packed: bool
 ) -> None:
     members = [gzip.compress(p, mtime=0) if packed else p for p in pages(5)]
@@ -234,7 +247,7 @@ def test_any_damage_never_raises_and_spares_what_stands_before(
 @pytest.mark.parametrize(
     "digest", ["", "WARC-Payload-Digest: sha1:AAAA\r\n", "WARC-Block-Digest: none\r\n", "WARC-Payload-Digest:\r\n"]
 )
-def test_a_missing_or_wrong_digest_costs_nothing(tmp_path: Path, digest: str) -> None:
+def test_a_missing_or_wrong_digest_changes_nothing(tmp_path: Path, digest: str) -> None:
     (item,) = records(write(tmp_path / "a.warc.gz", [response("http://e.com/", b"<p>x", extra=digest)]))
     assert isinstance(item, Record) and item.payload == b"<p>x"
 

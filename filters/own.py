@@ -1,0 +1,225 @@
+"""The user's own scores: a function or a class by import path gives one number for a text, a document or an image.
+
+    def letters(text):                                   # level "text", the default
+        return sum(c.isalpha() for c in text)
+
+    class Words:
+        level = "document"
+        def __init__(self, language): self.language = language
+        def __call__(self, document): return len(document.text.split()) if document.language == self.language else None
+
+A function gets the recipe's `arguments` as keyword arguments, a class as the arguments of its constructor. A score that
+raises, or gives no number, is null, and its column ``<name>_failed`` is 1. `failure` tells of a score that fails for
+every row. What Python code prints goes to stderr: stdout belongs to the command.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import io
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Literal, Protocol
+
+import PIL.Image
+import pyarrow as pa
+
+from filters.pixels import FORMATS
+from manifests.code import frozen_arguments, one_line, program_digests, resolve_import
+from manifests.flat import texts
+from manifests.schema import IMAGE
+from manifests.stage import NO_ENGINE, Output, StageContext
+
+Level = Literal["text", "document", "image"]
+LEVELS = ("text", "document", "image")
+Arguments = tuple[tuple[str, Any], ...]
+
+
+class Score(Protocol):
+    """What an import path names. ``value`` is a `str`, a `Document` or an `Image`, as the level says.
+
+    The level is the recipe's, or else an attribute ``level`` of the function or class, or else "text".
+    """
+
+    def __call__(self, value: Any, /) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a document says of one of its images. width, height: pixels, as the page states them."""
+
+    url: str
+    alt: str | None
+    caption: str | None
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document. text: its text nodes, joined by blank lines; language: the one it declares; nodes: rows of NODE."""
+
+    text: str
+    url: str | None
+    language: str | None
+    nodes: tuple[dict[str, Any], ...]
+
+    @property
+    def images(self) -> tuple[ImageFacts, ...]:
+        """The image nodes, in order."""
+        fields = ("alt", "caption", "width", "height")
+        nodes = (n for n in self.nodes if n["kind"] == IMAGE)
+        return tuple(ImageFacts(n["image"], **{f: n[f] for f in fields}) for n in nodes)
+
+
+class Image:
+    """A fetched image. bytes: as encoded; width, height: pixels, as encoded; format: Pillow's name in lower case.
+
+    Raises OSError, when made, where Pillow cannot read the header.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.bytes = data
+        self.picture: PIL.Image.Image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)  # decodes when it is used
+        self.width, self.height = self.picture.size
+        self.format = (self.picture.format or "").lower()
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.bytes).hexdigest()
+
+
+@dataclass(frozen=True)
+class OwnScore:
+    """Map: documents -> ("scores", ``<name>`` float32, ``<name>_failed`` float32 1 or 0), one row for each document.
+
+    At the level "image" the input has a column ``image`` (encoded bytes) and a row for each image; both scores are null
+    where Pillow cannot read it. ``path``: import path of a `Score`. Raises ImportError, with the path, in a process
+    that does not find it: the machine is at fault then, not a row. `own_score` makes the stage and checks the path.
+    """
+
+    name: str
+    path: str
+    level: str = "text"
+    arguments: Arguments = ()
+
+    @property
+    def tables(self) -> Mapping[str, pa.Schema]:
+        return {"scores": self.columns()}
+
+    @property
+    def count(self) -> Mapping[str, tuple[str, ...]]:
+        """Columns that the engine sums (`Step.count`), for `failure`."""
+        return {"scores": (f"{self.name}_failed",)}
+
+    def columns(self) -> pa.Schema:
+        return pa.schema([(self.name, pa.float32()), (f"{self.name}_failed", pa.float32())])
+
+    def programs(self) -> dict[str, str]:
+        return program_digests(self.path)
+
+    def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        try:
+            score = load(self.path, self.arguments)
+        except ValueError as e:
+            raise ImportError(str(e)) from e
+        scores: list[tuple[float | None, float | None]] = []
+        with redirect_stdout(sys.stderr):
+            for row, value in enumerate(self._values(batch)):
+                scores.append(_call(self.path, score, value()) if ctx(row) else (None, None))
+        columns = [pa.array([pair[i] for pair in scores], pa.float32()) for i in (0, 1)]
+        yield "scores", pa.RecordBatch.from_arrays(columns, schema=self.columns())
+
+    def _values(self, batch: pa.RecordBatch) -> Iterator[Callable[[], Any]]:
+        """What the score gets for each row, to be built after the context has admitted the row."""
+        if self.level == "image":
+            return (functools.partial(_image, data) for data in batch["image"].to_pylist())
+        if self.level == "document":
+            return (functools.partial(_document, batch, row, text) for row, text in enumerate(texts(batch)))
+        return (functools.partial(str, text) for text in texts(batch))
+
+
+def own_score(name: str, path: str, level: str | None = None, arguments: Mapping[str, Any] | None = None) -> OwnScore:
+    """The stage of a score by import path.
+
+    Raises ValueError, one line, where the path leads nowhere, the level does not exist, or the object cannot be called
+    with the arguments and one value.
+    """
+    pairs = frozen_arguments(arguments or {})
+    score = load(path, pairs)
+    try:
+        signature = inspect.signature(score)
+    except ValueError:  # some built-in functions do not tell theirs
+        signature = inspect.Signature([inspect.Parameter("value", inspect.Parameter.POSITIONAL_ONLY)])
+    try:
+        signature.bind(None)
+    except TypeError as e:
+        raise ValueError(f"`{path}` cannot be called with one value: {one_line(e)}") from e
+    level = level or getattr(getattr(score, "func", score), "level", "text")
+    if level not in LEVELS:
+        raise ValueError(f"`{path}`: level is text, document or image, not `{level}`")
+    return OwnScore(name, path, level, pairs)
+
+
+@lru_cache(maxsize=32)
+def load(path: str, arguments: Arguments) -> Callable[[Any], Any]:
+    """The object of an import path with its arguments. Raises ValueError, one line, where there is none to call."""
+    found = resolve_import(path)
+    if isinstance(found, type):
+        try:
+            with redirect_stdout(sys.stderr):
+                found = found(**dict(arguments))
+        except Exception as e:  # a constructor of the user's may raise anything
+            raise ValueError(f"`{path}` cannot be constructed: {type(e).__name__}: {one_line(e)}") from e
+    elif arguments:
+        found = functools.partial(found, **dict(arguments)) if callable(found) else found
+    if not callable(found):
+        raise ValueError(f"`{path}` cannot be called")
+    scored: Callable[[Any], Any] = found
+    return scored
+
+
+def failure(name: str, path: str, failed: float, rows: int) -> str | None:
+    """One line where a score failed for every row, else None. failed: sum of the column ``<name>_failed``."""
+    if not rows or failed < rows:
+        return None
+    return f"{name}: `{path}` failed for all of {rows} rows; its first error is in the log"
+
+
+def _document(batch: pa.RecordBatch, row: int, text: str) -> Document:
+    url, language, nodes = (batch[name][row].as_py() for name in ("url", "lang", "nodes"))
+    return Document(text, url, language, tuple(nodes or ()))
+
+
+def _image(data: bytes | None) -> Image | None:
+    try:
+        return None if data is None else Image(data)
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):  # Pillow's errors of a broken file
+        return None
+
+
+def _call(path: str, score: Callable[[Any], Any], value: Any) -> tuple[float | None, float | None]:
+    """Score and failure (1 or 0) of a value; null, both, where there is no value."""
+    if value is None:
+        return None, None
+    try:
+        number = score(value)
+        number = None if number is None else float(number)
+        if number is not None and math.isnan(number):
+            raise ValueError("the score is not a number (NaN)")
+        return number, 0.0
+    except (Exception, SystemExit) as e:  # counted in the row's own column
+        if (key := (path, type(e).__name__)) not in _LOGGED:
+            _LOGGED.add(key)
+            logging.getLogger(__name__).warning("`%s` failed for a row: %s: %s", *key, one_line(e))
+        return None, 1.0
+
+
+_LOGGED: set[tuple[str, str]] = set()  # the first error of each kind is logged, once in a process

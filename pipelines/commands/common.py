@@ -1,0 +1,45 @@
+"""What all commands share: where they print, their common options, and how a known fault ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Run = Annotated[Path, typer.Argument(help="A run's folder.")]
+On = Annotated[str, typer.Option(help="local, ray, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Parts at a time; one a core if not given.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a key: web.warc=pages.warc.gz; may be given again.")
+]
+
+
+@contextlib.contextmanager
+def one_line(*faults: type[BaseException]) -> Iterator[None]:
+    """Turn known faults into one line on stderr and exit code 2."""
+    try:
+        yield
+    except faults as e:
+        fail(str(e))
+
+
+def fail(line: str) -> None:
+    err.print(f"panoramix: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(2) from None
+
+
+def read_json(folder: Path, name: str) -> Any:
+    """A JSON file of a finished run."""
+    try:
+        return json.loads((folder / name).read_text("utf-8"))
+    except FileNotFoundError:
+        fail(f"{folder} is no finished run: it has no {name}")

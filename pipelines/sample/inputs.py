@@ -1,0 +1,17 @@
+"""The files that the sample recipe reads beside the sample web, and the settings that name them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.sample import write_conversations, write_pairs, write_texts
+
+
+def write_inputs(folder: str | Path) -> list[str]:
+    """Write the list of pairs, two conversation datasets and a file of texts; returns settings for the recipe."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = folder / "pairs.csv"
+    write_pairs(pairs)
+    files = {"texts": write_texts(folder), **write_conversations(folder)}
+    return [f"pairs.urls={pairs}", *(f"{name}.files={path}" for name, path in files.items())]

@@ -1,0 +1,55 @@
+"""Input files: patterns and folders resolved, each file as a row that fingerprints can use."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import fsspec
+
+Row = dict[str, Any]
+
+
+def lister(names: Sequence[str], suffixes: str | tuple[str, ...]) -> Callable[[], list[Row]]:
+    """A function that lists the files of `names`: for `pipelines.sources.base.Listing`."""
+    return partial(list_files, names, suffixes)
+
+
+def list_files(names: Sequence[str], suffixes: str | tuple[str, ...] = "") -> list[Row]:
+    """The files that paths, globs, folders and fsspec URLs name, sorted by path, each once.
+
+    suffixes: of the files that are taken from a folder. Raises ValueError where a name matches no file.
+    """
+    paths: list[str] = []
+    for name in names:
+        matches = _matches(name, suffixes)
+        if not matches:
+            raise ValueError(f"{name} matches no file")
+        paths += matches
+    return [file_row(path) for path in sorted(set(paths))]
+
+
+def file_row(path: str) -> Row:
+    """A file as a row: `path` (absolute), `file` (as it was named), `size` in bytes, `changed` (mtime or ETag)."""
+    if "://" not in path:
+        stat = os.stat(path)
+        return {"path": os.path.abspath(path), "file": path, "size": stat.st_size, "changed": str(stat.st_mtime_ns)}
+    fs, name = fsspec.core.url_to_fs(path)
+    info = fs.info(name)
+    changed = str(info.get("ETag") or info.get("mtime") or "")
+    return {"path": path, "file": path, "size": info["size"], "changed": changed}
+
+
+def _matches(name: str, suffixes: str | tuple[str, ...]) -> list[str]:
+    if "://" in name:
+        if "*" not in name:
+            return [name]
+        fs, path = fsspec.core.url_to_fs(name)
+        return [fs.unstrip_protocol(p) for p in fs.glob(path)]
+    if os.path.isdir(name):
+        everything = glob.glob(os.path.join(glob.escape(name), "**"), recursive=True)
+        return [p for p in everything if p.endswith(suffixes) and os.path.isfile(p)]
+    return [p for p in glob.glob(name, recursive=True) if os.path.isfile(p)]

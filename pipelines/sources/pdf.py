@@ -1,0 +1,146 @@
+"""The kind `pdf`: PDF pages as images with words and boxes, from files and from the PDFs that a crawl met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from ocr.stages import Pages
+from pipelines.engine.plan import StepOutput
+from pipelines.engine.stage import Step
+from pipelines.engine.storage import Store
+from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Row, Source, choose_files
+from pipelines.sources.files import lister
+from pipelines.sources.tables import Near, RecipeError, SourceTable, Strings
+from pipelines.sources.web import sign_near
+
+PART_BYTES = 16 << 20  # of PDFs in one partition
+PART_FILES = 32
+
+INPUTS = pa.schema(
+    [
+        ("path", pa.string()),
+        ("file", pa.string()),
+        ("size", pa.int64()),
+        ("changed", pa.string()),
+        ("url", pa.string()),
+        ("offset", pa.int64()),  # bytes, where the PDF is a range of the file
+        ("length", pa.int64()),
+    ]
+)
+
+
+class Pdf(SourceTable):
+    """PDF pages: page images with words and boxes."""
+
+    kind: Literal["pdf"]
+    from_: Strings = Field([], alias="from", description="names of web sources whose PDFs are read too")
+    paths: Strings = Field([], description="PDF files, folders or globs")
+    dpi: int = Field(150, ge=36, le=600)
+    longest_side: int = Field(980, ge=64, description="pixels of a page image; rendered at the size that shards hold")
+    max_pages: int = Field(50, ge=1, description="of one PDF; MINT-1T takes 50")
+    max_bytes: int = Field(100_000_000, ge=1, description="of one PDF")
+    ocr: Literal["auto", "never"] = Field(
+        "auto", description="Tesseract, where it is installed and a page has no text layer"
+    )
+    ocr_languages: str = Field("eng", description="Tesseract's language names, joined by +: eng+deu")
+    ocr_dpi: int = Field(300, ge=70, le=600)
+    min_confidence: float = Field(0.45, ge=0, le=1, description="mean confidence below which an OCR page is refused")
+    preset: str = "pdf"
+    near: Near = Near()
+
+
+def _listings(name: str, pdf: Pdf) -> list[Listing]:
+    if not pdf.paths and not pdf.from_:
+        raise RecipeError(
+            f"{name}: no input; give {name}.paths (PDF files or folders), or {name}.from (the name of a web source)"
+        )
+    if pdf.text.redact:
+        raise RecipeError(
+            f"{name}.text.redact: the page images would still show the data; leave such pages out by a rule, "
+            "such as {emails: {max: 0}}"
+        )
+    return [Listing("paths", lister(pdf.paths, ".pdf"))]
+
+
+def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) -> Documents:
+    pdf: Pdf = source.table
+    chosen = choose_files(source.files["paths"], reading.limit)
+    files = [{**file, "url": f"file:{file['file']}", "offset": None, "length": None} for file in chosen]
+    after = tuple(step for name in pdf.from_ for step in upstream[name].pdfs)
+
+    def parts(outputs: Mapping[str, StepOutput]) -> list[pa.Table]:
+        rows = [*files, *_of_pages([outputs[name] for name in after], Store(reading.root))]
+        return [pa.Table.from_pylist(group, schema=INPUTS) for group in _groups(rows)]
+
+    stage = Pages(
+        dpi=pdf.dpi,
+        longest_side=pdf.longest_side,
+        max_pages=pdf.max_pages,
+        max_bytes=pdf.max_bytes,
+        ocr=pdf.ocr == "auto",
+        ocr_dpi=pdf.ocr_dpi,
+        languages=pdf.ocr_languages,
+        min_confidence=pdf.min_confidence,
+    )
+    name = f"{source.name}.pages"
+    count = {**REFUSED, "outcomes": ("status",)}
+    step = Step(name, stage, rows=parts, after=after, count=count, deadline_s=60, batch_rows=1)
+    return Documents((step,), (name,), images=(name,), pages=(name,))
+
+
+def _of_pages(outputs: list[StepOutput], store: Store) -> list[Row]:
+    """The PDFs that the pages' steps stored, as rows of INPUTS."""
+    rows = []
+    number = -1
+    for output in outputs:
+        for part in output.parts:
+            number += 1
+            if "pdfs" not in part.files or "pdf_bytes" not in part.files:
+                continue
+            file = part.files["pdf_bytes"]
+            for pdf in StepOutput("", [part]).read(store, "pdfs").to_pylist():
+                rows.append(
+                    {
+                        "path": store.path(file.name),
+                        "file": f"web.extract/{number:05d}",
+                        "size": pdf["size"],
+                        "changed": file.sha256,
+                        "url": pdf["url"],
+                        "offset": pdf["start"],
+                        "length": pdf["size"],
+                    }
+                )
+    return rows
+
+
+def _groups(rows: list[Row]) -> list[list[Row]]:
+    """PDFs in partitions of at most PART_BYTES and PART_FILES, in their order."""
+    groups: list[list[Row]] = []
+    size = 0
+    for row in rows:
+        if not groups or size + row["size"] > PART_BYTES or len(groups[-1]) >= PART_FILES:
+            groups.append([])
+            size = 0
+        groups[-1].append(row)
+        size += row["size"]
+    return groups
+
+
+PDF = Kind(
+    name="pdf",
+    title="PDF pages",
+    layout="ocr",
+    table=Pdf,
+    listings=_listings,
+    steps=_steps,
+    # numbers are the content of tables: pages that differ in their numbers alone are different pages
+    sign=lambda pdf: replace(sign_near(pdf.near), fold_numbers=False),
+    threshold=lambda pdf: pdf.near.threshold,
+    fetches=False,
+    read_from=lambda pdf: pdf.from_,
+)

@@ -1,0 +1,135 @@
+"""The front matter of the dataset card: what the Hub and `datasets` know about the files.
+
+It declares the features of every source, with as many image columns as its largest sample has. Without that
+declaration, `datasets` infers the columns from the first five samples and fails on a later sample with others.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shards.layout import LAYOUTS
+from shards.manifest import Manifest, Shard
+from shards.publish.preview import FEATURES
+from shards.runfiles import RunFiles
+
+_PREVIEW = [("__key__", "string"), ("__url__", "string"), *FEATURES]
+#: the Hub's names of sizes: below so many samples
+_SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
+          (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"),
+          (10**12, "100B<n<1T")]  # fmt: skip
+_LANGUAGE = re.compile(r"[a-z]{2,3}\Z")  # ISO 639, which is what the Hub takes
+_LANGUAGE_SHARE = 0.01  # the front matter leaves out a language of a smaller share of the samples
+
+
+class Indexed(NamedTuple):
+    """What the indexes of a source say."""
+
+    images: int  #: of the sample with the most images
+    languages: Counter[str]  #: samples of each language; "" where a sample names none
+
+
+def indexed(run: RunFiles, manifest: Manifest, source: str) -> Indexed:
+    """Reads two columns of each index of the source."""
+    most, languages = 0, Counter[str]()
+    for split in manifest.sources[source].splits:
+        for shard in manifest.shards(source, split):
+            table = pq.read_table(io.BytesIO(run.read(shard.index)), columns=["n_images", "lang"])
+            most = max(most, *table["n_images"].to_pylist(), 0)
+            languages.update(lang or "" for lang in table["lang"].to_pylist())
+    return Indexed(most, languages)
+
+
+def front_matter(
+    manifest: Manifest, name: str, license: str, previews: Sequence[str], indexes: Mapping[str, Indexed]
+) -> dict[str, Any]:
+    """The mapping that stands above the card as YAML.
+
+    previews: paths of the tars of shards/publish/preview.py, which become the first configuration.
+    """
+    configs: list[dict[str, Any]] = []
+    infos: list[dict[str, Any]] = []
+    if previews and "preview" not in indexes:  # a source may have that name
+        shown: dict[str, list[str]] = {}
+        for path in previews:  # `datasets` takes no "-" in the name of a split
+            shown.setdefault(path.partition("/")[2].rpartition("-")[0].replace("-", "_"), []).append(path)
+        configs.append({"config_name": "preview", "data_files": [{"split": s, "path": p} for s, p in shown.items()]})
+        infos.append({"config_name": "preview", "features": [{"name": n, "dtype": t} for n, t in _PREVIEW]})
+    for source, index in indexes.items():
+        names = manifest.sources[source].splits
+        splits = {split: shards for split in names if (shards := manifest.shards(source, split))}
+        files = [{"split": split, "path": _pattern(manifest, source, split, s)} for split, s in splits.items()]
+        configs.append({"config_name": source, "data_files": files})
+        sizes = {split: sum(shard.bytes for shard in shards) for split, shards in splits.items()}
+        infos.append(
+            {
+                "config_name": source,
+                "features": features(manifest.sources[source].layout, index.images),
+                "splits": [
+                    {"name": split, "num_bytes": sizes[split], "num_examples": sum(shard.samples for shard in shards)}
+                    for split, shards in splits.items()
+                ],
+                "download_size": sum(sizes.values()),
+                "dataset_size": sum(sizes.values()),
+            }
+        )
+    if configs:
+        configs[0]["default"] = True
+    total = sum(samples(manifest, source) for source in indexes)
+    counts = sum((index.languages for index in indexes.values()), Counter[str]())
+    languages = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named = [lang for lang, n in languages if _LANGUAGE.match(lang) and n >= _LANGUAGE_SHARE * total]
+    return {
+        "pretty_name": name.rpartition("/")[2],
+        "license": license,
+        **({"language": named} if named else {}),
+        "task_categories": ["image-text-to-text", "image-to-text"],
+        "size_categories": [next((label for limit, label in _SIZES if total < limit), "n>1T")],
+        "tags": ["webdataset", "multimodal", "interleaved", "vlm", "energon"],
+        "configs": configs,
+        "dataset_info": infos,
+    }
+
+
+def features(layout: str, images: int) -> list[dict[str, Any]]:
+    """The columns that `datasets` sees, as the card declares them. images: the most that a sample of the source has."""
+    out: list[dict[str, Any]] = [{"name": "__key__", "dtype": "string"}, {"name": "__url__", "dtype": "string"}]
+    out.append({"name": "json", "struct": [_feature(field.name, field.type) for field in LAYOUTS[layout].schema]})
+    if LAYOUTS[layout].slots:
+        return out + [{"name": f"{i}.jpg", "dtype": "image"} for i in range(images)]
+    return [*out, {"name": "jpg", "dtype": "image"}, {"name": "txt", "dtype": "string"}]
+
+
+def _feature(name: str, kind: pa.DataType) -> dict[str, Any]:
+    return {"name": name, **_type(kind)}
+
+
+def _type(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(kind):
+        return {"struct": [_feature(field.name, field.type) for field in kind]}
+    if pa.types.is_list(kind):
+        item = _type(kind.value_type)
+        return {"list": item.get("dtype") or item.get("struct") or item}
+    return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
+
+
+def columns(run: RunFiles, manifest: Manifest, source: str) -> int:
+    """Number of columns of a source that `datasets` sees."""
+    return len(features(manifest.sources[source].layout, indexed(run, manifest, source).images))
+
+
+def samples(manifest: Manifest, source: str) -> int:
+    return sum(shard.samples for split in manifest.sources[source].splits for shard in manifest.shards(source, split))
+
+
+def _pattern(manifest: Manifest, source: str, split: str, shards: tuple[Shard, ...]) -> str | list[str]:
+    """One glob, or the paths themselves where an empty shard, which `datasets` cannot read, matches the glob."""
+    every = len(shards) == len(manifest.sources[source].splits[split])
+    return f"shards/{source}/{split}-*.tar" if every else [shard.path for shard in shards]

@@ -1,0 +1,139 @@
+"""The folder that is uploaded: the files that a run's manifest names and the files for readers; and its problems."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shards import forget, manifest
+from shards.publish import front_matter, preview, readers
+from shards.runfiles import RunFiles
+
+#: the Hub's limits (its documentation, "Storage limits"): bytes of a file, files of a repository, entries of a folder
+MAX_FILE = 200 * 10**9
+MAX_FILES = 100_000
+MAX_ENTRIES = 10_000
+#: columns that the Hub's viewer shows (dataset-viewer's `columns_max_number`)
+MAX_COLUMNS = 1000
+#: folders of which all files are ours: a file there that a run no longer has is removed from the repository
+OURS = ("shards/", "index/", "preview/", "mixtures/")
+
+_SECRETS = re.compile(
+    rb"hf_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    rb"|gh[pousr]_[A-Za-z0-9]{36}|xox[abprs]-[A-Za-z0-9-]{20,}|sk-[A-Za-z0-9_-]{40,}"
+)
+# the beginning of an address with a password, as a recipe may have for an input
+_PASSWORD = re.compile(rb"[a-z0-9+]+://[^/\s:@\"]+:[^/\s@\"]+@")
+_SCANNED = (".json", ".md", ".html", ".yaml", ".yml", ".txt", ".py")
+
+
+class PublishError(ValueError):
+    """A run that must not be published, or was published in part only. The message names the files."""
+
+
+@contextmanager
+def staged(root: Path, name: str, license: str) -> Iterator[Path]:
+    """A folder with all that is published of a run, until the block ends.
+
+    It has the files that the manifest names, the mixtures, the statistics, the report, the preview, and the files of
+    shards/publish/readers.py. Raises PublishError where a file is missing or the shards are older than a takedown.
+    """
+    run = RunFiles(root)
+    listed = manifest.read(run)
+    _check_takedowns(run, listed)
+    paths = [manifest.NAME]
+    for source in listed.sources.values():
+        for shards in source.splits.values():
+            paths += [path for shard in shards for path in (shard.path, f"{shard.path}.idx", shard.index)]
+    extras = [*sorted(root.glob("mixtures/*.json")), root / "stats.json", root / "report.html"]
+    paths += [path.relative_to(root).as_posix() for path in extras if path.is_file()]
+    with scratch(root) as folder:
+        for path in paths:
+            _link(root / path, folder / path)
+        previews = preview.files(run, listed)
+        for path, content in {**previews, **readers.files(run, listed, name, license, tuple(previews))}.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+        yield folder
+
+
+@contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """A temporary folder below `root`, so that files can be linked into it. Removes those of killed processes first."""
+    prefix = f".publish-{socket.gethostname()}-"
+    _clear(root, prefix)
+    folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _clear(root: Path, prefix: str) -> None:
+    """Remove the folders of killed processes of this machine."""
+    for folder in root.glob(f"{prefix}*"):
+        try:
+            os.kill(int(folder.name.removeprefix(prefix).partition("-")[0]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder)
+        except (ValueError, PermissionError):  # not a folder of ours
+            continue
+
+
+def _link(source: Path, target: Path) -> None:
+    if not source.is_file():
+        raise PublishError(f"{source}: the manifest names it, but it is not there; run verify")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # a filesystem without hard links
+        shutil.copyfile(source, target)
+
+
+def _check_takedowns(run: RunFiles, listed: manifest.Manifest) -> None:
+    data = run.read(forget.NAME) if run.exists(forget.NAME) else None
+    entries = forget.read(data, f"{run.root}/{forget.NAME}")
+    if listed.raw.get("forgotten", forget.digest([])) != forget.digest(entries):
+        raise PublishError(
+            f"{run.root}: the shards were made before the last takedown; "
+            "run `panoramix forget` or `panoramix run` again"
+        )
+
+
+def problems(folder: Path, files: dict[str, int]) -> list[str]:
+    """Limits of the Hub and its viewer that the files exceed, and files that look as if they held a credential."""
+    return [*_limits(files), *_columns(folder), *_secrets(folder, files)]
+
+
+def _columns(folder: Path) -> Iterator[str]:
+    listed = manifest.read(RunFiles(folder))
+    for source in listed.sources:
+        columns = front_matter.columns(RunFiles(folder), listed, source)
+        if columns > MAX_COLUMNS:
+            yield f"{source}: {columns} columns, one for each image; the viewer shows at most {MAX_COLUMNS}"
+
+
+def _limits(files: dict[str, int]) -> Iterator[str]:
+    if len(files) > MAX_FILES:
+        yield f"{len(files)} files; a repository should have at most {MAX_FILES}"
+    for folder, entries in Counter(path.rpartition("/")[0] for path in files).items():
+        if entries > MAX_ENTRIES:
+            yield f"{folder}: {entries} files; a folder has at most {MAX_ENTRIES}"
+    for path, size in files.items():
+        if size > MAX_FILE:
+            yield f"{path}: {size} bytes; a file has at most {MAX_FILE}"
+
+
+def _secrets(folder: Path, files: dict[str, int]) -> Iterator[str]:
+    for path in files:
+        if path.endswith(_SCANNED):
+            data = (folder / path).read_bytes()
+            if match := _SECRETS.search(data) or (_PASSWORD.search(data) if path == manifest.NAME else None):
+                yield f"{path}: holds what looks like a credential ({match[0][:8].decode(errors='replace')}...)"

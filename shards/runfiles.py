@@ -1,0 +1,86 @@
+"""Read access to the files of a run: local files by pread, others by ranges through fsspec."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from typing import Any, BinaryIO
+
+import fsspec
+
+from shards.cache import Cache
+
+_OPEN = 128  # file descriptors held open
+
+
+class RunFiles:
+    """The files below `root`, a folder or any URL that fsspec knows. Picklable, and safe for several threads.
+
+    cache: for ranges of remote files; None: no cache.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], cache: Cache | None = None) -> None:
+        self.root = str(root).rstrip("/") or "/"
+        self.cache = cache
+        self._connect()
+
+    def _connect(self) -> None:
+        self.fs, self._base = fsspec.core.url_to_fs(self.root)
+        protocol = self.fs.protocol
+        self.local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        self._open: OrderedDict[str, BinaryIO] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def _path(self, path: str) -> str:
+        return f"{self._base.rstrip('/')}/{path}"
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises FileNotFoundError."""
+        return bytes(self.fs.cat_file(self._path(path)))
+
+    def range(self, path: str, start: int, end: int, version: str = "") -> bytes:
+        """Bytes [start, end), fewer if the file is shorter. Raises FileNotFoundError.
+
+        version: distinguishes, in the cache, this file from another one of the same name, for example by its sha256.
+        """
+        if self.local:
+            return os.pread(self._file(path).fileno(), end - start, start)
+
+        def fetch(start: int, end: int) -> bytes:
+            return bytes(self.fs.cat_file(self._path(path), start=start, end=end))
+
+        if self.cache is None:
+            return fetch(start, end)
+        return self.cache.range(f"{self.root}/{path} {version}", start, end, fetch)
+
+    def _file(self, path: str) -> BinaryIO:
+        """An open file. One that is dropped while another thread reads it is closed when that thread ends its read."""
+        with self._lock:
+            file = self._open.get(path)
+            if file is None:
+                file = self._open[path] = open(self._path(path), "rb", buffering=0)  # noqa: SIM115
+                if len(self._open) > _OPEN:
+                    self._open.popitem(last=False)
+            else:
+                self._open.move_to_end(path)
+            return file
+
+    def exists(self, path: str) -> bool:
+        return bool(self.fs.exists(self._path(path)))
+
+    def open(self, path: str) -> Any:
+        """The file, seekable, for reading."""
+        return self.fs.open(self._path(path), "rb")
+
+    def list(self, folder: str) -> list[str]:
+        """Every file below `folder`, relative to the root, sorted; none if the folder is absent."""
+        base = f"{self._base.rstrip('/')}/"
+        return sorted(str(path)[len(base) :] for path in self.fs.find(self._path(folder)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "cache": self.cache and (str(self.cache.folder), self.cache.limit, self.cache.block)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.root, self.cache = state["root"], state["cache"] and Cache(*state["cache"])
+        self._connect()

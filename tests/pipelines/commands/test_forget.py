@@ -1,0 +1,127 @@
+"""Takedowns in a whole run: what was named is out of shards, ledger's kept rows and report, and stays out; the rest
+stays as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines import cli
+from pipelines.commands.run import execute
+from pipelines.recipe.load import BUNDLED, read
+from pipelines.recipe.resolve import resolve
+from pipelines.recipe.schema import RecipeError
+from shards.publish.hub import PublishError, publish
+from shards.publish.verify import verify
+from tests.pipelines.conftest import RECIPE, SampleRun, without_proxies
+
+
+def _texts(run: SampleRun) -> dict[str, str]:
+    """By id; the paragraphs on both sides of an image that left are one slot, so the slots are joined."""
+    packed = [d for c in ("web", "pairs", "pdf") for d in run.packed(c)]
+    return {d["id"]: "\n\n".join(t for t in d.get("texts") or [d.get("caption") or d.get("text")] if t) for d in packed}
+
+
+@pytest.mark.slow
+def test_what_is_forgotten_is_out_and_stays_out(
+    sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_proxies(monkeypatch)  # nothing is fetched again: a request would fail
+    folder = sample_run.copy(tmp_path / "run")
+    documents = sample_run.packed("web")
+    by_id, by_url = (
+        documents[0],
+        next(
+            d
+            for d in documents
+            if d["url"] != documents[0]["url"] and d["url"].split("/")[2] != documents[0]["url"].split("/")[2]
+        ),
+    )
+    picture = next(
+        m
+        for d in documents
+        if d["n_images"] > 1 and d["id"] not in (by_id["id"], by_url["id"])
+        for m in d["image_meta"]
+    )
+    host = sample_run.packed("pairs")[0]["url"].split("/")[2]
+    done = CliRunner().invoke(
+        cli.app,
+        [
+            "forget",
+            str(folder),
+            by_id["id"],
+            by_url["url"],
+            picture["sha256"],
+            host,
+            "nowhere.example",
+            "--json",
+            "--on",
+            "local",
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["without_effect"] == ["nowhere.example"]
+    assert told["documents"] >= 2
+    assert told["images"] >= 1
+    after = SampleRun(folder, sample_run.settings)
+    assert list(verify(folder)) == []
+    left = _texts(after)
+    assert by_id["id"] not in left
+    assert all(d["url"] != by_url["url"] for d in after.packed("web"))
+    metas = [m for d in after.packed("web") for m in d["image_meta"]]
+    assert picture["sha256"] not in [m["sha256"] for m in metas] + [d["sha256"] for d in after.packed("pairs")]
+    assert not [m for m in metas if m["url"].split("/")[2] == host] + [
+        d for d in after.packed("pairs") if host in (d["url"].split("/")[2], d["page_url"].split("/")[2])
+    ]
+    assert {r["reason"] for r in after.ledger("web", "documents") if r["id"] == by_id["id"]} == {"forgotten"}
+    before = _texts(sample_run)
+    assert set(left) <= set(before)
+    assert len(left) > 0.8 * len(before)
+    # fetched once
+    assert {p.name for p in folder.glob("stages/fetch-*")} == {p.name for p in sample_run.folder.glob("stages/fetch-*")}
+    assert all(before[i] == t for i, t in left.items())
+    assert by_id["url"] not in (folder / "report.html").read_text()
+    # a further run keeps to it, and has nothing to do
+    manifest = (folder / "manifest.json").read_bytes()
+    execute(read(str(RECIPE), sample_run.settings), str(folder), on="local")
+    assert (folder / "manifest.json").read_bytes() == manifest
+    publish(folder, "me/demo", dry_run=True)
+    # a list that the shards were not made by is not published
+    (folder / "forgotten.parquet").unlink()
+    with pytest.raises(PublishError, match="the shards were made before the last takedown"):
+        publish(folder, "me/demo", dry_run=True)
+
+
+def test_a_block_list_is_checked_before_anything_starts(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "list.txt").write_text("# asked for\nexample.com\nwhat is this\n")
+    (tmp_path / "urls.csv").write_text("url,text\nhttp://a.example/x.jpg,a caption\n")
+    path = str(BUNDLED / "pairs.yaml")
+    settings = [f"pairs.urls={tmp_path}/urls.csv"]
+    with pytest.raises(RecipeError, match=r"forget: .*list\.txt, line 3: 'what is this': neither an id"):
+        resolve(read(path, [*settings, f"forget={tmp_path}/list.txt"]))
+    with pytest.raises(RecipeError, match=r"forget: no file .*absent\.txt"):
+        resolve(read(path, [*settings, f"forget={tmp_path}/absent.txt"]))
+
+
+@pytest.mark.slow
+def test_nothing_of_a_block_list_is_wanted_or_packed(
+    sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_proxies(monkeypatch)
+    folder = sample_run.copy(tmp_path / "run")
+    host = sample_run.packed("web")[0]["url"].split("/")[2]
+    (tmp_path / "list.txt").write_text(f"{host}\n")
+    execute(read(str(RECIPE), [*sample_run.settings, f"forget={tmp_path}/list.txt"]), str(folder), on="local")
+    after = SampleRun(folder, sample_run.settings)
+    assert not [d["url"] for c in ("web", "pairs", "pdf") for d in after.packed(c) if d["url"].split("/")[2] == host]
+    for path in folder.glob("stages/web.links-*/manifest.json"):
+        about = json.loads(path.read_text())
+        if "forgotten" in about["inputs"]:
+            break
+    else:
+        raise AssertionError("the links stage was not given the list")

@@ -1,0 +1,249 @@
+"""Recipes: a fault is one line that names the key and the nearest name, before anything starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from pipelines.cli import app
+from pipelines.recipe.load import bundled, from_version_1, parse, read
+from pipelines.recipe.resolve import Resolved, resolve
+from pipelines.recipe.schema import RecipeError
+
+INPUT = {"sources": {"web": {"kind": "web", "seeds": ["http://skywatch.example/"]}}}
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pages.warc.gz").write_bytes(b"")
+    (tmp_path / "pairs.csv").write_text("url,text\n")
+    return tmp_path
+
+
+def write(folder: pathlib.Path, table: object) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(table if isinstance(table, str) else yaml.safe_dump(table, sort_keys=False))
+    return str(path)
+
+
+def resolved(path: str, settings: list[str] | None = None) -> Resolved:
+    return resolve(read(path, settings or ()))
+
+
+PDF = "sources.pdf={kind: pdf, paths: "
+
+#: the fault, the settings that cause it, what the line must say
+WRONG = {
+    "unknown key": (["web.seed=x"], ["web.seed: no such key", "did you mean `seeds`"]),
+    "unknown source": (["wbe.seeds=1"], ["--set wbe.seeds=1: no source `wbe`", "did you mean `web`"]),
+    "unknown key at the top": (["fecth=1"], ["fecth: no such key", "did you mean `fetch`"]),
+    "unknown key, two deep": (
+        ["web.near.treshold=0.5"],
+        ["web.near.treshold: no such key", "did you mean `threshold`"],
+    ),
+    "unknown key, nothing near": (["fetch.zzz=1"], ["fetch.zzz: no such key; there are", "deadline_s", "threads"]),
+    "unknown kind": (["sources.x={kind: webb}"], ["sources.x.kind: one of web, pairs, pdf", "'webb'"]),
+    "no kind": (["sources.x={seeds: a}"], ["sources.x.kind: one of web, pairs, pdf"]),
+    "a reserved name": (["sources.fetch={kind: web, seeds: a}"], ["sources.fetch: `fetch` is a key of recipes"]),
+    "a name that is no name": (["sources={../x: {kind: web, seeds: a}}"], ["sources.../x", "should match pattern"]),
+    "from a source that is not there": (
+        ["sources.p={kind: pairs, from: wbe}"],
+        ["p.from: no source `wbe`; did you mean `web`?"],
+    ),
+    "from a source of another kind": (
+        ["sources.p={kind: pairs, urls: pairs.csv}", "sources.q={kind: pairs, from: p}"],
+        ["q.from: p is not a source of kind web"],
+    ),
+    "wrong type": (["fetch.threads=many"], ["fetch.threads: ", "integer", "'many'"]),
+    "out of range": (["web.near.threshold=3"], ["web.near.threshold: ", "less than or equal to 1", "3"]),
+    "wrong choice": ([PDF + "x.pdf, ocr: maybe}"], ["pdf.ocr: ", "'auto' or 'never'", "'maybe'"]),
+    "value for a table": (["fetch=7"], ["fetch: ", "7"]),
+    "key below a value": (["web.seeds.x=7"], ["--set web.seeds.x=7", "'seeds' is a value"]),
+    "no equals sign": (["web.warc"], ["--set web.warc: expected key=value"]),
+    "missing file": (["web.warc=nowhere.warc.gz"], ["web.warc: nowhere.warc.gz matches no file"]),
+    "glob without a match": ([PDF + "'*.pdf'}"], ["pdf.paths: *.pdf matches no file"]),
+    "wrong preset": (["web.preset=oblics"], ["web.rules: no preset `oblics`", "did you mean `obelics`"]),
+    "wrong level": (["web.rules.documnt.words.min=3"], ["web.rules", "documnt", "did you mean `document`"]),
+    "wrong rule name": (
+        ["web.rules.document.word.min=3"],
+        ["web.rules.document.word: no such score", "did you mean `words`"],
+    ),
+    "wrong rule key": (
+        ["web.rules.document.words.mni=3"],
+        ["web.rules.document.words.mni: no such key", "did you mean `min`"],
+    ),
+    "wrong limit": (["web.rules.document.words.min=few"], ["web.rules.document.words.min: ", "number", "few"]),
+    "limits crossed": (
+        ["web.rules.document.words={min: 9, max: 3}"],
+        ["web.rules.document.words: min 9 is above max 3"],
+    ),
+    "wrong mixture": (["mixtures.stage1=stag2"], ["mixtures.stage1: ", "stag2", "stage2"]),
+    "a mixture of a source that is not there": (
+        ["mixtures.stage1={sources: {wbe: {weight: 1, sequence_length: 64}}}"],
+        ["mixtures.stage1.sources: no source `wbe`; did you mean `web`?"],
+    ),
+    "a preferred source that is not there": (["dedup.prefer=[wbe]"], ["dedup.prefer: no source `wbe`"]),
+    "two settings of duplicates in one kind": (
+        ["sources.news={kind: web, seeds: a, near: {threshold: 0.9}}"],
+        ["web and news: their duplicates are found together", "dedup.across"],
+    ),
+    "a contact that cannot stand in a header": (["fetch.contact='a\nb'"], ["fetch.contact"]),
+    "no such tokenizer": (
+        ["tokenizer=nowhere.json"],
+        ["tokenizer: nowhere.json is neither `bytes` nor a file", "bytes"],
+    ),
+    "no such language model": (["web.text.language_model=lid.bin"], ["web.text.language_model: no file lid.bin"]),
+    "no input": (["web.seeds=[]"], ["web: no input; give web.warc"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_recipe_is_one_line_exit_2_and_no_output(folder: pathlib.Path, name: str) -> None:
+    settings, says = WRONG[name]
+    path = write(folder, INPUT)
+    with pytest.raises(RecipeError) as e:
+        resolved(path, settings)
+    assert "\n" not in str(e.value)
+    for part in says:
+        assert part in str(e.value)
+    before = sorted(os.listdir(folder))
+    result = CliRunner().invoke(app, ["run", path, *(a for s in settings for a in ("--set", s)), "--out", "made"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "".join(str(e.value).split()) in "".join(result.stderr.split())  # a terminal may wrap it
+    assert sorted(os.listdir(folder)) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("web: [", "not YAML"),
+        ("- web", "a recipe is a table of keys, not a list"),
+        ("", "the recipe has no source"),
+        ("sources: {pairs: {kind: pairs}}", "pairs: no input; give pairs.urls"),
+        ("sources: {pdf: {kind: pdf}}", "pdf: no input; give pdf.paths"),
+        ("sources: {a: {kind: conversations}}", "a: no input; give a.files"),
+        ("sources: {a: {kind: text}}", "a: no input; give a.files"),
+    ],
+)
+def test_a_file_that_is_no_recipe(folder: pathlib.Path, text: str, says: str) -> None:
+    with pytest.raises(RecipeError) as e:
+        resolved(write(folder, text))
+    assert says in str(e.value) and "\n" not in str(e.value)
+
+
+def test_a_missing_recipe_names_the_nearest_bundled_one() -> None:
+    near = next(p for p in bundled() if p.name == "idefics2.yaml")
+    with pytest.raises(RecipeError, match=r"no such recipe; did you mean `.*idefics2\.yaml`"):
+        read(str(near).replace("idefics2", "idefcs2"))
+
+
+def test_settings_change_one_key_and_leave_the_rest(folder: pathlib.Path) -> None:
+    web = {"kind": "web", "seeds": "http://a.example/", "rules": {"document": {"words": {"min": 5}}}}
+    path = write(folder, {"sources": {"web": web, "lists": {"kind": "pairs"}}})
+    settings = ["web.rules.document.words.max=50", "web.warc=pages.warc.gz", "seed=7", "lists.urls=pairs.csv"]
+    run = resolved(path, settings)
+    web_source, lists = run.sources
+    (words,) = (r for r in web_source.rules.document if r.score == "words")
+    assert (words.min, words.max, run.recipe.seed) == (5, 50, 7)
+    assert web_source.table.seeds == ["http://a.example/"]
+    assert [f["file"] for f in web_source.files["warc"]] == ["pages.warc.gz"]
+    assert [f["file"] for f in lists.files["urls"]] == ["pairs.csv"]
+
+
+def test_a_rule_set_to_null_is_removed(folder: pathlib.Path) -> None:
+    path = write(folder, INPUT)
+    without, with_ = (
+        {r.score for r in resolved(path, settings).sources[0].rules.image}
+        for settings in (["web.rules.image.aspect=null"], [])
+    )
+    assert without == with_ - {"aspect"} and without
+
+
+def test_folders_are_searched_and_patterns_sorted(folder: pathlib.Path) -> None:
+    for name in ("b/2.warc.gz", "b/c/1.warc.gz", "b/notes.txt", "z.pdf", "a [1].pdf"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    run = resolved(write(folder, INPUT), ["web.warc=[b, pages.warc.gz, b]", PDF + "'*.pdf'}"])
+    web, pdf = run.sources
+    assert [f["file"] for f in web.files["warc"]] == ["b/2.warc.gz", "b/c/1.warc.gz", "pages.warc.gz"]
+    assert [f["file"] for f in pdf.files["paths"]] == ["a [1].pdf", "z.pdf"]
+
+
+def test_a_source_comes_behind_the_sources_that_it_reads_from(folder: pathlib.Path) -> None:
+    table = {
+        "p": {"kind": "pairs", "from": ["b", "a"]},
+        "a": {"kind": "web", "seeds": "x"},
+        "b": {"kind": "web", "seeds": "y"},
+    }
+    assert [s.name for s in resolved(write(folder, {"sources": table})).sources] == ["b", "a", "p"]
+
+
+def test_the_contact_address_is_part_of_the_user_agent(folder: pathlib.Path) -> None:
+    path = write(folder, INPUT)
+    assert resolved(path).user_agent == "panoramix/0.1"
+    assert resolved(path, ["fetch.contact=data@lab.example"]).user_agent == "panoramix/0.1 (+mailto:data@lab.example)"
+
+
+INPUTS = {
+    "web": "warc=pages.warc.gz",
+    "pairs": "urls=pairs.csv",
+    "pdf": "paths=papers",
+    "conversations": "files=pairs.csv",
+    "text": "files=pairs.csv",
+}
+
+
+@pytest.mark.parametrize("path", bundled(), ids=lambda p: p.stem)
+def test_bundled_recipes_are_valid_once_they_have_inputs(folder: pathlib.Path, path: pathlib.Path) -> None:
+    (folder / "papers").mkdir()
+    (folder / "papers" / "a.pdf").write_bytes(b"")
+    sources = yaml.safe_load(path.read_text())["sources"]
+    run = resolved(str(path), [f"{name}.{INPUTS[table['kind']]}" for name, table in sources.items()])
+    assert run.recipe.name == path.stem and sorted(s.name for s in run.sources) == sorted(sources)
+
+
+def test_schema_is_a_json_schema_that_accepts_every_bundled_recipe() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    result = CliRunner().invoke(app, ["schema"])
+    assert result.exit_code == 0
+    schema = json.loads(result.stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for path in bundled():
+        assert [e.message for e in validator.iter_errors(yaml.safe_load(path.read_text()))] == [], path.name
+    assert not validator.is_valid({"wbe": {}})
+    assert not validator.is_valid({"fetch": {"threads": "many"}})
+    assert not validator.is_valid({"sources": {"a": {"kind": "book"}}})
+
+
+@pytest.mark.parametrize("path", bundled(), ids=lambda path: path.stem)
+def test_a_manifest_gives_the_recipe_back(path: pathlib.Path) -> None:
+    recipe = parse(yaml.safe_load(path.read_text()), "recipe")
+    stored = json.loads(json.dumps(recipe.dump(), sort_keys=True))
+    assert parse(stored, "manifest").dump() == recipe.dump()
+
+
+def test_a_recipe_of_version_1_is_read_with_named_sources() -> None:
+    functions = [{"name": "letters", "function": "my:letters"}]
+    old: dict[str, Any] = {
+        "name": "old",
+        "web": {"warc": ["a.warc.gz"], "text": {"functions": functions, "redact": ["email"]}},
+        "pairs": {"from_pages": True, "urls": ["p.csv"]},
+        "pdf": {"from_pages": False, "paths": ["x.pdf"]},
+        "conversations": {"sets": [{"name": "vqa.v2", "files": ["v.parquet"], "repeat": 2.0}], "together": 3},
+    }
+    recipe = parse(from_version_1(old), "old")
+    assert list(recipe.sources) == ["web", "pairs", "pdf", "vqa_v2"]
+    tables: dict[str, Any] = recipe.sources
+    assert [s.function for s in tables["web"].scores] == ["my:letters"] and tables["web"].text.redact == ["email"]
+    assert (tables["pairs"].from_, tables["pdf"].from_) == (["web"], [])
+    assert (tables["vqa_v2"].repeat, tables["vqa_v2"].together) == (2.0, 3)
+    new = recipe.dump()
+    assert from_version_1(new) == new

@@ -1,0 +1,18 @@
+"""A run's folder with the files for readers, as a finished run has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shards import manifest
+from shards.publish import readers
+from shards.runfiles import RunFiles
+
+
+def with_readers(folder: Path, name: str = "me/demo") -> Path:
+    """Writes the card, its picture and `.nv-meta` into the folder, and returns it."""
+    files = RunFiles(folder)
+    for path, content in readers.files(files, manifest.read(files), name).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+import yaml
+
+from shards import forget, manifest
+from shards.loader import Loader
+from shards.publish import preview, staging
+from shards.publish.hub import PublishError, publish
+from shards.publish.staging import staged
+from shards.runfiles import RunFiles
+from tests.shards import made
+
+ROOT = Path(__file__).resolve().parents[3]
+SERVER = ROOT.parent / "shared" / "hubserver" / "server.py"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return made.run(tmp_path / "run", {"interleaved": [3], "pairs": [4]})
+
+
+def test_a_dry_run_lists_the_files_and_leaves_no_file(run: Path) -> None:
+    (run / "stages").mkdir()
+    (run / "stages/private.txt").write_text("not to be published")
+    before = sorted(run.rglob("*"))
+    lines: list[str] = []
+    plan = publish(run, "me/demo", dry_run=True, say=lines.append)
+    shard = "shards/interleaved/train-000000.tar"
+    expected = {"README.md", "manifest.json", shard, f"{shard}.idx", "index/interleaved-train-000000.parquet"}
+    assert expected <= set(plan.files)
+    assert not any("stages" in path for path in plan.files)
+    assert "shards/pairs/.nv-meta/dataset.yaml" in plan.files
+    assert lines == [f"me/demo: {len(plan.files)} files, {plan.bytes:,} bytes, about 1 commit"]
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_credential_is_not_published(run: Path) -> None:
+    (run / "stats.json").write_text(json.dumps({"token": "hf_" + "a" * 34}))
+    assert publish(run, "me/demo", dry_run=True).problems == [
+        "stats.json: holds what looks like a credential (hf_aaaaa...)"
+    ]
+    with pytest.raises(PublishError, match=r"not published: stats\.json"):
+        publish(run, "me/demo", endpoint="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["AKIA" + "A" * 16, "AIza" + "b" * 35, "ghp_" + "c" * 36, "-----BEGIN RSA PRIVATE KEY-----", "sk-" + "d" * 40],
+)
+def test_credentials_are_problems_and_addresses_without_one_are_not(run: Path, secret: str) -> None:
+    raw = json.loads((run / "manifest.json").read_text())
+    inputs = {"warc": ["https://a.example:8080/x@y.gz", "s3://bucket/a:b@c"]}
+    (run / "manifest.json").write_text(json.dumps({**raw, "recipe": {"web": inputs}}))
+    (run / "report.html").write_text("<p>https://user:word@a.example/ on a page")
+    assert publish(run, "me/demo", dry_run=True).problems == []
+    (run / "report.html").write_text(f"<p>{secret}")
+    (run / "manifest.json").write_text(
+        json.dumps({**raw, "recipe": {"web": {"warc": ["https://me:secret@a.example/x.gz"]}}})
+    )
+    assert [line.partition(":")[0] for line in publish(run, "me/demo", dry_run=True).problems] == [
+        "manifest.json",
+        "report.html",
+    ]
+
+
+def test_a_run_with_a_missing_shard_is_not_published(run: Path) -> None:
+    (run / "shards/pairs/train-000000.tar").unlink()
+    with pytest.raises(PublishError, match=r"pairs/train-000000\.tar: the manifest names it"):
+        publish(run, "me/demo", dry_run=True)
+    assert not list(run.glob(".publish-*"))
+
+
+def test_the_preview_has_the_same_plain_columns_for_every_sample(run: Path, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    with staged(run, "me/demo", "other") as folder:
+        assert preview.files(RunFiles(run), manifest.read(RunFiles(run))) == preview.files(
+            RunFiles(run), manifest.read(RunFiles(run))
+        )
+        # the default configuration
+        rows = datasets.load_dataset(str(folder), split="pairs", cache_dir=str(tmp_path / "cache"))
+        documents = datasets.load_dataset(str(folder), "preview", split="interleaved", streaming=True)
+        assert rows.column_names == [
+            "__key__",
+            "__url__",
+            "sheet.jpg",
+            "txt",
+            "source.txt",
+            "n_images.cls",
+            "n_tokens.cls",
+        ]
+        assert sorted(row["txt"] for row in rows) == sorted("<image>\n\n" + caption for caption in captions(run))
+        assert all(row["sheet.jpg"].size[0] == 640 and row["n_images.cls"] == 1 for row in rows)
+        assert sorted(row["n_images.cls"] for row in documents) == [0, 1, 2]
+        rows = datasets.load_dataset(str(folder), "pairs", split="train", cache_dir=str(tmp_path / "cache"))
+        assert len(rows) == 4
+
+
+def test_the_preview_of_sources_whose_names_are_no_names_of_splits(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    layouts = {"my-pairs": "pairs", "my_pairs": "pairs", "chats": "text"}
+    run = made.run(tmp_path / "run", {"my-pairs": [2], "my_pairs": [3], "chats": [2]}, layouts=layouts)
+    with staged(run, "me/demo", "other") as folder:
+        rows = datasets.load_dataset(str(folder), "preview", cache_dir=str(tmp_path / "cache"))
+        assert {split: len(rows[split]) for split in rows} == {"chats": 2, "my_pairs": 5}
+        assert set(rows["chats"]["n_images.cls"]) == {0}
+
+
+def test_a_source_with_the_name_of_the_preview_takes_its_place(tmp_path: Path) -> None:
+    run = made.run(tmp_path / "run", {"preview": [2]}, layouts={"preview": "pairs"})
+    with staged(run, "me/demo", "other") as folder:
+        front = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    assert [(c["config_name"], c["data_files"][0]["path"]) for c in front["configs"]] == [
+        ("preview", "shards/preview/train-*.tar")
+    ]
+
+
+def captions(run: Path) -> list[str]:
+    mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
+    return [s.json["caption"] for b in Loader(run, mixture, epochs=1) for q in b.sequences for s in q]
+
+
+def test_a_run_older_than_its_last_takedown_is_not_published(run: Path) -> None:
+    (run / forget.NAME).write_bytes(forget.added(None, [forget.entry("a.example")], "x"))
+    with pytest.raises(PublishError, match="the shards were made before the last takedown"):
+        publish(run, "me/demo", dry_run=True)
+    raw = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**raw, "forgotten": forget.digest([forget.entry("a.example")])}))
+    assert forget.NAME not in publish(run, "me/demo", dry_run=True).files  # the list names who asked
+
+
+def test_more_columns_than_the_viewer_shows_are_a_problem(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "MAX_COLUMNS", 4)
+    monkeypatch.setattr(staging, "MAX_ENTRIES", 3)
+    problems = publish(run, "me/demo", dry_run=True).problems
+    assert "interleaved: 5 columns, one for each image; the viewer shows at most 4" in problems
+    assert any("shards/" in line and "a folder has at most 3" in line for line in problems)
+
+
+def test_an_interrupted_upload_to_any_storage_continues(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = fsspec.filesystem("memory")
+    url, lines = "memory://bucket/demo", list[str]()
+    put, sent = memory.put_file, list[str]()
+
+    def cut(source: str, target: str) -> None:
+        if len(sent) == 5:
+            raise KeyboardInterrupt
+        sent.append(target)
+        put(source, target)
+
+    monkeypatch.setattr(memory, "put_file", cut)
+    with pytest.raises(KeyboardInterrupt):
+        publish(run, url)
+    assert not memory.exists("/bucket/demo/manifest.json")  # the manifest is last: until then there is no run
+    monkeypatch.setattr(memory, "put_file", put)
+    done = publish(run, url, say=lines.append)
+    assert (
+        lines[-1]
+        == f"{url}: {len(done.files) - 5} files sent, 0 removed; all {len(done.files)} are there, checked by hash"
+    )
+    mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
+    assert list(Loader(url, mixture, epochs=1)) == list(Loader(run, mixture, epochs=1))
+    memory.pipe("/bucket/demo/shards/pairs/train-000009.tar", b"of an earlier run")
+    memory.pipe("/bucket/demo/notes.txt", b"not ours")
+    memory.pipe("/bucket/demo/README.md", b"another")
+    publish(run, url, say=lines.append)
+    assert ": 1 files sent, 1 removed" in lines[-1]
+    assert not memory.exists("/bucket/demo/shards/pairs/train-000009.tar")
+    assert memory.exists("/bucket/demo/notes.txt")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[str]:
+    if not SERVER.is_file():
+        pytest.skip("needs the local Hub of ../shared/hubserver")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (tmp_path / "hub.log").open("w") as log:
+        server = subprocess.Popen([sys.executable, str(SERVER), str(port)], stdout=log, stderr=log, cwd=SERVER.parent)
+    url = f"http://127.0.0.1:{port}"
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/__state").read()
+            break
+        except OSError:
+            assert server.poll() is None, (tmp_path / "hub.log").read_text()
+            time.sleep(0.05)
+    yield url
+    server.terminate()
+    server.wait()
+
+
+PUBLISH = """
+import json, sys
+from shards.publish.hub import publish
+done = publish(sys.argv[1], "me/demo", endpoint=sys.argv[2], token="t", **json.loads(sys.argv[3]))
+print(json.dumps({"revision": done.revision, "files": done.files}))
+"""
+
+READ_BY_DATASETS = """
+import json
+from datasets import Image, load_dataset
+rows = load_dataset("me/demo", "pairs", split="train", streaming=True).cast_column("jpg", Image(decode=False))
+print(json.dumps([[row["__key__"], row["txt"], len(row["jpg"]["bytes"])] for row in rows]))
+"""
+
+READ_BY_OURS = """
+import json
+from shards.loader import Loader
+mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
+batches = Loader("hf://datasets/me/demo", mixture, epochs=1)
+print(json.dumps(sorted(s.key for b in batches for q in b.sequences for s in q)))
+"""
+
+
+def python(code: str, hub: str, tmp_path: Path, xet: bool, *args: str) -> list[Any]:
+    """Runs the code in its own process, since the client reads its address from the environment when it is imported."""
+    environment = {
+        "HF_ENDPOINT": hub,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_TOKEN": "t",
+        "HF_HUB_DISABLE_XET": "0" if xet else "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def everything(hub: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{hub}/__state") as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer
+
+
+def state(hub: str) -> dict[str, Any]:
+    answer: dict[str, Any] = everything(hub)["repos"]["datasets/me/demo"]
+    return answer
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("xet", [True, False])
+def test_a_second_publication_makes_no_commit_and_the_data_reads_back(
+    run: Path, hub: str, tmp_path: Path, xet: bool
+) -> None:
+    (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, json.dumps({"tag": "v1"}))
+    assert set(state(hub)["files"]["main"]) >= set(done["files"])
+    assert "v1" in state(hub)["tags"]
+    assert bool(everything(hub)["xorbs"]) == xet  # each of the two ways was really taken
+    commits = state(hub)["n"]
+    python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")
+    assert state(hub)["n"] == commits
+    (rows,) = python(READ_BY_DATASETS, hub, tmp_path, xet)
+    requests = len(log(hub))
+    (keys,) = python(READ_BY_OURS, hub, tmp_path, xet)
+    assert keys == [f"{i:012d}" for i in range(4)]
+    assert [row[0] for row in rows] == keys
+    assert sum(
+        "train-000000.tar" in line and '"range": "bytes=' in line.lower() for line in log(hub)[requests:]
+    ) >= len(keys)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("xet", [True, False])
+def test_publish_as_a_pull_request(run: Path, hub: str, tmp_path: Path, xet: bool) -> None:
+    (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, json.dumps({"create_pr": True}))
+    assert done["revision"] == "refs/pr/1"
+    assert set(state(hub)["files"]["refs/pr/1"]) >= set(done["files"])
+    assert "manifest.json" not in state(hub)["files"]["main"]
+
+
+@pytest.mark.real
+def test_files_that_a_run_no_longer_has_are_removed_from_every_commit(run: Path, hub: str, tmp_path: Path) -> None:
+    old = made.run(tmp_path / "old", {"interleaved": [3], "pairs": [4, 2]})
+    (first,) = python(PUBLISH, hub, tmp_path, False, str(old), hub, "{}")
+    gone = "shards/pairs/train-000001.tar"
+    assert gone in state(hub)["files"]["main"]
+    (done,) = python(PUBLISH, hub, tmp_path, False, str(run), hub, json.dumps({"squash": True, "tag": "v2"}))
+    assert gone not in state(hub)["files"]["main"]
+    assert set(done["files"]) <= set(state(hub)["files"]["main"])
+    assert any("super-squash" in line for line in log(hub))
+    assert done["revision"] != first["revision"]
+
+
+def log(hub: str) -> list[str]:
+    with urllib.request.urlopen(f"{hub}/__log") as answer:
+        return [json.dumps(row) for row in json.load(answer)]
+
+
+# The process kills itself at the nth request or response of a kind: no clock decides where.
+CUT = """
+import os, signal, sys
+import httpx2
+from huggingface_hub import set_client_factory
+*arguments, when, method, part, left = sys.argv
+sys.argv, left = arguments, int(left)
+
+def count(what, request):
+    global left
+    if what == when and request.method == method and part in str(request.url):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+hooks = {"request": [lambda r: count("request", r)], "response": [lambda r: count("response", r.request)]}
+set_client_factory(lambda: httpx2.Client(event_hooks=hooks, follow_redirects=True, timeout=None))
+"""
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("xet", "at", "uploaded"),
+    [
+        (False, ("response", "POST", "/preupload/", "1"), "nothing"),
+        (False, ("response", "PUT", "", "3"), "objects"),
+        (False, ("request", "POST", "/commit/", "1"), "objects"),
+        (False, ("response", "POST", "/commit/", "1"), "everything"),
+        (True, ("response", "POST", "/preupload/", "1"), "nothing"),
+        (True, ("request", "POST", "/commit/", "1"), "objects"),  # Xet's own client has sent all the bytes by now
+        (True, ("response", "POST", "/commit/", "1"), "everything"),
+    ],
+)
+def test_a_second_publication_after_kill_9_uploads_the_rest(
+    run: Path, hub: str, tmp_path: Path, xet: bool, at: tuple[str, ...], uploaded: str
+) -> None:
+    environment = {
+        "HF_ENDPOINT": hub,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_TOKEN": "t",
+        "HF_HUB_DISABLE_XET": "0" if xet else "1",
+    }
+    killed = subprocess.run(
+        [sys.executable, "-c", CUT + PUBLISH, str(run), hub, "{}", *at],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    before, commits = state(hub)["files"]["main"], state(hub)["n"]
+    sent = everything(hub)["lfs"]
+    assert bool(sent) == (uploaded != "nothing")
+    (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")  # checks every remote hash
+    assert set(done["files"]) <= set(state(hub)["files"]["main"])
+    assert (set(done["files"]) <= set(before)) == (uploaded == "everything")
+    assert (state(hub)["n"] == commits) == (uploaded == "everything")
+    assert not list(run.glob(".publish-*"))  # the folder of the killed process was removed
