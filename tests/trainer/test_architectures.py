@@ -11,26 +11,26 @@ from transformers import AutoModelForImageTextToText
 from shards.mixture import Image
 from tests.trainer import small
 from tests.trainer.test_packing import DOCUMENTS
-from trainer import config
+from trainer import schema
 from trainer.adapters import adapt, counts, merged
 from trainer.collate import Tensors, pack
-from trainer.connector import ConnectorError, squares, tokens
+from trainer.connector import ConnectorError, cells, tokens
 from trainer.flops import Costs
 from trainer.forward import logits, token_losses
 from trainer.images import dummy_pixels, to_pixels
 from trainer.layout import lay_out
-from trainer.model import build, described, save
+from trainer.model import build, resolve, save
 
 SQUARE = [Image("square", 56, 56)]
 KINDS = [
-    config.Connector(kind="mlp"),
-    config.Connector(kind="linear"),
-    config.Connector(kind="avg_pool", factor=2),
-    config.Connector(kind="pixel_shuffle", factor=3),
-    config.Connector(kind="linear_pool", tokens=5),
-    config.Connector(mlp_before=False),
+    schema.Connector(kind="mlp"),
+    schema.Connector(kind="linear"),
+    schema.Connector(kind="avg_pool", factor=2),
+    schema.Connector(kind="pixel_shuffle", factor=3),
+    schema.Connector(kind="linear_pool", tokens=5),
+    schema.Connector(mlp_before=False),
 ]
-TRAIN = config.Train(steps=1, lora=config.Lora(r=4, alpha=4, dropout=0.0))
+TRAIN = schema.Train(steps=1, lora=schema.Lora(r=4, alpha=4, dropout=0.0))
 
 
 def made(seed: int = 0, **switches: object):
@@ -68,7 +68,7 @@ def test_each_connector_gives_the_tokens_it_says_trains_and_is_read_back(spec, t
     assert all(p.grad is not None for name, p in model.named_parameters() if "connector" in name)
     save(model.eval(), tmp_path)
     start = small.MODEL.model_copy(update={"pretrained": str(tmp_path)})  # a recipe that says nothing of the connector
-    assert described(start)[0].connector == spec
+    assert resolve(start)[0].connector == spec
     again = build(start, small.TOKENIZER.vocab_size, small.SPECIALS).eval()
     with torch.no_grad():
         assert torch.equal(logits(again, batch), logits(model, batch))
@@ -78,12 +78,12 @@ def test_each_connector_gives_the_tokens_it_says_trains_and_is_read_back(spec, t
 def test_connectors_that_do_not_resample_want_squares(kind):
     for images in ([Image("native", 56, 56)], [*SQUARE, Image("square", 28, 28)]):
         with pytest.raises(ConnectorError, match="needs square images of one size"):
-            tokens(config.Connector(kind=kind), small.MODEL.perceiver, 14, images)
+            tokens(schema.Connector(kind=kind), small.MODEL.perceiver, 14, images)
 
 
 def test_squares_of_patches_are_neighbours():
     grid = torch.arange(9.0).view(1, 9, 1)
-    assert squares(grid, 2)[0, :, :, 0].tolist() == [[0, 1, 3, 4], [2, 2, 5, 5], [6, 7, 6, 7], [8, 8, 8, 8]]
+    assert cells(grid, 2)[0, :, :, 0].tolist() == [[0, 1, 3, 4], [2, 2, 5, 5], [6, 7, 6, 7], [8, 8, 8, 8]]
 
 
 def crossed(**more: object):
@@ -95,7 +95,7 @@ def test_cross_attention_begins_as_the_decoder_it_was():
     with torch.no_grad():
         scores = logits(model, batch)
         for block in model.model.cross:
-            block.forward = lambda hidden, seen: hidden
+            block.forward = lambda hidden, context: hidden
         assert (scores - logits(model, batch)).abs().max() == 0.0
 
 
@@ -216,7 +216,7 @@ def test_our_path_is_transformers_own(tmp_path):
 
 @pytest.mark.parametrize(
     "switches",
-    [{}, {"connector": config.Connector(kind="mlp")}, {"fusion": "cross_attention", "cross_every": 1}],
+    [{}, {"connector": schema.Connector(kind="mlp")}, {"fusion": "cross_attention", "cross_every": 1}],
     ids=str,
 )
 @pytest.mark.parametrize("backbones", ["full", "frozen"])

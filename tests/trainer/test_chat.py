@@ -17,7 +17,7 @@ from shards.tokens import END_OF_UTTERANCE, EOS, FAKE, IMAGE
 from tests.trainer import made, small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
-from trainer.chat import Exchange, conversation, counted, lay_out_turns, shuffled
+from trainer.chat import Exchange, conversation, indexed_tokens, lay_out_turns, shuffled
 from trainer.config import load
 from trainer.data import Run
 from trainer.data import collator as collator_of
@@ -47,7 +47,8 @@ def test_turns_are_read_and_those_without_a_partner_left_out():
 def test_the_template_and_the_loss_on_answers_alone():
     laid = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2)
     end, image = END_OF_UTTERANCE, f"{FAKE}{IMAGE}{IMAGE}{FAKE}"
-    text = f"<s>User:{image}What is it?{end}\nAssistant: A mill.{end}\nUser: And where?{end}\nAssistant: By the river.{end}{EOS}"
+    first = f"User:{image}What is it?{end}\nAssistant: A mill.{end}"
+    text = f"<s>{first}\nUser: And where?{end}\nAssistant: By the river.{end}{EOS}"
     assert small.TOKENIZER.decode(laid.ids) == text
     predicted = small.TOKENIZER.decode([i for i in laid.labels.tolist() if i != IGNORED])
     assert predicted == f"A mill.{end}By the river.{end}"
@@ -61,7 +62,7 @@ def test_a_split_image_is_five_neighbours():
 
 def test_a_row_is_measured_as_it_was_packed_and_the_template_comes_on_top():
     sample = Sample("c", "conversations", PARTS, [picture(1)[0]])
-    packed_as = counted(PARTS, small.TOKENIZER, small.LATENTS)
+    packed_as = indexed_tokens(PARTS, small.TOKENIZER, small.LATENTS)
     collate = small.collator()
     batch = collate([[sample, sample]], "square", 56, 56, 2 * packed_as)
     assert batch.ids.shape[1] > 2 * packed_as

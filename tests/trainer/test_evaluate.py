@@ -10,9 +10,9 @@ import torch
 from tests.trainer import small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
-from trainer.config import Evaluate
 from trainer.evaluate import derangement, held_out, losses
 from trainer.forward import logits, token_losses
+from trainer.schema import Evaluate
 
 IMAGE = ("square", 56, 56)
 

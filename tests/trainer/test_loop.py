@@ -11,10 +11,10 @@ import torch
 from tests.trainer import small
 from tests.trainer.fakes import Batch, Loader, Sample
 from tests.trainer.pictures import picture
-from trainer import config
+from trainer import schema
 from trainer.checkpoint import CheckpointError
-from trainer.feed import ahead
-from trainer.loop import Trained, fit, learning_rate
+from trainer.feed import prefetch
+from trainer.loop import Fit, fit, learning_rate
 
 IDENTITY = {"recipe": "r", "data": "d"}
 
@@ -30,12 +30,12 @@ def samples():
     return {"pairs": pairs, "interleaved": pages, "text": [Sample("t", "text", ["words alone"], [])]}
 
 
-def recipe(**train: object) -> config.Recipe:
+def recipe(**train: object) -> schema.Recipe:
     settings = {"steps": 6, "lr": 1e-3, "warmup": 2, "backbones": "full", "save_every": 2, **train}
-    return config.Recipe(stage="s", mixture="m", model=small.MODEL, train=config.Train(**settings), threads=1)
+    return schema.Recipe(stage="s", mixture="m", model=small.MODEL, train=schema.Train(**settings), threads=1)
 
 
-def run(folder, samples, chosen, stop=None, weights=None) -> Trained:
+def run(folder, samples, chosen, stop=None, weights=None) -> Fit:
     loader = Loader(samples, weights or {"pairs": 0.5, "interleaved": 0.4, "text": 0.1}, 2, 160, small.LATENTS)
     return fit(chosen, small.model, loader, small.collator(), folder, IDENTITY, stop)
 
@@ -43,7 +43,7 @@ def run(folder, samples, chosen, stop=None, weights=None) -> Trained:
 @pytest.mark.parametrize("backbones", ["full", "lora"])
 def test_resuming_gives_the_very_weights_of_an_uninterrupted_run(tmp_path, samples, backbones):
     # dropout: torch's generator must go on too
-    chosen = recipe(backbones=backbones, lora=config.Lora(r=2, dropout=0.1))
+    chosen = recipe(backbones=backbones, lora=schema.Lora(r=2, dropout=0.1))
     whole = run(tmp_path / "whole", samples, chosen)
     run(tmp_path / "cut", samples, chosen, stop=3)  # one step past the last checkpoint
     resumed = run(tmp_path / "cut", samples, chosen)
@@ -72,7 +72,7 @@ def test_another_runs_checkpoint_is_refused(tmp_path, samples):
 
 def test_micro_batches_give_the_same_steps(tmp_path, samples):
     whole = run(tmp_path / "whole", samples, recipe())
-    cut = recipe().model_copy(update={"packing": config.Packing(micro_sequences=1)})
+    cut = recipe().model_copy(update={"packing": schema.Packing(micro_sequences=1)})
     parts = run(tmp_path / "parts", samples, cut)
     assert [line["loss"] for line in parts.steps] == pytest.approx([line["loss"] for line in whole.steps], abs=1e-4)
     assert [line["tokens"] for line in parts.steps] == [line["tokens"] for line in whole.steps]
@@ -124,19 +124,19 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, samples):
 
 
 def test_the_learning_rate_rises_and_falls():
-    train = config.Train(steps=10, lr=1.0, warmup=4)
+    train = schema.Train(steps=10, lr=1.0, warmup=4)
     rates = [learning_rate(train, step) for step in range(1, 11)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and rates[4:] == sorted(rates[4:], reverse=True) and 0 < rates[-1] < 0.2
     assert learning_rate(train.model_copy(update={"schedule": "constant"}), 10) == 1.0
     assert 0 < learning_rate(train.model_copy(update={"schedule": "cosine"}), 10) < rates[-1]
 
 
-def test_what_fails_ahead_is_raised_here():
+def test_an_error_of_the_feed_is_raised_in_the_loop():
     def items():
         yield 1
         raise OSError("a shard is gone")
 
-    got = ahead(items)
+    got = prefetch(items)
     assert next(got) == 1
     with pytest.raises(OSError, match="a shard is gone"):
         next(got)
@@ -147,7 +147,7 @@ def test_closing_the_feed_ends_its_thread():
         while True:
             yield 1
 
-    got = ahead(items)
+    got = prefetch(items)
     next(got)
     got.close()
     assert not any(thread.name == "batches" for thread in threading.enumerate())

@@ -16,13 +16,13 @@ from transformers import (
 
 from tests.trainer import small
 from tests.trainer.test_packing import packed
-from trainer import config
+from trainer import schema
 from trainer.adapters import adapt, decay_groups, merged
 from trainer.forward import logits, token_losses
 from trainer.images import to_pixels
 from trainer.model import build
 
-TRAIN = config.Train(steps=1, lora=config.Lora(r=4, alpha=4, dropout=0.0))
+TRAIN = schema.Train(steps=1, lora=schema.Lora(r=4, alpha=4, dropout=0.0))
 
 
 @pytest.fixture
@@ -42,11 +42,11 @@ def backbones(tmp_path):
     )
     MistralForCausalLM(text).save_pretrained(tmp_path / "text")
     SiglipVisionModel(vision).save_pretrained(tmp_path / "vision")
-    return config.Backbones(text=str(tmp_path / "text"), vision=str(tmp_path / "vision"))
+    return schema.Backbones(text=str(tmp_path / "text"), vision=str(tmp_path / "vision"))
 
 
 def test_published_backbones_are_copied_exactly(backbones):
-    spec = config.Model(backbones=backbones, perceiver=small.MODEL.perceiver)
+    spec = schema.Model(backbones=backbones, perceiver=small.MODEL.perceiver)
     model = build(spec, small.TOKENIZER.vocab_size, small.SPECIALS).eval()
     text = MistralForCausalLM.from_pretrained(backbones.text).eval()
     vision = SiglipVisionModel.from_pretrained(backbones.vision).eval()

@@ -46,7 +46,7 @@ def test_the_same_again_trains_nothing_and_another_recipe_starts_anew(data, tmp_
 
 
 def test_a_chain_that_would_find_nothing_at_its_end_is_not_begun(data, tmp_path):
-    with pytest.raises(ValueError, match=r"mixture sft: none of its sources \(conversations\) has samples here"):
+    with pytest.raises(ValueError, match=r"mixture sft: none of its sources \(conversations .*\) has samples here"):
         trainer.train("idefics2", data, tmp_path, overrides=FEW)
     assert not (tmp_path / "stage1").exists()
 
@@ -89,8 +89,9 @@ def test_the_speed_recipe_says_how_fast_it_was(data, tmp_path, capsys):
     assert stage["speed"]["tokens_per_s"] == pytest.approx(sum(line["tokens"] for line in lines) / seconds)
     assert stage["speed"]["mfu"] == pytest.approx(sum(line["flops"] for line in lines) / seconds / 0.5e12)
     assert stage["speed"]["wait"] == pytest.approx(sum(line["wait"] for line in lines) / seconds)
-    said = r"speed: \d+ s behind the first step: [\d,]+ tokens/s, [\d,.]+ images/s, MFU [\d.]+%, [\d.]+% of it waiting for data"
-    assert re.search(said, capsys.readouterr().err)
+    rates = r"[\d,]+ tokens/s, [\d,.]+ images/s, MFU [\d.]+%, [\d.]+% of it waiting for data"
+    line = rf"speed: \d+ s after the first step: {rates}"
+    assert re.search(line, capsys.readouterr().err)
 
 
 @pytest.mark.slow
