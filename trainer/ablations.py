@@ -12,7 +12,8 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +21,10 @@ import torch
 from pydantic import Field
 from transformers import MistralConfig, MistralForCausalLM, SiglipVisionConfig, SiglipVisionModel
 
+from shards.sample import Sample
 from trainer import schema
-from trainer.collate import Collator, Document, PlainDocument, Tensors
-from trainer.config import RECIPES, RecipeError, checked, find, merge, override, read, recipe_of
+from trainer.collate import Collator, Tensors
+from trainer.config import RecipeError, checked, find, merge, override, read, recipe_of
 from trainer.data import Run, collator
 from trainer.evaluate import held_out, losses
 from trainer.layout import Specials
@@ -57,18 +59,11 @@ class Question(Section):
     expect: Literal["more", "same", "less"] = "more"
 
 
-class Bootstrap(Section):
-    """Names of backbones, and the steps to train each."""
-
-    text: dict[str, int] = {}
-    vision: dict[str, int] = {}
-
-
 class Finding(Section):
     title: str
     paper: str  # the paper's numbers, and where they are
     base: dict[str, Any]
-    bootstrap: Bootstrap = Bootstrap()
+    bootstrap: dict[Literal["text", "vision"], dict[str, int]] = {}  # name of each backbone -> steps to train it
     arms: list[Arm] = Field(min_length=2)
     questions: list[Question] = Field(min_length=1)
     remark: str
@@ -101,12 +96,12 @@ class TextCollator(Collator):
     """Lays out the texts of documents without their images."""
 
     def __call__(
-        self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None
+        self, sequences: Sequence[Sequence[Sample]], mode: str, longest: int, shortest: int, length: int | None = None
     ) -> Tensors:
         rows = []
         for row in sequences:
-            texts = [PlainDocument(d.key, [p for p in d.parts() if isinstance(p, str)], [], "text") for d in row]
-            rows.append([document for document in texts if document.content] or row)
+            texts = [sample.with_parts([p for p in sample.parts() if isinstance(p, str)], (0, 1)) for sample in row]
+            rows.append([sample for sample in texts if sample.parts()] or row)
         return super().__call__(rows, mode, longest, shortest, length)
 
 
@@ -124,11 +119,12 @@ def ablate(
     folder = Path(out) if out is not None else Path(data) / "ablations" / path.stem
     run = Run.open(data)
     started = time.monotonic()
-    recipes = {arm.name: arm_recipe(path, spec, arm, overrides or {}) for arm in spec.arms}
-    for kind, backbones in (("text", spec.bootstrap.text), ("vision", spec.bootstrap.vision)):
-        for name, steps in backbones.items():
-            trained = bootstrap(kind, steps, recipes[spec.arms[0].name], run, folder.parent / "backbones")
-            recipes = {arm: with_backbone(recipe, kind, name, trained) for arm, recipe in recipes.items()}
+    names = {name: name for backbones in spec.bootstrap.values() for name in backbones}
+    recipes = arm_recipes(path, spec, names, overrides or {})  # checks them before training
+    base, place, folders = recipes[spec.arms[0].name], folder.parent / "backbones", dict[str, str]()
+    for kind, backbones in spec.bootstrap.items():
+        folders |= {name: str(bootstrap(kind, steps, base, run, place)) for name, steps in backbones.items()}
+    recipes = arm_recipes(path, spec, folders, overrides or {})
     results: list[ArmResult] = []
     scores: dict[str, torch.Tensor] = {}
     for arm in spec.arms:
@@ -149,27 +145,23 @@ def ablate(
     return summary
 
 
-def arm_recipe(path: Path, spec: Finding, arm: Arm, overrides: Mapping[str, Any]) -> Recipe:
-    """The recipe of an arm; its backbones are still names. Raises RecipeError."""
-    stage = "".join(c if c.isalnum() else "-" for c in arm.name.lower()).strip("-")
-    raw = {**merge(spec.base, arm.set), "stage": stage}
-    if arm.text or arm.vision:
-        names = {**spec.bootstrap.text, **spec.bootstrap.vision}
-        for name in (arm.text, arm.vision):
-            if name not in names:
-                there = ", ".join(names)
-                raise RecipeError(f"{path}: arms: {arm.name}: {name!r} is not in bootstrap; there are {there}")
-        raw = merge(raw, {"model": {"backbones": {"text": arm.text, "vision": arm.vision}}})
-    return recipe_of(override(raw, overrides), path)
-
-
-def with_backbone(recipe: Recipe, kind: str, name: str, folder: Path) -> Recipe:
-    """The recipe with a backbone's folder in place of its name."""
-    backbones = recipe.model.backbones
-    if backbones is None or getattr(backbones, kind) != name:
-        return recipe
-    model = recipe.model.model_copy(update={"backbones": backbones.model_copy(update={kind: str(folder)})})
-    return recipe.model_copy(update={"model": model})
+def arm_recipes(
+    path: Path, spec: Finding, backbones: Mapping[str, str], overrides: Mapping[str, Any]
+) -> dict[str, Recipe]:
+    """The recipe of each arm. backbones: the folder of each name. Raises RecipeError for a name that is not in it."""
+    recipes = {}
+    for arm in spec.arms:
+        stage = "".join(c if c.isalnum() else "-" for c in arm.name.lower()).strip("-")
+        raw = {**merge(spec.base, arm.set), "stage": stage}
+        if arm.text or arm.vision:
+            for name in (arm.text, arm.vision):
+                if name not in backbones:
+                    there = ", ".join(backbones)
+                    raise RecipeError(f"{path}: arms: {arm.name}: {name!r} is not in bootstrap; there are {there}")
+            folders = {"text": backbones[str(arm.text)], "vision": backbones[str(arm.vision)]}
+            raw = merge(raw, {"model": {"backbones": folders}})
+        recipes[arm.name] = recipe_of(override(raw, overrides), path)
+    return recipes
 
 
 def bootstrap(kind: str, steps: int, base: Recipe, run: Run, folder: Path) -> Path:
@@ -235,12 +227,11 @@ def measure(arm: Arm, recipe: Recipe, run: Run, data: str | Path, folder: Path) 
     model = build(start, run.tokenizer.vocab_size, Specials.of(run.tokenizer)).eval()
     collate = collator(run, recipe, size.tokens, size.patch, size.features)
     mixed = run.mix(recipe, size.tokens)
-    samples = sorted(run.held_out_pairs(mixed, recipe.evaluate.pairs, recipe.seed), key=lambda pair: pair.key)
-    pairs = [PlainDocument(pair.key, pair.parts(), pair.images, views=arm.views) for pair in samples]
-    entry = mixed.sources[run.of_layout(mixed, "pairs")[0]].image
-    image = (entry.mode, entry.longest, entry.shortest)
-    scores = losses(model, pairs, collate, recipe.evaluate.batch, image, None)
-    score = held_out(model, pairs, collate, recipe.evaluate, image, recipe.seed)
+    pairs = sorted(run.held_out_pairs(mixed, recipe.evaluate.pairs, recipe.seed), key=lambda pair: pair.key)
+    pairs = [replace(pair, views=arm.views) for pair in pairs]
+    rows = partial(collate, **asdict(mixed.sources[run.of_layout(mixed, "pairs")[0]].image))
+    scores = losses(model, pairs, rows, recipe.evaluate.batch)
+    score = held_out(model, pairs, rows, recipe.evaluate, recipe.seed)
     tokens = size.tokens * arm.views
     return ArmResult(arm.name, arm.paper, score.normal, score.gap, score.error, tokens, **rest), scores
 
@@ -291,8 +282,3 @@ def table(spec: Finding, arms: Sequence[ArmResult], answers: Sequence[Mapping[st
             f"* {a['second']} against {a['first']}: the paper finds it {a['paper']}; here {a['ours']} ({gain})."
         )
     return "\n".join([*lines, "", spec.remark.strip(), ""])
-
-
-def listed() -> list[str]:
-    """The names of the bundled findings."""
-    return sorted(path.stem for path in (RECIPES / "ablations").glob("*.yaml"))

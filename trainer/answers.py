@@ -24,6 +24,7 @@ from trainer.collate import Collator, pack
 from trainer.forward import logits
 from trainer.images import to_pixels
 from trainer.layout import DocumentTokens, Specials, lay_out
+from trainer.schema import Evaluate
 
 #: words that end an answer, beside the special tokens (the paper, appendix A.3)
 STOPS = ("Question", "User")
@@ -183,30 +184,25 @@ def distance(a: str, b: str) -> int:
 
 
 def evaluate(
-    model: nn.Module,
-    path: str | Path,
-    collate: Collator,
-    image: tuple[str, int, int],
-    shots: int = 0,
-    longest: int = 32,
-    turns: bool = False,
+    model: nn.Module, spec: Evaluate, collate: Collator, image: tuple[str, int, int], turns: bool = False
 ) -> dict[str, float]:
-    """The mean scores of a file's items: ``{"items", "exact", "consensus", "anls"}``.
+    """The mean scores of the items of the file `spec.answers`: ``{"items", "exact", "consensus", "anls"}``.
 
-    The first `shots` items are examples and are not scored. Raises AnswersError.
+    The first `spec.shots` items are examples and are not scored. For image and turns, see `answer`. Raises
+    AnswersError.
     """
-    items = read(path)
-    examples, questions = items[:shots], items[shots:]
+    items = read(str(spec.answers))
+    examples, questions = items[: spec.shots], items[spec.shots :]
     if not questions:
-        raise AnswersError(f"{path}: {len(items)} items leave no question after {shots} examples")
+        raise AnswersError(f"{spec.answers}: {len(items)} items leave no question after {spec.shots} examples")
     was_training = model.training
     model.eval()
-    texts = [answer(model, item, collate, image, examples, longest, turns) for item in questions]
+    texts = [answer(model, item, collate, image, examples, spec.longest, turns) for item in questions]
     model.train(was_training)
     means = {
         score.__name__: sum(score(t, q.answers) for t, q in zip(texts, questions, strict=True)) / len(texts)
         for score in (exact, consensus, anls)
     }
     scores = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
-    print(f"{path}: {len(texts)} items, {scores}", file=sys.stderr)
+    print(f"{spec.answers}: {len(texts)} items, {scores}", file=sys.stderr)
     return {"items": float(len(texts)), **means}

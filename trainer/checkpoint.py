@@ -7,7 +7,6 @@ absent. Frozen weights are left out, because they come from the stage's start.
 
 from __future__ import annotations
 
-import re
 import shutil
 import warnings
 from pathlib import Path
@@ -20,7 +19,6 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 
 from trainer.parallel import Ranks
 
-_NAME = re.compile(r"checkpoint-(\d{8})")
 _STATE = "state.pt"
 _TRAINED = StateDictOptions(ignore_frozen_params=True, strict=False)
 
@@ -64,7 +62,7 @@ def save(
 
 def listed(folder: Path) -> list[Path]:
     """The checkpoints of a folder in the order of their steps."""
-    return sorted(path for path in folder.glob("checkpoint-*") if _NAME.fullmatch(path.name))
+    return sorted(folder.glob("checkpoint-" + "[0-9]" * 8))
 
 
 def find(folder: Path, identity: dict[str, str]) -> dict[str, Any] | None:

@@ -5,55 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
 
+from shards.sample import Sample
 from shards.source import VIEWS
 from shards.tokens import Tokenizer
 from trainer import chat
 from trainer.images import ImageReader, Pixels, dummy_pixels, to_pixels
 from trainer.layout import IGNORED, DocumentTokens, LayoutError, Specials, lay_out
-
-
-class Document(Protocol):
-    """What the collator needs of a sample of ``shards.loader``."""
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def layout(self) -> str:
-        """Of the sample, a row of ``shards.layout.LAYOUTS``."""
-
-    @property
-    def images(self) -> list[bytes]: ...
-
-    @property
-    def epoch(self) -> int: ...
-
-    @property
-    def views(self) -> int:
-        """Images shown for each image: 1, or VIEWS if the mixture splits the sample's images."""
-
-    def parts(self) -> list[str | int]:
-        """Texts and image numbers in reading order."""
-
-
-@dataclass(frozen=True)
-class PlainDocument:
-    """A document that is no sample of the loader: for evaluation, and for training on texts alone."""
-
-    key: str
-    content: list[str | int]
-    images: list[bytes]
-    layout: str = "pairs"
-    epoch: int = 0
-    views: int = 1
-
-    def parts(self) -> list[str | int]:
-        return self.content
 
 
 @dataclass(frozen=True)
@@ -108,7 +69,7 @@ class Collator:
     shuffle_turns: bool = True
 
     def __call__(
-        self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None
+        self, sequences: Sequence[Sequence[Sample]], mode: str, longest: int, shortest: int, length: int | None = None
     ) -> Tensors:
         """Rows of documents as a batch. mode, longest, shortest: of images, see ``shards.image.decode``.
 
@@ -119,13 +80,12 @@ class Collator:
         rows: list[list[DocumentTokens]] = []
         pictures: list[np.ndarray] = []
         for sequence in sequences:
-            counts = 0
-            row = []
+            row, counts = list[DocumentTokens](), 0
             for document in sequence:
                 laid_out, count = self._lay_out(document, specials, length)
                 row.append(laid_out)
                 counts += count
-                pictures += self._decode(document, laid_out.images, mode, longest, shortest)
+                pictures += self._decode(document, laid_out.images, (mode, longest, shortest))
             if length is not None and counts > length:
                 keys = ", ".join(document.key for document in sequence)
                 raise ValueError(
@@ -135,7 +95,7 @@ class Collator:
         pixels = to_pixels(pictures, self.patch) if pictures else dummy_pixels(self.patch)
         return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
 
-    def _lay_out(self, document: Document, specials: Specials, length: int | None) -> tuple[DocumentTokens, int]:
+    def _lay_out(self, document: Sample, specials: Specials, length: int | None) -> tuple[DocumentTokens, int]:
         """A document's tokens, and the number of tokens that packing counted. Its layout decides, never its source."""
         if document.layout != "conversations":
             tokens = lay_out(split(document), self.tokenizer, specials, self.latents, length)
@@ -159,16 +119,16 @@ class Collator:
         row = [DocumentTokens(np.array([specials.bos]), np.array([IGNORED]), np.array([False]), ())]
         return pack([row], specials.pad, dummy_pixels(self.patch), 0, self.isolation)
 
-    def _decode(self, document: Document, numbers: Sequence[int], *size: str | int) -> list[np.ndarray]:
+    def _decode(self, document: Sample, numbers: Sequence[int], size: tuple[str, int, int]) -> list[np.ndarray]:
         """The images of a document by number. If images are split, a number is that of a view; see `split`."""
-        images, draw = document.images, (document.key, document.epoch)
+        images, settings = document.images, (*size, document.key, document.epoch)
         if document.views == 1:
-            return [self.reader.image(images[n], *size, *draw, n) for n in numbers]  # type: ignore[arg-type]
-        views = {n: self.reader.views(images[n], *size, *draw, n) for n in {n // VIEWS for n in numbers}}  # type: ignore[arg-type]
+            return [self.reader.image(images[n], *settings, n) for n in numbers]
+        views = {n: self.reader.views(images[n], *settings, n) for n in {number // VIEWS for number in numbers}}
         return [views[number // VIEWS][number % VIEWS] for number in numbers]
 
 
-def split(document: Document) -> list[str | int]:
+def split(document: Sample) -> list[str | int]:
     """The document's parts. If its images are split, image n becomes the adjacent images 5n to 5n + 4."""
     if document.views == 1:
         return document.parts()

@@ -7,7 +7,6 @@ CPU, seconds), ``tiny`` (a CPU, minutes) and ``full`` (the paper's numbers). ``p
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from manifests.nearest import nearest
 from trainer.schema import Chain, File, Recipe, Section
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -136,18 +136,13 @@ def checked(kind: type[_S], raw: Mapping[str, Any], path: Path) -> _S:
     except ValidationError as error:
         # a misspelt key is reported before the required key that is absent because of it
         fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-        location = [str(step) for step in fault["loc"]]
-        key = ".".join(location)
-        if fault["type"] == "extra_forbidden":
-            raise RecipeError(f"{path}: {key}: no such key{_did_you_mean(kind, location)}") from None
-        raise RecipeError(f"{path}: {key or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}") from None
-
-
-def _did_you_mean(kind: type[Section], location: list[str]) -> str:
-    owner: Any = kind
-    for step in location[:-1]:
-        annotation = owner.model_fields[step].annotation
-        options = [annotation, *getattr(annotation, "__args__", ())]  # X | None
-        owner = next(option for option in options if isinstance(option, type) and issubclass(option, Section))
-    close = difflib.get_close_matches(location[-1], owner.model_fields, n=1, cutoff=0.5)
-    return f"; did you mean {'.'.join([*location[:-1], close[0]])}?" if close else ""
+        key = ".".join(str(step) for step in fault["loc"])
+        if fault["type"] != "extra_forbidden":
+            raise RecipeError(f"{path}: {key or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}") from None
+        owner: Any = kind
+        for step in fault["loc"][:-1]:
+            annotation = owner.model_fields[str(step)].annotation
+            options = [annotation, *getattr(annotation, "__args__", ())]  # X | None
+            owner = next(option for option in options if isinstance(option, type) and issubclass(option, Section))
+        hint = nearest(str(fault["loc"][-1]), owner.model_fields)
+        raise RecipeError(f"{path}: {key}: no such key{hint}") from None

@@ -85,5 +85,6 @@ class Run:
 
 
 def collator(run: Run, recipe: Recipe, latents: int, patch: int, features: int) -> Collator:
-    reader = ImageReader(Cache(decode, recipe.image.cache_mb), recipe.seed, recipe.image.upscale)
+    cached = Cache(decode, recipe.image.cache_mb) if recipe.image.cache_mb else decode
+    reader = ImageReader(cached, recipe.seed, recipe.image.upscale)
     return Collator(run.tokenizer, reader, latents, patch, recipe.packing.isolation, features, recipe.shuffle_turns)

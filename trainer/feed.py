@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from shards.loader import Loader
 from trainer.collate import Collator, Tensors
-
-#: steps prepared ahead
-PREFETCH = 2
-
-
-class Batches(Protocol):
-    """What the loop needs of ``shards.loader.Loader``."""
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +21,7 @@ class StepData:
     loader_state: dict[str, Any]  #: to resume after this step
 
 
-def collated(loader: Batches, collate: Collator, micro: int | None, rows: int | None = None) -> Iterator[StepData]:
+def collated(loader: Loader, collate: Collator, micro: int | None, rows: int | None = None) -> Iterator[StepData]:
     """The loader's batches as tensors.
 
     micro: sequences of a micro-batch; None: all of the step. rows: sequences of a step on each of several ranks; None:
@@ -50,39 +38,17 @@ def collated(loader: Batches, collate: Collator, micro: int | None, rows: int | 
         yield StepData(batch.source, tensors, loader.state_dict())
 
 
-def prefetch(items: Callable[[], Iterable[StepData]], depth: int = PREFETCH) -> Generator[StepData, None, None]:
+def prefetch(items: Callable[[], Iterable[StepData]], depth: int = 2) -> Generator[StepData, None, None]:
     """The items of `items()`, produced by one thread up to `depth` ahead. Its exception is raised here.
 
     Close the generator to end the thread.
     """
-    line: queue.Queue[StepData | BaseException | None] = queue.Queue(maxsize=depth)
-    closed = threading.Event()
-
-    def put(item: StepData | BaseException | None) -> bool:
-        while not closed.is_set():
-            try:
-                line.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for item in items():
-                if not put(item):
-                    return
-            put(None)
-        except BaseException as error:  # raised in the consumer's thread
-            put(error)
-
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
+    pool = ThreadPoolExecutor(1, "batches")  # one thread, so the items stay in order
     try:
-        while (item := line.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
+        iterator = iter(items())
+        queue = deque(pool.submit(next, iterator, None) for _ in range(depth))
+        while (item := queue.popleft().result()) is not None:
+            queue.append(pool.submit(next, iterator, None))
             yield item
     finally:
-        closed.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)

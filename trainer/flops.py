@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -60,16 +59,16 @@ class Costs:
         for name, weight in weights:
             if weight.dim() < 2 or "embed_tokens" in name or "position_embedding" in name or name.endswith("latents"):
                 continue
-            backward = "vision_model" not in name or trains_vision
-            if "patch_embedding" in name:  # pixels need no gradient
-                backward = False
+            # whether the input needs a gradient; pixels do not
+            backward = ("vision_model" not in name or trains_vision) and "patch_embedding" not in name
             items = LATENTS if pools and "modality_projection" in name else applied_to(name)
             linear[items] += 2.0 * weight.numel() * (1 + backward + weight.requires_grad)
         resampled = any("perceiver_resampler" in name for name, _ in weights)
+        head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         latent_width = perceiver.resampler_n_heads * perceiver.resampler_head_dim
         return cls(
             linear=dict(linear),
-            text=12.0 * text.num_hidden_layers * text.num_attention_heads * head_size(text),
+            text=12.0 * text.num_hidden_layers * text.num_attention_heads * head,
             vision=(12.0 if trains_vision else 4.0) * vision.num_hidden_layers * vision.hidden_size,
             perceiver=12.0 * perceiver.resampler_depth * latent_width * resampled,
             cross=12.0 * len(getattr(inner.model, "cross", ())) * text.hidden_size,
@@ -89,10 +88,6 @@ class Costs:
         total += self.text * float((lengths**2).sum()) + self.vision * float((areas**2).sum())
         total += self.perceiver * float((self.latents * (areas + self.latents)).sum())
         return total + self.cross * tokens * self.latents * (batch.images > 0)
-
-
-def head_size(text: Any) -> int:
-    return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
 
 
 def applied_to(name: str) -> str:

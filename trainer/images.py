@@ -31,15 +31,13 @@ class Pixels(NamedTuple):
 
 
 class Cache:
-    """Decoded images by the hash of their bytes; the least recently used is dropped first. 0 megabytes: no cache."""
+    """Decoded images by the hash of their bytes; the least recently used is dropped first."""
 
     def __init__(self, decode: Decoder, megabytes: float) -> None:
-        self.decode, self.limit, self.free = decode, int(megabytes * 2**20), int(megabytes * 2**20)
+        self.decode, self.free = decode, int(megabytes * 2**20)
         self.images: OrderedDict[tuple[bytes, str, int, int], np.ndarray] = OrderedDict()
 
     def __call__(self, data: bytes, mode: str, longest: int, shortest: int) -> np.ndarray:
-        if not self.limit:
-            return self.decode(data, mode, longest, shortest)
         key = (hashlib.blake2b(data, digest_size=16).digest(), mode, longest, shortest)
         if key in self.images:
             self.images.move_to_end(key)

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
+from transformers import Idefics2ForConditionalGeneration
 
+from shards.loader import Loader
 from trainer import checkpoint, flops, parallel
 from trainer.adapters import adapt, decay_groups
 from trainer.collate import Collator
-from trainer.feed import Batches, StepData, collated, prefetch
+from trainer.feed import StepData, collated, prefetch
 from trainer.forward import token_losses
 from trainer.metrics import Log, Step
 from trainer.parallel import ForwardModule, Ranks
@@ -40,11 +42,7 @@ class DivergedError(FloatingPointError):
 
 @dataclass(frozen=True)
 class Fit:
-    """The result of a stage.
-
-    model: with its adapters. With several ranks, the first has all of it on the CPU, and the others have None. steps:
-    the log, a mapping of ``metrics.Step``'s fields for each step.
-    """
+    """The result of a stage: the model with its adapters (see `unsharded`), and the log, ``metrics.Step``'s fields."""
 
     model: nn.Module | None
     steps: list[dict[str, Any]]
@@ -67,8 +65,8 @@ class Training:
 
 def fit(
     recipe: Recipe,
-    make: Callable[[], nn.Module],
-    loader: Batches,
+    make: Callable[[], Idefics2ForConditionalGeneration],
+    loader: Loader,
     collate: Collator,
     folder: Path,
     identity: dict[str, str],
@@ -91,7 +89,13 @@ def fit(
     ranks = ranks or parallel.start(recipe.device)
     if recipe.threads and ranks.device.type == "cpu":
         torch.set_num_threads(recipe.threads)
-    model = trainable(recipe, make, new_tokens).to(ranks.device)
+
+    def trainable() -> nn.Module:
+        """The model with its trained weights marked; its new weights depend only on the recipe's seed, on any rank."""
+        torch.manual_seed(recipe.seed)
+        return adapt(make(), recipe.train, new_tokens)
+
+    model = trainable().to(ranks.device)
     costs = flops.Costs.of(model, collate.features)
     module = ForwardModule(model)
     parallel.shard(module, ranks, recipe.dtype == "bfloat16")
@@ -127,7 +131,7 @@ def fit(
     finally:
         batches.close()
         log.close()
-    return Fit(unsharded(recipe, make, new_tokens, model, ranks), log.read())
+    return Fit(unsharded(model, trainable, ranks), log.read())
 
 
 def one_step(run: Training, step: int, batches: Iterator[StepData]) -> tuple[Step, dict]:
@@ -203,21 +207,13 @@ def learning_rate(train: Train, step: int) -> float:
     return train.lr * {"linear": left, "cosine": 0.5 * (1 - math.cos(math.pi * left)), "constant": 1.0}[train.schedule]
 
 
-def trainable(recipe: Recipe, make: Callable[[], nn.Module], new_tokens: Sequence[int]) -> nn.Module:
-    """The model with its trained weights marked. New weights depend only on the recipe's seed, on every rank."""
-    torch.manual_seed(recipe.seed)
-    return adapt(make(), recipe.train, new_tokens)  # type: ignore[arg-type]
-
-
-def unsharded(
-    recipe: Recipe, make: Callable[[], nn.Module], new_tokens: Sequence[int], model: nn.Module, ranks: Ranks
-) -> nn.Module | None:
+def unsharded(model: nn.Module, trainable: Callable[[], nn.Module], ranks: Ranks) -> nn.Module | None:
     """The model itself with one rank; with several, all of it on the first rank's CPU, and None elsewhere."""
     if ranks.world == 1:
         return model
     state = parallel.full_state(model)
     if not ranks.first:
         return None
-    plain = trainable(recipe, make, new_tokens)
+    plain = trainable()
     plain.load_state_dict(state)
     return plain

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,13 @@ def speed_line(rates: Mapping[str, float | None]) -> str:
 
 @dataclass
 class Log:
-    """Writes steps to a JSONL file, to a stream, and to TensorBoard.
+    """Writes steps to a JSONL file, to stderr, and to TensorBoard.
 
     writes: False on every rank but the first; such a log only reads. board: whether to write TensorBoard files, to a
     folder ``tensorboard`` beside the file.
     """
 
     path: Path
-    stream: IO[str] = field(default_factory=lambda: sys.stderr)
     writes: bool = True
     board: bool = False
     _board: Any = None
@@ -106,7 +105,7 @@ class Log:
             return
         with self.path.open("a") as out:
             out.write(json.dumps(asdict(step)) + "\n")
-        print(step.line(), file=self.stream, flush=True)
+        print(step.line(), file=sys.stderr, flush=True)
         if self._board:
             for name, value in step.scalars().items():
                 self._board.add_scalar(name, value, step.step)

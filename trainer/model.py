@@ -34,6 +34,12 @@ transformers_logging.disable_progress_bar()
 ARCHITECTURE = "architecture.json"
 #: the keys of schema.Model that change or add modules
 SWITCHES = {"connector", "fusion", "cross_every", "deviation"}
+#: the keys of schema.Text and schema.Vision -> those of transformers
+_SIZES = {
+    "hidden": "hidden_size", "intermediate": "intermediate_size", "layers": "num_hidden_layers",
+    "heads": "num_attention_heads", "kv_heads": "num_key_value_heads", "positions": "max_position_embeddings",
+    "image": "image_size", "patch": "patch_size",
+}  # fmt: skip
 
 
 def build(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
@@ -79,9 +85,8 @@ def resolve(spec: schema.Model) -> tuple[schema.Model, int]:
 
 def from_checkpoint(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
     """A model that `save` or transformers wrote to the folder `spec.pretrained`."""
-    assert spec.pretrained
     spec, _ = resolve(spec)
-    folder = Path(spec.pretrained or "")
+    folder = Path(str(spec.pretrained))
     if (folder / ARCHITECTURE).is_file():
         model = with_variants(Idefics2ForConditionalGeneration(Idefics2Config.from_pretrained(folder)), spec)
         weights: dict[str, torch.Tensor] = {}
@@ -118,12 +123,7 @@ def from_scratch(spec: schema.Model, vocabulary: int, specials: Specials) -> Ide
     assert spec.text and spec.vision  # schema.Model checks it
     text = MistralConfig(
         vocab_size=vocabulary,
-        hidden_size=spec.text.hidden,
-        intermediate_size=spec.text.intermediate,
-        num_hidden_layers=spec.text.layers,
-        num_attention_heads=spec.text.heads,
-        num_key_value_heads=spec.text.kv_heads,
-        max_position_embeddings=spec.text.positions,
+        **_sizes(spec.text),
         rms_norm_eps=1e-5,
         sliding_window=None,
         initializer_range=spec.deviation,
@@ -131,16 +131,12 @@ def from_scratch(spec: schema.Model, vocabulary: int, specials: Specials) -> Ide
         bos_token_id=specials.bos,
         eos_token_id=specials.eos,
     )
-    vision = {
-        "hidden_size": spec.vision.hidden,
-        "intermediate_size": spec.vision.intermediate,
-        "num_hidden_layers": spec.vision.layers,
-        "num_attention_heads": spec.vision.heads,
-        "image_size": spec.vision.image,
-        "patch_size": spec.vision.patch,
-        "initializer_range": spec.deviation,
-    }
+    vision = {**_sizes(spec.vision), "initializer_range": spec.deviation}
     return Idefics2ForConditionalGeneration(_configuration(spec, text.to_dict(), vision, specials))
+
+
+def _sizes(section: schema.Text | schema.Vision) -> dict[str, int]:
+    return {_SIZES[key]: value for key, value in section.model_dump().items()}
 
 
 def from_backbones(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
@@ -151,9 +147,8 @@ def from_backbones(spec: schema.Model, vocabulary: int, specials: Specials) -> I
     assert spec.backbones
     text = AutoModelForCausalLM.from_pretrained(spec.backbones.text, dtype=torch.float32)
     vision = SiglipVisionModel.from_pretrained(spec.backbones.vision, dtype=torch.float32)
-    model = Idefics2ForConditionalGeneration(
-        _configuration(spec, text.config.to_dict(), vision.config.to_dict(), specials)
-    )
+    settings = _configuration(spec, text.config.to_dict(), vision.config.to_dict(), specials)
+    model = Idefics2ForConditionalGeneration(settings)
     tower = {name.removeprefix("vision_model."): weight for name, weight in vision.state_dict().items()}
     tower = {name: weight for name, weight in tower.items() if not name.startswith("head.")}
     model.model.vision_model.load_state_dict(tower)

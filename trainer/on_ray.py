@@ -37,12 +37,8 @@ def train(
     """
     if not ray.is_initialized():
         ray.init(log_to_driver=True)
-    job: dict[str, Any] = {
-        "recipe": str(recipe),
-        "data": str(data),
-        "out": str(Path(out).absolute()),
-        "overrides": dict(overrides or {}),
-    }
+    job: dict[str, Any] = {"recipe": str(recipe), "data": str(data), "out": str(Path(out).absolute())}
+    job["overrides"] = dict(overrides or {})
     torch_trainer = TorchTrainer(
         work,
         train_loop_config=job,

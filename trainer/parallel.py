@@ -67,11 +67,6 @@ def start(device: str = "auto") -> Ranks:
     return Ranks(dist.get_rank(), dist.get_world_size(), place)
 
 
-def end() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()
-
-
 class ForwardModule(nn.Module):  # type: ignore[misc]
     """`logits` as a module. FSDP gathers weights when a module is called, and `logits` calls only inner modules."""
 
@@ -91,9 +86,8 @@ def shard(module: ForwardModule, ranks: Ranks, bfloat16: bool) -> None:
     """
     if ranks.world == 1:
         return
-    policy = MixedPrecisionPolicy()
-    if bfloat16:
-        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    dtypes = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32} if bfloat16 else {}
+    policy = MixedPrecisionPolicy(**dtypes)
     parts = without_adapters(module.model).model
     for unit in (*parts.text_model.layers, *getattr(parts, "cross", ()), parts.vision_model, parts.connector):
         fully_shard(unit, mp_policy=policy)

@@ -84,17 +84,10 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     def make() -> Idefics2ForConditionalGeneration:
         return build(start, run.tokenizer.vocab_size, specials)
 
-    trained = fit(
-        recipe,
-        make,
-        run.loader(mixed, recipe.seed, ranks.rank, ranks.world),
-        collate,
-        folder,
-        identity,
-        ranks=ranks,
-        new_tokens=specials.new if recipe.train.backbones != "full" else (),
-        rows=mixed.batch_sequences // ranks.world if ranks.world > 1 else None,
-    )
+    loader = run.loader(mixed, recipe.seed, ranks.rank, ranks.world)
+    new_tokens = specials.new if recipe.train.backbones != "full" else ()
+    rows = mixed.batch_sequences // ranks.world if ranks.world > 1 else None
+    trained = fit(recipe, make, loader, collate, folder, identity, ranks=ranks, new_tokens=new_tokens, rows=rows)
     if trained.model is None:  # the first rank writes and evaluates
         ranks.wait()
         return json.loads((folder / RESULT).read_text())  # type: ignore[no-any-return]
@@ -128,8 +121,8 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     pairs = run.held_out_pairs(mixed, spec.pairs, recipe.seed)
     if len(pairs) > 1:
         entry = mixed.sources[run.of_layout(mixed, "pairs")[0]]
-        image = (entry.image.mode, entry.image.longest, entry.image.shortest)
-        score = held_out(model, pairs, collate, spec, image, recipe.seed, entry.sequence_length)
+        collate_pairs = partial(collate, **asdict(entry.image), length=entry.sequence_length)
+        score = held_out(model, pairs, collate_pairs, spec, recipe.seed)
         result["held_out"] = asdict(score)
         print(
             f"{recipe.stage} held-out pairs {score.pairs}: caption loss {score.normal:.4f}, with images permuted "
@@ -139,7 +132,7 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     if spec.answers:
         image = (first_size.mode, first_size.longest, first_size.shortest)
         turns = bool(run.of_layout(mixed, "conversations"))
-        result["answers"] = evaluate(model, spec.answers, collate, image, spec.shots, spec.longest, turns)
+        result["answers"] = evaluate(model, spec, collate, image, turns)
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
     ranks.wait()
     return result

@@ -83,7 +83,8 @@ def main(out: Path, changes: dict) -> None:
     if trained.model is not None:
         torch.save(trained.model.state_dict(), out / "weights.pt")
     ranks.wait()
-    parallel.end()
+    if ranks.world > 1:
+        torch.distributed.destroy_process_group()
 
 
 # it exits as `torchrun -m pipelines train` does, so that a library's thread at the interpreter's end fails no rank

@@ -24,6 +24,7 @@ from trainer.answers import (
     in_turns,
     read,
 )
+from trainer.schema import Evaluate
 
 IMAGE = ("square", 56, 56)
 
@@ -102,6 +103,6 @@ def test_a_model_that_learnt_its_captions_says_them(file):
     samples = [[Sample("s", "pairs", [0, item.answers[0]], [item.image.read_bytes()])] for item in items]
     batch = collate(samples, *IMAGE)
     small.learn(model, batch, 150)
-    scores = evaluate(model, file, collate, IMAGE, longest=60)
+    scores = evaluate(model, Evaluate(answers=str(file), longest=60), collate, IMAGE)
     assert scores["items"] == 3 and scores["anls"] > 0.9 and scores["exact"] >= 2 / 3 and model.training
     assert answer(model.eval(), items[0], collate, IMAGE, longest=3) == items[0].answers[0][:3].strip()

@@ -90,9 +90,9 @@ def test_overrides_of_a_chain_reach_one_stage_or_all(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("steps: 3", "stepps: 3"), "train.stepps: no such key; did you mean train.steps?"),
-        (("hidden: 64", "hiden: 64"), "model.text.hiden: no such key; did you mean model.text.hidden?"),
-        (("stage: mine", "stage: mine\nxyzzy: 1"), "xyzzy: no such key"),
+        (("steps: 3", "stepps: 3"), "train.stepps: no such key; did you mean `steps`?"),
+        (("hidden: 64", "hiden: 64"), "model.text.hiden: no such key; did you mean `hidden`?"),
+        (("stage: mine", "stage: mine\nxyzzy: 1"), "xyzzy: no such key; there are: device, dtype, evaluate"),
         (("lr: 0.001", "lr: fast"), "train.lr: Input should be a valid number"),
         (("mixture: stage1\n", ""), "mixture: Field required"),
         (("  vision:", "  #"), "model: give pretrained, or backbones, or both text and vision"),

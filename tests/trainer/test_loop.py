@@ -149,5 +149,6 @@ def test_closing_the_feed_ends_its_thread():
 
     got = prefetch(items)
     next(got)
+    assert any(thread.name.startswith("batches") for thread in threading.enumerate())
     got.close()
-    assert not any(thread.name == "batches" for thread in threading.enumerate())
+    assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
