@@ -232,8 +232,8 @@ def measure(arm: Arm, recipe: Recipe, run: Run, data: str | Path, folder: Path) 
     rows = partial(collate, **asdict(mixed.sources[run.of_layout(mixed, "pairs")[0]].image))
     scores = losses(model, pairs, rows, recipe.evaluate.batch)
     score = held_out(model, pairs, rows, recipe.evaluate, recipe.seed)
-    tokens = size.tokens * arm.views
-    return ArmResult(arm.name, arm.paper, score.normal, score.gap, score.error, tokens, **rest), scores
+    values = score.normal, score.gap, score.error, size.tokens * arm.views
+    return ArmResult(arm.name, arm.paper, *values, **rest), scores
 
 
 def answer(question: Question, scores: Mapping[str, torch.Tensor]) -> dict[str, Any]:

@@ -140,8 +140,8 @@ def checked(kind: type[_S], raw: Mapping[str, Any], path: Path) -> _S:
         if fault["type"] != "extra_forbidden":
             raise RecipeError(f"{path}: {key or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}") from None
         owner: Any = kind
-        for step in fault["loc"][:-1]:
-            annotation = owner.model_fields[str(step)].annotation
+        for step in (step for step in fault["loc"][:-1] if not isinstance(step, int)):
+            annotation = owner.model_fields[step].annotation
             options = [annotation, *getattr(annotation, "__args__", ())]  # X | None
             owner = next(option for option in options if isinstance(option, type) and issubclass(option, Section))
         hint = nearest(str(fault["loc"][-1]), owner.model_fields)

@@ -157,7 +157,6 @@ class Evaluate(Section):
     answers: str | None = None  # a JSONL file, see ``trainer.answers``
     shots: int = Field(default=0, ge=0)  # the first items of the file, used as examples
     longest: int = Field(default=32, gt=0)  # tokens of an answer
-
     pairs: int = Field(default=0, ge=0)  # held-out pairs, see ``trainer.evaluate``
     permutations: int = Field(default=3, gt=0)  # of the images over the pairs
     batch: int = Field(default=16, gt=0)

@@ -1,4 +1,4 @@
-"""Scores by hand, prompts as in the paper, and a model that has learnt its captions."""
+"""Scores against results by hand, the prompts of the paper, and a model that has learnt its captions."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_a_model_that_learnt_in_turns_answers_in_turns(tmp_path):
     data, caption = picture(1)
     (tmp_path / "1.png").write_bytes(data)
     item = Item(tmp_path / "1.png", "What is it?", (caption,))
-    said = [0, f"User: {item.turn}", END_OF_TOPIC, f"Assistant: {caption}"]
-    batch = collate([[Sample("s", "conversations", said, [data])]], *IMAGE)
+    turns = [0, f"User: {item.turn}", END_OF_TOPIC, f"Assistant: {caption}"]
+    batch = collate([[Sample("s", "conversations", turns, [data])]], *IMAGE)
     small.learn(model, batch, 80)
     model.eval()
     assert answer(model, item, collate, IMAGE, longest=60, turns=True) == caption
@@ -96,7 +96,7 @@ def test_faults_name_the_line(file):
         read(file)
 
 
-def test_a_model_that_learnt_its_captions_says_them(file):
+def test_a_model_that_learnt_its_captions_answers_with_them(file):
     model = small.model()
     collate = small.collator()
     items = read(file)

@@ -1,4 +1,4 @@
-"""Conversations: the template, the loss on answers, the order of turns; fine-tuning from a model that stage 2 left."""
+"""Conversations: the template, the loss on answers, the order of turns; fine-tuning from the model of stage 2."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PARTS = [
 EXCHANGES = [Exchange((0,), "What is it?", "A mill."), Exchange((), "And where?", "By the river.")]
 
 
-def test_turns_are_read_and_those_without_a_partner_left_out():
+def test_turns_without_a_partner_are_left_out():
     assert conversation(PARTS) == EXCHANGES
     assert conversation(PARTS[:-2]) == EXCHANGES[:1]
     assert conversation(PARTS[3:]) == EXCHANGES[1:]
@@ -60,7 +60,7 @@ def test_a_split_image_is_five_neighbours():
     assert laid.images == (0, 1, 2, 3, 4) and (laid.ids == small.SPECIALS.fake).sum() == 6
 
 
-def test_a_row_is_measured_as_it_was_packed_and_the_template_comes_on_top():
+def test_a_row_is_measured_without_the_template_as_it_was_packed():
     sample = Sample("c", "conversations", PARTS, [picture(1)[0]])
     packed_as = indexed_tokens(PARTS, small.TOKENIZER, small.LATENTS)
     collate = small.collator()
@@ -110,7 +110,7 @@ def test_a_dialogue_may_keep_its_order():
     assert order[0] == [f"q{i}" for i in range(9)] != order[1] and sorted(order[1]) == order[0]
 
 
-def test_noise_is_for_training_alone_and_within_its_bound():
+def test_noise_is_added_in_training_alone_and_is_bounded():
     model = small.model()
     batch = small.collator()([[Sample("a", "pairs", ["some words", 0], [picture(1)[0]])]], "square", 56, 56)
     seen = []
@@ -139,7 +139,7 @@ def test_a_page_is_no_conversation():
         small.collator()([[Sample("page-1", "conversations", ["text", 0], [picture(1)[0]])]], "square", 56, 56)
 
 
-def test_fine_tuning_goes_on_from_a_checkpoint_and_chat_from_it(data, tmp_path):
+def test_fine_tuning_starts_from_stage_two_and_chat_from_fine_tuning(data, tmp_path):
     few = {"train.steps": 4, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
     trainer.train("stage1", data, tmp_path, overrides={**few, "stage": "stage2"})
     (tmp_path / "1.png").write_bytes(picture(1)[0])
@@ -159,7 +159,7 @@ def test_fine_tuning_goes_on_from_a_checkpoint_and_chat_from_it(data, tmp_path):
 
 
 def test_answers_are_learnt(data):
-    """The loss falls on what is predicted: the answers."""
+    """The loss of the answers falls."""
     model = small.model()
     sample = Sample("c", "conversations", PARTS, [picture(2)[0]])
     collate = small.collator()

@@ -1,4 +1,4 @@
-"""The held-out check: it tells a model that looks at images from one that does not."""
+"""The held-out evaluation: it separates a model that uses images from one that does not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_derangement_moves_everything():
         assert sorted(order) == list(range(n)) and all(place != item for place, item in enumerate(order))
 
 
-def test_a_model_that_knows_its_pairs_loses_by_the_permutation(pairs):
+def test_a_model_that_learnt_its_pairs_loses_by_the_permutation(pairs):
     model = small.model()
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
     batch = ROWS([[pair] for pair in pairs])
@@ -39,15 +39,15 @@ def test_a_model_that_knows_its_pairs_loses_by_the_permutation(pairs):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    found = held_out(model, pairs, ROWS, Evaluate(pairs=6))
-    assert found.normal < found.permuted and found.gap == found.permuted - found.normal and found.gap > 0.05
+    score = held_out(model, pairs, ROWS, Evaluate(pairs=6))
+    assert score.normal < score.permuted and score.gap == score.permuted - score.normal and score.gap > 0.05
     assert model.training
 
 
 def test_equal_images_make_no_gap(pairs):
     same = [Sample(pair.key, "pairs", pair.content, pairs[0].images) for pair in pairs]
-    found = held_out(small.model(), same, ROWS, Evaluate(pairs=6))
-    assert found.gap == found.error == 0.0
+    score = held_out(small.model(), same, ROWS, Evaluate(pairs=6))
+    assert score.gap == score.error == 0.0
 
 
 def test_it_counts_caption_tokens_alone_whatever_the_batch(pairs):

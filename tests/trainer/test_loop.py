@@ -1,4 +1,4 @@
-"""The loop: exact resume, micro-batches, the schedule, the log; the feed's thread."""
+"""The loop: exact resume, micro-batches, the schedule, the log, and the thread of the feed."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def run(folder, samples, chosen, stop=None, weights=None) -> Fit:
 
 
 @pytest.mark.parametrize("backbones", ["full", "lora"])
-def test_resuming_gives_the_very_weights_of_an_uninterrupted_run(tmp_path, samples, backbones):
-    # dropout: torch's generator must go on too
+def test_resume_gives_the_weights_of_an_uninterrupted_run(tmp_path, samples, backbones):
+    # with dropout, so that torch's random generator must resume too
     chosen = recipe(backbones=backbones, lora=schema.Lora(r=2, dropout=0.1))
     whole = run(tmp_path / "whole", samples, chosen)
     run(tmp_path / "cut", samples, chosen, stop=3)  # one step past the last checkpoint
@@ -53,7 +53,7 @@ def test_resuming_gives_the_very_weights_of_an_uninterrupted_run(tmp_path, sampl
         assert torch.equal(ours, theirs), name
 
 
-def test_a_finished_run_is_left_as_it_is(tmp_path, samples):
+def test_a_finished_run_stays_as_it_is(tmp_path, samples):
     first = run(tmp_path, samples, recipe())
     again = run(tmp_path, samples, recipe())
     assert again.steps == first.steps
@@ -78,7 +78,7 @@ def test_micro_batches_give_the_same_steps(tmp_path, samples):
     assert [line["tokens"] for line in parts.steps] == [line["tokens"] for line in whole.steps]
 
 
-def test_the_log_says_what_happened(tmp_path, samples, capsys):
+def test_the_log_has_every_step(tmp_path, samples, capsys):
     trained = run(tmp_path, samples, recipe(steps=8), weights={"pairs": 0.5, "text": 0.5})
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines == trained.steps and {line["source"] for line in lines} == {"pairs", "text"}
@@ -97,7 +97,7 @@ def test_the_log_says_what_happened(tmp_path, samples, capsys):
     )
 
 
-def test_padding_is_the_places_without_a_token(tmp_path, samples):
+def test_padding_is_the_share_of_places_without_a_token(tmp_path, samples):
     long, short = samples["pairs"][0], samples["text"][0]
     both = small.collator()([[long], [short]], "square", 56, 56)
     lengths = [int((row != 0).sum()) for row in both.documents]
