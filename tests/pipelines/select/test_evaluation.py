@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageOps
 
-from dedup.decontaminate import EVALUATED, Evaluated
-from dedup.perceptual import near_pairs
+from dedup.decontaminate import EVALUATED, Evaluated, hamming
 from manifests.stage import DirectContext
 from pipelines.fetch.image import look
 from pipelines.select.evaluation import INPUTS, Evaluation, EvaluationError
@@ -49,7 +49,7 @@ def test_what_the_trainer_evaluates_by_is_read(tmp_path: Path) -> None:
     [
         ("{", r"line 2: not JSON$"),
         ("{}", r"line 2: neither image, question nor answers$"),
-        ('["a"]', r"line 2: an object with image, question or answers is wanted"),
+        ('["a"]', r"line 2: expected an object with image, question or answers"),
         ('{"image": "9.jpg"}', r"line 2: .*/9\.jpg is no file$"),
         ('{"image": "e.jsonl"}', r"line 2: .*/e\.jsonl is no image that can be read \(not_image\)$"),
     ],
@@ -88,9 +88,8 @@ def test_three_bits_find_a_photograph_made_smaller_and_no_other() -> None:
         found += index.picture(hash_of(small), 3) is not None
         x, y = whole.width // 50, whole.height // 50
         cropped += index.picture(hash_of(whole.crop((x, y, whole.width - x, whole.height - y))), 3) is not None
-    pairs = len(near_pairs(pa.array(list(hashes.values()), pa.uint64()).to_numpy(), 3)[0])
-    print(
-        f"{found} of {len(hashes)} photographs found again at half their size, {cropped} with 2 % cropped off each side; {pairs} pairs alike"
-    )
+    pairs = sum(int(hamming(a, b)) <= 3 for a, b in itertools.combinations(hashes.values(), 2))
+    print(f"{found} of {len(hashes)} photographs found again at half their size, {cropped} with 2 % cropped off each side")
+    print(f"{pairs} pairs alike")
     # five files are of one photograph, and two of another, each turned another way by EXIF
     assert found == len(hashes) and pairs == 11
