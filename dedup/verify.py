@@ -27,7 +27,12 @@ from manifests.stage import NO_ENGINE, Output, StageContext
 I64 = npt.NDArray[np.int64]
 
 #: reasons for a duplicate, the surest first, each with the column of `signatures_schema` that is equal then
-EQUAL = {"duplicate_url": "url_hash", "duplicate_text": "text_hash", "duplicate_pair": "pair_hash"}
+EQUAL = {
+    "duplicate_url": "url_hash",
+    "duplicate_text": "text_hash",
+    "duplicate_pair": "pair_hash",
+    "duplicate_key": "own_hash",
+}
 REASONS = (*EQUAL, "near_duplicate")
 NEAR, NONE = len(EQUAL), -1  # codes: places in REASONS
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters.adapters import joined_text
+from manifests.flat import texts as joined_text
 from manifests.schema import key64
 from manifests.stage import NO_ENGINE, StageContext
 

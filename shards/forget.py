@@ -49,10 +49,8 @@ def entry(text: str) -> Entry:
     """The entry that `text` spells. Raises ForgetError."""
     text = text.strip()
     low = text.lower()
-    if _ID.match(low):
-        return Entry("id", low)
-    if _HASH.match(low):
-        return Entry("hash", low)
+    if _ID.match(low) or _HASH.match(low):
+        return Entry("id" if _ID.match(low) else "hash", low)
     if "://" in text and host_of(text).rstrip("."):
         return Entry("url", address(text))
     try:

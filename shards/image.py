@@ -38,10 +38,8 @@ def image_errors() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except ImageError:
-        raise
     except ERRORS as error:
-        raise ImageError(f"{type(error).__name__}: {error}") from error
+        raise error if isinstance(error, ImageError) else ImageError(f"{type(error).__name__}: {error}") from error
 
 
 def opened(data: bytes) -> Image.Image:
@@ -116,7 +114,10 @@ def decode(
     Pillow decodes everything but upright grey or colour JPEGs, and each JPEG that a fast decoder refuses. Decoders
     release the interpreter lock, so threads decode in parallel.
     """
-    fast = _fast(by or decoders()[0])
+    by = by or decoders()[0]
+    if by not in decoders():
+        raise ValueError(f"decoder {by!r}: there are {', '.join(decoders())}")
+    fast = _DECODERS[by][1]
     if fast is not None and data[:2] == b"\xff\xd8":
         pixels = _jpeg(data, mode, longest, shortest, fast)
         if pixels is not None:
@@ -157,24 +158,12 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 _Fast = Callable[[bytes, jpeg.Frame, tuple[int, int]], np.ndarray | None]
 
 
-def decoders() -> tuple[str, ...]:
-    """The JPEG decoders that are installed, the fastest first by `python -m bench loader` (pyvips is after Pillow)."""
-    modules = {"simplejpeg": "simplejpeg", "opencv": "cv2", "pillow": "PIL"}
-    return tuple(name for name, module in modules.items() if _module(module))
-
-
 @lru_cache
 def _module(name: str) -> Any:
     try:
         return __import__(name)
     except ImportError:
         return None
-
-
-def _fast(by: str) -> _Fast | None:
-    if by not in decoders():
-        raise ValueError(f"decoder {by!r}: there are {', '.join(decoders())}")
-    return {"simplejpeg": _by_simplejpeg, "opencv": _by_opencv}.get(by)
 
 
 def _by_simplejpeg(data: bytes, frame: jpeg.Frame, size: tuple[int, int]) -> np.ndarray | None:
@@ -194,3 +183,16 @@ def _by_opencv(data: bytes, frame: jpeg.Frame, size: tuple[int, int]) -> np.ndar
     flag = next((f"IMREAD_REDUCED_COLOR_{s}" for s in (8, 4, 2) if scale >= s), "IMREAD_COLOR")
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), getattr(cv2, flag))
     return None if pixels is None else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+
+
+#: name -> (module, function), the fastest first by `python -m bench loader`, in which pyvips is after Pillow
+_DECODERS: dict[str, tuple[str, _Fast | None]] = {
+    "simplejpeg": ("simplejpeg", _by_simplejpeg),
+    "opencv": ("cv2", _by_opencv),
+    "pillow": ("PIL", None),
+}
+
+
+def decoders() -> tuple[str, ...]:
+    """The JPEG decoders that are installed, the fastest first."""
+    return tuple(name for name, (module, _) in _DECODERS.items() if _module(module))

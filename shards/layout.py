@@ -39,39 +39,30 @@ def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: M
     same layout: breaks separate the turns, and the text of a turn begins with its speaker. images, places: of the
     image nodes, by the number of the node; a node without an image here gives no slot.
     """
-    texts: list[str | None] = []
-    parts: list[str | None] = []  # names of members
+    slots: list[tuple[str | None, str | None]] = []  # (text, None) or (None, name of the member)
     meta: list[dict[str, Any]] = []
     members: list[tuple[str, bytes]] = []
-    paragraph, broken = False, False
-
-    def slot(text: str | None, part: str | None) -> None:
-        nonlocal broken
-        if broken and texts:  # a break before the first slot or after the last one separates nothing
-            texts.append(END_OF_TOPIC)
-            parts.append(None)
-        broken = False
-        texts.append(text)
-        parts.append(part)
-
+    after_text, after_break = False, False
     for number, node in enumerate(document["nodes"]):
+        text = node["text"] if node["kind"] == TEXT else None
         if node["kind"] == BREAK:
-            broken, paragraph = True, False
-        elif node["kind"] == TEXT and node["text"]:
-            if paragraph:
-                texts[-1] = f"{texts[-1]}{PARAGRAPH}{node['text']}"
+            after_text, after_break = False, True
+        elif text and after_text:
+            slots[-1] = (f"{slots[-1][0]}{PARAGRAPH}{text}", None)
+        elif text or (node["kind"] == IMAGE and number in images):
+            if after_break and slots:  # a break before the first slot or after the last one separates nothing
+                slots.append((END_OF_TOPIC, None))
+            after_text, after_break = bool(text), False
+            if text:
+                slots.append((f"{SPEAKERS.get(node['role'], '')}{text}", None))
             else:
-                slot(f"{SPEAKERS.get(node['role'], '')}{node['text']}", None)
-            paragraph = True
-        elif node["kind"] == IMAGE and number in images:
-            fitted, place = images[number], places[number]
-            part = f"{len(members)}.jpg"
-            slot(None, part)
-            paragraph = False
-            members.append((part, fitted.data))
-            words = {name: node[name] for name in ("alt", "caption", "title")}
-            meta.append({"url": place["url"], "sha256": place["sha256"], **_sizes(fitted), **words})
-    fields = {**_common(document, len(members)), "texts": texts, "images": parts, "image_meta": meta}
+                image, place, name = images[number], places[number], f"{len(members)}.jpg"
+                slots.append((None, name))
+                members.append((name, image.data))
+                words = {key: node[key] for key in ("alt", "caption", "title")}
+                meta.append({"url": place["url"], "sha256": place["sha256"], **_sizes(image), **words})
+    texts, names = [text for text, _ in slots], [name for _, name in slots]
+    fields = {**_common(document, len(members)), "texts": texts, "images": names, "image_meta": meta}
     return SampleParts(fields, [text for text in texts if text is not None], members)
 
 

@@ -116,24 +116,16 @@ class Loader:
                 f"rank {rank} of {world}, batch_sequences {self.batch_sequences}: "
                 "the rank must be below the world size, and the batch a multiple of it"
             )
-        if epochs is not None and epochs < 1:
-            raise LoaderError(f"epochs is {epochs}: at least 1, or None")
-        if threads < 0:
-            raise LoaderError(f"threads is {threads}: 0 or more")
+        if threads < 0 or (epochs is not None and epochs < 1):
+            raise LoaderError(f"threads is {threads}: 0 or more; epochs is {epochs}: at least 1, or None")
         self._threads = threads
         checked = CheckedTokenizer(tokenizer, self.manifest)
         root_seed, per_image = plan.seeded(self.mixture.seed, seed), self.mixture.tokens_per_image
         self._sources = [
             SourcePacks(
-                self._files,
-                name,
-                self.manifest.sources[name].layout,
-                entry,
-                self.manifest.shards(name, split),
-                per_image,
-                plan.seeded(root_seed, number),
+                self._files, name, self.manifest.sources[name], split, entry, per_image, plan.seeded(root_seed, i)
             )
-            for number, (name, entry) in enumerate(self.mixture.sources.items(), 1)
+            for i, (name, entry) in enumerate(self.mixture.sources.items(), 1)
         ]
         self._order = Order(self._sources, self.mixture.weights(), root_seed, self.batch_sequences, epochs)
         self._reader = Reader(self._files, self._sources, per_image, root_seed, checked, on_error == "skip", decoded)
@@ -158,15 +150,12 @@ class Loader:
         self._position, self._turn = self._order.start, None
 
     def __len__(self) -> int:
-        """Batches of the first epoch, which ends when every source has been read through.
-
-        Plans all of it, so it takes a moment on large sets.
-        """
+        """Batches of the first epoch, until every source has been read through. Plans all of it: slow on large sets."""
         return self._order.steps()
 
     def dropped(self) -> dict[str, int]:
         """Samples of each source that every epoch leaves out because they are too long. Plans a whole epoch."""
-        return {s.name: sum(s.block(0, b).dropped for b in range(len(s.blocks(0)))) for s in self._sources}
+        return {source.name: sum(block.dropped for block in source.first_epoch()) for source in self._sources}
 
     def shares(self, steps: int) -> dict[str, float]:
         """The share of each source among the first `steps` batches."""
@@ -187,10 +176,7 @@ class Loader:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The state to resume from, after the last batch.
-
-        It is the same on every rank, unless it is taken in a worker of a DataLoader.
-        """
+        """The state after the last batch: the same on every rank, unless it is taken in a DataLoader's worker."""
         state = self._state(self._position)
         return {**state, "worker": list(worker())} if self._turn is not None else state
 

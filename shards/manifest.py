@@ -95,8 +95,8 @@ def parse(raw: Any, where: str) -> Manifest:
             raise ManifestError(f"{at}.layout is {layout!r}, not one of {', '.join(LAYOUTS)}")
         if not isinstance(kind, str) or not (tag is None or isinstance(tag, str)):
             raise ManifestError(f"{at}: kind is {kind!r} and tag {tag!r}; kind is a string, tag a string or null")
-        splits = _mapping(entry, "splits", at)
-        for split, rows in splits.items():
+        splits = {}
+        for split, rows in _mapping(entry, "splits", at).items():
             if not isinstance(rows, list):
                 raise ManifestError(f"{at}.{split} is not a list of shards")
             splits[split] = tuple(_shard(row, f"{at}.{split}[{i}]") for i, row in enumerate(rows))

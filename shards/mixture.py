@@ -241,26 +241,17 @@ def _number(raw: Mapping[str, Any], key: str, where: str, kind: type, default: A
     return kind(value)
 
 
-_STAGE1, _STAGE2 = Image("square", 384, 378), Image("native", 980, 378)
-_PAGES, _PAIRS, _OCR, _CHATS = (Match(layout) for layout in ("interleaved", "pairs", "ocr", "conversations"))
+def _preset(stage: str, image: Image, **weights: float) -> Mixture:
+    """A mixture of layouts, by the share of each."""
+    lengths = {"interleaved": 2048, "pairs": 1536, "ocr": 1024, "conversations": 2048}
+    long = {"interleaved": "window", "pairs": "drop", "ocr": "chunk", "conversations": "drop"}
+    return Mixture(stage, {k: Entry(w, lengths[k], image, long[k], match=Match(k)) for k, w in weights.items()})
+
 
 #: Idefics2's two stages of pre-training (arXiv 2405.02246, section 4.1): shares of packed sequences, sequence lengths
 #: and sides; and its fine-tuning (section 4.2), for which the paper states no sequence length
 PRESETS = {
-    "stage1": Mixture(
-        "stage1",
-        {
-            "interleaved": Entry(0.70, 2048, _STAGE1, "window", match=_PAGES),
-            "pairs": Entry(0.30, 1536, _STAGE1, "drop", match=_PAIRS),
-        },
-    ),
-    "stage2": Mixture(
-        "stage2",
-        {
-            "interleaved": Entry(0.45, 2048, _STAGE2, "window", match=_PAGES),
-            "pairs": Entry(0.35, 1536, _STAGE2, "drop", match=_PAIRS),
-            "ocr": Entry(0.20, 1024, _STAGE2, "chunk", match=_OCR),
-        },
-    ),
-    "sft": Mixture("sft", {"conversations": Entry(1.0, 2048, _STAGE2, "drop", match=_CHATS)}),
+    "stage1": _preset("stage1", Image("square", 384, 378), interleaved=0.70, pairs=0.30),
+    "stage2": _preset("stage2", Image("native", 980, 378), interleaved=0.45, pairs=0.35, ocr=0.20),
+    "sft": _preset("sft", Image("native", 980, 378), conversations=1.0),
 }

@@ -7,6 +7,7 @@ depend on how it was reached. The pure functions behind it (schedule, shuffle, p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,23 +34,27 @@ class Planned(NamedTuple):
     next: Position
 
 
+@dataclass(frozen=True)
 class Order:
-    """The batches of a mixture. epochs: of every source; None: without end."""
+    """The batches of a mixture. weights: of the sources, (n,). epochs: of every source; None: without end."""
 
-    def __init__(
-        self, sources: Sequence[SourcePacks], weights: np.ndarray, seed: int, batch_sequences: int, epochs: int | None
-    ) -> None:
-        self._sources, self._weights, self._seed = sources, weights, seed
-        self._batch_sequences, self._epochs = batch_sequences, epochs
-        self.start = Position(0, tuple(Cursor() for _ in sources))
+    sources: Sequence[SourcePacks]
+    weights: np.ndarray
+    seed: int
+    batch_sequences: int
+    epochs: int | None
+
+    @property
+    def start(self) -> Position:
+        return Position(0, tuple(Cursor() for _ in self.sources))
 
     def _ended(self, cursors: Sequence[Cursor]) -> bool:
-        return self._epochs is not None and all(cursor.epoch >= self._epochs for cursor in cursors)
+        return self.epochs is not None and all(cursor.epoch >= self.epochs for cursor in cursors)
 
     def walk(self, position: Position, rank: int, world: int) -> Iterator[Planned]:
         """The batches from `position` on; of each the sequences rank, rank + world, rank + 2 world ..."""
         while not self._ended(position.cursors):
-            chosen, _ = plan.schedule(self._weights, self._seed, position.step, _WINDOW)
+            chosen, _ = plan.schedule(self.weights, self.seed, position.step, _WINDOW)
             for number in chosen.tolist():
                 planned = self._batch(number, position, rank, world)
                 position = planned.next
@@ -60,20 +65,21 @@ class Order:
     def _batch(self, number: int, position: Position, rank: int, world: int) -> Planned:
         packs = []
         cursors = list(position.cursors)
-        for slot, (block, pack, here, following) in enumerate(self._sources[number].take(cursors[number])):
+        for slot, (block, pack, here, following) in enumerate(self.sources[number].take(cursors[number])):
             if slot % world == rank:
                 packs.append((block, pack, here.epoch))
             cursors[number] = following
-            if slot + 1 == self._batch_sequences or self._ended(cursors):
+            if slot + 1 == self.batch_sequences or self._ended(cursors):
                 break
         return Planned(position.step, number, packs, Position(position.step + 1, tuple(cursors)))
 
     def steps(self) -> int:
         """Batches of the first epoch, which ends when every source has been read through."""
-        needed = np.array([-(-source.packs_in_epoch() // self._batch_sequences) for source in self._sources])
+        packs = np.array([sum(len(block.packs) for block in source.first_epoch()) for source in self.sources])
+        needed = -(-packs // self.batch_sequences)
         before, total, window = np.zeros(len(needed), np.int64), 0, 4096
         while True:
-            chosen, _ = plan.schedule(self._weights, self._seed, total, window)
+            chosen, _ = plan.schedule(self.weights, self.seed, total, window)
             running = before + np.cumsum(np.eye(len(needed), dtype=np.int64)[chosen], axis=0)
             enough = np.flatnonzero(np.all(running >= needed, axis=1))
             if len(enough):

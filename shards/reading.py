@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +27,17 @@ Job = Callable[[], Result]
 _Started = tuple[Planned, list[list[Job]]]
 
 
+@dataclass(frozen=True)
 class Reader:
     """Reads planned batches. skip: leave damaged samples out and count them. seed: for the windows of long samples."""
 
-    def __init__(
-        self,
-        files: RunFiles,
-        sources: Sequence[SourcePacks],
-        per_image: int,
-        seed: int,
-        tokenizer: CheckedTokenizer,
-        skip: bool,
-        decoded: bool,
-    ) -> None:
-        self._files, self._sources, self._per_image, self._seed = files, sources, per_image, seed
-        self._tokenizer, self._skip, self._decoded = tokenizer, skip, decoded
+    files: RunFiles
+    sources: Sequence[SourcePacks]
+    per_image: int
+    seed: int
+    tokenizer: CheckedTokenizer
+    skip: bool
+    decoded: bool
 
     def batches(
         self, planned: Iterator[Planned], threads: int
@@ -85,7 +81,7 @@ class Reader:
 
     def _jobs(self, planned: Planned, submit: Callable[..., Job]) -> list[list[Job]]:
         """For each sequence, the jobs that return its samples."""
-        source, out = self._sources[planned.source], []
+        source, out = self.sources[planned.source], []
         for block, pack, epoch in planned.packs:
             items = range(block.packs.start[pack], block.packs.start[pack + 1])
             out.append([submit(source, block, item, epoch) for item in items])
@@ -95,24 +91,24 @@ class Reader:
         packs, counts = block.packs, dict[str, int]()
         row, pieces = int(packs.row[item]), int(packs.pieces[item])
         shard, start = source.shards[int(block.shard[row])], int(block.offset[row])
-        where = f"{self._files.root}/{shard.path} at byte {start}"
+        where = f"{self.files.root}/{shard.path} at byte {start}"
         try:
-            data = self._files.range(shard.path, start, start + int(block.size[row]), shard.sha256)
+            data = self.files.range(shard.path, start, start + int(block.size[row]), shard.sha256)
         except OSError as error:  # the storage fails, not the sample, so `skip` does not apply
             raise LoaderError(f"{where}: {error}") from error
         try:
             sample = parse(source.name, source.layout, data, int(block.images[row]), where)
             views = int(block.views[row])
             if pieces:
-                limits = long.Limits(int(packs.length[item]) - plan.MARKS, (self._per_image + 2) * views)
+                limits = long.Limits(int(packs.length[item]) - plan.MARKS, (self.per_image + 2) * views)
                 if block.patches is not None:
                     limits = limits._replace(patches=block.patches.budget, each=block.patches.of(row))
                 sample, counts = self._cut(sample, source, int(packs.piece[item]), pieces, limits, epoch)
             sample.epoch, sample.views = epoch, views
-            if self._decoded:
+            if self.decoded:
                 sample.pixels = [decode(image, **asdict(source.entry.image)) for image in sample.images]
         except (tar.TarError, SampleError, ImageError) as error:
-            if not self._skip:
+            if not self.skip:
                 raise LoaderError(str(error) if where in str(error) else f"{where}: {error}") from error
             return None, {f"{source.name}/skipped": 1}
         return sample if sample.parts() else None, counts  # a piece may lose everything that it had
@@ -122,10 +118,10 @@ class Reader:
     ) -> tuple[Sample, dict[str, int]]:
         repeat, windowed = not LAYOUTS[sample.layout].slots, source.entry.long == "window"
         if windowed:
-            chance = plan.seeded(self._seed, epoch, key64(sample.key)) / (1 << 64)
-            cut = long.window(sample.parts(), chance, limits, repeat, self._tokenizer())
+            chance = plan.seeded(self.seed, epoch, key64(sample.key)) / (1 << 64)
+            cut = long.window(sample.parts(), chance, limits, repeat, self.tokenizer())
         else:
-            cut = long.chunk(sample.parts(), piece, pieces, limits, repeat, self._tokenizer())
+            cut = long.chunk(sample.parts(), piece, pieces, limits, repeat, self.tokenizer())
         counts = {f"{source.name}/{'windowed' if windowed else 'chunked'}": 1, f"{source.name}/cut_tokens": cut.lost}
         return sample.with_parts(cut.parts, (piece, pieces)), counts
 

@@ -37,8 +37,7 @@ class RunFiles:
 
     def read(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError."""
-        data: bytes = self.fs.cat_file(self._path(path))
-        return data
+        return bytes(self.fs.cat_file(self._path(path)))
 
     def range(self, path: str, start: int, end: int, version: str = "") -> bytes:
         """Bytes [start, end), fewer if the file is shorter. Raises FileNotFoundError.
@@ -49,8 +48,7 @@ class RunFiles:
             return os.pread(self._file(path).fileno(), end - start, start)
 
         def fetch(start: int, end: int) -> bytes:
-            data: bytes = self.fs.cat_file(self._path(path), start=start, end=end)
-            return data
+            return bytes(self.fs.cat_file(self._path(path), start=start, end=end))
 
         if self.cache is None:
             return fetch(start, end)

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.schema import key64
-from shards import manifest, mixture, plan
+from shards import plan
 from shards.image import patches_of
 from shards.layout import LAYOUTS
+from shards.manifest import Shard, SourceShards
+from shards.mixture import Entry
 from shards.runfiles import RunFiles
 
 #: at least so many samples are shuffled and packed together; a rank plans one block at a time
@@ -51,16 +53,9 @@ class SourcePacks:
     """The packs of one source as one endless stream. entry: of the mixture. per_image: tokens of an image."""
 
     def __init__(
-        self,
-        files: RunFiles,
-        name: str,
-        layout: str,
-        entry: mixture.Entry,
-        shards: tuple[manifest.Shard, ...],
-        per_image: int,
-        seed: int,
+        self, files: RunFiles, name: str, source: SourceShards, split: str, entry: Entry, per_image: int, seed: int
     ) -> None:
-        self.name, self.layout, self.entry, self.shards = name, layout, entry, shards
+        self.name, self.layout, self.entry, self.shards = name, source.layout, entry, source.shards(split)
         self._files, self._per_image, self._seed = files, per_image, seed
         self._planned: dict[tuple[int, int], Block] = {}
         self._blocks: tuple[int, list[np.ndarray]] = (-1, [])
@@ -96,7 +91,7 @@ class SourcePacks:
         packs = plan.pack(items, entry.sequence_length, seed, entry.patches)
         return Block(packs, number, joined["offset"], joined["size"], images, views, dropped, patches)
 
-    def _read(self, shard: manifest.Shard) -> pa.Table:
+    def _read(self, shard: Shard) -> pa.Table:
         columns = [*_COLUMNS, *(_SIDES if self.entry.patches is not None else ())]
         columns += ["id"] if self.entry.split else []
         try:
@@ -165,5 +160,5 @@ class SourcePacks:
                 return Cursor(cursor.epoch, number)
         return Cursor(cursor.epoch + 1)
 
-    def packs_in_epoch(self, epoch: int = 0) -> int:
-        return sum(len(self.block(epoch, number).packs) for number in range(len(self.blocks(epoch))))
+    def first_epoch(self) -> Iterator[Block]:
+        return (self.block(0, number) for number in range(len(self.blocks(0))))

@@ -59,14 +59,14 @@ class Bytes:
         return b"".join(pieces).decode("utf-8", "replace")
 
     def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray:
-        lengths = ((text, 0 if text is None else len(text.encode("utf-8", "replace"))) for text in _strings(texts))
-        return np.fromiter((1 if text == END_OF_TOPIC else length for text, length in lengths), np.int32)
+        encoded = (s if s is None or s == END_OF_TOPIC else s.encode("utf-8", "replace") for s in _strings(texts))
+        return np.fromiter((0 if s is None else 1 if s == END_OF_TOPIC else len(s) for s in encoded), np.int32)
 
 
 class File:
     """A Hugging Face ``tokenizer.json``, by the `tokenizers` library. Raises ImportError without it, ValueError."""
 
-    def __init__(self, path: str | Path, name: str | None = None) -> None:
+    def __init__(self, path: str | Path) -> None:
         try:
             from tokenizers import Tokenizer as Native
         except ImportError as error:
@@ -74,7 +74,7 @@ class File:
                 f"{path}: a tokenizer file needs the package tokenizers: pip install tokenizers"
             ) from error
         definition = Path(path).read_bytes()
-        self.name = name or str(path)
+        self.name = str(path)
         self.sha256 = hashlib.sha256(definition).hexdigest()
         try:
             native: Any = Native.from_str(definition.decode())
@@ -95,8 +95,7 @@ class File:
     def encode(self, text: str) -> list[int]:
         if text == END_OF_TOPIC:
             return [self.specials[END_OF_TOPIC]]
-        ids: list[int] = self._native.encode(text, add_special_tokens=False).ids
-        return ids
+        return list(self._native.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         out, run = "", list[int]()

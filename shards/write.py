@@ -26,21 +26,17 @@ from shards.fit import Fitted, fit
 from shards.image import ImageError
 from shards.layout import LAYOUTS, encode
 
-#: why a selected document did not become a sample
-REASONS = (
-    "image_undecodable",  # no image that this build can read, though it was fetched
-    "blob_damaged",  # the sha256 of the stored bytes is not the recorded one
-    "no_image",  # an image node without a blob; or a pair or page without an image
-    "no_text",  # nothing to read
-    "sample_too_large",
-)
 MAX_SAMPLES = 1_000_000
 _BATCH = 64  # documents converted to Python at a time
 _OPEN = 256  # files of blobs open at a time
 
 
 class RefusedError(ValueError):
-    """A document that cannot be packed: (reason, detail)."""
+    """A document that cannot be packed: (reason, detail). Reasons:
+
+    no_image (an image node without a blob; a pair or page without an image), no_text, blob_damaged (the bytes do not
+    have the recorded sha256), image_undecodable (this build of Pillow cannot read it), sample_too_large.
+    """
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.stage import InputError
+from manifests.stage import InputError, Output
 from pipelines.engine.commit import CommitError, PartWriter, Sidecar
-from pipelines.engine.stage import How, Output, Step, batches, tables_of
+from pipelines.engine.stage import How, Step, batches, tables_of
 from pipelines.engine.storage import Store
 
 Skip = tuple[int, int, str]  # row, sub-row or WHOLE_ROW, cause

@@ -1,4 +1,4 @@
-"""Small conversation datasets in the published layouts, for tests."""
+"""Small generated conversation datasets in the published layouts."""
 
 from __future__ import annotations
 

@@ -19,10 +19,10 @@ from importlib.abc import MetaPathFinder
 class Only(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in given:
+        if top not in sys.stdlib_module_names and top not in allowed:
             raise ModuleNotFoundError(f"{name} is not in the base install", name=name)
 
-given = [*sys.argv[1].split(","), "shards", "manifests", "pipelines"]
+allowed = [*sys.argv[1].split(","), "shards", "manifests", "pipelines"]
 sys.meta_path.insert(0, Only())
 """
 
@@ -42,11 +42,11 @@ print(len({(s.source, s.key) for s in samples}))
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """With the packages that pyproject.toml declares for everyone, and no others."""
+    """Runs Python with only the packages that pyproject.toml declares for everyone."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    given = ",".join(MODULES[name] for name in declared)
+    allowed = ",".join(MODULES[name] for name in declared)
     return subprocess.run(
-        [sys.executable, "-c", ONLY + code, given, *arguments], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", ONLY + code, allowed, *arguments], cwd=ROOT, capture_output=True, text=True
     )
 
 
@@ -56,7 +56,7 @@ def test_the_four_packages_are_enough(tmp_path: Path) -> None:
     assert done.stdout.split() == ["21"]
 
 
-def test_the_command_says_what_it_lacks() -> None:
+def test_the_command_names_the_extra_that_it_needs() -> None:
     done = python("from pipelines.__main__ import main; main()")
     assert done.returncode == 1
     assert done.stderr.startswith("panoramix: the command needs the extra `pipeline`")

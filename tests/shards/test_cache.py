@@ -24,7 +24,7 @@ DATA = os.urandom(5000)
     st.integers(200, 900),
     st.integers(1, 9),
 )
-def test_any_ranges_come_back_as_they_are_and_the_folder_stays_within_its_limit(
+def test_any_range_has_its_bytes_and_the_folder_stays_within_its_limit(
     tmp_path_factory: pytest.TempPathFactory, ranges: list[tuple[int, int]], block: int, blocks: int
 ) -> None:
     folder = tmp_path_factory.mktemp("cache")
@@ -34,7 +34,7 @@ def test_any_ranges_come_back_as_they_are_and_the_folder_stays_within_its_limit(
         assert sum(path.stat().st_size for path in folder.iterdir()) <= block * blocks
 
 
-def test_what_is_held_is_not_fetched_again_and_the_block_used_longest_ago_leaves_first(tmp_path: Path) -> None:
+def test_a_block_is_fetched_once_and_the_least_recently_used_is_removed_first(tmp_path: Path) -> None:
     fetched: list[int] = []
 
     def fetch(a: int, b: int) -> bytes:
@@ -88,17 +88,17 @@ def test_a_remote_run_is_read_through_the_cache(tmp_path: Path) -> None:
     for path in run.rglob("*"):
         if path.is_file():
             memory.pipe(f"/cached/{path.relative_to(run)}", path.read_bytes())
-    given = {"batch_sequences": 4, "sources": {"pairs": {"weight": 1, "sequence_length": 256}}}
-    loader = Loader("memory://cached", given, cache=tmp_path / "cache", cache_bytes=50 << 20, threads=2)
-    found = [b.sequences for b in islice(loader, 20)]
-    assert found == [b.sequences for b in islice(Loader(run, given), 20)]
+    mixture = {"batch_sequences": 4, "sources": {"pairs": {"weight": 1, "sequence_length": 256}}}
+    loader = Loader("memory://cached", mixture, cache=tmp_path / "cache", cache_bytes=50 << 20, threads=2)
+    sequences = [b.sequences for b in islice(loader, 20)]
+    assert sequences == [b.sequences for b in islice(Loader(run, mixture), 20)]
     cache = loader._files.cache
     assert cache is not None
     assert 2 <= cache.misses <= 4  # two shards of one block; two threads may miss the same at once
     assert cache.hits > 50
 
 
-def test_a_store_with_a_cache_travels_to_other_processes(tmp_path: Path) -> None:
+def test_run_files_with_a_cache_can_be_pickled(tmp_path: Path) -> None:
     store = pickle.loads(pickle.dumps(RunFiles("memory://x", Cache(tmp_path, 1000, 100))))
     assert (store.root, store.cache.limit, store.cache.block) == ("memory://x", 1000, 100)
     assert pickle.loads(pickle.dumps(RunFiles(tmp_path))).cache is None

@@ -1,4 +1,4 @@
-"""Conversations in shards: who speaks and what answers what come out again as they went in."""
+"""Conversations in shards: speakers, turns and images survive packing and reading."""
 
 from __future__ import annotations
 

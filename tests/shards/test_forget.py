@@ -1,4 +1,4 @@
-"""The list of takedowns: what each entry is, and what it covers."""
+"""The list of takedowns: the kinds of entries, and what each covers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ID, HASH = "0123456789abcdef" * 2, "0123456789ABCDEF" * 4
         ("localhost", ("host", "localhost")),
     ],
 )
-def test_entries_are_told_apart(text: str, expected: tuple[str, str]) -> None:
+def test_the_form_of_an_entry_gives_its_kind(text: str, expected: tuple[str, str]) -> None:
     assert entry(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "word", "a b.example", "https://", "http://[", "0" * 40, "/a/path", "-", "a..example", "x" * 300]
 )
-def test_what_is_no_entry_is_one_clear_line(text: str) -> None:
+def test_text_that_is_no_entry_is_one_clear_line(text: str) -> None:
     with pytest.raises(ForgetError, match="neither an id"):
         entry(text)
 
@@ -71,7 +71,7 @@ def test_what_a_list_covers() -> None:
     assert not Forgotten.of(None).document(ID, "https://a.example/x")
 
 
-def test_the_list_grows_keeps_what_it_has_and_knows_when_nothing_is_new() -> None:
+def test_new_entries_are_added_at_the_end_and_old_ones_change_nothing() -> None:
     one, two = Entry("host", "a.example"), Entry("id", ID)
     first = forget.added(None, [two, one, two], "x")
     assert forget.read(first, "x") == sorted([one, two])
@@ -92,16 +92,16 @@ def test_the_list_grows_keeps_what_it_has_and_knows_when_nothing_is_new() -> Non
 )
 def test_any_text_is_an_entry_or_refused_and_any_address_is_asked_for(text: str, url: str | None, head: str) -> None:
     with suppress(ForgetError):
-        found = entry(head + text)
-        assert Forgotten([found])
-        if found.kind == "url":
-            assert Forgotten([found]).image(head + text, None)
+        one = entry(head + text)
+        assert Forgotten([one])
+        if one.kind == "url":
+            assert Forgotten([one]).image(head + text, None)
     Forgotten([Entry("host", "a.example"), Entry("url", "a.example/x")]).document(
         text, None if url is None else head + url
     )
 
 
-def test_the_list_is_no_file_that_verify_minds(tmp_path: Path) -> None:
+def test_verify_accepts_the_list_beside_the_shards(tmp_path: Path) -> None:
     from shards.publish.verify import verify
     from tests.shards import made
 

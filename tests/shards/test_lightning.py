@@ -1,4 +1,4 @@
-"""Lightning's trainer on our batches, cut off and begun again: every batch once, in order."""
+"""Lightning's trainer on our batches, interrupted and resumed: every batch once, in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(data: Any, steps: int, checkpoint: Path, go_on: bool) -> tuple[list[int], dict[str, Any]]:
-    """The numbers of the batches trained on, up to `steps` in all, and what the module kept."""
+    """The numbers of the batches of the training, up to `steps` in all, and the state that the module saved."""
     import pytorch_lightning
     import torch
 
@@ -31,10 +31,10 @@ def train(data: Any, steps: int, checkpoint: Path, go_on: bool) -> tuple[list[in
         def __init__(self) -> None:
             super().__init__()
             self.weight = torch.nn.Parameter(torch.zeros(1))
-            self.seen: list[int] = []
+            self.numbers: list[int] = []
 
         def training_step(self, batch: Any, number: int) -> Any:
-            self.seen.append(batch.step)
+            self.numbers.append(batch.step)
             self.state = batch.state
             return (self.weight**2).sum()
 
@@ -56,14 +56,14 @@ def train(data: Any, steps: int, checkpoint: Path, go_on: bool) -> tuple[list[in
     module, trainer = Module(), pytorch_lightning.Trainer(max_steps=steps, accelerator="cpu", **quiet)
     trainer.fit(module, data, ckpt_path=checkpoint if go_on else None, weights_only=False)
     trainer.save_checkpoint(checkpoint)
-    return module.seen, json.loads(torch.load(checkpoint, weights_only=False)["batch_state"])
+    return module.numbers, json.loads(torch.load(checkpoint, weights_only=False)["batch_state"])
 
 
 def test_the_loader_itself_goes_on_where_it_was_and_over_its_epochs(run: Path, tmp_path: Path) -> None:
     epoch = len(Loader(run, MIXTURE))
-    seen, _ = train(Loader(run, MIXTURE, threads=2), epoch + 3, tmp_path / "a", False)
+    numbers, _ = train(Loader(run, MIXTURE, threads=2), epoch + 3, tmp_path / "a", False)
     more, _ = train(Loader(run, MIXTURE, threads=2), 2 * epoch + 5, tmp_path / "a", True)
-    assert seen + more == list(range(2 * epoch + 5))
+    assert numbers + more == list(range(2 * epoch + 5))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -72,12 +72,12 @@ def test_a_dataloader_goes_on_by_the_state_of_the_last_batch(run: Path, tmp_path
 
     from shards.workers import Batches
 
-    loader, seen = Loader(run, MIXTURE), list[int]()
+    loader, numbers = Loader(run, MIXTURE), list[int]()
     for steps in (5, 11):
         one, state = train(
-            DataLoader(Batches(loader), batch_size=None, num_workers=workers), steps, tmp_path / "a", bool(seen)
+            DataLoader(Batches(loader), batch_size=None, num_workers=workers), steps, tmp_path / "a", bool(numbers)
         )
-        seen += one
+        numbers += one
         loader = Loader(run, MIXTURE)
         loader.load_state_dict(state)
-    assert seen == list(range(11))
+    assert numbers == list(range(11))

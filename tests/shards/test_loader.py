@@ -80,8 +80,7 @@ def test_every_sample_exactly_once_in_an_epoch_and_again_in_another_order(run: P
 def test_with_several_sources_each_is_read_through_and_the_shares_are_the_weights(run: Path) -> None:
     loader = Loader(run, ALL, epochs=1)
     batches = list(loader)
-    seen = flat(batches)
-    assert set(seen) == listed(run, "interleaved") | listed(run, "pairs") | listed(run, "ocr")
+    assert set(flat(batches)) == listed(run, "interleaved") | listed(run, "pairs") | listed(run, "ocr")
     assert len(batches) == len(loader)
     assert all(
         (s.source, s.layout) == (b.source, b.layout) for b in batches for sequence in b.sequences for s in sequence
@@ -114,7 +113,7 @@ def test_a_name_decides_nothing_and_a_preset_finds_the_sources_by_their_layout(t
     assert lines == []
 
 
-def test_samples_come_back_whole(run: Path) -> None:
+def test_samples_have_all_their_texts_and_images(run: Path) -> None:
     for batch in Loader(run, ALL, epochs=1):
         for sequence in batch.sequences:
             assert sum(length(sample) for sample in sequence) <= batch.sequence_length
@@ -131,7 +130,7 @@ def test_samples_come_back_whole(run: Path) -> None:
 
 
 def interleave(parts: list[list[Batch]]) -> list[list[list[tuple[str, int]]]]:
-    """The ranks' batches laid together as the global batch they were cut from."""
+    """The global batches, put together again from the batches of the ranks."""
     joined = []
     for ranks in zip(*(names(part) for part in parts), strict=True):
         deepest = max(len(rank) for rank in ranks)
@@ -141,11 +140,11 @@ def interleave(parts: list[list[Batch]]) -> list[list[list[tuple[str, int]]]]:
 
 @pytest.mark.parametrize("world", [2, 4, 8])
 def test_every_rank_has_the_same_steps_and_together_they_have_the_global_batches(run: Path, world: int) -> None:
-    whole = list(islice(Loader(run, ALL, seed=5), 30))
+    full = list(islice(Loader(run, ALL, seed=5), 30))
     ranks = [list(islice(Loader(run, ALL, seed=5, rank=r, world=world), 30)) for r in range(world)]
-    assert interleave(ranks) == names(whole)
+    assert interleave(ranks) == names(full)
     assert all(len(b.sequences) == 8 // world for rank in ranks for b in rank)
-    assert all([b.source for b in rank] == [b.source for b in whole] for rank in ranks)
+    assert all([b.source for b in rank] == [b.source for b in full] for rank in ranks)
     finite = [list(Loader(run, ALL, rank=r, world=world, epochs=1)) for r in range(world)]
     assert len({len(rank) for rank in finite}) == 1
     assert interleave(finite) == names(list(Loader(run, ALL, epochs=1)))
@@ -153,9 +152,9 @@ def test_every_rank_has_the_same_steps_and_together_they_have_the_global_batches
 
 @pytest.mark.parametrize("at", [0, 1, 7, 23, 40])
 def test_resumes_at_any_batch_on_any_number_of_ranks_sample_by_sample(run: Path, at: int) -> None:
-    whole = names(list(islice(Loader(run, ALL), 60)))
+    full = names(list(islice(Loader(run, ALL), 60)))
     first = [Loader(run, ALL, rank=r, world=4) for r in range(4)]
-    assert interleave([list(islice(loader, at)) for loader in first]) == whole[:at]
+    assert interleave([list(islice(loader, at)) for loader in first]) == full[:at]
     states = [json.dumps(loader.state_dict()) for loader in first]
     assert len(set(states)) == 1
     assert len(states[0]) < 1000
@@ -164,21 +163,21 @@ def test_resumes_at_any_batch_on_any_number_of_ranks_sample_by_sample(run: Path,
         ranks = [Loader(run, ALL, rank=r, world=world) for r in range(world)]
         for loader in ranks:
             loader.load_state_dict(json.loads(states[0]))
-        assert interleave([list(islice(loader, 60 - at)) for loader in ranks]) == whole[at:]
+        assert interleave([list(islice(loader, 60 - at)) for loader in ranks]) == full[at:]
 
 
 def test_a_state_is_a_few_hundred_bytes_without_paths(run: Path) -> None:
     states = [b.state for b in islice(Loader(run, ALL), 30)]
-    said = {len(json.dumps(state)) for state in states}
-    assert max(said) < 1000
-    assert max(said) - min(said) < 20  # it does not grow
+    sizes = {len(json.dumps(state)) for state in states}
+    assert max(sizes) < 1000
+    assert max(sizes) - min(sizes) < 20  # it does not grow
     assert str(run) not in json.dumps(states)
 
 
-def test_a_loader_goes_on_where_the_last_loop_stopped_and_starts_again_after_its_epochs(run: Path) -> None:
-    whole = names(list(islice(Loader(run, ALL), 6)))
+def test_a_loader_continues_where_the_last_loop_stopped_and_starts_again_after_its_epochs(run: Path) -> None:
+    full = names(list(islice(Loader(run, ALL), 6)))
     loader = Loader(run, ALL)
-    assert names(list(islice(loader, 2))) + names(list(islice(loader, 4))) == whole
+    assert names(list(islice(loader, 2))) + names(list(islice(loader, 4))) == full
     finite = Loader(run, ALL, epochs=1)
     assert names(list(finite)) == names(list(finite))
 
@@ -200,7 +199,7 @@ def test_another_seed_is_another_order_of_the_same_samples(run: Path) -> None:
         ({"mixture": mixture(interleaved=512, pairs=256)}, r"sources\.ocr was .*, is None"),
     ],
 )
-def test_a_state_of_another_order_is_refused_and_what_changed_is_said(
+def test_a_state_of_another_order_is_refused_with_what_changed(
     run: Path, changed: dict[str, Any], message: str
 ) -> None:
     state = Loader(run, ALL).state_dict()
@@ -221,57 +220,57 @@ def lengthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("config", ["interleaved", "pairs"])
 def test_long_samples_are_cut_into_pieces_that_fit_and_lose_next_to_nothing(lengthy: Path, config: str) -> None:
-    given = mixture(**{config: 300})
-    given["sources"][config]["long"] = "chunk"
-    loader = Loader(lengthy, given, epochs=1)
+    mixed = mixture(**{config: 300})
+    mixed["sources"][config]["long"] = "chunk"
+    loader = Loader(lengthy, mixed, epochs=1)
     pieces: dict[str, dict[int, Sample]] = {}
     for batch in loader:
         for sequence in batch.sequences:
             assert sum(map(length, sequence)) <= 300
             for sample in sequence:
                 pieces.setdefault(sample.key, {})[sample.piece[0] if sample.piece else 0] = sample
-    whole = {s.key: s for b in Loader(lengthy, mixture(**{config: 9000}), epochs=1) for q in b.sequences for s in q}
-    assert set(pieces) == set(whole)
+    full = {s.key: s for b in Loader(lengthy, mixture(**{config: 9000}), epochs=1) for q in b.sequences for s in q}
+    assert set(pieces) == set(full)
     lost = 0
-    for key, found in pieces.items():
-        assert sorted(found) == list(range(next(iter(found.values())).piece[1]))  # type: ignore[index]
-        words = [w for i in sorted(found) for p in found[i].parts() if isinstance(p, str) for w in p.split()]
-        expected = [w for p in whole[key].parts() if isinstance(p, str) for w in p.split()]
+    for key, by_number in pieces.items():
+        assert sorted(by_number) == list(range(next(iter(by_number.values())).piece[1]))  # type: ignore[index]
+        words = [w for i in sorted(by_number) for p in by_number[i].parts() if isinstance(p, str) for w in p.split()]
+        expected = [w for p in full[key].parts() if isinstance(p, str) for w in p.split()]
         lost += len(expected) - len(words)
         assert set(words) <= set(expected)
-        images = [data for i in sorted(found) for data in found[i].images]
-        assert images == (whole[key].images if config == "interleaved" else whole[key].images * len(found))
+        images = [data for i in sorted(by_number) for data in by_number[i].images]
+        assert images == (full[key].images if config == "interleaved" else full[key].images * len(by_number))
     assert lost == 0
     assert loader.counts[f"{config}/cut_tokens"] == 0
     assert loader.counts[f"{config}/chunked"] == sum(map(len, pieces.values()))
 
 
 def test_a_window_shows_an_image_fits_and_changes_with_the_epoch(lengthy: Path) -> None:
-    given = mixture(interleaved=300)
-    given["sources"]["interleaved"]["long"] = "window"
-    samples = [s for b in Loader(lengthy, given, epochs=3) for q in b.sequences for s in q]
+    mixed = mixture(interleaved=300)
+    mixed["sources"]["interleaved"]["long"] = "window"
+    samples = [s for b in Loader(lengthy, mixed, epochs=3) for q in b.sequences for s in q]
     assert Counter(s.key for s in samples) == Counter(dict.fromkeys({s.key for s in samples}, 3))
     assert all(length(s) <= 300 for s in samples)
     by_key: dict[str, set[str]] = {}
     for sample in samples:
         by_key.setdefault(sample.key, set()).add(json.dumps(sample.json))
     assert max(map(len, by_key.values())) > 1
-    whole = {s.key: s for b in Loader(lengthy, mixture(interleaved=9000), epochs=1) for q in b.sequences for s in q}
-    assert all(bool(s.images) == bool(whole[s.key].images) for s in samples)
+    full = {s.key: s for b in Loader(lengthy, mixture(interleaved=9000), epochs=1) for q in b.sequences for s in q}
+    assert all(bool(s.images) == bool(full[s.key].images) for s in samples)
 
 
 @pytest.mark.parametrize("long", ["chunk", "window", "drop"])
-def test_images_keep_within_the_budget_of_patches(lengthy: Path, run: Path, long: str) -> None:
-    given = mixture(interleaved=300)
-    given["sources"]["interleaved"] |= {
+def test_images_stay_within_the_budget_of_patches(lengthy: Path, run: Path, long: str) -> None:
+    mixed = mixture(interleaved=300)
+    mixed["sources"]["interleaved"] |= {
         "long": long,
         "patches": 20,
         "patch": 16,
         "image": {"mode": "native", "longest": 64, "shortest": 48},
     }
-    seen = 0
+    images = 0
     for folder in (lengthy, run):
-        loader = Loader(folder, given, epochs=1)
+        loader = Loader(folder, mixed, epochs=1)
         if long == "drop" and folder == lengthy:
             with pytest.raises(LoaderError, match="no sample fits a sequence of 300 tokens and 20 patches"):
                 list(loader)
@@ -280,11 +279,11 @@ def test_images_keep_within_the_budget_of_patches(lengthy: Path, run: Path, long
             sizes = [decode(image, "native", 64, 48).shape for s in sequence for image in s.images]
             assert sum(-(-h // 16) * -(-w // 16) for h, w, _ in sizes) <= 20
             assert sum(map(length, sequence)) <= 300
-            seen += len(sizes)
-    assert seen > 5
+            images += len(sizes)
+    assert images > 5
     assert "patches" not in json.dumps(Loader(run, ALL).state_dict())
     with pytest.raises(LoaderError, match=r"sources.interleaved was .* 20, 16, 'native', 64, 48\], is"):
-        Loader(run, mixture(interleaved=300)).load_state_dict(Loader(run, given).state_dict())
+        Loader(run, mixture(interleaved=300)).load_state_dict(Loader(run, mixed).state_dict())
 
 
 def test_dropped_samples_are_counted(lengthy: Path, run: Path) -> None:
@@ -303,9 +302,9 @@ def test_a_block_in_which_nothing_fits_leaves_the_epochs_exact(tmp_path: Path, s
     pq.write_table(
         table.set_column(at, table.schema.field(at), pa.array([9999] * 20, table.schema.field(at).type)), index
     )
-    kept = {key for key in listed(folder, "pairs") if not key.startswith(f"pairs{shard:06d}")}
+    fitting = {key for key in listed(folder, "pairs") if not key.startswith(f"pairs{shard:06d}")}
     loader = Loader(folder, mixture(pairs=256), epochs=2)
-    assert flat(list(loader)) == Counter(dict.fromkeys(kept, 2))
+    assert flat(list(loader)) == Counter(dict.fromkeys(fitting, 2))
     assert loader.dropped() == {"pairs": 20}
 
 
@@ -338,10 +337,10 @@ def test_a_storage_or_a_tokenizer_that_fails_skips_nothing(tmp_path: Path, threa
     raw = json.loads((lengthy / "manifest.json").read_text())
     raw["tokenizer"]["name"] = "nowhere"
     (lengthy / "manifest.json").write_text(json.dumps(raw))
-    given = mixture(pairs=256)
-    given["sources"]["pairs"]["long"] = "chunk"
+    mixed = mixture(pairs=256)
+    mixed["sources"]["pairs"]["long"] = "chunk"
     with pytest.raises(FileNotFoundError, match="tokenizer 'nowhere'"):
-        list(Loader(lengthy, given, epochs=1, on_error="skip", threads=threads))
+        list(Loader(lengthy, mixed, epochs=1, on_error="skip", threads=threads))
 
 
 @pytest.mark.parametrize(
@@ -378,7 +377,7 @@ def test_reads_from_any_filesystem_as_from_the_disk(run: Path) -> None:
     assert remote == local
 
 
-def test_decode_keeps_the_shape_the_mode_asks_for() -> None:
+def test_decode_gives_the_shape_that_the_mode_asks_for() -> None:
     data = made.picture(1, 400, 200)
     assert decode(data, "square", 96, 0).shape == (96, 96, 3)
     assert decode(data, "native", 100, 40).shape == (50, 100, 3)

@@ -1,4 +1,4 @@
-"""Mixtures: the presets, how entries become sources, and what a wrong mixture is told."""
+"""Mixtures: the presets, how entries become sources, and the errors of a wrong mixture."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def test_an_entry_is_a_name_a_layout_or_a_tag() -> None:
     sources = {"a": source("text", tag="clean"), "b": source("pairs", tag="clean"), "c": source("text")}
 
     def names(**entries: dict[str, str] | None) -> list[str]:
-        given = {label: {**entry, **({"match": match} if match else {})} for label, match in entries.items()}
-        return list(mixture.load({"sources": given}).resolve(sources, lambda line: None).sources)
+        table = {label: {**entry, **({"match": match} if match else {})} for label, match in entries.items()}
+        return list(mixture.load({"sources": table}).resolve(sources, lambda line: None).sources)
 
     assert names(c=None, a=None) == ["c", "a"]
     assert names(x={"tag": "clean"}) == ["a", "b"]

@@ -14,15 +14,15 @@ WEIGHTS = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5).map(lambda w: n
 
 @settings(max_examples=60, deadline=None)
 @given(WEIGHTS, st.integers(0, 1 << 40), st.integers(0, 5000), st.integers(1, 300))
-def test_any_stretch_of_the_schedule_is_found_without_what_lies_before_it(
+def test_any_stretch_of_the_schedule_is_computed_without_what_lies_before_it(
     weights: np.ndarray, seed: int, start: int, n: int
 ) -> None:
-    whole, numbers = plan.schedule(weights, seed, 0, start + n)
+    full, numbers = plan.schedule(weights, seed, 0, start + n)
     chosen, number = plan.schedule(weights, seed, start, n)
-    assert np.array_equal(chosen, whole[start:])
+    assert np.array_equal(chosen, full[start:])
     assert np.array_equal(number, numbers[start:])
     for s in range(len(weights)):
-        assert np.array_equal(numbers[whole == s], np.arange((whole == s).sum()))
+        assert np.array_equal(numbers[full == s], np.arange((full == s).sum()))
 
 
 @settings(max_examples=40, deadline=None)
@@ -43,7 +43,7 @@ def test_the_schedule_depends_on_the_seed_and_is_not_periodic() -> None:
 
 
 def test_the_order_is_pinned() -> None:
-    """Other numbers here would mean that every saved state is worthless: then raise plan.VERSION."""
+    """Other numbers here make every saved state useless: raise plan.VERSION then."""
     assert plan.VERSION == 1
     assert plan.seeded(1, 2, 3) == 15020427595393229491
     assert plan.shuffled(8, 7).tolist() == [1, 5, 7, 0, 4, 6, 3, 2]
@@ -82,7 +82,7 @@ def test_first_fit_fills_well() -> None:
     st.booleans(),
     st.integers(1, 64),
 )
-def test_items_are_whole_or_cut_or_dropped_and_always_fit(
+def test_items_are_complete_or_cut_or_dropped_and_always_fit(
     samples: list[tuple[int, int]], long: str, capacity: int, repeat: bool, per_image: int
 ) -> None:
     texts, images = (np.array(column) for column in zip(*samples, strict=True))
@@ -122,8 +122,8 @@ def test_patches_are_those_of_the_size_a_model_sees(
 ) -> None:
     mode, longest, shortest, patch = how
     width, height = (np.array(side, np.uint16) for side in zip(*sizes, strict=True))
-    seen = [size_for(w, h, mode, longest, shortest) for w, h in sizes]
-    assert patches_of(width, height, *how).tolist() == [-(-w // patch) * -(-h // patch) for w, h in seen]
+    shown = [size_for(w, h, mode, longest, shortest) for w, h in sizes]
+    assert patches_of(width, height, *how).tolist() == [-(-w // patch) * -(-h // patch) for w, h in shown]
 
 
 @settings(max_examples=150, deadline=None)
@@ -133,7 +133,7 @@ def test_patches_are_those_of_the_size_a_model_sees(
     st.integers(50, 1500),
     st.booleans(),
 )
-def test_a_sequence_keeps_within_both_budgets(
+def test_a_sequence_stays_within_both_budgets(
     samples: list[tuple[int, list[int]]], long: str, budget: int, repeat: bool
 ) -> None:
     texts, each = np.array([t for t, _ in samples]), [e for _, e in samples]
@@ -151,9 +151,9 @@ def test_a_sequence_keeps_within_both_budgets(
         assert sum(cost[key] for key in zip(packs.row[a:b].tolist(), packs.piece[a:b].tolist(), strict=True)) <= budget
     for row in range(len(samples)):
         mine = items.row == row
-        whole = texts[row] + counts[row] * 12 + plan.MARKS <= 300 and sum(each[row]) <= budget
-        assert items.pieces[mine].tolist() == [0] if whole else 0 not in items.pieces[mine]
-        assert whole or not mine.any() or long != "drop"
+        full = texts[row] + counts[row] * 12 + plan.MARKS <= 300 and sum(each[row]) <= budget
+        assert items.pieces[mine].tolist() == [0] if full else 0 not in items.pieces[mine]
+        assert full or not mine.any() or long != "drop"
 
 
 def test_without_a_budget_packs_are_as_they_were() -> None:

@@ -20,7 +20,7 @@ def archive(*samples: bytes) -> io.BytesIO:
     return io.BytesIO(b"".join(samples) + tar.END)
 
 
-def test_the_standard_library_reads_what_we_write() -> None:
+def test_the_standard_library_reads_our_archives() -> None:
     first, second = tar.sample("000000000000", PARTS), tar.sample("000000000001", [("json", b"{}")])
     with tarfile.open(fileobj=archive(first, second)) as file:
         members = file.getmembers()
@@ -79,7 +79,7 @@ def test_links_and_folders_are_left_out() -> None:
         assert list(tar.scan(hostile("a.jpg", kind, "target" * (kind != tarfile.DIRTYPE)), "bad.tar")) == []
 
 
-def test_extended_names_are_refused_not_misread() -> None:
+def test_extended_names_are_refused() -> None:
     for format in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
         with pytest.raises(tar.TarError, match=r"bad\.tar"):
             list(tar.scan(hostile("n" * 300, format=format), "bad.tar"))
@@ -102,7 +102,7 @@ def test_a_member_that_claims_too_much_is_an_error_before_it_is_read() -> None:
         list(tar.scan(with_size(b"\x80" + bytes(10) + b"\x09"), "bad.tar"))
 
 
-def test_a_cut_archive_says_so() -> None:
+def test_a_truncated_archive_is_an_error_that_names_it() -> None:
     data = archive(tar.sample("a", PARTS)).getvalue()
     for cut in (len(data) - 512, len(data) - 1024, 900, 100):
         with pytest.raises(tar.TarError, match=r"bad\.tar: truncated"):
@@ -118,7 +118,7 @@ def test_an_index_that_does_not_fit_its_archive_is_refused(bad: bytes) -> None:
 
 
 def outcome(read: Callable[[], object]) -> object:
-    """What it gives, or the TarError's message; any other exception is a failure of the test."""
+    """The result, or None on a TarError; any other exception fails the test."""
     with suppress(tar.TarError):
         return read()
     return None
@@ -132,8 +132,8 @@ def test_any_damage_gives_a_tar_error_or_members_within_the_sample(damage: list[
         damaged[at % len(damaged)] = value
     read = outcome(lambda: tar.parse(bytes(damaged), "bad.tar"))
     assert read is None or sum(map(len, read[1].values())) <= len(damaged)  # type: ignore[index]
-    found = outcome(lambda: list(tar.scan(archive(bytes(damaged)), "bad.tar")))
-    assert found is None or all(m.size <= len(damaged) for m in found)  # type: ignore[attr-defined]
+    members = outcome(lambda: list(tar.scan(archive(bytes(damaged)), "bad.tar")))
+    assert members is None or all(m.size <= len(damaged) for m in members)  # type: ignore[attr-defined]
 
 
 @settings(max_examples=100, deadline=None)

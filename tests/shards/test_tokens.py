@@ -32,7 +32,7 @@ def both(bpe: tuple[Path, Tokenizer]) -> list[Tokenizer]:
     return [tokens.load("bytes"), bpe[1]]
 
 
-def test_specials_are_known_by_name_and_lie_behind_the_base_vocabulary(bpe: tuple[Path, Tokenizer]) -> None:
+def test_specials_have_names_and_come_after_the_base_vocabulary(bpe: tuple[Path, Tokenizer]) -> None:
     plain = tokens.load("bytes")
     assert [plain.specials[name] for name in SPECIALS] == list(range(256, 256 + len(SPECIALS)))
     assert plain.vocab_size == 263
@@ -42,7 +42,7 @@ def test_specials_are_known_by_name_and_lie_behind_the_base_vocabulary(bpe: tupl
     assert added == list(range(file.vocab_size - 5, file.vocab_size))
 
 
-def test_text_comes_back_and_never_makes_a_special_token(bpe: tuple[Path, Tokenizer]) -> None:
+def test_text_survives_encoding_and_never_makes_a_special_token(bpe: tuple[Path, Tokenizer]) -> None:
     for tokenizer in both(bpe):
         special = set(tokenizer.specials.values())
         for text in (

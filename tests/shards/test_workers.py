@@ -34,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def same(a: list[Batch], b: list[Batch]) -> bool:
-    """The same samples with the same content in the same batches."""
+    """Whether the batches have the same samples with the same content."""
     return [(x.step, x.source, x.sequences, x.counts) for x in a] == [
         (x.step, x.source, x.sequences, x.counts) for x in b
     ]
@@ -43,11 +43,11 @@ def same(a: list[Batch], b: list[Batch]) -> bool:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_change_nothing_but_the_time(run: Path, threads: int) -> None:
     plain, threaded = Loader(run, ALL), Loader(run, ALL, threads=threads)
-    expected, found = list(islice(plain, 40)), list(islice(threaded, 40))
-    assert same(found, expected)
+    expected, result = list(islice(plain, 40)), list(islice(threaded, 40))
+    assert same(result, expected)
     assert threaded.counts == plain.counts
     assert threaded.counts["interleaved/chunked"] > 0
-    assert threaded.state_dict() == plain.state_dict() == found[-1].state
+    assert threaded.state_dict() == plain.state_dict() == result[-1].state
     assert same(list(islice(threaded, 3)), list(islice(plain, 3)))  # what was read ahead is read again, not lost
     assert same(list(Loader(run, ALL, threads=threads, epochs=1)), list(Loader(run, ALL, epochs=1)))
 
@@ -69,10 +69,10 @@ def test_a_picture_that_cannot_be_decoded_is_an_error_that_names_it_or_is_counte
     at = data.index(b"000000000004.jpg") + 512
     data[at : at + 300] = bytes(300)
     shard.write_bytes(data)
-    given = {**ALL, "sources": {"pairs": ALL["sources"]["pairs"]}}  # type: ignore[index]
+    pairs = {**ALL, "sources": {"pairs": ALL["sources"]["pairs"]}}  # type: ignore[index]
     with pytest.raises(LoaderError, match=r"train-000000\.tar at byte \d+: UnidentifiedImageError"):
-        list(Loader(folder, given, epochs=1, decoded=True, threads=threads))
-    loader = Loader(folder, given, epochs=1, decoded=True, threads=threads, on_error="skip")
+        list(Loader(folder, pairs, epochs=1, decoded=True, threads=threads))
+    loader = Loader(folder, pairs, epochs=1, decoded=True, threads=threads, on_error="skip")
     batches = list(loader)
     assert sum(len(q) for b in batches for q in b.sequences) == 9
     assert loader.counts["pairs/skipped"] == sum(b.counts.get("pairs/skipped", 0) for b in batches) == 1
@@ -97,7 +97,7 @@ def workers(
 @pytest.mark.slow
 def test_resumes_on_any_ranks_and_any_workers_sample_by_sample(run: Path) -> None:
     pytest.importorskip("torch")
-    whole = [[s for q in b.sequences for s in q] for b in islice(Loader(run, ALL), 50)]
+    full = [[s for q in b.sequences for s in q] for b in islice(Loader(run, ALL), 50)]
     saved = [list(islice(workers(run, 3, rank=r, world=4), 20)) for r in range(4)]
     assert all(len({json.dumps(b.state) for b in ranks}) == 1 for ranks in zip(*saved, strict=True))
     state = json.loads(json.dumps(saved[0][-1].state))
@@ -106,7 +106,7 @@ def test_resumes_on_any_ranks_and_any_workers_sample_by_sample(run: Path) -> Non
         for step, shares in enumerate(zip(*ranks, strict=True), 20):
             depth = max(len(b.sequences) for b in shares)
             samples = [s for i in range(depth) for b in shares if i < len(b.sequences) for s in b.sequences[i]]
-            assert samples == whole[step]
+            assert samples == full[step]
 
 
 @pytest.mark.slow
@@ -117,20 +117,20 @@ def test_workers_end_together_and_leave_nothing_out(run: Path, options: dict[str
 
 
 @pytest.mark.slow
-def test_torchdatas_stateful_loader_goes_on_where_it_was(run: Path) -> None:
+def test_torchdatas_stateful_loader_resumes(run: Path) -> None:
     from torchdata import stateful_dataloader as stateful
 
     from shards.workers import Batches
 
-    whole = list(islice(Loader(run, ALL), 40))
+    full = list(islice(Loader(run, ALL), 40))
     for number in (0, 2, 3):
         for at in (1, 6, 17):
             loader = stateful.StatefulDataLoader(Batches(Loader(run, ALL)), batch_size=None, num_workers=number)
-            assert same(list(islice(loader, at)), whole[:at])
+            assert same(list(islice(loader, at)), full[:at])
             state = loader.state_dict()
             again = stateful.StatefulDataLoader(Batches(Loader(run, ALL)), batch_size=None, num_workers=number)
             again.load_state_dict(state)
-            assert same(list(islice(again, 40 - at)), whole[at:])
+            assert same(list(islice(again, 40 - at)), full[at:])
 
 
 def test_a_state_from_inside_a_worker_is_refused_elsewhere(run: Path) -> None:
@@ -157,21 +157,21 @@ with open(f"{folder}/log-{rank}", "a") as log:
         log.flush()
         if batch.step == die:  # trained on, and not in a checkpoint yet
             os.kill(os.getpid(), signal.SIGKILL)
-        if rank == 0:  # the checkpoint: whole, or not there
+        if rank == 0:  # the checkpoint, written atomically
             json.dump(batch.state, open(f"{folder}/state.new", "w"))
             os.replace(f"{folder}/state.new", f"{folder}/state")
 """
 
 
 @pytest.mark.slow
-def test_after_kill_9_training_goes_on_behind_the_last_state_on_another_number_of_ranks(
+def test_after_kill_9_training_resumes_from_the_last_state_on_another_number_of_ranks(
     run: Path, tmp_path: Path
 ) -> None:
     steps, die = 90, 40
 
     def train(rank: int, world: int, die: int = -1) -> int:
-        given = [str(run), str(tmp_path), json.dumps(ALL), str(rank), str(world), str(steps), str(die)]
-        return subprocess.run([sys.executable, "-c", TRAIN, *given], cwd=ROOT).returncode
+        arguments = [str(run), str(tmp_path), json.dumps(ALL), str(rank), str(world), str(steps), str(die)]
+        return subprocess.run([sys.executable, "-c", TRAIN, *arguments], cwd=ROOT).returncode
 
     assert train(0, 1, die) == -signal.SIGKILL
     assert json.loads((tmp_path / "state").read_text())["position"] == die
@@ -183,31 +183,29 @@ def test_after_kill_9_training_goes_on_behind_the_last_state_on_another_number_o
         for name in ("killed", "log-0", "log-1")
     ]
     killed = dict(line for line in lines[0] if line[0] < die)  # what was logged behind the state is done again
-    found = {
+    result = {
         **killed,
         **{
             a[0]: [q for pair in zip(a[1], b[1], strict=True) for q in pair]
             for a, b in zip(lines[1], lines[2], strict=True)
         },
     }
-    whole = {b.step: [[s.key for s in q] for q in b.sequences] for b in islice(Loader(run, ALL), steps)}
-    assert found == whole
+    full = {b.step: [[s.key for s in q] for q in b.sequences] for b in islice(Loader(run, ALL), steps)}
+    assert result == full
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 7])
 def test_a_loader_is_part_of_a_torch_checkpoint(run: Path, tmp_path: Path, at: int) -> None:
-    """As torchtitan keeps its data loader: whatever is Stateful goes into torch.distributed.checkpoint beside the
-    model.
-    """
+    """As in torchtitan, which saves every Stateful object, such as a loader, in torch.distributed.checkpoint."""
     from torch.distributed import checkpoint
     from torch.distributed.checkpoint.stateful import Stateful
 
-    whole = list(islice(Loader(run, ALL), 20))
+    full = list(islice(Loader(run, ALL), 20))
     loader = Loader(run, ALL)
     assert isinstance(loader, Stateful)
-    assert same(list(islice(loader, at)), whole[:at])
+    assert same(list(islice(loader, at)), full[:at])
     checkpoint.save({"dataloader": loader}, checkpoint_id=tmp_path, no_dist=True)
     again = Loader(run, ALL)
     checkpoint.load({"dataloader": again}, checkpoint_id=tmp_path, no_dist=True)
-    assert same(list(islice(again, 20 - at)), whole[at:])
+    assert same(list(islice(again, 20 - at)), full[at:])

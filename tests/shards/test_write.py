@@ -32,7 +32,7 @@ def blobs(tmp_path: Path) -> made.Blobs:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_key_is_there_with_its_type_and_order_and_bytes_do_not_depend_on_the_rows_order(
+def test_samples_have_every_key_with_its_type_and_the_order_of_rows_changes_nothing(
     blobs: made.Blobs, layout: str
 ) -> None:
     documents = [made.MAKE[layout](blobs, i, 3, 12) for i in range(9)]
@@ -53,7 +53,7 @@ def test_every_key_is_there_with_its_type_and_order_and_bytes_do_not_depend_on_t
         assert parts["json"] == json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def test_no_two_splits_of_a_configuration_share_a_key(blobs: made.Blobs) -> None:
+def test_no_two_splits_of_a_source_share_a_key(blobs: made.Blobs) -> None:
     documents, paths = [made.pair(blobs, i) for i in range(3)], blobs.write()
     places = [(split, part) for split in ("train", "validation") for part in (0, 41)]
     keys = [
@@ -66,7 +66,7 @@ def test_no_two_splits_of_a_configuration_share_a_key(blobs: made.Blobs) -> None
     assert keys[3][0] == "v00041000000"
 
 
-def test_the_index_tells_the_truth(blobs: made.Blobs) -> None:
+def test_the_index_describes_the_samples(blobs: made.Blobs) -> None:
     documents = [made.interleaved(blobs, i, i) for i in range(4)]
     out = made.pack(Pack("news", "interleaved", "validation"), documents, blobs.write())
     assert out["index"].schema == INDEX
@@ -151,12 +151,12 @@ def test_ocr_pages_have_pdfas_words_and_lines(blobs: made.Blobs) -> None:
     assert parts["txt"].decode() == fields["text"] == document["nodes"][1]["text"]
 
 
-def test_a_jpeg_that_fits_is_kept_byte_for_byte() -> None:
+def test_a_jpeg_that_fits_is_stored_byte_for_byte() -> None:
     for data in (made.picture(1), made.picture(1, mode="L"), made.picture(2, quality=30, progressive=True)):
         assert fit(data, 64).data == data
 
 
-def test_ocr_pages_say_how_they_were_read_and_where_pictures_stand(blobs: made.Blobs) -> None:
+def test_ocr_pages_have_how_they_were_read_and_where_their_pictures_are(blobs: made.Blobs) -> None:
     free, under = [0.5, 0.5, 0.25, 0.25], [0.0, 0.0, 0.5, 0.25]
     read = {
         "dpi": 150.0,
@@ -168,22 +168,20 @@ def test_ocr_pages_say_how_they_were_read_and_where_pictures_stand(blobs: made.B
     }
     documents = [made.page(blobs, 4), {**made.page(blobs, 5), "page": read}]
     out = made.pack(Pack("ocr", "ocr"), documents, blobs.write())
-    plain, told = (
+    plain, scanned = (
         json.loads(parts["json"])
         for _, parts in sorted(samples(out), key=lambda s: json.loads(s[1]["json"])["dpi"] is not None)
     )
-    assert {k: told[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")} == {
+    assert {k: scanned[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")} == {
         "dpi": 150.0, "rotation": 90, "text_source": "ocr", "engine": "tesseract", "num_pages": 12,
     }  # fmt: skip
-    assert told["pages"][0]["images_bbox"] == [free, under]
-    assert told["pages"][0]["images_bbox_no_text_overlap"] == [free]
+    assert scanned["pages"][0]["images_bbox"] == [free, under]
+    assert scanned["pages"][0]["images_bbox_no_text_overlap"] == [free]
     assert [plain[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")] == [None] * 5
 
 
 def test_ocr_samples_are_what_chug_reads() -> None:
-    """Its annotation is `pages`, one for each picture of the sample; of a page it takes `lines` and in them `text`
-    (chug 0.1, doc_read_processor).
-    """
+    """chug 0.1 (doc_read_processor) reads `pages`, one for each picture, and in each page the `text` of `lines`."""
     page = LAYOUTS["ocr"].schema.field("pages").type.value_type
     assert {"words", "lines", "images_bbox", "images_bbox_no_text_overlap"} == {
         page.field(i).name for i in range(page.num_fields)
@@ -219,7 +217,7 @@ def test_large_images_are_scaled_to_the_longest_side_and_exif_is_applied() -> No
     assert Image.open(io.BytesIO(turned.data)).getexif().get(0x0112) is None
 
 
-def test_transparency_lies_on_white_and_sixteen_bits_are_scaled() -> None:
+def test_transparent_parts_become_white_and_sixteen_bits_are_scaled() -> None:
     clear = io.BytesIO()
     Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(clear, "PNG")
     assert np.asarray(Image.open(io.BytesIO(fit(clear.getvalue(), 980).data))).min() > 250
@@ -228,7 +226,7 @@ def test_transparency_lies_on_white_and_sixteen_bits_are_scaled() -> None:
     assert abs(int(np.asarray(Image.open(io.BytesIO(fit(deep.getvalue(), 980).data))).mean()) - 128) <= 1
 
 
-def test_what_cannot_be_packed_is_left_out_with_a_reason_and_the_rest_goes_on(blobs: made.Blobs) -> None:
+def test_documents_that_cannot_be_packed_are_refused_with_a_reason_and_the_others_are_packed(blobs: made.Blobs) -> None:
     good = made.pair(blobs, 0)
     noise = made.document("noise", made.pair(blobs, 1)["nodes"], [blobs.place(0, b"\xff\xd8 no image", "u")])
     damaged = made.pair(blobs, 2)
@@ -243,7 +241,7 @@ def test_what_cannot_be_packed_is_left_out_with_a_reason_and_the_rest_goes_on(bl
     assert all(row["url"] and row["provenance"] for row in out["refused"].to_pylist())
 
 
-def test_a_row_the_engine_took_out_is_not_packed(blobs: made.Blobs) -> None:
+def test_a_row_in_quarantine_is_not_packed(blobs: made.Blobs) -> None:
     documents = sorted((made.pair(blobs, i) for i in range(3)), key=lambda d: d["key"])
     ctx = DirectContext(part=0, skip=frozenset({(1, 0)}))
     out = list(Pack("pairs", "pairs")({"documents": made.table(documents), "blobs": blobs.write()}, ctx))
@@ -252,11 +250,11 @@ def test_a_row_the_engine_took_out_is_not_packed(blobs: made.Blobs) -> None:
     assert index["key"].to_pylist() == ["000000000000", "000000000001"]
 
 
-def test_a_range_without_documents_makes_no_shard(blobs: made.Blobs) -> None:
+def test_a_partition_without_documents_makes_no_shard(blobs: made.Blobs) -> None:
     assert list(Pack("pairs", "pairs")({"documents": made.table([]), "blobs": blobs.write()})) == []
 
 
-def test_a_range_of_which_nothing_is_left_is_a_valid_archive(blobs: made.Blobs) -> None:
+def test_a_partition_whose_documents_are_all_refused_is_a_valid_archive(blobs: made.Blobs) -> None:
     out = made.pack(Pack("pairs", "pairs"), [made.document("blind", made.pair(blobs, 3)["nodes"], [])], blobs.write())
     assert (out["tar"], out["tar.idx"], out["index"].num_rows, out["refused"].num_rows) == (tar.END, bytes(8), 0, 1)
 

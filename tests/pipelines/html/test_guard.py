@@ -64,7 +64,7 @@ def test_void_tags_are_not_depth() -> None:
     assert bounded(html) == html
 
 
-def test_bytes_are_capped() -> None:
+def test_the_bytes_of_a_page_are_limited() -> None:
     assert len(bounded(b"x" * (MAX_BYTES + 5))) == MAX_BYTES
 
 
