@@ -171,14 +171,14 @@ def test_images_match_the_ledger(real_run: RealRun) -> None:
                 f.seek(members[0].offset)
                 document = json.loads(f.read(members[0].size))
                 f.seek(at)
-                hashes = [m["sha256"] for m in document["image_meta"]]
-                assert hashes == [good[m["url"]]["sha256"] for m in document["image_meta"]] and len(set(hashes)) == len(
-                    hashes
-                )
-                assert [(m["original_width"], m["original_height"]) for m in document["image_meta"]] == [
-                    (good[m["url"]]["width"], good[m["url"]]["height"]) for m in document["image_meta"]
-                ]
-                assert all(max(m["width"], m["height"]) <= 980 for m in document["image_meta"])
+                images = document["image_meta"]
+                hashes = [m["sha256"] for m in images]
+                assert len(set(hashes)) == len(hashes)
+                for m in images:
+                    outcome = good[m["url"]]
+                    assert m["sha256"] == outcome["sha256"]
+                    assert (m["original_width"], m["original_height"]) == (outcome["width"], outcome["height"])
+                    assert max(m["width"], m["height"]) <= 980
                 checked += len(hashes)
     assert checked == real_run.stats["sources"]["web"]["images"]
 

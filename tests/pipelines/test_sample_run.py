@@ -71,17 +71,15 @@ def test_image_fault(sample_run: SampleRun, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FOR["document"], ids=fault_id)
 def test_document_fault(sample_run: SampleRun, fault: Fault) -> None:
-    decisions = [
-        (r["reason"] or "kept", r["keep"]) for r in sample_run.ledger("web", "documents") if r["url"] in fault.urls
-    ]
+    documents = [r for r in sample_run.ledger("web", "documents") if r["url"] in fault.urls]
+    decisions = [(r["reason"] or "kept", r["keep"]) for r in documents]
     refused = [r["reason"] for r in sample_run.ledger("web", "refused") if r["url"] in fault.urls]
     if fault.reason == "optout":  # a page with an opt-out never becomes a document
         assert (decisions, refused) == ([], ["optout"] * fault.count)
     else:
         assert (decisions, refused) == ([(fault.reason, fault.reason == "kept")] * fault.count, [])
-    assert sum(d["url"] in fault.urls for d in sample_run.packed("web")) == (
-        fault.count if fault.reason == "kept" else 0
-    )
+    packed = sum(d["url"] in fault.urls for d in sample_run.packed("web"))
+    assert packed == (fault.count if fault.reason == "kept" else 0)
 
 
 @pytest.mark.parametrize("name", ["lazy", "responsive", "noscript", "base", "deep", "unclosed"])
@@ -146,16 +144,14 @@ def test_only_planted_duplicates_are_dropped_as_duplicates(sample_run: SampleRun
 
 @pytest.mark.parametrize("fault", FOR["pdf"], ids=fault_id)
 def test_pdf_fault(sample_run: SampleRun, fault: Fault) -> None:
-    assert [r["reason"] for r in sample_run.ledger("pdf", "refused") if r["url"] in fault.urls] == [
-        fault.reason
-    ] * fault.count
+    reasons = [r["reason"] for r in sample_run.ledger("pdf", "refused") if r["url"] in fault.urls]
+    assert reasons == [fault.reason] * fault.count
 
 
 @pytest.mark.parametrize("fault", FOR["crawl"], ids=fault_id)
 def test_crawl_fault(sample_run: SampleRun, fault: Fault) -> None:
-    assert [r["status"] for r in sample_run.ledger("web", "pages") if r["url"] in fault.urls] == [
-        fault.reason
-    ] * fault.count
+    statuses = [r["status"] for r in sample_run.ledger("web", "pages") if r["url"] in fault.urls]
+    assert statuses == [fault.reason] * fault.count
 
 
 def test_bad_rows_of_the_pairs_list(sample_run: SampleRun) -> None:
@@ -226,11 +222,9 @@ def test_kept_documents_are_the_samples_of_the_shards(sample_run: SampleRun, sou
 
 
 def _texts(packed: dict[str, Any]) -> list[str]:
-    return (
-        [t for t in packed["texts"] if t is not None]
-        if "texts" in packed
-        else [packed["caption"] if "caption" in packed else packed["text"]]
-    )
+    if "texts" in packed:
+        return [t for t in packed["texts"] if t is not None]
+    return [packed["caption"] if "caption" in packed else packed["text"]]
 
 
 def test_fetch_outcomes_add_up(sample_run: SampleRun) -> None:

@@ -190,9 +190,8 @@ def test_diff(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
 
 def test_verify(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
     good = call("verify", sample_run.folder)
-    assert (good.exit_code, good.stdout) == (0, "") and "every shard is what the manifest says" in " ".join(
-        good.stderr.split()
-    )
+    assert (good.exit_code, good.stdout) == (0, "")
+    assert "every shard is what the manifest says" in " ".join(good.stderr.split())
     folder = sample_run.copy(tmp_path / "run")
     (folder / "shards/pdf/train-000000.tar").unlink()
     broken = call("verify", folder, "--json")
@@ -223,12 +222,8 @@ def test_plan_shows_the_state_of_each_step_and_starts_nothing(
         call(*arguments, "--out", sample_run.folder, "--set", "web.rules.document.words.min=500").stdout
     )
     states = {r["stage"]: r["state"] for r in changed}
-    assert (states["web.crawl"], states["web.score"], states["web.decide"], states["web.sign"]) == (
-        "recorded",
-        "done",
-        "to do",
-        "waits",
-    )
+    expected = {"web.crawl": "recorded", "web.score": "done", "web.decide": "to do", "web.sign": "waits"}
+    assert {step: states[step] for step in expected} == expected
     new = json.loads(call(*arguments, "--out", tmp_path / "new").stdout)
     assert {r["stage"]: r["state"] for r in new}["web.crawl"] == "to do"
     assert not (tmp_path / "new").exists()
@@ -249,22 +244,11 @@ def test_refresh_of_a_step_that_is_not_recorded_names_the_recorded_steps(
 def test_a_second_run_from_the_shell_ends_in_under_three_seconds(sample_run: SampleRun) -> None:
     """A new process imports everything and finds nothing to do. The test measures processor time, not wall time."""
     env = {k: v for k, v in os.environ.items() if k not in PROXIES}
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines",
-        "run",
-        str(RECIPE),
-        *sets(sample_run),
-        "--out",
-        str(sample_run.folder),
-        "--json",
-    ]
+    arguments = ["run", str(RECIPE), *sets(sample_run), "--out", str(sample_run.folder), "--json", "--on", "local"]
+    command = [sys.executable, "-m", "pipelines", *arguments]
     before, began = os.times(), time.monotonic()
     with sample_run.exclusive():
-        process = subprocess.run(
-            [*command, "--on", "local"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
-        )
+        process = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     after, wall = os.times(), time.monotonic() - began
     used = after.children_user + after.children_system - before.children_user - before.children_system
     assert process.returncode == 0, process.stderr

@@ -34,14 +34,8 @@ def test_forgotten_items_are_removed_and_stay_removed(
     without_proxies(monkeypatch)  # a request would fail, so no image is fetched again
     folder = sample_run.copy(tmp_path / "run")
     documents = sample_run.packed("web")
-    by_id, by_url = (
-        documents[0],
-        next(
-            d
-            for d in documents
-            if d["url"] != documents[0]["url"] and d["url"].split("/")[2] != documents[0]["url"].split("/")[2]
-        ),
-    )
+    by_id = documents[0]
+    by_url = next(d for d in documents if d["url"].split("/")[2] != by_id["url"].split("/")[2])
     picture = next(
         m
         for d in documents
@@ -49,21 +43,8 @@ def test_forgotten_items_are_removed_and_stay_removed(
         for m in d["image_meta"]
     )
     host = sample_run.packed("pairs")[0]["url"].split("/")[2]
-    command = CliRunner().invoke(
-        cli.app,
-        [
-            "forget",
-            str(folder),
-            by_id["id"],
-            by_url["url"],
-            picture["sha256"],
-            host,
-            "nowhere.example",
-            "--json",
-            "--on",
-            "local",
-        ],
-    )
+    items = [by_id["id"], by_url["url"], picture["sha256"], host, "nowhere.example"]
+    command = CliRunner().invoke(cli.app, ["forget", str(folder), *items, "--json", "--on", "local"])
     assert command.exit_code == 0, command.output
     summary = json.loads(command.stdout.splitlines()[-1])
     assert summary["without_effect"] == ["nowhere.example"]

@@ -22,11 +22,8 @@ def test_every_image_of_a_kept_document_has_its_place() -> None:
     output = out(Links(RULES)(tables(documents), DirectContext(part=5)))
     places = [(p["url"], p["row"], p["node"], p["alt"], p["rendered_width"]) for p in output["places"]]
     assert places == [(A, 0, 1, "a mill", 640), (B, 0, 2, None, None), (A, 1, 0, None, None)]
-    assert {p["part"] for p in output["places"]} == {5} and [p["doc"] for p in output["places"]] == [
-        5 << 32,
-        5 << 32,
-        5 << 32 | 1,
-    ]
+    assert {p["part"] for p in output["places"]} == {5}
+    assert [p["doc"] for p in output["places"]] == [5 << 32, 5 << 32, 5 << 32 | 1]
     assert [p["key"] for p in output["places"]] == [key64(A), key64(B), key64(A)]
     assert sorted(w["url"] for w in output["wanted"]) == [A, B]  # each address once
 
