@@ -31,10 +31,6 @@ class Blocklist:
     files: ClassVar[tuple[str, ...]] = ("path",)
     name: ClassVar[str] = "blocked_host"
 
-    @property
-    def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": self.columns()}
-
     def columns(self) -> pa.Schema:
         return SCORES
 

@@ -48,10 +48,6 @@ class Perplexity:
     files: ClassVar[tuple[str, ...]] = ("model", "pieces")
     name: ClassVar[str] = "perplexity"
 
-    @property
-    def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": self.columns()}
-
     def columns(self) -> pa.Schema:
         return SCORES
 

@@ -46,10 +46,6 @@ class Quality:
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-numpy2-wheel",)
     name: ClassVar[str] = "quality"
 
-    @property
-    def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": self.columns()}
-
     def columns(self) -> pa.Schema:
         return SCORES
 

@@ -87,7 +87,7 @@ WRONG = {
     "wrong mixture": (["mixtures.stage1=stag2"], ["mixtures.stage1: ", "stag2", "stage2"]),
     "a mixture of a source that is not there": (
         ["mixtures.stage1={sources: {wbe: {weight: 1, sequence_length: 64}}}"],
-        ["mixtures.stage1.sources: no source `wbe`; did you mean `web`?"],
+        ["mixtures.stage1: ", "no source 'wbe'; did you mean 'web'?"],
     ),
     "a preferred source that is not there": (["dedup.prefer=[wbe]"], ["dedup.prefer: no source `wbe`"]),
     "two settings of duplicates in one kind": (
