@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.columns import column, one_batch, part_of, row_of, run_starts
+from dedup.columns import column, one_batch, part_of, row_of
 from dedup.minhash import U32, similarity
 from dedup.sign import signatures_schema
-from manifests.flat import bools
+from manifests.flat import bools, run_starts
 from manifests.hashing import U64, mix64
 from manifests.stage import NO_ENGINE, Output, StageContext
 
