@@ -52,11 +52,11 @@ class Sweep:
 
 
 def parse(text: str, rules: Rules) -> Sweep:
-    """Reads ``[level.]score[.min|.max]=from..to[:step]``. The default level is the first of document, node and image with
-    a rule on the score; the default limit is that of the rule; the default step gives about ten thresholds.
+    """Reads ``[level.]score[.min|.max]=from..to[:step]``.
 
-    With a level and a limit, the score needs no rule: a new rule is tried at the end of the table. Raises RuleError,
-    one line.
+    The default level is the first of document, node and image with a rule on the score. The default limit is that of
+    the rule. The default step gives about ten thresholds. With a level and a limit, the score needs no rule: a new rule
+    is tried at the end of the table. Raises RuleError, one line.
     """
     form = _FORM.fullmatch(text.replace(" ", ""))
     if form is None:
@@ -104,8 +104,8 @@ def _range(text: str, first: str, last: str, step: str | None) -> tuple[float, .
 
 
 def sweep(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch]) -> list[dict[str, Any]]:
-    """A row for each threshold: ``threshold``, the number of ``documents``, and how many documents, paragraphs and images
-    the rules would keep.
+    """A row for each threshold: ``threshold``, the number of ``documents``, and how many documents, paragraphs and
+    images the rules would keep.
 
     ``batches``: documents zipped with their scores; the nodes need no text. Paragraphs and images are those of kept
     documents; images are judged by the page alone. Raises RuleError where a rule's score is not among the columns.

@@ -1,4 +1,4 @@
-"""Text scores of documents and of their paragraphs, for a whole batch: numpy over flat arrays, no Python loop over words.
+"""Text scores of documents and of their paragraphs, by numpy over flat arrays, without a Python loop over words.
 
 `filters.scores` has the definitions. OBELICS' scores follow its paper (arXiv 2306.16527, A.2) and its published code.
 Their plain versions are in tests/filters/plain.py, and the tests compare them with this module.
@@ -191,7 +191,7 @@ def _ratios(n: dict[str, NDArray]) -> dict[str, Floats]:
 
 
 def _listed(hits: Hits, guess: language.Guess, name: str, default: int = -1) -> tuple[Ints, Bools]:
-    """Number of words of each paragraph in the list ``name`` of its document's language; and which documents have a list.
+    """Number of words of each paragraph in the list ``name`` of its document's language; and which documents have one.
 
     ``default``: the column of the list for the languages without their own; -1: these have no list. A document without
     a language is treated as English, because the rule on stop words exists to drop such text.

@@ -96,7 +96,7 @@ def _plain(value: Any, depth: int = 8) -> Any:
         return name, *(_plain(v, depth - 1) for v in value)
     if isinstance(value, set | frozenset):
         return name, *sorted(repr(_plain(v, depth - 1)) for v in value)
-    if type(value).__reduce__ is object.__reduce__ and hasattr(value, "__dict__"):
+    if type(value).__reduce__ == object.__reduce__ and hasattr(value, "__dict__"):
         return name, _plain(vars(value), depth - 1)
     try:
         return name, pickle.dumps(value, protocol=4)  # an array, a compiled expression

@@ -41,7 +41,8 @@ def test_obelics_on_small_pages() -> None:
         [MENU, PICTURE],
         [
             PICTURE,
-            "Die Schiffe fuhren am Morgen aus, und die Leute der Stadt gingen zum Hafen, um sie zu sehen, denn es war das erste Mal.",
+            "Die Schiffe fuhren am Morgen aus, und die Leute der Stadt gingen zum Hafen, um sie zu sehen, "
+            "denn es war das erste Mal.",
         ],
     )
     assert good["keep"]

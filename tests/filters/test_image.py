@@ -87,7 +87,8 @@ def test_obelics_on_images() -> None:
     )
     rules = load("obelics").image
     assert decide(rules, image_columns(images), images.num_rows).reason.to_pylist() == [
-        None, "status", "banned_url_high", "format", "side_min_low", "side_max_high", "rendered_min_low", "aspect_high", None, None,
+        None, "status", "banned_url_high", "format", "side_min_low", "side_max_high", "rendered_min_low", "aspect_high",
+        None, None,
     ]  # fmt: skip
 
 
