@@ -4,8 +4,8 @@ Texts: the main content of the real pages beside the checkout (../shared/realweb
 row says which. Each contender runs in a new process, so that its peak memory is its own. Speeds are by processor time
 on one core, the best of up to three runs after a warm-up. Only signing is timed, from a text in memory to signature and
 band keys (ours: the whole `Sign` stage, with addresses and exact hashes). Recall: of copies of half of the documents,
-with 3 % of their words changed, the share where exactly one of the two is dropped. `lost`: documents without a copy that
-are dropped. datasketch is also the check of our signatures: tests/dedup/test_minhash.py.
+with 3 % of their words changed, the share where exactly one of the two is dropped. `lost`: documents without a copy
+that are dropped. datasketch is also the check of our signatures: tests/dedup/test_minhash.py.
 """
 
 from __future__ import annotations

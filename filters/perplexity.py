@@ -25,9 +25,10 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _DIGIT = re.compile(r"\d")
 #: CCNet's table of 34 characters
 _PUNCTUATION = str.maketrans(
-    dict(zip("，。、∶：？！（）；．～’´％━–〈〉【】►", (",", ".", ",", ":", ":", "?", "!", "(", ")", ";", ". ", "~", "'", "'",
-     "%", "-", "-", "<", ">", "[", "]", "-"), strict=True)) | dict.fromkeys("„”“«»１」「《》", '"') | {"—": " - ", "…": "..."}
-)  # fmt: skip
+    dict(zip("，。、∶：？！（）；～’´％━–〈〉【】►", ",.,::?!();~''%--<>[]-", strict=True))
+    | dict.fromkeys("„”“«»１」「《》", '"')
+    | {"．": ". ", "—": " - ", "…": "..."}
+)
 
 
 SCORES = pa.schema([("perplexity", pa.float32())])
