@@ -53,12 +53,12 @@ def repeats(symbols: Running, n: int, documents: Spans, paragraphs: Spans) -> tu
     """Repeats of n-grams of ``symbols`` within each document, and within each paragraph of them."""
     place, first = equal(salted(symbols.grams(n), n, documents))
     length = len(symbols.sums) - 1
-    whole = _by(documents.owner(length)[place] if len(place) else place, first, documents, n)
+    in_documents = _by(documents.owner(length)[place] if len(place) else place, first, documents, n)
     paragraph = paragraphs.owner(length)[place] if len(place) else place
     inside = np.flatnonzero(place + n <= paragraphs.end[paragraph])
     gram = np.cumsum(first)[inside]
     paragraph = paragraph[inside]
-    return whole, _by(paragraph, run_starts(gram, paragraph), paragraphs, n)
+    return in_documents, _by(paragraph, run_starts(gram, paragraph), paragraphs, n)
 
 
 def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:

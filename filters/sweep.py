@@ -64,16 +64,16 @@ def parse(text: str, rules: Rules) -> Sweep:
         raise RuleError(f"sweep `{text}`: expected rule=from..to or rule=from..to:step, such as {example}")
     level, score, limit, *numbers = form.groups()
     levels = (level,) if level else ("document", "node", "image")
-    found = next(((at, r) for at in levels for r in getattr(rules, at) if r.score == score), None)
-    if found is None and level and limit and score in LEVELS[level]:
-        found = level, Rule(score)
-    if found is None:
+    place = next(((at, r) for at in levels for r in getattr(rules, at) if r.score == score), None)
+    if place is None and level and limit and score in LEVELS[level]:
+        place = level, Rule(score)
+    if place is None:
         has_score = next((at for at in levels if score in LEVELS[at]), None)
         hint = f"; to try one, say {has_score}.{score}.min or .max"
         if has_score is None:
             hint = nearest(score, [r.score for at in levels for r in getattr(rules, at)])
         raise RuleError(f"sweep `{text}`: no rule on `{score}`{hint}")
-    level, rule = found
+    level, rule = place
     if score in STRINGS:
         raise RuleError(f"sweep `{text}`: `{score}` is a string; only numbers have a range")
     has = [name for name in ("min", "max") if getattr(rule, name) is not None]

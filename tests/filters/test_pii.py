@@ -37,7 +37,7 @@ NOT = [
 
 
 @pytest.mark.parametrize(("kind", "what"), [(kind, what) for kind, every in FOUND.items() for what in every])
-def test_found(kind: str, what: str) -> None:
+def test_a_form_is_matched(kind: str, what: str) -> None:
     for text in (what, f"Write to {what}, please.", f"({what})"):
         assert [(k, text[a:b]) for k, a, b in find(text)] == [(kind, what)]
         assert redact(text) == text.replace(what, f"[{kind}]")
@@ -47,7 +47,7 @@ def test_found(kind: str, what: str) -> None:
 
 
 @pytest.mark.parametrize("text", NOT)
-def test_not_found(text: str) -> None:
+def test_other_text_is_not_matched(text: str) -> None:
     assert find(text) == []
     assert redact(text) == text
 
@@ -71,7 +71,7 @@ def test_several_kinds_and_documents() -> None:
         max_size=8,
     )
 )
-def test_what_is_found_is_apart_and_the_rest_stays(pieces: list[str]) -> None:
+def test_matches_do_not_overlap_and_the_rest_is_unchanged(pieces: list[str]) -> None:
     text = "".join(pieces)
     found = find(text)
     assert all(b <= c for (_, _, b), (_, c, _) in itertools.pairwise(found))
