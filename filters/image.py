@@ -50,7 +50,8 @@ def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
         "optout": column("optout", pa.string()),
         **_page(
             column("url", pa.string()),
-            *(column(name, pa.float64()) for name in ("rendered_width", "rendered_height")),
+            column("rendered_width", pa.float64()),
+            column("rendered_height", pa.float64()),
             column("alt", pa.string()),
         ),
     }

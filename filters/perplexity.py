@@ -25,9 +25,10 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _DIGIT = re.compile(r"\d")
 #: CCNet's table of 34 characters
 _PUNCTUATION = str.maketrans(
-    dict(zip("，。、∶：？！（）；．～’´％━–〈〉【】►", (",", ".", ",", ":", ":", "?", "!", "(", ")", ";", ". ", "~", "'", "'", "%", "-", "-",
-     "<", ">", "[", "]", "-"), strict=True)) | dict.fromkeys("„”“«»１」「《》", '"') | {"—": " - ", "…": "..."}
-)  # fmt: skip
+    dict(zip("，。、∶：？！（）；～’´％━–〈〉【】►", ",.,::?!();~''%--<>[]-", strict=True))
+    | dict.fromkeys("„”“«»１」「《》", '"')
+    | {"．": ". ", "—": " - ", "…": "..."}
+)
 
 
 SCORES = pa.schema([("perplexity", pa.float32())])
@@ -73,7 +74,7 @@ def perplexity(model: Any, text: str, pieces: Any = None) -> float | None:
 
 
 def check(model: str, pieces: str | None = None) -> None:
-    """Checks that the packages are installed and that the model's first bytes are right. Raises ValueError, one line."""
+    """Checks that the packages are installed and the model's first bytes. Raises ValueError, one line."""
     _kenlm()
     try:
         with open(model, "rb") as file:

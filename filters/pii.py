@@ -39,9 +39,10 @@ _NORTH_AMERICA = re.compile(r"(?:\+?1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[
 _CARD_LENGTHS = {2: (16,), 3: (14, 15, 16), 4: (13, 16, 19), 5: (16,), 6: (16, 17, 18, 19)}
 
 _COUNTRIES = """
-AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18 FO18 FR27 GB22 GE22
-GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27
-MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20
+AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18 FO18
+FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21
+LY25 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27
+ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20
 """
 _LENGTHS = {entry[:2]: int(entry[2:]) for entry in _COUNTRIES.split()}
 
@@ -70,7 +71,7 @@ def redact(text: str, kinds: Collection[str] = KINDS) -> str:
 
 
 def redact_document(document: dict[str, Any], kinds: Collection[str] = KINDS) -> dict[str, Any]:
-    """A row of DOCUMENT with a redacted title and redacted texts of nodes. URLs and words of PDF pages are unchanged."""
+    """A row of DOCUMENT with its title and the texts of its nodes redacted. URLs and words of PDF pages are not."""
     fields = ("text", "alt", "caption", "title")
     nodes = [{**node, **{f: redact(node[f], kinds) for f in fields if node[f]}} for node in document["nodes"] or ()]
     return {**document, "title": document["title"] and redact(document["title"], kinds), "nodes": nodes}

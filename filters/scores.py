@@ -134,7 +134,7 @@ IMAGE_PIXELS: Final = MappingProxyType(
 IMAGE_SIMILARITY: Final = MappingProxyType(
     {
         "similarity": "cosine of image and text: the nearest of the document's kept paragraphs, or the caption",
-        "relevance_rank": "number of 63 texts of other documents that are as near or nearer; null if the partition has fewer",
+        "relevance_rank": "how many of 63 texts of other documents are as near or nearer; null where there are fewer",
     }
 )
 

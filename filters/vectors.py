@@ -25,8 +25,8 @@ VECTOR = pa.schema([("vector", pa.list_(pa.float32()))])
 
 @dataclass(frozen=True)
 class ImageVectors:
-    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", VECTOR), a vector of length 1 for each image,
-    null where it cannot be decoded.
+    """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", VECTOR): a vector of length 1 for each
+    image, null where it cannot be decoded.
 
     ``model``: an ONNX file whose first input is n images (`View`). Its output ``image_embeds``, or else its first
     output, has a row for each image.

@@ -169,7 +169,8 @@ def test_changed_code_changes_the_digests(tmp_path: Path) -> None:
         "def score(text):\n    from helpers.deep import SIZE\n    return SIZE\n"
         "def longer(text, n): return len(text) > n\n"
         "part = functools.partial(longer, n=int(os.environ.get('N', 5)))\n"
-        "class Scorer:\n    def __init__(self, n): self.n = n\n    def __call__(self, text): return len(text) > self.n\n"
+        "class Scorer:\n    def __init__(self, n): self.n = n\n"
+        "    def __call__(self, text): return len(text) > self.n\n"
         "scorer = Scorer(int(os.environ.get('N', 5)))\n"
     )
     first = digests(tmp_path, "score")
