@@ -115,6 +115,15 @@ def test_a_backbone_that_is_not_in_bootstrap_is_an_error(data, tmp_path):
         trainer.ablate(str(path), data, tmp_path / "out")
 
 
+def test_a_run_without_held_out_pairs_is_an_error(tmp_path):
+    run = made.run(tmp_path / "run", {"pairs": {"train": 4}, "interleaved": {"train": 4, "validation": 4}})
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(MINE))
+    with pytest.raises(RecipeError, match="the score needs two validation samples of layout pairs"):
+        trainer.ablate(str(path), run, tmp_path / "out")
+    assert not (tmp_path / "backbones").exists()
+
+
 def test_a_difference_within_its_error_is_not_told_apart():
     torch.manual_seed(0)
     tokens = torch.full((50, 1), 10.0)
