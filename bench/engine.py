@@ -1,14 +1,13 @@
-"""The same job, read, filter, write, under our two backends, a bare pool of processes, Ray Data, and datatrove's local
-executor.
+"""One job (read, filter, write) under our two backends, a bare process pool, Ray Data and datatrove's local executor.
 
 Input: 48 Parquet files of 20,000 texts each, written once. The filter keeps texts whose share of letters is at least a
-limit, by regular expression, row by row: work that Python does, as filters are. Output: Parquet. Two processes each.
-Seconds are of the whole job, from the call to its return, worker start included; megabytes are the peak of the
-proportional set sizes of all its processes, and processor seconds the sum of theirs, both sampled twice a second.
+limit; a regular expression counts the letters row by row in Python. Output: Parquet. Each contender has two processes.
+Seconds are for the complete job, with the start of the workers. Megabytes are the peak of the summed proportional set
+sizes of all processes; processor seconds are summed over all processes. Both are sampled twice a second.
 
-Every contender runs in a process of its own, in rounds, all of them in each round; what is shown are medians over the
-rounds, and of the ratio to the pool the median of the rounds' ratios: what a neighbour takes from one round it takes
-from all contenders of it.
+Every contender runs in its own process. Each round runs all contenders. The table shows medians over the rounds; the
+ratio to the pool is the median of the ratios of the rounds, so that other load on the machine counts for all contenders
+of a round.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pyarrow as pa
@@ -35,6 +34,7 @@ import pyarrow.parquet as pq
 
 FILES, ROWS, WORKERS, ROUNDS = 48, 20_000, 2, 3
 LIMIT = 0.63
+TEXTS = pa.schema([("id", pa.string()), ("text", pa.string())])
 _LETTERS = re.compile(r"[^\W\d_]")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -49,6 +49,8 @@ def _filtered(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 @dataclass(frozen=True)
 class Read:
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"kept": TEXTS}
+
     def __call__(self, batch: pa.RecordBatch, ctx: Any = None) -> Iterator[tuple[str, Any]]:
         for path in batch["path"].to_pylist():
             for rows in pq.ParquetFile(path).iter_batches(batch_size=512):
@@ -74,61 +76,62 @@ def _paths(folder: str) -> list[str]:
     return sorted(str(p) for p in pathlib.Path(folder).glob("*.parquet"))
 
 
-def ours_local(given: str, out: str) -> None:
+def ours_local(folder: str, out: str) -> None:
     from pipelines.engine.local import Local
 
-    _ours(given, out, lambda: Local(WORKERS))
+    _ours(folder, out, lambda: Local(WORKERS))
 
 
-def ours_ray(given: str, out: str) -> None:
+def ours_ray(folder: str, out: str) -> None:
     from pipelines.engine.on_ray import OnRay
 
-    _ours(given, out, lambda: OnRay(None, WORKERS))
+    _ours(folder, out, lambda: OnRay(None, WORKERS))
 
 
-def _ours(given: str, out: str, start: Callable[[], Any]) -> None:
+def _ours(folder: str, out: str, start: Callable[[], Any]) -> None:
     from pipelines.engine.progress import Progress
     from pipelines.engine.run import run
     from pipelines.engine.stage import Step
 
-    rows = pa.table({"path": _paths(given)})
-    run([Step("read", Read(), rows=lambda made: rows)], out, start, progress=Progress(quiet=True))
+    rows = pa.table({"path": _paths(folder)})
+    run([Step("read", Read(), rows=lambda outputs: rows)], out, start, progress=Progress(quiet=True))
 
 
-def bare_pool(given: str, out: str) -> None:
-    """No commits, no fence, no record: the least that does the work."""
+def bare_pool(folder: str, out: str) -> None:
+    """No commits, no isolation, no records: the least code that does the work."""
     with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
-        for _ in pool.imap_unordered(_one, [(p, f"{out}/{os.path.basename(p)}") for p in _paths(given)]):
+        for _ in pool.imap_unordered(_one, [(p, f"{out}/{os.path.basename(p)}") for p in _paths(folder)]):
             pass
 
 
 def _one(paths: tuple[str, str]) -> None:
-    with pq.ParquetWriter(paths[1], pa.schema([("id", pa.string()), ("text", pa.string())]), compression="zstd") as w:
+    with pq.ParquetWriter(paths[1], TEXTS, compression="zstd") as w:
         w.write_table(
             pa.Table.from_batches([_filtered(b) for b in pq.ParquetFile(paths[0]).iter_batches(batch_size=512)])
         )
 
 
-def ray_data(given: str, out: str) -> None:
+def ray_data(folder: str, out: str) -> None:
     import ray
 
     ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
 
-    def some(table: pa.Table) -> pa.Table:
+    def filtered(table: pa.Table) -> pa.Table:
         return pa.Table.from_batches([_filtered(b) for b in table.combine_chunks().to_batches()], table.schema)
 
-    ray.data.read_parquet(_paths(given)).map_batches(some, batch_format="pyarrow", batch_size=512).write_parquet(out)
+    data = ray.data.read_parquet(_paths(folder))
+    data.map_batches(filtered, batch_format="pyarrow", batch_size=512).write_parquet(out)
     ray.shutdown()
 
 
-def datatrove(given: str, out: str) -> None:
+def datatrove(folder: str, out: str) -> None:
     from datatrove.executor import LocalPipelineExecutor
     from datatrove.pipeline.filters import LambdaFilter
     from datatrove.pipeline.readers import ParquetReader
     from datatrove.pipeline.writers import ParquetWriter
 
-    pipeline = [ParquetReader(given), LambdaFilter(lambda document: keep(document.text)), ParquetWriter(f"{out}/data")]
+    pipeline = [ParquetReader(folder), LambdaFilter(lambda document: keep(document.text)), ParquetWriter(f"{out}/data")]
     LocalPipelineExecutor(pipeline, tasks=FILES, workers=WORKERS, logging_dir=f"{out}/logs", start_method="spawn").run()
 
 
@@ -142,26 +145,24 @@ CONTENDERS = {
 
 
 def rows() -> list[dict[str, Any]]:
-    """A row a contender: seconds, their ratio to the bare pool's, processor seconds, peak MB, rows kept (of all the
-    same).
-    """
-    seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in CONTENDERS}
-    kept: dict[str, int] = {}
+    """One row for each contender: seconds, ratio to the bare pool, processor seconds, peak MB, rows in the output."""
+    measurements: dict[str, list[tuple[float, float, float]]] = {name: [] for name in CONTENDERS}
+    rows_out: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="bench-engine-") as folder:
-        given, out = f"{folder}/in", f"{folder}/out"
-        os.mkdir(given)
-        write_input(given)
+        source, out = f"{folder}/in", f"{folder}/out"
+        os.mkdir(source)
+        write_input(source)
         for _ in range(ROUNDS):
             for name, contender in CONTENDERS.items():
                 os.mkdir(out)
-                seen[name].append(_measured(contender.__name__, given, out))
-                kept[name] = sum(
+                measurements[name].append(_measure(contender.__name__, source, out))
+                rows_out[name] = sum(
                     pq.ParquetFile(p).metadata.num_rows
                     for p in pathlib.Path(out).rglob("*.parquet")
                     if p.name != "parts.parquet"
                 )
                 shutil.rmtree(out)
-    pool = seen["a bare pool"]
+    pool = measurements["a bare pool"]
     return [
         {
             "contender": name,
@@ -169,13 +170,13 @@ def rows() -> list[dict[str, Any]]:
             "of the pool's time": round(statistics.median(m[0] / p[0] for m, p in zip(measured, pool, strict=True)), 2),
             "processor s": round(statistics.median(m[1] for m in measured), 1),
             "peak MB": round(statistics.median(m[2] for m in measured)),
-            "rows kept": kept[name],
+            "rows kept": rows_out[name],
         }
-        for name, measured in seen.items()
+        for name, measured in measurements.items()
     ]
 
 
-def _measured(contender: str, given: str, out: str) -> tuple[float, float, float]:
+def _measure(contender: str, folder: str, out: str) -> tuple[float, float, float]:
     """Seconds, processor seconds, peak MB."""
     env = {
         **os.environ,
@@ -183,27 +184,27 @@ def _measured(contender: str, given: str, out: str) -> tuple[float, float, float
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
-    code = f"from bench.engine import {contender}\nif __name__ == '__main__':\n    import sys; {contender}(sys.argv[1], sys.argv[2])"
+    code = f"import sys; from bench.engine import {contender}\nif __name__ == '__main__': {contender}(*sys.argv[1:])"
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-c", code, given, out],
+        [sys.executable, "-c", code, folder, out],
         cwd=ROOT,
         env=env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    watched = _Watch(process)
-    _, said = process.communicate()
+    usage = _Usage(process)
+    _, errors = process.communicate()
     seconds = time.monotonic() - began
-    watched.join()
+    usage.join()
     if process.returncode:
-        raise RuntimeError(f"{contender} ended with {process.returncode}: {said[-2000:]}")
-    return seconds, sum(watched.used.values()), watched.peak
+        raise RuntimeError(f"{contender} ended with {process.returncode}: {errors[-2000:]}")
+    return seconds, sum(usage.used.values()), usage.peak
 
 
-class _Watch(threading.Thread):
-    """Looks at a process and all below it, twice a second, until it has ended."""
+class _Usage(threading.Thread):
+    """Samples a process and its descendants twice a second until it ends."""
 
     def __init__(self, process: subprocess.Popen[str]):
         super().__init__()

@@ -1,8 +1,8 @@
-"""Our presets against the datatrove filters they are read from: on real documents, do they give the same verdicts?
+"""Verdicts of our presets and of the datatrove filters that they are taken from, on real documents.
 
-Documents: the reference texts and the pages of ``../shared/realweb``, extracted as a run extracts them. datatrove is
-given each as lines, and our words (`filters.flat.split_words`) and sentences as its tokenizer; beside it, its verdicts
-with its own words, spaCy's.
+Documents: the reference texts and the pages of ``../shared/realweb``, extracted as a run extracts them. datatrove gets
+each document as lines, with our words (`split_words`) and sentences as its tokenizer. A second comparison has
+datatrove's own words, which are spaCy's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def documents() -> Iterator[list[str]]:
 
 
 def ours(preset: str, texts: list[list[str]]) -> list[Verdict]:
-    """Kept or not, and why not, by one of our presets."""
+    """Whether each document is kept, and why not, by one of our presets."""
     from filters.decide import Decide
     from filters.rules import load
     from filters.text import TextScores
@@ -55,15 +55,25 @@ def ours(preset: str, texts: list[list[str]]) -> list[Verdict]:
     )
     ((_, decided),) = Decide(load(preset))(zipped)
     assert isinstance(decided, pa.RecordBatch)
-    said = zip(*(decided[c].to_pylist() for c in ("keep", "reason", "score", "threshold")), strict=True)
-    return [(k, "" if k else f"{r} {s:.4g} against {t:.4g}" if s is not None else r) for k, r, s, t in said]
+    columns = zip(*(decided[c].to_pylist() for c in ("keep", "reason", "score", "threshold")), strict=True)
+    return [(k, "" if k else f"{r} {s:.4g} against {t:.4g}" if s is not None else r) for k, r, s, t in columns]
+
+
+def split_words(text: str) -> list[str]:
+    """The words and numbers of a text, case folded, as the scores count them."""
+    from filters.characters import folded
+    from filters.flat import flat_of
+
+    flat = flat_of([[text]])
+    characters = folded()[flat.codes].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    return [characters[a:b] for a, b in zip(flat.terms.start.tolist(), flat.terms.end.tolist(), strict=True)]
 
 
 def tokenizer() -> Any:
-    """Our words and sentences, as datatrove takes them."""
+    """Our words and sentences, as a tokenizer of datatrove."""
     from datatrove.utils.word_tokenizers import WordTokenizer
 
-    from filters.flat import flat_of, split_words
+    from filters.flat import flat_of
     from filters.lines import line_scores
 
     class Ours(WordTokenizer):
@@ -75,66 +85,66 @@ def tokenizer() -> Any:
 
         def span_tokenize(self, text: str) -> list[tuple[int, int]]:
             number = int(line_scores(flat_of([[text]]))[1]["sentences"][0])
-            return [(i, i + 1) for i in range(number)]  # only their number is asked for
+            return [(i, i + 1) for i in range(number)]  # datatrove uses their number alone
 
     return Ours()
 
 
 def theirs(preset: str, texts: list[list[str]], language: Any) -> list[Verdict]:
-    """Kept or not, and why not, by datatrove's classes. ``language``: as they take it, a code or a tokenizer."""
+    """Whether each document is kept, and why not, by datatrove. ``language``: a code, or a tokenizer."""
     import datatrove.pipeline.filters as filters
     from datatrove.data import Document
 
-    made = [getattr(filters, name)(language=language) for name in PRESETS[preset]]
-    found: list[Verdict] = []
+    classes = [getattr(filters, name)(language=language) for name in PRESETS[preset]]
+    verdicts: list[Verdict] = []
     with np.errstate(all="ignore"):
         for i, paragraphs in enumerate(texts):
             verdict: Verdict = (True, "")
-            for filter_ in made:
+            for filter_ in classes:
                 result = filter_.filter(Document(text="\n".join(paragraphs), id=str(i)))
                 if result is not True:
                     verdict = (False, result[1] if isinstance(result, tuple) else "filtered")
                     break
-            found.append(verdict)
-    return found
+            verdicts.append(verdict)
+    return verdicts
 
 
 def cause(preset: str, paragraphs: list[str]) -> str:
-    """Why our verdict and datatrove's may differ on a document, as far as that is known."""
+    """A known reason for two different verdicts on a document."""
     from filters.characters import MORE_SPACES
 
     if any(p and not p.strip(MORE_SPACES) for p in paragraphs):
-        return "lines of zero-width spaces alone are none to us"
+        return "our scores do not count lines of zero-width spaces alone"
     if preset == "c4" and any("\n" in p for p in paragraphs):
-        return "line breaks within a paragraph, such as code's: C4 asks each line, our rules each paragraph"
-    return "not known"
+        return "line breaks within a paragraph, as in code: C4 judges each line, our rules each paragraph"
+    return "unknown"
 
 
 def compare(preset: str, texts: list[list[str]], language: Any) -> tuple[float, list[str]]:
-    """Share of documents with the same verdict, and a line for each other one: what either says of it."""
+    """Share of documents with the same verdict, and a line for each other document with both verdicts."""
     lines = []
     for paragraphs, mine, other in zip(texts, ours(preset, texts), theirs(preset, texts, language), strict=True):
         if mine[0] != other[0]:
-            said = [f"{who}: {verdict[1] or 'kept'}" for who, verdict in (("ours", mine), ("datatrove", other))]
+            both = [f"{who}: {verdict[1] or 'kept'}" for who, verdict in (("ours", mine), ("datatrove", other))]
             lines.append(
-                f"{preset}: {'; '.join(said)}; cause: {cause(preset, paragraphs)}; `{' '.join(paragraphs)[:60]}`"
+                f"{preset}: {'; '.join(both)}; cause: {cause(preset, paragraphs)}; `{' '.join(paragraphs)[:60]}`"
             )
     return 1 - len(lines) / len(texts), lines
 
 
 def rows(limit: int | None = None, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """One row a preset; every disagreement is said."""
+    """One row for each preset. ``say`` gets a line for each disagreement."""
     if not TRUTH.exists():
         raise SystemExit(f"bench parity needs the real documents of {TRUTH.parent}")
     texts = list(documents())[:limit]
-    found = []
+    table = []
     for preset in PRESETS:
         same, lines = compare(preset, texts, tokenizer())
         for line in lines:
             say(line)
         with_spacy, _ = compare(preset, texts, "eng")
         kept = sum(keep for keep, _ in ours(preset, texts))
-        found.append(
+        table.append(
             {
                 "preset": preset,
                 "documents": len(texts),
@@ -143,4 +153,4 @@ def rows(limit: int | None = None, say: Callable[[str], None] = print) -> list[d
                 "spacy_words": round(with_spacy, 4),
             }
         )
-    return found
+    return table

@@ -43,15 +43,6 @@ def column(table: pa.Table, name: str, kind: Any = np.uint64) -> npt.NDArray[Any
     return np.asarray(values.to_numpy(), kind)
 
 
-def run_starts(*keys: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Which rows of sorted columns begin a run: the row before differs in one of the columns."""
-    starts = np.zeros(len(keys[0]), bool)
-    starts[:1] = True
-    for key in keys:
-        starts[1:] |= key[1:] != key[:-1]
-    return starts
-
-
 def one_batch(table: pa.Table) -> pa.RecordBatch:
     """A table as one batch, which has the table's columns even where it has no rows."""
     table = table.combine_chunks()

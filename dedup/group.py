@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from dedup.columns import column, run_starts
+from dedup.columns import column
+from manifests.flat import run_starts
 from manifests.hashing import U64, mix64
 from manifests.stage import NO_ENGINE, Output, StageContext
 

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.columns import column, one_batch, run_starts
+from dedup.columns import column, one_batch
+from manifests.flat import run_starts
 from manifests.stage import NO_ENGINE, Output, StageContext
 
 #: the columns that `ImageCounts` adds

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.columns import column, numbers, part_of, required, row_of, run_starts
+from dedup.columns import column, numbers, part_of, required, row_of
 from dedup.text import kept_nodes
+from manifests.flat import run_starts
 from manifests.hashing import hash_strings, mix64
 from manifests.schema import TEXT
 from manifests.stage import NO_ENGINE, Output, StageContext

@@ -24,7 +24,8 @@ from manifests.hashing import U64, hash_strings, mix64
 from manifests.schema import IMAGE
 from manifests.stage import NO_ENGINE, Output, StageContext
 
-URL, EXACT, BAND, PAIR = 0, 1, 2, 3  # kinds of key: of the address, the text, a MinHash band, an image with its text
+#: kinds of key: of the address, the text, a MinHash band, an image with its text, and of the user's own
+URL, EXACT, BAND, PAIR, OWN = 0, 1, 2, 3, 4
 
 BANDS = pa.schema([("key", pa.uint64()), ("doc", pa.uint64()), ("kind", pa.int8())])
 
@@ -40,6 +41,7 @@ def signatures_schema(permutations: int) -> pa.Schema:
             ("text_hash", pa.uint64()),  # of the kept text in lower case; null without text
             ("url_hash", pa.uint64()),  # of the canonical page address
             ("pair_hash", pa.uint64()),  # of the kept images' addresses and the kept text, unchanged
+            ("own_hash", pa.uint64()),  # of the column `duplicate_key`
             ("length", pa.int32()),  # words
             ("fetched", pa.int64()),  # seconds since 1970, UTC
         ]
@@ -53,13 +55,15 @@ class Sign:
 
     Pages of one PDF have one address, so the page number is part of the address's key. Image-text pairs need
     ``by_pair`` alone (``by_url=False, by_text=False, near=False``): many pairs share a page, and captions such as
-    "logo" occur with unrelated images. ``rank``: preference of the documents' source; the lowest rank survives.
+    "logo" occur with unrelated images. ``by_key``: documents with the same string in the input column `duplicate_key`
+    are duplicates. ``rank``: preference of the documents' source; the lowest rank survives.
     """
 
     by_url: bool = True
     by_text: bool = True
     near: bool = True
     by_pair: bool = False
+    by_key: bool = False
     bands: int = 14
     rows: int = 8
     shingle: int = 5  # words
@@ -75,8 +79,8 @@ class Sign:
         for name in ("bands", "rows", "shingle"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not (self.by_url or self.by_text or self.near or self.by_pair):
-            raise ValueError("nothing to look for: set one of by_url, by_text, near, by_pair")
+        if not (self.by_url or self.by_text or self.near or self.by_pair or self.by_key):
+            raise ValueError("nothing to look for: set one of by_url, by_text, near, by_pair, by_key")
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         rows, size = batch.num_rows, self.bands * self.rows
@@ -90,8 +94,8 @@ class Sign:
         has_text = kept & (length > 0)
         keys: list[tuple[int, U64, U64]] = []
 
-        text_hash, url_hash, pair_hash = (np.zeros(rows, np.uint64) for _ in range(3))
-        no_text, no_url, no_pair = (np.ones(rows, bool) for _ in range(3))
+        text_hash, url_hash, pair_hash, own_hash = (np.zeros(rows, np.uint64) for _ in range(4))
+        no_text, no_url, no_pair, no_own = (np.ones(rows, bool) for _ in range(4))
         if self.by_url:
             url_hash, no_url = page_hashes(batch, kept)
             keys.append((URL, doc[~no_url], url_hash[~no_url]))
@@ -102,6 +106,11 @@ class Sign:
         if self.by_pair:
             pair_hash, no_pair = pair_hashes(nodes, texts)
             keys.append((PAIR, doc[~no_pair], pair_hash[~no_pair]))
+        if self.by_key:
+            own = required(batch, ("duplicate_key",), "Sign")[0]
+            no_own = ~(bools(own.is_valid()) & kept)
+            own_hash = hash_strings(pc.fill_null(own, "").to_pylist())
+            keys.append((OWN, doc[~no_own], own_hash[~no_own]))
         signature = np.zeros((rows, size), np.uint32)
         if self.near:
             shingles, edges = minhash.shingles(hashed, offsets, self.shingle)
@@ -119,6 +128,7 @@ class Sign:
             pa.array(text_hash, mask=no_text),
             pa.array(url_hash, mask=no_url),
             pa.array(pair_hash, mask=no_pair),
+            pa.array(own_hash, mask=no_own),
             pa.array(length, mask=~kept),
             _seconds(batch, kept),
         ]

@@ -17,17 +17,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.columns import column, one_batch, part_of, row_of, run_starts
+from dedup.columns import column, one_batch, part_of, row_of
 from dedup.minhash import U32, similarity
 from dedup.sign import signatures_schema
-from manifests.flat import bools
+from manifests.flat import bools, run_starts
 from manifests.hashing import U64, mix64
 from manifests.stage import NO_ENGINE, Output, StageContext
 
 I64 = npt.NDArray[np.int64]
 
 #: reasons for a duplicate, the surest first, each with the column of `signatures_schema` that is equal then
-EQUAL = {"duplicate_url": "url_hash", "duplicate_text": "text_hash", "duplicate_pair": "pair_hash"}
+EQUAL = {
+    "duplicate_url": "url_hash",
+    "duplicate_text": "text_hash",
+    "duplicate_pair": "pair_hash",
+    "duplicate_key": "own_hash",
+}
 REASONS = (*EQUAL, "near_duplicate")
 NEAR, NONE = len(EQUAL), -1  # codes: places in REASONS
 

@@ -1,7 +1,7 @@
-"""What each Unicode code point is: lookup tables indexed by code point, built once a process (about 0.3 s).
+"""Classes of Unicode code points: lookup tables indexed by code point, built once in a process (about 0.3 s).
 
-The classes follow Python's `str` methods (isspace, isalnum, ...), so that a plain Python reading of a definition gives
-the same answer.
+The classes follow Python's `str` methods (isspace, isalnum, ...), so a plain Python version of a definition gives the
+same result.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.hashing import splitmix64
+
 SPACE, SPECIAL, TOKEN, POINT, ALPHA, UPPER, DIGIT, DAMAGED = (1 << i for i in range(8))
 
 CODES = sys.maxunicode + 1
 LAST_DENSE = 0x32400  # above it: unassigned planes, tags, variation selectors and private use
 
-#: spaces that `str.isspace` does not count; from OBELICS' cond_standardize_whitespace (object replacement) and the
-#: zero-width ones
+#: spaces that `str.isspace` does not count: object replacement (OBELICS' cond_standardize_whitespace) and zero width
 MORE_SPACES = "\u200b\u2060\ufeff\ufffc"
-#: what joins or colours emoji: zero-width joiner, variation selectors, keycap
+#: code points that join or colour emoji: zero-width joiner, variation selectors, keycap
 EMOJI_GLUE = "\u200d\ufe0e\ufe0f\u20e3"
-FOLDED = {0x2019: 0x27, 0x02BC: 0x27}  # typographic apostrophes, so that don’t is don't
+FOLDED = {0x2019: 0x27, 0x02BC: 0x27}  # typographic apostrophes: don’t is the same word as don't
 
 SCRIPTS = (
     "", "latin", "han", "kana", "hangul", "thai", "greek", "hebrew", "devanagari", "bengali", "tamil", "telugu", "armenian", "georgian",
@@ -40,34 +41,33 @@ _RANGES = (
 
 def _classes_of(char: str) -> int:
     category = unicodedata.category(char)
-    found = 0
+    classes = 0
     space = char.isspace() or char in MORE_SPACES
     if space:
-        found |= SPACE
+        classes |= SPACE
     if space or category[0] in "PS" or char in "0123456789" or char in EMOJI_GLUE:
-        found |= SPECIAL
+        classes |= SPECIAL
     if char.isalnum() or char in "_'":  # the regular expression [\w']
-        found |= TOKEN
+        classes |= TOKEN
     if char in ",;:?!.":
-        found |= POINT
+        classes |= POINT
     if char.isalpha():
-        found |= ALPHA
+        classes |= ALPHA
     if char.isupper():
-        found |= UPPER
+        classes |= UPPER
     if char.isdecimal():
-        found |= DIGIT
+        classes |= DIGIT
     if char == "\ufffd" or category == "Co" or (category == "Cc" and not space):
-        found |= DAMAGED
-    return found
+        classes |= DAMAGED
+    return classes
 
 
 @lru_cache
 def classes() -> NDArray[np.uint8]:
     """Class bits of every code point.
 
-    SPECIAL is OBELICS' set of special characters in our reading: white space, ASCII digits, and all of Unicode's
-    punctuation and symbols (categories P and S, which hold the emoji and OBELICS' ~150 symbols) with what glues emoji
-    together.
+    SPECIAL is our version of OBELICS' set of special characters: white space, ASCII digits, Unicode's punctuation and
+    symbols (categories P and S, which hold the emoji and OBELICS' ~150 symbols), and the code points that join emoji.
     """
     table = np.zeros(CODES, np.uint8)
     table[:LAST_DENSE] = [_classes_of(chr(code)) for code in range(LAST_DENSE)]
@@ -85,25 +85,17 @@ def scripts() -> NDArray[np.uint8]:
     return table
 
 
-def spread(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finalizer (Steele, Lea, Flood 2014): a fixed random-looking 64-bit number for each number."""
-    x = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
 @lru_cache
 def symbols() -> NDArray[np.uint64]:
     """A 64-bit number for each code point."""
-    return spread(np.arange(CODES, dtype=np.uint64))
+    return splitmix64(np.arange(CODES, dtype=np.uint64))
 
 
 @lru_cache
 def folded() -> NDArray[np.int64]:
-    """The code point each code point is read as where case does not matter: lower case, and one apostrophe for two.
+    """The case-folded form of each code point: lower case, and one apostrophe for all three.
 
-    Lower case is taken code point by code point: a final sigma stays one, and İ keeps its own place.
+    Each code point is folded alone: a final sigma stays one, and İ is its own form.
     """
     lower = np.arange(CODES)
     for code in range(LAST_DENSE):
@@ -117,14 +109,14 @@ def folded() -> NDArray[np.int64]:
 
 @lru_cache
 def folded_symbols() -> NDArray[np.uint64]:
-    """A 64-bit number for each code point, the same for those that `folded` reads alike."""
+    """A 64-bit number for each code point, equal for those with the same folded form."""
     return np.take(symbols(), folded())
 
 
 @lru_cache
 def sentence_ends() -> NDArray[np.bool_]:
     """Which code points end a sentence: Unicode's property Sentence_Terminal (172 in Unicode 17)."""
-    import regex  # type: ignore[import-untyped]  # slow to import, and asked for this property alone
+    import regex  # type: ignore[import-untyped]  # slow to import, and needed for this property alone
 
     table = np.zeros(CODES, np.bool_)
     every = "".join(chr(c) for c in range(LAST_DENSE) if not 0xD800 <= c < 0xE000)

@@ -1,8 +1,8 @@
 """Texts as flat arrays: code points, paragraphs, documents and words, for work on whole columns.
 
-The paragraphs of a few hundred documents are laid end to end, each followed by a blank line, so that a paragraph, and a
-document with its paragraphs joined by blank lines, is one slice of the code points. Words are slices too, and carry a
-64-bit hash.
+The paragraphs of a few hundred documents follow one another, each with a blank line behind it. So a paragraph is one
+slice of the code points, and so is a document with its paragraphs joined by blank lines. Words are slices with a 64-bit
+hash.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from filters import characters as ch
 from filters.hashing import Running, UInt64s
 from filters.spans import Bools, Ints, Spans
+from manifests.flat import offsets as running_totals
 
 GAP = "\n\n"
-# code points worked on at once: the arrays stay near the processor, and memory is flat in the size of the input
+# code points in one step: the arrays fit the cache, and memory does not grow with the input
 CHUNK = 1 << 19
 
 
@@ -38,9 +39,7 @@ class Flat:
 
     @cached_property
     def documents(self) -> Spans:
-        """Each document's code points, blank lines between its paragraphs included; empty for a document without
-        paragraphs.
-        """
+        """Each document's code points, with the blank lines between its paragraphs."""
         none = self.of.size == 0
         start = np.append(self.paragraphs.start, len(self.codes))[self.of.start]
         end = np.append(0, self.paragraphs.end)[self.of.end]
@@ -49,8 +48,7 @@ class Flat:
     @cached_property
     def kinds(self) -> NDArray[np.uint8]:
         """Class bits (`filters.characters`) of each code point."""
-        kinds: NDArray[np.uint8] = np.take(ch.classes(), self.codes)
-        return kinds
+        return np.take(ch.classes(), self.codes)
 
     @cached_property
     def spaced(self) -> Spans:
@@ -66,7 +64,7 @@ class Flat:
 
     @cached_property
     def lines(self) -> Spans:
-        """Lines that are not blank: paragraphs, and what line breaks within a paragraph part (code, tables)."""
+        """Lines that are not blank: paragraphs, and lines within a paragraph (of code, of tables)."""
         breaks = np.flatnonzero(self.codes == ord("\n"))
         start, end = np.append(0, breaks + 1), np.append(breaks, len(self.codes))
         start, end = start[start < end], end[start < end]
@@ -101,7 +99,7 @@ class Flat:
 
     @property
     def terms(self) -> Spans:
-        """Words, and numbers: runs that hold no word but digits, from the first to the last. In their order."""
+        """Words and numbers, in their order. A number is a run without a word, from its first to its last digit."""
         return self._terms[0]
 
     @property
@@ -111,7 +109,7 @@ class Flat:
 
     @cached_property
     def words(self) -> Spans:
-        """Words: runs without white space, stripped of special characters at both ends; those left empty are none."""
+        """Words: runs without white space, without the special characters at both ends, that are not empty."""
         return Spans(self.terms.start[self.is_word], self.terms.end[self.is_word])
 
     @cached_property
@@ -120,7 +118,7 @@ class Flat:
 
     @cached_property
     def exact(self) -> Running:
-        """Hashes of the code points, cases apart."""
+        """Hashes of the code points; upper and lower case differ."""
         return Running.of(np.take(ch.symbols(), self.codes))
 
     @cached_property
@@ -131,8 +129,7 @@ class Flat:
     @cached_property
     def word_hashes(self) -> UInt64s:
         """Hash of each word, case folded."""
-        hashes: UInt64s = self.term_hashes[self.is_word]
-        return hashes
+        return self.term_hashes[self.is_word]
 
     def _in_paragraphs(self, spans: Spans) -> Spans:
         """Each paragraph's slice of some spans of code points."""
@@ -168,8 +165,8 @@ class Flat:
 
     def where(self, kind: int) -> Bools:
         """Which code points are of a class."""
-        found: Bools = (self.kinds & kind) != 0
-        return found
+        marked: Bools = (self.kinds & kind) != 0
+        return marked
 
     def count(self, kind: int) -> Ints:
         """How many of each paragraph's code points are of a class."""
@@ -186,19 +183,19 @@ class Flat:
 
 
 def chunks(texts: pa.Array, offsets: Ints) -> Iterator[tuple[int, int, Flat]]:
-    """Documents by the few hundred: (first document, one past the last, their text).
+    """Chunks of a few hundred documents: (first document, one past the last, their text).
 
-    ``texts`` are the paragraphs of all documents, nulls read as empty; document ``i`` has ``texts[offsets[i]:offsets[i
-    + 1]]``. A document is never cut: one that is larger than a chunk is one by itself.
+    ``texts``: the paragraphs of all documents; a null is empty. Document ``i`` has ``texts[offsets[i]:offsets[i + 1]]``.
+    A document that is larger than a chunk is a chunk of its own.
     """
     lengths = np.asarray(pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False), np.int64)
-    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths + len(GAP))])
+    running = running_totals(lengths + len(GAP))
     before = running[offsets[:-1]]
     first = 0
     documents = len(offsets) - 1
     while first < documents:
         last = int(np.searchsorted(before, before[first] + CHUNK, "right"))
-        # the last of these reaches over the edge unless it ends before it
+        # the last document crosses the chunk's end, unless it ends before
         if last - first > 1 and running[offsets[last]] > before[first] + CHUNK:
             last -= 1
         low, high = int(offsets[first]), int(offsets[last])
@@ -215,17 +212,8 @@ def _flat(texts: pa.Array, lengths: Ints, offsets: Ints) -> Flat:
 
 
 def flat_of(documents: list[list[str]]) -> Flat:
-    """Documents as lists of paragraphs, all in one piece, whatever their size."""
+    """Documents, as lists of paragraphs, in one chunk of any size."""
     sizes = [len(paragraphs) for paragraphs in documents]
     texts = pa.array([p for paragraphs in documents for p in paragraphs], pa.string())
     lengths = np.asarray(pc.utf8_length(texts).to_numpy(zero_copy_only=False), np.int64)
-    return _flat(texts, lengths, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)]))
-
-
-def split_words(text: str) -> list[str]:
-    """The words and numbers of a text, case folded, as the scores count them: what another program is given to split
-    alike.
-    """
-    flat = flat_of([[text]])
-    folded = ch.folded()[flat.codes].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    return [folded[a:b] for a, b in zip(flat.terms.start.tolist(), flat.terms.end.tolist(), strict=True)]
+    return _flat(texts, lengths, running_totals(np.array(sizes, np.int64)))

@@ -1,10 +1,20 @@
-"""Gopher's repetition of words (MassiveText; arXiv 2112.11446, A.1.1 and table A1), as shares of a document's
-characters.
+"""Gopher's repetition of words (MassiveText; arXiv 2112.11446, A.1.1 and table A1), as shares of a document's characters.
 
-What the shares count is read as in datatrove's GopherRepetitionFilter: the top n-gram is the most frequent one, the
-earliest of several, its words joined by blanks, times how often it occurs; duplicates are found by reading on from the
-start, an n-gram that was met before counts with all its words and is stepped over. Words are words and numbers
-(`filters.flat`), case folded.
+The definitions are those of datatrove's GopherRepetitionFilter. Words are words and numbers (`filters.flat`), case
+folded. The plain versions, for the ``words`` of one document::
+
+    def top(words, n):                           # characters of the top n-gram; of several, the earliest one
+        grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+        gram, times = Counter(grams).most_common(1)[0]
+        return len(" ".join(gram)) * times
+
+    def duplicated(words, n):                    # characters of the n-grams that repeat an earlier one
+        earlier, characters, i = set(), 0, 0
+        while i <= len(words) - n:
+            gram = tuple(words[i : i + n])
+            repeats = gram in earlier
+            characters, earlier, i = characters + repeats * len("".join(gram)), earlier | {gram}, i + (n if repeats else 1)
+        return characters
 
 A longer n-gram can repeat only where the shorter one does, so all nine lengths cost little more than the first.
 """
@@ -14,24 +24,22 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from filters.flat import Flat
 from filters.hashing import Running
 from filters.repetition import equal, salted
-from filters.spans import Bools, Ints
-
-Floats = NDArray[np.float64]
+from filters.spans import Bools, Floats, Ints, ratio
+from manifests.flat import run_starts
 
 TOP: Final = (2, 3, 4)
 DUPLICATED: Final = (5, 6, 7, 8, 9, 10)
 
 
 def repetition_scores(flat: Flat, characters: Ints) -> dict[str, Floats]:
-    """``top_2_gram`` to ``top_4_gram`` and ``duplicate_5_grams`` to ``duplicate_10_grams``; 0 for a document too short
-    for them.
+    """``top_2_gram`` to ``top_4_gram`` and ``duplicate_5_grams`` to ``duplicate_10_grams``; 0 for a document that is too
+    short for them.
 
-    ``characters``: of each document's text, a line break between two paragraphs counted as one.
+    ``characters``: of each document's text, with one line break between two paragraphs.
     """
     documents, letters = flat.document_terms, np.append(0, np.cumsum(flat.terms.size))
     running = Running.of(flat.term_hashes)
@@ -46,62 +54,63 @@ def repetition_scores(flat: Flat, characters: Ints) -> dict[str, Floats]:
             salt = owner[candidates].astype(np.uint64) << np.uint64(40)
             place, first = equal(running.between(candidates, candidates + n) ^ salt, candidates)
         if n in TOP:
-            taken = _top(n, place, first, owner, documents.start, documents.size, letters)
-            out[f"top_{n}_gram"] = _share(taken, characters)
+            name, count = f"top_{n}_gram", _top(n, place, first, owner, documents.start, documents.size, letters)
         else:
-            taken = _duplicated(n, place, first, owner, letters, len(documents))
-            out[f"duplicate_{n}_grams"] = _share(taken, characters)
+            name, count = f"duplicate_{n}_grams", _duplicated(n, place, first, owner, letters, len(documents))
+        out[name] = ratio(count, characters, empty=0)
     return out
 
 
 def _top(n: int, place: Ints, first: Bools, owner: Ints, start: Ints, size: Ints, letters: Ints) -> Ints:
-    """Characters of each document's most frequent n-gram, times its count: of the first n-gram, where none repeats."""
+    """`top` of each document. Where no n-gram repeats, the first n-gram is the top one.
+
+    ``place`` and ``first``: places of the n-grams that repeat, in groups (`filters.repetition.equal`); ``owner``: the
+    document of each place; ``start`` and ``size``: first place and number of terms of each document; ``letters``:
+    characters of the terms before each place.
+    """
     best = np.where(size >= n, start, -1)
     count = np.ones(len(start), np.int64)
     begin = np.flatnonzero(first)
     if len(begin):
         times = np.diff(np.append(begin, len(place)))
-        # one sort of whole numbers: by document, then the most frequent first, then the earliest
+        # One sort of whole numbers: by document, then the most frequent gram first, then the earliest.
         most, places = int(times.max()), len(owner)
         key = np.sort((owner[place[begin]] * (most + 1) + (most - times)) * places + place[begin])
         document = key // ((most + 1) * places)
-        leads = key[np.concatenate([np.ones(1, np.bool_), document[1:] != document[:-1]])]
+        leads = key[run_starts(document)]
         of = leads // ((most + 1) * places)
         best[of], count[of] = leads % places, most - leads // places % (most + 1)
     at = np.maximum(best, 0)
     last = np.minimum(at + n, len(letters) - 1)
-    taken: Ints = np.where(best >= 0, (letters[last] - letters[at] + n - 1) * count, 0)
-    return taken
+    characters: Ints = np.where(best >= 0, (letters[last] - letters[at] + n - 1) * count, 0)
+    return characters
 
 
 def _duplicated(n: int, place: Ints, first: Bools, owner: Ints, letters: Ints, documents: int) -> Ints:
-    """Characters of the n-grams that repeat an earlier one. A step for each one: in prose, these are few."""
+    """`duplicated` of each document, with one step for each n-gram that repeats an earlier one; prose has few.
+
+    `duplicated` passes over the n-grams that begin inside a repetition: they do not count, and they are not earlier
+    ones of the n-grams behind them.
+    """
     begin = np.flatnonzero(first)
     gram = np.cumsum(first) - 1
-    again = np.flatnonzero(~first)
-    again = again[np.argsort(place[again])]
-    stepped_over = bytearray(len(owner))  # places that were no n-gram's start: what begins there was not met
-    met_later = bytearray(len(begin))
-    met: list[int] = []
-    inside = b"\1" * (n - 1)
-    places = place[again]
-    grams, earliest = gram[again].tolist(), place[begin][gram[again]].tolist()
-    after = np.searchsorted(places, places + n).tolist()  # the next of them behind each one's words
+    later = np.flatnonzero(~first)
+    later = later[np.argsort(place[later])]
+    places = place[later]  # of the n-grams that occur before too
+    grams, earliest = gram[later].tolist(), place[begin][gram[later]].tolist()
+    next_step = np.searchsorted(places, places + n).tolist()  # index of the first one behind each one's words
+    passed_over = bytearray(len(owner))  # places inside a repetition
+    read_later = bytearray(len(begin))  # grams that were read at a place that is not their earliest
+    repetitions: list[int] = []
     i = 0
-    while i < len(after):
-        if met_later[grams[i]] or not stepped_over[earliest[i]]:
-            at = int(places[i])
-            met.append(at)
-            stepped_over[at + 1 : at + n] = inside
-            i = after[i]
+    while i < len(places):
+        if read_later[grams[i]] or not passed_over[earliest[i]]:
+            place_ = int(places[i])
+            repetitions.append(place_)
+            passed_over[place_ + 1 : place_ + n] = b"\1" * (n - 1)
+            i = next_step[i]
         else:
-            met_later[grams[i]] = 1
+            read_later[grams[i]] = 1
             i += 1
-    found = np.array(met, np.int64)
-    taken = np.bincount(owner[found], letters[found + n] - letters[found], documents)
-    return taken.astype(np.int64)
-
-
-def _share(part: Ints, whole: Ints) -> Floats:
-    share: Floats = np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
-    return share
+    start = np.array(repetitions, np.int64)
+    return np.bincount(owner[start], letters[start + n] - letters[start], documents).astype(np.int64)

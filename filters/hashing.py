@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from filters import characters as ch
 from filters.spans import Ints
+from manifests.hashing import splitmix64
 
 UInt64s = NDArray[np.uint64]
 
 #: base of the polynomial hashes (any odd number with scattered bits) and its inverse modulo 2**64
 BASE = 0x9E3779B97F4A7C55
 INVERSE = pow(BASE, -1, 1 << 64)
-KEPT = 1 << 20  # powers kept for the next texts: more than a chunk (`filters.flat`) needs
+CACHED = 1 << 20  # number of powers that stay in memory: more than a chunk (`filters.flat`) needs
 
 
 def word_hashes(words: list[str]) -> UInt64s:
-    """The hash that each of these strings has as a word of a text (`Running.words`)."""
+    """The hash of each string as a word of a text (`Running.words`)."""
     if not words:
         return np.zeros(0, np.uint64)
     lengths = np.array([len(w) for w in words])
@@ -30,9 +31,10 @@ def word_hashes(words: list[str]) -> UInt64s:
 
 @dataclass(frozen=True, eq=False)
 class Running:
-    """Polynomial hashes, modulo 2**64, of the slices of an array of symbols, the same wherever a slice stands.
+    """Polynomial hashes, modulo 2**64, of the slices of an array of symbols. Equal slices have equal hashes.
 
-    Prefix sums of symbol times BASE**place: a slice's hash is a difference times the inverse power at its start.
+    The sums are prefix sums of symbol times BASE**place. The hash of a slice is a difference of two sums, times the
+    inverse power at its start.
     """
 
     sums: UInt64s
@@ -52,13 +54,15 @@ class Running:
         return hashes
 
     def words(self, start: Ints, end: Ints) -> UInt64s:
-        """Hashes of words, to be the symbols of n-grams: mixed, because a polynomial of polynomials in the same base is
-        one of
-        characters, in which the s of "your ones" may as well stand at the end of "yours one"."""
-        return ch.spread(self.between(start, end))
+        """Hashes of words, which can be the symbols of n-grams.
+
+        They are mixed: otherwise an n-gram's hash would be a polynomial of the characters, and "your ones" would have
+        the hash of "yours one".
+        """
+        return splitmix64(self.between(start, end))
 
     def grams(self, n: int) -> UInt64s:
-        """Of the ``n`` symbols from each place on, as long as there are n."""
+        """Hash of the n-gram that begins at each place, as far as there are ``n`` symbols."""
         if len(self.sums) <= n:
             return np.zeros(0, np.uint64)
         hashes: UInt64s = (self.sums[n:] - self.sums[:-n]) * self.inverses[: len(self.sums) - n]
@@ -70,13 +74,13 @@ _table: list[UInt64s] = []
 
 def _powers(size: int) -> tuple[UInt64s, UInt64s]:
     if not _table or len(_table[0]) < size:
-        length = max(size, KEPT)
-        made = []
+        length = max(size, CACHED)
+        powers = []
         for base in (BASE, INVERSE):
             steps = np.full(length, base, np.uint64)
             steps[0] = 1
-            made.append(np.cumprod(steps))
-        if length > KEPT:  # a giant document: not worth keeping
-            return made[0][:size], made[1][:size]
-        _table[:] = made
+            powers.append(np.cumprod(steps))
+        if length > CACHED:  # a giant document: its powers would hold memory for the rest of the process
+            return powers[0][:size], powers[1][:size]
+        _table[:] = powers
     return _table[0][:size], _table[1][:size]

@@ -1,17 +1,17 @@
-"""Which language a paragraph is in, and, by a vote of its paragraphs, a document.
+"""The language of a paragraph and, by a vote of its paragraphs, of a document.
 
-Two ways, and `name` says which was used:
+There are two methods, and `name` says which one is used:
 
-* fastText, where the user names a model file (lid.176.bin or .ftz, or one of their own). Paragraphs are lower-cased
-  first, as in OBELICS.
-* ``function-words``: the default, which needs no file and no network. It counts function words (the lists of
-  `filters/lists`, some fifty to three hundred a language) and, for scripts that one language has to itself, letters. It
-  knows about thirty languages and is made for running text: a paragraph whose words speak for two languages alike, or
-  one of fewer than five words with no function word, is left undecided and does not vote.
+* fastText, with a model file of the user (lid.176.bin or .ftz, or another). Paragraphs are lower-cased before, as in
+  OBELICS.
+* Function words, the default, which needs no file and no network. It counts function words (the lists of
+  `filters/lists`, 50 to 300 for each language) and, for scripts of one language, letters. It has about thirty languages
+  and is made for running text. A paragraph whose words are as frequent in two languages, or one of fewer than five words
+  without a function word, has no language and no vote.
 
-A document's language is the one with the most characters behind it, each paragraph's characters weighted by its
-confidence (mOSCAR's vote, reference: arXiv 2406.08707); the document's confidence is that sum's share of the characters
-that voted. Where no paragraph votes, it is the language that the page declares, without a confidence.
+A document's language is the one with the most characters, where each paragraph's characters are weighted by its
+confidence (the vote of mOSCAR, arXiv 2406.08707). The document's confidence is that sum's share of the characters that
+voted. Where no paragraph votes, the language is the one that the page declares, without a confidence.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from filters import characters as ch
 from filters.flat import Flat
 from filters.wordlists import Hits, Lexicon, languages
 
-#: scripts that one language has (nearly) to itself; Han with kana is Japanese
+#: scripts that (nearly) one language alone uses; Han with kana is Japanese
 SCRIPT_LANGUAGE = {
     "hangul": "ko", "thai": "th", "greek": "el", "hebrew": "he", "devanagari": "hi", "bengali": "bn", "tamil": "ta", "telugu": "te",
     "armenian": "hy", "georgian": "ka",
 }  # fmt: skip
 
-FULL_SHARE = 0.15  # share of function words from which a paragraph's evidence counts in full; prose has 0.3 to 0.5
-FEW_WORDS = 5  # below it, a paragraph without evidence does not vote
-KANA_SHARE = 0.1  # of Han and kana, from which on it is Japanese
+FULL_SHARE = 0.15  # share of function words from which on a paragraph's confidence is not reduced; prose has 0.3 to 0.5
+FEW_WORDS = 5  # a paragraph with fewer words and no function word does not vote
+KANA_SHARE = 0.1  # a text is Japanese where kana are a larger share of Han and kana
 
 
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """Language of each text: an index into ``labels`` or -1, its confidence (0 to 1), and whether it counts in a vote."""
+    """Language of each text: an index into ``labels`` or -1, the confidence (0 to 1), and whether the text votes."""
 
     labels: tuple[str, ...]
     code: NDArray[np.int64]
@@ -57,10 +57,11 @@ class Guess:
 
 
 def name(model: str | None) -> str:
-    """What a report calls the way languages were told."""
+    """The method of recognising languages, for a report."""
     if model is not None:
         return f"the fastText model {PurePath(model).name}"
-    return f"function words and scripts, the offline default for {len(labels())} languages: others are left unknown or mistaken"
+    method = f"function words and scripts, the offline default for {len(labels())} languages"
+    return f"{method}: others are left unknown or mistaken"
 
 
 def vote(guess: Guess, flat: Flat) -> Guess:
@@ -68,28 +69,26 @@ def vote(guess: Guess, flat: Flat) -> Guess:
     documents, kinds = len(flat.of), len(guess.labels)
     document = np.repeat(np.arange(documents), flat.of.size)
     length = flat.paragraphs.size
-    some = guess.code >= 0
-    weight = (length * guess.score)[some]
-    place = document[some] * kinds + guess.code[some]
+    known = guess.code >= 0
+    weight = (length * guess.score)[known]
+    place = document[known] * kinds + guess.code[known]
     votes = np.bincount(place, weight, documents * kinds).reshape(documents, kinds)
     best = votes.argmax(1) if documents else np.zeros(0, np.int64)
     won = votes[np.arange(documents), best]
     cast = np.bincount(document, length * guess.voting, documents)
-    known = won > 0
-    score = np.divide(won, cast, out=np.zeros(documents), where=known)
-    return Guess(guess.labels, np.where(known, best, -1), np.minimum(score, 1.0), known)
+    decided = won > 0
+    score = np.divide(won, cast, out=np.zeros(documents), where=decided)
+    return Guess(guess.labels, np.where(decided, best, -1), np.minimum(score, 1.0), decided)
 
 
-def declared(guess: Guess, said: list[str | None]) -> pa.Array:
-    """The documents' languages as strings, and where their text does not tell, the one they declare
-    (``DOCUMENT.lang``), as short captions
-    do not. Its confidence stays unknown; pages that declare a language they are not in do so by their layout, so the
-    text has the first word."""
-    return pc.coalesce(guess.strings(), pa.array(said, pa.string()))
+def or_declared(guess: Guess, declared: list[str | None]) -> pa.Array:
+    """The documents' languages as strings. Where the text gives none (as in short captions), the declared one (column
+    ``lang``), whose confidence is null. The text comes first because the layout of many pages declares a wrong language.
+    """
+    return pc.coalesce(guess.strings(), pa.array(declared, pa.string()))
 
 
-# --- function words
-# ----------------------------------------------------------------------------------------------------------------
+# --- function words ---------------------------------------------------------------------------------------------------
 
 
 @lru_cache
@@ -98,9 +97,7 @@ def labels() -> tuple[str, ...]:
 
 
 class _Evidence:
-    """For each lexicon entry, the languages it speaks for and how much: 1 / (number of languages that share it)
-    squared.
-    """
+    """For each entry of a lexicon, the languages that have it, and its weight: 1 / (number of these languages)²."""
 
     def __init__(self, lexicon: Lexicon) -> None:
         columns = [(lexicon.column(f"stop_{code}"), labels().index(code)) for code in languages()]
@@ -118,21 +115,20 @@ def _evidence(lexicon: Lexicon) -> _Evidence:
     return _Evidence(lexicon)
 
 
-def by_function_words(flat: Flat, found: Hits) -> Guess:
-    """Language of each paragraph from its function words and its script."""
-    evidence, kinds, paragraphs = _evidence(found.lexicon), len(labels()), len(flat.paragraphs)
+def by_function_words(flat: Flat, words: Hits) -> Guess:
+    """Language of each paragraph by its function words and its script."""
+    evidence, kinds, paragraphs = _evidence(words.lexicon), len(labels()), len(flat.paragraphs)
     per_paragraph = flat.paragraph_words.size
-    counted = evidence.size[found.entry] > 0
-    entry, paragraph = found.entry[counted], found.paragraph[counted]
+    functional = evidence.size[words.entry] > 0
+    entry, paragraph = words.entry[functional], words.paragraph[functional]
     size = evidence.size[entry]
-    # each hit's row of the evidence table, laid end to end
+    # the rows of all hits in the evidence table, one hit after another
     place = np.arange(size.sum()) + np.repeat(evidence.first[entry] - (np.cumsum(size) - size), size)
     cell = np.repeat(paragraph * kinds, size) + evidence.language[place]
     votes = np.bincount(cell, evidence.weight[place], paragraphs * kinds).reshape(paragraphs, kinds)
     counts = np.bincount(cell, minlength=paragraphs * kinds).reshape(paragraphs, kinds)
 
-    # the words that few languages share decide which; how sure that is, the share of all hits that are words of that
-    # language
+    # Weighted votes decide the language. The confidence is the share of all hits that are words of that language.
     code = votes.argmax(1) if paragraphs else np.zeros(0, np.int64)
     hits = np.bincount(paragraph, minlength=paragraphs)
     most = votes[np.arange(paragraphs), code]
@@ -147,7 +143,7 @@ def by_function_words(flat: Flat, found: Hits) -> Guess:
 
 
 def _by_script(flat: Flat, code: NDArray[np.int64], score: NDArray[np.float64]) -> None:
-    """Overwrites paragraphs of which more than half the letters are of a script that tells the language."""
+    """Sets the language of paragraphs with more than half of their letters in a script of one language."""
     place = np.flatnonzero((flat.codes >= 0x370) & flat.where(ch.ALPHA))
     if not len(place):
         return
@@ -169,23 +165,21 @@ def _by_script(flat: Flat, code: NDArray[np.int64], score: NDArray[np.float64]) 
     score[won] = share[won]
 
 
-# --- fastText
-# ----------------------------------------------------------------------------------------------------------------------
+# --- fastText ---------------------------------------------------------------------------------------------------------
 
-
-# what a fastText model begins with (FASTTEXT_FILEFORMAT_MAGIC_INT32 of its source)
+# the first bytes of a fastText model (FASTTEXT_FILEFORMAT_MAGIC_INT32 of its source)
 MAGIC = (793712314).to_bytes(4, "little")
 
 
 def check_model(path: str) -> None:
-    """Whether a file looks like a fastText model, without reading all of it. Raises ValueError, one line."""
+    """Checks the first bytes of a fastText model. Raises ValueError, one line."""
     try:
         with open(path, "rb") as file:
             head = file.read(len(MAGIC))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     if head != MAGIC:
-        raise ValueError(f"{path} is no fastText model")
+        raise ValueError(f"{path} is not a fastText model")
 
 
 @lru_cache(maxsize=2)
@@ -203,27 +197,26 @@ def _model_labels(path: str) -> tuple[str, ...]:
     return tuple(label.removeprefix("__label__") for label in _model(path).get_labels())
 
 
-def by_fasttext(flat: Flat, path: str, at: Callable[[int], bool], first: int) -> tuple[Guess, NDArray[np.bool_]]:
-    """Language of each paragraph by the fastText model at ``path``; and which documents were left out because ``at``
-    said so.
+def by_fasttext(flat: Flat, path: str, ctx: Callable[[int], bool], first: int) -> tuple[Guess, NDArray[np.bool_]]:
+    """Language of each paragraph by the fastText model at ``path``; and which documents the stage context refused.
 
-    ``at`` is asked with the document's row (``first`` is the row of the first) before native code touches it.
+    ``first``: the row of the first document.
     """
-    model, known = _model(path), _model_labels(path)
-    index = {label: i for i, label in enumerate(known)}
+    model, names = _model(path), _model_labels(path)
+    index = {label: i for i, label in enumerate(names)}
     paragraphs, documents = len(flat.paragraphs), len(flat.of)
     code, score = np.full(paragraphs, -1, np.int64), np.zeros(paragraphs)
-    left_out = np.zeros(documents, np.bool_)
+    refused = np.zeros(documents, np.bool_)
     lettered = flat.paragraphs.count(flat.where(ch.ALPHA)) > 0
     for document in range(documents):
-        if not at(first + document):
-            left_out[document] = True
+        if not ctx(first + document):
+            refused[document] = True
             continue
         rows = [p for p in range(flat.of.start[document], flat.of.end[document]) if lettered[p]]
         if not rows:
             continue
         texts = [flat.text[flat.paragraphs.start[p] : flat.paragraphs.end[p]].lower().replace("\n", " ") for p in rows]
-        found, scores = model.predict(texts)
-        code[rows] = [index[f[0].removeprefix("__label__")] for f in found]
-        score[rows] = [min(float(s[0]), 1.0) for s in scores]  # fastText says 1.00001 at times
-    return Guess(known, code, score, code >= 0), left_out
+        predicted, scores = model.predict(texts)
+        code[rows] = [index[p[0].removeprefix("__label__")] for p in predicted]
+        score[rows] = [min(float(s[0]), 1.0) for s in scores]  # fastText gives 1.00001 at times
+    return Guess(names, code, score, code >= 0), refused

@@ -1,8 +1,8 @@
-"""Scores of lines, phrases and make-up: Gopher's, C4's, FineWeb's and OmniCorpus' measures.
+"""Scores of lines, phrases and composition: the measures of Gopher, C4, FineWeb and OmniCorpus.
 
-Sources: Gopher (arXiv 2112.11446, A.1.1), C4 (arXiv 1910.10683, 2.2, and its code, tensorflow datasets' c4_utils),
-FineWeb (arXiv
-2406.17557, and datatrove's FineWebQualityFilter), OmniCorpus (arXiv 2406.08418: words an image, short paragraphs).
+Sources: Gopher (arXiv 2112.11446, A.1.1); C4 (arXiv 1910.10683, 2.2, and its code, tensorflow datasets' c4_utils);
+FineWeb (arXiv 2406.17557, and datatrove's FineWebQualityFilter); OmniCorpus (arXiv 2406.08418: words per image, short
+paragraphs).
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 
 from filters import characters as ch
 from filters.flat import Flat
-from filters.spans import Bools, Ints, Spans
+from filters.spans import Bools, Floats, Ints, Spans, ratio
 from filters.wordlists import Hits, lines
+from manifests.flat import run_starts
 
-Floats = NDArray[np.float64]
-
-BULLETS = "•-"  # as datatrove reads Gopher
+BULLETS = "•-"  # of datatrove's version of Gopher
 TERMINAL = ".!?\"'"  # C4
 ELLIPSIS = "…"
-CLOSING = "\"')]”’»"  # what may stand between a sentence's end and the blank after it
-CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")  # C4 takes them out before it looks at a line's end
+CLOSING = "\"')]”’»"  # may follow the mark at the end of a sentence
+CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")  # C4 removes them before it looks at a line's end
 SHORT_WORDS = 4  # OmniCorpus
 SHORT_CHARACTERS = 30  # FineWeb
 
@@ -31,7 +30,7 @@ SHORT_CHARACTERS = 30  # FineWeb
 def line_scores(flat: Flat) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """`filters.scores.LINES` of documents and of paragraphs, NaN where null."""
     ends = _ends(flat)
-    plain = np.minimum(flat.codes, 127).astype(np.uint8).tobytes().lower()  # every phrase looked for is ASCII
+    plain = np.minimum(flat.codes, 127).astype(np.uint8).tobytes().lower()  # all phrases are ASCII
     policy = np.zeros(len(flat.paragraphs), np.bool_)
     for phrase in lines("policy_en"):
         policy |= _found(flat, plain, phrase) > 0
@@ -48,41 +47,42 @@ def line_scores(flat: Flat) -> tuple[dict[str, Floats], dict[str, Floats]]:
     }
     longest = flat.paragraph_spaced.largest(flat.spaced.size)
     each = {name: values.astype(float) for name, values in (shares | counts | {"longest_word": longest}).items()}
-    whole = {name: _ratio(flat.by_document(values.astype(np.int64)), flat.of.size) for name, values in shares.items()}
+    whole = {name: ratio(flat.by_document(values.astype(np.int64)), flat.of.size) for name, values in shares.items()}
     whole |= {name: flat.by_document(values).astype(float) for name, values in counts.items()}
     return whole | {"longest_word": flat.of.largest(longest).astype(float)}, each
 
 
 def document_scores(flat: Flat, hits: Hits, images: Ints) -> dict[str, Floats]:
-    """`filters.scores.DOCUMENT_ONLY` but for Gopher's repetition and word_confidence, NaN where null. ``images``: image
-    nodes of each.
+    """`filters.scores.DOCUMENT_ONLY` without Gopher's repetition and word_confidence, NaN where null.
+
+    ``images``: number of image nodes of each document.
     """
     paragraphs, total = flat.of.size, flat.by_document
     words = flat.paragraph_words.size
     count, terms = total(words), total(flat.paragraph_terms.size)
     lines_, of = flat.lines, flat.document_lines
     size, repeated, last = lines_.size, _repeated(flat), _edge(flat, lines_, -1)
-    first = flat.codes[flat.spaced.start[np.searchsorted(flat.spaced.start, lines_.start)]]  # after what indents it
+    first = flat.codes[flat.spaced.start[np.searchsorted(flat.spaced.start, lines_.start)]]  # after its indentation
 
     def share(where: Bools) -> Floats:
-        return _ratio(of.count(where), of.size)
+        return ratio(of.count(where), of.size)
 
     return {
         "images": images.astype(float),
         "paragraphs": paragraphs.astype(float),
         "lines": of.size.astype(float),
-        "words_per_image": _ratio(count, images),
+        "words_per_image": ratio(count, images),
         "longest_paragraph": flat.of.largest(words).astype(float),
-        "short_paragraphs": _ratio(flat.of.count(words <= SHORT_WORDS), paragraphs),
+        "short_paragraphs": ratio(flat.of.count(words <= SHORT_WORDS), paragraphs),
         "short_lines": share(size <= SHORT_CHARACTERS),
-        "lines_per_word": _ratio(np.maximum(of.size - 1, 0), terms),
+        "lines_per_word": ratio(np.maximum(of.size - 1, 0), terms),
         "duplicate_lines": share(repeated),
-        "duplicate_line_characters": _ratio(of.sum(repeated * size), of.sum(size)),
+        "duplicate_line_characters": ratio(of.sum(repeated * size), of.sum(size)),
         "gopher_words": terms.astype(float),
-        "gopher_word_length": _ratio(total(flat.paragraph_terms.sum(flat.terms.size)), terms),
+        "gopher_word_length": ratio(total(flat.paragraph_terms.sum(flat.terms.size)), terms),
         "gopher_stop_words": _different(hits, "gopher", len(flat.of)),
-        "hashes": _ratio(total(_rare(flat, "#")), terms),
-        "ellipses": _ratio(total(_rare(flat, ELLIPSIS) + _found(flat, flat.text, "...")), terms),
+        "hashes": ratio(total(_rare(flat, "#")), terms),
+        "ellipses": ratio(total(_rare(flat, ELLIPSIS) + _found(flat, flat.text, "...")), terms),
         "bullets": share(np.isin(first, _codes(BULLETS))),
         "ellipsis_ends": share(_dotted(flat, lines_) | (last == ord(ELLIPSIS))),
         "sentence_ends": share(ch.sentence_ends()[last]),
@@ -94,26 +94,22 @@ def _codes(characters: str) -> NDArray[np.uint32]:
 
 
 def _edge(flat: Flat, spans: Spans, place: int) -> NDArray[np.uint32]:
-    """The character at ``place`` (negative: from the end) of each slice, 0 where it is too short."""
+    """The code point at ``place`` (negative: from the end) of each slice, 0 where the slice is too short."""
     at = (spans.start if place >= 0 else spans.end) + place
     inside = (at >= spans.start) & (at < spans.end)
-    found = np.zeros(len(at), np.uint32)
-    found[inside] = flat.codes[at[inside]]
-    return found
+    codes = np.zeros(len(at), np.uint32)
+    codes[inside] = flat.codes[at[inside]]
+    return codes
 
 
 def _dotted(flat: Flat, spans: Spans) -> Bools:
     """Slices that end in three full stops."""
-    dotted: Bools = (
-        (_edge(flat, spans, -1) == ord("."))
-        & (_edge(flat, spans, -2) == ord("."))
-        & (_edge(flat, spans, -3) == ord("."))
-    )
+    dotted: Bools = np.logical_and.reduce([_edge(flat, spans, -i) == ord(".") for i in (1, 2, 3)])
     return dotted
 
 
 def _ends(flat: Flat) -> Bools:
-    """Paragraphs that end as C4 asks: a terminal mark, but no three full stops; citations at the end do not count."""
+    """Paragraphs with an end that C4 accepts: a terminal mark, not three full stops, after citations are removed."""
     last = _edge(flat, flat.paragraphs, -1)
     ends = np.isin(last, _codes(TERMINAL)) & ~_dotted(flat, flat.paragraphs)
     for p in np.flatnonzero(last == ord("]")).tolist():
@@ -123,9 +119,7 @@ def _ends(flat: Flat) -> Bools:
 
 
 def _sentences(flat: Flat) -> Ints:
-    """Sentences of each paragraph: ends of . ! ? (and closing marks) before white space, and what is left after the
-    last.
-    """
+    """Number of sentences of each paragraph: . ! ? (with closing marks) before white space, and one for a rest."""
     codes = flat.codes
     place = flat.points[np.isin(codes[flat.points], _codes(".!?"))]
     after = place + 1
@@ -136,17 +130,17 @@ def _sentences(flat: Flat) -> Ints:
     paragraph = flat.paragraphs.owner(len(codes))[after - 1] if len(after) else after
     count = np.bincount(paragraph, minlength=len(flat.paragraphs))
     last = np.zeros(len(flat.paragraphs), np.int64)
-    last[paragraph] = after  # in their order: the last one stays
+    last[paragraph] = after  # ascending, so the last one remains
     return count + ((flat.paragraphs.size > 0) & (last < flat.paragraphs.end))
 
 
 def _rare(flat: Flat, character: str) -> Ints:
-    """How often a character that most texts lack occurs in each paragraph."""
+    """How often a character occurs in each paragraph; fast for a rare one."""
     return _counted(flat, np.flatnonzero(flat.codes == ord(character)))
 
 
 def _found(flat: Flat, text: str | bytes, phrase: str) -> Ints:
-    """How often ``phrase`` occurs in each paragraph, without overlap. A step a hit, and these are rare."""
+    """How often ``phrase`` occurs in each paragraph, without overlap. One step for each occurrence: they are rare."""
     what: str | bytes = phrase if isinstance(text, str) else phrase.encode()
     places = []
     at = text.find(what)  # type: ignore[arg-type]
@@ -166,19 +160,14 @@ def _counted(flat: Flat, places: Ints) -> Ints:
 def _repeated(flat: Flat) -> Bools:
     """Lines that repeat an earlier one of their document."""
     document, hashes = flat.document_lines.owner(len(flat.lines)), flat.exact.between(flat.lines.start, flat.lines.end)
-    order = np.lexsort((hashes, document))  # stable: the earliest of each kind comes first
-    again = np.zeros(len(order), np.bool_)
-    again[order[1:]] = (document[order[1:]] == document[order[:-1]]) & (hashes[order[1:]] == hashes[order[:-1]])
-    return again
+    order = np.lexsort((hashes, document))  # stable: of equal lines, the earliest is first
+    repeated = np.zeros(len(order), np.bool_)
+    repeated[order] = ~run_starts(document[order], hashes[order])
+    return repeated
 
 
 def _different(hits: Hits, name: str, documents: int) -> Floats:
-    """How many words of a list occur in each document."""
+    """How many distinct words of a list occur in each document."""
     some, words = hits.has(name), len(hits.lexicon.hashes)
     pairs = np.unique(hits.document[some] * np.int64(words) + hits.entry[some])
     return np.bincount(pairs // max(words, 1), minlength=documents).astype(float)
-
-
-def _ratio(part: NDArray, whole: NDArray) -> Floats:
-    share: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return share

@@ -153,16 +153,15 @@ def own_score(name: str, path: str, level: str | None = None, arguments: Mapping
     with the arguments and one value.
     """
     pairs = frozen_arguments(arguments or {})
-    score = load(path, pairs)
+    score, found = load(path, pairs), resolve_import(path)
+    target, keywords = (score, {}) if isinstance(found, type) else (found, dict(pairs))
     try:
-        signature = inspect.signature(score)
-    except ValueError:  # some built-in functions do not tell theirs
-        signature = inspect.Signature([inspect.Parameter("value", inspect.Parameter.POSITIONAL_ONLY)])
-    try:
-        signature.bind(None)
+        inspect.signature(target).bind(None, **keywords)
     except TypeError as e:
         raise ValueError(f"`{path}` cannot be called with one value: {one_line(e)}") from e
-    level = level or getattr(getattr(score, "func", score), "level", "text")
+    except ValueError:  # some built-in functions do not tell their signature
+        pass
+    level = level or getattr(target, "level", "text")
     if level not in LEVELS:
         raise ValueError(f"`{path}`: level is text, document or image, not `{level}`")
     return OwnScore(name, path, level, pairs)

@@ -1,7 +1,7 @@
-"""n-gram repetition, by document and by paragraph, with one sort of all the n-grams at hand.
+"""Repetition of n-grams in documents and in paragraphs, by one sort of all n-grams of a chunk.
 
-Grams are compared by 64-bit hashes that the document's number has gone into. The place of each goes into the low bits
-of what is sorted, so equal grams are neighbours in the order of their places, and so by paragraph too.
+Grams are compared by 64-bit hashes, into which the document's number is mixed. The low bits of a sorted key hold the
+gram's place. So equal grams are neighbours after the sort, in the order of their places and hence of their paragraphs.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.characters import spread
 from filters.hashing import Running, UInt64s
-from filters.spans import Bools, Ints, Spans
+from filters.spans import Bools, Ints, Spans, ratio
+from manifests.flat import run_starts
+from manifests.hashing import splitmix64
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """Of each slice: grams in all, different grams; and of each gram seen twice or more in one: that slice and how
-    often.
+    """``total`` and ``unique``: number of grams, and of distinct grams, of each slice. ``group`` and ``count``: the slice
+    and the number of occurrences of each gram that occurs twice or more in a slice.
     """
 
     total: Ints
@@ -30,13 +31,12 @@ class Repeats:
     count: Ints
 
     def share_repeated(self) -> Floats:
-        """Share of grams seen twice or more (OBELICS' word repetition); 0 without grams."""
-        return _share(np.bincount(self.group, self.count, len(self.total)), self.total)
+        """Share of grams that occur twice or more (OBELICS' word repetition); 0 without grams."""
+        return ratio(np.bincount(self.group, self.count, len(self.total)), self.total, empty=0)
 
     def share_of_top(self) -> Floats:
-        """Share taken by the most frequent grams, as many as min(int(sqrt(unique)), those seen twice or more)
-
-        (OBELICS' character repetition); 0 without grams.
+        """Share of the most frequent grams (OBELICS' character repetition); 0 without grams. Their number is the smaller
+        of int(sqrt(unique)) and the number of grams that occur twice or more.
         """
         by_count = np.sort(
             (self.group.astype(np.uint64) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - self.count.astype(np.uint64))
@@ -46,7 +46,7 @@ class Repeats:
         repeated = np.bincount(group, minlength=len(self.total))
         rank = np.arange(len(group)) - (np.cumsum(repeated) - repeated)[group]
         top = rank < np.sqrt(self.unique).astype(np.int64)[group]
-        return _share(np.bincount(group[top], count[top], len(self.total)), self.total)
+        return ratio(np.bincount(group[top], count[top], len(self.total)), self.total, empty=0)
 
 
 def repeats(symbols: Running, n: int, documents: Spans, paragraphs: Spans) -> tuple[Repeats, Repeats]:
@@ -58,20 +58,17 @@ def repeats(symbols: Running, n: int, documents: Spans, paragraphs: Spans) -> tu
     inside = np.flatnonzero(place + n <= paragraphs.end[paragraph])
     gram = np.cumsum(first)[inside]
     paragraph = paragraph[inside]
-    first = np.ones(len(inside), np.bool_)
-    first[1:] = (gram[1:] != gram[:-1]) | (paragraph[1:] != paragraph[:-1])
-    return whole, _by(paragraph, first, paragraphs, n)
+    return whole, _by(paragraph, run_starts(gram, paragraph), paragraphs, n)
 
 
 def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:
-    """The grams' hashes, different in each document, and different everywhere for those that reach out of theirs."""
+    """The grams' hashes, made different in each document. A gram that crosses the end of a document equals no other."""
     if not len(hashes):
         return hashes
     sizes = np.diff(np.concatenate([documents.start, np.array([len(hashes) + n - 1])]))
-    made: UInt64s = np.repeat(spread(np.arange(len(documents), dtype=np.uint64)), sizes)[: len(hashes)]
-    made ^= hashes
-    # what lies between two documents is shorter than a gram, so those that reach out begin in the last n - 1 places, or
-    # in between
+    mixed: UInt64s = np.repeat(splitmix64(np.arange(len(documents), dtype=np.uint64)), sizes)[: len(hashes)]
+    mixed ^= hashes
+    # a gram that crosses the end begins at one of the document's last n - 1 places, or in the gap behind it
     gap = int((documents.start[1:] - documents.end[:-1]).max(initial=0))
     out = documents.end[:, None] - n + 1 + np.arange(n - 1 + gap)
     out = out[
@@ -79,15 +76,14 @@ def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:
         & (out < len(hashes))
         & (out < np.append(documents.start[1:], len(hashes))[:, None])
     ]
-    made[out] = spread(out.astype(np.uint64) ^ np.uint64(1 << 63))
-    return made
+    mixed[out] = splitmix64(out.astype(np.uint64) ^ np.uint64(1 << 63))
+    return mixed
 
 
 def equal(hashes: UInt64s, places: Ints | None = None) -> tuple[Ints, Bools]:
-    """Places of the hashes that occur twice or more, equal ones side by side, in order; and which is the first of its
-    kind.
+    """Places of the hashes that occur twice or more, equal hashes together and ascending; and which begin a group.
 
-    ``places``: where the hashes stand, ascending, if not 0, 1, 2 ...
+    ``places``: the place of each hash, ascending; default 0, 1, 2 ...
     """
     none = np.zeros(0, np.int64), np.zeros(0, np.bool_)
     if len(hashes) < 2:
@@ -103,14 +99,12 @@ def equal(hashes: UInt64s, places: Ints | None = None) -> tuple[Ints, Bools]:
     member[1:] |= same
     chosen = np.flatnonzero(member)
     index = (keys[chosen] & low).astype(np.int64)
-    first = np.ones(len(index), np.bool_)
-    found = hashes[index]  # the low bits were not compared yet
-    first[1:] = found[1:] != found[:-1]
+    first = run_starts(hashes[index])  # compares the low bits too
     return (index if places is None else places[index]), first
 
 
 def _by(owner: Ints, first: Bools, slices: Spans, n: int) -> Repeats:
-    """Counts of runs (each begins where ``first``) by the slice that each place is in."""
+    """Counts of the groups (each begins where ``first``) in the slice of each place."""
     start = np.flatnonzero(first)
     count = np.diff(np.append(start, len(first)))
     some = count > 1
@@ -118,8 +112,3 @@ def _by(owner: Ints, first: Bools, slices: Spans, n: int) -> Repeats:
     total = np.maximum(slices.size - n + 1, 0)
     unique = total - np.bincount(group, count - 1, len(total)).astype(np.int64)
     return Repeats(total, unique, group, count)
-
-
-def _share(part: NDArray, whole: NDArray) -> Floats:
-    share: Floats = np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
-    return share

@@ -4,51 +4,74 @@
       words: {min: 10, max: 2000, source: "OBELICS, table 3"}
       language: {any_of: [en], source: "..."}
     node:
-      words: {min: 4, spares: [heading]}   # paragraphs of these roles (manifests.schema.ROLES) are not asked
+      words: {min: 4, spares: [heading]}   # the rule does not apply to paragraphs of these roles (manifests.schema.ROLES)
     image:
       aspect: {max: 2}
-      status: {any_of: [ok], drops: document}   # not the image alone
+      status: {any_of: [ok], drops: document}   # the whole document, not the image alone
 
-A table may start from a preset and change it: ``preset: obelics`` at the top, then only what differs; ``words: null``
-takes a rule out, ``words: {max: null}`` one limit. Scores of one's own (an adapter's column) are declared once: ``own:
-[c4_passes]``.
+A table may start from a preset and change it: ``preset: obelics`` at the top, then only the differences. ``words: null``
+removes a rule, ``words: {max: null}`` one limit. The user's own scores are declared once: ``own: [c4_passes]``.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from filters.scores import LEVELS, STRINGS
+from manifests.nearest import nearest
 from manifests.schema import ROLES
 
-KEYS = {
-    level: ("min", "max", "any_of", *more, "source")
-    for level, more in (("document", ()), ("node", ("spares",)), ("image", ("drops",)))
-}
-REASON = pa.dictionary(pa.int8(), pa.string())
+#: keys of a rule that exist at one level only
+LEVEL_KEYS = {"spares": "node", "drops": "image"}
+MAX_REASONS = 120  # a reason is stored as one byte
 
 
 class RuleError(ValueError):
-    """A rule table that cannot be used: one line that names the key and the nearest valid name."""
+    """A rule table that cannot be used. The message is one line with the key and the nearest valid name."""
+
+
+class RuleLimits(BaseModel):
+    """The limits of one score, as a recipe writes them; see `Rule`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    min: float | None = Field(None, description="a lower value drops")
+    max: float | None = Field(None, description="a higher value drops")
+    any_of: list[str] | None = Field(None, description="any other value drops; for scores that are strings")
+    spares: list[str] = Field([], description="at the level node: roles of paragraphs that the rule does not apply to")
+    drops: Literal["image", "document"] = Field("image", description="at the level image: what a failed image drops")
+    source: str = Field("", description="where the limits are from")
+
+
+class RulesTable(BaseModel):
+    """Rules by level and score, as a recipe writes them. A null removes the rule of the preset."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    preset: str | None = Field(None, description="the table that this one changes")
+    own: list[str] | None = Field(None, description="names of scores that are not of this project")
+    document: dict[str, RuleLimits | None] | None = Field(None, description="rules on whole documents")
+    node: dict[str, RuleLimits | None] | None = Field(None, description="rules on paragraphs")
+    image: dict[str, RuleLimits | None] | None = Field(None, description="rules on images")
 
 
 @dataclass(frozen=True)
 class Rule:
     """Limits on one score, both inclusive: a value below ``min`` or above ``max``, or not in ``any_of``, drops the row.
 
-    ``spares``: roles of paragraphs that are not asked. ``drops_document``: an image that fails takes its document with
-    it.
+    ``spares``: roles of paragraphs that the rule does not apply to. ``drops_document``: a failed image drops its
+    document too.
     """
 
     score: str
@@ -60,7 +83,7 @@ class Rule:
     drops_document: bool = False
 
     def reasons(self) -> tuple[str, ...]:
-        """What a ledger calls a row that this rule dropped."""
+        """The reasons in the ledger for a row that this rule drops."""
         if self.any_of is not None:
             return (self.score,)
         low = (f"{self.score}_low",) if self.min is not None else ()
@@ -69,7 +92,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """The tables of the three levels, each in the order in which its rules are asked."""
+    """The rules of the three levels, in the order in which they apply."""
 
     document: tuple[Rule, ...] = ()
     node: tuple[Rule, ...] = ()
@@ -77,9 +100,7 @@ class Rules:
 
 
 class Decided(NamedTuple):
-    """Row for row: kept or not, by which rule, the score it saw and the limit it broke (null where kept, or for
-    any_of).
-    """
+    """Row for row: whether it is kept, the reason, the score, and the limit (null where kept, or for any_of)."""
 
     keep: pa.BooleanArray
     reason: pa.DictionaryArray
@@ -88,19 +109,18 @@ class Decided(NamedTuple):
 
 
 def reasons(rules: Iterable[Rule], *more: str) -> tuple[str, ...]:
-    """Every reason these rules can give, in their order, then ``more``: a dictionary that is the same for every batch."""
+    """Every reason of these rules, in their order, then ``more``: a dictionary that is the same for every batch."""
     return tuple(dict.fromkeys([*(r for rule in rules for r in rule.reasons()), *more]))
 
 
 def decide(
     rules: tuple[Rule, ...], columns: Mapping[str, pa.Array], rows: int, roles: pa.Array | None = None
 ) -> Decided:
-    """Ask the rules in their order; the first that a row fails drops it and names the reason.
+    """Apply the rules in their order. The first rule that a row fails drops it and gives the reason.
 
-    ``columns`` holds one array of ``rows`` values for each score a rule names, numbers or, for ``any_of``, strings. A
-    null (or NaN) score never drops: what was not measured is no ground for a decision. Thresholds are compared as
-    float32, as the scores are stored.
-    ``roles``: a string a row, for rules that spare some.
+    ``columns`` has an array of ``rows`` values for each score of a rule: numbers or, for ``any_of``, strings. A null
+    (or NaN) score never drops: it was not measured. Thresholds are compared as float32, the type of the stored scores.
+    ``roles``: a string for each row, for rules that spare some.
 
     Raises RuleError where a rule's score has no column.
     """
@@ -109,41 +129,32 @@ def decide(
     score = np.full(rows, np.nan, np.float32)
     threshold = np.full(rows, np.nan, np.float32)
 
-    def drop(
-        rule: Rule,
-        failed: NDArray[np.bool_],
-        reason: str,
-        seen: NDArray[np.float32] | None = None,
-        limit: float | None = None,
-    ) -> None:
-        failed = failed & (code < 0)
-        if rule.spares and roles is not None:
-            failed &= ~pc.is_in(roles, value_set=pa.array(rule.spares, pa.string())).to_numpy(zero_copy_only=False)
-        code[failed] = names.index(reason)
-        if seen is not None and limit is not None:
-            score[failed] = seen[failed]
-            threshold[failed] = limit
-
     for rule in rules:
         if rule.score not in columns:
             raise RuleError(f"rule on `{rule.score}`: no such score column{nearest(rule.score, columns)}")
+        applies = np.ones(rows, np.bool_)
+        if rule.spares and roles is not None:
+            applies = ~pc.is_in(roles, value_set=pa.array(rule.spares, pa.string())).to_numpy(zero_copy_only=False)
         column = columns[rule.score]
         if rule.any_of is not None:
             if pa.types.is_dictionary(column.type):
                 column = column.cast(column.type.value_type)
-            known = pc.is_in(column, value_set=pa.array(rule.any_of, column.type))
-            failed = pc.and_(pc.invert(known), pc.is_valid(column))
-            drop(rule, failed.to_numpy(zero_copy_only=False), rule.score)
+            allowed = pc.is_in(column, value_set=pa.array(rule.any_of, column.type))
+            failed = pc.and_(pc.invert(allowed), pc.is_valid(column)).to_numpy(zero_copy_only=False)
+            code[failed & applies & (code < 0)] = names.index(rule.score)
             continue
-        seen = _float32(column)
-        if rule.min is not None:
-            drop(rule, seen < np.float32(rule.min), f"{rule.score}_low", seen, rule.min)
-        if rule.max is not None:
-            drop(rule, seen > np.float32(rule.max), f"{rule.score}_high", seen, rule.max)
+        # a null becomes NaN, which no comparison holds for
+        values = np.asarray(column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False), np.float32)
+        for limit, side in ((rule.min, "low"), (rule.max, "high")):
+            if limit is None:
+                continue
+            failed = values < np.float32(limit) if side == "low" else values > np.float32(limit)
+            failed &= applies & (code < 0)
+            code[failed] = names.index(f"{rule.score}_{side}")
+            score[failed], threshold[failed] = values[failed], limit
 
-    kept = code < 0
     return Decided(
-        pa.array(kept),
+        pa.array(code < 0),
         dictionary(code, names),
         pa.array(score, mask=np.isnan(score)),
         pa.array(threshold, mask=np.isnan(threshold)),
@@ -151,128 +162,122 @@ def decide(
 
 
 def dictionary(code: NDArray[np.int8], names: tuple[str, ...]) -> pa.DictionaryArray:
-    """Reason codes (-1: none) as an Arrow dictionary array."""
+    """Codes of reasons (-1: none) as an Arrow dictionary array."""
     return pa.DictionaryArray.from_arrays(pa.array(code, mask=code < 0), pa.array(names, pa.string()))
 
 
-def _float32(column: pa.Array) -> NDArray[np.float32]:
-    """Numbers as float32, null as NaN, which no comparison holds for."""
-    array = column.cast(pa.float32(), safe=False)
-    return np.asarray(array.to_numpy(zero_copy_only=False), np.float32)
-
-
-# --- reading
-# -----------------------------------------------------------------------------------------------------------------------
+# --- tables -----------------------------------------------------------------------------------------------------------
 
 
 @lru_cache
 def presets() -> tuple[str, ...]:
-    """Names of the rule tables that come with the project."""
-    return tuple(
-        sorted(f.name.removesuffix(".yaml") for f in files("filters.presets").iterdir() if f.name.endswith(".yaml"))
-    )
+    """Names of the rule tables of this project."""
+    names = (f.name for f in files("filters.presets").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
 @lru_cache
-def _preset(name: str) -> tuple[dict[str, Any], ...]:
-    """A preset's table, behind those of the presets it starts from."""
+def _preset(name: str) -> tuple[RulesTable, ...]:
+    """The table of a preset, after those of the presets that it starts from."""
     if name not in presets():
         raise RuleError(f"rules: no preset `{name}`{nearest(name, presets())}")
-    table: dict[str, Any] = yaml.safe_load((files("filters.presets") / f"{name}.yaml").read_text("utf-8"))
-    before = _preset(table.pop("preset")) if "preset" in table else ()
-    return (*before, table)
+    table = _table(yaml.safe_load((files("filters.presets") / f"{name}.yaml").read_text("utf-8")))
+    return (*(_preset(table.preset) if table.preset is not None else ()), table)
 
 
-def load(which: str | Mapping[str, Any], own: Collection[str] = ()) -> Rules:
-    """Rules by preset name, or from a mapping (see the module's head). ``own`` names scores beyond those of
-    `filters.scores`.
+def load(which: str | Mapping[str, Any] | tuple[str | None, RulesTable], own: Collection[str] = ()) -> Rules:
+    """Rules of a preset by its name, of a mapping (see the module's docstring), or of a table on top of a preset.
 
-    Raises RuleError, one line, for a preset, level, score or key that does not exist, or a limit of the wrong type.
+    ``own``: names of scores that are not in `filters.scores`. Raises RuleError, one line, for a preset, level, score or
+    key that does not exist, or for a limit of the wrong type.
     """
     if isinstance(which, str):
-        which = {"preset": which}
-    if not isinstance(which, Mapping):
+        preset, table = which, RulesTable()
+    elif isinstance(which, tuple):
+        preset, table = which[0] or which[1].preset, which[1]
+    elif isinstance(which, Mapping):
+        table = _table(which)
+        preset = table.preset
+    else:
         raise RuleError(f"rules: expected a preset's name or a table, got {type(which).__name__}")
-    table = dict(which)
-    base = table.pop("preset", None)
-    declared = table.pop("own", None) or []
-    if isinstance(declared, str) or not isinstance(declared, Collection):
-        raise RuleError("rules: `own` is a list of score names")
-    own = {*own, *declared}
-    if base is not None and not isinstance(base, str):
-        raise RuleError(f"rules: `preset` is a name, one of {', '.join(presets())}")
-    start = _preset(base) if base is not None else ()
-    for level in table:
-        if level not in LEVELS:
-            raise RuleError(f"rules: no level `{level}`{nearest(str(level), (*LEVELS, 'preset', 'own'))}")
-    levels = {level: _level(level, [t.get(level) or {} for t in (*start, table)], own) for level in LEVELS}
-    return Rules(**levels)
+    tables = (*(_preset(preset) if preset is not None else ()), table)
+    own = {*own, *(table.own or ())}
+    return Rules(**{level: _level(level, [getattr(t, level) or {} for t in tables], own) for level in LEVELS})
 
 
-def _level(level: str, tables: list[Any], own: Collection[str]) -> tuple[Rule, ...]:
-    """The rules of one level; later tables change earlier ones."""
+def _table(mapping: Mapping[str, Any]) -> RulesTable:
+    try:
+        return RulesTable.model_validate(dict(mapping))
+    except ValidationError as e:
+        error = e.errors()[0]
+        raise RuleError(_message(error["type"], [str(p) for p in error["loc"]], error["input"])) from None
+
+
+def _message(kind: str, place: list[str], value: Any) -> str:
+    """One line for an error of pydantic at a place such as document, words, min."""
+    level, key = place[0], place[-1]
+    if kind == "extra_forbidden" and len(place) == 1:
+        return f"rules: no level `{level}`{nearest(level, (*LEVELS, 'preset', 'own'))}"
+    where = f"rules.{'.'.join(place)}"
+    if kind == "extra_forbidden":
+        return f"{where}: no such key{nearest(key, _keys(level))}"
+    if level == "preset":
+        return f"rules: `preset` is a name, one of {', '.join(presets())}"
+    if level == "own":
+        return "rules: `own` is a list of score names"
+    if len(place) == 1:
+        return f"{where}: expected a table of scores, got {type(value).__name__}"
+    if len(place) == 2:
+        return f"{where}: expected a table like {{min: 1}}, got `{value}`"
+    if key == "drops":
+        return f"{where}: image or document, not `{value}`"
+    expected = {"min": "a number", "max": "a number", "source": "a string"}.get(key, "a list of strings")
+    return f"{where}: expected {expected}, got `{value}`"
+
+
+def _keys(level: str) -> list[str]:
+    return [key for key in RuleLimits.model_fields if LEVEL_KEYS.get(key, level) == level]
+
+
+def _level(level: str, tables: list[Mapping[str, RuleLimits | None]], own: Collection[str]) -> tuple[Rule, ...]:
+    """The rules of one level. A later table changes the limits that it names."""
     merged: dict[str, dict[str, Any]] = {}
     for table in tables:
-        if not isinstance(table, Mapping):
-            raise RuleError(f"rules.{level}: expected a table of scores, got {type(table).__name__}")
         for score, limits in table.items():
             where = f"rules.{level}.{score}"
             if score not in LEVELS[level] and score not in own:
-                raise RuleError(f"{where}: no such score{nearest(str(score), (*LEVELS[level], *own))}")
+                raise RuleError(f"{where}: no such score{nearest(score, (*LEVELS[level], *own))}")
             if limits is None:
                 merged.pop(score, None)
                 continue
-            if not isinstance(limits, Mapping):
-                raise RuleError(f"{where}: expected a table like {{min: 1}}, got `{limits}`")
-            for key in limits:
-                if key not in KEYS[level]:
-                    raise RuleError(f"{where}.{key}: no such key{nearest(str(key), KEYS[level])}")
-            merged[score] = {**merged.get(score, {}), **limits}
-    rules = (_rule(f"rules.{level}.{score}", score, limits) for score, limits in merged.items())
-    found = tuple(rule for rule in rules if rule is not None)
-    if len(reasons(found)) > 120:
-        raise RuleError(f"rules.{level}: more than 120 reasons, and a reason is one byte")
-    return found
+            for key in limits.model_fields_set:
+                if key not in _keys(level):
+                    raise RuleError(f"{where}.{key}: no such key{nearest(key, _keys(level))}")
+            merged[score] = {**merged.get(score, {}), **limits.model_dump(exclude_unset=True)}
+    rules = tuple(r for score, limits in merged.items() if (r := _rule(f"rules.{level}.{score}", score, limits)))
+    if len(reasons(rules)) > MAX_REASONS:
+        raise RuleError(f"rules.{level}: more than {MAX_REASONS} reasons")
+    return rules
 
 
 def _rule(where: str, score: str, limits: Mapping[str, Any]) -> Rule | None:
-    for key in ("min", "max"):
-        value = limits.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise RuleError(f"{where}.{key}: expected a number, got `{value}`")
+    """The rule of some limits; None where all of them are null."""
     low, high, choices = limits.get("min"), limits.get("max"), limits.get("any_of")
-    spares = _strings(f"{where}.spares", limits.get("spares") or ())
+    spares = tuple(limits.get("spares", ()))
     for role in spares:
         if role not in ROLES:
             raise RuleError(f"{where}.spares: no such role `{role}`{nearest(role, ROLES)}")
-    drops = limits.get("drops") or "image"
-    if drops not in ("image", "document"):
-        raise RuleError(f"{where}.drops: image or document, not `{drops}`")
-    blank = Rule(score, source=str(limits.get("source", "")), spares=spares, drops_document=drops == "document")
+    common = limits.get("source", ""), spares, limits.get("drops") == "document"
     if choices is not None:
-        choices = _strings(f"{where}.any_of", choices)
         if low is not None or high is not None:
             raise RuleError(f"{where}: any_of goes without min and max")
         if score in LEVELS["document"].keys() | LEVELS["image"].keys() and score not in STRINGS:
             raise RuleError(f"{where}.any_of: `{score}` is a number; give min or max")
-        return replace(blank, any_of=choices)
+        return Rule(score, None, None, tuple(choices), *common)
     if low is None and high is None:
         return None
     if score in STRINGS:
         raise RuleError(f"{where}: `{score}` is a string; give any_of")
     if low is not None and high is not None and low > high:
-        raise RuleError(f"{where}: min {low} is above max {high}")
-    return replace(blank, min=None if low is None else float(low), max=None if high is None else float(high))
-
-
-def _strings(where: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Collection) or not all(isinstance(v, str) for v in value):
-        raise RuleError(f"{where}: expected a list of strings, got `{value}`")
-    return tuple(value)
-
-
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """``; did you mean `x`?``, or where nothing is near, what there is."""
-    names = sorted(valid)
-    close = difflib.get_close_matches(name, names, 1, 0.5)
-    return f"; did you mean `{close[0]}`?" if close else f"; there are: {', '.join(names)}"
+        raise RuleError(f"{where}: min {low:g} is above max {high:g}")
+    return Rule(score, low, high, None, *common)

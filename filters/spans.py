@@ -9,6 +9,13 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+def ratio(part: NDArray, total: NDArray, empty: float = np.nan) -> Floats:
+    """``part / total`` elementwise, and ``empty`` where the total is 0."""
+    share: Floats = np.divide(part, total, out=np.full(len(total), empty, float), where=total > 0)
+    return share
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +33,10 @@ class Spans:
         return self.end - self.start
 
     def count(self, where: Bools) -> Ints:
-        """How many are true in each slice: a difference of ranks, which a bitmap has for one sum over its words."""
+        """How many are true in each slice.
+
+        It is a difference of two ranks, and the rank of a place is a sum over the words of a bitmap before it.
+        """
         bits = np.packbits(where, bitorder="little")
         words = np.zeros((len(where) >> 6) + 1, "<u8")
         words.view(np.uint8)[: len(bits)] = bits
@@ -46,12 +56,12 @@ class Spans:
         return self._reduce(np.add, values, values.dtype)
 
     def largest(self, values: Ints) -> Ints:
-        """Largest of each slice; 0 for an empty one."""
+        """Largest value of each slice; 0 for an empty one."""
         return self._reduce(np.maximum, values, values.dtype)
 
     def owner(self, length: int) -> Ints:
-        """For each of the ``length`` places of the sliced array, the slice that begins there or last began before it.
-        The first begins at 0.
+        """For each of the ``length`` places of the array, the last slice that begins at or before it. The first begins
+        at 0.
         """
         if not len(self):
             return np.zeros(length, np.int64)
@@ -60,10 +70,10 @@ class Spans:
     def _reduce(self, how: np.ufunc, values: NDArray, type_: np.dtype) -> NDArray:
         if not len(self):
             return np.zeros(0, type_)
-        if self.end[-1] >= len(values):  # reduceat takes no index at the end
+        if self.end[-1] >= len(values):  # reduceat accepts no index at the end
             values = np.append(values, np.zeros(1, values.dtype))
         edges = np.empty(2 * len(self), np.int64)
         edges[::2], edges[1::2] = self.start, self.end
         out: NDArray = how.reduceat(values, edges, dtype=type_)[::2].copy()
-        out[self.size == 0] = 0  # of an empty slice it gives the first element
+        out[self.size == 0] = 0  # reduceat gives the next element for an empty slice
         return out

@@ -1,9 +1,9 @@
-"""What other thresholds would keep, from stored scores: nothing is measured again, nothing is run.
+"""What other thresholds would keep, from stored scores, without a run.
 
     what = parse("words=10..50:10", rules)
     rows = sweep(rules, what, batches)
 
-The decision is the one a run takes (`filters.decide`): paragraphs first, then documents on what is left of them.
+The decision is that of a run (`filters.decide`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 
 from filters.decide import Decide
 from filters.image import image_columns
-from filters.rules import Rule, RuleError, Rules, decide, nearest
+from filters.rules import Rule, RuleError, Rules, decide
 from filters.scores import IMAGE_ON_PAGE, LEVELS, STRINGS
+from manifests.flat import bools, flat_nodes
+from manifests.nearest import nearest
 from manifests.schema import IMAGE, TEXT
 
-STEPS = 10  # where none are given
+STEPS = 10  # default number of steps
 MOST = 1000
 
 _FORM = re.compile(
@@ -43,37 +45,34 @@ class Sweep:
     thresholds: tuple[float, ...]
 
     def current(self, rules: Rules) -> float | None:
-        """The limit the rules have now."""
-        found: float | None = next(
-            (getattr(r, self.limit) for r in getattr(rules, self.level) if r.score == self.score), None
-        )
-        return found
+        """The limit that the rules have now."""
+        same = (rule for rule in getattr(rules, self.level) if rule.score == self.score)
+        limit: float | None = next((getattr(rule, self.limit) for rule in same), None)
+        return limit
 
 
 def parse(text: str, rules: Rules) -> Sweep:
-    """``[level.]score[.min|.max]=from..to[:step]``. The level is the first of document, node and image that has a rule
-    on the score; the
+    """Reads ``[level.]score[.min|.max]=from..to[:step]``. The default level is the first of document, node and image with
+    a rule on the score; the default limit is that of the rule; the default step gives about ten thresholds.
 
-    limit, the one that rule has. Where both are said, the score needs no rule: one is tried as if it were the table's
-    last. Without a step there are about ten. Raises RuleError, one line.
+    With a level and a limit, the score needs no rule: a new rule is tried at the end of the table. Raises RuleError,
+    one line.
     """
     form = _FORM.fullmatch(text.replace(" ", ""))
     if form is None:
-        raise RuleError(
-            f"sweep `{text}`: expected rule=from..to or rule=from..to:step, such as words=10..50:5 or node.words.min=2..8"
-        )
+        example = "words=10..50:5 or node.words.min=2..8"
+        raise RuleError(f"sweep `{text}`: expected rule=from..to or rule=from..to:step, such as {example}")
     level, score, limit, *numbers = form.groups()
     levels = (level,) if level else ("document", "node", "image")
     found = next(((at, r) for at in levels for r in getattr(rules, at) if r.score == score), None)
     if found is None and level and limit and score in LEVELS[level]:
         found = level, Rule(score)
     if found is None:
-        names = [r.score for at in levels for r in getattr(rules, at)]
-        near = nearest(score, names)
-        known = next((at for at in levels if score in LEVELS[at]), None)
-        raise RuleError(
-            f"sweep `{text}`: no rule on `{score}`{near if known is None else f'; to try one, say {known}.{score}.min or .max'}"
-        )
+        has_score = next((at for at in levels if score in LEVELS[at]), None)
+        hint = f"; to try one, say {has_score}.{score}.min or .max"
+        if has_score is None:
+            hint = nearest(score, [r.score for at in levels for r in getattr(rules, at)])
+        raise RuleError(f"sweep `{text}`: no rule on `{score}`{hint}")
     level, rule = found
     if score in STRINGS:
         raise RuleError(f"sweep `{text}`: `{score}` is a string; only numbers have a range")
@@ -92,15 +91,11 @@ def _range(text: str, first: str, last: str, step: str | None) -> tuple[float, .
         low, high = float(first), float(last)
         by = float(step) if step is not None else (high - low) / STEPS
         if step is None and low.is_integer() and high.is_integer() and high - low >= STEPS // 2:
-            by = max(1.0, round(by))  # whole numbers stay whole
+            by = max(1.0, round(by))  # from whole numbers to whole numbers in whole steps
     except ValueError:
         raise RuleError(f"sweep `{text}`: from, to and step are numbers") from None
-    if (
-        not (math.isfinite(low) and math.isfinite(high) and math.isfinite(by))
-        or high < low
-        or by < 0
-        or (by == 0 and high > low)
-    ):
+    finite = math.isfinite(low) and math.isfinite(high) and math.isfinite(by)
+    if not finite or high < low or by < 0 or (by == 0 and high > low):
         raise RuleError(f"sweep `{text}`: from is at most to, and the step above 0")
     number = round((high - low) / by, 9) if by else 0
     if number > MOST:
@@ -109,12 +104,11 @@ def _range(text: str, first: str, last: str, step: str | None) -> tuple[float, .
 
 
 def sweep(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch]) -> list[dict[str, Any]]:
-    """A row a threshold: ``threshold``, and of documents, paragraphs and images how many there are and how many the
-    rules would keep.
+    """A row for each threshold: ``threshold``, the number of ``documents``, and how many documents, paragraphs and images
+    the rules would keep.
 
-    ``batches``: documents zipped with their scores; of the nodes, the text is not needed. Paragraphs and images are
-    those of kept documents, images as far as the page tells. Raises RuleError where a rule's score is not among the
-    columns.
+    ``batches``: documents zipped with their scores; the nodes need no text. Paragraphs and images are those of kept
+    documents; images are judged by the page alone. Raises RuleError where a rule's score is not among the columns.
     """
     if what.level == "document":
         return _document_rows(rules, what, batches)
@@ -123,64 +117,64 @@ def sweep(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch]) -> list[
     for batch in batches:
         documents += batch.num_rows
         for i, threshold in enumerate(what.thresholds):
-            counts[i] += _counted(batch, _decided(_with(rules, what, threshold), batch))
+            decisions = _decisions(_with(rules, what, threshold), batch)
+            keep = bools(decisions["keep"])
+            counts[i] += [int(keep.sum()), *_kept_nodes(batch, decisions)[keep].sum(0).tolist()]
     return _rows(what, counts, documents)
 
 
 def _document_rows(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch]) -> list[dict[str, Any]]:
-    """One decision for all thresholds: the rule is asked last, and in a way that everything fails it, so that its
-    scores come back.
+    """One decision for all thresholds. The rule is the last one, with a limit that every score fails, so that the
+    decision reports the scores.
     """
     others = _with(rules, what, None)
-    asked = replace(others, document=(*others.document, _none_passes(what)))
+    changed = replace(others, document=(*others.document, _none_passes(what)))
     values: list[NDArray[np.float32]] = []
     held: list[NDArray[np.int64]] = []
     documents = 0
     for batch in batches:
         documents += batch.num_rows
-        made = _decided(asked, batch)
-        last = pc.equal(made["reason"].cast(pa.string()), asked.document[-1].reasons()[0])
-        passed = pc.or_kleene(made["keep"], pc.fill_null(last, False))
-        scores = np.array(made["score"].to_numpy(zero_copy_only=False), np.float32)
-        keep = np.asarray(passed.to_numpy(zero_copy_only=False), np.bool_)
-        # kept whatever the threshold
-        scores[np.asarray(made["keep"].to_numpy(zero_copy_only=False), np.bool_)] = np.nan
-        values.append(scores[keep])
-        held.append(_held(batch, made)[keep])
+        decisions = _decisions(changed, batch)
+        always, reason = bools(decisions["keep"]), decisions["reason"].cast(pa.string())
+        passed = always | bools(pc.equal(reason, changed.document[-1].reasons()[0]))
+        scores = np.array(decisions["score"].to_numpy(zero_copy_only=False), np.float32)
+        scores[always] = np.nan  # a null score, which every threshold keeps
+        values.append(scores[passed])
+        held.append(_kept_nodes(batch, decisions)[passed])
     score = np.concatenate([*values, np.zeros(0, np.float32)])
     nodes = np.concatenate([*held, np.zeros((0, 2), np.int64)])
     counts = np.zeros((len(what.thresholds), 3), np.int64)
     for i, threshold in enumerate(what.thresholds):
-        failed = score < np.float32(threshold) if what.limit == "min" else score > np.float32(threshold)
+        failed = _failed(what, score, threshold)
         counts[i] = [np.count_nonzero(~failed), *nodes[~failed].sum(0)]
     return _rows(what, counts, documents)
 
 
 def sweep_images(rules: Rules, what: Sweep, images: Iterable[pa.Table]) -> list[dict[str, Any]]:
-    """A row a threshold: ``threshold``, ``images`` and how many of them the image rules would keep.
+    """A row for each threshold: ``threshold``, ``images`` and how many of them the image rules would keep.
 
-    ``images``: rows with the columns that `filters.image.image_columns` reads. What the loss does to documents is not
-    followed.
+    ``images``: rows with the columns that `filters.image.image_columns` reads. The effect on documents is not measured.
     """
-    asked = (*_with(rules, what, None).image, _none_passes(what))
-    values, whatever, total = [np.zeros(0, np.float32)], 0, 0
+    changed = (*_with(rules, what, None).image, _none_passes(what))
+    values, always, total = [np.zeros(0, np.float32)], 0, 0
     for table in images:
         total += table.num_rows
-        made = decide(asked, image_columns(table), table.num_rows)
-        whatever += pc.sum(made.keep).as_py() or 0
-        last = pc.fill_null(pc.equal(made.reason.cast(pa.string()), asked[-1].reasons()[0]), False)
-        values.append(np.asarray(made.score.filter(last).to_numpy(zero_copy_only=False), np.float32))
+        decided = decide(changed, image_columns(table), table.num_rows)
+        always += pc.sum(decided.keep).as_py() or 0
+        last = pc.fill_null(pc.equal(decided.reason.cast(pa.string()), changed[-1].reasons()[0]), False)
+        values.append(np.asarray(decided.score.filter(last).to_numpy(zero_copy_only=False), np.float32))
     score = np.concatenate(values)
-    rows = []
-    for threshold in what.thresholds:
-        failed = score < np.float32(threshold) if what.limit == "min" else score > np.float32(threshold)
-        rows.append({"threshold": threshold, "images": total, "kept_images": whatever + int(np.count_nonzero(~failed))})
-    return rows
+    kept = {t: always + int(np.count_nonzero(~_failed(what, score, t))) for t in what.thresholds}
+    return [{"threshold": t, "images": total, "kept_images": number} for t, number in kept.items()]
 
 
 def of_fetched(what: Sweep) -> bool:
-    """Whether the rule is on what only the fetched image told, and so goes to `sweep_images`."""
+    """Whether the score needs the fetched image, so that `sweep_images` has to sweep it."""
     return what.level == "image" and what.score not in IMAGE_ON_PAGE
+
+
+def _failed(what: Sweep, scores: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    return scores < np.float32(threshold) if what.limit == "min" else scores > np.float32(threshold)
 
 
 def _none_passes(what: Sweep) -> Rule:
@@ -195,32 +189,16 @@ def _with(rules: Rules, what: Sweep, threshold: float | None) -> Rules:
     return replace(rules, **{what.level: changed})
 
 
-def _decided(rules: Rules, batch: pa.RecordBatch) -> pa.RecordBatch:
-    ((_, made),) = Decide(rules)(batch)
-    assert isinstance(made, pa.RecordBatch)
-    return made
+def _decisions(rules: Rules, batch: pa.RecordBatch) -> pa.RecordBatch:
+    ((_, decisions),) = Decide(rules)(batch)
+    assert isinstance(decisions, pa.RecordBatch)
+    return decisions
 
 
-def _held(batch: pa.RecordBatch, made: pa.RecordBatch) -> NDArray[np.int64]:
-    """Kept paragraphs and images of each document."""
-    kind = pc.struct_field(batch["nodes"].flatten(), "kind")
-    keep = made["node_keep"].flatten()
-    edges = np.concatenate(
-        [
-            np.zeros(1, np.int64),
-            np.cumsum(pc.fill_null(pc.list_value_length(batch["nodes"]), 0).to_numpy(zero_copy_only=False)),
-        ]
-    )
-    columns = []
-    for what in (TEXT, IMAGE):
-        found = pc.fill_null(pc.and_(pc.equal(kind, what), keep), False).to_numpy(zero_copy_only=False)
-        columns.append(np.diff(np.concatenate([np.zeros(1, np.int64), np.cumsum(found)])[edges]))
-    return np.stack(columns, 1)
-
-
-def _counted(batch: pa.RecordBatch, made: pa.RecordBatch) -> list[int]:
-    keep = np.asarray(made["keep"].to_numpy(zero_copy_only=False), np.bool_)
-    return [int(keep.sum()), *_held(batch, made)[keep].sum(0).tolist()]
+def _kept_nodes(batch: pa.RecordBatch, decisions: pa.RecordBatch) -> NDArray[np.int64]:
+    """Number of kept paragraphs and of kept images of each document: (documents, 2)."""
+    nodes, keep = flat_nodes(batch["nodes"]), bools(decisions["node_keep"].flatten())
+    return np.stack([nodes.count(nodes.of_kind(kind) & keep) for kind in (TEXT, IMAGE)], 1)
 
 
 def _rows(what: Sweep, counts: NDArray[np.int64], documents: int) -> list[dict[str, Any]]:

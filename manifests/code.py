@@ -128,7 +128,9 @@ def _own_sources(modules: set[str]) -> Iterator[tuple[str, str]]:
         yield unit, _digest(root, files)
         for file in files:
             if file.suffix == ".py":
-                waiting += _imports(file, [unit, *file.relative_to(root).parent.parts] if spec.parent else [])
+                waiting += _imports(
+                    file, [*unit.split("."), *file.relative_to(root).parent.parts] if spec.parent else []
+                )
 
 
 def _spec(module: str) -> ModuleSpec | None:

@@ -24,6 +24,15 @@ def offsets(sizes: npt.NDArray[Any]) -> I64:
     return out
 
 
+def run_starts(*keys: npt.NDArray[Any]) -> Bools:
+    """Which rows of sorted columns begin a run: the row before differs in one of the columns."""
+    starts = np.zeros(len(keys[0]), bool)
+    starts[:1] = True
+    for key in keys:
+        starts[1:] |= key[1:] != key[:-1]
+    return starts
+
+
 def lengths(lists: pa.ListArray) -> I64:
     """Number of values of each list; 0 for a null."""
     return np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False), np.int64)

@@ -2,8 +2,8 @@
 
 A stage is a frozen dataclass. Its fields are its parameters. The engine calls it in one of two ways:
 
-* ``stage(batch, ctx)`` for each batch of rows of a partition (`MapStage`);
-* ``stage(tables, ctx)`` once for a partition, with one table for each input name (`ExchangeStage`).
+* ``stage(batch, ctx)`` for each batch of rows of a part (`MapStage`);
+* ``stage(tables, ctx)`` once for a part, with one table for each input name (`ExchangeStage`).
 
 In both ways the stage yields outputs: ``(table name, RecordBatch)``, or ``(file name, bytes)`` to append to a raw file.
 
@@ -23,20 +23,20 @@ Output = tuple[str, pa.RecordBatch | bytes]
 
 
 class InputError(ValueError):
-    """An input file that is not what the recipe says it is. The message is one line and names the file; the run stops."""
+    """An input file is not what the recipe says. The message is one line and names the file; the run stops."""
 
 
 class StageContext(Protocol):
     """What the engine tells a stage about the rows that it processes.
 
     A stage calls ``ctx(row)`` or ``ctx(row, sub)`` before native code touches that row; `sub` is a page or a record
-    within the row. If the process dies or hangs there, the engine quarantines that row and runs the partition again.
-    On that second run the call returns False for the row, and the stage leaves the row out.
+    within the row. If the process dies or hangs there, the engine quarantines that row and runs the part again. On that
+    second run the call returns False for the row, and the stage leaves the row out.
     """
 
-    part: int  # number of the partition
-    first: int  # number, within the partition, of the first row of the batch
-    ends: dict[str, int]  # bytes that earlier batches of this partition wrote to each raw file
+    part: int  # number of the part
+    first: int  # number, within the part, of the first row of the batch
+    ends: dict[str, int]  # bytes that earlier batches of this part wrote to each raw file
 
     def __call__(self, row: int, sub: int = 0) -> bool: ...
 
@@ -65,12 +65,12 @@ class Stage(Protocol):
 
 
 class MapStage(Stage, Protocol):
-    """A stage whose inputs have one row for each row: it is called for each batch, which has the columns of all inputs."""
+    """A stage whose inputs have matching rows. It is called for each batch, with the columns of all inputs."""
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]: ...
 
 
 class ExchangeStage(Stage, Protocol):
-    """A stage that needs whole inputs: it is called once for a partition, with a table for each input name."""
+    """A stage that needs complete inputs. It is called once for a part, with a table for each input name."""
 
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]: ...

@@ -33,6 +33,7 @@ from pipelines.engine.stage import Input, Step, aligned, broadcast, by_part, pat
 from pipelines.engine.storage import Store
 from pipelines.images import ImageSteps
 from pipelines.recipe.resolve import Resolved
+from pipelines.select.duplicate_key import DuplicateKeys
 from pipelines.select.evaluation import INPUTS, Evaluation
 from pipelines.select.forget import Listed
 from pipelines.select.links import Links
@@ -174,6 +175,12 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
     own = {f"score.{stage.name}": stage for stage in source.scores}
     decide = Decide(without_image_limit(source.rules))
     sign = source.kind.sign(source.table)
+    keyed: list[Step] = []
+    signed = {**reads, "decisions": aligned("decisions", n("decide"))}
+    if source.table.duplicate_key is not None:
+        keyed.append(Step(n("keys"), DuplicateKeys(source.table.duplicate_key), reads, same_rows=("keys",)))
+        signed["keys"] = aligned("keys", n("keys"))
+        sign = replace(sign, by_key=True)
     prefer = resolved.recipe.dedup.prefer
     if prefer:
         sign = replace(sign, rank=prefer.index(source.name) if source.name in prefer else len(prefer))
@@ -190,13 +197,8 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
             same_rows=("decisions",),
             count={"decisions": ("reason", "node_reason")},
         ),
-        Step(
-            n("sign"),
-            sign,
-            {**reads, "decisions": aligned("decisions", n("decide"))},
-            same_rows=("signatures",),
-            follows=_follows("sign", before),
-        ),
+        *keyed,
+        Step(n("sign"), sign, signed, same_rows=("signatures",), follows=_follows("sign", before)),
     ]
 
 

@@ -1,15 +1,13 @@
-"""`make chaos`: kill the driver at random moments, and workers at others; the bytes must be those of a run that nobody
-touched.
+"""`make chaos`: kill drivers and workers at random moments; the bytes must be those of an undisturbed run.
 
     python -m tests.chaos --on local --drivers 25 --workers 25 --seed 1
     python -m tests.chaos --sample --drivers 5 --workers 5
 
-The plan is small: literal numbers, a recording (different each time it is made, so a wrong pair of data and record
-would show), scores, an exchange, the way home. A driver's folder is used until its run has finished, so that kills also
-meet runs that go on. After each
-run: every file is what its record says, every file but the recording's is what the clean run has, and the parts that
-were committed when a driver died were not made again. With `--sample` it is the sample recipe, crawl to shards, after a
-crawl and fetch that were recorded once; everything a run shows is compared.
+The plan is small: literal numbers, a recording (its bytes differ each time, so a record with the wrong data would be
+noticed), scores, an exchange and a join. A driver's folder is used until its run has finished, so that resumed runs are
+killed too. Checked after each run: every file is what its record says; every file but the recording's equals that of
+the clean run; and no part that was committed when a driver died was run again. `--sample` runs the sample recipe, from
+the crawl to the shards, over a crawl and a fetch that are recorded once, and compares all files of the run.
 """
 
 from __future__ import annotations
@@ -44,21 +42,25 @@ PARTS, ROWS = 12, 200
 
 @dataclass(frozen=True)
 class Slow:
-    """A stage that takes its time over every batch, so that a kill meets it at work."""
+    """A stage that sleeps before every batch, so that a kill meets it at work."""
 
     stage: Any
     seconds: float
 
-    def __call__(self, given: Any, ctx: Any = None) -> Any:
+    @property
+    def tables(self) -> Any:
+        return self.stage.tables
+
+    def __call__(self, rows: Any, ctx: Any = None) -> Any:
         time.sleep(self.seconds)
-        yield from self.stage(given, ctx)
+        yield from self.stage(rows, ctx)
 
 
 def plan(parts: int = PARTS, seconds: float = 0.02) -> list[Step]:
     starts = [pa.table({"start": [p * ROWS], "stop": [(p + 1) * ROWS]}) for p in range(parts)]
     numbers = aligned("numbers", "numbers")
     return [
-        Step("numbers", Numbers(), rows=lambda made: starts),
+        Step("numbers", Numbers(), rows=lambda outputs: starts),
         Step("world", Slow(World(), seconds), {"numbers": numbers}, recorded=True),
         Step("score", Slow(Score(add=1), seconds), {"numbers": numbers}, same_rows=("scores",), batch_rows=64),
         Step("keys", Keys(50), {"numbers": numbers, "scores": aligned("scores", "score")}),
@@ -73,7 +75,7 @@ def plan(parts: int = PARTS, seconds: float = 0.02) -> list[Step]:
 
 
 def drive(root: str, on: str, progress: Progress | None = None) -> None:
-    """The driver that is killed."""
+    """Run the small plan: the driver that is killed."""
 
     def start() -> Any:
         if on == "local":
@@ -89,12 +91,12 @@ def drive(root: str, on: str, progress: Progress | None = None) -> None:
 
 
 def drive_sample(root: str, on: str) -> None:
-    """The same for the sample recipe. Its crawl and fetch are recorded already: no web is there."""
+    """Run the sample recipe. Its crawl and fetch are recorded already: there is no web."""
     from pipelines.commands.run import execute
     from pipelines.recipe.load import read
 
     times = pathlib.Path(root) / "run.json"
-    times.unlink(missing_ok=True)  # it says what this run made, if it made anything
+    times.unlink(missing_ok=True)  # a run writes it again if it runs any part
     recipe = read(
         str(ROOT / "pipelines" / "recipes" / "sample.yaml"), [f"pairs.urls={pathlib.Path(root).parent / 'pairs.csv'}"]
     )
@@ -103,7 +105,7 @@ def drive_sample(root: str, on: str) -> None:
 
 
 def record_sample(folder: pathlib.Path) -> pathlib.Path:
-    """A run's folder that holds the crawl and fetch of the sample web and nothing else."""
+    """A run's folder that holds the recorded steps of the sample recipe and nothing else."""
     from pipelines.sample import serve, write_pairs
 
     write_pairs(folder / "pairs.csv")
@@ -119,11 +121,10 @@ def record_sample(folder: pathlib.Path) -> pathlib.Path:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    for found in (folder / "first" / "stages").iterdir():
-        if found.name.startswith(("web.crawl-", "fetch-")):
-            shutil.copytree(found, folder / "recorded" / "stages" / found.name)
-    for name in ("web.crawl.json", "fetch.json"):
-        shutil.copy(folder / "first" / "stages" / name, folder / "recorded" / "stages")
+    for record in (folder / "first" / "stages").glob("*.json"):
+        for generation in json.loads(record.read_bytes())["generations"]:
+            shutil.copytree(folder / "first" / generation, folder / "recorded" / generation)
+        shutil.copy(record, folder / "recorded" / "stages")
     return folder / "recorded"
 
 
@@ -134,7 +135,7 @@ DRIVE = (
 
 
 class WrongError(AssertionError):
-    """What must never happen."""
+    """A promise of docs/reliability.md is broken."""
 
 
 class Chaos:
@@ -147,8 +148,8 @@ class Chaos:
         recorded: pathlib.Path | None = None,
         say: Any = print,
     ):
-        """`workers_of`: the process whose descendants are workers; the driver, if not given. `recorded`: of the sample
-        recipe, then that is run.
+        """`workers_of`: the process whose descendants are workers, by default the driver. `recorded`: the steps
+        that the sample recipe has recorded; if given, the sample recipe is run.
         """
         self.on, self.folder, self.random, self.say = on, folder, random.Random(seed), say
         self.workers_of, self.recorded = workers_of, recorded
@@ -167,12 +168,12 @@ class Chaos:
         )
 
     def _finish(self, root: pathlib.Path, process: subprocess.Popen[str] | None = None) -> int:
-        """Parts that the run had to make."""
+        """The number of parts that the run had to run."""
         process = process or self._start(root)
-        said, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=300)
         if process.returncode:
             raise WrongError(f"the driver of {root} ended with {process.returncode}")
-        return int(said.split()[-1])  # Ray may have said something before
+        return int(output.split()[-1])  # Ray may print something before
 
     def drivers(self, kills: int) -> None:
         n, done = 0, 0
@@ -191,12 +192,12 @@ class Chaos:
                     committed = f"{len(records(root)):2d} of {self.parts} parts committed"
                     self.say(f"driver {done:2d} killed after {moment:5.2f} s: {committed}")
                     continue
-                break  # it was finished before its moment came
+                break  # the run finished before its moment
             committed = len(records(root))
-            made = self._finish(root)
+            parts = self._finish(root)
             # on a cluster, parts in flight may outlive their driver
-            if self.on == "local" and made + committed != self.parts:
-                raise WrongError(f"{root}: {committed} parts were committed and {made} of {self.parts} made again")
+            if self.on == "local" and parts + committed != self.parts:
+                raise WrongError(f"{root}: {committed} parts were committed and {parts} of {self.parts} run again")
             self._compare(root)
 
     def workers(self, kills: int) -> None:
@@ -226,13 +227,13 @@ class Chaos:
 
 
 def compare(root: pathlib.Path, clean: dict[str, str]) -> None:
-    """Every file is what its record says, those of a recording too, and all others are what the clean run has."""
+    """Raises WrongError unless every file is what its record says and, but for recordings, what the clean run has."""
     for record in records(root):
         for f in json.loads(record.read_bytes())["files"].values():
             if hashlib.sha256((root / f["name"]).read_bytes()).hexdigest() != f["sha256"]:
                 raise WrongError(f"{root / f['name']} is not what {record} says")
-    found = contents(root)
-    different = {name for name in found.keys() | clean.keys() if found.get(name) != clean.get(name)}
+    actual = contents(root)
+    different = {name for name in actual.keys() | clean.keys() if actual.get(name) != clean.get(name)}
     if different:
         raise WrongError(f"{root}: not the bytes of the clean run: {sorted(different)[:5]}")
 
@@ -242,8 +243,9 @@ def records(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def contents(root: pathlib.Path) -> dict[str, str]:
-    """sha256 of every record and of every file one names, but for the toy recording's, and of what a run shows beside
-    its stages.
+    """sha256 of every record, of every file that a record names, and of the files of the run outside its stages.
+
+    The files of the small plan's recording are left out.
     """
     names = set(root.glob("stages/*-*/manifest.json")) | set(root.glob("stages/*-*/parts.parquet"))
     for manifest in root.glob("stages/*-*/parts.parquet"):
@@ -259,8 +261,8 @@ def contents(root: pathlib.Path) -> dict[str, str]:
 
 
 def _workers(pid: int) -> list[int]:
-    """Processes below `pid` that run parts: children behind the fence, and Ray's workers around them."""
-    found = []
+    """Descendants of `pid` that run parts: isolated children, and the Ray workers that own them."""
+    pids = []
     try:
         for p in psutil.Process(pid).children(recursive=True):
             try:
@@ -268,10 +270,10 @@ def _workers(pid: int) -> list[int]:
             except psutil.Error:
                 continue
             if "pipelines.engine.isolate import child" in line or line.startswith(("ray::_run", "ray::_ModelActor")):
-                found.append(p.pid)
+                pids.append(p.pid)
     except psutil.NoSuchProcess:
         pass
-    return sorted(found)
+    return sorted(pids)
 
 
 def main() -> None:
@@ -281,27 +283,34 @@ def main() -> None:
     parser.add_argument("--drivers", type=int, default=25)
     parser.add_argument("--workers", type=int, default=25)
     parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     say = lambda line: print(line, flush=True)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        if given.sample:
+        if arguments.sample:
             _both(
-                Chaos("local", pathlib.Path(folder), given.seed, recorded=record_sample(pathlib.Path(folder)), say=say),
-                given,
+                Chaos(
+                    "local", pathlib.Path(folder), arguments.seed, recorded=record_sample(pathlib.Path(folder)), say=say
+                ),
+                arguments,
             )
-        elif given.on == "ray":
+        elif arguments.on == "ray":
             from tests.pipelines.engine.cluster import cluster
 
-            with cluster(2) as steps:
-                _both(Chaos(steps.address, pathlib.Path(folder), given.seed, steps.processes[0].pid, say=say), given)
+            with cluster(2) as nodes:
+                _both(
+                    Chaos(nodes.address, pathlib.Path(folder), arguments.seed, nodes.processes[0].pid, say=say),
+                    arguments,
+                )
         else:
-            _both(Chaos("local", pathlib.Path(folder), given.seed, say=say), given)
+            _both(Chaos("local", pathlib.Path(folder), arguments.seed, say=say), arguments)
 
 
-def _both(chaos: Chaos, given: argparse.Namespace) -> None:
-    chaos.drivers(given.drivers)
-    chaos.workers(given.workers)
-    chaos.say(f"{given.drivers} drivers and {given.workers} workers killed: every output equals the clean run's")
+def _both(chaos: Chaos, arguments: argparse.Namespace) -> None:
+    chaos.drivers(arguments.drivers)
+    chaos.workers(arguments.workers)
+    chaos.say(
+        f"{arguments.drivers} drivers and {arguments.workers} workers killed: every output equals the clean run's"
+    )
 
 
 if __name__ == "__main__":

@@ -25,9 +25,7 @@ INPUTS = "runs/sample"
 
 def main() -> None:
     began = time.monotonic()
-    web = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.sample", "--port", "0"], stdout=subprocess.PIPE, text=True
-    )
+    web = subprocess.Popen([sys.executable, "-m", "pipelines.sample", "--port", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert web.stdout is not None
         line = web.stdout.readline()

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from filters.decide import AGAIN
+from filters.decide import REMEASURED
 from filters.rules import RuleError, Rules
 from filters.sweep import Sweep, of_fetched, parse, sweep, sweep_images
 from manifests.nearest import nearest
@@ -55,7 +55,7 @@ def sweep_run(root: str, text: str, name: str | None = None) -> tuple[str, Sweep
 
 def _needed(rules: Rules, what: Sweep) -> set[str]:
     """Names of the scores that the decision asks for."""
-    return {rule.score for rule in (*rules.document, *rules.node)} | {*AGAIN, what.score}
+    return {rule.score for rule in (*rules.document, *rules.node)} | {*REMEASURED, what.score}
 
 
 def _documents_with_scores(

@@ -60,19 +60,19 @@ class CommonCrawl:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"fetched": FETCHED, "refused": REFUSED}
 
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        rows = _new_captures(tables).to_pylist()
-        possible = [i for i, row in enumerate(rows) if _is_possible(row)]
-        refused = [_refused(row, "index_row") for row in rows if not _is_possible(row)]
+        captures = _new_captures(tables).to_pylist()
+        rows = [row for row in captures if _is_possible(row)]
+        refused = [_refused(row, "index_row") for row in captures if not _is_possible(row)]
         fetched: list[dict[str, Any]] = []
         end = ctx.ends.get("warc", 0)
-        places = [(rows[i]["offset"], rows[i]["length"]) for i in possible]
-        reads = ranges.plan_reads([rows[i]["file"] for i in possible], places, self.gap, self.most)
+        places = [(row["offset"], row["length"]) for row in rows]
+        reads = ranges.plan_reads([row["file"] for row in rows], places, self.gap, self.most)
         with Session(allow_private=self.allow_private, user_agent=self.user_agent) as session:
             reader = ranges.Ranges(session, self.prefix, tries=self.tries, try_s=self.try_s, deadline_s=self.deadline_s)
             for read, results in self._in_order(reads, places, reader):
-                for k, result in zip(read.rows, results, strict=True):
-                    row = rows[possible[k]]
-                    if not ctx(possible[k]):
+                for i, result in zip(read.rows, results, strict=True):
+                    row = rows[i]
+                    if not ctx(i):
                         continue
                     if isinstance(result, str):
                         refused.append(_refused(row, result))
@@ -104,7 +104,7 @@ class CommonCrawl:
 def _read(reader: ranges.Ranges, read: ranges.Read, places: list[tuple[int, int]]) -> list[bytes | str]:
     """The bytes or the reason of each row of a read. After a wrong range each row is read by itself, so that a row that
     points behind the end of its file does not cost its neighbours."""
-    rows = [places[k] for k in read.rows]
+    rows = [places[i] for i in read.rows]
     result = reader.get(read.file, read.start, read.stop)
     if isinstance(result, bytes):
         return [result[offset - read.start : offset - read.start + length] for offset, length in rows]

@@ -94,7 +94,7 @@ class Crawl:
             # each host has a WARC file of its own, so that the output has the order of the rows
             paths = [Path(folder, str(i)) for i in range(len(rows))]
             tasks = [
-                pool.submit(self._crawl_host, row["host"], row["seeds"], session, path, earlier)
+                pool.submit(_HostCrawl(self, row["host"].lower(), session, earlier).run, row["seeds"], path)
                 for row, path in zip(rows, paths, strict=True)
             ]
             for i, task, path in zip(numbers, tasks, paths, strict=True):
@@ -117,30 +117,27 @@ class Crawl:
             is_alive()
         return task.result()
 
-    def _crawl_host(
-        self, host: str, seeds: list[str], session: Session, path: Path, earlier: dict[str, EarlierPage]
-    ) -> list[dict[str, Any]]:
-        with path.open("wb") as file:
-            crawl = _HostCrawl(self, host.lower(), session, WarcFile(file), earlier)
-            crawl.run(seeds)
-        return crawl.rows
-
 
 class _HostCrawl:
     """The crawl of one host: its frontier, its pace, and a row for each URL."""
 
-    def __init__(
-        self, stage: Crawl, host: str, session: Session, warc: WarcFile, earlier: dict[str, EarlierPage]
-    ) -> None:
-        self.stage, self.host, self.session, self.warc, self.earlier = stage, host, session, warc, earlier
+    def __init__(self, stage: Crawl, host: str, session: Session, earlier: dict[str, EarlierPage]) -> None:
+        self.stage, self.host, self.session, self.earlier = stage, host, session, earlier
         self.robots = Robots(session)
         self.rows: list[dict[str, Any]] = []
-        self.until = time.monotonic() + stage.host_s
         self.next_request = 0.0  # monotonic time
         self.queued_urls: set[str] = set()  # all that were ever in the frontier
         self.frontier: deque[tuple[str, int, int]] = deque()  # URL, depth, redirects that led to it
 
-    def run(self, seeds: list[str]) -> None:
+    def run(self, seeds: list[str], path: Path) -> list[dict[str, Any]]:
+        """Crawl the host from its seeds, and write its records to a file. -> its rows (PAGE), offsets in that file"""
+        self.until = time.monotonic() + self.stage.host_s
+        with path.open("wb") as file:
+            self.warc = WarcFile(file)
+            self._crawl(seeds)
+        return self.rows
+
+    def _crawl(self, seeds: list[str]) -> None:
         for seed in seeds:
             if authority_of(seed) != self.host:
                 raise ValueError(f"seed {seed!r} is not on host {self.host!r}")

@@ -30,6 +30,7 @@ Keyed = Mapping[str, int]
 Partitions = tuple[tuple[int, int, int], ...]
 
 ROW_GROUP_BYTES = 8 << 20  # bounds the memory of a map
+_UNCOMMITTED = "nothing was committed"
 
 
 class CommitError(Exception):
@@ -88,13 +89,11 @@ class _ParquetWriter:
     suffix = "parquet"
 
     def __init__(self, path: str, schema: pa.Schema):
-        self.rows = 0
         self.writer = pq.ParquetWriter(path, schema, compression="zstd")
         self.pending: list[pa.RecordBatch] = []
         self.pending_bytes = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
-        self.rows += batch.num_rows
         self.pending.append(batch)
         self.pending_bytes += batch.nbytes
         if self.pending_bytes > ROW_GROUP_BYTES:
@@ -117,12 +116,9 @@ class _PartitionWriter:
     suffix = "arrow"
 
     def __init__(self, path: str, partitions: int):
-        self.path, self.rows, self.partitions = path, 0, partitions
+        self.path, self.partitions = path, partitions
         self.batches: list[pa.RecordBatch] = []
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        self.rows += batch.num_rows
-        self.batches.append(batch)
+        self.add = self.batches.append
 
     def close(self) -> Partitions:
         table = pa.Table.from_batches(self.batches).unify_dictionaries().combine_chunks()
@@ -151,10 +147,8 @@ class _RawWriter:
     suffix = "bin"
 
     def __init__(self, path: str):
-        self.rows, self.file = 0, open(path, "wb")  # noqa: SIM115  closed in close()
-
-    def add(self, data: bytes) -> None:
-        self.file.write(data)
+        self.file = open(path, "wb")  # noqa: SIM115  closed in close()
+        self.add = self.file.write
 
     def close(self) -> Partitions:
         self.file.close()
@@ -177,6 +171,7 @@ class PartWriter:
         self.writers: dict[str, Any] = {}
         self.schemas: dict[str, pa.Schema] = {}
         self.counts: dict[str, dict[str, Counter[str]]] = {}
+        self.rows: Counter[str] = Counter()
         self.null_rows: Counter[str] = Counter()
 
     def add_null_row(self, table: str) -> None:
@@ -201,6 +196,7 @@ class PartWriter:
         if piece.num_rows:
             self._count(name, piece)
         self._write_null_rows(name)
+        self.rows[name] += piece.num_rows
         self.writers[name].add(piece)
 
     def _wrong_schema(self, name: str, schema: pa.Schema) -> None:
@@ -215,8 +211,8 @@ class PartWriter:
     def _write_null_rows(self, name: str) -> None:
         if rows := self.null_rows.pop(name, 0):
             schema = self.schemas[name]
-            nulls = pa.RecordBatch.from_arrays([pa.nulls(rows, f.type) for f in schema], schema=schema)
-            self.writers[name].add(nulls)
+            self.rows[name] += rows
+            self.writers[name].add(pa.RecordBatch.from_arrays([pa.nulls(rows, f.type) for f in schema], schema=schema))
 
     def _count(self, name: str, batch: pa.RecordBatch) -> None:
         for column in self.count.get(name, ()):
@@ -255,20 +251,17 @@ class PartWriter:
             with open(path, "rb") as f:
                 digest = hashlib.file_digest(f, "sha256").hexdigest()
             final = f"{self.folder}/{self.part:05d}-{name}-{digest[:10]}.{writer.suffix}"
-            files[name] = File(final, writer.rows, os.path.getsize(path), digest, partitions)
-        rows = {name: f.rows for name, f in files.items()}
+            files[name] = File(final, self.rows[name], os.path.getsize(path), digest, partitions)
         where = f"{self.folder} part {self.part}"
         for table in same_rows:
-            if (rows_out := rows.get(table, 0)) != rows_in:
-                raise CommitError(
-                    f"{where}: {rows_in} rows went in and {rows_out} came out in {table!r}; nothing was committed"
-                )
+            if (out := self.rows[table]) != rows_in:
+                raise CommitError(f"{where}: {rows_in} rows went in and {out} came out in {table!r}; {_UNCOMMITTED}")
         for name, (expected, tables) in adds_up.items():
-            rows_out = sum(rows.get(t, 0) for t in tables)
-            if rows_out + len(quarantined) != expected:
+            out = sum(self.rows[t] for t in tables)
+            if out + len(quarantined) != expected:
                 raise CommitError(
-                    f"{where}: {expected} rows of {name!r} went in, {rows_out} came out in {' and '.join(tables)} and "
-                    f"{len(quarantined)} are quarantined; nothing was committed"
+                    f"{where}: {expected} rows of {name!r} went in, {out} came out in {' and '.join(tables)} and "
+                    f"{len(quarantined)} are quarantined; {_UNCOMMITTED}"
                 )
         for name, file in files.items():
             self.store.publish(os.path.join(self.scratch, name), file.name)

@@ -13,9 +13,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.stage import InputError
+from manifests.stage import InputError, Output
 from pipelines.engine.commit import CommitError, PartWriter, Sidecar
-from pipelines.engine.stage import How, Output, Step, batches, tables_of
+from pipelines.engine.stage import How, Step, batches, tables_of
 from pipelines.engine.storage import Store
 
 Skip = tuple[int, int, str]  # row, sub-row or WHOLE_ROW, cause
@@ -273,7 +273,5 @@ def _open_file(root: str, name: str) -> Iterator[Any]:
         with pa.OSFile(path, "rb") if store.local else fsspec.open(path, "rb") as f:
             yield f
     except (pa.ArrowInvalid, FileNotFoundError, EOFError) as e:
-        state = "gone" if isinstance(e, FileNotFoundError) else "broken"
-        raise BrokenFileError(
-            f"{path} was committed and is {state} ({e}); remove {folder} and run again to make it anew"
-        ) from e
+        fault = f"{path} was committed and is {'gone' if isinstance(e, FileNotFoundError) else 'broken'} ({e})"
+        raise BrokenFileError(f"{fault}; remove {folder} and run again to make it anew") from e

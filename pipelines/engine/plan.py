@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from pipelines.engine.commit import Sidecar
 from pipelines.engine.part import InputFiles, Task
-from pipelines.engine.parts import Counts, Parts
+from pipelines.engine.parts import Counts, Parts, read_manifest
+from pipelines.engine.recorded import Record
 from pipelines.engine.stage import Input, Step, code_of, describe, files_of, fingerprint, tables_of, versions_of
 from pipelines.engine.storage import Store
 
@@ -67,10 +68,8 @@ def check(steps: Sequence[Step]) -> None:
         for name, table in [*reads, *((step.name, t) for t in own)]:
             declared = tables_of(stages[name])
             if declared is not None and table not in declared:
-                raise PlanError(
-                    f"{step.name!r} names the table {table!r} of {name!r}, whose stage declares "
-                    f"{', '.join(declared) or 'no table'}"
-                )
+                names = ", ".join(declared) or "no table"
+                raise PlanError(f"{step.name!r} names the table {table!r} of {name!r}, whose stage declares {names}")
 
 
 def keyed_tables(steps: Sequence[Step], partitions: int) -> dict[str, dict[str, int]]:
@@ -87,29 +86,26 @@ def keyed_tables(steps: Sequence[Step], partitions: int) -> dict[str, dict[str, 
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What the fingerprint of a step depends on. The name of the step is not in it."""
+class StepPlan:
+    """A step whose parents have finished: its folder, the number of its parts, and the task of each part."""
 
     step: Step
-    rows: list[pa.Table] | pa.Table | None
-    offset: int  # number of the first part
-    inputs: str  # digest of everything that the step reads
-    digests: Any  # by input, for the manifest; of literal rows only `inputs`
-    about: Mapping[str, Any]
-
-    def fingerprint(self, epoch: int = 0) -> str:
-        """`epoch`: number of refreshes of a recorded step.
-
-        A recorded step depends on its stage and inputs alone, never on code or versions. A change of this formula would
-        lose every recording.
-        """
-        if self.step.recorded:
-            return fingerprint(self.about["stage"], self.inputs, *([epoch] if epoch else []))
-        return fingerprint(self.about, self.inputs)
+    folder: str
+    count: int
+    task: Callable[[int], Task]
+    about: Mapping[str, Any]  # for its manifest
+    record: Record | None  # of a recorded step
+    output: StepOutput | None  # of a step that has nothing to run
 
 
-def identify(step: Step, outputs: Mapping[str, StepOutput], keyed: Mapping[str, int]) -> Identity:
-    """The identity of a step whose parents have finished; calls its `rows`."""
+def plan_step(
+    step: Step, outputs: Mapping[str, StepOutput], keyed: Mapping[str, int], store: Store, partitions: int,
+    folders: dict[str, str], refresh: bool = False,
+) -> StepPlan:  # fmt: skip
+    """Plan a step whose parents have finished. `folders`: fingerprint -> folder of the stages of this run.
+
+    The name of a step is not in its fingerprint, so that a renamed step finds its folder. `refresh`: record it again.
+    """
     rows = step.rows(outputs) if step.rows else None
     digests: dict[str, Any] = {}
     for name, i in sorted(step.inputs.items()):
@@ -118,16 +114,68 @@ def identify(step: Step, outputs: Mapping[str, StepOutput], keyed: Mapping[str, 
         tables = rows.to_batches(_ROWS_PER_DIGEST) if isinstance(rows, pa.Table) else rows
         digests["rows"] = [_rows_digest(t) for t in tables]
     inputs = fingerprint(digests)
-    about: dict[str, Any] = {"stage": describe(step.stage), "keyed": dict(keyed), "format": FORMAT}
+    stage = describe(step.stage)
+    about = {"stage": stage, "keyed": dict(keyed), "format": FORMAT}
     about |= {"versions": versions_of(step.stage), "files": files_of(step.stage)}
     offset = sum(len(outputs[n].parts) for n in step.follows)
+    record = None
     if step.recorded:
+        # A recorded step depends on its stage and inputs alone, not on code or versions. A change of this formula would
+        # lose every recording.
+        record = Record(store, step.name, lambda epoch: fingerprint(stage, inputs, *([epoch] if epoch else [])))
+        if refresh:
+            record.refresh()
         about["recorded"] = True
+        own = record.fingerprint(record.epoch)
     else:
-        about["code"] = code_of(step.stage)
-        about["cut"] = [step.batch_rows, *step.per_part, describe(step.count)]
+        about |= {"code": code_of(step.stage), "cut": [step.batch_rows, *step.per_part, describe(step.count)]}
         about |= {"offset": offset} if step.follows else {}
-    return Identity(step, rows, offset, inputs, digests if rows is None else inputs, about)
+        own = fingerprint(about, inputs)
+    folder = folders.setdefault(own, f"stages/{step.name}-{own}")
+    recorded = recorded_output(step, record)
+    output = recorded
+    if record is None or folder not in record.generations:
+        finished = read_manifest(store, folder)
+        output = None if finished is None else StepOutput(step.name, *finished, [folder], tables_of(step.stage))
+
+    first = next((i for i in step.inputs.values() if i.how == "aligned"), None)
+    if rows is not None:
+        count = len(rows)
+    elif first is not None:
+        count = sum(len(outputs[n].parts) for n in first.steps)
+    elif any(i.how == "shuffle" for i in step.inputs.values()):
+        count = _exchange_parts(step, outputs, partitions)
+    else:
+        count = 1
+    readers = {name: _reader(i, outputs, count, partitions, offset) for name, i in step.inputs.items()}
+    if step.previous and recorded is not None:
+        table, column = step.previous
+        files = _reader(Input((step.name,), table, "broadcast"), {step.name: recorded}, 1, partitions, 0)(0)
+        previous = replace(files, columns=(column,))
+        readers["previous"] = lambda part: previous
+    number = offset + (len(recorded.parts) if recorded is not None else 0)
+    bare = replace(step, rows=None)
+    # not in the fingerprint: the files of the recording before save requests, and the new recording is the same
+    before = record.before() if record is not None and step.earlier else None
+    earlier = [] if before is None else _paths(step.earlier, before, store)
+    column_type = pa.list_(pa.list_(pa.string()))
+
+    def task(i: int) -> Task:
+        part = None if rows is None else rows.take([i]) if isinstance(rows, pa.Table) else rows[i]
+        if part is not None and earlier:
+            part = part.append_column("earlier", pa.array([earlier] * part.num_rows, column_type))
+        reads = {name: read(i) for name, read in readers.items()}
+        return Task(bare, store.root, folder, i, number + i, reads, part, keyed)
+
+    about["inputs"] = digests if rows is None else inputs
+    return StepPlan(step, folder, count, task, about, record, output)
+
+
+def recorded_output(step: Step, record: Record | None) -> StepOutput | None:
+    """Everything that the record of a step holds; None without generations."""
+    if record is None or not record.generations:
+        return None
+    return StepOutput(step.name, *record.read(), record.generations, tables_of(step.stage))
 
 
 def _rows_digest(table: pa.Table | pa.RecordBatch) -> str:
@@ -138,57 +186,9 @@ def _rows_digest(table: pa.Table | pa.RecordBatch) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True)
-class StepPlan:
-    """A step whose parents have finished: its folder, the number of its parts, and the task of each part."""
-
-    step: Step
-    folder: str
-    count: int
-    task: Callable[[int], Task]
-    about: Mapping[str, Any]  # for its manifest
-
-
-def plan_step(
-    identity: Identity, outputs: Mapping[str, StepOutput], folder: str, keyed: Mapping[str, int], root: str,
-    partitions: int, recorded: StepOutput | None = None, earlier: Parts | None = None,
-) -> StepPlan:  # fmt: skip
-    """`recorded`: what a recorded step holds already; `earlier`: what it held before its last refresh."""
-    step, rows = identity.step, identity.rows
-    first = next((i for i in step.inputs.values() if i.how == "aligned"), None)
-    if rows is not None:
-        count = len(rows)
-    elif first is not None:
-        count = sum(len(outputs[n].parts) for n in first.steps)
-    elif any(i.how == "shuffle" for i in step.inputs.values()):
-        count = _exchange_parts(step, outputs, partitions)
-    else:
-        count = 1
-    readers = {name: _reader(i, outputs, count, partitions, identity.offset) for name, i in step.inputs.items()}
-    if step.previous and recorded is not None:
-        table, column = step.previous
-        files = _reader(Input((step.name,), table, "broadcast"), {step.name: recorded}, 1, partitions, 0)(0)
-        previous = replace(files, columns=(column,))
-        readers["previous"] = lambda part: previous
-    number = identity.offset + (len(recorded.parts) if recorded is not None else 0)
-    bare = replace(step, rows=None)
-    # `earlier` is not in the fingerprint: it saves requests, and the recording is the same
-    files_before = [] if earlier is None else _paths(step.earlier, earlier, root)
-    column_type = pa.list_(pa.list_(pa.string()))
-
-    def task(i: int) -> Task:
-        own = None if rows is None else rows.take([i]) if isinstance(rows, pa.Table) else rows[i]
-        if own is not None and files_before:
-            own = own.append_column("earlier", pa.array([files_before] * own.num_rows, column_type))
-        inputs = {name: read(i) for name, read in readers.items()}
-        return Task(bare, root, folder, i, number + i, inputs, own, keyed)
-
-    return StepPlan(step, folder, count, task, {**identity.about, "inputs": identity.digests})
-
-
-def _paths(tables: Sequence[str], parts: Parts, root: str) -> list[list[str]]:
+def _paths(tables: Sequence[str], parts: Parts, store: Store) -> list[list[str]]:
     """The paths of some tables' files, for each part that has all of the tables."""
-    return [[Store(root).path(s.files[t].name) for t in tables] for s in parts if all(t in s.files for t in tables)]
+    return [[store.path(s.files[t].name) for t in tables] for s in parts if all(t in s.files for t in tables)]
 
 
 def _union(i: Input, outputs: Mapping[str, StepOutput]) -> Parts:

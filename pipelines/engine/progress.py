@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Task, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -19,25 +19,24 @@ LINE_S = 30.0
 class Progress:
     """The driver calls it when a step begins or ends and when a part is committed.
 
-    A bar of rich holds the numbers of each step: parts in all and committed; and of this run rows, dropped rows,
-    quarantined rows and the time.
+    A bar of rich holds the numbers of each step: all parts and committed parts; and of this run the time, rows, dropped
+    rows and quarantined rows.
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet)
-        live = self.console.is_terminal and not quiet
-        text = ("{task.description}", "{task.fields[parts]}", "{task.fields[rate]}", "{task.fields[left]}")
-        columns = [TextColumn(t) for t in text]
-        columns.insert(1, BarColumn(20))  # type: ignore[arg-type]
-        clock = lambda: time.monotonic()  # looked up at each call, so that a test can replace the module's clock
-        self.bars = Bars(*columns, console=self.console, transient=True, disable=not live, get_time=clock)
+        self.live = self.console.is_terminal and not quiet
+        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn("parts"))
+        times = (TimeElapsedColumn(), TextColumn("{task.fields[rows]} rows"), TimeRemainingColumn())
+        clock = lambda: time.monotonic()  # looked up at each call, so that a test can replace the clock
+        self.bars = Bars(*columns, *times, console=self.console, transient=True, disable=not self.live, get_time=clock)
         self.steps: dict[str, Task] = {}
         self.last_line = time.monotonic()
         self.bars.start()
 
     def begin(self, step: str, parts: int, done: int) -> None:
-        numbers: dict[str, Any] = {"before": done, "rows": 0, "dropped": 0, "quarantined": 0}
-        self.bars.add_task(step, total=parts, completed=done, **numbers, parts="", rate="", left="")
+        fields: dict[str, Any] = {"before": done, "rows": 0, "dropped": 0, "quarantined": 0}
+        self.bars.add_task(step, total=parts, completed=done, **fields)
         self.steps[step] = self.bars.tasks[-1]
 
     def part(self, step: str, sidecar: Sidecar) -> None:
@@ -59,17 +58,9 @@ class Progress:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def tick(self) -> None:
-        running = [t for t in self.steps.values() if t.stop_time is None]
-        for task in running:
-            seconds, parts = _seconds(task), _parts(task)
-            left = f"{seconds / parts * task.remaining:.0f} s left" if parts and task.remaining is not None else ""
-            rate = f"{task.fields['rows'] / seconds:.0f} rows/s"
-            done = f"{task.completed:.0f}/{task.total:.0f} parts"
-            self.bars.update(task.id, parts=done, rate=rate, left=left)
-        if self.bars.disable and time.monotonic() - self.last_line > LINE_S:
+        if not self.live and time.monotonic() - self.last_line > LINE_S:
             self.last_line = time.monotonic()
-            lines = (f"{t.description} {t.fields['parts']} {t.fields['rows']} rows {t.fields['left']}" for t in running)
-            self.note("; ".join(line.rstrip() for line in lines))
+            self.note("; ".join(_line(t) for t in self.steps.values() if t.stop_time is None))
 
     def close(self) -> None:
         self.bars.stop()
@@ -77,13 +68,16 @@ class Progress:
             self.console.print(_summary(list(self.steps.values())))
 
 
-def _seconds(task: Task) -> float:
-    return max(task.elapsed or 0.0, 1e-3)
+def _numbers(task: Task) -> tuple[int, int, float]:
+    """Parts of this run; parts that this run has or had to do; seconds."""
+    before = int(task.fields["before"])
+    return int(task.completed) - before, int(task.total or 0) - before, max(task.elapsed or 0.0, 1e-3)
 
 
-def _parts(task: Task) -> int:
-    """Parts that this run committed."""
-    return int(task.completed) - int(task.fields["before"])
+def _line(task: Task) -> str:
+    parts, all_parts, seconds = _numbers(task)
+    left = f" {seconds / parts * (all_parts - parts):.0f} s left" if parts else ""
+    return f"{task.description} {task.completed:.0f}/{task.total:.0f} parts {task.fields['rows']} rows{left}"
 
 
 def _summary(tasks: list[Task]) -> Table:
@@ -92,9 +86,8 @@ def _summary(tasks: list[Task]) -> Table:
     for name in ("stage", "parts", "rows", "dropped", "quarantined", "seconds", "rows/s"):
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for task in tasks:
-        unfinished = "" if task.stop_time is not None else f" of {int(task.total or 0) - task.fields['before']}"
-        rows, seconds = task.fields["rows"], _seconds(task)
-        cells = (f"{rows:,}", *(f"{task.fields[n]:,}" if task.fields[n] else "" for n in ("dropped", "quarantined")))
-        rates = (f"{seconds:.1f}", f"{rows / seconds:,.0f}")
-        table.add_row(task.description, f"{_parts(task)}{unfinished}", *cells, *rates)
+        (parts, all_parts, seconds), rows = _numbers(task), task.fields["rows"]
+        done = f"{parts}" if task.stop_time is not None else f"{parts} of {all_parts}"
+        lost = (f"{task.fields[name]:,}" if task.fields[name] else "" for name in ("dropped", "quarantined"))
+        table.add_row(task.description, done, f"{rows:,}", *lost, f"{seconds:.1f}", f"{rows / seconds:,.0f}")
     return table

@@ -7,37 +7,35 @@ from collections.abc import Callable
 from typing import Any
 
 from pipelines.engine.parts import Counts, Parts, merge_counts, read_manifest
-from pipelines.engine.plan import StepOutput
 from pipelines.engine.retry import RunError
-from pipelines.engine.stage import Step, tables_of
 from pipelines.engine.storage import Store
 
 
 class Record:
-    """The generations of a recorded step, oldest first; without generations for any other step.
+    """The generations of a recorded step, oldest first.
 
     Changed inputs add a generation. A refresh begins a new `epoch` (number of refreshes) without generations, and keeps
     the folders from before in `earlier`. The folders of an epoch have their own fingerprints, so that an interrupted
-    refresh resumes.
+    refresh resumes. `fingerprint` gives the fingerprint of the step in an epoch.
 
-    A step without a record of its own adopts a record that holds a generation with the fingerprint that this step has:
-    the step was renamed. `fingerprint` gives the fingerprint for an epoch.
+    A step without a record of its own was renamed if another record holds a generation with the fingerprint of the
+    step. The step adopts that record.
     """
 
-    def __init__(self, store: Store, step: Step, fingerprint: Callable[[int], str]):
-        self.store, self.step, self.file = store, step, f"stages/{step.name}.json"
-        data = self._read(fingerprint) if step.recorded else {}
+    def __init__(self, store: Store, name: str, fingerprint: Callable[[int], str]):
+        self.store, self.name, self.file, self.fingerprint = store, name, f"stages/{name}.json", fingerprint
+        data = self._load()
         self.generations: list[str] = data.get("generations", [])
         self.earlier: list[str] = data.get("earlier", [])
         self.epoch: int = data.get("epoch", 0)
 
-    def _read(self, fingerprint: Callable[[int], str]) -> dict[str, Any]:
+    def _load(self) -> dict[str, Any]:
         if self.store.exists(self.file):
             return dict(json.loads(self.store.read(self.file)))
         for name in (n for n in self.store.names("stages") if n.endswith(".json")):
-            data = json.loads(self.store.read(f"stages/{name}"))
-            if fingerprint(data.get("epoch", 0)) in {folder.rpartition("-")[2] for folder in data["generations"]}:
-                return dict(data)
+            data: dict[str, Any] = json.loads(self.store.read(f"stages/{name}"))
+            if self.fingerprint(data.get("epoch", 0)) in {g.rpartition("-")[2] for g in data["generations"]}:
+                return data
         return {}
 
     def refresh(self) -> None:
@@ -61,24 +59,19 @@ class Record:
         finished = [f[0] for folder in self.earlier if (f := read_manifest(self.store, folder)) is not None]
         return Parts.join(finished) if finished else None
 
-    def output(self) -> StepOutput | None:
-        """Everything that is recorded. A later generation without rows, because earlier ones had all, adds no parts."""
+    def read(self) -> tuple[Parts, Counts]:
+        """The parts of all generations; a later generation without rows adds none, because earlier ones had all."""
         parts: list[Parts] = []
         counts: list[Counts] = []
         for folder in self.generations:
             finished = read_manifest(self.store, folder)
             if finished is None:
-                raise RunError(
-                    f"{folder}/manifest.json is gone, though {self.file} names it; "
-                    f"restore it, or run with --refresh {self.step.name}"
-                )
+                fault = f"{folder}/manifest.json is gone, though {self.file} names it"
+                raise RunError(f"{fault}; restore it, or run with --refresh {self.name}")
             if not parts or _has_content(finished[0]):
                 parts.append(finished[0])
             counts.append(finished[1])
-        if not parts:
-            return None
-        schemas = tables_of(self.step.stage)
-        return StepOutput(self.step.name, Parts.join(parts), merge_counts(counts), self.generations, schemas)
+        return Parts.join(parts), merge_counts(counts)
 
 
 def _has_content(parts: Parts) -> bool:

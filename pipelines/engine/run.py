@@ -10,16 +10,15 @@ import contextlib
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines.engine.lock import hold
 from pipelines.engine.part import BrokenFileError, Task
-from pipelines.engine.parts import Collector, Parts, merge_counts, read_committed, read_manifest, write_manifest
-from pipelines.engine.plan import StepOutput, StepPlan, check, identify, keyed_tables, plan_step
+from pipelines.engine.parts import Collector, Parts, merge_counts, read_committed, write_manifest
+from pipelines.engine.plan import StepOutput, StepPlan, check, keyed_tables, plan_step, recorded_output
 from pipelines.engine.progress import Progress
-from pipelines.engine.recorded import Record
 from pipelines.engine.retry import PartResult, RunError, next_attempt
 from pipelines.engine.stage import Step, tables_of
 from pipelines.engine.storage import Store, is_store_error, one_line
@@ -35,13 +34,9 @@ class Backend(Protocol):
 
     @property
     def slots(self) -> int: ...
-
     def at_once(self, gpus: float) -> int: ...
-
     def submit(self, task: Task) -> None: ...
-
     def wait(self, seconds: float) -> list[tuple[Task, PartResult]]: ...
-
     def close(self) -> None: ...
 
 
@@ -50,7 +45,6 @@ class _ActiveStep:
     """A step with parts to run: the parts that wait, how many run, and what is committed."""
 
     plan: StepPlan
-    record: Record
     committed: Collector
     missing: Iterator[int]
     began: float
@@ -79,14 +73,9 @@ class Outcome:
 
 
 def run(
-    steps: Sequence[Step],
-    root: str,
-    backend: Any,
-    *,
-    partitions: int = 16,
-    refresh: Collection[str] = (),
+    steps: Sequence[Step], root: str, backend: Any, *, partitions: int = 16, refresh: Collection[str] = (),
     progress: Progress | None = None,
-) -> Outcome:
+) -> Outcome:  # fmt: skip
     """Run every step of a plan below `root`. `backend` is a function that starts one; it is called only if needed.
 
     `partitions`: key ranges of the exchanges, a power of two. `refresh`: recorded steps to record again.
@@ -154,19 +143,17 @@ class _Driver:
             if not self.outcome.outputs.keys() >= set(step.parents) or self.shared.get(step.name) in folders:
                 continue
             keyed, refresh = self.keyed[step.name], step.name in self.refresh
-            plan, record, output = _look(
-                step, self.outcome.outputs, keyed, self.store, self.partitions, self.folders, refresh
-            )
+            plan = plan_step(step, self.outcome.outputs, keyed, self.store, self.partitions, self.folders, refresh)
             self.refresh.discard(step.name)
-            if output is None and plan.folder in folders:
+            if plan.output is None and plan.folder in folders:
                 self.shared[step.name] = plan.folder
                 continue
             self.waiting.remove(step)
-            if output is not None:
-                self._finish(plan, record, output)
+            if plan.output is not None:
+                self._finish(plan, plan.output)
                 continue
             collector = read_committed(self.store, plan.folder, plan.count)
-            active = _ActiveStep(plan, record, collector, collector.missing(), time.monotonic())
+            active = _ActiveStep(plan, collector, collector.missing(), time.monotonic())
             self.progress.begin(step.name, plan.count, collector.done)
             if active.complete:
                 self._commit(active)
@@ -207,14 +194,14 @@ class _Driver:
         self.outcome.seconds[name] = time.monotonic() - active.began
         self.outcome.parts[name] = active.parts
         output = StepOutput(name, parts, counts, [plan.folder], tables_of(plan.step.stage))
-        self._finish(plan, active.record, output)
+        self._finish(plan, output)
         self.progress.end(name)
 
-    def _finish(self, plan: StepPlan, record: Record, output: StepOutput) -> None:
-        if plan.step.recorded:
-            new = plan.folder not in record.generations
-            record.add(plan.folder)
-            output = (record.output() if new else None) or output
+    def _finish(self, plan: StepPlan, output: StepOutput) -> None:
+        if plan.record is not None:
+            new = plan.folder not in plan.record.generations
+            plan.record.add(plan.folder)
+            output = (recorded_output(plan.step, plan.record) if new else None) or output
         self.outcome.outputs[plan.step.name] = output
 
 
@@ -223,35 +210,12 @@ def _stage_folders(store: Store) -> dict[str, str]:
     return {name.rpartition("-")[2]: f"stages/{name}" for name in store.folders("stages")}
 
 
-def _look(
-    step: Step, outputs: Mapping[str, StepOutput], keyed: Mapping[str, int], store: Store, partitions: int,
-    folders: dict[str, str], refresh: bool = False,
-) -> tuple[StepPlan, Record, StepOutput | None]:  # fmt: skip
-    """Plan a step whose parents have finished. The last value is its output if it has nothing to run."""
-    identity = identify(step, outputs, keyed)
-    record = Record(store, step, identity.fingerprint)
-    if refresh:
-        record.refresh()
-    fingerprint = identity.fingerprint(record.epoch)
-    folder = folders.setdefault(fingerprint, f"stages/{step.name}-{fingerprint}")
-    recorded = record.output()
-    earlier = record.before() if step.earlier else None
-    plan = plan_step(identity, outputs, folder, keyed, store.root, partitions, recorded, earlier)
-    if folder in record.generations:
-        return plan, record, recorded
-    finished = read_manifest(store, folder)
-    output = None if finished is None else StepOutput(step.name, *finished, [folder], tables_of(step.stage))
-    return plan, record, output
-
-
 def _check_quarantine(active: _ActiveStep) -> None:
     causes = [cause for rows in active.committed.quarantined.values() for _, _, cause in rows]
     if len(causes) > QUARANTINE_ROWS and len(causes) > QUARANTINE_SHARE * active.committed.rows:
         table = "\n".join(f"  {n:6d}  {cause}" for cause, n in Counter(causes).most_common(10))
-        raise RunError(
-            f"{active.plan.step.name}: {len(causes)} of {active.committed.rows} rows quarantined, "
-            f"more than {QUARANTINE_SHARE:.1%}; causes:\n{table}"
-        )
+        rows = f"{len(causes)} of {active.committed.rows} rows quarantined"
+        raise RunError(f"{active.plan.step.name}: {rows}, more than {QUARANTINE_SHARE:.1%}; causes:\n{table}")
 
 
 @dataclass(frozen=True)
@@ -288,12 +252,12 @@ def _states(steps: Sequence[Step], store: Store, partitions: int) -> Iterator[tu
         if any(p not in outputs for p in step.parents):
             yield State(step.name, "waits", step.parents), None
             continue
-        plan, record, output = _look(step, outputs, keyed[step.name], store, partitions, folders)
+        plan = plan_step(step, outputs, keyed[step.name], store, partitions, folders)
         bytes_in = sum(outputs[n].parts.bytes(i.table) for i in step.inputs.values() for n in i.steps)
-        if output is None:
+        if plan.output is None:
             collector = read_committed(store, plan.folder, plan.count)
             parts, done, state = collector.parts(), collector.done, "to do"
         else:
-            outputs[step.name], parts, done = output, output.parts, plan.count
-            state = "recorded" if plan.folder in record.generations else "done"
+            outputs[step.name], parts, done = plan.output, plan.output.parts, plan.count
+            state = "recorded" if plan.record is not None and plan.folder in plan.record.generations else "done"
         yield State(step.name, state, step.parents, plan.count, done, bytes_in, parts.bytes()), parts

@@ -13,9 +13,7 @@ calls the result for every part that the process runs.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import importlib
 import importlib.metadata
 import json
 import pathlib
@@ -25,7 +23,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from manifests.stage import Output as Output  # stages import the alias from here too
+from manifests.code import source_digest
 
 How = Literal[
     "aligned",  # part i reads part i
@@ -45,24 +43,13 @@ class Input:
     how: How = "aligned"
 
 
-def aligned(table: str, *steps: str) -> Input:
-    return Input(steps, table, "aligned")
+def _input(how: How) -> Callable[..., Input]:
+    """The function (table, *steps) -> Input of one way of reading."""
+    return lambda table, *steps: Input(steps, table, how)
 
 
-def shuffle(table: str, *steps: str) -> Input:
-    return Input(steps, table, "shuffle")
-
-
-def by_part(table: str, *steps: str) -> Input:
-    return Input(steps, table, "by_part")
-
-
-def broadcast(table: str, *steps: str) -> Input:
-    return Input(steps, table, "broadcast")
-
-
-def paths(file: str, *steps: str) -> Input:
-    return Input(steps, file, "paths")
+aligned, shuffle, by_part = _input("aligned"), _input("shuffle"), _input("by_part")
+broadcast, paths = _input("broadcast"), _input("paths")
 
 
 @dataclass(frozen=True)
@@ -158,23 +145,6 @@ def code_of(value: Any) -> dict[str, str]:
 
     walk(value)
     return {package: source_digest(package) for package in sorted(packages)}
-
-
-@functools.cache
-def source_digest(package: str) -> str:
-    """Digest of the names and contents of every source and data file of a package or module."""
-    module = importlib.import_module(package)
-    if hasattr(module, "__path__"):
-        root = pathlib.Path(next(iter(module.__path__)))
-        files = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    else:
-        files = [pathlib.Path(str(module.__file__))]
-        root = files[0].parent
-    h = hashlib.blake2b(digest_size=8)
-    for p in files:
-        h.update(str(p.relative_to(root)).encode())
-        h.update(p.read_bytes())
-    return h.hexdigest()
 
 
 def versions_of(stage: Any) -> dict[str, str]:

@@ -29,7 +29,6 @@ from pipelines.formats.values import web_address
 KIND = "conversations"
 #: why a row became no document
 REASONS = ("bad_row", "bad_turns", "bad_images", "bad_image_path", "image_missing", "file_broken")
-
 #: input rows: those of `rows`; `label` is the file's name in addresses, `images` the folder of its image paths
 INPUTS = pa.schema([*rows.INPUTS, ("label", pa.string()), ("images", pa.string())])
 

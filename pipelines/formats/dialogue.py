@@ -18,8 +18,7 @@ from manifests.nodes import Node, break_node, image_node, text_node
 from pipelines.formats.rows import Row, RowError
 
 MARK = "<image>"
-#: the column that tells the schema
-SCHEMAS = {"cauldron": "texts", "llava": "conversations"}
+SCHEMAS = {"cauldron": "texts", "llava": "conversations"}  # the column that tells the schema
 COLUMNS = {"cauldron": ("images", "texts"), "llava": ("image", "images", "conversations")}
 _HUMAN, _MODEL = ("human", "user"), ("gpt", "assistant", "model")
 

@@ -256,11 +256,10 @@ def _language(value: Any) -> str | None:
 
 def _time(value: Any) -> datetime | None:
     """ISO 8601; a time without a zone is UTC. None where it is none."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
+    try:
+        value = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
     if not isinstance(value, datetime):
         return None
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).replace(microsecond=0)

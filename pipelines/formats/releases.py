@@ -24,14 +24,11 @@ from pipelines.formats import rows
 from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import one_line, pixels, web_address
 
-#: why a row became no document
-REASONS = ("bad_row", "no_text", "file_broken")
-
+REASONS = ("bad_row", "no_text", "file_broken")  # why a row became no document
 #: input rows: those of `rows`, and the name or import path of the format of the file
 INPUTS = pa.schema([*rows.INPUTS, ("format", pa.string())])
 
 END_OF_TOPIC = "END_OF_DOCUMENT_TOKEN_TO_BE_REPLACED"
-
 #: what the function of a format may raise for a row that it does not read
 BAD_ROW = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 

@@ -144,8 +144,9 @@ def documents(
                 url = fault.url or (place.address(scheme) if scheme else None)
                 yield "refused", {"url": url, "reason": fault.reason, "provenance": place.provenance}
                 continue
-            n_documents += sum(name == "documents" for name, _ in items)
-            yield from items
+            for item in items:
+                n_documents += item[0] == "documents"
+                yield item
 
 
 def read(part: Row, choose: Choose | None = None, rows: int = BATCH) -> Iterator[tuple[int, Row | str]]:

@@ -20,8 +20,7 @@ from pipelines.formats import rows
 from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import paragraphs, web_address
 
-#: why a row became no document
-REASONS = ("bad_row", "no_text", "file_broken")
+REASONS = ("bad_row", "no_text", "file_broken")  # why a row became no document
 
 
 @dataclass(frozen=True)

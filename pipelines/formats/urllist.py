@@ -19,15 +19,12 @@ from pipelines.html.pairs import pair
 
 #: endings of the files
 SUFFIXES = (*rows.SUFFIXES, *(e + c for e in (".csv", ".tsv", ".txt", ".tab") for c in ("", *rows.COMPRESSIONS)))
-#: why a row became no document
-REASONS = ("bad_url", "no_text", "text_too_long", "bad_row", "file_broken")
+REASONS = ("bad_url", "no_text", "text_too_long", "bad_row", "file_broken")  # why a row became no document
 
-#: names of the columns in published lists (LAION: URL, TEXT; COYO: url, text; CC3M and CC12M: caption, url; DataComp:
-#: url, text)
+#: names of columns in published lists (LAION: URL, TEXT; COYO, DataComp: url, text; CC3M, CC12M: caption, url)
 URL_NAMES = ("url", "URL", "Url", "image_url", "imageUrl", "image")
 TEXT_NAMES = ("text", "TEXT", "Text", "caption", "CAPTION", "Caption", "alt", "alt_text", "title")
-#: characters of the longest text that is a caption (COYO takes 1000)
-MAX_TEXT = 10_000
+MAX_TEXT = 10_000  # characters of the longest text that is a caption (COYO takes 1000)
 
 
 @dataclass(frozen=True)
@@ -73,4 +70,4 @@ def _pair(address: Any, caption: Any, place: Place) -> Row:
         raise RowError("no_text", str(address))
     if len(text) > MAX_TEXT:
         raise RowError("text_too_long", str(address))
-    return pair(image_node(url, caption=text), text, {"url": url, "provenance": place.provenance})
+    return pair(image_node(url, caption=text), text, url, place.provenance)

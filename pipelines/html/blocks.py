@@ -13,8 +13,7 @@ from manifests.nodes import Node
 from pipelines.html import elements, images
 from pipelines.html.hints import BODY, CAPTION, JUNK, MORE, VIEWER, hint
 
-#: elements of a page that are read; the rest is left out
-MAX_ELEMENTS = 200_000
+MAX_ELEMENTS = 200_000  # elements of a page that are read; the rest is left out
 
 # soft hyphen, zero-width space, word joiner, byte order mark: invisible, but they would split words
 _UNSEEN = ("\u00ad", "\u200b", "\u2060", "\ufeff")

@@ -10,10 +10,8 @@ import re
 
 from pipelines.html.hints import words
 
-#: characters of the longest line that is only a credit
-CREDIT = 90
-#: words in small letters, longer than "from" or "and", from which a line is a description
-PLAIN = 3
+CREDIT = 90  # characters of the longest line that is only a credit
+PLAIN = 3  # words in small letters, longer than "from" or "and", from which a line is a description
 
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _LETTERS = re.compile(r"[^\W\d_]+")

@@ -11,8 +11,7 @@ from functools import lru_cache
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-#: bytes that are searched for a meta declaration: the standard says 1024, but many pages have it later
-PRESCAN = 4096
+PRESCAN = 4096  # bytes that are searched for a meta declaration: the standard says 1024, but many pages have it later
 
 # the Encoding Standard's names mean the wider Windows tables
 _WIDER = {

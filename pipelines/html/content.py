@@ -13,24 +13,16 @@ from pipelines.html.scoring import MIN_PARAGRAPH, Sums, root_of
 #: leaves before the root that are searched for its standfirst and first picture; fewer of them where only the h1 says
 #: that they belong to it
 LEAD, BELOW_H1 = 30, 20
-#: pixels of the shortest side that a picture there states (obelics.yaml: 150)
-PICTURE = 150
+PICTURE = 150  # pixels of the shortest side that a picture there states (obelics.yaml: 150)
 #: leaves above a headline that may be its picture and the caption; pixels of the width from which a picture is
 ABOVE, WIDE = 3, 500
-#: characters of the longest text beside each field of a form that is filled in
-LABEL = 60
-#: characters of the longest text about the author
-PORTRAIT = 600
-#: characters of the shortest standfirst
-STANDFIRST = 60
-#: characters of the shortest caption that does not stand twice within NEAR leaves
-REPEATED, NEAR = 30, 8
-#: share of link text from which a paragraph is only a link
-ALL_LINK = 0.8
-#: lines at the end of an article that may be its publisher's requests
-END = 4
-#: largest share of the article that one line such as "Read also" may remove
-TEASER_SHARE = 0.3
+LABEL = 60  # characters of the longest text beside each field of a form that is filled in
+PORTRAIT = 600  # characters of the longest text about the author
+STANDFIRST = 60  # characters of the shortest standfirst
+REPEATED, NEAR = 30, 8  # characters of the shortest caption that does not stand twice within NEAR leaves
+ALL_LINK = 0.8  # share of link text from which a paragraph is only a link
+END = 4  # lines at the end of an article that may be its publisher's requests
+TEASER_SHARE = 0.3  # largest share of the article that one line such as "Read also" may remove
 
 # "cropped-" is what WordPress calls the pictures of a site's header
 _SITES = re.compile(r"/cropped-|/headers?/|logo|banner", re.I)

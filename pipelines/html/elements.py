@@ -35,14 +35,10 @@ ASKED = frozenset((None, "text", "email", "password", "tel"))
 NEVER_JUNK = words("html body main article")
 SMALL = words("p li ul ol dl dt dd h1 h2 h3 h4 h5 h6 aside figure table tr td th header")
 _VISIBLE = words("img amp-img picture video iframe svg canvas object")
-#: characters of the longest text around a picture that is its caption
-CAPTIONED = 200
-#: nodes within an element that is only the frame of a background
-FEW = 16
-#: characters of text around an h1 from which the element holds a page and not a headline
-FRAME = 1000
-#: elements of a page that are searched for the article they may hold
-LOOKS = 100
+CAPTIONED = 200  # characters of the longest text around a picture that is its caption
+FEW = 16  # nodes within an element that is only the frame of a background
+FRAME = 1000  # characters of text around an h1 from which the element holds a page and not a headline
+LOOKS = 100  # elements of a page that are searched for the article they may hold
 
 # what the walk does with an element; up to PICTURE it is inline
 PLAIN, SPAN, LINK, PICTURE, BOX, SKIP, BREAK, SOURCE, IMAGE = range(9)

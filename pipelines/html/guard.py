@@ -13,14 +13,11 @@ import re
 
 import numpy as np
 
-#: bytes of a page that are read; Common Crawl cuts payloads at 5 MiB since 2025 (1 MiB before)
-MAX_BYTES = 5 << 20
-#: open elements from which a page is rewritten, and the most in a rewritten page (browsers stop at 512)
-SUSPICIOUS_DEPTH = 2000
-MAX_DEPTH = 256
-#: bytes from which a tag is suspicious, and the most attributes of such a tag
-SUSPICIOUS_TAG = 32768
-MAX_ATTRIBUTES = 1000
+MAX_BYTES = 5 << 20  # bytes of a page that are read; Common Crawl cuts payloads at 5 MiB since 2025 (1 MiB before)
+SUSPICIOUS_DEPTH = 2000  # open elements from which a page is rewritten
+MAX_DEPTH = 256  # the most in a rewritten page (browsers stop at 512)
+SUSPICIOUS_TAG = 32768  # bytes from which a tag is suspicious
+MAX_ATTRIBUTES = 1000  # the most in a suspicious tag
 
 _VOID = frozenset(b"area base br col embed hr img input link meta param source track wbr keygen frame".split())
 # an opening of these closes an open one of the same name

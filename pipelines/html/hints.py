@@ -17,8 +17,7 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _HASH = re.compile(r"__(?=[\w-]{0,4}[A-Z0-9])[\w-]{5}\Z")
 # WordPress writes the topics of a post into its class: an article about comments has tag-comments
 _FILED = ("tag-", "category-")
-#: three or more pieces of so few letters on average are no words: a generator wrote them (kAdBoX)
-MADE_UP = 2
+MADE_UP = 2  # three or more pieces of so few letters on average are no words: a generator wrote them (kAdBoX)
 
 
 def words(text: str) -> frozenset[str]:
@@ -49,14 +48,12 @@ _BODY_SECOND = words("body content text")
 _BODY_WHOLE = frozenset(a + b for a in _BODY_FIRST for b in _BODY_SECOND)
 _CAPTION = words("caption legend figcaption imagecaption credit copyright bildunterschrift")
 _ICONIC = words("icon avatar emoji smiley smilie gravatar logo sprite badge flag spinner")
-#: who wrote the article
-_AUTHOR = words("author autor auteur autore bio biography byline contributor")
+_AUTHOR = words("author autor auteur autore bio biography byline contributor")  # who wrote the article
 #: beside such a word, the author is that of a picture
 _PICTURES = words("image photo picture media figure gallery license licence caption quote")
 #: laid over the page: a notice when it holds text, a viewer when it holds a picture
 _VIEWER = words("overlay lightbox popup modal")
-#: in the name of an embed these mean a post that the article quotes
-_QUOTED = words("social share")
+_QUOTED = words("social share")  # in the name of an embed these mean a post that the article quotes
 _STATE = words("has no not with without is show enable enabled single supports off label")
 _JUNK_WHOLE = words(
     "hidden is-hidden visually-hidden visuallyhidden screen-reader-text sr-only print-only noprint d-none hide"

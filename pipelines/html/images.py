@@ -17,19 +17,14 @@ from pipelines.html.elements import is_hidden
 from pipelines.html.hints import ICONIC, hint, words
 from pipelines.html.urls import absolute
 
-#: pixels of the largest width that is taken from a srcset: a vision encoder sees nothing more, and the bytes cost
-MAX_WIDTH = 2048
-#: largest density descriptor that is taken, as 2x screens do
-MAX_DENSITY = 2.0
-#: pixels from which a `src` that its srcset offers is taken as it is: others link to the address in `src` and copy it,
-#: so duplicates are found; 600 pixels are most of the 980 that Idefics2 reads
+MAX_WIDTH = 2048  # pixels of the largest width that is taken from a srcset: a vision encoder sees nothing more
+MAX_DENSITY = 2.0  # largest density descriptor that is taken, as 2x screens do
+#: pixels from which a `src` that its srcset offers is taken as it is: other pages link to this address, so duplicates
+#: are found; 600 pixels are most of the 980 that Idefics2 reads
 ENOUGH = 600
-#: pixels: an image whose stated sides are both at most this is an icon, a bullet or a tracking pixel
-ICON = 48
-#: pixels of the side of a line or a tracking pixel
-LINE = 12
-#: stated width and height (pixels) from which an image is a picture, though its class says avatar or logo; pictures of
-#: authors are 96 to 250 wide
+ICON = 48  # pixels: an image whose stated sides are both at most this is an icon, a bullet or a tracking pixel
+LINE = 12  # pixels of the side of a line or a tracking pixel
+#: stated width and height (pixels) of a picture, though its class says avatar or logo; those of authors are 96 to 250
 LARGE = (300, 150)
 
 Attributes = Mapping[str, str | None]

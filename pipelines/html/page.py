@@ -18,10 +18,8 @@ from pipelines.html.guard import bounded
 
 _WORD = re.compile(r"\w")
 
-#: characters of running text below which a page is read again, with the elements named like boilerplate
-LITTLE = 1000
-#: characters of the shortest text that counts as running text here
-SENTENCE = 40
+LITTLE = 1000  # characters of running text below which a page is read again, with the elements named like boilerplate
+SENTENCE = 40  # characters of the shortest text that counts as running text here
 
 
 def extract(html: bytes, url: str, content_type: str | None = None, headers: Mapping[str, str] | None = None) -> Page:

@@ -16,21 +16,17 @@ from manifests.schema import DOCUMENT
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.html.captions import clean, is_credit, says_nothing
 
-#: the fields of an image node that may describe the image, best first
-_WORDS = ("caption", "alt", "title")
-#: the fields that a pair takes over from its page
-_OF_PAGE = ("fetched_at", "lang", "license", "title")
+_WORDS = ("caption", "alt", "title")  # the fields of an image node that may describe the image, best first
+_OF_PAGE = ("fetched_at", "lang", "license", "title", "optout")  # the fields that a pair takes over from its page
 
 
-def pair(image: Node, text: str, page: Mapping[str, Any]) -> Row:
-    """A pair document: an image node and a text node. The id is of the image's address and the text.
+def pair(image: Node, text: str, url: str, provenance: Row, **facts: Any) -> Row:
+    """A pair document: an image node and a text node. The id is a hash of the image's address and the text.
 
-    page: what the pair takes over from the place it was found at: url, provenance, and fetched_at, lang, license,
-    title and optout where there are any.
+    url: of the page, or of the image where no page is known. facts: further arguments of `document`.
     """
-    payload, nodes = text.encode("utf-8", "surrogatepass"), [image, text_node(text, "caption")]
-    facts = {name: page.get(name) for name in _OF_PAGE} | {"optout": page.get("optout") or ()}
-    return document("pairs", page["url"], payload, nodes, page["provenance"], identity=image.image, **facts)
+    payload, nodes = text.encode("utf-8", "surrogatepass"), (image, text_node(text, "caption"))
+    return document("pairs", url, payload, nodes, provenance, identity=image.image, **facts)
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ class Pairs:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        columns = ["url", *_OF_PAGE, "optout", "provenance", "nodes"]
+        columns = ["url", *_OF_PAGE, "provenance", "nodes"]
         pages = batch.select(columns).to_pylist()
         return batches((("documents", row) for page in pages for row in self._pairs(page)), self.tables)
 
@@ -56,12 +52,13 @@ class Pairs:
         ids: set[str] = set()
         images = [node for node in page["nodes"] or () if node["kind"] == "image" and node["image"]]
         used = _used(images)
+        of_page = {name: page[name] for name in _OF_PAGE} | {"optout": page["optout"] or ()}
         for node in images:
             text = self.text_of(node, used)
             if text is None:
                 continue
             facts = {name: node[name] for name in (*_WORDS, "width", "height")}
-            row = pair(image_node(node["image"], **facts), text, page)
+            row = pair(image_node(node["image"], **facts), text, page["url"], page["provenance"], **of_page)
             if row["id"] not in ids:
                 ids.add(row["id"])
                 yield row

@@ -26,18 +26,15 @@ _OPENERS: dict[str, dict[str, str]] = {
         "nl": r"lees (?:ook|meer|verder)|gerelateerd|meer (?:over|nieuws|lezen)|bekijk ook|aanbevolen",
         "pl": r"(?:prze)?(?:czytaj|zobacz) (?:też|także|również|więcej|dalej)|powiązane|polecamy|podobne"
         r"|najczęściej czytane",
-        "cs": r"čtěte (?:také|více)|související",
         "ru": r"читайте также|смотрите также|похожие|по теме|(?:самые |самое )?популярн\w+|добавить (?:отзыв"
         r"|комментарий)|отзывы\W*$",
         "sv, no, da": r"l[äæe]s (?:också|mer|även|også)|les (?:også|mer)",
-        "fi, hu, tr": r"lue myös|olvassa el|kapcsolódó|ilgili haberler",
-        "ja, zh, ko": r"関連(?:記事|リンク)|相关(?:阅读|新闻|文章)|推荐阅读|관련 ?기사",
-        "ar": r"اقرأ أيضا|مواضيع ذات صلة",
+        "cs, fi, hu, tr": r"čtěte (?:také|více)|související|lue myös|olvassa el|kapcsolódó|ilgili haberler",
+        "ja, zh, ko, ar": r"関連(?:記事|リンク)|相关(?:阅读|新闻|文章)|推荐阅读|관련 ?기사|اقرأ أيضا|مواضيع ذات صلة",
     },
     "advertisements": {
-        "en": r"advert(?:isement)?\b|sponsored|promoted",
-        "de": r"(?:anzeige|werbung)\W*$",
-        "fr, es, pl": r"(?:publicité|publicidad|reklama)\W*$",
+        "en, de, fr, es, pl": r"advert(?:isement)?\b|sponsored|promoted"
+        r"|(?:anzeige|werbung|publicité|publicidad|reklama)\W*$",
     },
     "comments": {
         "en": r"(?:\d+ )?comments?\W*\d*\W*$|leave a (?:reply|comment)|post a comment|join the (?:conversation"
@@ -98,10 +95,8 @@ _CLOSE_WORDS = (
 )  # fmt: skip
 _CLOSE = re.compile(_any(_CLOSERS), re.I)
 
-#: characters of the longest line that only closes an article
-CLOSING = 260
-#: characters from which a line is prose, whatever it starts with
-SHORT = 90
+CLOSING = 260  # characters of the longest line that only closes an article
+SHORT = 90  # characters from which a line is prose, whatever it starts with
 
 
 def opens_teaser(text: str) -> bool:

@@ -14,20 +14,14 @@ from pipelines.html.blocks import Blocks, Box, Leaf
 from pipelines.html.elements import NEVER_JUNK
 from pipelines.html.hints import BODY, GOOD, JUNK, WEAK, words
 
-#: characters of the shortest text that counts as a paragraph when scoring (readability.js)
-MIN_PARAGRAPH = 25
-#: a box named like boilerplate is content all the same when it holds this share of the page's running text
-MOST = 0.5
+MIN_PARAGRAPH = 25  # characters of the shortest text that counts as a paragraph when scoring (readability.js)
+MOST = 0.5  # a box named like boilerplate is content all the same when it holds this share of the page's running text
 #: what a paragraph gives its box and the four boxes above (readability.js: all, a half, then a third by the level)
 SHARES = (1.0, 0.5, 1 / 6, 1 / 9, 1 / 12)
-#: the parent is taken instead while it adds this share of running text
-CLIMB = 0.3
-#: characters of the shortest paragraph that counts when climbing
-LONG = 140
-#: characters of running text below which a root takes its parent, while that is not mostly links
-SMALL = 500
-#: characters of running text from which an article element is taken to be the whole article
-WHOLE = 600
+CLIMB = 0.3  # the parent is taken instead while it adds this share of running text
+LONG = 140  # characters of the shortest paragraph that counts when climbing
+SMALL = 500  # characters of running text below which a root takes its parent, while that is not mostly links
+WHOLE = 600  # characters of running text from which an article element is taken to be the whole article
 
 _TAG_POINTS = {
     "article": 10, "main": 5, "div": 5, "section": 3, "pre": 3, "td": 3, "blockquote": 3,

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, urljoin, urlsplit
 
-#: characters of the longest address: servers commonly refuse above 8 KiB (RFC 9110 §4.1: at least 8000 octets)
-MAX_URL = 8000
+MAX_URL = 8000  # characters of the longest address: servers often refuse longer ones (RFC 9110 §4.1)
 
 _PORT = {"http": 80, "https": 443}
 _HEX = re.compile(r"%[0-9a-fA-F]{2}")

@@ -29,6 +29,7 @@ from manifests.schema import DOCUMENT
 from pipelines.fetch.http import user_agent
 from pipelines.recipe.schema import ImageModel as ImageModelTable
 from pipelines.recipe.schema import Images, Recipe, RecipeError, Similarity
+from pipelines.select.duplicate_key import key_function
 from pipelines.select.join import PLACED
 from pipelines.sources import KINDS
 from pipelines.sources.base import Row, Source
@@ -110,6 +111,11 @@ def _source(name: str, recipe: Recipe, compared: bool, list_inputs: bool) -> Sou
             files[listing.key] = listing.rows()
         except ValueError as e:
             raise RecipeError(f"{name}.{listing.key}: {e}") from None
+    if table.duplicate_key is not None:
+        try:
+            key_function(table.duplicate_key)
+        except ValueError as e:
+            raise RecipeError(f"{name}.duplicate_key: {e}") from None
     for i, output in enumerate(table.outputs):
         try:
             writer(output.writer, output.arguments)
@@ -284,7 +290,7 @@ def _view(table: ImageModelTable | Similarity) -> View:
 
 def _check_image_scores(sources: Iterable[Source], models: Iterable[ImageModel]) -> None:
     """No two scores of images have one name."""
-    stages: dict[str, Any] = dict.fromkeys([*LEVELS["image"], *PLACED.names, *(name for name, _ in ADDED), "vector"])
+    stages: dict[str, Any] = dict.fromkeys([*LEVELS["image"], *PLACED.names, *ADDED.names, "vector"])
     entries = [(f"images.models.{i} ({model.name})", model) for i, model in enumerate(models)]
     entries += [(f"{source.name}.scores ({stage.name})", stage) for source in sources for stage in source.image_scores]
     for where, stage in entries:

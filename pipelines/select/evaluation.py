@@ -59,7 +59,9 @@ class Evaluation:
                     if image is not None:
                         pictures.append({"kind": PICTURE, "hash": _picture(file["path"], where, image), "item": item})
                 except (AttributeError, TypeError) as error:
-                    raise EvaluationError(f"{where}: expected an object with image, question or answers ({error})") from None
+                    raise EvaluationError(
+                        f"{where}: expected an object with image, question or answers ({error})"
+                    ) from None
             yield from (("evaluated", b) for b in self.overlap.evaluated(texts, items, pictured).to_batches())
             yield "evaluated", pa.RecordBatch.from_pylist(pictures, EVALUATED)
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from dedup.sign import Sign
 from pipelines.engine.stage import Step
 from pipelines.formats import conversations as formats
+from pipelines.formats import rows
 from pipelines.sources.base import (
     REFUSED,
     Documents,
@@ -46,7 +47,7 @@ class Conversations(SourceTable):
 def _listings(name: str, table: Conversations) -> list[Listing]:
     if not table.files:
         raise RecipeError(f"{name}: no input; give {name}.files, such as {name}.files=vqa/*.parquet")
-    return [Listing("files", lister(table.files, formats.SUFFIXES))]
+    return [Listing("files", lister(table.files, rows.SUFFIXES))]
 
 
 def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) -> Documents:

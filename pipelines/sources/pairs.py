@@ -13,7 +13,17 @@ from pipelines.engine.stage import Step, aligned
 from pipelines.formats import rows
 from pipelines.formats.urllist import SUFFIXES, UrlList
 from pipelines.html.pairs import Pairs as PairsOfPages
-from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Source, choose_files, per_part, row_tables
+from pipelines.sources.base import (
+    REFUSED,
+    Documents,
+    Kind,
+    Listing,
+    Reading,
+    Source,
+    choose_files,
+    per_part,
+    row_tables,
+)
 from pipelines.sources.files import lister
 from pipelines.sources.tables import RecipeError, SourceTable, Strings
 

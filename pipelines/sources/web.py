@@ -287,11 +287,7 @@ def _releases(source: Source, reading: Reading) -> list[Step]:
     ]
     if not files:
         return []
-    pieces = [
-        piece
-        for file in choose_files(files, reading.limit)
-        for piece in rows.pieces(file)
-    ]
+    pieces = [piece for file in choose_files(files, reading.limit) for piece in rows.pieces(file)]
     formats = tuple(sorted({release.format for release in source.table.releases}))
     stage = releases.Releases(formats, per_part(reading.limit, len(pieces)))
     inputs = row_tables(pieces, releases.INPUTS)

@@ -1,4 +1,4 @@
-"""datatrove's filters and functions of one's own as score columns."""
+"""datatrove's filters as score columns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from filters.adapters import DatatroveFilter, Function
+from filters.adapters import DatatroveScore, datatrove_score, raised
 from filters.decide import Decide
 from filters.rules import load
 from manifests.stage import DirectContext
@@ -19,13 +19,13 @@ PICTURE = {"image": "http://a.example/a.png"}
 
 
 def test_c4_by_import_path() -> None:
-    stage = DatatroveFilter("c4", C4, (("min_num_sentences", -1),))
+    stage = datatrove_score("c4", C4, {"min_num_sentences": -1})
     batch = documents(
         [LONG, PICTURE, LONG], ["A page of Lorem Ipsum and no more."], ["Some { code } in a line of text."], []
     )
     ((table, scores),) = pickle.loads(pickle.dumps(stage))(batch)
     assert table == "scores"
-    assert scores.schema == stage.schema()
+    assert scores.schema == stage.columns() == stage.tables["scores"]
     assert scores.to_pylist() == [
         {"c4_passes": 1, "c4_reason": None},
         {"c4_passes": 0, "c4_reason": "lorem_ipsum"},
@@ -38,35 +38,24 @@ def test_c4_by_import_path() -> None:
 
 
 def test_gopher_with_its_own_tokenizer() -> None:
-    stage = DatatroveFilter("gopher", "datatrove.pipeline.filters.GopherQualityFilter", (("min_doc_words", 5),))
+    stage = datatrove_score("gopher", "datatrove.pipeline.filters.GopherQualityFilter", {"min_doc_words": 5})
     ((_, scores),) = stage(documents([LONG + " And of the others that we have with us."], ["Two words"]))
     assert scores["gopher_passes"].to_pylist() == [1, 0]
     assert scores["gopher_reason"].to_pylist() == [None, "gopher_short_doc"]
 
 
 def test_a_filter_that_raises_says_so_and_a_refused_row_is_null() -> None:
-    lambda_ = DatatroveFilter(
-        "mine", "datatrove.pipeline.filters:LambdaFilter", (("filter_function", needs_two_words),)
-    )
+    lambda_ = DatatroveScore("mine", "datatrove.pipeline.filters:LambdaFilter", (("filter_function", needs_two_words),))
     batch = documents(["two words"], ["one"], ["refused here"])
     ((_, scores),) = lambda_(batch, DirectContext(skip=frozenset({(2, 0)})))
     assert scores["mine_passes"].to_pylist() == [1, 0, None]
     assert scores["mine_reason"].to_pylist() == [None, "raised_IndexError", None]
+    assert lambda_.count == {"scores": ("mine_reason",)}
+    assert raised({"kept": 2, "raised_IndexError": 1, "raised_TypeError": 2}) == 3
 
 
 def needs_two_words(document: Any) -> bool:
     return len(document.text.split()[1]) > 0
-
-
-def vowels(text: str) -> float | None:
-    return None if not text else sum(c in "aeiou" for c in text) / (len(text) if text != "crash" else 0)
-
-
-def test_a_function() -> None:
-    stage = Function("vowels", "tests.filters.test_adapters:vowels")
-    ((_, scores),) = pickle.loads(pickle.dumps(stage))(documents(["aabb", "ab"], [], ["crash"]))
-    assert scores["vowels"].to_pylist() == [pytest.approx(3 / 8), None, None]  # the blank line counts
-    assert scores["vowels_failed"].to_pylist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -81,10 +70,5 @@ def test_a_function() -> None:
 )
 def test_a_wrong_path_is_one_line(path: str, arguments: tuple[Any, ...], line: str) -> None:
     with pytest.raises(ValueError, match=line) as error:
-        DatatroveFilter("x", path, arguments)
+        datatrove_score("x", path, dict(arguments))
     assert "\n" not in str(error.value)
-
-
-def test_a_function_that_is_none() -> None:
-    with pytest.raises(ValueError, match="cannot be called"):
-        Function("x", "tests.filters.test_adapters:C4")

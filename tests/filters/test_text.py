@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bench.parity import split_words
 from filters import flat as flat_module
-from filters.flat import split_words
 from filters.text import SCORES, TextScores
 from filters.wordlists import words
 from tests.filters import plain

@@ -1,4 +1,4 @@
-"""A Ray cluster of `ray start` steps on this machine, with a token of its own, stopped process by process."""
+"""A Ray cluster of `ray start` nodes on this machine, with a token of its own, stopped process by process."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 class Cluster:
     def __init__(self, folder: str, dashboard: bool):
         self.folder, self.dashboard = folder, dashboard
-        # Ray puts the machine's own address in the place of 127.0.0.1: the head is told the same one, or nobody finds
-        # it
+        # Ray replaces 127.0.0.1 by the machine's own address, so the head must get that address too
         ip = subprocess.run(
             [sys.executable, "-c", "import ray; print(ray.util.get_node_ip_address())"],
             capture_output=True,
@@ -37,12 +36,12 @@ class Cluster:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, cpus: int) -> None:
-        """One more step; the first is the head."""
+        """Start one more node; the first is the head."""
         ray = os.path.join(os.path.dirname(sys.executable), "ray")
         own = [
             f"--num-cpus={cpus}",
             "--object-store-memory=80000000",
-            f"--step-ip-address={self.ip}",
+            f"--node-ip-address={self.ip}",
             "--disable-usage-stats",
             "--block",
         ]
@@ -67,68 +66,68 @@ class Cluster:
         with open(os.path.join(self.folder, f"node-{len(self.processes)}.log"), "wb") as log:
             self.processes.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True))
 
-    def kill(self, step: int) -> None:
-        """All processes of a step, at once: what a power cut is."""
+    def kill(self, node: int) -> None:
+        """Kill all processes of a node at once, as a power cut does."""
         try:
-            top = psutil.Process(self.processes[step].pid)
+            top = psutil.Process(self.processes[node].pid)
             family = [top, *top.children(recursive=True)]
         except psutil.NoSuchProcess:
             return
         for p in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 p.kill()
-        self.processes[step].wait()
+        self.processes[node].wait()
 
 
 @contextlib.contextmanager
-def cluster(steps: int, cpus: int = 1, dashboard: bool = False) -> Iterator[Cluster]:
-    """Up and joined. While it is, this process and its children have the cluster's token in their environment."""
+def cluster(nodes: int, cpus: int = 1, dashboard: bool = False) -> Iterator[Cluster]:
+    """A running cluster. Meanwhile this process and its children have the cluster's token in their environment."""
     before = dict(os.environ)
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: sockets lie below it
-    mine = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_USAGE_STATS_ENABLED": "0"}
-    mine["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    os.environ.update(mine)
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short, because it holds sockets
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_USAGE_STATS_ENABLED": "0"}
+    own["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ.update(own)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "RAY_ADDRESS"):
         os.environ.pop(name, None)
-    made = Cluster(folder, dashboard)
+    ray_cluster = Cluster(folder, dashboard)
     try:
-        for n in range(steps):
-            made.start(cpus)
-            _wait(made, n + 1)
-        yield made
+        for n in range(nodes):
+            ray_cluster.start(cpus)
+            _wait(ray_cluster, n + 1)
+        yield ray_cluster
     finally:
-        for n in reversed(range(len(made.processes))):
-            made.kill(n)
+        for n in reversed(range(len(ray_cluster.processes))):
+            ray_cluster.kill(n)
         os.environ.clear()
         os.environ.update(before)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait(made: Cluster, steps: int) -> None:
-    """Until so many steps have joined, by a process of its own: this one's Ray is the test's."""
+def _wait(ray_cluster: Cluster, nodes: int) -> None:
+    """Wait until `nodes` nodes have joined. Another process asks, because Ray of this process belongs to the test."""
     code = (
         "import ray, sys, time, logging\n"
         "ray.init(address=sys.argv[1], logging_level=logging.ERROR, log_to_driver=False)\n"
-        "while sum(n['Alive'] for n in ray.steps()) < int(sys.argv[2]): time.sleep(0.2)\n"
+        "while sum(n['Alive'] for n in ray.nodes()) < int(sys.argv[2]): time.sleep(0.2)\n"
     )
     until = time.monotonic() + 120
     while time.monotonic() < until:
-        if made.processes[-1].poll() is not None:
+        if ray_cluster.processes[-1].poll() is not None:
             break
         with contextlib.suppress(subprocess.TimeoutExpired):
             if (
                 subprocess.run(
-                    [sys.executable, "-c", code, made.address, str(steps)], capture_output=True, timeout=40
+                    [sys.executable, "-c", code, ray_cluster.address, str(nodes)], capture_output=True, timeout=40
                 ).returncode
                 == 0
             ):
                 return
         time.sleep(0.5)
-    logs = "\n".join(p.read_text(errors="replace")[-2000:] for p in pathlib.Path(made.folder).glob("node-*.log"))
+    logs = "\n".join(p.read_text(errors="replace")[-2000:] for p in pathlib.Path(ray_cluster.folder).glob("node-*.log"))
     raise RuntimeError(f"the cluster did not come up\n{logs}")
 
 
-_given: set[int] = set()
+_used_ports: set[int] = set()
 
 
 def _port() -> int:
@@ -136,6 +135,6 @@ def _port() -> int:
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = int(s.getsockname()[1])
-        if port not in _given:
-            _given.add(port)
+        if port not in _used_ports:
+            _used_ports.add(port)
             return port

@@ -1,6 +1,4 @@
-"""Drivers, in processes of their own, that stop when they have heard of so many parts: no clock decides how far they
-get.
-"""
+"""Drivers in processes of their own that stop after a number of parts, so that no clock decides how far they get."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 class Stops(Progress):
-    """After so many parts, `then` is called."""
+    """Calls `then` after `parts` parts."""
 
     def __init__(self, parts: int, then: Callable[[], object]):
         super().__init__(quiet=True)
@@ -36,13 +34,13 @@ def die() -> None:
 
 
 def pause() -> None:
-    """Says so on stdout, and goes on when something is written to stdin."""
+    """Print a line, then wait for a line on stdin."""
     print("paused", flush=True)
     sys.stdin.readline()
 
 
 def driver(call: str) -> subprocess.Popen[str]:
-    """A process that makes this call, with everything `test_run` and this module have."""
+    """A process that runs `call` with the names of `test_run` and of this module."""
     code = f"from tests.pipelines.engine.test_run import *\nfrom tests.pipelines.engine.stops import *\n{call}"
     return subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -50,7 +48,7 @@ def driver(call: str) -> subprocess.Popen[str]:
 
 
 def killed_after(parts: int, root: pathlib.Path | str, steps: str, more: str = "") -> None:
-    """A run of `steps`, killed when it has heard of so many parts."""
+    """A run of `steps` that is killed after `parts` parts."""
     process = driver(f"go({str(root)!r}, {steps}, progress=Stops({parts}, die), {more})")
     process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL

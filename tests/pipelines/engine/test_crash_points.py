@@ -1,6 +1,4 @@
-"""Every crash point of docs/reliability.md, one after the other: the driver and its part die before the n-th thing they
-do to the disk.
-"""
+"""Every crash point of docs/reliability.md: the driver and its part die before their n-th change to the disk."""
 
 from __future__ import annotations
 
@@ -26,33 +24,33 @@ from tests.chaos import compare, contents, plan, records
 
 from .stops import ROOT, die
 
-CHANGES = ("replace", "link", "unlink")  # how pipelines/engine/storage.py makes files appear and go
+CHANGES = ("replace", "link", "unlink")  # the calls of pipelines/engine/storage.py that add or remove names
 
 
 class Inline:
-    """A backend without processes: one part at a time, in the driver's own."""
+    """A backend without processes: the driver runs one part at a time."""
 
     slots = 1
 
     def __init__(self) -> None:
-        self.given: list[Task] = []
+        self.tasks: list[Task] = []
 
     def at_once(self, gpus: float) -> int:
         return 1
 
-    def submit(self, work: Task) -> None:
-        self.given.append(work)
+    def submit(self, task: Task) -> None:
+        self.tasks.append(task)
 
     def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
-        done, self.given = self.given, []
-        return [(work, attempt(work, bytearray(24))) for work in done]
+        done, self.tasks = self.tasks, []
+        return [(task, attempt(task, bytearray(24))) for task in done]
 
     def close(self) -> None:
         pass
 
 
 class Deadly:
-    """The module `os`, until the n-th change: the process dies before it is made."""
+    """The module `os` in which the process dies instead of making the n-th change."""
 
     def __init__(self, left: int):
         self.left = left
@@ -66,28 +64,28 @@ class Deadly:
 
 
 def every(folder: pathlib.Path, refresh: bool) -> int:
-    """Die before the first change, before the second, and so on until a run ends alive; after each death, finish and
-    compare.
+    """Die before the first change, the second and so on, until a run survives; returns the number of crashed points.
 
-    With `refresh`, what dies is a refresh of the finished run, and the run that follows does not ask for one.
+    After each death a run finishes the work, and the bytes are compared. With `refresh`, a refresh of the finished run
+    dies, and the run that follows does not ask for a refresh.
     """
     clean = folder / "clean"
-    _forked(lambda: _make(clean))
+    _forked(lambda: _run(clean))
     for n in itertools.count():
-        root, made = folder / str(n), folder / "made"
+        root, count = folder / str(n), folder / "count"
         if refresh:
             shutil.copytree(clean, root)
-        died = _forked(lambda: _make(root, n, ["world"] if refresh else ()))  # noqa: B023  called at once
-        there = len(records(root))
-        assert _forked(lambda: made.write_text(str(_make(root)))) == 0  # noqa: B023
+        died = _forked(lambda: _run(root, n, ["world"] if refresh else ()))  # noqa: B023  called at once
+        before = len(records(root))
+        assert _forked(lambda: count.write_text(str(_run(root)))) == 0  # noqa: B023
         compare(root, contents(clean))
-        assert int(made.read_text()) == len(records(root)) - there, f"point {n}: what was committed was made again"
+        assert int(count.read_text()) == len(records(root)) - before, f"point {n}: committed parts were run again"
         if died != -signal.SIGKILL:
             assert died == 0
             return n
 
 
-def _make(root: pathlib.Path, changes: int | None = None, refresh: Collection[str] = ()) -> int:
+def _run(root: pathlib.Path, changes: int | None = None, refresh: Collection[str] = ()) -> int:
     if changes is not None:
         storage.os = Deadly(changes)  # type: ignore[attr-defined]
     outcome = run(plan(parts=2, seconds=0), str(root), Inline, refresh=refresh, progress=Progress(quiet=True))
@@ -95,7 +93,7 @@ def _make(root: pathlib.Path, changes: int | None = None, refresh: Collection[st
 
 
 def _forked(call: Callable[[], Any]) -> int:
-    """The exit code of a process that does this; a fork, since to import everything takes longer than to run."""
+    """The exit code of a fork that makes this call; a new process would import everything first."""
     pid = os.fork()
     if not pid:
         try:

@@ -1,6 +1,4 @@
-"""Disks that fill up, folders that cannot be written, files that are gone, refreshes that are interrupted: nothing
-wrong is committed.
-"""
+"""Full disks, folders without access, lost files, interrupted refreshes: nothing wrong is committed."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ from .toys import BadSums, Model, Numbers, Remembering, Score
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(tmp_path: pathlib.Path) -> None:
+def test_a_full_disk_stops_the_run_and_more_room_resumes_it(tmp_path: pathlib.Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(disk)], capture_output=True).returncode:
@@ -59,10 +57,10 @@ def _named(root: pathlib.Path, sidecar: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _contents(root: pathlib.Path) -> dict[str, str]:
-    """Without what was begun and not named: it does not exist."""
-    collected = files(root)
+    """Without files that no record names: they do not exist for the engine."""
+    hashes = files(root)
     named = {str(p.relative_to(root)) for s in (root / "stages").glob("*/[0-9]*.json") for p in [s, *_named(root, s)]}
-    return {k: v for k, v in collected.items() if k in named or k.endswith(("manifest.json", "parts.parquet"))}
+    return {k: v for k, v in hashes.items() if k in named or k.endswith(("manifest.json", "parts.parquet"))}
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: pathlib.Path) -> None:
@@ -104,15 +102,15 @@ def test_a_committed_file_that_is_gone_or_short_is_named(tmp_path: pathlib.Path,
         go(tmp_path, plan())
 
 
-def test_a_file_that_breaks_while_the_run_goes_on_is_named(tmp_path: pathlib.Path) -> None:
+def test_a_file_that_breaks_during_the_run_is_named(tmp_path: pathlib.Path) -> None:
     @dataclass(frozen=True)
     class Breaks:
         root: str
 
-        def __call__(self, made: Any) -> list[pa.Table]:
+        def __call__(self, outputs: Any) -> list[pa.Table]:
             victim = next(pathlib.Path(self.root).glob("stages/numbers-*/00001-numbers-*.parquet"))
             data = bytearray(victim.read_bytes())
-            data[-20:] = bytes(20)  # as long as it was: only a reader can tell
+            data[-20:] = bytes(20)  # the length is the same: only a reader notices
             victim.write_bytes(data)
             return []
 
@@ -132,12 +130,12 @@ def test_every_row_of_a_part_may_be_bad(tmp_path: pathlib.Path) -> None:
 
 def _one_a_part(stage: Any) -> list[Step]:
     rows = pa.table({"start": list(range(6)), "stop": list(range(1, 7))})
-    numbers = Step("numbers", Numbers(), rows=lambda made: rows)
+    numbers = Step("numbers", Numbers(), rows=lambda outputs: rows)
     return [numbers, Step("score", stage, {"numbers": aligned("numbers", "numbers")}, same_rows=("scores",))]
 
 
 def test_bytes_do_not_depend_on_how_a_bad_row_was_found(tmp_path: pathlib.Path) -> None:
-    """By a crash or by an exception, in whatever batches: the same files."""
+    """The files are the same after a crash and after an exception."""
     go(tmp_path / "crash", plan(Score(bad=333)))
     go(tmp_path / "raise", plan(Score(bad=333, how="raise")))
     one, other = (
@@ -188,7 +186,7 @@ def test_a_model_is_loaded_once_a_process(tmp_path: pathlib.Path) -> None:
     assert t["score"].to_pylist() == [7 * n for n in range(5 * ROWS)]
 
 
-def test_a_refresh_that_is_interrupted_goes_on_where_it_was(tmp_path: pathlib.Path) -> None:
+def test_an_interrupted_refresh_is_resumed(tmp_path: pathlib.Path) -> None:
     go(tmp_path, [plan()[0], WORLD])
 
     def seen() -> list[int]:
@@ -203,41 +201,41 @@ def test_a_refresh_that_is_interrupted_goes_on_where_it_was(tmp_path: pathlib.Pa
     )
     kept = {p.name: p.read_bytes() for p in folder.glob("0000?.json")}
     assert len(kept) == 2
-    # asking once more does not throw away what the first refresh has
+    # a second request does not throw away the parts of the first refresh
     again = go(tmp_path, [plan()[0], WORLD], refresh=["world"])
     assert again.parts["world"] == 3
     assert {name: (folder / name).read_bytes() for name in kept} == kept
     assert not set(seen()) & set(first)
 
 
-def test_a_refresh_is_given_the_files_of_the_recording_before(tmp_path: pathlib.Path) -> None:
-    def remembering() -> list[Step]:
+def test_a_refresh_gets_the_files_of_the_recording_before_it(tmp_path: pathlib.Path) -> None:
+    def steps() -> list[Step]:
         return [
             Step(
                 "world",
                 Remembering(),
-                rows=lambda made: [pa.table({"n": [i]}) for i in range(2)],
+                rows=lambda outputs: [pa.table({"n": [i]}) for i in range(2)],
                 recorded=True,
                 earlier=("seen", "blob"),
             )
         ]
 
-    def given(**more: Any) -> list[list[int]]:
-        output = go(tmp_path, remembering(), **more).outputs["world"]
+    def earlier(**more: Any) -> list[list[int]]:
+        output = go(tmp_path, steps(), **more).outputs["world"]
         return list(output.read(Store(str(tmp_path)), "seen")["earlier"].to_pylist())
 
-    assert given() == [[], []]
-    assert given(refresh=["world"]) == [[1, 1], [1, 1]]
-    assert given() == [[1, 1], [1, 1]]  # recorded: what stood before it is no part of its name
-    assert given(refresh=["world"]) == [[2, 2], [2, 2]]
+    assert earlier() == [[], []]
+    assert earlier(refresh=["world"]) == [[1, 1], [1, 1]]
+    assert earlier() == [[1, 1], [1, 1]]  # recorded: the earlier files are not in its fingerprint
+    assert earlier(refresh=["world"]) == [[2, 2], [2, 2]]
     for blob in tmp_path.glob("stages/world-*/*blob*"):
         blob.unlink()
     for manifest in tmp_path.glob("stages/world-*/manifest.json"):
         manifest.unlink()
-    assert given(refresh=["world"]) == [[], []]  # gc, or a user, has taken them away
+    assert earlier(refresh=["world"]) == [[], []]  # gc or a user has removed them
 
 
-def test_gc_removes_what_nothing_names_and_what_no_run_uses(tmp_path: pathlib.Path) -> None:
+def test_gc_removes_files_without_a_name_and_unused_stages(tmp_path: pathlib.Path) -> None:
     with pytest.raises(RunError, match="no finished run"):
         collect(str(tmp_path))
     old = go(tmp_path, plan(modulo=7))
@@ -245,11 +243,11 @@ def test_gc_removes_what_nothing_names_and_what_no_run_uses(tmp_path: pathlib.Pa
     stages = [{"node": n, "folders": m.folders} for n, m in new.outputs.items()]
     (tmp_path / "manifest.json").write_text(json.dumps({"stages": stages}))
     orphan = tmp_path / new.outputs["sums"].folders[0] / "00000-sums-0123456789.arrow"
-    orphan.write_bytes(b"what an attempt left that lost the race")
+    orphan.write_bytes(b"of an attempt that lost the race")
     (tmp_path / "tmp" / "left").mkdir(parents=True)
-    gone = collect(str(tmp_path), dry_run=True)
+    removed = collect(str(tmp_path), dry_run=True)
     assert orphan.exists()
-    assert collect(str(tmp_path)) == gone
+    assert collect(str(tmp_path)) == removed
     assert not orphan.exists() and not (tmp_path / "tmp").exists()
     assert not (tmp_path / old.outputs["sums"].folders[0]).exists()
     assert go(tmp_path, plan(), lambda: None).parts == {}

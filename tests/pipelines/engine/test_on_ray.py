@@ -1,4 +1,4 @@
-"""The same plan on Ray clusters: the same bytes, one row lost for one bad row, and steps that go away in the middle."""
+"""The same plan on Ray clusters: the same bytes, one row lost for one bad row, and nodes that are lost."""
 
 from __future__ import annotations
 
@@ -33,22 +33,20 @@ def test_ray_gives_the_bytes_of_the_local_backend(tmp_path: pathlib.Path) -> Non
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Cluster]:
-    with cluster(2, dashboard=True) as made:
-        yield made
+    with cluster(2, dashboard=True) as nodes:
+        yield nodes
 
 
 def test_a_model_lives_in_a_pool_of_actors(tmp_path: pathlib.Path, two: Cluster) -> None:
-    """Two steps of one core each: at most two loads, though the step has five parts; without a GPU its share is left
-    out.
-    """
+    """Two nodes of one core each load the model at most twice for five parts; without a GPU its share is ignored."""
     (tmp_path / "loads").mkdir()
     code = (
         "import sys\n"
         "from pipelines.engine.on_ray import OnRay\n"
         "from tests.pipelines.engine.test_run import go, plan\n"
         "from tests.pipelines.engine.toys import Model\n"
-        "nodes = plan(Model(sys.argv[1]))\n"
-        "nodes[1] = __import__('dataclasses').replace(steps[1], gpus=0.5)\n"
+        "steps = plan(Model(sys.argv[1]))\n"
+        "steps[1] = __import__('dataclasses').replace(steps[1], gpus=0.5)\n"
         "print(go(sys.argv[2], steps, lambda: OnRay(sys.argv[3])).outputs['score'].rows('scores'))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "loads"), str(tmp_path / "run"), two.address]
@@ -61,7 +59,7 @@ def test_a_model_lives_in_a_pool_of_actors(tmp_path: pathlib.Path, two: Cluster)
     assert set(loads) == {"loaded\n"}
 
 
-def test_by_the_client_address(tmp_path: pathlib.Path, two: Cluster) -> None:
+def test_the_client_address(tmp_path: pathlib.Path, two: Cluster) -> None:
     drive(str(tmp_path / "local"), "local")
     process = driver(f"from tests.chaos import drive\ndrive({str(tmp_path / 'client')!r}, {two.client!r})")
     process.communicate(timeout=180)
@@ -70,7 +68,7 @@ def test_by_the_client_address(tmp_path: pathlib.Path, two: Cluster) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "cluster"])
-def test_a_cluster_that_is_not_there_is_one_line(tmp_path: pathlib.Path, address: str) -> None:
+def test_a_cluster_that_does_not_answer_is_one_line(tmp_path: pathlib.Path, address: str) -> None:
     from pipelines.engine.on_ray import OnRay
 
     with pytest.raises(RunError, match=rf"^--on {address}: no Ray cluster answers there .* `ray start --head`"):
@@ -78,7 +76,7 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path: pathlib.Path, address
 
 
 def test_a_submitted_job(tmp_path: pathlib.Path, two: Cluster) -> None:
-    """`ray job submit --working-dir .` and the command line, as docs/reliability.md has it."""
+    """`ray job submit --working-dir .` and the command line, as in docs/reliability.md."""
     ray = os.path.join(os.path.dirname(sys.executable), "ray")
     given = tmp_path / "list.csv"
     given.write_text("url,caption\nhttp://127.0.0.1:9/a.jpg,a picture that nobody can fetch because nothing listens\n")
@@ -115,19 +113,17 @@ def test_chaos_on_a_cluster(tmp_path: pathlib.Path, two: Cluster) -> None:
     chaos.workers(5)
 
 
-def test_a_node_that_goes_away_is_not_counted(tmp_path: pathlib.Path) -> None:
-    """A step dies with everything on it when the driver has heard of twenty parts; what it had in flight is made on the
-    other.
-    """
+def test_a_lost_node_is_not_counted_against_a_part(tmp_path: pathlib.Path) -> None:
+    """A node dies when the driver has seen twenty parts; the other node runs the parts that were in flight."""
     drive(str(tmp_path / "local"), "local")
-    with cluster(2) as steps:
+    with cluster(2) as nodes:
         process = driver(
-            f"from tests.chaos import drive\ndrive({str(tmp_path / 'ray')!r}, {steps.address!r}, Stops(20, pause))"
+            f"from tests.chaos import drive\ndrive({str(tmp_path / 'ray')!r}, {nodes.address!r}, Stops(20, pause))"
         )
         assert process.stdout is not None
-        assert "paused\n" in iter(process.stdout.readline, "")  # Ray may say something before
-        steps.kill(1)
-        said, _ = process.communicate("go on\n", timeout=240)
+        assert "paused\n" in iter(process.stdout.readline, "")  # Ray may print something before
+        nodes.kill(1)
+        output, _ = process.communicate("go on\n", timeout=240)
         assert process.returncode == 0
-    assert said.split()[-1] == "68"
+    assert output.split()[-1] == "68"
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")

@@ -1,4 +1,4 @@
-"""The same promises on an object store: moto's S3 server on loopback, which knows conditional writes as S3 does."""
+"""The same promises on an object store: moto's S3 server on loopback, which supports conditional writes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def s3() -> Iterator[str]:
     server = pytest.importorskip("moto.server", reason="needs moto[server] and s3fs").ThreadedMotoServer(
         "127.0.0.1", 0, verbose=False
     )
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request would bury what a test has to say
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line for each request would hide the output of a test
     server.start()
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
@@ -60,7 +60,7 @@ def s3() -> Iterator[str]:
 
 
 def go(root: Any, steps: Any, start: Any = lambda: Local(2), **more: Any) -> Outcome:
-    """With children of its own: those that other tests left warm do not have the server's address and credentials."""
+    """With new children: the children of other tests do not have the server's address and credentials."""
     return with_warm_children(root, steps, start, **more)
 
 
@@ -69,7 +69,7 @@ def _contents(root: str) -> dict[str, str]:
     return {name[len(base) + 1 :]: info["ETag"] for name, info in fs.find(f"{base}/stages", detail=True).items()}
 
 
-def test_a_second_writer_is_refused_and_nothing_is_remembered(s3: str) -> None:
+def test_a_second_writer_is_refused_and_listings_are_fresh(s3: str) -> None:
     store = Store(f"{s3}/small")
     assert not store.exists("a/b.json")
     assert store.create("a/b.json", b"first")
@@ -83,12 +83,12 @@ def test_a_second_writer_is_refused_and_nothing_is_remembered(s3: str) -> None:
 
 
 @pytest.mark.slow
-def test_kill_the_driver_and_go_on_to_the_same_bytes(s3: str) -> None:
+def test_a_killed_driver_is_resumed_to_the_same_bytes(s3: str) -> None:
     go(f"{s3}/clean", plan())
     store, root = Store(f"{s3}/killed"), f"{s3}/killed"
     for parts in (2, 7):
         killed_after(parts, root, "plan()")
-    assert store.exists("lock.json")  # of a dead process of this machine: taken over at once
+    assert store.exists("lock.json")  # the process is dead and was on this machine: taken over at once
     outcome = go(root, plan())
     assert not store.exists("lock.json")
     t = outcome.outputs["join"].read(store, "totals")
@@ -114,7 +114,7 @@ def test_the_same_bytes_as_on_a_disk(s3: str, tmp_path: pathlib.Path) -> None:
 
 def test_a_lock_that_beats_is_respected_and_its_loss_noticed(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "BEAT_S", 0.1)
-    monkeypatch.setattr(lock, "SILENT_S", 1e9)  # whoever waits, waits for a beat
+    monkeypatch.setattr(lock, "SILENT_S", 1e9)  # a second driver waits for a beat
     store = Store(f"{s3}/held")
     with lock.hold(store) as lost:
         with (
@@ -122,11 +122,11 @@ def test_a_lock_that_beats_is_respected_and_its_loss_noticed(s3: str, monkeypatc
             lock.hold(store),
         ):
             pass
-        monkeypatch.setattr(lock.socket, "gethostname", lambda: "elsewhere")  # then only the heartbeat tells
+        monkeypatch.setattr(lock.socket, "gethostname", lambda: "elsewhere")  # then only the heartbeat shows life
         with pytest.raises(RunError, match="another driver is at work"), lock.hold(store):
             pass
         assert not lost.is_set()
-        while not lost.wait(0.5):  # a beat that has just been on its way makes it anew
+        while not lost.wait(0.5):  # a beat at the same moment may write it again
             store.remove("lock.json")
 
 
@@ -149,16 +149,16 @@ def test_a_bucket_that_is_gone_is_named(s3: str) -> None:
 
 
 @pytest.fixture
-def forgetful(s3: str) -> Iterator[str]:
-    """fsspec keeps connections by their arguments, whatever the environment says by now."""
-    kept = fsspec.get_filesystem_class("s3")
-    kept.clear_instance_cache()
+def uncached(s3: str) -> Iterator[str]:
+    """fsspec caches connections by their arguments and ignores changes of the environment."""
+    s3_class = fsspec.get_filesystem_class("s3")
+    s3_class.clear_instance_cache()
     yield s3
-    kept.clear_instance_cache()
+    s3_class.clear_instance_cache()
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "line"),
     [
         (
             {
@@ -175,10 +175,10 @@ def forgetful(s3: str) -> Iterator[str]:
         ),
     ],
 )
-def test_a_store_that_cannot_be_reached_is_one_line(
-    forgetful: str, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+def test_an_unreachable_store_is_one_line(
+    uncached: str, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], line: str
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(RunError, match=rf"^{forgetful}/run: {said}$"):
-        go(f"{forgetful}/run", plan())
+    with pytest.raises(RunError, match=rf"^{uncached}/run: {line}$"):
+        go(f"{uncached}/run", plan())

@@ -1,4 +1,4 @@
-"""What a person sees: a line now and then where there is no terminal, and every stage in a table at the end."""
+"""What a person sees without a terminal: a line every 30 seconds, and a table of all stages at the end."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def _sidecar(part: int, rows: int, dropped: int) -> Sidecar:
 
 
 def test_lines_and_the_table_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, seen = _Clock(), io.StringIO()
+    clock, output = _Clock(), io.StringIO()
     monkeypatch.setattr(progress, "time", clock)
-    told = Progress()
-    told.console = Console(file=seen, width=100)
-    told.begin("web.decide", 10, 4)  # four parts are there from an earlier run
+    shown = Progress()
+    shown.console = Console(file=output, width=100)
+    shown.begin("web.decide", 10, 4)  # an earlier run committed four parts
     clock.now += 20
-    told.part("web.decide", _sidecar(4, 200, 30))
-    told.part("web.decide", _sidecar(5, 200, 10))
-    told.tick()
-    assert seen.getvalue() == ""
+    shown.part("web.decide", _sidecar(4, 200, 30))
+    shown.part("web.decide", _sidecar(5, 200, 10))
+    shown.tick()
+    assert output.getvalue() == ""
     clock.now += 20
-    told.tick()
-    assert seen.getvalue() == "web.decide 6/10 parts 2000 rows 80 s left\n"  # 2 parts in 40 s, 4 to go
-    told.begin("web.sign", 1, 0)
-    told.part("web.sign", Sidecar(0, 8, {}))
-    told.end("web.sign")
-    told.end("web.extract")  # had nothing to do
-    told.close()
-    lines = [line.split() for line in seen.getvalue().splitlines()[1:] if line.strip() and "─" not in line]
+    shown.tick()
+    assert output.getvalue() == "web.decide 6/10 parts 2000 rows 80 s left\n"  # 2 parts in 40 s, 4 to go
+    shown.begin("web.sign", 1, 0)
+    shown.part("web.sign", Sidecar(0, 8, {}))
+    shown.end("web.sign")
+    shown.end("web.extract")  # had no parts to run
+    shown.close()
+    lines = [line.split() for line in output.getvalue().splitlines()[1:] if line.strip() and "─" not in line]
     assert lines == [
         ["stage", "parts", "rows", "dropped", "quarantined", "seconds", "rows/s"],
         ["web.decide", "2", "of", "6", "2,000", "40", "2", "40.0", "50"],
@@ -55,11 +55,11 @@ def test_lines_and_the_table_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
-def test_nothing_to_do_says_nothing() -> None:
-    told = Progress()
-    seen = io.StringIO()
-    told.console = Console(file=seen)
-    told.end("web.extract")
-    told.tick()
-    told.close()
-    assert seen.getvalue() == ""
+def test_a_run_without_work_prints_nothing() -> None:
+    shown = Progress()
+    output = io.StringIO()
+    shown.console = Console(file=output)
+    shown.end("web.extract")
+    shown.tick()
+    shown.close()
+    assert output.getvalue() == ""

@@ -1,4 +1,4 @@
-"""The table of what becomes of a part that failed, line by line."""
+"""The table of retries, line by line."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def _failed(kind: Kind, row: int = 0, sub: int = OUTSIDE) -> PartResult:
 
 
 @pytest.mark.parametrize(
-    ("work", "ended", "taught"),
+    ("task", "result", "changes"),
     [
         (MAP, _failed("lost", 7, WHOLE_ROW), {"lost": 1}),
         (MAP, _failed("crash", 7, WHOLE_ROW), {"skip": ((7, WHOLE_ROW, "crash: why"),)}),
-        (MAP, _failed("hang", 7, 2), {"skip": ((7, WHOLE_ROW, "hang: why"),)}),  # the null row stands for all of it
+        (MAP, _failed("hang", 7, 2), {"skip": ((7, WHOLE_ROW, "hang: why"),)}),  # the null row stands for all sub-rows
         (FANS_OUT, _failed("hang", 7, 2), {"skip": ((7, 2, "hang: why"),)}),
         (EXCHANGE, _failed("crash", 7, 2), {"skip": ((7, 2, "crash: why"),)}),
         (MAP, _failed("crash", 64, BATCH), {"suspects": (64,)}),
@@ -38,15 +38,15 @@ def _failed(kind: Kind, row: int = 0, sub: int = OUTSIDE) -> PartResult:
         (EXCHANGE, _failed("exception"), {"tries": 1}),  # a store that did not answer
     ],
 )
-def test_tried_again_with_what_was_learned(work: Task, ended: PartResult, taught: dict[str, Any]) -> None:
-    more, said = next_attempt(work, ended)
-    assert more == replace(work, **taught)
-    assert said.startswith("score, part 3")
-    assert ended.cause in said
+def test_the_next_attempt_uses_what_the_last_one_found(task: Task, result: PartResult, changes: dict[str, Any]) -> None:
+    retry, line = next_attempt(task, result)
+    assert retry == replace(task, **changes)
+    assert line.startswith("score, part 3")
+    assert result.cause in line
 
 
 @pytest.mark.parametrize(
-    ("work", "ended"),
+    ("task", "result"),
     [
         (MAP, _failed("fatal", 7, WHOLE_ROW)),
         (EXCHANGE, _failed("exception", 0, BATCH)),
@@ -54,23 +54,23 @@ def test_tried_again_with_what_was_learned(work: Task, ended: PartResult, taught
         (replace(MAP, lost=LOST - 1, tries=TRIES - 1), _failed("lost")),
     ],
 )
-def test_the_run_stops(work: Task, ended: PartResult) -> None:
-    with pytest.raises(RunError, match=rf"^score, part 3: {ended.cause}"):
-        next_attempt(work, ended)
+def test_the_run_stops(task: Task, result: PartResult) -> None:
+    with pytest.raises(RunError, match=rf"^score, part 3: {result.cause}"):
+        next_attempt(task, result)
 
 
-def test_a_row_that_the_kernel_kills_for_is_found_in_the_end() -> None:
-    """SIGKILL says nothing of a row, until it has come on the same one too often."""
-    work = MAP
+def test_a_row_that_the_kernel_kills_for_is_quarantined_at_last() -> None:
+    """SIGKILL is no fault of the row, until it has come too often at the same part."""
+    task = MAP
     for _ in range(KILLED - 1):
-        work, _ = next_attempt(work, _failed("lost", 7, WHOLE_ROW))
-    more, _ = next_attempt(work, _failed("lost", 7, WHOLE_ROW))
-    assert more.skip == ((7, WHOLE_ROW, "lost: why"),)
+        task, _ = next_attempt(task, _failed("lost", 7, WHOLE_ROW))
+    retry, _ = next_attempt(task, _failed("lost", 7, WHOLE_ROW))
+    assert retry.skip == ((7, WHOLE_ROW, "lost: why"),)
 
 
-def test_a_part_whose_rows_all_end_the_process_stops_the_run_with_their_causes() -> None:
-    work = MAP
+def test_too_many_rows_that_end_the_process_stop_the_run() -> None:
+    task = MAP
     for row in range(ROWS):
-        work, _ = next_attempt(work, _failed("crash", row, WHOLE_ROW))
+        task, _ = next_attempt(task, _failed("crash", row, WHOLE_ROW))
     with pytest.raises(RunError, match=rf"more than {ROWS} rows .*\n.*row 90, crash: why"):
-        next_attempt(work, _failed("crash", ROWS, WHOLE_ROW))
+        next_attempt(task, _failed("crash", ROWS, WHOLE_ROW))

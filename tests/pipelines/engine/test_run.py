@@ -1,4 +1,4 @@
-"""The engine on toy stages: same bytes whatever happens, one row lost for one bad row, nothing done twice."""
+"""The engine on toy stages: the same bytes in all cases, one row lost for one bad row, no part run twice."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from .stops import killed_after
 from .toys import SCORES, Join, Keys, Numbers, Pages, Score, Sums, World
 
 PARTS, ROWS = 5, 200
-WORLD = Step("world", World(), {"numbers": aligned("numbers", "numbers")}, recorded=True)  # behind `numbers`
+WORLD = Step("world", World(), {"numbers": aligned("numbers", "numbers")}, recorded=True)  # after `numbers`
 
 
 def plan(score: Any = Score(), modulo: int = 10, memory: int = 6 << 30) -> list[Step]:  # noqa: B008
-    def rows(made: Any) -> list[pa.Table]:
+    def rows(outputs: Any) -> list[pa.Table]:
         return [pa.table({"start": [p * ROWS], "stop": [(p + 1) * ROWS]}) for p in range(PARTS)]
 
     return [
@@ -54,7 +54,7 @@ def plan(score: Any = Score(), modulo: int = 10, memory: int = 6 << 30) -> list[
 
 
 class Warm(Local):
-    """Children that outlive a run, so that tests need not wait for new ones."""
+    """Keeps its children after a run, so that tests do not wait for new ones."""
 
     def close(self) -> None:
         for _, child in self.busy:
@@ -98,7 +98,7 @@ def test_each_row_gets_the_sum_of_its_group(tmp_path: pathlib.Path) -> None:
     assert len(outcome.outputs["sums"].parts) == 5  # 1,000 rows at 200 a part
 
 
-def test_second_run_does_nothing_and_rewrites_nothing(tmp_path: pathlib.Path) -> None:
+def test_a_second_run_runs_and_rewrites_nothing(tmp_path: pathlib.Path) -> None:
     go(tmp_path, plan())
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file() and p.name != "lock"}
 
@@ -118,7 +118,7 @@ def test_a_changed_parameter_redoes_only_the_steps_after_it(tmp_path: pathlib.Pa
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "word"),
     [
         ("segv", "SIGSEGV"),
         ("abrt", "SIGABRT"),
@@ -129,7 +129,7 @@ def test_a_changed_parameter_redoes_only_the_steps_after_it(tmp_path: pathlib.Pa
     ],
 )
 def test_a_bad_row_costs_that_row(
-    tmp_path: pathlib.Path, fault: str, said: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, fault: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(isolate, "time", _Leaps(tmp_path / "hangs"))
     outcome = go(
@@ -138,13 +138,11 @@ def test_a_bad_row_costs_that_row(
     assert totals(tmp_path, outcome) == expected(without=(333,))
     ((part, row, _, cause),) = outcome.outputs["score"].quarantined
     assert (part, row) == (1, 133)
-    assert said in cause
+    assert word in cause
 
 
 class _Leaps:
-    """Time as the fence reads it: a day passes when a stage has said, by making a file, that it hangs now. No other
-    child may be at work.
-    """
+    """The clock of the isolation: a day passes when a stage has created its file and hangs. Only one child may run."""
 
     def __init__(self, hangs: pathlib.Path):
         self.hangs = hangs
@@ -157,17 +155,17 @@ class _Leaps:
 
 
 def test_a_bad_sub_row_costs_that_sub_row(tmp_path: pathlib.Path) -> None:
-    """The pages of a document: the others of the same row come out."""
+    """Pages of a document: the other pages of the same row come out."""
     steps = [plan()[0], Step("pages", Pages(bad=(333, 2)), {"numbers": aligned("numbers", "numbers")})]
     outcome = go(tmp_path, steps)
-    came = outcome.outputs["pages"].read(Store(str(tmp_path)), "pages").to_pylist()
-    assert [(r["n"], r["page"]) for r in came] == [
+    pages = outcome.outputs["pages"].read(Store(str(tmp_path)), "pages").to_pylist()
+    assert [(r["n"], r["page"]) for r in pages] == [
         (n, p) for n in range(PARTS * ROWS) for p in range(3) if (n, p) != (333, 2)
     ]
     assert outcome.outputs["pages"].quarantined == [(1, 133, 2, "crash: SIGSEGV")]
 
 
-def test_same_bytes_whatever_the_slots(tmp_path: pathlib.Path) -> None:
+def test_the_number_of_slots_does_not_change_bytes(tmp_path: pathlib.Path) -> None:
     go(tmp_path / "a", plan(), lambda: Local(1))
     go(tmp_path / "b", plan(), lambda: Local(3))
     assert files(tmp_path / "a") == files(tmp_path / "b")
@@ -178,12 +176,12 @@ def test_too_many_bad_rows_stop_the_run_with_their_causes(tmp_path: pathlib.Path
         go(tmp_path, plan(_AllBad()))
 
 
-def test_rows_lost_without_a_word_stop_the_run(tmp_path: pathlib.Path) -> None:
+def test_lost_rows_stop_the_run(tmp_path: pathlib.Path) -> None:
     with pytest.raises(RunError, match="200 rows went in and 199 came out"):
         go(tmp_path, plan(_Loses()))
 
 
-def test_second_driver_is_refused(tmp_path: pathlib.Path) -> None:
+def test_a_second_driver_is_refused(tmp_path: pathlib.Path) -> None:
     go(tmp_path, plan())
     with open(tmp_path / "lock", "a+") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
@@ -191,15 +189,15 @@ def test_second_driver_is_refused(tmp_path: pathlib.Path) -> None:
             go(tmp_path, plan())
 
 
-def test_plan_says_what_is_done(tmp_path: pathlib.Path) -> None:
+def test_states_show_what_is_done(tmp_path: pathlib.Path) -> None:
     assert [s.state for s in states(plan(), str(tmp_path), 16)] == ["to do"] + ["waits"] * 4
-    made = go(tmp_path, plan()).outputs
-    size = {n: sum(f.stat().st_size for f in (tmp_path / m.folders[0]).glob("*-*")) for n, m in made.items()}
-    seen = {s.stage: s for s in states(plan(), str(tmp_path), 16)}
-    assert seen["join"] == State(
+    outputs = go(tmp_path, plan()).outputs
+    size = {n: sum(f.stat().st_size for f in (tmp_path / m.folders[0]).glob("*-*")) for n, m in outputs.items()}
+    by_name = {s.stage: s for s in states(plan(), str(tmp_path), 16)}
+    assert by_name["join"] == State(
         "join", "done", ("sums", "numbers"), 5, 5, size["sums"] + size["numbers"], size["join"]
     )
-    folder = tmp_path / made["keys"].folders[0]
+    folder = tmp_path / outputs["keys"].folders[0]
     (folder / "manifest.json").unlink()
     (folder / "00003.json").unlink()
     keys, sums = states(plan(), str(tmp_path), 16)[2:4]
@@ -209,10 +207,10 @@ def test_plan_says_what_is_done(tmp_path: pathlib.Path) -> None:
 
 
 def test_two_active_steps_run_the_parts_that_each_lacks(tmp_path: pathlib.Path) -> None:
-    """Two steps are open at once, one with more parts than the other, both half done."""
+    """Two steps are active at once, one with more parts than the other, both half done."""
     steps = [
         plan()[0],
-        Step("few", Numbers(), rows=lambda made: [pa.table({"start": [p], "stop": [p + 9]}) for p in range(3)]),
+        Step("few", Numbers(), rows=lambda outputs: [pa.table({"start": [p], "stop": [p + 9]}) for p in range(3)]),
     ]
     outcome = go(tmp_path, steps)
     for name, parts in (("numbers", (1, 3, 4)), ("few", (0,))):
@@ -225,11 +223,13 @@ def test_two_active_steps_run_the_parts_that_each_lacks(tmp_path: pathlib.Path) 
     assert before.items() <= files(tmp_path).items()
 
 
-def test_kill_the_driver_and_go_on_to_the_same_bytes(tmp_path: pathlib.Path) -> None:
+def test_a_killed_driver_is_resumed_to_the_same_bytes(tmp_path: pathlib.Path) -> None:
     go(tmp_path / "clean", plan(Score(add=1)))
     for parts in (3, 9):
         killed_after(parts, tmp_path / "killed", "plan(Score(add=1))")
-    assert len(list(tmp_path.glob("killed/stages/*/0000?.json"))) >= 12  # of 25: what the first two did was kept
+    assert (
+        len(list(tmp_path.glob("killed/stages/*/0000?.json"))) >= 12
+    )  # of 25: the parts of the first two drivers were kept
     outcome = go(tmp_path / "killed", plan(Score(add=1)))
     assert totals(tmp_path / "killed", outcome) == expected(add=1)
     clean, killed = files(tmp_path / "clean"), files(tmp_path / "killed")

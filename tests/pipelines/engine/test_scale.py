@@ -1,4 +1,4 @@
-"""What a driver and its workers cost when there is much to do."""
+"""The cost of a driver and its workers for large runs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .toys import Lines, Numbers, Upper
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
-class Nothing:
-    """A backend that does no work: every part is said to be committed at once."""
+class NoWork:
+    """A backend that runs nothing: it reports every part as committed at once."""
 
     slots = 1000
 
@@ -36,8 +36,8 @@ class Nothing:
     def at_once(self, gpus: float) -> int:
         return self.slots
 
-    def submit(self, work: Task) -> None:
-        self.busy.append(work)
+    def submit(self, task: Task) -> None:
+        self.busy.append(task)
 
     def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
         done, self.busy = self.busy, []
@@ -47,13 +47,13 @@ class Nothing:
         pass
 
 
-def _file(work: Task) -> File:
-    return File(f"{work.folder}/{work.part:05d}-numbers-0123456789.parquet", 100, 1000, f"{work.part:064x}")
+def _file(task: Task) -> File:
+    return File(f"{task.folder}/{task.part:05d}-numbers-0123456789.parquet", 100, 1000, f"{task.part:064x}")
 
 
-def test_a_plan_of_many_parts_costs_little_a_part(tmp_path: pathlib.Path) -> None:
+def test_a_plan_of_many_parts_costs_little_for_each(tmp_path: pathlib.Path) -> None:
     began = time.process_time()
-    outcome = go(tmp_path, _wide(20_000), Nothing)
+    outcome = go(tmp_path, _wide(20_000), NoWork)
     assert time.process_time() - began < 6  # 60 s for a million would be 1.2
     assert len(outcome.outputs["numbers"].parts) == 20_000
 
@@ -62,18 +62,18 @@ def test_a_plan_of_many_parts_costs_little_a_part(tmp_path: pathlib.Path) -> Non
 def test_a_million_parts_in_a_minute_and_a_gigabyte(tmp_path: pathlib.Path) -> None:
     code = (
         "import json, pathlib, re, sys, time\n"
-        "from tests.pipelines.engine.test_scale import Nothing, _wide\n"
+        "from tests.pipelines.engine.test_scale import NoWork, _wide\n"
         "from tests.pipelines.engine.test_run import go\n"
-        "began = time.process_time()\n"  # of one thread, so the time it takes on a machine that does nothing else
-        "made = go(pathlib.Path(sys.argv[1]), _wide(1_000_000), Nothing).outputs['numbers']\n"
-        # not ru_maxrss: that begins at what the process which started this one had
+        "began = time.process_time()\n"  # of one thread, so it is the wall time on an idle machine
+        "output = go(pathlib.Path(sys.argv[1]), _wide(1_000_000), NoWork).outputs['numbers']\n"
+        # not ru_maxrss, which starts with the value of the parent process
         "peak = int(re.search(r'VmHWM:\\s+(\\d+)', pathlib.Path('/proc/self/status').read_text())[1]) / 1024\n"
-        "print(json.dumps([time.process_time() - began, peak, len(made.parts)]))"
+        "print(json.dumps([time.process_time() - began, peak, len(output.parts)]))"
     )
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
-    seconds, megabytes, parts = json.loads(said)
+    seconds, megabytes, parts = json.loads(output)
     print(f"{parts} parts: {seconds:.1f} s, {megabytes:.0f} MB")
     assert parts == 1_000_000
     assert seconds < 60
@@ -82,13 +82,13 @@ def test_a_million_parts_in_a_minute_and_a_gigabyte(tmp_path: pathlib.Path) -> N
 
 def _wide(parts: int) -> list[Step]:
     rows = pa.table({"start": pa.array(range(parts), pa.int64()), "stop": pa.array(range(1, parts + 1), pa.int64())})
-    return [Step("numbers", Numbers(), rows=lambda made: rows)]
+    return [Step("numbers", Numbers(), rows=lambda outputs: rows)]
 
 
-def test_nothing_to_do_in_a_thousand_parts_is_quick(tmp_path: pathlib.Path) -> None:
+def test_a_finished_run_of_a_thousand_parts_is_quick(tmp_path: pathlib.Path) -> None:
     files: dict[str, bytes] = {}
 
-    class Writes(Nothing):
+    class Writes(NoWork):
         def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
             for w in self.busy:
                 os.makedirs(tmp_path / w.folder, exist_ok=True)
@@ -102,7 +102,7 @@ def test_nothing_to_do_in_a_thousand_parts_is_quick(tmp_path: pathlib.Path) -> N
 
 
 def _lines(rows: int) -> list[Step]:
-    def parts(made: Any) -> list[pa.Table]:
+    def parts(outputs: Any) -> list[pa.Table]:
         return [pa.table({"rows": [rows], "words": [12], "seed": [s]}) for s in range(2)]
 
     upper = Step("upper", Upper(), {"lines": aligned("lines", "lines")}, adds_up={"lines": ("kept", "gone")})
@@ -111,18 +111,18 @@ def _lines(rows: int) -> list[Step]:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_input(tmp_path: pathlib.Path) -> None:
-    """Parts of 16 times the rows: the most any child held, one child a stage."""
+    """Parts with 16 times the rows: the peak memory of any child; each stage has one child."""
     peaks = {}
     for times in (1, 16):
-        watched = _Watched(1)
-        go(tmp_path / str(times), _lines(30_000 * times), lambda w=watched: w)  # type: ignore[misc]
-        peaks[times] = watched.peak
-    print(f"peak {peaks[1]} MB with the input once, {peaks[16]} MB with 16 times as much")
+        backend = _Measured(1)
+        go(tmp_path / str(times), _lines(30_000 * times), lambda b=backend: b)  # type: ignore[misc]
+        peaks[times] = backend.peak
+    print(f"peak {peaks[1]} MB with the input, {peaks[16]} MB with 16 times the input")
     assert peaks[16] <= 1.2 * peaks[1]
 
 
-class _Watched(Local):
-    """Remembers the most memory any child has held, in MB."""
+class _Measured(Local):
+    """Records the peak memory of all children, in MB."""
 
     peak = 0
 

@@ -64,7 +64,7 @@ def test_llavas_rows_name_their_images_and_some_have_none(tmp_path: Path) -> Non
     assert len(out["outcomes"]) == 4 and len(out["blobs"]) == sum(len(picture(s)[0]) for s in range(4))
 
 
-def test_the_same_image_is_kept_once_a_part(tmp_path: Path) -> None:
+def test_an_image_is_stored_once_in_a_partition(tmp_path: Path) -> None:
     path = llava(tmp_path, range(1), 0)
     (tmp_path / "images" / "again.png").write_bytes(picture(0)[0])
     path.write_text(json.dumps([llava_row("images/0.png", 0), llava_row("images/again.png", 1)]))
@@ -88,7 +88,7 @@ def test_the_same_image_is_kept_once_a_part(tmp_path: Path) -> None:
         ("a text", "bad_row"),
     ],
 )  # fmt: skip
-def test_a_bad_row_has_its_reason_and_the_next_one_goes_on(tmp_path: Path, row: Any, reason: str) -> None:
+def test_a_bad_row_has_its_reason_and_the_next_row_is_read(tmp_path: Path, row: Any, reason: str) -> None:
     path = llava(tmp_path, range(1), 0)
     (tmp_path.parent / "secret.png").write_bytes(picture(0)[0])
     path.write_text("\n".join(json.dumps(r) for r in (row, llava_row("images/0.png", 0))) + "\n")
@@ -97,7 +97,7 @@ def test_a_bad_row_has_its_reason_and_the_next_one_goes_on(tmp_path: Path, row: 
     assert len(out["documents"]) == 1
 
 
-def test_an_image_that_cannot_be_read_has_an_outcome_that_says_so(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_has_an_outcome_with_its_status(tmp_path: Path) -> None:
     path = llava(tmp_path, range(2), 0)
     (tmp_path / "images" / "0.png").write_bytes(b"<html>gone</html>")
     out = read(path, Conversations(max_bytes=len(picture(1)[0]) - 1))
@@ -107,14 +107,14 @@ def test_an_image_that_cannot_be_read_has_an_outcome_that_says_so(tmp_path: Path
     ] and "blobs" not in out
 
 
-def test_addresses_are_left_to_be_fetched(tmp_path: Path) -> None:
+def test_images_by_address_are_not_fetched_here(tmp_path: Path) -> None:
     path = tmp_path / "urls.jsonl"
     path.write_text(json.dumps(llava_row("https://E.com/a.jpg", 0)) + "\n")
     out = read(path)
     assert out["documents"][0]["nodes"][0]["image"] == "https://e.com/a.jpg" and out["outcomes"] == []
 
 
-def test_every_piece_together_is_the_file_and_a_broken_end_is_told(
+def test_the_pieces_together_are_the_file_and_a_broken_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "RUN", 3)
@@ -136,7 +136,7 @@ def test_every_piece_together_is_the_file_and_a_broken_end_is_told(
     assert {r["reason"] for r in out["refused"]} == {"file_broken"} and len(out["documents"]) > 15
 
 
-def test_a_parquet_file_is_cut_by_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parquet_file_is_divided_by_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = cauldron(tmp_path / "c.parquet", range(20), 1)
     monkeypatch.setattr(reader, "PIECE", path.stat().st_size // 3)
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
@@ -145,7 +145,7 @@ def test_a_parquet_file_is_cut_by_row_groups(tmp_path: Path, monkeypatch: pytest
     assert [d["provenance"]["offset"] for part in parts for d in part] == list(range(20))
 
 
-def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_dataset_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"url": ["a"]}), path)
     with pytest.raises(InputError, match=r"x\.parquet: none of the columns texts and conversations"):

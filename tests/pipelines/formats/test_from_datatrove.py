@@ -1,4 +1,4 @@
-"""Documents of datatrove readers: what becomes of text, media and metadata, what is counted, what is refused early."""
+"""Documents of datatrove readers: text, media and metadata, rows that are refused, and errors of recipes."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_document_with_images(tmp_path: Path) -> None:
     ]
 
 
-def test_what_became_no_document_is_counted_with_its_place(tmp_path: Path) -> None:
+def test_a_row_without_a_document_is_refused_with_its_place(tmp_path: Path) -> None:
     bad_media = {"text": "A row whose media are of no use.", "media": [{"media_bytes": None, "colour": "red"}]}
     rows = [{"text": "one"}, {"text": ""}, "{broken", {"body": "no text"}, bad_media, {"text": " \n "}, {"text": "two"}]
     lines(tmp_path / "deep" / "a.jsonl.gz", rows)
@@ -113,7 +113,7 @@ def test_what_became_no_document_is_counted_with_its_place(tmp_path: Path) -> No
     assert found == [("bad_row", -1), ("bad_row", 3), ("no_text", 1), ("no_text", 2), ("no_text", 4)]
 
 
-def test_a_damaged_file_keeps_what_stood_before(tmp_path: Path) -> None:
+def test_a_damaged_file_keeps_the_rows_before_the_damage(tmp_path: Path) -> None:
     whole = lines(tmp_path / "a.jsonl.gz", [{"text": f"{i} {i * 7919}"} for i in range(20_000)])
     whole.write_bytes(whole.read_bytes()[:30_000])
     lines(tmp_path / "b.jsonl", [{"text": "after"}])
@@ -149,7 +149,7 @@ def test_parquet_in_batches_and_limits(tmp_path: Path) -> None:
     assert shown(read(reader, {**arguments, "glob_pattern": "b*"})[0]) == ["x", "y", "z"]
 
 
-def test_a_file_that_the_engine_leaves_out(tmp_path: Path) -> None:
+def test_a_file_in_quarantine(tmp_path: Path) -> None:
     for name in "ab":
         lines(tmp_path / f"{name}.jsonl", [{"text": name}])
     documents, _ = read(JSONL, {"data_folder": str(tmp_path)}, DirectContext(skip=frozenset({(0, 0)})))
@@ -171,7 +171,7 @@ class Count:
             yield self.get_document_from_dict({"text": f"number {i}", "id": str(i)}, "count", i)
 
 
-def test_a_reader_of_ones_own_in_shards() -> None:
+def test_a_reader_by_import_path_in_shards() -> None:
     path = f"{__name__}:Count"
     rows = inputs(path, {}, shards=2)
     assert [(r["rank"], r["world"]) for r in rows] == [(0, 2), (1, 2)]
@@ -193,7 +193,7 @@ def test_a_reader_of_ones_own_in_shards() -> None:
         (JSONL, {"data_folder": "no/such/folder", "colour": "red"}, "unexpected keyword argument 'colour'"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_one_line(reader: str, arguments: dict[str, Any], line: str) -> None:
+def test_a_reader_that_cannot_be_used_is_one_line(reader: str, arguments: dict[str, Any], line: str) -> None:
     with pytest.raises(ValueError, match=line) as error:
         inputs(reader, arguments)
     assert "\n" not in str(error.value)

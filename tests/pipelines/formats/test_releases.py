@@ -132,7 +132,7 @@ def test_mint1t_html(tmp_path: Path) -> None:
     assert [(d["url"], shown(d)) for d in out["documents"]] == [("https://e.com/x", ["https://e.com/i.png", "A text."])]
 
 
-def test_mint1t_pdf_is_read_for_its_text(tmp_path: Path) -> None:
+def test_the_text_of_mint1t_pdf(tmp_path: Path) -> None:
     row = {
         "texts": ["Page one.", None, "Page two."], "images": [None, "page_0_image_85", None], "url": "https://e.com/a.pdf",
         "image_metadata": [{"height": 10, "width": 10, "page": 0, "sha256": "0", "xref": 85}],
@@ -186,7 +186,7 @@ def test_mmc4(tmp_path: Path, kind: str) -> None:
     assert reasons(out) == [(1, "bad_row"), (2, "bad_row"), (3, "bad_row"), (4, "bad_row")]
 
 
-def test_a_broken_file_costs_its_rest(tmp_path: Path) -> None:
+def test_the_rest_of_a_broken_file_is_refused(tmp_path: Path) -> None:
     lines = "".join(
         json.dumps({**MMC4, "url": f"http://e.com/{i}", "text_list": [f"{i} {k}" for k in range(40)]}) + "\n"
         for i in range(300)
@@ -200,7 +200,7 @@ def test_a_broken_file_costs_its_rest(tmp_path: Path) -> None:
     assert reasons(read(tmp_path / "b.parquet", "obelics")) == [(0, "file_broken")]
 
 
-def test_another_layout_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_file_of_another_layout_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.parquet: no column 'texts'; it is not of the obelics layout"):
         read(parquet(tmp_path / "a.parquet", [{"text": "x"}]), "obelics")
     (tmp_path / "a.txt").write_text("x")

@@ -79,7 +79,7 @@ def test_named_columns_and_bad_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"), [("a.csv", "url,words\n"), ("a.tsv", "link\ttext\n"), ("a.jsonl", '{"a": 1}\n'), ("a.csv", "")]
 )
-def test_a_missing_column_is_one_clear_line(tmp_path: Path, name: str, text: str) -> None:
+def test_a_missing_column_is_one_line(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=rf"{name}: no (url|text) column .* recipe key `(url|text)_column`") as e:
         read(tmp_path / name)
@@ -99,7 +99,7 @@ def test_a_list_of_bad_addresses_alone_and_a_list_without_rows(tmp_path: Path) -
     assert read(tmp_path / "none.csv") == {"documents": [], "refused": []}
 
 
-def test_a_broken_list_costs_its_rest(tmp_path: Path) -> None:
+def test_the_rest_of_a_broken_list_is_refused(tmp_path: Path) -> None:
     text = "url\ttext\n" + "".join(f"https://e.com/{i * 7919}.jpg\tpicture {i}\n" for i in range(20_000))
     path = tmp_path / "a.tsv.gz"
     path.write_bytes(gzip.compress(text.encode())[:-2000])

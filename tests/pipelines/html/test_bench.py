@@ -1,4 +1,4 @@
-"""The comparison runs, on pages made by rule where the real ones are not there."""
+"""The comparison runs, on generated pages where the real ones do not exist."""
 
 from __future__ import annotations
 

@@ -64,14 +64,15 @@ def test_void_tags_are_not_depth() -> None:
     assert bounded(html) == html
 
 
-def test_bytes_are_capped() -> None:
+def test_the_bytes_of_a_page_are_limited() -> None:
     assert len(bounded(b"x" * (MAX_BYTES + 5))) == MAX_BYTES
 
 
 MARKUP = [
-    "<p>", "</p>", "<div class=x>", "</div>", "<table>", "<td>", "<img src=a.jpg>", "<a href=b>", "</a>", "<br>", 
-    "<!--", "-->", "<pre>", "<noscript>", "<picture>", "<source srcset='a 1w'>", "some words, and more of them", "\x00", "é",
-    "<svg>", "<math>", "<select>", "<template>", "<base href='http://[x'>", "<li>", "<h1>", "<figure>", "<frameset>",
+    "<p>", "</p>", "<div class=x>", "</div>", "<table>", "<td>", "<img src=a.jpg>", "<a href=b>", "</a>", "<br>",
+    "<!--", "-->", "<pre>", "<noscript>", "<picture>", "<source srcset='a 1w'>", "some words, and more of them",
+    "\x00", "é", "<svg>", "<math>", "<select>", "<template>", "<base href='http://[x'>", "<li>", "<h1>", "<figure>",
+    "<frameset>",
 ]  # fmt: skip
 
 

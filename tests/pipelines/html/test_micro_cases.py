@@ -11,7 +11,7 @@ AT = "https://site.org/blog/post/"
 
 
 @pytest.mark.parametrize(
-    ("html", "wanted"),
+    ("html", "expected"),
     [
         ("<figure><img src=a.jpg><figcaption>A boat</figcaption></figure>", AT + "a.jpg"),
         (
@@ -64,8 +64,8 @@ AT = "https://site.org/blog/post/"
         ("<img src=drawn.jpg class=article-logo width=890 height=590>", AT + "drawn.jpg"),
     ],
 )
-def test_image_address(html: str, wanted: str) -> None:
-    assert [node.image for node in images(html)] == [wanted]
+def test_image_address(html: str, expected: str) -> None:
+    assert [node.image for node in images(html)] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_roles() -> None:
         "<code>x = 1</code> code</p>"
     )
     found = [(node.role, node.text) for node in read(inside).nodes]
-    for wanted in [
+    for expected in [
         ("heading", "A morning at the lake"),
         ("heading", "Boats"),
         ("item", "rowing boats"),
@@ -163,7 +163,7 @@ def test_roles() -> None:
         ("table", "North | 40 m"),
         ("paragraph", "inline x = 1 code"),
     ]:
-        assert wanted in found
+        assert expected in found
 
 
 def test_a_page_within_one_form_is_read() -> None:

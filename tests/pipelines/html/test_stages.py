@@ -79,14 +79,14 @@ def test_documents_pdfs_and_refusals(mixed: str) -> None:
     assert set(PDFS.names) == set(out["pdfs"][0])
 
 
-def test_slices_give_the_documents_once(mixed: str) -> None:
+def test_slices_read_each_document_once(mixed: str) -> None:
     size = Path(mixed).stat().st_size
     whole = run(Extract(), [{"path": mixed, "offset": 0, "length": None}], SLICES)
     cut = run(Extract(), [{"path": mixed, "offset": i, "length": 700} for i in range(0, size, 700)], SLICES)
     assert cut == whole
 
 
-def test_a_skipped_record_is_left_out(mixed: str) -> None:
+def test_a_record_in_quarantine_is_left_out(mixed: str) -> None:
     out = run(
         Extract(),
         [{"path": mixed, "offset": 0, "length": None}],
@@ -97,12 +97,12 @@ def test_a_skipped_record_is_left_out(mixed: str) -> None:
     assert [(p["url"], p["start"]) for p in out["pdfs"]] == [("https://e.com/5.pdf", 0)]
 
 
-def test_optout_may_refuse(mixed: str) -> None:
+def test_a_page_with_an_optout_signal_can_be_refused(mixed: str) -> None:
     out = run(Extract(refuse_optout=True), [{"path": mixed, "offset": 0, "length": None}], SLICES)
     assert ("https://e.com/7", "optout") in [(r["url"], r["reason"]) for r in out["refused"]]
 
 
-def test_broken_member_is_a_row(tmp_path: Path) -> None:
+def test_a_broken_member_is_refused(tmp_path: Path) -> None:
     path = warc(tmp_path, [response("https://e.com/0", page(), "Content-Type: text/html")] * 2)
     Path(path).write_bytes(Path(path).read_bytes()[:-50])
     out = run(Extract(), [{"path": path, "offset": 0, "length": None}], SLICES)
@@ -129,7 +129,7 @@ def test_pairs(tmp_path: Path) -> None:
     assert run(Pairs(), [{**documents[0], "nodes": []}], DOCUMENT) == {"documents": []}
 
 
-def test_words_that_stand_on_three_images_of_a_page_are_of_the_page(tmp_path: Path) -> None:
+def test_a_text_on_three_images_of_a_page_makes_no_pair(tmp_path: Path) -> None:
     inside = "".join(
         f"<p>text {i}</p><img src={i}.jpg alt='Picture to an article of boats' title='Boat of {i} oars'>"
         for i in range(3)
@@ -188,7 +188,7 @@ def test_a_bad_uri_is_a_row_like_any_other(tmp_path: Path, uri: str) -> None:
     assert "http://c.net/b.jpg" in [n["image"] for n in document["nodes"]]
 
 
-def test_pdfs_of_a_part_read_in_several_batches_follow_one_another(mixed: str) -> None:
+def test_pdfs_of_several_batches_stand_one_behind_another(mixed: str) -> None:
     ctx = DirectContext()
     raw, pdfs = b"", []
     for i in range(3):  # as an engine does with a part of three rows, a row a batch

@@ -10,7 +10,7 @@ from pipelines.html.urls import MAX_URL, absolute, canonical
 
 
 @pytest.mark.parametrize(
-    ("url", "wanted"),
+    ("url", "expected"),
     [
         ("https://e.com/a.jpg", "https://e.com/a.jpg"),
         ("HTTP://E.Com:80/A.jpg#top", "http://e.com/A.jpg"),
@@ -37,12 +37,12 @@ from pipelines.html.urls import MAX_URL, absolute, canonical
         ("https://e.com/" + "a" * MAX_URL, None),
     ],
 )
-def test_canonical(url: str, wanted: str | None) -> None:
-    assert canonical(url) == wanted
+def test_canonical(url: str, expected: str | None) -> None:
+    assert canonical(url) == expected
 
 
 @pytest.mark.parametrize(
-    ("base", "ref", "wanted"),
+    ("base", "ref", "expected"),
     [
         ("https://e.com/blog/post/1.html", "img/a.jpg", "https://e.com/blog/post/img/a.jpg"),
         ("https://e.com/blog/post/1.html", "../b.jpg", "https://e.com/blog/b.jpg"),
@@ -55,8 +55,8 @@ def test_canonical(url: str, wanted: str | None) -> None:
         ("https://e.com/x", "http://[bad", None),
     ],
 )
-def test_absolute(base: str, ref: str, wanted: str | None) -> None:
-    assert absolute(base, ref) == wanted
+def test_absolute(base: str, ref: str, expected: str | None) -> None:
+    assert absolute(base, ref) == expected
 
 
 @given(st.text(max_size=80), st.sampled_from(["", "http://", "https://e.com/", "https://", "HTTPS://é.com/"]))
