@@ -53,7 +53,7 @@ MINE = {
         {"first": "in the text", "second": "beside it"},
         {"first": "in the text", "second": "wild", "expect": "less"},
     ],
-    "remark": "Nothing can be said.",
+    "remark": "It shows nothing.",
 }
 
 
@@ -95,7 +95,7 @@ def test_from_bootstrap_to_table(data, tmp_path, capsys):
     assert (
         "| beside it | 2 |" in result["table"]
         and "diverged: step" in result["table"]
-        and "Nothing can be said." in result["table"]
+        and "It shows nothing." in result["table"]
     )
     assert json.loads((out / "finding.json").read_text())["title"] == "Mine"
     before = sorted(p.name for p in (tmp_path / "out" / "backbones").iterdir())

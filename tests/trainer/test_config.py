@@ -43,8 +43,8 @@ def test_the_demo_is_both_stages_at_the_smallest_size():
 
 
 def test_settings_are_read_as_yaml_reads_them():
-    given = ["profile=full", "train.lr=1e-4", "init_from=null", "train.steps=5", "stage2.image.cache_mb=1.5"]
-    assert settings(given) == {
+    pairs = ["profile=full", "train.lr=1e-4", "init_from=null", "train.steps=5", "stage2.image.cache_mb=1.5"]
+    assert settings(pairs) == {
         "profile": "full",
         "train.lr": 1e-4,
         "init_from": None,
