@@ -122,6 +122,10 @@ def ablate(
     names = {name: name for backbones in spec.bootstrap.values() for name in backbones}
     recipes = arm_recipes(path, spec, names, overrides or {})  # checks them before training
     base, place, folders = recipes[spec.arms[0].name], folder.parent / "backbones", dict[str, str]()
+    if len(run.held_out_pairs(run.mix(base, 1), 2, base.seed)) < 2:
+        raise RecipeError(
+            f"{path}: the score needs two validation samples of layout pairs from a source of the mixture"
+        )
     for kind, backbones in spec.bootstrap.items():
         folders |= {name: str(bootstrap(kind, steps, base, run, place)) for name, steps in backbones.items()}
     recipes = arm_recipes(path, spec, folders, overrides or {})

@@ -122,7 +122,6 @@ def counts(model: nn.Module) -> dict[str, int]:
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """The trained weights in two groups for AdamW: with weight decay, and without."""
     trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    return [
-        {"params": [weight for name, weight in trained if not UNDECAYED.search(name)], "weight_decay": weight_decay},
-        {"params": [weight for name, weight in trained if UNDECAYED.search(name)], "weight_decay": 0.0},
-    ]
+    decayed = [weight for name, weight in trained if not UNDECAYED.search(name)]
+    others = [weight for name, weight in trained if UNDECAYED.search(name)]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -70,7 +70,7 @@ def _stage(path: Path, raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
 
 
 def recipe_of(raw: dict[str, Any], path: Path) -> Recipe:
-    """The checked recipe. A mixture that is a file beside the recipe's file is found there. Raises RecipeError."""
+    """The checked recipe. The mixture may be a file beside the recipe's file. Raises RecipeError."""
     beside = path.parent / str(raw.get("mixture"))
     return checked(Recipe, {**raw, "mixture": str(beside)} if beside.is_file() else raw, path)
 

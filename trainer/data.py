@@ -31,15 +31,14 @@ class Run:
     @classmethod
     def open(cls, root: str | Path) -> Run:
         """Raises ManifestError, and RecipeError if another version of the tokenizer counted the shards."""
-        files = RunFiles(root)
-        listed = manifest.read(files)
+        listed = manifest.read(RunFiles(root))
         tokenizer = tokens.load(listed.tokenizer["name"])
         if tokenizer.sha256 != listed.tokenizer["sha256"]:
             raise RecipeError(
                 f"{root}: the shards were counted by another version of tokenizer {tokenizer.name}: use that file"
             )
-        raw = json.loads(files.read(manifest.NAME))
-        shards = json.dumps(raw["configs" if raw["version"] == 1 else "sources"], sort_keys=True).encode()
+        table = listed.raw["configs" if listed.raw["version"] == 1 else "sources"]
+        shards = json.dumps(table, sort_keys=True).encode()
         return cls(str(root), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest(), listed)
 
     def mix(self, recipe: Recipe, latents: int, say: Callable[[str], object] = lambda line: None) -> mixture.Mixture:

@@ -106,11 +106,10 @@ def image_context(ids: torch.Tensor, documents: torch.Tensor, image: int, featur
     features are a dummy's: the blocks run on them, and `any` removes the result.
     """
     is_image = ids == image
-    rows = len(ids)
     counts = is_image.sum(1)
     most = max(int(counts.max()), 1)
     latents, width = features.shape[1:]
-    keys = features.new_zeros(rows, most, latents, width)
+    keys = features.new_zeros(len(ids), most, latents, width)
     slots = torch.arange(most, device=ids.device)[None] < counts[:, None]
     if bool(slots.any()):
         keys = keys.masked_scatter(slots[:, :, None, None], features)

@@ -149,8 +149,7 @@ def one_step(run: Training, step: int, batches: Iterator[StepData]) -> tuple[Ste
         with torch.autocast(ranks.device.type, torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
             moved = batch.to(ranks.device)
             loss = token_losses(run.model(moved, recipe.train.neftune), moved.labels).sum() / max(targets, 1)
-        scaled: Any = loss * ranks.world  # FSDP takes the mean of the ranks' gradients
-        scaled.backward()  # type: ignore[no-untyped-call]
+        (loss * ranks.world).backward()  # type: ignore[no-untyped-call]  # FSDP averages the ranks' gradients
         total += loss.detach()
     norm = nn.utils.clip_grad_norm_([w for group in optimiser.param_groups for w in group["params"]], recipe.train.clip)
     rate = learning_rate(recipe.train, step)

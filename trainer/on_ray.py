@@ -39,13 +39,12 @@ def train(
         ray.init(log_to_driver=True)
     job: dict[str, Any] = {"recipe": str(recipe), "data": str(data), "out": str(Path(out).absolute())}
     job["overrides"] = dict(overrides or {})
-    torch_trainer = TorchTrainer(
+    TorchTrainer(
         work,
         train_loop_config=job,
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu),
         run_config=RunConfig(name="ray", storage_path=job["out"], failure_config=FailureConfig(max_failures=failures)),
-    )
-    torch_trainer.fit()
+    ).fit()
     # every stage is finished, so this only reads the results
     return trainer.train(job["recipe"], data, job["out"], overrides=overrides)
 

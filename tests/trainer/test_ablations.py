@@ -53,7 +53,7 @@ MINE = {
         {"first": "in the text", "second": "beside it"},
         {"first": "in the text", "second": "wild", "expect": "less"},
     ],
-    "remark": "Nothing can be said.",
+    "remark": "It shows nothing.",
 }
 
 
@@ -95,7 +95,7 @@ def test_from_bootstrap_to_table(data, tmp_path, capsys):
     assert (
         "| beside it | 2 |" in result["table"]
         and "diverged: step" in result["table"]
-        and "Nothing can be said." in result["table"]
+        and "It shows nothing." in result["table"]
     )
     assert json.loads((out / "finding.json").read_text())["title"] == "Mine"
     before = sorted(p.name for p in (tmp_path / "out" / "backbones").iterdir())
@@ -113,6 +113,15 @@ def test_a_backbone_that_is_not_in_bootstrap_is_an_error(data, tmp_path):
     path.write_text(yaml.safe_dump({**MINE, "bootstrap": {"text": {"words": 2}}}))
     with pytest.raises(RecipeError, match="in the text: 'tower' is not in bootstrap; there are words"):
         trainer.ablate(str(path), data, tmp_path / "out")
+
+
+def test_a_run_without_held_out_pairs_is_an_error(tmp_path):
+    run = made.run(tmp_path / "run", {"pairs": {"train": 4}, "interleaved": {"train": 4, "validation": 4}})
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(MINE))
+    with pytest.raises(RecipeError, match="the score needs two validation samples of layout pairs"):
+        trainer.ablate(str(path), run, tmp_path / "out")
+    assert not (tmp_path / "backbones").exists()
 
 
 def test_a_difference_within_its_error_is_not_told_apart():

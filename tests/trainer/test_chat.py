@@ -103,27 +103,27 @@ def test_a_dialogue_may_keep_its_order():
     sample = Sample(
         "c", "conversations", [p for i in range(9) for p in (f"User: q{i}", BREAK, f"Assistant: a{i}", BREAK)][:-1], []
     )
-    kept, mixed = (
+    plain, mixed = (
         replace(small.collator(), shuffle_turns=s)([[sample]], "square", 56, 56).ids[0].tolist() for s in (False, True)
     )
-    order = [re.findall(r"q\d", small.TOKENIZER.decode(ids)) for ids in (kept, mixed)]
+    order = [re.findall(r"q\d", small.TOKENIZER.decode(ids)) for ids in (plain, mixed)]
     assert order[0] == [f"q{i}" for i in range(9)] != order[1] and sorted(order[1]) == order[0]
 
 
 def test_noise_is_added_in_training_alone_and_is_bounded():
     model = small.model()
     batch = small.collator()([[Sample("a", "pairs", ["some words", 0], [picture(1)[0]])]], "square", 56, 56)
-    seen = []
+    inputs = []
     model.model.text_model.register_forward_pre_hook(
-        lambda _, __, kwargs: seen.append(kwargs["inputs_embeds"].detach()), with_kwargs=True
+        lambda _, __, kwargs: inputs.append(kwargs["inputs_embeds"].detach()), with_kwargs=True
     )
     with torch.no_grad():
         for noise in (0.0, 5.0):
             logits(model.train(), batch, noise)
         logits(model.eval(), batch, 5.0)
-    added = (seen[1] - seen[0]).abs()
-    bound = 5.0 / math.sqrt(batch.ids.shape[1] * seen[0].shape[-1])
-    assert 0.9 * bound < added.max() <= bound * 1.001 and added.min() >= 0 and torch.equal(seen[0], seen[2])
+    added = (inputs[1] - inputs[0]).abs()
+    bound = 5.0 / math.sqrt(batch.ids.shape[1] * inputs[0].shape[-1])
+    assert 0.9 * bound < added.max() <= bound * 1.001 and added.min() >= 0 and torch.equal(inputs[0], inputs[2])
     assert (added > 0).float().mean() > 0.99  # image features among it
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import RECIPES, RecipeError, load, settings
+from trainer.ablations import Finding
+from trainer.config import RECIPES, RecipeError, checked, load, settings
 
 STAGE = """
 stage: mine
@@ -42,8 +43,8 @@ def test_the_demo_is_both_stages_at_the_smallest_size():
 
 
 def test_settings_are_read_as_yaml_reads_them():
-    given = ["profile=full", "train.lr=1e-4", "init_from=null", "train.steps=5", "stage2.image.cache_mb=1.5"]
-    assert settings(given) == {
+    pairs = ["profile=full", "train.lr=1e-4", "init_from=null", "train.steps=5", "stage2.image.cache_mb=1.5"]
+    assert settings(pairs) == {
         "profile": "full",
         "train.lr": 1e-4,
         "init_from": None,
@@ -105,6 +106,12 @@ def test_a_fault_is_one_line_that_names_file_and_key(tmp_path, change, message):
     with pytest.raises(RecipeError) as caught:
         load(path)
     assert message in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_fault_inside_a_list_is_one_line(tmp_path):
+    raw = {"title": "t", "paper": "p", "base": {}, "arms": [{"nam": "a"}, {"name": "b"}], "remark": "r"}
+    with pytest.raises(RecipeError, match=r"arms\.0\.nam: no such key; did you mean `name`\?"):
+        checked(Finding, {**raw, "questions": [{"first": "a", "second": "b"}]}, tmp_path / "mine.yaml")
 
 
 def test_an_unknown_recipe_lists_the_bundled_ones():

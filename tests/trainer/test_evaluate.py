@@ -52,10 +52,10 @@ def test_equal_images_make_no_gap(pairs):
 
 def test_it_counts_caption_tokens_alone_whatever_the_batch(pairs):
     model = small.model()
-    whole = losses(model, pairs, ROWS, 6)
+    together = losses(model, pairs, ROWS, 6)
     single = losses(model, pairs, ROWS, 1)
-    assert whole[:, 1].tolist() == [len(str(pair.content[1]).encode()) + 1 for pair in pairs]  # and </s>
-    torch.testing.assert_close(whole, single, atol=1e-3, rtol=1e-5)
+    assert together[:, 1].tolist() == [len(str(pair.content[1]).encode()) + 1 for pair in pairs]  # and </s>
+    torch.testing.assert_close(together, single, atol=1e-3, rtol=1e-5)
 
 
 def test_one_pair_cannot_swap(pairs):

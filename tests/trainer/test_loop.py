@@ -44,12 +44,14 @@ def run(folder, samples, chosen, stop=None, weights=None) -> Fit:
 def test_resume_gives_the_weights_of_an_uninterrupted_run(tmp_path, samples, backbones):
     # with dropout, so that torch's random generator must resume too
     chosen = recipe(backbones=backbones, lora=schema.Lora(r=2, dropout=0.1))
-    whole = run(tmp_path / "whole", samples, chosen)
+    complete = run(tmp_path / "complete", samples, chosen)
     run(tmp_path / "cut", samples, chosen, stop=3)  # one step past the last checkpoint
     resumed = run(tmp_path / "cut", samples, chosen)
     assert [line["step"] for line in resumed.steps] == [1, 2, 3, 4, 5, 6]
-    assert [line["loss"] for line in resumed.steps] == [line["loss"] for line in whole.steps]
-    for (name, ours), theirs in zip(resumed.model.state_dict().items(), whole.model.state_dict().values(), strict=True):
+    assert [line["loss"] for line in resumed.steps] == [line["loss"] for line in complete.steps]
+    for (name, ours), theirs in zip(
+        resumed.model.state_dict().items(), complete.model.state_dict().values(), strict=True
+    ):
         assert torch.equal(ours, theirs), name
 
 
@@ -71,11 +73,11 @@ def test_another_runs_checkpoint_is_refused(tmp_path, samples):
 
 
 def test_micro_batches_give_the_same_steps(tmp_path, samples):
-    whole = run(tmp_path / "whole", samples, recipe())
+    complete = run(tmp_path / "complete", samples, recipe())
     cut = recipe().model_copy(update={"packing": schema.Packing(micro_sequences=1)})
     parts = run(tmp_path / "parts", samples, cut)
-    assert [line["loss"] for line in parts.steps] == pytest.approx([line["loss"] for line in whole.steps], abs=1e-4)
-    assert [line["tokens"] for line in parts.steps] == [line["tokens"] for line in whole.steps]
+    assert [line["loss"] for line in parts.steps] == pytest.approx([line["loss"] for line in complete.steps], abs=1e-4)
+    assert [line["tokens"] for line in parts.steps] == [line["tokens"] for line in complete.steps]
 
 
 def test_the_log_has_every_step(tmp_path, samples, capsys):

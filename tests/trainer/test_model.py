@@ -53,8 +53,8 @@ def test_published_backbones_are_copied_exactly(backbones):
     pixels = to_pixels([small.noise(0)], 14).values[0]
     batch = packed([[1]])
     with torch.no_grad():
-        seen = model.model.vision_model(pixels, torch.ones(1, 4, 4, dtype=torch.bool)).last_hidden_state
-        assert torch.equal(seen, vision(pixels).last_hidden_state)
+        features = model.model.vision_model(pixels, torch.ones(1, 4, 4, dtype=torch.bool)).last_hidden_state
+        assert torch.equal(features, vision(pixels).last_hidden_state)
         ids = batch.ids[:, 1:-1]  # tokens of the old vocabulary
         assert torch.equal(
             model(input_ids=ids, use_cache=False).logits[..., :256], text(input_ids=ids, use_cache=False).logits

@@ -115,7 +115,7 @@ def test_ragged_images_keep_their_edges_and_their_padding_is_masked():
     small_one, large = small.noise(1, 20, 30), small.noise(2, 42, 28)
     pixels = to_pixels([small_one, large], 14)
     assert pixels.values.shape == (1, 2, 3, 42, 42)
-    assert pixels.mask[0, 0].nonzero().max(0).values.tolist() == [27, 41]  # 20 x 30 widened to whole patches
+    assert pixels.mask[0, 0].nonzero().max(0).values.tolist() == [27, 41]  # 20 x 30 extended to full patches
     assert pixels.mask[0, 1].nonzero().max(0).values.tolist() == [41, 27]
     model = small.model().eval()
     with torch.no_grad():

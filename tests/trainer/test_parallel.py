@@ -40,16 +40,16 @@ def curve(log: list[dict]) -> list[float]:
 def test_two_ranks_then_one_have_the_losses_of_one(tmp_path, backbones):
     """With adapters, the frozen weights are not in the checkpoint."""
     settings = [f"backbones={backbones}", "lora={r: 2, dropout: 0.0}"]
-    whole = run(tmp_path / "whole", 1, *settings)
+    complete = run(tmp_path / "complete", 1, *settings)
     both = run(tmp_path / "both", 2, *settings, "stop=4")  # one step past the checkpoint
-    assert curve(both) == pytest.approx(curve(whole)[:4], abs=2e-5)
+    assert curve(both) == pytest.approx(curve(complete)[:4], abs=2e-5)
     assert [(line["tokens"], line["images"]) for line in both] == [
-        (line["tokens"], line["images"]) for line in whole[:4]
+        (line["tokens"], line["images"]) for line in complete[:4]
     ]
     resumed = run(tmp_path / "both", 1, *settings)
     assert [line["step"] for line in resumed] == [1, 2, 3, 4, 5, 6]
-    assert curve(resumed) == pytest.approx(curve(whole), abs=1e-4)
-    ours, theirs = (torch.load(tmp_path / name / "weights.pt") for name in ("both", "whole"))
+    assert curve(resumed) == pytest.approx(curve(complete), abs=1e-4)
+    ours, theirs = (torch.load(tmp_path / name / "weights.pt") for name in ("both", "complete"))
     assert ours.keys() == theirs.keys()
     for name in ours:
         torch.testing.assert_close(ours[name], theirs[name], atol=2e-3, rtol=0, msg=name)

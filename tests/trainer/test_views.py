@@ -31,8 +31,8 @@ def test_four_crops_and_the_full_image():
     assert [view.shape for view in views] == [(56, 56, 3)] * 5
     assert np.array_equal(views[4], decode(data, "square", 56, 28))
     mosaic = np.block([[[views[0]], [views[1]]], [[views[2]], [views[3]]]]).astype(float)
-    whole = decode(data, "square", 112, 28).astype(float)
-    assert np.abs(mosaic - whole).mean() < 6 < np.abs(mosaic[::-1] - whole).mean()  # the crops are in their places
+    full = decode(data, "square", 112, 28).astype(float)
+    assert np.abs(mosaic - full).mean() < 6 < np.abs(mosaic[::-1] - full).mean()  # the crops are in their places
 
 
 def test_a_split_image_is_five_neighbours_in_the_text():
@@ -61,7 +61,7 @@ def test_rows_have_space_for_the_crops_and_a_sample_is_split_or_not_in_an_epoch(
     mixed = run.mix(recipe, 8)
     assert mixed.sources["pairs"].split == share
     collate = collator(run, recipe, 8, 14, 8)
-    seen: dict[tuple[str, int], int] = {}
+    views_of: dict[tuple[str, int], int] = {}
     for batch in run.loader(mixed, 0):
         if batch.step == 60:
             break
@@ -70,11 +70,11 @@ def test_rows_have_space_for_the_crops_and_a_sample_is_split_or_not_in_an_epoch(
         assert tensors.images == expected
         for row in batch.sequences:
             for sample in row:
-                assert seen.setdefault((sample.json["id"], sample.epoch), sample.views) == sample.views
-    shares = [views == 5 for views in seen.values()]
+                assert views_of.setdefault((sample.json["id"], sample.epoch), sample.views) == sample.views
+    shares = [views == 5 for views in views_of.values()]
     assert np.mean(shares) == pytest.approx(share, abs=0.17 if share == 0.5 else 0)
-    ids = {name for name, _ in seen}
-    both = [(seen[name, 0], seen[name, 1]) for name in ids if (name, 0) in seen and (name, 1) in seen]
+    ids = {name for name, _ in views_of}
+    both = [(views_of[name, 0], views_of[name, 1]) for name in ids if (name, 0) in views_of and (name, 1) in views_of]
     if share == 0.5:
         assert any(a != b for a, b in both)  # another epoch, another draw
 
