@@ -178,8 +178,8 @@ def _scored(source: Source, before: Sequence[Source], documents: Documents, reso
     keyed: list[Step] = []
     signed = {**reads, "decisions": aligned("decisions", n("decide"))}
     if source.table.duplicate_key is not None:
-        keyed.append(Step(n("keys"), DuplicateKeys(source.table.duplicate_key), reads, same_rows=("keys",)))
-        signed["keys"] = aligned("keys", n("keys"))
+        keyed.append(Step(n("duplicate_keys"), DuplicateKeys(source.table.duplicate_key), reads, same_rows=("keys",)))
+        signed["keys"] = aligned("keys", n("duplicate_keys"))
         sign = replace(sign, by_key=True)
     prefer = resolved.recipe.dedup.prefer
     if prefer:
