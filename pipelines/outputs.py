@@ -325,7 +325,7 @@ def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[st
 
 def _title(name: str, kind: str, title: str) -> str:
     """What the report calls a source; its own name is told where it is not the kind's."""
-    return title if name == kind else f"{title}: {name}"
+    return title if name in (kind, title.lower()) else f"{title}: {name}"
 
 
 def _counts(output: StepOutput, table: str, column: str) -> dict[str, int]:
