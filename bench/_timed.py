@@ -1,4 +1,4 @@
-"""Measurements in interleaved rounds. Needs nothing but Python, so a peer in another environment is timed in one way."""
+"""Measurements in interleaved rounds. Needs Python alone, so a peer in another environment is timed in one way."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""MinHash signing speed, and recall of planted copies: ours, datasketch, datatrove, on the same text.
+"""Speed of MinHash signatures, and recall of planted copies: ours, datasketch and datatrove on the same texts.
 
-Text: the main content of the real pages beside the checkout (../shared/realweb) where they are there, else prose made
-by rule; each row says which. Each contender runs in a fresh process, so that its peak memory is its own; speeds are of
-processor time, on one core, the best of up to three runs after one that warms up. Signing only is timed: text in memory
--> signature and band keys (ours: the whole `Sign` stage, addresses and exact hashes included). Recall: copies of half
-of the documents with 3 % of their words changed; found = exactly one of the two leaves. `lost` counts documents without
-a copy that leave.
+Texts: the main content of the real pages beside the checkout (../shared/realweb) if they exist, else random words; each
+row says which. Each contender runs in a new process, so that its peak memory is its own. Speeds are by processor time
+on one core, the best of up to three runs after a warm-up. Only signing is timed, from a text in memory to signature and
+band keys (ours: the whole `Sign` stage, with addresses and exact hashes). Recall: of copies of half of the documents,
+with 3 % of their words changed, the share where exactly one of the two is dropped. `lost`: documents without a copy
+that are dropped. datasketch is also the check of our signatures: tests/dedup/test_minhash.py.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ Row = dict[str, Any]
 
 
 def texts() -> tuple[str, list[str]]:
-    """(where it is from, documents of at least 50 words)."""
+    """(their source, documents of at least 50 words)."""
     if PAGES.exists():
         from fastwarc.warc import ArchiveIterator, WarcRecordType
         from resiliparse.extract.html2text import extract_plain_text
         from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
-        found = []
+        pages = []
         with PAGES.open("rb") as f:
             for record in ArchiveIterator(f, record_types=WarcRecordType.response):
                 body = record.reader.read()
                 text = extract_plain_text(
                     bytes_to_str(body, detect_encoding(body)), main_content=True, alt_texts=False, links=False
                 )
-                found.append(" ".join(text.split()))
-        return "real pages", sorted({t for t in found if len(t.split()) >= 50})
+                pages.append(" ".join(text.split()))
+        return "real pages", sorted({t for t in pages if len(t.split()) >= 50})
     rng = random.Random(1)
     letters = "abcdefghijklmnopqrstuvwxyz"
     vocabulary = ["".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(20_000)]
-    return "made prose", [" ".join(rng.choices(vocabulary, k=rng.randint(100, 1500))) for _ in range(600)]
+    return "random words", [" ".join(rng.choices(vocabulary, k=rng.randint(100, 1500))) for _ in range(600)]
 
 
 def copy_of(text: str, seed: int) -> str:
@@ -58,11 +58,11 @@ def copy_of(text: str, seed: int) -> str:
 
 
 def planted(documents: Sequence[str]) -> tuple[list[str], int]:
-    """The documents and, after them, copies of the first half: (texts, number of documents)."""
+    """The documents, followed by copies of the first half: (texts, number of documents)."""
     return [*documents, *(copy_of(t, n) for n, t in enumerate(documents[: len(documents) // 2]))], len(documents)
 
 
-# Contenders: a function that signs texts, and one that says which of the texts leave.
+# Contenders: `run` signs texts, `dropped` gives the indices of the texts that are dropped.
 
 
 def _batches(documents: Sequence[str]) -> list[Any]:
@@ -106,19 +106,19 @@ class Ours:
             first += batch.num_rows
         return out
 
-    def leaving(self, documents: Sequence[str]) -> set[int]:
+    def dropped(self, documents: Sequence[str]) -> set[int]:
         import pyarrow as pa
 
         from dedup.components import Components
         from dedup.group import Group
-        from dedup.verify import Carry
+        from dedup.verify import GatherClusters
 
         def one(stage: Any, **tables: Any) -> dict[str, Any]:
             return {name: pa.Table.from_batches([rows]) for name, rows in stage(tables)}
 
         signed = {name: pa.Table.from_batches(t) for name, t in self.run(self.prepare(documents)).items()}
-        homes = one(Components(), **one(Group(), bands=signed["bands"]))["homes"]
-        clusters = one(Carry(), homes=homes, signatures=signed["signatures"])
+        membership = one(Components(), **one(Group(), bands=signed["bands"]))["membership"]
+        clusters = one(GatherClusters(), membership=membership, signatures=signed["signatures"])
         return set(one(self.verify, **clusters)["duplicates"]["row"].to_pylist())
 
 
@@ -138,11 +138,11 @@ class Datasketch:
         return documents
 
     def run(self, documents: Sequence[str]) -> list[Any]:
-        found = self.lib.MinHash.generator((grams(t) for t in documents), num_perm=112, seed=1, hashfunc=self.hash)
-        return [self.lib.LeanMinHash(m) for m in found]
+        hashed = self.lib.MinHash.generator((grams(t) for t in documents), num_perm=112, seed=1, hashfunc=self.hash)
+        return [self.lib.LeanMinHash(m) for m in hashed]
 
-    def leaving(self, documents: Sequence[str]) -> set[int]:
-        """As its documentation's examples do: a document leaves if the index of those kept so far answers."""
+    def dropped(self, documents: Sequence[str]) -> set[int]:
+        """As in its documentation: a document is dropped if the index of the kept ones has a similar one."""
         index = self.lib.MinHashLSH(threshold=self.threshold, num_perm=112)
         gone = set()
         for n, sketch in enumerate(self.run(documents)):
@@ -154,14 +154,14 @@ class Datasketch:
 
 
 class _Blanks:
-    """Words by `str.split`: datatrove's own WhitespaceTokenizer goes through spaCy and is no faster than its default."""
+    """Words by `str.split`. datatrove's WhitespaceTokenizer uses spaCy and is no faster than its default."""
 
     def word_tokenize(self, text: str) -> list[str]:
         return text.split()
 
 
 class Datatrove:
-    """Its signature step's own methods: default configuration but for the word tokenizer where ``blanks``."""
+    """The methods of its signature step with the default configuration; ``blanks``: with another tokenizer."""
 
     def __init__(self, blanks: bool = False) -> None:
         from datatrove.pipeline.dedup.minhash import MinhashDedupSignature
@@ -176,8 +176,8 @@ class Datatrove:
     def run(self, documents: Sequence[str]) -> list[Any]:
         return [self.step.get_signature(self.step.get_shingles(t)) for t in documents]
 
-    def leaving(self, documents: Sequence[str]) -> set[int]:
-        """Its stages 2 and 3: documents that share a bucket are one cluster, unverified, of which the first stays."""
+    def dropped(self, documents: Sequence[str]) -> set[int]:
+        """Its stages 2 and 3: documents that share a bucket are a cluster, without a check, and the first one stays."""
         parent = list(range(len(documents)))
 
         def root(n: int) -> int:
@@ -185,10 +185,10 @@ class Datatrove:
                 n = parent[n]
             return n
 
-        seen: dict[tuple[int, tuple[int, ...]], int] = {}
+        first: dict[tuple[int, tuple[int, ...]], int] = {}
         for n, signature in enumerate(self.run(documents)):
             for bucket, values in enumerate(signature):
-                a, b = sorted((root(n), root(seen.setdefault((bucket, tuple(values)), n))))
+                a, b = sorted((root(n), root(first.setdefault((bucket, tuple(values)), n))))
                 parent[b] = a
         return {n for n in range(len(documents)) if root(n) != n}
 
@@ -208,7 +208,7 @@ def _peak_mb() -> float:
 
 
 def measure(name: str) -> Row:
-    """One contender's row. Runs in its own process."""
+    """The row of one contender, measured in this process."""
     source, documents = texts()
     contender = CONTENDERS[name]()
     ready = contender.prepare(documents)
@@ -220,12 +220,11 @@ def measure(name: str) -> Row:
         seconds.append(time.process_time() - start)
     best, peak = min(seconds[1:]), _peak_mb()
     everything, originals = planted(documents)
-    # Copies among the documents themselves are nobody's fault: what leaves without any planted copy is no loss of the
-    # planted run.
-    alone = contender.leaving(documents)
-    gone = contender.leaving(everything) - alone
+    # Some documents are copies of one another without a planted copy: they do not count as lost.
+    alone = contender.dropped(documents)
+    gone = contender.dropped(everything) - alone
     half = originals // 2
-    found = sum(1 for n in range(half) if (originals + n in gone) != (n in gone))
+    recalled = sum(1 for n in range(half) if (originals + n in gone) != (n in gone))
     count = sum(len(t.split()) for t in documents)
     return {
         "name": name,
@@ -233,7 +232,7 @@ def measure(name: str) -> Row:
         "docs_per_s": round(len(documents) / best, 1),
         "words_per_s": round(count / best),
         "words_per_doc": round(count / len(documents), 1),
-        "recall": round(found / half, 4),
+        "recall": round(recalled / half, 4),
         "lost": sum(1 for n in range(half, originals) if n in gone),
         "already_alike": len(alone),
         "peak_mb": round(peak),
@@ -242,9 +241,9 @@ def measure(name: str) -> Row:
 
 
 def rows(names: Iterable[str] = tuple(CONTENDERS)) -> list[Row]:
-    """One row a contender: documents a second of processor time, recall of planted copies, peak memory."""
-    found = []
+    """One row for each contender: documents per second of processor time, recall of planted copies, peak memory."""
+    table = []
     for name in names:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            found.append(pool.apply(measure, (name,)))
-    return found
+            table.append(pool.apply(measure, (name,)))
+    return table

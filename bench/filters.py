@@ -1,13 +1,13 @@
-"""Text scores against datatrove's filters: documents a second on one core, over the same real documents.
+"""Speed of our text scores and of datatrove's filters: documents per second on one core, on the same real documents.
 
-Documents: the reference texts of ``../shared/realweb/truth.jsonl``, repeated; every copy ends in its own number. Each
-contender runs in a process of its own, bound to one core, over batches that are made as they are needed (making them is
-not timed). Ours gives every text score there is (OBELICS', Gopher's of quality and repetition, C4's and FineWeb's of
-lines, the language); a datatrove filter gives one verdict, and stops at the first of its rules that fails. Ours runs
-over a tenth of the documents too: memory must not grow with them.
+Documents: the reference texts of ``../shared/realweb/truth.jsonl``, repeated; each copy ends with its own number. Each
+contender runs in a process of its own on one core. Batches are built when they are needed, and that time does not
+count. Ours computes all text scores (OBELICS', Gopher's of quality and repetition, C4's and FineWeb's of lines, the
+language). A datatrove filter gives one verdict and stops at the first rule that fails. Ours also runs over a tenth of
+the documents: memory must not grow with their number.
 
-Each contender runs three times, in turn with the others; a row is its median run by processor time, and says how far
-the others were.
+Each contender runs three times, alternating with the others. A row is the median run by processor time, with the range
+of all runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pyarrow as pa
 
 TRUTH = Path(__file__).resolve().parents[1].parent / "shared" / "realweb" / "truth.jsonl"
 BATCH = 512
-MANY, FEW = 20_480, 1_024  # documents for ours, and for those a hundred times slower
+MANY, FEW = 20_480, 1_024  # documents for ours, and for contenders that are a hundred times slower
 RUNS = 3
 FILTERS = ("GopherQualityFilter", "GopherRepetitionFilter", "C4QualityFilter", "FineWebQualityFilter")
 OURS = "ours: every text score"
@@ -35,10 +35,10 @@ Timed = Callable[[list[str]], None]
 
 
 def texts() -> list[str]:
-    """The real documents, paragraphs parted by blank lines."""
+    """The real documents, with blank lines between paragraphs."""
     with TRUTH.open(encoding="utf-8") as file:
-        found = [row["text"] for row in map(json.loads, file) if row.get("text")]
-    return ["\n\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip()) for text in found]
+        rows_ = [row["text"] for row in map(json.loads, file) if row.get("text")]
+    return ["\n\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip()) for text in rows_]
 
 
 def batches(count: int) -> Iterator[list[str]]:
@@ -58,7 +58,7 @@ def _documents(batch: list[str]) -> pa.RecordBatch:
 
 
 def ours(batch: list[str]) -> Callable[[], object]:
-    """Every text score, the language by the embedded default."""
+    """All text scores, the language by the built-in method."""
     from filters.text import TextScores
 
     return partial(lambda stage, documents: list(stage(documents)), TextScores(), _documents(batch))
@@ -80,9 +80,7 @@ def ours_decision(batch: list[str]) -> Callable[[], object]:
 
 
 def datatrove(names: tuple[str, ...], spacy: bool, batch: list[str]) -> Callable[[], object]:
-    """datatrove's filters, each asked of every document, with their default words (spaCy's) or words split at white
-    space.
-    """
+    """datatrove's filters, each on every document, with their default words (spaCy's) or words at white space."""
     import datatrove.pipeline.filters as theirs
     from datatrove.data import Document
     from datatrove.pipeline.filters import fineweb_quality_filter, gopher_quality_filter, gopher_repetition_filter
@@ -91,10 +89,10 @@ def datatrove(names: tuple[str, ...], spacy: bool, batch: list[str]) -> Callable
         for module in (gopher_quality_filter, gopher_repetition_filter, fineweb_quality_filter):
             module.split_into_words = lambda text, language: text.split()
     filters = [getattr(theirs, name)() for name in names]
-    # C4's takes sentences apart, and rewrites the text it is given
-    made = [[Document(text=text, id=str(i)) for i, text in enumerate(batch)] for _ in filters]
+    # a copy for each filter: C4's rewrites the text
+    copies = [[Document(text=text, id=str(i)) for i, text in enumerate(batch)] for _ in filters]
     return lambda: [
-        filter_.filter(document) for filter_, documents in zip(filters, made, strict=True) for document in documents
+        filter_.filter(document) for filter_, documents in zip(filters, copies, strict=True) for document in documents
     ]
 
 
@@ -125,7 +123,7 @@ def _measure(contender: str, limit: int | None, queue: Any) -> None:
             "documents": done,
             "words_per_doc": round(words / done),
             "docs_per_s": round(done / wall, 1),
-            "docs_per_cpu_s": round(done / cpu, 1),  # what a busy machine leaves comparable
+            "docs_per_cpu_s": round(done / cpu, 1),  # comparable on a busy machine too
             "of_500_words_per_cpu_s": round(words / 500 / cpu, 1),
             "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         }
@@ -133,13 +131,13 @@ def _measure(contender: str, limit: int | None, queue: Any) -> None:
 
 
 def rows(limit: int | None = None, runs: int = RUNS) -> list[dict[str, Any]]:
-    """One row a contender. ``limit``: at most that many documents each."""
+    """One row for each contender. ``limit``: most documents for each."""
     if not TRUTH.exists():
         raise SystemExit(f"bench filters needs the real documents of {TRUTH.parent}")
     context = multiprocessing.get_context("spawn")
-    found: dict[str, list[dict[str, Any]]] = {contender: [] for contender in CONTENDERS}
+    results: dict[str, list[dict[str, Any]]] = {contender: [] for contender in CONTENDERS}
     for _ in range(runs):
-        for contender, done in found.items():
+        for contender, done in results.items():
             queue = context.Queue()
             process = context.Process(target=_measure, args=(contender, limit, queue))
             process.start()
@@ -147,11 +145,11 @@ def rows(limit: int | None = None, runs: int = RUNS) -> list[dict[str, Any]]:
             if process.exitcode:
                 raise SystemExit(f"bench filters: `{contender}` ended with exit code {process.exitcode}")
             done.append(queue.get())
-    return [_median(done, found[OURS]) for done in found.values()]
+    return [_median(done, results[OURS]) for done in results.values()]
 
 
 def _median(done: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, Any]:
-    """The median run, how far apart the runs were, and how many times as fast ours was in its own median."""
+    """The median run, the range of all runs, and how many times faster the median of ours is."""
     by = sorted(done, key=lambda row: row["docs_per_cpu_s"])
     rates = [row["docs_per_cpu_s"] for row in by]
     ratio = (

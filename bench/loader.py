@@ -87,7 +87,7 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
             place |= {"offset": offsets[which], "length": len(pictures[which])}
             nodes = [
                 {**node, "kind": "image", "image": url},
-                {**node, "kind": "text", "text": f"A made picture, number {i}, of soft shapes."},
+                {**node, "kind": "text", "text": f"A synthetic picture, number {i}, of soft shapes."},
             ]
             own = {"key": key64(url), "id": document_id("pairs", url, b""), "kind": "pairs", "url": url}
             documents.append({**blank, **own, "nodes": nodes, "images": [place], "optout": []})

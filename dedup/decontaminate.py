@@ -187,9 +187,9 @@ def runs(hashes: U64, offsets: I64, size: int) -> tuple[U64, I64]:
 def wholes(hashes: U64, offsets: I64, least: int, below: int) -> tuple[U64, I64]:
     """The texts of ``least`` to below ``below`` words: (hashes, index of the text)."""
     lengths = np.diff(offsets)
-    found, text = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    parts, text = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     for size in range(least, below):
         these = np.flatnonzero(lengths == size)
-        found.append(ngram_hashes(hashes, offsets[these], size))
+        parts.append(ngram_hashes(hashes, offsets[these], size))
         text.append(these)
-    return np.concatenate(found), np.concatenate(text)
+    return np.concatenate(parts), np.concatenate(text)

@@ -1,6 +1,5 @@
-"""Scores and rules: what is measured of a document, a paragraph or an image, and what a table of thresholds makes of
-it.
+"""Scores of documents, paragraphs and images, and tables of rules on them.
 
-Scores are columns, computed once; decisions are taken afterwards, from the stored columns, by a table
+Scores are columns that are computed once and stored. Decisions are taken later, from the stored columns
 (`filters.rules`).
 """

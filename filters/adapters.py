@@ -94,11 +94,11 @@ def _apply(filter_: Any, document: Any) -> tuple[float, str | None]:
 
 @lru_cache(maxsize=32)
 def _filter(path: str, arguments: tuple[tuple[str, Any], ...]) -> Any:
-    found = resolve_import(path)
-    if not (isinstance(found, type) and hasattr(found, "filter_batch")):
+    class_ = resolve_import(path)
+    if not (isinstance(class_, type) and hasattr(class_, "filter_batch")):
         raise ValueError(f"`{path}` is not a datatrove filter class")
     try:
-        return found(**dict(arguments))
+        return class_(**dict(arguments))
     except TypeError as e:
         raise ValueError(f"`{path}`: {one_line(e)}") from e
     except Exception as e:  # a constructor may need a package or a file that is missing

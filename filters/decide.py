@@ -1,7 +1,8 @@
 """The decision: rule tables over stored scores, one row for each document.
 
-The order is that of OBELICS: first the paragraphs, then the document with the paragraphs that are left. Scores are those
-of the whole document, except those in `REMEASURED`, which are measured again over the kept nodes because that is cheap.
+The order is that of OBELICS: first the paragraphs, then the document with the paragraphs that are left. Scores are
+those of the whole document, except those in `REMEASURED`, which are measured again over the kept nodes, as that is
+cheap.
 
 Whether content is left under a heading (``followed``) depends on the other paragraph rules, so its rule applies after
 them.

@@ -185,8 +185,8 @@ class Flat:
 def chunks(texts: pa.Array, offsets: Ints) -> Iterator[tuple[int, int, Flat]]:
     """Chunks of a few hundred documents: (first document, one past the last, their text).
 
-    ``texts``: the paragraphs of all documents; a null is empty. Document ``i`` has ``texts[offsets[i]:offsets[i + 1]]``.
-    A document that is larger than a chunk is a chunk of its own.
+    ``texts``: the paragraphs of all documents (a null is empty). Document i has ``texts[offsets[i]:offsets[i + 1]]``. A
+    document that is larger than a chunk is a chunk of its own.
     """
     lengths = np.asarray(pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False), np.int64)
     running = running_totals(lengths + len(GAP))

@@ -1,4 +1,4 @@
-"""Gopher's repetition of words (MassiveText; arXiv 2112.11446, A.1.1 and table A1), as shares of a document's characters.
+"""Gopher's repetition of words (MassiveText; arXiv 2112.11446, A.1.1, table A1): shares of a document's characters.
 
 The definitions are those of datatrove's GopherRepetitionFilter. Words are words and numbers (`filters.flat`), case
 folded. The plain versions, for the ``words`` of one document::
@@ -12,8 +12,10 @@ folded. The plain versions, for the ``words`` of one document::
         earlier, characters, i = set(), 0, 0
         while i <= len(words) - n:
             gram = tuple(words[i : i + n])
-            repeats = gram in earlier
-            characters, earlier, i = characters + repeats * len("".join(gram)), earlier | {gram}, i + (n if repeats else 1)
+            if gram in earlier:
+                characters, i = characters + len("".join(gram)), i + n
+            else:
+                earlier, i = earlier | {gram}, i + 1
         return characters
 
 A longer n-gram can repeat only where the shorter one does, so all nine lengths cost little more than the first.
@@ -36,8 +38,7 @@ DUPLICATED: Final = (5, 6, 7, 8, 9, 10)
 
 
 def repetition_scores(flat: Flat, characters: Ints) -> dict[str, Floats]:
-    """``top_2_gram`` to ``top_4_gram`` and ``duplicate_5_grams`` to ``duplicate_10_grams``; 0 for a document that is too
-    short for them.
+    """``top_2_gram`` to ``top_4_gram`` and ``duplicate_5_grams`` to ``duplicate_10_grams``; 0 for a short document.
 
     ``characters``: of each document's text, with one line break between two paragraphs.
     """

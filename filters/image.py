@@ -1,10 +1,7 @@
-"""Image scores: of what the page says of an image, and of what fetching it brought. To be judged by
-``decide(rules.image, ...)``.
+"""Scores of an image from its page and from the outcome of its fetch, for ``decide(rules.image, ...)``.
 
-    columns = image_columns(outcomes)                       # a table with OUTCOME's columns, one row an image
-    decided = decide(rules.image, columns, outcomes.num_rows)
-
-A table may have columns of the page beside them: ``rendered_width``, ``rendered_height``, ``alt``.
+columns = image_columns(outcomes)              # a table with the columns of OUTCOME, one row for each image
+decided = decide(rules.image, columns, outcomes.num_rows)
 """
 
 from __future__ import annotations
@@ -20,27 +17,26 @@ from filters.wordlists import words
 
 
 def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
-    """Scores of images, one array of a value a row: those of what fetching and the page said
-    (`filters.scores.IMAGE_FETCHED`,
+    """Scores of images, an array with a value for each row: `filters.scores.IMAGE_FETCHED` and `IMAGE_ON_PAGE`, and the
+    float columns of the table, which are scores already.
 
-    `IMAGE_ON_PAGE`), null where their source column is absent or null, and whatever scores the table has besides (its
-    float columns). Reads the columns url, status, format, width, height, frames, bytes, optout (OUTCOME's) and
-    rendered_width, rendered_height (pixels the page states) and alt.
+    Reads the columns url, status, format, width, height, frames, bytes, optout (of OUTCOME), and rendered_width,
+    rendered_height (pixels, as the page states them) and alt. A score is null where its column is absent or null.
     """
     rows = images.num_rows
 
     def column(name: str, type_: pa.DataType) -> pa.Array:
         if name not in images.schema.names:
             return pa.nulls(rows, type_)
-        found = images[name]
-        if isinstance(found, pa.ChunkedArray):
-            found = found.combine_chunks()
-        return found.cast(type_, safe=False)
+        values = images[name]
+        values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+        return values.cast(type_, safe=False)
 
     width, height = column("width", pa.float64()), column("height", pa.float64())
     pixels = pc.multiply(width, height)
     size = column("bytes", pa.float64())
-    short, long_ = _least(width, height), _most(width, height)
+    short = pc.min_element_wise(width, height, skip_nulls=False)
+    long_ = pc.max_element_wise(width, height, skip_nulls=False)
     scores = {
         "status": column("status", pa.string()),
         "format": column("format", pa.string()),
@@ -64,9 +60,7 @@ def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
 
 
 def page_columns(nodes: pa.StructArray) -> Mapping[str, pa.Array]:
-    """The scores of `filters.scores.IMAGE_ON_PAGE` of flat nodes (NODE), one value a node; null for nodes that are no
-    images.
-    """
+    """`filters.scores.IMAGE_ON_PAGE` of flat nodes (NODE), with a value for each node; null for other nodes."""
     width, height = (pc.struct_field(nodes, name).cast(pa.float64()) for name in ("width", "height"))
     scores = _page(pc.struct_field(nodes, "image"), width, height, pc.struct_field(nodes, "alt"))
     return {name: _typed(name, column) for name, column in scores.items()}
@@ -76,7 +70,7 @@ def _page(url: pa.Array, width: pa.Array, height: pa.Array, alt: pa.Array) -> di
     text = pc.utf8_trim_whitespace(pc.fill_null(alt, ""))
     alt_words = pc.if_else(pc.equal(pc.utf8_length(text), 0), 0, pc.add(pc.count_substring_regex(text, r"\s+"), 1))
     return {
-        # one side alone may be stated: it is the only one there is to judge
+        # where the page states one side, that side is judged
         "rendered_min": pc.min_element_wise(width, height, skip_nulls=True),
         "rendered_max": pc.max_element_wise(width, height, skip_nulls=True),
         "banned_url": pc.count_substring_regex(url, _banned()),
@@ -86,11 +80,10 @@ def _page(url: pa.Array, width: pa.Array, height: pa.Array, alt: pa.Array) -> di
 
 @lru_cache
 def _banned() -> str:
-    """The banned words as whole words of an address: neither side of one is a letter (``/logo2.png``), or it is a
-    capitalised word
+    """A regular expression of the banned words, as whole words of an address: without a letter on either side
+    (``/logo2.png``), or capitalised within a camel-cased name (``siteLogo``, ``LogoSmall``).
 
-    within a camel-cased name (``siteLogo``, ``LogoSmall``). OBELICS asks for substrings, and so refuses silicon,
-    catalogo and essex.
+    OBELICS looks for substrings, so it refuses silicon, catalogo and essex.
     """
     every = sorted(words("banned_url"), key=lambda w: (-len(w), w))
     alone = rf"(?:^|[^A-Za-z])(?i:{'|'.join(every)})(?:[^A-Za-z]|$)"
@@ -98,17 +91,9 @@ def _banned() -> str:
     return f"{alone}|{camel}"
 
 
-def _least(a: pa.Array, b: pa.Array) -> pa.Array:
-    return pc.min_element_wise(a, b, skip_nulls=False)
-
-
-def _most(a: pa.Array, b: pa.Array) -> pa.Array:
-    return pc.max_element_wise(a, b, skip_nulls=False)
-
-
-def _ratio(part: pa.Array, whole: pa.Array) -> pa.Array:
-    """Null where there is nothing to divide by."""
-    return pc.divide(part, pc.if_else(pc.equal(whole, 0), pa.scalar(None, pa.float64()), whole))
+def _ratio(part: pa.Array, total: pa.Array) -> pa.Array:
+    """Null where the divisor is 0."""
+    return pc.divide(part, pc.if_else(pc.equal(total, 0), pa.scalar(None, pa.float64()), total))
 
 
 def _typed(name: str, column: pa.Array) -> pa.Array:

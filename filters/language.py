@@ -5,9 +5,9 @@ There are two methods, and `name` says which one is used:
 * fastText, with a model file of the user (lid.176.bin or .ftz, or another). Paragraphs are lower-cased before, as in
   OBELICS.
 * Function words, the default, which needs no file and no network. It counts function words (the lists of
-  `filters/lists`, 50 to 300 for each language) and, for scripts of one language, letters. It has about thirty languages
-  and is made for running text. A paragraph whose words are as frequent in two languages, or one of fewer than five words
-  without a function word, has no language and no vote.
+  `filters/lists`, 50 to 300 for each language) and, for scripts of one language, letters. It has about thirty
+  languages and is made for running text. A paragraph whose words are as frequent in two languages, or one of fewer than
+  five words without a function word, has no language and no vote.
 
 A document's language is the one with the most characters, where each paragraph's characters are weighted by its
 confidence (the vote of mOSCAR, arXiv 2406.08707). The document's confidence is that sum's share of the characters that
@@ -33,11 +33,12 @@ from filters.wordlists import Hits, Lexicon, languages
 
 #: scripts that (nearly) one language alone uses; Han with kana is Japanese
 SCRIPT_LANGUAGE = {
-    "hangul": "ko", "thai": "th", "greek": "el", "hebrew": "he", "devanagari": "hi", "bengali": "bn", "tamil": "ta", "telugu": "te",
-    "armenian": "hy", "georgian": "ka",
+    "hangul": "ko", "thai": "th", "greek": "el", "hebrew": "he", "devanagari": "hi", "bengali": "bn", "tamil": "ta",
+    "telugu": "te", "armenian": "hy", "georgian": "ka",
 }  # fmt: skip
 
-FULL_SHARE = 0.15  # share of function words from which on a paragraph's confidence is not reduced; prose has 0.3 to 0.5
+#: with a smaller share of function words, a paragraph's confidence is reduced; prose has 0.3 to 0.5
+FULL_SHARE = 0.15
 FEW_WORDS = 5  # a paragraph with fewer words and no function word does not vote
 KANA_SHARE = 0.1  # a text is Japanese where kana are a larger share of Han and kana
 
@@ -83,7 +84,7 @@ def vote(guess: Guess, flat: Flat) -> Guess:
 
 def or_declared(guess: Guess, declared: list[str | None]) -> pa.Array:
     """The documents' languages as strings. Where the text gives none (as in short captions), the declared one (column
-    ``lang``), whose confidence is null. The text comes first because the layout of many pages declares a wrong language.
+    ``lang``), whose confidence is null. The text comes first because templates of pages declare a wrong language.
     """
     return pc.coalesce(guess.strings(), pa.array(declared, pa.string()))
 

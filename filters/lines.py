@@ -47,9 +47,9 @@ def line_scores(flat: Flat) -> tuple[dict[str, Floats], dict[str, Floats]]:
     }
     longest = flat.paragraph_spaced.largest(flat.spaced.size)
     each = {name: values.astype(float) for name, values in (shares | counts | {"longest_word": longest}).items()}
-    whole = {name: ratio(flat.by_document(values.astype(np.int64)), flat.of.size) for name, values in shares.items()}
-    whole |= {name: flat.by_document(values).astype(float) for name, values in counts.items()}
-    return whole | {"longest_word": flat.of.largest(longest).astype(float)}, each
+    total = {name: ratio(flat.by_document(values.astype(np.int64)), flat.of.size) for name, values in shares.items()}
+    total |= {name: flat.by_document(values).astype(float) for name, values in counts.items()}
+    return total | {"longest_word": flat.of.largest(longest).astype(float)}, each
 
 
 def document_scores(flat: Flat, hits: Hits, images: Ints) -> dict[str, Floats]:

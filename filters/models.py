@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Protocol
+from typing import Any
 
 from filters import blocklist as blocklists
 from filters import perplexity
@@ -16,27 +16,11 @@ from filters.quality import Quality
 from filters.wordlists import common, words
 
 
-class TextModels(Protocol):
-    """Files by their keys in a recipe: paths of models, and paths of word lists by language (ISO 639-1)."""
-
-    @property
-    def language_model(self) -> str | None: ...
-    @property
-    def quality_model(self) -> str | None: ...
-    @property
-    def perplexity_model(self) -> str | None: ...
-    @property
-    def perplexity_pieces(self) -> str | None: ...
-    @property
-    def flagged_words(self) -> Mapping[str, str]: ...
-    @property
-    def common_words(self) -> Mapping[str, str]: ...
-
-
-def text_models(text: TextModels, blocklist: str | None = None) -> list[Blocklist | Quality | Perplexity]:
+def text_models(text: Any, blocklist: str | None = None) -> list[Blocklist | Quality | Perplexity]:
     """The stages of a source's models and of its blocklist.
 
-    Raises ValueError, one line that begins with the key, where a file is missing or is of another form.
+    ``text``: the table `text` of a recipe: paths of models (or None), word lists by language. Raises ValueError,
+    one line that begins with the key, where a file is missing or is of another form.
     """
     for key in ("language_model", "quality_model", "perplexity_model", "perplexity_pieces"):
         if (path := getattr(text, key)) is not None and not os.path.isfile(path):
@@ -56,7 +40,7 @@ def text_models(text: TextModels, blocklist: str | None = None) -> list[Blocklis
     return stages
 
 
-def _checks(text: TextModels, blocklist: str | None) -> Iterator[tuple[str, Callable[[], object]]]:
+def _checks(text: Any, blocklist: str | None) -> Iterator[tuple[str, Callable[[], object]]]:
     if blocklist is not None:
         yield "blocklist", partial(blocklists.entries, blocklist)
     for key in ("language_model", "quality_model"):

@@ -82,7 +82,7 @@ class Document:
 class Image:
     """A fetched image. bytes: as encoded; width, height: pixels, as encoded; format: Pillow's name in lower case.
 
-    Raises OSError, when made, where Pillow cannot read the header.
+    Raises OSError where Pillow cannot read the header.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -153,8 +153,9 @@ def own_score(name: str, path: str, level: str | None = None, arguments: Mapping
     with the arguments and one value.
     """
     pairs = frozen_arguments(arguments or {})
-    score, found = load(path, pairs), resolve_import(path)
-    target, keywords = (score, {}) if isinstance(found, type) else (found, dict(pairs))
+    score, target, keywords = load(path, pairs), resolve_import(path), dict(pairs)
+    if isinstance(target, type):
+        target, keywords = score, {}
     try:
         inspect.signature(target).bind(None, **keywords)
     except TypeError as e:
@@ -170,18 +171,18 @@ def own_score(name: str, path: str, level: str | None = None, arguments: Mapping
 @lru_cache(maxsize=32)
 def load(path: str, arguments: Arguments) -> Callable[[Any], Any]:
     """The object of an import path with its arguments. Raises ValueError, one line, where there is none to call."""
-    found = resolve_import(path)
-    if isinstance(found, type):
+    target = resolve_import(path)
+    if isinstance(target, type):
         try:
             with redirect_stdout(sys.stderr):
-                found = found(**dict(arguments))
+                target = target(**dict(arguments))
         except Exception as e:  # a constructor of the user's may raise anything
             raise ValueError(f"`{path}` cannot be constructed: {type(e).__name__}: {one_line(e)}") from e
     elif arguments:
-        found = functools.partial(found, **dict(arguments)) if callable(found) else found
-    if not callable(found):
+        target = functools.partial(target, **dict(arguments)) if callable(target) else target
+    if not callable(target):
         raise ValueError(f"`{path}` cannot be called")
-    scored: Callable[[Any], Any] = found
+    scored: Callable[[Any], Any] = target
     return scored
 
 

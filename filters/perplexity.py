@@ -1,10 +1,9 @@
-"""Perplexity of documents by a KenLM model that the user names: how little a text is like the texts the model was made
-from.
+"""Perplexity of documents by a KenLM model of the user: high where a text is unlike the training texts of the model.
 
-Normalisation and formula are OBELICS' (arXiv 2306.16527, A.2.2, and build_obelics), which are CCNet's: control
-characters go (line breaks among them), digits become 0, typographic punctuation becomes plain; SentencePiece pieces
-joined by blanks, where a model of them is given, else the words as they stand; 10 ** (-log10 probability / (pieces +
-1)), to one decimal.
+Normalisation and formula are those of OBELICS (arXiv 2306.16527, A.2.2, and build_obelics), which are CCNet's. Control
+characters (also line breaks) are removed, digits become 0, typographic punctuation becomes ASCII. Tokens are the pieces
+of a SentencePiece model where there is one, else words. The perplexity is 10 ** (-log10 probability / (tokens + 1)),
+rounded to one decimal.
 """
 
 from __future__ import annotations
@@ -14,70 +13,68 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from manifests.flat import texts as joined_text
-from manifests.stage import NO_ENGINE, StageContext
-
-Output = tuple[str, pa.RecordBatch | bytes]
+from manifests.flat import texts
+from manifests.stage import NO_ENGINE, Output, StageContext
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _DIGIT = re.compile(r"\d")
-#: CCNet's table of 34
+#: CCNet's table of 34 characters
 _PUNCTUATION = str.maketrans(
-    dict(zip("，。、∶：？！（）；．～’´％━–〈〉【】►", (",", ".", ",", ":", ":", "?", "!", "(", ")", ";", ". ", "~", "'", "'", "%", "-", "-",
-     "<", ">", "[", "]", "-"), strict=True)) | dict.fromkeys("„”“«»１」「《》", '"') | {"—": " - ", "…": "..."}
-)  # fmt: skip
+    dict(zip("，。、∶：？！（）；～’´％━–〈〉【】►", ",.,::?!();~''%--<>[]-", strict=True))
+    | dict.fromkeys("„”“«»１」「《》", '"')
+    | {"．": ". ", "—": " - ", "…": "..."}
+)
+
+
+SCORES = pa.schema([("perplexity", pa.float32())])
 
 
 @dataclass(frozen=True)
 class Perplexity:
-    """Map: documents -> ("scores", ``perplexity`` float32), one row a document, null without words.
+    """Map: documents -> ("scores", ``perplexity`` float32), one row for each document, null without words.
 
-    ``model``: a KenLM file (ARPA or binary). ``pieces``: a SentencePiece model; None: words at blanks. Needs the
+    ``model``: a KenLM file (ARPA or binary). ``pieces``: a SentencePiece model; None: words between blanks. Needs the
     package `kenlm`, and `sentencepiece` for pieces. Raises ValueError, one line, where a package or file is missing.
     """
 
     model: str
     pieces: str | None = None
 
+    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": SCORES})
     files: ClassVar[tuple[str, ...]] = ("model", "pieces")
     name: ClassVar[str] = "perplexity"
 
-    @property
-    def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": self.columns()}
-
     def columns(self) -> pa.Schema:
-        return pa.schema([("perplexity", pa.float32())])
+        return SCORES
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         model, pieces = load(self.model), None if self.pieces is None else _pieces(self.pieces)
-        scores = [perplexity(model, text, pieces) if ctx(row) else None for row, text in enumerate(joined_text(batch))]
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=self.columns())
+        scores = [perplexity(model, text, pieces) if ctx(row) else None for row, text in enumerate(texts(batch))]
+        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=SCORES)
 
 
 def normalised(text: str) -> str:
-    """A text as the model was made from: see the module's head."""
+    """A text in the form of the model's training texts: see the module's docstring."""
     return _DIGIT.sub("0", _CONTROL.sub("", text).strip()).translate(_PUNCTUATION)
 
 
 def perplexity(model: Any, text: str, pieces: Any = None) -> float | None:
-    """Perplexity of one text, rounded to 0.1; None where nothing is left of it."""
+    """Perplexity of one text, rounded to 0.1; None where it has no tokens."""
     plain = normalised(text)
     tokens = pieces.encode(plain, out_type=str) if pieces is not None else plain.split()
     if not tokens:
         return None
     exponent: float = -model.score(" ".join(tokens)) / (len(tokens) + 1)
-    return float(round(10.0 ** min(exponent, 30.0), 1))  # as far as a float32 goes
+    return float(round(10.0 ** min(exponent, 30.0), 1))  # a float32 ends near 1e38
 
 
 def check(model: str, pieces: str | None = None) -> None:
-    """Whether the packages are there and the file looks like a KenLM model, which may be large. Raises ValueError, one
-    line.
-    """
+    """Checks that the packages are installed and the model's first bytes. Raises ValueError, one line."""
     _kenlm()
     try:
         with open(model, "rb") as file:
@@ -85,7 +82,7 @@ def check(model: str, pieces: str | None = None) -> None:
     except OSError as error:
         raise ValueError(f"perplexity model `{model}` cannot be read: {error.strerror}") from error
     if not head.startswith((b"mmap lm ", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) and b"\\data\\" not in head:
-        raise ValueError(f"perplexity model `{model}` is neither an ARPA file nor one of KenLM's")
+        raise ValueError(f"perplexity model `{model}` is neither an ARPA file nor a KenLM binary")
     if pieces is not None:
         _pieces(pieces)
 

@@ -1,9 +1,8 @@
-"""Personal data by its form: e-mail addresses, phone numbers, public IP addresses, payment cards, IBANs. Found, counted
-and replaced.
+"""Personal data with a fixed form: e-mail addresses, phone numbers, public IP addresses, payment cards, IBANs.
 
-Forms that carry a check are checked: a card by its Luhn sum (ISO/IEC 7812-1, annex B), an IBAN by its length and its
-remainder modulo 97 (ISO 13616; lengths: SWIFT's IBAN registry), an address by whether it is a public one. Names and
-street addresses have no form and stay.
+The checks of a form are applied: the Luhn sum of a card (ISO/IEC 7812-1, annex B), the length and the remainder modulo
+97 of an IBAN (ISO 13616; lengths: SWIFT's IBAN registry), and whether an IP address is public. Names and street
+addresses have no fixed form and are not found.
 """
 
 from __future__ import annotations
@@ -16,14 +15,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from filters import characters as ch
 from filters.flat import Flat
+from filters.spans import Floats
 
-KINDS = ("email", "iban", "card", "ip", "phone")  # in this order: what one has taken is not the next one's
-
-Floats = NDArray[np.float64]
+KINDS = ("email", "iban", "card", "ip", "phone")  # in order of priority where two overlap
 
 _AT = re.compile(r"(?<=[\w+-])@(?=[A-Za-z0-9])")
 _LOCAL = re.compile(r"[\w.+-]+\Z")  # ends at the @
@@ -42,29 +39,30 @@ _NORTH_AMERICA = re.compile(r"(?:\+?1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[
 _CARD_LENGTHS = {2: (16,), 3: (14, 15, 16), 4: (13, 16, 19), 5: (16,), 6: (16, 17, 18, 19)}
 
 _COUNTRIES = """
-AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18 FO18 FR27 GB22 GE22
-GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27
-MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20
+AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18 FO18
+FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21
+LY25 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27
+ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20
 """
 _LENGTHS = {entry[:2]: int(entry[2:]) for entry in _COUNTRIES.split()}
 
 
 def find(text: str, kinds: Collection[str] = KINDS) -> list[tuple[str, int, int]]:
-    """(kind, start, end) of what is found, in the order of the text, apart from each other."""
-    found: list[tuple[str, int, int]] = []
+    """(kind, start, end) of all matches, in the order of the text, without overlap."""
+    matches: list[tuple[str, int, int]] = []
     for kind, finder in ((k, f) for k in KINDS if k in kinds for f in _FINDERS[k]):
-        starts = [start for _, start, _ in found]
+        starts = [start for _, start, _ in matches]
         new: list[tuple[str, int, int]] = []
         for a, b in finder(text):  # in the order of the text
-            before = bisect_left(starts, b) - 1  # the last that begins before this ends
-            if (before < 0 or found[before][2] <= a) and (not new or new[-1][2] <= a):
+            before = bisect_left(starts, b) - 1  # the last one that begins before this one ends
+            if (before < 0 or matches[before][2] <= a) and (not new or new[-1][2] <= a):
                 new.append((kind, a, b))
-        found = sorted([*found, *new], key=lambda f: f[1])
-    return found
+        matches = sorted([*matches, *new], key=lambda match: match[1])
+    return matches
 
 
 def redact(text: str, kinds: Collection[str] = KINDS) -> str:
-    """The text with ``[email]``, ``[phone]`` ... in the place of what is found."""
+    """The text with each match replaced by ``[email]``, ``[phone]`` ..."""
     out, at = [], 0
     for kind, start, end in find(text, kinds):
         out += [text[at:start], f"[{kind}]"]
@@ -73,18 +71,14 @@ def redact(text: str, kinds: Collection[str] = KINDS) -> str:
 
 
 def redact_document(document: dict[str, Any], kinds: Collection[str] = KINDS) -> dict[str, Any]:
-    """A document (DOCUMENT, as Python) with its title and its nodes' texts redacted; addresses, and words of PDF pages,
-    are left.
-    """
+    """A row of DOCUMENT with its title and the texts of its nodes redacted. URLs and words of PDF pages are not."""
     fields = ("text", "alt", "caption", "title")
     nodes = [{**node, **{f: redact(node[f], kinds) for f in fields if node[f]}} for node in document["nodes"] or ()]
     return {**document, "title": document["title"] and redact(document["title"], kinds), "nodes": nodes}
 
 
 def counts(flat: Flat) -> dict[str, Floats]:
-    """``emails``, ``ibans``, ``cards``, ``ips`` and ``phones`` of each document. Only paragraphs that may hold some are
-    read.
-    """
+    """``emails``, ``ibans``, ``cards``, ``ips`` and ``phones`` of each document."""
     each = {kind: np.zeros(len(flat.paragraphs), np.int64) for kind in KINDS}
     for p, kinds in _candidates(flat).items():
         for kind, _, _ in find(flat.text[flat.paragraphs.start[p] : flat.paragraphs.end[p]], kinds):
@@ -93,7 +87,7 @@ def counts(flat: Flat) -> dict[str, Floats]:
 
 
 def _candidates(flat: Flat) -> dict[int, set[str]]:
-    """Paragraphs that may hold something, and of which kinds: all of them, for a few comparisons of whole arrays."""
+    """The paragraphs that may have matches, with the kinds: a few comparisons of whole arrays exclude the others."""
     digit = np.flatnonzero(flat.where(ch.DIGIT))
     dot, colon = (flat.points[flat.codes[flat.points] == ord(c)] for c in ".:")
     pair = digit[1:][digit[1:] == digit[:-1] + 1] - 1
@@ -109,11 +103,11 @@ def _candidates(flat: Flat) -> dict[int, set[str]]:
         ),
         "phone": digit[8:][(digit[8:] - digit[:-8]) <= 18],  # nine digits, groups of two and parentheses
     }
-    found: dict[int, set[str]] = {}
+    candidates: dict[int, set[str]] = {}
     for kind, at in places.items():
         for p in np.unique(np.searchsorted(flat.paragraphs.start, at, "right") - 1).tolist():
-            found.setdefault(p, set()).add(kind)
-    return found
+            candidates.setdefault(p, set()).add(kind)
+    return candidates
 
 
 def _emails(text: str) -> Iterator[tuple[int, int]]:
@@ -164,8 +158,8 @@ def _phones(text: str) -> Iterator[tuple[int, int]]:
     for match in _PHONE.finditer(text):
         number = match.group()
         digits = sum(c.isdigit() for c in number)
-        known = number.startswith(("+", "00", "(", "0")) or _NORTH_AMERICA.fullmatch(number)
-        if 9 <= digits <= 15 and known:  # E.164: at most 15
+        has_prefix = number.startswith(("+", "00", "(", "0")) or _NORTH_AMERICA.fullmatch(number)
+        if 9 <= digits <= 15 and has_prefix:  # E.164: at most 15
             yield match.span()
 
 

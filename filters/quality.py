@@ -1,6 +1,4 @@
-"""A quality classifier of one's own: fastText, trained on texts one wants more of and texts one does not, and applied
-as a score.
-"""
+"""A quality classifier of the user: fastText, trained on wanted and on unwanted texts, and applied as a score."""
 
 from __future__ import annotations
 
@@ -13,94 +11,90 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from manifests.flat import texts as joined_text
-from manifests.schema import key64
-from manifests.stage import NO_ENGINE, StageContext
-
-Output = tuple[str, pa.RecordBatch | bytes]
+from manifests.flat import texts as texts_of
+from manifests.hashing import key64
+from manifests.stage import NO_ENGINE, Output, StageContext
 
 POSITIVE, NEGATIVE = "positive", "negative"
-LEARNING_RATES = (0.5, 0.1, 0.02)  # the next one where the last ended in NaN
-#: one thread, so that the same texts make the same model
+LEARNING_RATES = (0.5, 0.1, 0.02)  # the next one is tried where training ends in NaN
+#: one thread, so that the same texts give the same model
 SETTINGS = {"dim": 64, "bucket": 1 << 18, "epoch": 5, "wordNgrams": 2, "minCount": 1, "thread": 1, "verbose": 0}
+
+
+SCORES = pa.schema([("quality", pa.float32())])
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Map: documents -> ("scores", ``quality`` float32), one row a document: the probability of ``label``, null without
-    words.
+    """Map: documents -> ("scores", ``quality`` float32), one row for each document: the probability of the label
+    `POSITIVE`, null without words.
 
-    ``model``: a fastText file, by `train` or from elsewhere. Raises ValueError, one line, where it cannot be read or
+    ``model``: a fastText file, of `train` or another program. Raises ValueError, one line, where it cannot be read or
     has no such label.
     """
 
     model: str
-    label: str = POSITIVE
 
+    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": SCORES})
     files: ClassVar[tuple[str, ...]] = ("model",)
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-numpy2-wheel",)
     name: ClassVar[str] = "quality"
 
-    @property
-    def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": self.columns()}
-
     def columns(self) -> pa.Schema:
-        return pa.schema([("quality", pa.float32())])
+        return SCORES
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        model = load(self.model, self.label)
-        scores = [
-            probability(model, text, self.label) if ctx(row) else None for row, text in enumerate(joined_text(batch))
-        ]
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=self.columns())
+        model = load(self.model)
+        scores = [probability(model, text) if ctx(row) else None for row, text in enumerate(texts_of(batch))]
+        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=SCORES)
 
 
 @lru_cache(maxsize=2)
-def load(path: str, label: str) -> Any:
-    """The model of a file, which must know ``label``."""
+def load(path: str) -> Any:
+    """The model of a file, which must have the label `POSITIVE`."""
     import fasttext
 
     try:
         model = fasttext.load_model(path)
     except ValueError as error:
         raise ValueError(f"quality model `{path}`: {error}") from error
-    labels = [found.removeprefix("__label__") for found in model.get_labels()]
-    if label not in labels:
-        raise ValueError(f"quality model `{path}`: no label `{label}`; it has {', '.join(labels)}")
+    labels = [label.removeprefix("__label__") for label in model.get_labels()]
+    if POSITIVE not in labels:
+        raise ValueError(f"quality model `{path}`: no label `{POSITIVE}`; it has {', '.join(labels)}")
     return model
 
 
-def probability(model: Any, text: str, label: str = POSITIVE) -> float | None:
-    """Probability of a label; None for a text without words."""
+def probability(model: Any, text: str) -> float | None:
+    """Probability of the label `POSITIVE`; None for a text without words."""
     line = " ".join(text.split())
     if not line:
         return None
-    found, scores = model.predict([line], k=-1)
-    chances = dict(zip(found[0], scores[0], strict=True))
-    return min(float(chances.get(f"__label__{label}", 0.0)), 1.0)  # fastText says 1.00001 at times
+    labels, scores = model.predict([line], k=-1)
+    chances = dict(zip(labels[0], scores[0], strict=True))
+    return min(float(chances.get(f"__label__{POSITIVE}", 0.0)), 1.0)  # fastText gives 1.00001 at times
 
 
 def train(
     positive: Iterable[str], negative: Iterable[str], output: str, held_out: float = 0.1, seed: int = 0
 ) -> dict[str, Any]:
-    """Train on texts, write the model to ``output``, and say how it does on those held out.
+    """Train on texts, write the model to ``output``, and evaluate it on the texts that are held out.
 
-    Returns ``trained`` and ``held_out`` (documents), ``precision`` and ``recall`` of the positives held out, at a
-    probability of 0.5, and the ``lr`` used. Which texts are held out is told by a hash of each, so copies of one text
-    are on one side. The same texts, seed and library give the same model. Raises ValueError, one line, where there are
-    too few texts, or where every learning rate ended in NaN.
+    Returns ``trained`` and ``held_out`` (numbers of documents), ``precision`` and ``recall`` of the held-out positives
+    at a probability of 0.5, and the learning rate ``lr``. A hash of each text decides whether it is held out, so copies
+    of a text are on one side. The same texts, seed and library give the same model. Raises ValueError, one line, where
+    there are too few texts, or where training ends in NaN at every learning rate.
     """
     import fasttext
 
     kept: list[str] = []
-    out: list[tuple[str, bool]] = []
-    for wanted, texts in ((True, positive), (False, negative)):
+    held: list[tuple[str, bool]] = []
+    for is_positive, texts in ((True, positive), (False, negative)):
         sides = [0, 0]
         for line in (" ".join(text.split()) for text in texts):
             if not line:
@@ -108,33 +102,31 @@ def train(
             aside = key64(f"held out {seed} {line}") < held_out * 2**64
             sides[aside] += 1
             if aside:
-                out.append((line, wanted))
+                held.append((line, is_positive))
             else:
-                kept.append(f"__label__{POSITIVE if wanted else NEGATIVE} {line.replace('__label__', '')}")
+                kept.append(f"__label__{POSITIVE if is_positive else NEGATIVE} {line.replace('__label__', '')}")
         if not all(sides):
-            raise ValueError(
-                f"classifier: {sum(sides)} {POSITIVE if wanted else NEGATIVE} texts are too few to train on some and hold out others"
-            )
+            number = f"{sum(sides)} {POSITIVE if is_positive else NEGATIVE} texts"
+            raise ValueError(f"classifier: {number} are too few to train on some and hold out others")
     kept.sort(key=lambda line: key64(f"order {seed} {line}"))
     with TemporaryDirectory() as folder:
         lines = Path(folder) / "train.txt"
         lines.write_text("\n".join(kept) + "\n", encoding="utf-8")
         for rate in LEARNING_RATES:
-            if _trained(str(lines), output, lr=rate, seed=seed, **SETTINGS):
+            if _train(str(lines), output, lr=rate, seed=seed, **SETTINGS):
                 break
         else:
-            raise ValueError(
-                f"classifier: training ended in NaN at learning rates {', '.join(map(str, LEARNING_RATES))}"
-            )
+            rates = ", ".join(map(str, LEARNING_RATES))
+            raise ValueError(f"classifier: training ended in NaN at learning rates {rates}")
     model = fasttext.load_model(output)
-    said = np.array([probability(model, line) or 0.0 for line, _ in out]) >= 0.5
-    true = np.array([wanted for _, wanted in out])
-    right = int((said & true).sum())
+    predicted = np.array([probability(model, line) or 0.0 for line, _ in held]) >= 0.5
+    positive_ = np.array([is_positive for _, is_positive in held])
+    right = int((predicted & positive_).sum())
     return {
         "trained": len(kept),
-        "held_out": len(out),
-        "precision": right / int(said.sum()) if said.any() else 0.0,
-        "recall": right / int(true.sum()),
+        "held_out": len(held),
+        "precision": right / int(predicted.sum()) if predicted.any() else 0.0,
+        "recall": right / int(positive_.sum()),
         "lr": rate,
     }
 
@@ -144,11 +136,11 @@ _TRAIN = (
 )
 
 
-def _trained(lines: str, output: str, **settings: Any) -> bool:
-    """Whether a model came of it without a NaN; then it is at ``output``.
+def _train(lines: str, output: str, **settings: Any) -> bool:
+    """Trains in a process of its own and writes the model to ``output``. False where a NaN occurred.
 
-    In a process of its own: with one thread fastText fills a tenth of its input matrix (64 MiB) and takes the rest as
-    it finds it. A new process finds zeros; one that has worked before finds what it worked with.
+    With one thread, fastText initialises a tenth of its input matrix (64 MiB) and uses the rest as it is. In a new
+    process the rest is zeros; in another process it is data of earlier work.
     """
     import fasttext
 
@@ -161,15 +153,15 @@ def _trained(lines: str, output: str, **settings: Any) -> bool:
     if "NaN" in done.stderr:
         return False
     if done.returncode:
-        raise ValueError(
-            f"classifier: fastText failed: {done.stderr.strip().rpartition(chr(10))[2] or f'exit code {done.returncode}'}"
-        )
+        last_line = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
+        raise ValueError(f"classifier: fastText failed: {last_line}")
     return bool(np.isfinite(fasttext.load_model(output).get_output_matrix()).all())
 
 
 def read_texts(paths: Sequence[str]) -> Iterator[str]:
-    """Texts of files, maybe gzipped: of ``.jsonl`` the key ``text`` of each line, of others each line. Raises
-    ValueError, one line.
+    """Texts of files, which may be gzipped: the key ``text`` of each line of ``.jsonl`` files, else each line.
+
+    Raises ValueError, one line.
     """
     for path in paths:
         plain = path.removesuffix(".gz")

@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """``total`` and ``unique``: number of grams, and of distinct grams, of each slice. ``group`` and ``count``: the slice
-    and the number of occurrences of each gram that occurs twice or more in a slice.
+    """``total``, ``unique``: number of grams, and of distinct grams, of each slice. ``group``, ``count``: the slice and
+    the number of occurrences of each gram that occurs twice or more in a slice.
     """
 
     total: Ints
@@ -35,8 +35,8 @@ class Repeats:
         return ratio(np.bincount(self.group, self.count, len(self.total)), self.total, empty=0)
 
     def share_of_top(self) -> Floats:
-        """Share of the most frequent grams (OBELICS' character repetition); 0 without grams. Their number is the smaller
-        of int(sqrt(unique)) and the number of grams that occur twice or more.
+        """Share of the most frequent grams (OBELICS' character repetition); 0 without grams. Their number is the
+        smaller of int(sqrt(unique)) and the number of grams that occur twice or more.
         """
         by_count = np.sort(
             (self.group.astype(np.uint64) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - self.count.astype(np.uint64))
@@ -53,12 +53,12 @@ def repeats(symbols: Running, n: int, documents: Spans, paragraphs: Spans) -> tu
     """Repeats of n-grams of ``symbols`` within each document, and within each paragraph of them."""
     place, first = equal(salted(symbols.grams(n), n, documents))
     length = len(symbols.sums) - 1
-    whole = _by(documents.owner(length)[place] if len(place) else place, first, documents, n)
+    in_documents = _by(documents.owner(length)[place] if len(place) else place, first, documents, n)
     paragraph = paragraphs.owner(length)[place] if len(place) else place
     inside = np.flatnonzero(place + n <= paragraphs.end[paragraph])
     gram = np.cumsum(first)[inside]
     paragraph = paragraph[inside]
-    return whole, _by(paragraph, run_starts(gram, paragraph), paragraphs, n)
+    return in_documents, _by(paragraph, run_starts(gram, paragraph), paragraphs, n)
 
 
 def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:

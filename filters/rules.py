@@ -4,13 +4,14 @@
       words: {min: 10, max: 2000, source: "OBELICS, table 3"}
       language: {any_of: [en], source: "..."}
     node:
-      words: {min: 4, spares: [heading]}   # the rule does not apply to paragraphs of these roles (manifests.schema.ROLES)
+      words: {min: 4, spares: [heading]}   # not for paragraphs of these roles (manifests.schema.ROLES)
     image:
       aspect: {max: 2}
       status: {any_of: [ok], drops: document}   # the whole document, not the image alone
 
-A table may start from a preset and change it: ``preset: obelics`` at the top, then only the differences. ``words: null``
-removes a rule, ``words: {max: null}`` one limit. The user's own scores are declared once: ``own: [c4_passes]``.
+A table may start from a preset and change it: ``preset: obelics`` at the top, then only the differences.
+``words: null`` removes a rule, ``words: {max: null}`` one limit. The user's own scores are declared once:
+``own: [c4_passes]``.
 """
 
 from __future__ import annotations
@@ -191,6 +192,7 @@ def load(which: str | Mapping[str, Any] | tuple[str | None, RulesTable], own: Co
     ``own``: names of scores that are not in `filters.scores`. Raises RuleError, one line, for a preset, level, score or
     key that does not exist, or for a limit of the wrong type.
     """
+    preset: str | None
     if isinstance(which, str):
         preset, table = which, RulesTable()
     elif isinstance(which, tuple):

@@ -52,11 +52,11 @@ class Sweep:
 
 
 def parse(text: str, rules: Rules) -> Sweep:
-    """Reads ``[level.]score[.min|.max]=from..to[:step]``. The default level is the first of document, node and image with
-    a rule on the score; the default limit is that of the rule; the default step gives about ten thresholds.
+    """Reads ``[level.]score[.min|.max]=from..to[:step]``.
 
-    With a level and a limit, the score needs no rule: a new rule is tried at the end of the table. Raises RuleError,
-    one line.
+    The default level is the first of document, node and image with a rule on the score. The default limit is that of
+    the rule. The default step gives about ten thresholds. With a level and a limit, the score needs no rule: a new rule
+    is tried at the end of the table. Raises RuleError, one line.
     """
     form = _FORM.fullmatch(text.replace(" ", ""))
     if form is None:
@@ -64,16 +64,16 @@ def parse(text: str, rules: Rules) -> Sweep:
         raise RuleError(f"sweep `{text}`: expected rule=from..to or rule=from..to:step, such as {example}")
     level, score, limit, *numbers = form.groups()
     levels = (level,) if level else ("document", "node", "image")
-    found = next(((at, r) for at in levels for r in getattr(rules, at) if r.score == score), None)
-    if found is None and level and limit and score in LEVELS[level]:
-        found = level, Rule(score)
-    if found is None:
+    place = next(((at, r) for at in levels for r in getattr(rules, at) if r.score == score), None)
+    if place is None and level and limit and score in LEVELS[level]:
+        place = level, Rule(score)
+    if place is None:
         has_score = next((at for at in levels if score in LEVELS[at]), None)
         hint = f"; to try one, say {has_score}.{score}.min or .max"
         if has_score is None:
             hint = nearest(score, [r.score for at in levels for r in getattr(rules, at)])
         raise RuleError(f"sweep `{text}`: no rule on `{score}`{hint}")
-    level, rule = found
+    level, rule = place
     if score in STRINGS:
         raise RuleError(f"sweep `{text}`: `{score}` is a string; only numbers have a range")
     has = [name for name in ("min", "max") if getattr(rule, name) is not None]
@@ -104,8 +104,8 @@ def _range(text: str, first: str, last: str, step: str | None) -> tuple[float, .
 
 
 def sweep(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch]) -> list[dict[str, Any]]:
-    """A row for each threshold: ``threshold``, the number of ``documents``, and how many documents, paragraphs and images
-    the rules would keep.
+    """A row for each threshold: ``threshold``, the number of ``documents``, and how many documents, paragraphs and
+    images the rules would keep.
 
     ``batches``: documents zipped with their scores; the nodes need no text. Paragraphs and images are those of kept
     documents; images are judged by the page alone. Raises RuleError where a rule's score is not among the columns.

@@ -1,4 +1,4 @@
-"""Text scores of documents and of their paragraphs, for a whole batch: numpy over flat arrays, no Python loop over words.
+"""Text scores of documents and of their paragraphs, by numpy over flat arrays, without a Python loop over words.
 
 `filters.scores` has the definitions. OBELICS' scores follow its paper (arXiv 2306.16527, A.2) and its published code.
 Their plain versions are in tests/filters/plain.py, and the tests compare them with this module.
@@ -28,7 +28,7 @@ from filters.repetition import repeats
 from filters.scores import DOCUMENT, NODE, STRINGS
 from filters.spans import Bools, Floats, Ints, Spans, ratio
 from filters.wordlists import Hits, Lexicon, common, languages, words
-from manifests.flat import FlatNodes, bools, flat_nodes, lengths, offsets
+from manifests.flat import FlatNodes, flat_nodes, lengths, offsets
 from manifests.schema import IMAGE, TEXT
 from manifests.stage import NO_ENGINE, Output, StageContext
 
@@ -89,17 +89,17 @@ class TextScores:
             else:
                 each, refused_here = language.by_fasttext(flat, self.language_model, ctx, first)
                 refused.append(refused_here)
-            whole = language.vote(each, flat)
-            languages_.append((language.or_declared(whole, declared[first:last]), each.strings()))
-            by_document, by_paragraph = text_scores(flat, hits, whole)
-            common_scores = _common(flat, whole, self.common_words)
+            of_documents = language.vote(each, flat)
+            languages_.append((language.or_declared(of_documents, declared[first:last]), each.strings()))
+            by_document, by_paragraph = text_scores(flat, hits, of_documents)
+            common_scores = _common(flat, of_documents, self.common_words)
             by_document["common_words"], by_paragraph["common_words"] = common_scores
             lines_of_document, lines_of_paragraph = line_scores(flat)
             by_document |= lines_of_document | document_scores(flat, hits, images[first:last])
             by_document |= repetition_scores(flat, flat.documents.size - np.maximum(flat.of.size - 1, 0))
             by_document |= pii.counts(flat)
             by_paragraph |= lines_of_paragraph
-            by_document["language_score"] = np.where(whole.code >= 0, whole.score, np.nan)
+            by_document["language_score"] = np.where(of_documents.code >= 0, of_documents.score, np.nan)
             by_paragraph["language_score"] = np.where(each.code >= 0, each.score, np.nan)
             documents.append(by_document)
             paragraphs.append(by_paragraph)
@@ -150,22 +150,24 @@ def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str
     }
     counts["stop"], listed = _listed(hits, guess, "stop")
     # the blank lines between paragraphs are special characters of the document's text
-    whole = {key: total(value) for key, value in counts.items()}
-    between = documents.size - whole["characters"]
-    special_share = ratio(whole["special"] + between, documents.size, empty=0)
+    totals = {key: total(value) for key, value in counts.items()}
+    between = documents.size - totals["characters"]
+    special_share = ratio(totals["special"] + between, documents.size, empty=0)
 
-    ch_whole, ch_each = repeats(flat.exact, CHARACTER_GRAM, documents, paragraphs)
-    w_whole, w_each = repeats(Running.of(flat.word_hashes), WORD_GRAM, flat.document_words, flat.paragraph_words)
+    char_document, char_paragraph = repeats(flat.exact, CHARACTER_GRAM, documents, paragraphs)
+    word_document, word_paragraph = repeats(
+        Running.of(flat.word_hashes), WORD_GRAM, flat.document_words, flat.paragraph_words
+    )
 
-    by_document = _ratios(whole) | {
+    by_document = _ratios(totals) | {
         "special_characters": special_share,
-        "char_repetition": ch_whole.share_of_top(),
-        "word_repetition": w_whole.share_repeated(),
+        "char_repetition": char_document.share_of_top(),
+        "word_repetition": word_document.share_repeated(),
     }
     by_paragraph = _ratios(counts) | {
         "special_characters": ratio(counts["special"], counts["characters"], empty=0),
-        "char_repetition": ch_each.share_of_top(),
-        "word_repetition": w_each.share_repeated(),
+        "char_repetition": char_paragraph.share_of_top(),
+        "word_repetition": word_paragraph.share_repeated(),
     }
     by_document["stop_words"][~listed] = np.nan
     by_paragraph["stop_words"][np.repeat(~listed, flat.of.size)] = np.nan
@@ -190,10 +192,8 @@ def _ratios(n: dict[str, NDArray]) -> dict[str, Floats]:
     }
 
 
-def _listed(
-    hits: Hits, guess: language.Guess, name: str, default: int = -1
-) -> tuple[Ints, Bools]:
-    """Number of words of each paragraph in the list ``name`` of its document's language; and which documents have a list.
+def _listed(hits: Hits, guess: language.Guess, name: str, default: int = -1) -> tuple[Ints, Bools]:
+    """Number of words of each paragraph in the list ``name`` of its document's language; and which documents have one.
 
     ``default``: the column of the list for the languages without their own; -1: these have no list. A document without
     a language is treated as English, because the rule on stop words exists to drop such text.

@@ -17,21 +17,20 @@ from filters.flat import Flat
 from filters.hashing import UInt64s, word_hashes
 from filters.spans import Ints
 
-BUCKET_BITS = 16  # at least: a bucket holds about half an entry
-WORDFREQ = "wordfreq"  # names that package in the place of a file
+BUCKET_BITS = 16  # the least: a bucket has about half an entry
+WORDFREQ = "wordfreq"  # stands for that package instead of a file
 
 
 def lines(name_or_path: str) -> tuple[str, ...]:
-    """Lines of a list of ours by name (``stop_en``), or of a file by path; comments (#) and blank lines left out."""
+    """Lines of a list in filters/lists by name (``stop_en``), or of a file, without comments (#) and blank lines."""
     if f"{name_or_path}.txt" in _names():
         return _own(name_or_path)
     try:
         with open(name_or_path, encoding="utf-8") as file:
             return _lines(file.read())
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"word list `{name_or_path}` cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"word list `{name_or_path}` cannot be read: {why}") from error
 
 
 @lru_cache
@@ -49,15 +48,15 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def words(name_or_path: str) -> list[str]:
-    """Words of a list, in its order, each once: white space separates them."""
+    """Distinct words of a list, in its order; white space separates them."""
     return list(dict.fromkeys(word for line in lines(name_or_path) for word in line.split()))
 
 
 def common(code: str, path: str) -> list[str]:
-    """Common words of a language: of a file, or those of the package wordfreq (its largest list, with the English
-    possessives).
+    """Common words of a language: of a file, or of the package wordfreq (its largest list, with English possessives).
 
-    OBELICS' own list, of words seen twice or more in ten million documents, is lost. Raises ValueError, one line.
+    OBELICS' list, of words that occur twice or more in ten million documents, is not available any more. Raises
+    ValueError, one line.
     """
     if path != WORDFREQ:
         return words(path)
@@ -71,10 +70,10 @@ def _wordfreq(code: str) -> tuple[str, ...]:
     except ImportError as error:
         raise ValueError("common words by wordfreq need that package: pip install wordfreq") from error
     try:
-        found = tuple(iter_wordlist("nb" if code == "no" else code, "best"))
+        words_ = tuple(iter_wordlist("nb" if code == "no" else code, "best"))
     except LookupError:
         raise ValueError(f"wordfreq has no words of the language `{code}`; give a file of them") from None
-    return (*found, *(f"{word}'s" for word in found)) if code == "en" else found
+    return (*words_, *(f"{word}'s" for word in words_)) if code == "en" else words_
 
 
 @lru_cache
@@ -89,19 +88,19 @@ class Lexicon:
 
     names: tuple[str, ...]
     hashes: UInt64s  # sorted, one an entry
-    bits: int  # of the hash's top, which say the bucket
-    first: NDArray[np.int32]  # first entry of each bucket; one more closes the last
+    bits: int  # of the top of a hash: the number of its bucket
+    first: NDArray[np.int32]  # first entry of each bucket, and one past the last
     member: NDArray[np.bool_]  # entries, lists
 
     @staticmethod
     def of(lists: dict[str, list[str]]) -> Lexicon:
-        """A table of these lists, by name."""
+        """A table of lists by their names."""
         every = sorted({w for ws in lists.values() for w in ws})
         hashes, order = np.unique(word_hashes(every), return_index=True)
         place = {every[int(o)]: i for i, o in enumerate(order)}
         member = np.zeros((len(hashes), len(lists)), np.bool_)
         for column, ws in enumerate(lists.values()):
-            # two spellings that fold to one word have one entry
+            # two spellings of one case-folded word have one entry
             member[[place[word] for word in ws if word in place], column] = True
         bits = max(BUCKET_BITS, len(hashes).bit_length())
         bucket = (hashes >> np.uint64(64 - bits)).astype(np.int64)
@@ -109,20 +108,20 @@ class Lexicon:
         return Lexicon(tuple(lists), hashes, bits, first, member)
 
     def find(self, hashes: UInt64s) -> tuple[Ints, NDArray[np.int32]]:
-        """Places of the words that are in a list, in order, and the entry of each: an index into ``member``."""
+        """Ascending places of the words that are in a list, and the entry of each (a row of ``member``)."""
         bucket = (hashes >> np.uint64(64 - self.bits)).astype(np.int64)
         entry, last = self.first[bucket], self.first[bucket + 1]
-        rows = np.flatnonzero(entry < last)  # most words fall into an empty bucket
+        rows = np.flatnonzero(entry < last)  # most words have an empty bucket
         entry, last = entry[rows], last[rows]
-        found = np.full(len(hashes), -1, np.int32)
+        entries = np.full(len(hashes), -1, np.int32)
         while len(rows):
             hit = self.hashes[entry] == hashes[rows]
-            found[rows[hit]] = entry[hit]
+            entries[rows[hit]] = entry[hit]
             entry = entry + 1
             more = ~hit & (entry < last)
             rows, entry, last = rows[more], entry[more], last[more]
-        place = np.flatnonzero(found >= 0)
-        return place, found[place]
+        place = np.flatnonzero(entries >= 0)
+        return place, entries[place]
 
     def column(self, name: str) -> int:
         return self.names.index(name)
@@ -130,7 +129,7 @@ class Lexicon:
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """The words of some texts that are in a list: entry, paragraph and document of each, in their order."""
+    """The words of some texts that are in a list: entry, paragraph and document of each, in the order of the texts."""
 
     lexicon: Lexicon
     entry: NDArray[np.int32]
@@ -145,10 +144,10 @@ class Hits:
         return Hits(lexicon, entry, paragraph, flat.of.owner(len(flat.paragraphs))[paragraph], len(flat.paragraphs))
 
     def has(self, name: str) -> NDArray[np.bool_]:
-        """Whether the list ``name`` holds each."""
-        found: NDArray[np.bool_] = self.lexicon.member[self.entry, self.lexicon.column(name)]
-        return found
+        """Which hits are in the list ``name``."""
+        listed: NDArray[np.bool_] = self.lexicon.member[self.entry, self.lexicon.column(name)]
+        return listed
 
     def count(self, where: NDArray[np.bool_]) -> Ints:
-        """How many are true in each paragraph."""
+        """Number of marked hits of each paragraph."""
         return np.bincount(self.paragraph[where], minlength=self.paragraphs)

@@ -96,7 +96,8 @@ def _plain(value: Any, depth: int = 8) -> Any:
         return name, *(_plain(v, depth - 1) for v in value)
     if isinstance(value, set | frozenset):
         return name, *sorted(repr(_plain(v, depth - 1)) for v in value)
-    if type(value).__reduce__ is object.__reduce__ and hasattr(value, "__dict__"):
+    kind: Any = type(value)
+    if kind.__reduce__ is object.__reduce__ and hasattr(value, "__dict__"):
         return name, _plain(vars(value), depth - 1)
     try:
         return name, pickle.dumps(value, protocol=4)  # an array, a compiled expression
@@ -110,7 +111,7 @@ def _is_own(module: str) -> bool:
     spec = _spec(top) if top and top not in PROJECT else None  # of a top-level name: this imports nothing
     if spec is None:
         return False
-    files = [f for f in (*(spec.submodule_search_locations or ()), spec.origin) if f and os.path.exists(f)]
+    files = [str(f) for f in (*(spec.submodule_search_locations or ()), spec.origin) if f and os.path.exists(f)]
     return bool(files) and not any(f.startswith(folder + os.sep) for f in files for folder in INSTALLED)
 
 
@@ -128,7 +129,9 @@ def _own_sources(modules: set[str]) -> Iterator[tuple[str, str]]:
         yield unit, _digest(root, files)
         for file in files:
             if file.suffix == ".py":
-                waiting += _imports(file, [*unit.split("."), *file.relative_to(root).parent.parts] if spec.parent else [])
+                waiting += _imports(
+                    file, [*unit.split("."), *file.relative_to(root).parent.parts] if spec.parent else []
+                )
 
 
 def _spec(module: str) -> ModuleSpec | None:

@@ -37,10 +37,10 @@ from pipelines.recipe.schema import Recipe
 from pipelines.select.samples import KEPT, OF_A_REASON
 from shards import forget, mixture
 from shards import manifest as shard_manifest
+from shards.output import writer
 from shards.publish import readers
 from shards.publish.staging import scratch
 from shards.runfiles import RunFiles
-from shards.output import writer
 from shards.tokens import load
 
 #: recipe and limit of a run that is at work or was interrupted, from which the shards that it has finished are found
@@ -66,7 +66,8 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
     }
     _remove_stale_manifest(manifest, store)
     store.link_all(links)
-    _remove_unnamed({*links, "ledger/quarantine.parquet"}, sources, store)
+    with_shards = {name for name, source in sources.items() if source["splits"]}
+    _remove_unnamed({*links, "ledger/quarantine.parquet"}, with_shards, store)
     store.replace("ledger/quarantine.parquet", _quarantine(outputs))
     mixtures = _mixtures(recipe, manifest)
     for name, mixed in mixtures.items():
@@ -128,13 +129,8 @@ def _sources(run: Plan, parts_of: Any) -> tuple[dict[str, Row], dict[str, str]]:
                     splits.setdefault(split, []).append(_shard(planned.name, split, number, part))
                     links |= _shard_links(planned.name, split, number, part)
         source = planned.source
-        if splits:
-            sources[source.name] = {
-                "kind": source.kind.name,
-                "layout": source.layout,
-                "tag": source.table.tag,
-                "splits": splits,
-            }
+        about = {"kind": source.kind.name, "layout": source.layout, "tag": source.table.tag}
+        sources[source.name] = {**about, "splits": splits}
     return sources, links
 
 
@@ -329,7 +325,7 @@ def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[st
 
 def _title(name: str, kind: str, title: str) -> str:
     """What the report calls a source; its own name is told where it is not the kind's."""
-    return title if name == kind else f"{title}: {name}"
+    return title if name in (kind, title.lower()) else f"{title}: {name}"
 
 
 def _counts(output: StepOutput, table: str, column: str) -> dict[str, int]:
@@ -401,7 +397,7 @@ def finished_shards(root: str) -> Iterator[Path]:
             finished[planned.step(split)] = [(number, parts[number]) for number in numbers]  # type: ignore[index]
             progress[f"{planned.name}/{split}"] = [len(numbers), total]
     sources, links = _sources(run, finished.__getitem__)
-    if not sources:
+    if not links:
         raise RunError(f"{root}: no shard is finished yet")
     manifest = {**_manifest(recipe, run, sources, store), "so_far": progress}
     with scratch(Path(root)) as folder:

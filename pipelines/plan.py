@@ -9,14 +9,14 @@ Every source goes through the same steps, whatever its kind:
     of a kind     join > count (images)
     of a source   select > train, validation (shards)
 
-Steps of a kind are where documents of several sources meet. Images are fetched once for the whole run. Steps are named SOURCE.step, KIND.step and step.
+Documents of several sources meet in the steps of a kind. Images are fetched once for the whole run. Steps are named
+SOURCE.step, KIND.step and step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pyarrow as pa
 

@@ -44,7 +44,7 @@ INTERLEAVED = pa.schema(
     [
         *_COMMON,
         # parallel lists; in each slot exactly one is not null, as in OBELICS, MINT-1T and Energon. An image slot holds
-        # the name of the member behind the key: "0.jpg"
+        # the name of the member after the key: "0.jpg"
         *_each(pa.list_(_TEXT), "texts images"),
         ("image_meta", pa.list_(_IMAGE)),  # one item an image, in order
     ]

@@ -84,24 +84,24 @@ def _segments(data: bytes, scans: bool = True) -> Iterator[_Segment]:
     """
     if data[:2] != b"\xff\xd8":
         raise JpegError("no start of image")
-    at, size = 2, len(data)
+    offset, size = 2, len(data)
     while True:
-        start = at
-        while at < size and data[at] == 0xFF:
-            at += 1
-        if at == start or at >= size:
+        start = offset
+        while offset < size and data[offset] == 0xFF:
+            offset += 1
+        if offset == start or offset >= size:
             raise JpegError(f"no marker at byte {start}")
-        marker = data[at]
-        at += 1
+        marker = data[offset]
+        offset += 1
         if marker in _ALONE or marker == _EOI:
-            yield _Segment(marker, start, at, at)
+            yield _Segment(marker, start, offset, offset)
             if marker == _EOI:
                 return
             continue
         if marker == _SOS and not scans:
             return
-        length = int.from_bytes(data[at : at + 2], "big")
-        end = at + length
+        length = int.from_bytes(data[offset : offset + 2], "big")
+        end = offset + length
         if length < 2 or end > size or marker in (0x00, _SOI):
             raise JpegError(f"no segment at byte {start}")
         if marker == _SOS:
@@ -109,8 +109,8 @@ def _segments(data: bytes, scans: bool = True) -> Iterator[_Segment]:
             if after is None:
                 raise JpegError("no end of image")
             end = after.start()
-        yield _Segment(marker, start, at + 2, end)
-        at = end
+        yield _Segment(marker, start, offset + 2, end)
+        offset = end
 
 
 def _orientation(tiff: bytes) -> int:
@@ -118,8 +118,8 @@ def _orientation(tiff: bytes) -> int:
     if tiff[:2] not in (b"II", b"MM"):
         return 1
 
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(tiff[at : at + size], "little" if tiff[:2] == b"II" else "big")
+    def number(offset: int, size: int) -> int:
+        return int.from_bytes(tiff[offset : offset + size], "little" if tiff[:2] == b"II" else "big")
 
     first = number(4, 4)
     for i in range(min(number(first, 2), 512)):

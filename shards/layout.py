@@ -29,7 +29,7 @@ Row = Mapping[str, Any]
 class SampleParts(NamedTuple):
     fields: dict[str, Any]  #: the JSON, still without `source`, `layout` and `n_text_tokens`
     texts: list[str]  #: every text slot that a model reads
-    members: list[tuple[str, bytes]]  #: (name behind the key, content) of what follows the JSON
+    members: list[tuple[str, bytes]]  #: (name after the key, content) of the members after the JSON
 
 
 def interleaved(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[int, Row]) -> SampleParts:

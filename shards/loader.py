@@ -227,10 +227,10 @@ def _order_of(entry: mixtures.Entry) -> list[Any]:
 
 
 def _mixture(
-    given: Any, batch_sequences: int | None, tokens_per_image: int | None, lengths: Mapping[str, int] | None
+    mixture: Any, batch_sequences: int | None, tokens_per_image: int | None, lengths: Mapping[str, int] | None
 ) -> mixtures.Mixture:
     """The mixture with the loader's own settings over it."""
-    out, lengths = mixtures.load(given), lengths or {}
+    out, lengths = mixtures.load(mixture), lengths or {}
     for label in lengths:
         if label not in out.sources:
             raise LoaderError(f"sequence_length: {label!r} is no source of the mixture ({', '.join(out.sources)})")

@@ -87,19 +87,19 @@ def parse(raw: Any, where: str) -> Manifest:
         raise ManifestError(f"{where}: version {version!r}; this code reads 1 and {VERSION}")
     table, sources = "configs" if version == 1 else "sources", dict[str, SourceShards]()
     for name in _mapping(raw, table, where):
-        entry, at = _mapping(raw[table], name, where), f"{where}: {table}.{name}"
+        entry, key = _mapping(raw[table], name, where), f"{where}: {table}.{name}"
         if version == 1:
             entry = {"kind": _KINDS.get(name), "layout": name, "splits": entry}
-        kind, layout, tag = (entry.get(key) for key in ("kind", "layout", "tag"))
+        kind, layout, tag = (entry.get(field) for field in ("kind", "layout", "tag"))
         if layout not in LAYOUTS:
-            raise ManifestError(f"{at}.layout is {layout!r}, not one of {', '.join(LAYOUTS)}")
+            raise ManifestError(f"{key}.layout is {layout!r}, not one of {', '.join(LAYOUTS)}")
         if not isinstance(kind, str) or not (tag is None or isinstance(tag, str)):
-            raise ManifestError(f"{at}: kind is {kind!r} and tag {tag!r}; kind is a string, tag a string or null")
+            raise ManifestError(f"{key}: kind is {kind!r} and tag {tag!r}; kind is a string, tag a string or null")
         splits = {}
-        for split, rows in _mapping(entry, "splits", at).items():
+        for split, rows in _mapping(entry, "splits", key).items():
             if not isinstance(rows, list):
-                raise ManifestError(f"{at}.{split} is not a list of shards")
-            splits[split] = tuple(_shard(row, f"{at}.{split}[{i}]") for i, row in enumerate(rows))
+                raise ManifestError(f"{key}.{split} is not a list of shards")
+            splits[split] = tuple(_shard(row, f"{key}.{split}[{i}]") for i, row in enumerate(rows))
         sources[name] = SourceShards(kind, layout, tag, splits)
     tokenizer = _mapping(raw, "tokenizer", where)
     if not all(isinstance(tokenizer.get(k), str) for k in ("name", "sha256")):

@@ -1,7 +1,7 @@
 """The walk through a mixture: which packs of which source each batch has, and the position after it.
 
 Every rank and worker walks alike. Only the index is read. A position is a few numbers, and the batches after it do not
-depend on how it was reached. The pure functions behind it (schedule, shuffle, packing) are in shards/plan.py.
+depend on how it was reached. The pure functions that it uses (schedule, shuffle, packing) are in shards/plan.py.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ plan is the same on every rank and in every version of numpy, and can be entered
 along this plan, with the index of real shards.
 
 A source is read in blocks. Its shards are shuffled and concatenated until a block has enough samples; the samples of a
-block are shuffled and packed. So an epoch is never in memory as a whole, and a block is planned from the index of its
+block are shuffled and packed. So an epoch is never completely in memory, and a block is planned from the index of its
 few shards.
 """
 

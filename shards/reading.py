@@ -20,7 +20,7 @@ from shards.source import Block, LoaderError, SourcePacks
 
 #: batches that threads read ahead of the one that the loop asks for
 AHEAD = 2
-#: a sample, or None where it was left out, and what to count
+#: a sample, or None if it was left out, and counts
 Result = tuple[Sample | None, dict[str, int]]
 #: returns the result for one sample; waits for it if a thread reads it
 Job = Callable[[], Result]

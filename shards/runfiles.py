@@ -36,7 +36,7 @@ class RunFiles:
         return f"{self._base.rstrip('/')}/{path}"
 
     def read(self, path: str) -> bytes:
-        """The whole file. Raises FileNotFoundError."""
+        """The content of a file. Raises FileNotFoundError."""
         return bytes(self.fs.cat_file(self._path(path)))
 
     def range(self, path: str, start: int, end: int, version: str = "") -> bytes:

@@ -44,7 +44,7 @@ class Sample:
         return out
 
     def with_parts(self, parts: list[Part], piece: tuple[int, int]) -> Sample:
-        """The sample with only some of its parts. The images, given by their numbers, are numbered anew."""
+        """The sample with only some of its parts. The images, named by their numbers, get new numbers."""
         numbers = [part for part in parts if isinstance(part, int)]
         images = [self.images[number] for number in numbers]
         if text := LAYOUTS[self.layout].text:

@@ -82,7 +82,7 @@ class SourcePacks:
         texts, images, entry = joined["n_text_tokens"], joined["n_images"], self.entry
         views = self._views(tables, epoch)
         patches = self._patches(tables, images, views)
-        # each view stands between two marks
+        # each view has a mark on either side
         per_image = (self._per_image + 2) * views - 2 if entry.split else self._per_image
         repeat = not LAYOUTS[self.layout].slots
         items = plan.items(texts, images, per_image, entry.sequence_length, entry.long, repeat, patches)

@@ -93,14 +93,14 @@ def read_index(data: bytes, size: int, where: str) -> np.ndarray:
 
 def parse(buffer: bytes, where: str) -> tuple[str, dict[str, bytes]]:
     """One sample, as `sample` writes it: (key, part name -> content). `buffer` holds its members and nothing else."""
-    key, parts, at, end = "", {}, 0, len(buffer)
-    while at < end:
-        name = buffer[at : at + 100].split(b"\0", 1)[0]
-        octal = _OCTAL.match(buffer[at + 124 : at + 136])
-        if end - at < BLOCK or octal is None or buffer[at + _TYPE : at + _TYPE + 1] not in (b"0", b"\0"):
-            raise TarError(f"{where}: no header of a regular file at byte {at} of the sample")
+    key, parts, offset, end = "", {}, 0, len(buffer)
+    while offset < end:
+        name = buffer[offset : offset + 100].split(b"\0", 1)[0]
+        octal = _OCTAL.match(buffer[offset + 124 : offset + 136])
+        if end - offset < BLOCK or octal is None or buffer[offset + _TYPE : offset + _TYPE + 1] not in (b"0", b"\0"):
+            raise TarError(f"{where}: no header of a regular file at byte {offset} of the sample")
         size = int(octal[1] or b"0", 8)
-        start = at + BLOCK
+        start = offset + BLOCK
         if size > end - start:
             raise TarError(f"{where}: a member of {size} bytes does not fit the sample's {end} bytes")
         stem, dot, part = name.decode("latin-1").partition(".")
@@ -108,7 +108,7 @@ def parse(buffer: bytes, where: str) -> tuple[str, dict[str, bytes]]:
             raise TarError(f"{where}: member {name[:120]!r} does not belong to sample {key!r}")
         key = stem
         parts[part] = buffer[start : start + size]
-        at = start + size + -size % BLOCK
+        offset = start + size + -size % BLOCK
     if not key:
         raise TarError(f"{where}: an empty sample")
     return key, parts
@@ -122,49 +122,49 @@ def scan(file: BinaryIO, where: str, limit: int = MAX_SAMPLE) -> Iterator[Member
     control characters is an error.
     """
     end = file.seek(0, 2)
-    at = 0
+    offset = 0
     while True:
-        file.seek(at)
+        file.seek(offset)
         block = file.read(BLOCK)
         if len(block) < BLOCK:
-            raise TarError(f"{where}: truncated: no end of archive after byte {at}")
+            raise TarError(f"{where}: truncated: no end of archive after byte {offset}")
         if block.count(0) == BLOCK:
             if file.read(BLOCK) != bytes(BLOCK):
-                raise TarError(f"{where}: truncated or damaged: a lone zero block at byte {at}")
+                raise TarError(f"{where}: truncated or damaged: a lone zero block at byte {offset}")
             return
-        member, kind = _header(block, at, where)
+        member, kind = _header(block, offset, where)
         if member.size > limit:
             raise TarError(f"{where}: member {member.name!r} claims {member.size} bytes, more than the {limit} allowed")
         if member.offset + member.size > end:
-            raise TarError(f"{where}: truncated: member {member.name!r} at byte {at} needs {member.size} bytes")
+            raise TarError(f"{where}: truncated: member {member.name!r} at byte {offset} needs {member.size} bytes")
         if kind == b"x":
             content = file.read(min(member.size, 1 << 16))
             if re.search(rb"(^|\n)[0-9]+ (path|size|linkpath|GNU\.sparse[^=]*)=", content):
                 raise TarError(
-                    f"{where}: member after byte {at} has its name or size in an extended header; shards use none"
+                    f"{where}: member after byte {offset} has its name or size in an extended header; shards use none"
                 )
         elif kind in b"LKS":
-            raise TarError(f"{where}: GNU long names and sparse members are not read (byte {at})")
+            raise TarError(f"{where}: GNU long names and sparse members are not read (byte {offset})")
         elif kind in (b"0", b"\0"):
             yield member
-        at = member.offset + member.size + -member.size % BLOCK
+        offset = member.offset + member.size + -member.size % BLOCK
 
 
-def _header(block: bytes, at: int, where: str) -> tuple[Member, bytes]:
+def _header(block: bytes, offset: int, where: str) -> tuple[Member, bytes]:
     fields = _HEADER.unpack(block)
     total = sum(block) - sum(fields[6]) + 8 * ord(" ")
     checksum, size = _OCTAL.match(fields[6]), _OCTAL.match(fields[4])
     if checksum is None or int(checksum[1] or b"0", 8) != total:
-        raise TarError(f"{where}: damaged header at byte {at} (wrong checksum)")
+        raise TarError(f"{where}: damaged header at byte {offset} (wrong checksum)")
     if size is None:
-        raise TarError(f"{where}: damaged header at byte {at} (size is not octal)")
+        raise TarError(f"{where}: damaged header at byte {offset} (size is not octal)")
     name = fields[0].split(b"\0", 1)[0]
     if fields[9].startswith(b"ustar\0") and fields[15].strip(b"\0"):
         name = fields[15].split(b"\0", 1)[0] + b"/" + name
     text = name.decode("utf-8", "replace")
     if text.startswith("/") or ".." in text.split("/") or not text.isprintable() or not text:
-        raise TarError(f"{where}: unsafe member name {text!r} at byte {at}")
-    return Member(text, at, at + BLOCK, int(size[1] or b"0", 8)), fields[7]
+        raise TarError(f"{where}: unsafe member name {text!r} at byte {offset}")
+    return Member(text, offset, offset + BLOCK, int(size[1] or b"0", 8)), fields[7]
 
 
 def groups(members: Iterator[Member], where: str) -> Iterator[tuple[str, list[Member]]]:

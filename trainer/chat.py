@@ -1,15 +1,15 @@
-"""Conversations as tokens: turns, their template, and a loss on answers alone.
+r"""Conversations as tokens: the turns, their template, and a loss on answers alone.
 
-In the shards (`conversations`) breaks part the turns (``shards.tokens.END_OF_TOPIC`` between two slots) and texts say
-who speaks:
-``User: ...`` or ``Assistant: ...``, images standing before the user's text. The tokens here are Idefics2's::
+A sample of layout ``conversations`` has breaks between its turns (``shards.tokens.END_OF_TOPIC`` between two slots),
+and its texts begin with the speaker: ``User: ...`` or ``Assistant: ...``. Images stand before the user's text. The
+tokens are Idefics2's (the model card)::
 
-    <s>User:<image>What is it?<end_of_utterance>\\nAssistant: A mill.<end_of_utterance>\\nUser: ...</s>
+    <s>User:<image>What is it?<end_of_utterance>\nAssistant: A mill.<end_of_utterance>\nUser: ...</s>
 
-(the model card; the blank behind ``User:`` is left out before an image). Only answers are predicted, their
-``<end_of_utterance>`` with them. Questions may be put in another order, which each with its answer keeps (the paper,
-section 4.2: "shuffled turns"): the first images then move with the conversation, not with the turn, and stay in front.
-A row may be longer than its sequence by what the template brings on top of what the index counted.
+``User:`` has no blank after it before an image. Only the answers and their ``<end_of_utterance>`` are predicted.
+Questions can be shuffled together with their answers (the paper, section 4.2: "shuffled turns"). Images of the first
+question then stay at the start of the conversation. The template adds tokens that the index does not count, so a row
+can be longer than its sequence.
 """
 
 from __future__ import annotations
@@ -21,12 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shards.tokens import ASSISTANT, END_OF_TOPIC, USER, Tokenizer
-from trainer.layout import IGNORED, Laid, Specials
-
-#: the shards' configuration whose samples are turns
-CONFIG = "conversations"
-
-Part = str | int
+from trainer.layout import IGNORED, DocumentTokens, Specials
 
 
 @dataclass(frozen=True)
@@ -38,33 +33,31 @@ class Exchange:
     answer: str
 
 
-def conversation(parts: Sequence[Part]) -> list[Exchange] | None:
-    """The exchanges of a sample's parts; None where they are no conversation. A turn whose partner is missing is left
-    out.
-    """
-    turns: list[list[Part]] = [[]]
+def conversation(parts: Sequence[str | int]) -> list[Exchange] | None:
+    """The exchanges of a sample's parts; None if there are none. A turn without its partner is left out."""
+    turns: list[list[str | int]] = [[]]
     for part in parts:
         if part == END_OF_TOPIC:
             turns.append([])
         else:
             turns[-1].append(part)
     out: list[Exchange] = []
-    asked: tuple[tuple[int, ...], str] | None = None
+    question: tuple[tuple[int, ...], str] | None = None
     for turn in turns:
-        said = "\n\n".join(part for part in turn if isinstance(part, str))
-        if said.startswith(USER):
-            asked = tuple(part for part in turn if isinstance(part, int)), said.removeprefix(USER).strip()
-        elif said.startswith(ASSISTANT) and asked is not None:
-            out.append(Exchange(*asked, said.removeprefix(ASSISTANT).strip()))
-            asked = None
-        else:
-            asked = None  # the end of an answer whose beginning was cut off, or no turn at all
+        text = "\n\n".join(part for part in turn if isinstance(part, str))
+        if text.startswith(USER):
+            question = tuple(part for part in turn if isinstance(part, int)), text.removeprefix(USER).strip()
+            continue
+        if text.startswith(ASSISTANT) and question is not None:
+            out.append(Exchange(*question, text.removeprefix(ASSISTANT).strip()))
+        question = None
     return out or None
 
 
 def shuffled(exchanges: Sequence[Exchange], rng: random.Random) -> list[Exchange]:
-    """In another order, all images before the first question where only the first had any; where later ones have, as
-    they were.
+    """The exchanges in random order, with the images of the first at the start.
+
+    If a later exchange has images, the order stays.
     """
     if any(exchange.images for exchange in exchanges[1:]):
         return list(exchanges)
@@ -76,35 +69,29 @@ def shuffled(exchanges: Sequence[Exchange], rng: random.Random) -> list[Exchange
 
 def lay_out_turns(
     exchanges: Sequence[Exchange], tokenizer: Tokenizer, specials: Specials, latents: int, views: int = 1
-) -> Laid:
-    """The conversation as tokens. views: adjacent images that an image is shown as."""
-    ids, answers, images = [specials.bos], [False], list[int]()
+) -> DocumentTokens:
+    """The tokens of a conversation. latents: tokens of an image. views: adjacent images shown for each image."""
+    ids, predicted, images = [specials.bos], [False], list[int]()
     for number, exchange in enumerate(exchanges):
         shown = [view for image in exchange.images for view in range(image * views, (image + 1) * views)]
-        pictures = (
-            [specials.fake, *(token for _ in shown for token in [*[specials.image] * latents, specials.fake])]
-            if shown
-            else []
-        )
-        head = tokenizer.encode(USER if shown else f"{USER} ")
-        gap = tokenizer.encode("\n") if number else []
-        asked = [
-            *gap,
-            *head,
-            *pictures,
+        pictures = [*[specials.image] * latents, specials.fake] * len(shown)
+        prompt = [
+            *(tokenizer.encode("\n") if number else []),
+            *tokenizer.encode(USER if shown else f"{USER} "),
+            *([specials.fake, *pictures] if shown else []),
             *tokenizer.encode(exchange.question),
             specials.end,
             *tokenizer.encode(f"\n{ASSISTANT} "),
         ]
         answer = [*tokenizer.encode(exchange.answer), specials.end]
-        ids += [*asked, *answer]
-        answers += [False] * len(asked) + [True] * len(answer)
+        ids += [*prompt, *answer]
+        predicted += [False] * len(prompt) + [True] * len(answer)
         images += shown
-    ids, answers = [*ids, specials.eos], [*answers, False]
-    tokens, answered = np.asarray(ids, dtype=np.int64), np.asarray(answers, dtype=bool)
-    return Laid(tokens, np.where(answered, tokens, IGNORED), answered, tuple(images))
+    tokens = np.asarray([*ids, specials.eos], dtype=np.int64)
+    answers = np.asarray([*predicted, False], dtype=bool)
+    return DocumentTokens(tokens, np.where(answers, tokens, IGNORED), answers, tuple(images))
 
 
-def counted(parts: Sequence[Part], tokenizer: Tokenizer, latents: int, views: int = 1) -> int:
-    """Tokens of the same as the shards' index counts them, by which rows are packed; the template brings some more."""
+def indexed_tokens(parts: Sequence[str | int], tokenizer: Tokenizer, latents: int, views: int = 1) -> int:
+    """The tokens of a sample as the shards' index counts them, without the template. Rows are packed by this count."""
     return 2 + sum(len(tokenizer.encode(part)) if isinstance(part, str) else (latents + 2) * views for part in parts)

@@ -1,13 +1,12 @@
-"""A stage's state on disk: weights that are trained, the optimiser, the generators, and the loader's place.
+"""A stage's state on disk: the trained weights, the optimiser, the random generators and the loader's position.
 
-Tensors are in torch's distributed format, each rank writing its own, so that a checkpoint of any number of ranks is
-read by any other. It is a folder, written beside and renamed, so that it is whole or not there. Frozen weights are left
-out: they are rebuilt from where the stage started.
+Tensors are in torch's distributed format, and each rank writes its own, so a checkpoint of any number of ranks can be
+read by any other number. A checkpoint is a folder that is written under another name and renamed, so it is complete or
+absent. Frozen weights are left out, because they come from the stage's start.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import warnings
 from pathlib import Path
@@ -20,13 +19,12 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 
 from trainer.parallel import Ranks
 
-_NAME = re.compile(r"checkpoint-(\d{8})")
 _STATE = "state.pt"
 _TRAINED = StateDictOptions(ignore_frozen_params=True, strict=False)
 
 
 class CheckpointError(ValueError):
-    """A checkpoint of something else; the message says what to do."""
+    """A checkpoint of another recipe or other data; the message says what to do."""
 
 
 def save(
@@ -39,8 +37,9 @@ def save(
     ranks: Ranks,
     **rest: Any,
 ) -> None:
-    """rest: further plain values, such as the loader's state. identity: what a run must share with this one to continue
-    it.
+    """Writes a checkpoint and removes the one before. rest: further plain values, such as the loader's state.
+
+    identity: what a run must share with this one to resume from it, see `find`.
     """
     new = folder / f"checkpoint-{step:08d}.new"
     if ranks.first:
@@ -48,28 +47,29 @@ def save(
     ranks.wait()
     weights, moments = get_state_dict(model, optimiser, options=_TRAINED)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns that one process is no cluster
+        warnings.simplefilter("ignore")  # torch warns if there is only one process
         dcp.save({"model": weights, "optimiser": moments}, checkpoint_id=new)
-    generators = ranks.gathered(torch.get_rng_state())
+    generators = ranks.gather(torch.get_rng_state())
     if ranks.first:
         torch.save({"step": step, "identity": identity, "generators": generators, **rest}, new / _STATE)
-        done = folder / f"checkpoint-{step:08d}"
-        shutil.rmtree(done, ignore_errors=True)
-        new.rename(done)
+        final = folder / f"checkpoint-{step:08d}"
+        shutil.rmtree(final, ignore_errors=True)
+        new.rename(final)
         for older in listed(folder)[:-1]:
             shutil.rmtree(older)
     ranks.wait()
 
 
 def listed(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, the last step last."""
-    return sorted(path for path in folder.glob("checkpoint-*") if _NAME.fullmatch(path.name))
+    """The checkpoints of a folder in the order of their steps."""
+    return sorted(folder.glob("checkpoint-" + "[0-9]" * 8))
 
 
 def find(folder: Path, identity: dict[str, str]) -> dict[str, Any] | None:
-    """The last checkpoint's plain values, with its `path`; None where there is none. Raises CheckpointError where it
-    belongs to another
-    recipe or other data."""
+    """The plain values of the last checkpoint, and its `path`; None if there is no checkpoint.
+
+    Raises CheckpointError if it is of another recipe or other data.
+    """
     paths = listed(folder)
     if not paths:
         return None
@@ -77,14 +77,16 @@ def find(folder: Path, identity: dict[str, str]) -> dict[str, Any] | None:
     for name, value in identity.items():
         if state["identity"].get(name) != value:
             raise CheckpointError(
-                f"{paths[-1]}: the {name} has changed since this run began; choose another --out, or set train.overwrite to start anew"
+                f"{paths[-1]}: the {name} has changed since this run began; choose another --out, or set "
+                "train.overwrite to start anew"
             )
     return {**state, "path": paths[-1]}
 
 
 def restore(state: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer, ranks: Ranks) -> None:
-    """Into a model of the same shape, on any number of ranks. With another number, dropout and noise are drawn
-    otherwise.
+    """Loads a checkpoint into a model of the same shape, on any number of ranks.
+
+    state: of `find`. On another number of ranks the random generators start anew, so dropout and noise differ.
     """
     weights, moments = get_state_dict(model, optimiser, options=_TRAINED)
     with warnings.catch_warnings():

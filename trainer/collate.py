@@ -1,45 +1,30 @@
-"""A packed batch of documents as tensors: rows of several documents that do not see each other."""
+"""A packed batch of documents as tensors: rows of several documents that do not attend to each other."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
 
+from shards.sample import Sample
 from shards.source import VIEWS
 from shards.tokens import Tokenizer
 from trainer import chat
-from trainer.images import Eye, Pixels, dummy_pixels, to_pixels
-from trainer.layout import IGNORED, Laid, LayoutError, Specials, lay_out
-
-
-class Document(Protocol):
-    """What a sample of ``shards.loader`` gives; its ``config`` too, and ``views`` (1 or VIEWS) and ``epoch`` where the
-    mixture splits images.
-    """
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def images(self) -> list[bytes]: ...
-
-    def parts(self) -> list[str | int]: ...
+from trainer.images import ImageReader, Pixels, dummy_pixels, to_pixels
+from trainer.layout import IGNORED, DocumentTokens, LayoutError, Specials, lay_out
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """A batch for the model; T is the longest row.
+    """A batch for the model; T is the length of the longest row.
 
     ids, labels, positions, documents: int64 [rows, T]. documents numbers the documents of a row from 1; 0 is padding.
-    labels are not
-    shifted: ``labels[r, t]`` is what ``logits[r, t - 1]`` should predict.
-    text: bool [rows, T], tokens of texts and ``</s>``. pixels: the images of all rows in order.
-    images: how many of them are real (0: pixels holds a dummy that no token points to).
+    labels are not shifted: ``labels[r, t]`` is the target of ``logits[r, t - 1]``. text: bool [rows, T], tokens of
+    texts and ``</s>``. pixels: the images of all rows in order. images: the number of real images; at 0, pixels holds a
+    dummy that no token refers to.
     """
 
     ids: torch.Tensor
@@ -52,12 +37,12 @@ class Tensors:
 
     @property
     def targets(self) -> int:
-        """Tokens the loss is taken over."""
+        """The number of predicted tokens."""
         return int((self.labels != IGNORED).sum())
 
     @property
     def tokens(self) -> int:
-        """Tokens that are not padding."""
+        """The number of tokens that are not padding."""
         return int((self.documents != 0).sum())
 
     def to(self, device: torch.device) -> Tensors:
@@ -67,18 +52,16 @@ class Tensors:
 
 @dataclass(frozen=True)
 class Collator:
-    """Lays documents out, packs the rows, decodes the images.
+    """Lays out documents, packs the rows and decodes the images.
 
-    latents: tokens an image takes in the text. features: what it is to the decoder (more, where cross-attention looks
-    at it).
-    patch: the vision tower's, in pixels. isolation: ``documents`` (each document sees itself alone and counts its
-    positions from 0) or
-    ``none`` (neighbours in a row attend to each other, as in Idefics2's training code). Conversations are laid out by
-    ``chat``, their turns shuffled or not.
+    latents: tokens of an image in the text. patch: of the vision tower, in pixels. isolation: ``documents`` (a document
+    attends to itself alone and counts its positions from 0) or ``none`` (neighbours in a row attend to each other, as
+    in Idefics2's training code). features: vectors of an image for the decoder, more than `latents` under
+    cross-attention. shuffle_turns: of conversations.
     """
 
     tokenizer: Tokenizer
-    eye: Eye
+    reader: ImageReader
     latents: int
     patch: int
     isolation: str = "documents"
@@ -86,74 +69,68 @@ class Collator:
     shuffle_turns: bool = True
 
     def __call__(
-        self, sequences: Sequence[Sequence[Document]], mode: str, longest: int, shortest: int, length: int | None = None
+        self, sequences: Sequence[Sequence[Sample]], mode: str, longest: int, shortest: int, length: int | None = None
     ) -> Tensors:
-        """length: tokens a row may have; a document that alone is longer is cut to it.
+        """Rows of documents as a batch. mode, longest, shortest: of images, see ``shards.image.decode``.
 
-        Raises ValueError, naming the documents, where several together pass the length: whoever packed them counted
-        otherwise.
+        length: tokens of a row; a single document that is longer is cut. Raises ValueError, naming the documents, if
+        several together are longer: they were packed for other settings.
         """
         specials = Specials.of(self.tokenizer)
-        rows: list[list[Laid]] = []
+        rows: list[list[DocumentTokens]] = []
         pictures: list[np.ndarray] = []
         for sequence in sequences:
-            laid_out = [self.laid(document, specials, length) for document in sequence]
-            row, tokens = [laid for laid, _ in laid_out], sum(counted for _, counted in laid_out)
-            if length is not None and tokens > length:
+            row, counts = list[DocumentTokens](), 0
+            for document in sequence:
+                laid_out, count = self._lay_out(document, specials, length)
+                row.append(laid_out)
+                counts += count
+                pictures += self._decode(document, laid_out.images, (mode, longest, shortest))
+            if length is not None and counts > length:
                 keys = ", ".join(document.key for document in sequence)
                 raise ValueError(
-                    f"documents {keys} are {tokens} tokens in a row of {length}: packed for another layout"
+                    f"documents {keys} are {counts} tokens in a row of {length}: packed for another layout"
                 )
-            for document, laid in zip(sequence, row, strict=True):
-                pictures += self.look(document, laid.images, mode, longest, shortest)
             rows.append(row)
         pixels = to_pixels(pictures, self.patch) if pictures else dummy_pixels(self.patch)
         return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
 
-    def laid(self, document: Document, specials: Specials, length: int | None) -> tuple[Laid, int]:
-        """A document's tokens, and as how many they were packed."""
-        if getattr(document, "config", "") != chat.CONFIG:
-            plain = lay_out(split(document), self.tokenizer, specials, self.latents, length)
-            return plain, len(plain.ids)
+    def _lay_out(self, document: Sample, specials: Specials, length: int | None) -> tuple[DocumentTokens, int]:
+        """A document's tokens, and the number of tokens that packing counted. Its layout decides, never its source."""
+        if document.layout != "conversations":
+            tokens = lay_out(split(document), self.tokenizer, specials, self.latents, length)
+            return tokens, len(tokens.ids)
         parts = document.parts()
         exchanges = chat.conversation(parts)
         if exchanges is None:
             raise LayoutError(
-                f"{document.key} is no conversation: its turns must be parted by breaks and begin with User: or Assistant:"
+                f"{document.key} is no conversation: it needs turns that begin with User: or Assistant:, and a break "
+                "between them"
             )
-        coin = random.Random(f"{self.eye.seed} {getattr(document, 'epoch', 0)} {document.key} turns")
-        ordered, views = (
-            chat.shuffled(exchanges, coin) if self.shuffle_turns else exchanges,
-            getattr(document, "views", 1),
-        )
-        laid = chat.lay_out_turns(ordered, self.tokenizer, specials, self.latents, views)
-        return laid, chat.counted(parts, self.tokenizer, self.latents, views)
+        if self.shuffle_turns:
+            rng = random.Random(f"{self.reader.seed} {document.epoch} {document.key} turns")
+            exchanges = chat.shuffled(exchanges, rng)
+        tokens = chat.lay_out_turns(exchanges, self.tokenizer, specials, self.latents, document.views)
+        return tokens, chat.indexed_tokens(parts, self.tokenizer, self.latents, document.views)
 
-    def nothing(self) -> Tensors:
-        """A batch without a token to predict."""
+    def empty(self) -> Tensors:
+        """A batch without a predicted token."""
         specials = Specials.of(self.tokenizer)
-        empty = Laid(np.array([specials.bos]), np.array([IGNORED]), np.array([False]), ())
-        return pack([[empty]], specials.pad, dummy_pixels(self.patch), 0, self.isolation)
+        row = [DocumentTokens(np.array([specials.bos]), np.array([IGNORED]), np.array([False]), ())]
+        return pack([row], specials.pad, dummy_pixels(self.patch), 0, self.isolation)
 
-    def look(
-        self, document: Document, numbers: Sequence[int], mode: str, longest: int, shortest: int
-    ) -> list[np.ndarray]:
-        """The images the layout names; of one that is split, the views that are still there after a cut."""
-        views, epoch = getattr(document, "views", 1), getattr(document, "epoch", 0)
-        if views == 1:
-            return [
-                self.eye.whole(document.images[n], mode, longest, shortest, document.key, epoch, n) for n in numbers
-            ]
-        shown = {
-            n: self.eye.views(document.images[n], mode, longest, shortest, document.key, epoch, n)
-            for n in {n // VIEWS for n in numbers}
-        }
-        return [shown[number // VIEWS][number % VIEWS] for number in numbers]
+    def _decode(self, document: Sample, numbers: Sequence[int], size: tuple[str, int, int]) -> list[np.ndarray]:
+        """The images of a document by number. If images are split, a number is that of a view; see `split`."""
+        images, settings = document.images, (*size, document.key, document.epoch)
+        if document.views == 1:
+            return [self.reader.image(images[n], *settings, n) for n in numbers]
+        views = {n: self.reader.views(images[n], *settings, n) for n in {number // VIEWS for number in numbers}}
+        return [views[number // VIEWS][number % VIEWS] for number in numbers]
 
 
-def split(document: Document) -> list[str | int]:
-    """The document's parts; where its images are split, image n as the adjacent images 5n to 5n + 4."""
-    if getattr(document, "views", 1) == 1:
+def split(document: Sample) -> list[str | int]:
+    """The document's parts. If its images are split, image n becomes the adjacent images 5n to 5n + 4."""
+    if document.views == 1:
         return document.parts()
     return [
         view
@@ -163,44 +140,41 @@ def split(document: Document) -> list[str | int]:
 
 
 def pack(
-    rows: Sequence[Sequence[Laid]], pad: int, pixels: Pixels, images: int, isolation: str = "documents"
+    rows: Sequence[Sequence[DocumentTokens]], pad: int, pixels: Pixels, images: int, isolation: str = "documents"
 ) -> Tensors:
-    """Rows of laid-out documents side by side, padded at the end to the longest row."""
-    width = max(sum(len(laid.ids) for laid in row) for row in rows)
+    """Rows of documents side by side, padded at the end to the longest row."""
+    width = max(sum(len(document.ids) for document in row) for row in rows)
+    isolated = isolation == "documents"
 
-    def fill(pieces: Iterable[Iterable[np.ndarray]], value: int) -> torch.Tensor:
+    def fill(arrays: Iterable[Iterable[np.ndarray]], value: int) -> torch.Tensor:
         out = np.full((len(rows), width), value, dtype=np.int64)
-        for slot, row in zip(out, pieces, strict=True):
+        for slot, row in zip(out, arrays, strict=True):
             joined = np.concatenate(list(row))
             slot[: len(joined)] = joined
         return torch.from_numpy(out)
 
-    if isolation == "documents":
-        positions = fill(([np.arange(len(laid.ids)) for laid in row] for row in rows), 0)
+    if isolated:
+        positions = fill(([np.arange(len(document.ids)) for document in row] for row in rows), 0)
     else:
         positions = torch.arange(width).expand(len(rows), width).contiguous()
+    numbers = ([np.full(len(d.ids), n if isolated else 1) for n, d in enumerate(row, 1)] for row in rows)
     return Tensors(
-        ids=fill(([laid.ids for laid in row] for row in rows), pad),
-        labels=fill(([laid.labels for laid in row] for row in rows), IGNORED),
+        ids=fill(([document.ids for document in row] for row in rows), pad),
+        labels=fill(([document.labels for document in row] for row in rows), IGNORED),
         positions=positions,
-        documents=fill(
-            (
-                [np.full(len(laid.ids), n if isolation == "documents" else 1) for n, laid in enumerate(row, 1)]
-                for row in rows
-            ),
-            0,
-        ),
-        text=fill(([laid.text for laid in row] for row in rows), 0).bool(),
+        documents=fill(numbers, 0),
+        text=fill(([document.text for document in row] for row in rows), 0).bool(),
         pixels=pixels,
         images=images,
     )
 
 
 def attention_mask(documents: torch.Tensor) -> torch.Tensor:
-    """bool [rows, 1, T, T], True where query t may see key s: s <= t, in the same document.
+    """bool [rows, 1, T, T]: True if query t may attend to key s, that is s <= t in the same document.
 
-    Given explicitly: transformers infers it from restarting positions only without a mask and without a cache, and
-    packs wrongly, in silence, with either. Padding is a document of its own, so that no softmax is taken over nothing.
+    The mask is explicit because transformers infers it from positions that restart only without a mask and without a
+    cache; with either, it packs wrongly and reports nothing. Padding counts as a document, so that no softmax is over
+    nothing.
     """
     same = documents[:, :, None] == documents[:, None, :]
     causal = torch.ones(same.shape[1:], dtype=torch.bool, device=documents.device).tril()

@@ -1,13 +1,12 @@
-"""Training recipes: YAML checked by pydantic, one stage a file, three sizes a stage.
+"""Training recipes: YAML checked by pydantic, one stage in a file, three sizes of a stage.
 
-A stage's file holds what all sizes share at the top and, under ``profiles``, what differs: ``smoke`` (CPU, seconds),
-``tiny`` (CPU, minutes) and ``full`` (the paper's numbers). ``profile`` names the one to take. A file with ``chain``
-lists stages to train one after the other.
+A stage's file has the keys that all sizes share at the top and, under ``profiles``, the keys that differ: ``smoke`` (a
+CPU, seconds), ``tiny`` (a CPU, minutes) and ``full`` (the paper's numbers). ``profile`` selects one. A file with
+``chain`` lists stages to train one after the other.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,31 +15,12 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from trainer.schema import (
-    Backbones,
-    Chain,
-    Connector,
-    Evaluate,
-    File,
-    Image,
-    Lora,
-    Model,
-    Packing,
-    Part,
-    Perceiver,
-    Recipe,
-    Text,
-    Train,
-    Vision,
-)
+from manifests.nearest import nearest
+from trainer.schema import Chain, File, Recipe, Section
 
-__all__ = [
-    "Backbones", "Connector", "Evaluate", "Image", "Lora", "Model", "Packing", "Perceiver", "Recipe", "RecipeError", "Text", "Train",
-    "Vision", "load", "settings",
-]  # fmt: skip
-
-_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 RECIPES = Path(__file__).parent / "recipes"
+_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+_S = TypeVar("_S", bound=Section)
 
 
 class RecipeError(ValueError):
@@ -50,35 +30,34 @@ class RecipeError(ValueError):
 def load(recipe: str | Path, overrides: Mapping[str, Any] | None = None) -> list[Recipe]:
     """The stages of a recipe: a path, or the name of a bundled one (``demo``, ``stage1``).
 
-    overrides: dotted keys (``train.steps``, ``profile``), for every stage, or for one where a stage's name stands first
+    overrides: dotted keys (``train.steps``, ``profile``) for every stage, or for one stage if its name stands first
     (``stage2.train.steps``). Raises RecipeError.
     """
     path = find(recipe)
     raw = read(path)
     changes = dict(overrides or {})
     if "chain" not in raw:
-        return [stage(path, raw, changes)]
+        return [_stage(path, raw, changes)]
     chain = checked(Chain, raw, path)
     changes = {**chain.set, **({"profile": chain.profile} if chain.profile else {}), **changes}
     files = [find(name, path.parent) for name in chain.chain]
     contents = [read(file) for file in files]
-    names = {content.get("stage") for content in contents}
+    stages = {content.get("stage") for content in contents}
     recipes = []
     for file, content in zip(files, contents, strict=True):
-        mine = {}
+        own = {}
         for key, value in changes.items():
             head, _, rest = key.partition(".")
-            if head in names and rest:
-                if head == content.get("stage"):
-                    mine[rest] = value
-            else:
-                mine[key] = value
-        recipes.append(stage(file, content, mine))
+            if not (head in stages and rest):
+                own[key] = value
+            elif head == content.get("stage"):
+                own[rest] = value
+        recipes.append(_stage(file, content, own))
     return recipes
 
 
-def stage(path: Path, raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> Recipe:
-    """One stage's file, its profile and the overrides, laid over each other in that order."""
+def _stage(path: Path, raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> Recipe:
+    """A stage's file, then its profile, then the overrides; later values win."""
     shared = {key: value for key, value in raw.items() if key not in File.model_fields}
     changes = dict(overrides)
     own = {key: raw[key] for key in File.model_fields if key in raw}
@@ -87,39 +66,47 @@ def stage(path: Path, raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> R
     file = checked(File, own, path)
     if file.profiles and file.profile not in file.profiles:
         raise RecipeError(f"{path}: profile: no {file.profile!r} here; there are {', '.join(file.profiles)}")
-    merged = lay_over(shared, file.profiles.get(file.profile, {}))
+    return recipe_of(override(merge(shared, file.profiles.get(file.profile, {})), changes), path)
+
+
+def recipe_of(raw: dict[str, Any], path: Path) -> Recipe:
+    """The checked recipe. The mixture may be a file beside the recipe's file. Raises RecipeError."""
+    beside = path.parent / str(raw.get("mixture"))
+    return checked(Recipe, {**raw, "mixture": str(beside)} if beside.is_file() else raw, path)
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings merged key by key. Values of `over` win; lists and plain values are replaced."""
+    out = dict(under)
+    for key, value in over.items():
+        below = out.get(key)
+        out[key] = merge(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return out
+
+
+def override(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping with the values of dotted keys replaced."""
+    out = dict(raw)
     for key, value in changes.items():
         nested: Any = value
         for name in reversed(key.split(".")):
             nested = {name: nested}
-        merged = lay_over(merged, nested)
-    beside = path.parent / str(merged.get("mixture"))
-    if beside.is_file():
-        merged["mixture"] = str(beside)
-    return checked(Recipe, merged, path)
-
-
-def lay_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings, the second winning; everything but a mapping is replaced whole."""
-    out = dict(under)
-    for key, value in over.items():
-        below = out.get(key)
-        out[key] = lay_over(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+        out = merge(out, nested)
     return out
 
 
 def find(recipe: str | Path, beside: Path | None = None) -> Path:
-    """A recipe by path (also one beside another recipe), or a bundled one by name."""
+    """The file of a recipe: a path, a path relative to `beside`, or a bundled name. Raises RecipeError."""
     name = str(recipe)
-    places = [Path(name), *([beside / name] if beside else []), RECIPES / name, RECIPES / f"{name}.yaml"]
-    for place in places:
+    for place in (Path(name), *([beside / name] if beside else []), RECIPES / name, RECIPES / f"{name}.yaml"):
         if place.is_file():
             return place
-    known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-    raise RecipeError(f"{name}: no such recipe; the bundled ones are {known}")
+    bundled = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+    raise RecipeError(f"{name}: no such recipe; the bundled ones are {bundled}")
 
 
 def read(path: Path) -> dict[str, Any]:
+    """The YAML mapping of a file. Raises RecipeError."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -129,42 +116,33 @@ def read(path: Path) -> dict[str, Any]:
     return raw
 
 
-def settings(given: Iterable[str]) -> dict[str, Any]:
-    """``key=value`` as overrides for `load`, values as YAML reads them (and ``1e-4`` as a number). Raises RecipeError."""
+def settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """``key=value`` pairs as overrides for `load`. Values are YAML, and ``1e-4`` is a number. Raises RecipeError."""
     out: dict[str, Any] = {}
-    for setting in given:
+    for setting in pairs:
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise RecipeError(f"--set {setting}: expected key=value, such as profile=tiny or train.lr=1e-4")
         out[key] = yaml.safe_load(value)
-        if isinstance(out[key], str) and _SCIENTIFIC.fullmatch(value):  # YAML 1.1 wants 1.0e-4
+        if isinstance(out[key], str) and _SCIENTIFIC.fullmatch(value):  # YAML 1.1 reads only 1.0e-4 as a number
             out[key] = float(value)
     return out
 
 
-T = TypeVar("T", bound=Part)
-
-
-def checked(kind: type[T], raw: Mapping[str, Any], path: Path) -> T:
-    """The raw mapping as `kind`, its first fault as one line."""
+def checked(kind: type[_S], raw: Mapping[str, Any], path: Path) -> _S:
+    """The raw mapping as `kind`. Raises RecipeError with the first fault as one line."""
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        # a misspelt key before the key it leaves out
+        # a misspelt key is reported before the required key that is absent because of it
         fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         key = ".".join(str(step) for step in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            near = nearest(kind, [str(step) for step in fault["loc"]])
-            raise RecipeError(f"{path}: {key}: no such key{f'; did you mean {near}?' if near else ''}") from None
-        raise RecipeError(f"{path}: {key or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}") from None
-
-
-def nearest(kind: type[Part], loc: list[str]) -> str | None:
-    """The known key most like the unknown one that `loc` leads to."""
-    owner: Any = kind
-    for step in loc[:-1]:
-        annotation = owner.model_fields[step].annotation
-        options = [annotation, *getattr(annotation, "__args__", ())]  # X | None
-        owner = next(option for option in options if isinstance(option, type) and issubclass(option, Part))
-    close = difflib.get_close_matches(loc[-1], owner.model_fields, n=1, cutoff=0.5)
-    return ".".join([*loc[:-1], close[0]]) if close else None
+        if fault["type"] != "extra_forbidden":
+            raise RecipeError(f"{path}: {key or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}") from None
+        owner: Any = kind
+        for step in (step for step in fault["loc"][:-1] if not isinstance(step, int)):
+            annotation = owner.model_fields[step].annotation
+            options = [annotation, *getattr(annotation, "__args__", ())]  # X | None
+            owner = next(option for option in options if isinstance(option, type) and issubclass(option, Section))
+        hint = nearest(str(fault["loc"][-1]), owner.model_fields)
+        raise RecipeError(f"{path}: {key}: no such key{hint}") from None

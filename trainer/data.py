@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,83 +12,78 @@ from typing import Any
 from shards import manifest, mixture, tokens
 from shards.image import decode
 from shards.loader import Loader, Sample
-from shards.store import Store
+from shards.runfiles import RunFiles
 from trainer.collate import Collator
-from trainer.config import Recipe, RecipeError
-from trainer.images import Cache, Eye
+from trainer.config import RecipeError
+from trainer.images import Cache, ImageReader
+from trainer.schema import Recipe
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder. digest: of every shard the manifest names."""
+    """A run's folder. digest: a hash of every shard that the manifest lists."""
 
     root: str
     tokenizer: tokens.Tokenizer
     digest: str
+    manifest: manifest.Manifest
 
     @classmethod
     def open(cls, root: str | Path) -> Run:
-        """Raises ManifestError, and RecipeError where the shards were counted by another tokenizer than the one found
-        here.
-        """
-        listed = manifest.read(Store(root))
+        """Raises ManifestError, and RecipeError if another version of the tokenizer counted the shards."""
+        listed = manifest.read(RunFiles(root))
         tokenizer = tokens.load(listed.tokenizer["name"])
         if tokenizer.sha256 != listed.tokenizer["sha256"]:
             raise RecipeError(
                 f"{root}: the shards were counted by another version of tokenizer {tokenizer.name}: use that file"
             )
-        shards = json.dumps(listed.raw["configs"], sort_keys=True).encode()
-        return cls(str(root), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest())
+        table = listed.raw["configs" if listed.raw["version"] == 1 else "sources"]
+        shards = json.dumps(table, sort_keys=True).encode()
+        return cls(str(root), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest(), listed)
 
-    def mix(self, recipe: Recipe, latents: int) -> mixture.Mixture:
-        """The recipe's mixture, the run's own before a preset or a path, with what the recipe sets: sequences, images,
-        tokens an image.
+    def mix(self, recipe: Recipe, latents: int, say: Callable[[str], object] = lambda line: None) -> mixture.Mixture:
+        """The recipe's mixture with an entry for each source by name, and the recipe's own settings in every entry.
 
-        Raises MixtureError or FileNotFoundError.
+        A mixture of the run comes before a preset or a path of the same name. latents: tokens of an image. say: gets a
+        line about entries without samples. Raises MixtureError (also if nothing is left to read), FileNotFoundError.
         """
         file = Path(self.root) / "mixtures" / f"{recipe.mixture}.json"
         mixed = mixture.load(file if file.is_file() else recipe.mixture)
         packing, image = recipe.packing, recipe.image
-        sources = {}
-        for name, source in mixed.sources.items():
-            changes: dict[str, Any] = {}
-            if packing.sequence_length is not None:
-                changes["sequence_length"] = packing.sequence_length
-            if packing.long is not None:
-                changes["long"] = packing.long
-            if image.mode is not None:
-                changes["image"] = mixture.Image(image.mode, image.longest, image.shortest)
-            if image.split:
-                changes["split"] = image.split
-            sources[name] = replace(source, **changes)
-        return replace(
-            mixed, sources=sources, tokens_per_image=latents, batch_sequences=packing.sequences or mixed.batch_sequences
-        )
+        changes: dict[str, Any] = {
+            "sequence_length": packing.sequence_length,
+            "long": packing.long,
+            "image": mixture.Image(image.mode, image.longest, image.shortest) if image.mode else None,
+            "split": image.split or None,
+        }
+        changes = {key: value for key, value in changes.items() if value is not None}
+        entries = {label: replace(entry, **changes) for label, entry in mixed.sources.items()}
+        rows = packing.sequences or mixed.batch_sequences
+        mixed = replace(mixed, sources=entries, tokens_per_image=latents, batch_sequences=rows)
+        return mixed.resolve(self.manifest.sources, say)
 
-    def check(self, recipe: Recipe) -> None:
-        """Raises MixtureError where a stage would find nothing to read."""
-        listed, mixed = manifest.read(Store(self.root)), self.mix(recipe, 1)
-        mixed.available([name for name in mixed.sources if listed.shards(name, "train")], say=lambda _: None)
+    def of_layout(self, mixed: mixture.Mixture, layout: str) -> list[str]:
+        """The sources of a resolved mixture whose samples have the layout."""
+        return [name for name in mixed.sources if self.manifest.sources[name].layout == layout]
 
     def loader(self, mixed: mixture.Mixture, seed: int, rank: int = 0, world: int = 1) -> Loader:
         return Loader(self.root, mixed, split="train", seed=seed, tokenizer=self.tokenizer, rank=rank, world=world)
 
     def held_out_pairs(self, mixed: mixture.Mixture, n: int, seed: int) -> list[Sample]:
-        """The first n different pairs of the validation split, fewer where there are fewer; none where the mixture has
-        no pairs.
-        """
-        if n == 0 or "pairs" not in mixed.sources or not manifest.read(Store(self.root)).shards("pairs", "validation"):
+        """The first n different validation samples of the sources with layout ``pairs``; fewer if there are fewer."""
+        names = [name for name in self.of_layout(mixed, "pairs") if self.manifest.shards(name, "validation")]
+        if n == 0 or not names:
             return []
-        found: dict[str, Sample] = {}
-        for batch in Loader(
-            self.root, replace(mixed.only("pairs"), batch_sequences=1), split="validation", seed=seed, epochs=1
-        ):
-            found.update({sample.json["id"]: sample for sequence in batch.sequences for sample in sequence})
-            if len(found) >= n:
+        pairs: dict[str, Sample] = {}
+        only = replace(mixed.only(*names), batch_sequences=1)
+        for batch in Loader(self.root, only, split="validation", seed=seed, epochs=1):
+            pairs.update({sample.json["id"]: sample for sequence in batch.sequences for sample in sequence})
+            if len(pairs) >= n:
                 break
-        return list(found.values())[:n]
+        return list(pairs.values())[:n]
 
 
 def collator(run: Run, recipe: Recipe, latents: int, patch: int, features: int) -> Collator:
-    eye = Eye(Cache(decode, recipe.image.cache_mb), recipe.seed, recipe.image.upscale)
-    return Collator(run.tokenizer, eye, latents, patch, recipe.packing.isolation, features, recipe.shuffle_turns)
+    cached = Cache(decode, recipe.image.cache_mb) if recipe.image.cache_mb else decode
+    reader = ImageReader(cached, recipe.seed, recipe.image.upscale)
+    return Collator(run.tokenizer, reader, latents, patch, recipe.packing.isolation, features, recipe.shuffle_turns)

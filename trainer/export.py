@@ -1,13 +1,13 @@
-"""A trained model as others load it: beside its weights, a tokenizer and a processor of transformers' own.
+"""The tokenizer and the processor of transformers beside a trained model's weights.
 
-So ``AutoProcessor`` and ``AutoModelForImageTextToText`` read a stage's ``model`` folder, and lmms-eval takes it for an
-Idefics2::
+With them, ``AutoProcessor`` and ``AutoModelForImageTextToText`` load a stage's ``model`` folder, and lmms-eval accepts
+it as an Idefics2::
 
     lmms-eval --model idefics2 --model_args pretrained=RUN/train/sft/model --tasks docvqa_val
 
-Two things differ there from our own path, and none can be changed from here: transformers' processor puts a blank
-between an image and text that touches it, and leaves out patches at the edges that an image covers in part, which we
-fill up.
+transformers' processor prepares two things in another way than this trainer does: it inserts a blank between an image
+and the text next to it, and it drops patches at the edges that an image covers only in part; the trainer extends the
+image to full patches.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shards import tokens
 from shards.mixture import Image
 from shards.tokens import ASSISTANT, BOS, END_OF_TOPIC, END_OF_UTTERANCE, EOS, FAKE, IMAGE, PAD, SPECIALS
 
-#: the turns of `trainer.chat` as a Jinja template; what the model is to say begins behind the blank
+#: the turns of `trainer.chat` as a Jinja template; the model's answer starts after the last blank
 TEMPLATE = (
     "{% for message in messages %}{{ message['role'].capitalize() }}:"
     "{% if message['content'] is string %} {{ message['content'] }}{% else %}"
@@ -37,45 +37,45 @@ TEMPLATE = (
 
 
 class ExportError(ValueError):
-    """A tokenizer that transformers would number otherwise."""
+    """A tokenizer whose tokens would have other numbers in transformers."""
 
 
 def save_processor(folder: str | Path, tokenizer: tokens.Tokenizer, latents: int, image: Image) -> None:
-    """Writes the processor beside a model's weights. latents: tokens an image takes. Raises ExportError."""
+    """Writes the processor to a model's folder. latents: tokens of an image. Raises ExportError."""
     size = {"height": image.longest, "width": image.longest}
     if image.mode == "native":
         size = {"longest_edge": image.longest, "shortest_edge": image.shortest}
-    looks = Idefics2ImageProcessorPil(size=size, do_image_splitting=False)
-    Idefics2Processor(looks, fast(tokenizer), image_seq_len=latents, chat_template=TEMPLATE).save_pretrained(folder)
+    images = Idefics2ImageProcessorPil(size=size, do_image_splitting=False)
+    Idefics2Processor(images, fast(tokenizer), image_seq_len=latents, chat_template=TEMPLATE).save_pretrained(folder)
 
 
 def fast(tokenizer: tokens.Tokenizer) -> PreTrainedTokenizerFast:
-    """The shards' tokenizer as transformers', with the same number for every token. Raises ExportError."""
+    """The shards' tokenizer as one of transformers, with the same number for every token. Raises ExportError."""
     native: Any = _bytes() if tokenizer.name == "bytes" else Native.from_file(tokenizer.name)
-    known = native.get_vocab(with_added_tokens=True)
-    native.add_special_tokens(
-        [AddedToken(name, special=True, normalized=False) for name in SPECIALS if name not in known]
-    )
+    vocabulary = native.get_vocab(with_added_tokens=True)
+    missing = [AddedToken(name, special=True, normalized=False) for name in SPECIALS if name not in vocabulary]
+    native.add_special_tokens(missing)
     for name, number in tokenizer.specials.items():
         if native.token_to_id(name) != number:
+            there = native.token_to_id(name)
             raise ExportError(
-                f"tokenizer {tokenizer.name}: {name} is {number} in the shards and {native.token_to_id(name)} in transformers"
+                f"tokenizer {tokenizer.name}: {name} is {number} in the shards and {there} in transformers"
             )
     native.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.specials[BOS])]
     )
     extra = [FAKE, IMAGE, END_OF_UTTERANCE, END_OF_TOPIC]
     return PreTrainedTokenizerFast(
-        tokenizer_object=native, bos_token=BOS, eos_token=EOS, pad_token=PAD, additional_special_tokens=extra, padding_side="left",
-        clean_up_tokenization_spaces=False,
+        tokenizer_object=native, bos_token=BOS, eos_token=EOS, pad_token=PAD, additional_special_tokens=extra,
+        padding_side="left", clean_up_tokenization_spaces=False,
     )  # fmt: skip
 
 
 def _bytes() -> Native:
-    """`shards.tokens.Bytes`: a BPE of the 256 bytes that merges nothing."""
-    shown = pre_tokenizers.ByteLevel.alphabet()
-    # bytes that stand for themselves; the others are named from 256 on, in order
-    plain = [b for b in range(256) if chr(b) in shown]
+    """`shards.tokens.Bytes` as a BPE of the 256 bytes without merges."""
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    # printable bytes stand for themselves; the others are the characters from 256 on, in order
+    plain = [b for b in range(256) if chr(b) in alphabet]
     names = {b: chr(b) for b in plain} | {b: chr(256 + n) for n, b in enumerate(sorted(set(range(256)) - set(plain)))}
     native = Native(models.BPE(vocab={name: byte for byte, name in names.items()}, merges=[]))
     native.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -1,88 +1,54 @@
-"""Batches as tensors, made by one thread ahead of the model."""
+"""Batches of the loader as tensors, prepared by one thread ahead of the model."""
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from shards.loader import Loader
 from trainer.collate import Collator, Tensors
-
-#: batches made ahead
-AHEAD = 2
-
-
-class Batches(Protocol):
-    """What the loop needs of ``shards.loader.Loader``."""
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A step's data. parts: its sequences in micro-batches. after: the loader's state once this batch is consumed."""
+class StepData:
+    """The data of a step."""
 
-    source: str
-    parts: list[Tensors]
-    after: dict[str, Any]
+    source: str  #: name of the source of all samples
+    micro_batches: list[Tensors]
+    loader_state: dict[str, Any]  #: to resume after this step
 
 
-def prepared(loader: Batches, collate: Collator, micro: int | None, rows: int | None = None) -> Iterator[Ready]:
-    """rows: sequences of a step; where fewer came (damaged samples were left out), empty micro-batches stand for them,
-    so that every
-    rank takes as many passes. None: one process, which needs none."""
+def collated(loader: Loader, collate: Collator, micro: int | None, rows: int | None = None) -> Iterator[StepData]:
+    """The loader's batches as tensors.
+
+    micro: sequences of a micro-batch; None: all of the step. rows: sequences of a step on each of several ranks; None:
+    one process. A rank that gets fewer sequences (damaged samples were left out) gets empty micro-batches for the
+    others, because every rank must take the same number of passes.
+    """
     for batch in loader:
         if not batch.sequences and rows is None:
             continue
         size = micro or rows or len(batch.sequences)
         groups = [batch.sequences[i : i + size] for i in range(0, len(batch.sequences), size)]
-        image = batch.image
-        parts = [
-            collate(group, image["mode"], image["longest"], image["shortest"], batch.sequence_length)
-            for group in groups
-        ]
-        parts += [collate.nothing() for _ in range(len(parts), -(-(rows or 0) // size))]
-        yield Ready(batch.source, parts, loader.state_dict())
+        tensors = [collate(group, **batch.image, length=batch.sequence_length) for group in groups]
+        tensors += [collate.empty() for _ in range(len(tensors), -(-(rows or 0) // size))]
+        yield StepData(batch.source, tensors, loader.state_dict())
 
 
-def ahead(make: Callable[[], Iterable[Ready]], depth: int = AHEAD) -> Generator[Ready, None, None]:
-    """The items of `make()`, made by one thread up to `depth` ahead; its exception is raised here. Close the iterator
-    to end the thread.
+def prefetch(items: Callable[[], Iterable[StepData]], depth: int = 2) -> Generator[StepData, None, None]:
+    """The items of `items()`, produced by one thread up to `depth` ahead. Its exception is raised here.
+
+    Close the generator to end the thread.
     """
-    line: queue.Queue[Ready | BaseException | None] = queue.Queue(maxsize=depth)
-    over = threading.Event()
-
-    def put(item: Ready | BaseException | None) -> bool:
-        while not over.is_set():
-            try:
-                line.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for item in make():
-                if not put(item):
-                    return
-            put(None)
-        except BaseException as error:  # handed over, not swallowed
-            put(error)
-
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
+    pool = ThreadPoolExecutor(1, "batches")  # one thread, so the items stay in order
     try:
-        while (item := line.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
+        iterator = iter(items())
+        queue = deque(pool.submit(next, iterator, None) for _ in range(depth))
+        while (item := queue.popleft().result()) is not None:
+            queue.append(pool.submit(next, iterator, None))
             yield item
     finally:
-        over.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)

@@ -1,12 +1,10 @@
-"""One document as tokens: where images stand, what is predicted, what is not.
+"""One document as tokens: where images stand, and which tokens are predicted.
 
-Idefics2's layout: ``<s>`` text ``<fake><image>*n<fake>`` text ``</s>``, where adjacent images share one ``<fake>``
-(``<fake><image>*n<fake><image>*n<fake>``). Only ``<image>`` is left out of the loss, ``<fake>`` is predicted (Hugging
-Face's
-``vision/m4`` training code; the paper does not say). Each text is encoded alone, as the shards' index counts it.
+The layout is Idefics2's: ``<s>`` text ``<fake><image>*n<fake>`` text ``</s>``. Adjacent images share one ``<fake>``
+(``<fake><image>*n<fake><image>*n<fake>``). The loss leaves out ``<image>`` and includes ``<fake>`` (Hugging Face's
+training code ``vision/m4``; the paper does not say). Each text is encoded alone, as the shards' index counts it.
 
-We lay the tokens out ourselves rather than call ``Idefics2Processor``, which inserts a blank after a closing
-``<fake>``.
+This module does not use `Idefics2Processor`, which inserts a blank after a closing ``<fake>``.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import numpy as np
 
 from shards.tokens import BOS, END_OF_UTTERANCE, EOS, FAKE, IMAGE, PAD, Tokenizer
 
-#: label of a token that is not predicted, torch's ``ignore_index``
+#: label of a token that is not predicted: torch's ``ignore_index``
 IGNORED = -100
 
 
@@ -28,12 +26,14 @@ class LayoutError(ValueError):
 
 @dataclass(frozen=True)
 class Specials:
+    """Ids of the special tokens."""
+
     image: int
     fake: int
     pad: int
     bos: int
     eos: int
-    end: int  #: of a turn
+    end: int  #: end of a turn
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Specials:
@@ -41,18 +41,17 @@ class Specials:
 
     @property
     def new(self) -> tuple[int, ...]:
-        """Those a published decoder has not seen, whose rows are trained whatever else is."""
+        """Tokens that a published decoder does not have. Their rows are trained in every stage."""
         return self.image, self.fake, self.end
 
 
 @dataclass(frozen=True)
-class Laid:
+class DocumentTokens:
     """A document as tokens.
 
-    ids, labels: int64 [length]; ``labels[i]`` is ``ids[i]`` where token i is predicted (from the tokens before it) and
-    IGNORED elsewhere.
-    text: bool [length], tokens of texts and ``</s>`` (the evaluation averages over these alone).
-    images: image numbers in order of appearance, one for each run of ``<image>``.
+    ids, labels: int64 [length]. ``labels[i]`` is ``ids[i]`` if token i is predicted from the tokens before it, else
+    IGNORED. text: bool [length], the tokens of texts and ``</s>``; the evaluation averages over these. images: numbers
+    of the images in order of appearance, one for each run of ``<image>``.
     """
 
     ids: np.ndarray
@@ -63,37 +62,33 @@ class Laid:
 
 def lay_out(
     parts: Sequence[str | int], tokenizer: Tokenizer, specials: Specials, latents: int, longest: int | None = None
-) -> Laid:
-    """Tokens of a document given as texts and image numbers in reading order.
+) -> DocumentTokens:
+    """The tokens of a document. parts: texts and image numbers in reading order. latents: tokens of an image.
 
-    latents: tokens an image takes. longest: cut the document to this many tokens; an image is never cut in two (the
-    document then ends before it, its ``</s>`` dropped: the text goes on where we do not see it). Raises LayoutError
-    where not even the first part fits.
+    longest: the document is cut to this many tokens. An image is never cut in two: the document ends before it. A
+    document that is cut has no ``</s>``, because its text continues. Raises LayoutError if the first part does not fit.
     """
-    ids: list[int] = [specials.bos]
-    text: list[bool] = [False]
-    images: list[int] = []
-    before: str | int | None = None
+    ids, text, images = [specials.bos], [False], list[int]()
+    previous: str | int | None = None
     cut = False
     for part in parts:
         if isinstance(part, str):
-            piece = tokenizer.encode(part)
-            room = len(piece) if longest is None else longest - len(ids)
-            cut = room < len(piece)
-            ids += piece[:room]
-            text += [True] * min(room, len(piece))
+            encoded = tokenizer.encode(part)
+            space = len(encoded) if longest is None else longest - len(ids)
+            cut = space < len(encoded)
+            ids += encoded[:space]
+            text += [True] * min(space, len(encoded))
         else:
-            shared = isinstance(before, int)
-            piece = [specials.image] * latents + [specials.fake]
-            piece = piece if shared else [specials.fake, *piece]
-            cut = longest is not None and len(ids) + len(piece) > longest
+            first = [] if isinstance(previous, int) else [specials.fake]
+            encoded = [*first, *[specials.image] * latents, specials.fake]
+            cut = longest is not None and len(ids) + len(encoded) > longest
             if not cut:
-                ids += piece
-                text += [False] * len(piece)
+                ids += encoded
+                text += [False] * len(encoded)
                 images.append(part)
         if cut:
             break
-        before = part
+        previous = part
     if not cut and (longest is None or len(ids) < longest):
         ids.append(specials.eos)
         text.append(True)
@@ -103,6 +98,5 @@ def lay_out(
         )
     tokens = np.asarray(ids, dtype=np.int64)
     labels = np.where(tokens == specials.image, IGNORED, tokens)
-    # nothing stands before the first token of a document: its neighbour in a packed row must not predict it
-    labels[0] = IGNORED
-    return Laid(tokens, labels, np.asarray(text, dtype=bool), tuple(images))
+    labels[0] = IGNORED  # the document before it in a packed row must not predict it
+    return DocumentTokens(tokens, labels, np.asarray(text, dtype=bool), tuple(images))

@@ -1,22 +1,24 @@
-"""One line a step, for the eye and for JSON."""
+"""The log of a stage: one line a step, on stderr, in JSON Lines and for TensorBoard."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Step:
-    """loss: nats per predicted token, mean over the step. by_source: the last loss of each source so far. seconds: the
-    whole step;
-    wait: of them, those spent waiting for data. padding: share of the rows' places that hold no token. flops:
-    operations of the step, see
-    ``flops``; mfu: their share of what the devices could have done, null where we know no peak."""
+    """A line of the log.
+
+    source: name of the step's source. loss: nats per predicted token, mean over the step. by_source: the last loss of
+    each source so far, by its name. padding: share of the rows' places without a token. seconds: of the step; wait: the
+    part of them spent waiting for data. flops: operations of the step, see ``flops``; mfu: their share of the devices'
+    peak, null if the peak is unknown.
+    """
 
     stage: str
     step: int
@@ -35,79 +37,64 @@ class Step:
     mfu: float | None = None
 
     def line(self) -> str:
+        """The step as a line of text."""
         sources = " ".join(f"{name} {loss:.3f}" for name, loss in self.by_source.items())
+        rate = f"mfu {self.mfu:.1%}" if self.mfu is not None else f"{self.flops / self.seconds / 1e9:,.1f} GFLOP/s"
         return (
-            f"{self.stage} {self.step:>{len(str(self.steps))}}/{self.steps} loss {self.loss:.4f} ({sources}) lr {self.lr:.2e} "
-            f"gn {self.gradient_norm:.2f} {self.tokens / self.seconds:,.0f} tok/s {self.images / self.seconds:,.1f} img/s "
-            f"{f'mfu {self.mfu:.1%}' if self.mfu is not None else f'{self.flops / self.seconds / 1e9:,.1f} GFLOP/s'} "
+            f"{self.stage} {self.step:>{len(str(self.steps))}}/{self.steps} loss {self.loss:.4f} ({sources}) "
+            f"lr {self.lr:.2e} gn {self.gradient_norm:.2f} "
+            f"{self.tokens / self.seconds:,.0f} tok/s {self.images / self.seconds:,.1f} img/s {rate} "
             f"pad {self.padding:.0%} wait {self.wait / self.seconds:.0%}"
         )
 
     def scalars(self) -> dict[str, float]:
-        """What TensorBoard draws."""
-        out = {
-            "loss": self.loss,
-            f"loss/{self.source}": self.loss,
-            "lr": self.lr,
-            "gradient_norm": self.gradient_norm,
-            "padding": self.padding,
-        }
-        rates = {
-            "tokens": self.tokens / self.seconds,
-            "images": self.images / self.seconds,
-            "wait": self.wait / self.seconds,
-        }
-        out |= {f"speed/{name}": value for name, value in rates.items()}
+        """The curves of TensorBoard."""
+        out = {"loss": self.loss, f"loss/{self.source}": self.loss, "lr": self.lr, "gradient_norm": self.gradient_norm}
+        rates = {"tokens": self.tokens, "images": self.images, "wait": self.wait}
+        out |= {"padding": self.padding} | {f"speed/{name}": n / self.seconds for name, n in rates.items()}
         return out if self.mfu is None else {**out, "speed/mfu": self.mfu}
 
 
 def speed(steps: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Of all steps but the first, which waits for everything to begin: ``seconds``, ``tokens_per_s``, ``images_per_s``,
-    the share of ``wait``
-    and ``mfu`` (None where no peak is known). steps: mappings of `Step`'s fields."""
+    """``seconds``, ``tokens_per_s``, ``images_per_s``, the share ``wait``, and ``mfu`` (None without a peak).
+
+    steps: mappings of `Step`'s fields. The first step is left out, because it waits for every part to start.
+    """
     steps = steps[1:] or steps
     seconds = sum(s["seconds"] for s in steps)
-    total = {name: sum(s[name] for s in steps) for name in ("tokens", "images", "wait")}
+    tokens, images, wait = (sum(s[name] for s in steps) / seconds for name in ("tokens", "images", "wait"))
     mfu = sum(s["mfu"] * s["seconds"] for s in steps) / seconds if all(s["mfu"] is not None for s in steps) else None
-    rates = {
-        "tokens_per_s": total["tokens"] / seconds,
-        "images_per_s": total["images"] / seconds,
-        "wait": total["wait"] / seconds,
-    }
-    return {"seconds": seconds, **rates, "mfu": mfu}
+    return {"seconds": seconds, "tokens_per_s": tokens, "images_per_s": images, "wait": wait, "mfu": mfu}
 
 
-def said(found: Mapping[str, float | None]) -> str:
-    """`speed` in words."""
-    mfu = "" if found["mfu"] is None else f", MFU {found['mfu']:.1%}"
-    rates = f"{found['tokens_per_s']:,.0f} tokens/s, {found['images_per_s']:,.1f} images/s"
-    return f"{found['seconds']:,.0f} s behind the first step: {rates}{mfu}, {found['wait']:.1%} of it waiting for data"
+def speed_line(rates: Mapping[str, float | None]) -> str:
+    """The result of `speed` as text."""
+    mfu = "" if rates["mfu"] is None else f", MFU {rates['mfu']:.1%}"
+    return (
+        f"{rates['seconds']:,.0f} s after the first step: {rates['tokens_per_s']:,.0f} tokens/s, "
+        f"{rates['images_per_s']:,.1f} images/s{mfu}, {rates['wait']:.1%} of it waiting for data"
+    )
 
 
 @dataclass
 class Log:
-    """Writes steps to a JSONL file, one object a line, to a stream, and to TensorBoard. Continuing from a step drops
-    the lines behind it.
+    """Writes steps to a JSONL file, to stderr, and to TensorBoard.
 
-    writes: False on every rank but the first, which then only reads. board: TensorBoard files in a folder
-    ``tensorboard`` beside.
+    writes: False on every rank but the first; such a log only reads. board: whether to write TensorBoard files, to a
+    folder ``tensorboard`` beside the file.
     """
 
     path: Path
-    stream: IO[str] = field(default_factory=lambda: sys.stderr)
     writes: bool = True
     board: bool = False
     _board: Any = None
 
-    def continue_from(self, step: int) -> None:
+    def resume(self, step: int) -> None:
+        """Prepares the log for the step after `step`: drops the lines of later steps."""
         if not self.writes:
             return
-        kept = (
-            [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= step]
-            if self.path.exists()
-            else []
-        )
-        self.path.write_text("".join(f"{line}\n" for line in kept))
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.path.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
         if self.board:
             from tensorboardX import SummaryWriter
 
@@ -118,7 +105,7 @@ class Log:
             return
         with self.path.open("a") as out:
             out.write(json.dumps(asdict(step)) + "\n")
-        print(step.line(), file=self.stream, flush=True)
+        print(step.line(), file=sys.stderr, flush=True)
         if self._board:
             for name, value in step.scalars().items():
                 self._board.add_scalar(name, value, step.step)

@@ -1,9 +1,8 @@
-"""Idefics2 through transformers: built small from configurations, joined from published backbones, or loaded; and its
-variants.
+"""Idefics2 in transformers: with random weights, joined from published backbones, or from a checkpoint; and variants.
 
-The released architecture is transformers' own class and loads there as it is. What the paper compares it with (another
-connector, cross-attention) is the same class with modules exchanged or added; ``architecture.json`` beside the weights
-says which.
+The released architecture is transformers' own class, and transformers loads it without this package. The variants that
+the paper compares with it (another connector, cross-attention) are the same class with other or additional modules;
+``architecture.json`` beside the weights names them.
 """
 
 from __future__ import annotations
@@ -25,35 +24,38 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from trainer import config, connector, fusion
+from trainer import connector, fusion, schema
 from trainer.layout import Specials
 
-# The library warns of configurations we set on purpose and draws bars on stderr between our log lines.
+# transformers warns of settings that are intended here, and its progress bars would stand between the log's lines
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 
 ARCHITECTURE = "architecture.json"
-#: the keys of config.Model that exchange or add modules
+#: the keys of schema.Model that change or add modules
 SWITCHES = {"connector", "fusion", "cross_every", "deviation"}
+#: the keys of schema.Text and schema.Vision -> those of transformers
+_SIZES = {
+    "hidden": "hidden_size", "intermediate": "intermediate_size", "layers": "num_hidden_layers",
+    "heads": "num_attention_heads", "kv_heads": "num_key_value_heads", "positions": "max_position_embeddings",
+    "image": "image_size", "patch": "patch_size",
+}  # fmt: skip
 
 
-def build(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
-    """A model for a vocabulary of that many tokens, specials included. Random weights follow torch's seed.
+def build(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
+    """A model for a vocabulary of that many tokens, with the special tokens. Random weights follow torch's seed.
 
-    A checkpoint's own architecture goes before the recipe's. ``model.spec`` is the specification it was built by.
-    Raises OSError where a folder or name is not a model's, RuntimeError where weights do not fit.
+    The architecture of a checkpoint wins over the recipe's. ``model.spec`` is the specification that was followed.
+    Raises OSError if a folder or name is not a model's, RuntimeError if weights do not fit.
     """
     if spec.pretrained:
-        return loaded(spec, vocabulary, specials)
-    if spec.backbones:
-        model = joined(spec.backbones, spec.perceiver, vocabulary, specials, spec.deviation)
-    else:
-        model = random(spec, vocabulary, specials)
-    return varied(model, spec)
+        return from_checkpoint(spec, vocabulary, specials)
+    start = from_backbones if spec.backbones else from_scratch
+    return with_variants(start(spec, vocabulary, specials), spec)
 
 
-def varied(model: Idefics2ForConditionalGeneration, spec: config.Model) -> Idefics2ForConditionalGeneration:
-    """The same with the recipe's connector and fusion, their weights new."""
+def with_variants(model: Idefics2ForConditionalGeneration, spec: schema.Model) -> Idefics2ForConditionalGeneration:
+    """The model with the connector and fusion of the specification, their weights new."""
     connector.fit(model, spec.connector, spec.deviation)
     if spec.fusion == "cross_attention":
         fusion.attach(model, spec.cross_every, spec.deviation)
@@ -61,34 +63,35 @@ def varied(model: Idefics2ForConditionalGeneration, spec: config.Model) -> Idefi
     return model
 
 
-def described(spec: config.Model) -> tuple[config.Model, int]:
-    """The specification as `build` will follow it, a checkpoint's own parts before the recipe's; and the tower's patch,
-    in pixels.
+def resolve(spec: schema.Model) -> tuple[schema.Model, int]:
+    """The specification that `build` will follow, and the vision tower's patch in pixels.
+
+    A checkpoint's own connector, fusion and latents replace the recipe's.
     """
     if spec.pretrained:
         settings = Idefics2Config.from_pretrained(spec.pretrained)
         file = Path(spec.pretrained) / ARCHITECTURE
-        own = dict(config.Model.model_validate(json.loads(file.read_text()))) if file.is_file() else {}
-        plain: dict[str, Any] = {"connector": config.Connector(), "fusion": "autoregressive"}
+        own: dict[str, Any] = {"connector": schema.Connector(), "fusion": "autoregressive"}
+        if file.is_file():
+            stored = dict(schema.Model.model_validate(json.loads(file.read_text())))
+            own = {key: value for key, value in stored.items() if key in SWITCHES}
         perceiver = spec.perceiver.model_copy(update={"latents": settings.perceiver_config.resampler_n_latents})
-        kept = {key: value for key, value in own.items() if key in SWITCHES} or plain
-        return spec.model_copy(update={**kept, "perceiver": perceiver}), settings.vision_config.patch_size
+        return spec.model_copy(update={**own, "perceiver": perceiver}), settings.vision_config.patch_size
     if spec.backbones:
         return spec, SiglipVisionConfig.from_pretrained(spec.backbones.vision).patch_size
     assert spec.vision
     return spec, spec.vision.patch
 
 
-def loaded(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
-    assert spec.pretrained
-    spec, _ = described(spec)
-    if (Path(spec.pretrained or "") / ARCHITECTURE).is_file():
-        model = varied(Idefics2ForConditionalGeneration(Idefics2Config.from_pretrained(spec.pretrained)), spec)
-        weights = {
-            name: value
-            for part in sorted(Path(spec.pretrained or "").glob("*.safetensors"))
-            for name, value in load_file(part).items()
-        }
+def from_checkpoint(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
+    """A model that `save` or transformers wrote to the folder `spec.pretrained`."""
+    spec, _ = resolve(spec)
+    folder = Path(str(spec.pretrained))
+    if (folder / ARCHITECTURE).is_file():
+        model = with_variants(Idefics2ForConditionalGeneration(Idefics2Config.from_pretrained(folder)), spec)
+        weights: dict[str, torch.Tensor] = {}
+        for file in sorted(folder.glob("*.safetensors")):
+            weights |= load_file(file)
         model.load_state_dict(weights)
     else:
         model = Idefics2ForConditionalGeneration.from_pretrained(spec.pretrained, dtype=torch.float32)
@@ -100,32 +103,27 @@ def loaded(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2F
 
 
 def save(model: Idefics2ForConditionalGeneration, folder: str | Path) -> None:
-    """As transformers saves it; with a file that names the exchanged modules where there are any."""
+    """Saves the model as transformers does, and a file that names its variants if it has any."""
     model.save_pretrained(folder)
     file = Path(folder) / ARCHITECTURE
-    if model.spec.fusion != "autoregressive" or model.spec.connector != config.Connector():
-        kept = {**model.spec.model_dump(mode="json", include=SWITCHES), "pretrained": "."}
-        file.write_text(json.dumps(kept, indent=1) + "\n")
+    if model.spec.fusion != "autoregressive" or model.spec.connector != schema.Connector():
+        variants = {**model.spec.model_dump(mode="json", include=SWITCHES), "pretrained": "."}
+        file.write_text(json.dumps(variants, indent=1) + "\n")
     else:
         file.unlink(missing_ok=True)
 
 
 def in_text(model: nn.Module) -> bool:
-    """Whether the features stand among the decoder's tokens; otherwise an image is one token there."""
+    """Whether image features stand among the decoder's tokens; under cross-attention an image is one token there."""
     return not hasattr(model.model, "cross")
 
 
-def random(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
-    """By configurations, without weights from anywhere."""
-    assert spec.text and spec.vision  # config.Model checked it
+def from_scratch(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
+    """A model of the sizes `spec.text` and `spec.vision` with random weights."""
+    assert spec.text and spec.vision  # schema.Model checks it
     text = MistralConfig(
         vocab_size=vocabulary,
-        hidden_size=spec.text.hidden,
-        intermediate_size=spec.text.intermediate,
-        num_hidden_layers=spec.text.layers,
-        num_attention_heads=spec.text.heads,
-        num_key_value_heads=spec.text.kv_heads,
-        max_position_embeddings=spec.text.positions,
+        **_sizes(spec.text),
         rms_norm_eps=1e-5,
         sliding_window=None,
         initializer_range=spec.deviation,
@@ -133,66 +131,53 @@ def random(spec: config.Model, vocabulary: int, specials: Specials) -> Idefics2F
         bos_token_id=specials.bos,
         eos_token_id=specials.eos,
     )
-    vision = {
-        "hidden_size": spec.vision.hidden,
-        "intermediate_size": spec.vision.intermediate,
-        "num_hidden_layers": spec.vision.layers,
-        "num_attention_heads": spec.vision.heads,
-        "image_size": spec.vision.image,
-        "patch_size": spec.vision.patch,
-        "initializer_range": spec.deviation,
-    }
-    return Idefics2ForConditionalGeneration(whole(text.to_dict(), vision, spec.perceiver, specials, spec.deviation))
+    vision = {**_sizes(spec.vision), "initializer_range": spec.deviation}
+    return Idefics2ForConditionalGeneration(_configuration(spec, text.to_dict(), vision, specials))
 
 
-def whole(
-    text: dict[str, Any],
-    vision: dict[str, Any],
-    perceiver: config.Perceiver,
-    specials: Specials,
-    deviation: float = 0.02,
-) -> Idefics2Config:
-    """The configuration of the three parts. The perceiver's width is the text's, or transformers would set it so with a
-    warning.
+def _sizes(section: schema.Text | schema.Vision) -> dict[str, int]:
+    return {_SIZES[key]: value for key, value in section.model_dump().items()}
+
+
+def from_backbones(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
+    """A published decoder and SigLIP tower with their exact weights, and a new connector.
+
+    SigLIP's pooling head is left out, because Idefics2 has none. Rows of new tokens start at the mean of the others.
     """
-    return Idefics2Config(
-        text_config={"model_type": "mistral", **text},
-        vision_config=vision,
-        perceiver_config={
-            "hidden_size": text["hidden_size"],
-            "rms_norm_eps": text["rms_norm_eps"],
-            "resampler_n_latents": perceiver.latents,
-            "resampler_depth": perceiver.depth,
-            "resampler_n_heads": perceiver.heads,
-            "resampler_head_dim": perceiver.head_dim,
-            "num_key_value_heads": perceiver.kv_heads,
-            "initializer_range": deviation,
-        },
-        image_token_id=specials.image,
-        pad_token_id=specials.pad,
-        tie_word_embeddings=False,
-        initializer_range=deviation,
-    )
-
-
-def joined(
-    spec: config.Backbones, perceiver: config.Perceiver, vocabulary: int, specials: Specials, deviation: float = 0.02
-) -> Idefics2ForConditionalGeneration:
-    """A published decoder and SigLIP tower under a new connector, their weights copied exactly.
-
-    SigLIP's pooling head is left out (Idefics2 has none). Rows for new tokens start from the mean of the old ones.
-    """
-    text = AutoModelForCausalLM.from_pretrained(spec.text, dtype=torch.float32)
-    vision = SiglipVisionModel.from_pretrained(spec.vision, dtype=torch.float32)
-    model = Idefics2ForConditionalGeneration(
-        whole(text.config.to_dict(), vision.config.to_dict(), perceiver, specials, deviation)
-    )
-    tower = {name.removeprefix("vision_model."): value for name, value in vision.state_dict().items()}
-    model.model.vision_model.load_state_dict(
-        {name: value for name, value in tower.items() if not name.startswith("head.")}
-    )
+    assert spec.backbones
+    text = AutoModelForCausalLM.from_pretrained(spec.backbones.text, dtype=torch.float32)
+    vision = SiglipVisionModel.from_pretrained(spec.backbones.vision, dtype=torch.float32)
+    settings = _configuration(spec, text.config.to_dict(), vision.config.to_dict(), specials)
+    model = Idefics2ForConditionalGeneration(settings)
+    tower = {name.removeprefix("vision_model."): weight for name, weight in vision.state_dict().items()}
+    tower = {name: weight for name, weight in tower.items() if not name.startswith("head.")}
+    model.model.vision_model.load_state_dict(tower)
     model.model.text_model.load_state_dict(text.model.state_dict())
     model.lm_head.load_state_dict(text.lm_head.state_dict())
     if vocabulary > text.config.vocab_size:
         model.resize_token_embeddings(vocabulary, mean_resizing=True)
     return model
+
+
+def _configuration(
+    spec: schema.Model, text: dict[str, Any], vision: dict[str, Any], specials: Specials
+) -> Idefics2Config:
+    perceiver = {
+        "hidden_size": text["hidden_size"],  # transformers would set the same width, with a warning
+        "rms_norm_eps": text["rms_norm_eps"],
+        "resampler_n_latents": spec.perceiver.latents,
+        "resampler_depth": spec.perceiver.depth,
+        "resampler_n_heads": spec.perceiver.heads,
+        "resampler_head_dim": spec.perceiver.head_dim,
+        "num_key_value_heads": spec.perceiver.kv_heads,
+        "initializer_range": spec.deviation,
+    }
+    return Idefics2Config(
+        text_config={"model_type": "mistral", **text},
+        vision_config=vision,
+        perceiver_config=perceiver,
+        image_token_id=specials.image,
+        pad_token_id=specials.pad,
+        tie_word_embeddings=False,
+        initializer_range=spec.deviation,
+    )

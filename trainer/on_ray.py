@@ -1,10 +1,10 @@
-"""The same loop as Ray Train's workers, on one machine or a cluster: each worker is a rank, and nothing else differs.
+"""Training as workers of Ray Train, on one machine or a cluster. Each worker is a rank of the same loop.
 
     from trainer.on_ray import train
     train("stage2", "s3://bucket/run", "/shared/train", workers=8, gpu=True)
 
-`out` must be a folder that every worker sees. A worker that dies is started again with the others, and they go on from
-the last checkpoint, as many as there then are.
+`out` must be a folder that every worker can reach. If a worker dies, Ray starts all workers again, and they resume from
+the last checkpoint.
 """
 
 from __future__ import annotations
@@ -30,30 +30,26 @@ def train(
     failures: int = 3,
     overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """See ``trainer.run.train``, whose result it returns. workers: ranks, with an accelerator each where `gpu`; the
-    recipe's sequences a
-    step must be a multiple. failures: restarts before it gives up. Ray is started, or found by RAY_ADDRESS, if it is
-    not yet."""
+    """Trains as ``trainer.run.train`` does, and returns its result.
+
+    workers: ranks, each with an accelerator if `gpu`; the recipe's sequences of a step must be a multiple of them.
+    failures: restarts before it gives up. Ray is started, or connected to by RAY_ADDRESS, unless it is already.
+    """
     if not ray.is_initialized():
         ray.init(log_to_driver=True)
-    job: dict[str, Any] = {
-        "recipe": str(recipe),
-        "data": str(data),
-        "out": str(Path(out).absolute()),
-        "overrides": dict(overrides or {}),
-    }
-    torch_trainer = TorchTrainer(
+    job: dict[str, Any] = {"recipe": str(recipe), "data": str(data), "out": str(Path(out).absolute())}
+    job["overrides"] = dict(overrides or {})
+    TorchTrainer(
         work,
         train_loop_config=job,
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu),
         run_config=RunConfig(name="ray", storage_path=job["out"], failure_config=FailureConfig(max_failures=failures)),
-    )
-    torch_trainer.fit()
-    # every stage is finished: this reads the results
+    ).fit()
+    # every stage is finished, so this only reads the results
     return trainer.train(job["recipe"], data, job["out"], overrides=overrides)
 
 
 def work(job: dict[str, Any]) -> None:
-    """One worker. Ray has set RANK, WORLD_SIZE and LOCAL_RANK and begun the process group; the loop finds them."""
+    """One worker. Ray has set RANK, WORLD_SIZE and LOCAL_RANK and started the process group, which the loop uses."""
     result = trainer.train(job["recipe"], job["data"], job["out"], overrides=job["overrides"])
     report({"last_loss": result["last_loss"]})

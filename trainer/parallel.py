@@ -1,4 +1,4 @@
-"""Several processes as one: torchrun's (or Ray Train's) ranks, and FSDP2 over them. One process needs none of it."""
+"""Several processes as one training run: the ranks of torchrun or Ray Train, and FSDP2 over them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from trainer.collate import Tensors
-from trainer.forward import bare, logits
+from trainer.forward import logits, without_adapters
 
 
 @dataclass(frozen=True)
 class Ranks:
+    """This process among all of the run."""
+
     rank: int
     world: int
     device: torch.device
@@ -26,16 +28,16 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
-    def summed(self, values: list[float]) -> list[float]:
+    def sum(self, values: list[float]) -> list[float]:
         """The sum of each number over all ranks."""
         if self.world == 1:
             return values
-        # float64: exact for counts. NCCL and gloo both take it.
+        # float64 is exact for counts; NCCL and gloo both accept it
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]
 
-    def gathered(self, value: Any) -> list[Any]:
+    def gather(self, value: Any) -> list[Any]:
         """A picklable value of each rank, on every rank."""
         if self.world == 1:
             return [value]
@@ -44,18 +46,18 @@ class Ranks:
         return out
 
     def wait(self) -> None:
+        """Returns when every rank has called it."""
         if self.world > 1:
             dist.barrier()
 
 
 def start(device: str = "auto") -> Ranks:
-    """This process among those of its launcher, which it knows by RANK, WORLD_SIZE and LOCAL_RANK; alone without them.
+    """This process's rank, from its launcher's RANK, WORLD_SIZE and LOCAL_RANK; without them the only rank.
 
-    device: `auto` takes the accelerator of this rank where there is one.
+    device: `auto` takes the accelerator of this rank if there is one, else the CPU.
     """
     place = torch.device(device) if device != "auto" else torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Ranks(0, 1, place)
     if place.type == "cuda":
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -65,15 +67,8 @@ def start(device: str = "auto") -> Ranks:
     return Ranks(dist.get_rank(), dist.get_world_size(), place)
 
 
-def end() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()
-
-
-class Reader(nn.Module):  # type: ignore[misc]
-    """The model behind one call, which FSDP can stand before: it gathers weights where a module is called, and we call
-    inner ones.
-    """
+class ForwardModule(nn.Module):  # type: ignore[misc]
+    """`logits` as a module. FSDP gathers weights when a module is called, and `logits` calls only inner modules."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -83,26 +78,23 @@ class Reader(nn.Module):  # type: ignore[misc]
         return logits(self.model, batch, noise)
 
 
-def shard(reader: Reader, ranks: Ranks, bfloat16: bool) -> None:
-    """Each decoder layer and cross-attention block is a unit, and the vision tower as a whole, so that ranks with
-    different numbers of
-    images still gather the same things in the same order; what is left is the last unit."""
+def shard(module: ForwardModule, ranks: Ranks, bfloat16: bool) -> None:
+    """Applies FSDP2 if there are several ranks.
+
+    Each decoder layer and cross-attention block is a unit, and so are the vision tower and the connector, so that ranks
+    with different numbers of images gather the same weights in the same order. The rest is the last unit.
+    """
     if ranks.world == 1:
         return
-    policy = (
-        MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-        if bfloat16
-        else MixedPrecisionPolicy()
-    )
-    whole = bare(reader.model).model
-    for unit in (*whole.text_model.layers, *getattr(whole, "cross", ()), whole.vision_model, whole.connector):
+    dtypes = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32} if bfloat16 else {}
+    policy = MixedPrecisionPolicy(**dtypes)
+    parts = without_adapters(module.model).model
+    for unit in (*parts.text_model.layers, *getattr(parts, "cross", ()), parts.vision_model, parts.connector):
         fully_shard(unit, mp_policy=policy)
-    fully_shard(reader, mp_policy=policy)
+    fully_shard(module, mp_policy=policy)
 
 
-def weights(model: nn.Module) -> dict[str, Any]:
-    """The whole state on the first rank's CPU, nothing elsewhere. Every rank must call it."""
-    found: dict[str, Any] = get_model_state_dict(
-        model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
-    )
-    return found
+def full_state(model: nn.Module) -> dict[str, Any]:
+    """The unsharded state on the first rank's CPU, an empty one elsewhere. Every rank must call it."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    return dict(get_model_state_dict(model, options=options))

@@ -75,10 +75,13 @@ class Child:
         step = self.task.step
         seconds = max(step.deadline_s, OUTSIDE_S) if sub == OUTSIDE else step.deadline_s
         if time.monotonic() - since > seconds:
-            return self._kill(row, sub, "hang", f"hang: no answer within {seconds:g} s")
-        if _resident(self.process.pid) > step.memory:
-            return self._kill(row, sub, "memory", f"memory: more than {step.memory >> 20} MiB resident")
-        return None
+            result = PartResult(None, row, sub, "hang", f"hang: no answer within {seconds:g} s")
+        elif _resident(self.process.pid) > step.memory:
+            result = PartResult(None, row, sub, "memory", f"memory: more than {step.memory >> 20} MiB resident")
+        else:
+            return None
+        self.close()
+        return result
 
     def close(self) -> None:
         if self.process is not None:
@@ -110,10 +113,6 @@ class Child:
         cause = signal.Signals(-code).name if code < 0 else f"exit {code}"
         self._reset()
         return PartResult(None, row, sub, "lost" if code == -signal.SIGKILL else "crash", f"crash: {cause}")
-
-    def _kill(self, row: int, sub: int, kind: Kind, cause: str) -> PartResult:
-        self.close()
-        return PartResult(None, row, sub, kind, cause)
 
     def _reset(self) -> None:
         self.pipe.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import socket
@@ -33,7 +34,7 @@ def hold(store: Store) -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def _file_lock(store: Store) -> Iterator[threading.Event]:
-    """The system releases the lock when the driver dies."""
+    """A lock that the system releases when the driver dies."""
     os.makedirs(store.root, exist_ok=True)
     with open(store.path("lock"), "a+") as f:
         f.seek(0)
@@ -50,30 +51,25 @@ def _file_lock(store: Store) -> Iterator[threading.Event]:
 @contextlib.contextmanager
 def _object_lock(store: Store) -> Iterator[threading.Event]:
     """`lock.json`, created only if there is none, and rewritten every beat. A silent one is taken over."""
-    holder = {"host": socket.gethostname(), "process": os.getpid(), "began": _start_time(os.getpid())}
+    holder = {"host": socket.gethostname(), "process": os.getpid(), "began": _start_time(os.getpid()), "beat": 0}
     holder["id"] = uuid.uuid4().hex
-
-    def content(beat: int) -> bytes:
-        return json.dumps({**holder, "beat": beat}).encode()
-
-    if not store.create("lock.json", content(0)):
+    if not store.create("lock.json", json.dumps(holder).encode()):
         _wait_for_silence(store)
         with contextlib.suppress(FileNotFoundError):
             store.remove("lock.json")
-        if not store.create("lock.json", content(0)):
+        if not store.create("lock.json", json.dumps(holder).encode()):
             raise RunError(f"{store.root}: another driver has just taken this run over")
     lost, stop = threading.Event(), threading.Event()
 
     def beat() -> None:
-        n = 0
-        while not lost.is_set() and not stop.wait(BEAT_S):
-            n += 1
+        for n in itertools.count(1):
+            if lost.is_set() or stop.wait(BEAT_S):
+                return
             try:
-                if json.loads(store.read("lock.json"))["id"] == holder["id"]:
-                    store.replace("lock.json", content(n))
-                else:
-                    lost.set()
-            except FileNotFoundError:  # the object or the bucket is gone
+                if json.loads(store.read("lock.json"))["id"] != holder["id"]:
+                    raise FileNotFoundError
+                store.replace("lock.json", json.dumps({**holder, "beat": n}).encode())
+            except FileNotFoundError:  # the object is gone or another driver's
                 lost.set()
             except OSError:  # the store does not answer: the next beat tries again
                 continue

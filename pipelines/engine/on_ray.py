@@ -28,6 +28,7 @@ PACKAGES = ("pipelines", "filters", "ocr", "dedup", "manifests", "shards")
 # Parts in flight for each core. The cluster never waits for the driver, and a cluster that scales sees the demand.
 PARTS_PER_CORE = 2
 RESOURCES_S = 5.0  # how often the size of the cluster is asked for
+# environment variables that workers get: these, and those with these prefixes
 _PASSED = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir")
 _PASSED_PREFIXES = ("AWS_", "FSSPEC_", "HF_", "OMP_")
 
@@ -133,10 +134,8 @@ def _check_address(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, ValueError) as e:
-        raise RunError(
-            f"--on {address}: no Ray cluster answers there ({e}); start one with `ray start --head`, "
-            "or use `--on local`"
-        ) from None
+        remedy = "start one with `ray start --head`, or use `--on local`"
+        raise RunError(f"--on {address}: no Ray cluster answers there ({e}); {remedy}") from None
 
 
 def _kind(e: Exception) -> Kind:
@@ -158,9 +157,8 @@ def _run(task: Task, digests: dict[str, str]) -> PartResult:
     global _child
     for package, digest in digests.items():
         if source_digest(package) != digest:
-            raise RuntimeError(
-                f"this worker's package {package!r} is not the driver's: its path has another folder of that name first"
-            )
+            reason = "its path has another folder of that name first"
+            raise RuntimeError(f"this worker's package {package!r} is not the driver's: {reason}")
     if _child is None:
         remove_stale_folders()
         _child = Child()

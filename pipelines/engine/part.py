@@ -273,7 +273,5 @@ def _open_file(root: str, name: str) -> Iterator[Any]:
         with pa.OSFile(path, "rb") if store.local else fsspec.open(path, "rb") as f:
             yield f
     except (pa.ArrowInvalid, FileNotFoundError, EOFError) as e:
-        state = "gone" if isinstance(e, FileNotFoundError) else "broken"
-        raise BrokenFileError(
-            f"{path} was committed and is {state} ({e}); remove {folder} and run again to make it anew"
-        ) from e
+        fault = f"{path} was committed and is {'gone' if isinstance(e, FileNotFoundError) else 'broken'} ({e})"
+        raise BrokenFileError(f"{fault}; remove {folder} and run again to make it anew") from e

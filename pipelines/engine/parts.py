@@ -30,6 +30,7 @@ Counts = dict[str, dict[str, dict[str, int]]]  # table -> column -> value -> row
 Quarantined = tuple[tuple[int, int, str], ...]
 
 _CHUNK = 4096  # parts converted at a time
+_REMEDY = "remove {} and run again to make that stage anew"
 
 
 class Parts(Sequence[Sidecar]):
@@ -201,9 +202,8 @@ def read_manifest(store: Store, folder: str) -> tuple[Parts, Counts] | None:
         about = json.loads(store.read(f"{folder}/manifest.json"))
         table = pq.read_table(pa.BufferReader(store.read(f"{folder}/parts.parquet")))
     except (OSError, ValueError) as e:  # ArrowInvalid is a ValueError
-        raise BrokenFileError(
-            f"{store.path(folder)}: manifest.json or parts.parquet cannot be read ({e}); {_remedy(folder)}"
-        ) from e
+        fault = f"{store.path(folder)}: manifest.json or parts.parquet cannot be read ({e})"
+        raise BrokenFileError(f"{fault}; {_REMEDY.format(folder)}") from e
     quarantined: dict[int, Quarantined] = {}
     for part, row, sub, cause in about["quarantined"]:
         quarantined[part] = (*quarantined.get(part, ()), (row, sub, cause))
@@ -219,9 +219,8 @@ def read_committed(store: Store, folder: str, parts: int) -> Collector:
         try:
             collector.add(Sidecar.from_json(data))
         except (ValueError, KeyError) as e:
-            raise BrokenFileError(
-                f"{store.path(folder)}/{name} is no record of a part ({e}); remove it and run again"
-            ) from e
+            path = f"{store.path(folder)}/{name}"
+            raise BrokenFileError(f"{path} is no record of a part ({e}); remove it and run again") from e
     if names:
         _check_sizes(store, folder, collector.parts().table)
     return collector
@@ -238,10 +237,5 @@ def _check_sizes(store: Store, folder: str, table: pa.Table) -> None:
         actual = sizes.get(name.rpartition("/")[2]) if name else size
         if actual != size:
             state = "gone" if actual is None else f"{actual} bytes long"
-            raise BrokenFileError(
-                f"{store.path(name)} was committed with {size} bytes and is {state}; {_remedy(folder)}"
-            )
-
-
-def _remedy(folder: str) -> str:
-    return f"remove {folder} and run again to make that stage anew"
+            fault = f"{store.path(name)} was committed with {size} bytes and is {state}"
+            raise BrokenFileError(f"{fault}; {_REMEDY.format(folder)}")

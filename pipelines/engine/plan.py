@@ -68,10 +68,8 @@ def check(steps: Sequence[Step]) -> None:
         for name, table in [*reads, *((step.name, t) for t in own)]:
             declared = tables_of(stages[name])
             if declared is not None and table not in declared:
-                raise PlanError(
-                    f"{step.name!r} names the table {table!r} of {name!r}, whose stage declares "
-                    f"{', '.join(declared) or 'no table'}"
-                )
+                names = ", ".join(declared) or "no table"
+                raise PlanError(f"{step.name!r} names the table {table!r} of {name!r}, whose stage declares {names}")
 
 
 def keyed_tables(steps: Sequence[Step], partitions: int) -> dict[str, dict[str, int]]:

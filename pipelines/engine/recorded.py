@@ -66,10 +66,8 @@ class Record:
         for folder in self.generations:
             finished = read_manifest(self.store, folder)
             if finished is None:
-                raise RunError(
-                    f"{folder}/manifest.json is gone, though {self.file} names it; "
-                    f"restore it, or run with --refresh {self.name}"
-                )
+                fault = f"{folder}/manifest.json is gone, though {self.file} names it"
+                raise RunError(f"{fault}; restore it, or run with --refresh {self.name}")
             if not parts or _has_content(finished[0]):
                 parts.append(finished[0])
             counts.append(finished[1])

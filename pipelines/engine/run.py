@@ -214,10 +214,8 @@ def _check_quarantine(active: _ActiveStep) -> None:
     causes = [cause for rows in active.committed.quarantined.values() for _, _, cause in rows]
     if len(causes) > QUARANTINE_ROWS and len(causes) > QUARANTINE_SHARE * active.committed.rows:
         table = "\n".join(f"  {n:6d}  {cause}" for cause, n in Counter(causes).most_common(10))
-        raise RunError(
-            f"{active.plan.step.name}: {len(causes)} of {active.committed.rows} rows quarantined, "
-            f"more than {QUARANTINE_SHARE:.1%}; causes:\n{table}"
-        )
+        rows = f"{len(causes)} of {active.committed.rows} rows quarantined"
+        raise RunError(f"{active.plan.step.name}: {rows}, more than {QUARANTINE_SHARE:.1%}; causes:\n{table}")
 
 
 @dataclass(frozen=True)

@@ -77,11 +77,10 @@ class Store:
         if not self.local:
             self.fs().put_file(source, target)
             return
-        with open(source, "rb+") as f:
-            os.fsync(f.fileno())
+        _sync(source)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.replace(source, target)
-        _sync_folder(os.path.dirname(target))
+        _sync(os.path.dirname(target))
 
     def create(self, name: str, data: bytes) -> bool:
         """Write a small file if there is none of that name; returns False if there is one."""
@@ -98,7 +97,7 @@ class Store:
                 os.link(new, target)
         except FileExistsError:
             return False
-        _sync_folder(os.path.dirname(target))
+        _sync(os.path.dirname(target))
         return True
 
     def replace(self, name: str, data: bytes) -> None:
@@ -113,8 +112,7 @@ class Store:
             path = os.path.join(folder, "new")
             with open(path, "wb") as f:
                 f.write(data)
-                f.flush()
-                os.fsync(f.fileno())
+            _sync(path)
             yield path
 
     def read(self, name: str) -> bytes:
@@ -137,8 +135,8 @@ class Store:
     def exists(self, name: str) -> bool:
         return bool(self.fs().exists(self.path(name)))
 
-    def _list(self, folder: str, kind: str) -> dict[str, int]:
-        """Name -> bytes of the entries of a folder of one kind, sorted; empty if the folder does not exist."""
+    def sizes(self, folder: str, kind: str = "file") -> dict[str, int]:
+        """Name -> bytes of the files in a folder, sorted; empty if the folder does not exist."""
         try:
             entries = self.fs().ls(self.path(folder), detail=True)
         except (FileNotFoundError, NotADirectoryError):
@@ -146,17 +144,13 @@ class Store:
         names = ((e["name"].rstrip("/").rsplit("/", 1)[-1], int(e["size"] or 0)) for e in entries if e["type"] == kind)
         return dict(sorted(names))
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        """Name -> bytes of the files in a folder, sorted; empty if the folder does not exist."""
-        return self._list(folder, "file")
-
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted; empty if the folder does not exist."""
         return list(self.sizes(folder))
 
     def folders(self, folder: str) -> list[str]:
         """Names of the folders in a folder, sorted; empty if the folder does not exist."""
-        return list(self._list(folder, "directory"))
+        return list(self.sizes(folder, "directory"))
 
     def link_all(self, links: Mapping[str, str]) -> None:
         """Give committed files second names (target -> name): hard links on a local disk, copies elsewhere.
@@ -205,8 +199,9 @@ class Store:
             self.fs().rm(self.path(name), recursive=True)
 
 
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY)
+def _sync(path: str) -> None:
+    """Wait until a file, or the list of names of a folder, is on the disk."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

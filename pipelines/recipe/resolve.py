@@ -250,12 +250,9 @@ def _compared(recipe: Recipe) -> frozenset[str]:
 def _check_mixtures(recipe: Recipe) -> None:
     for stage, given in recipe.mixtures.items():
         try:
-            entries = mixture.load(given).sources
+            mixture.load(given).check(recipe.sources)
         except (mixture.MixtureError, FileNotFoundError) as e:
             raise RecipeError(f"mixtures.{stage}: {e}") from None
-        for label, entry in entries.items():
-            if entry.match is None:
-                _check_name(label, recipe, f"mixtures.{stage}.sources")
 
 
 # --- scores of images -------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ class Recipe(Table):
     seed: int = 0
     forget: str | None = Field(
         None,
-        description="a block-list: ids, addresses, hosts, sha256 of images, one a line; none of it is fetched or packed",
+        description="a block-list: ids, addresses, hosts, sha256 of images, one a line; none is fetched or packed",
     )
 
     @model_validator(mode="after")

@@ -18,8 +18,9 @@ def _suffixes() -> tldextract.TLDExtract:
 
 @functools.lru_cache(maxsize=65536)
 def registered_domain(host: str) -> str:
-    """``news.bbc.co.uk`` -> ``bbc.co.uk``. A host under no public suffix counts by its last two labels, an IP address as
-    it is.
+    """``news.bbc.co.uk`` -> ``bbc.co.uk``.
+
+    A host under no public suffix counts by its last two labels, an IP address as it is.
     """
     parts = _suffixes()(host)
     if parts.ipv4:

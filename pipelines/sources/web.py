@@ -103,7 +103,7 @@ class Web(SourceTable):
     paragraph_uses: int = Field(
         2,
         ge=0,
-        description="pages of a host that may share a paragraph; with more, it is dropped from all (OBELICS: 2); 0: any",
+        description="pages of a host that may share a paragraph; with more, all lose it (OBELICS: 2); 0: any number",
     )
 
 

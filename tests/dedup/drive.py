@@ -1,4 +1,4 @@
-"""What the tests need of an engine: documents in parts, exchanges by key, and the chain of the stages of one dedup."""
+"""A small engine for the tests: documents in partitions, exchanges by key, and the chain of the stages of one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text made by rule: sentences over a fixed vocabulary, and copies with some words changed."""
+"""Random sentences over a fixed vocabulary, and copies with some words changed."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def found(texts: list[str], table: pa.Table, **more: int) -> list[tuple[int, str
     return sorted(set(zip(text.tolist(), index.items(rows), strict=True)))
 
 
-def test_thirteen_words_in_a_row_are_found_wherever_they_stand_and_twelve_are_not():
+def test_thirteen_words_in_a_row_match_anywhere_and_twelve_do_not():
     table = evaluated(LONG)
     words = LONG.split()
     twelve, thirteen = " ".join(words[2:14]), " ".join(words[2:15])
@@ -54,13 +54,13 @@ def test_thirteen_words_in_a_row_are_found_wherever_they_stand_and_twelve_are_no
     assert found([twelve], evaluated(LONG, words=12), words=12) == [(0, "e.jsonl:1")]
 
 
-def test_a_short_question_counts_where_it_is_the_whole_text_and_one_of_everybody_never():
+def test_a_short_question_matches_a_whole_text_and_a_very_short_one_never_matches():
     table = evaluated(SHORT, GENERIC)
     assert table["kind"].to_pylist() == [WHOLE]
     assert found([f"{SHORT.capitalize()}?", f"Tell me {SHORT}", GENERIC], table) == [(0, "e.jsonl:1")]
 
 
-def test_a_short_question_about_a_picture_is_asked_of_many():
+def test_a_short_question_about_a_picture_never_matches():
     table = Overlap().evaluated([SHORT, LONG], ["e:1", "e:2"], [True, True])
     assert set(table["kind"].to_pylist()) == {GRAM} and found([SHORT, LONG], table) == [(1, "e:2")]
 
@@ -103,7 +103,7 @@ def contaminated(parts: list[dict[str, pa.Table]], common: int = 10) -> list[dic
     return batch.to_pylist()
 
 
-def test_documents_are_asked_by_their_kept_texts_one_by_one():
+def test_kept_texts_of_kept_documents_are_matched_one_by_one():
     words = LONG.split()
     halves = document(" ".join(words[:7]), " ".join(words[7:]))
     documents = [document("plain", LONG), document(LONG), document(LONG), halves, document("x", LONG, LONG)]
@@ -132,7 +132,7 @@ def test_what_many_documents_have_is_a_template():
 
 
 @pytest.mark.parametrize(("bits", "nearest"), [(0, None), (2, None), (3, ("b", 3)), (64, ("b", 3))])
-def test_a_picture_is_known_by_its_nearest_hash(bits: int, nearest: tuple[str, int] | None):
+def test_a_picture_matches_the_nearest_hash(bits: int, nearest: tuple[str, int] | None):
     rows = [{"kind": PICTURE, "hash": h, "item": n} for h, n in ((0xFF, "a"), (1 << 63 | 0b111, "b"))]
     rows += [{"kind": GRAM, "hash": 1 << 63, "item": "c"}]
     index = Evaluated(pa.Table.from_pylist(rows, EVALUATED))

@@ -41,7 +41,7 @@ def test_a_key_joins_only_within_its_kind() -> None:
     assert edges([(9, 1, 0), (9, 2, 1), (9, 3, 1)]) == [(2, 3, 1)]
 
 
-def test_the_surest_kind_is_told() -> None:
+def test_an_edge_has_the_surest_kind() -> None:
     assert edges([(1, 1, 2), (1, 2, 2), (2, 1, 0), (2, 2, 0), (3, 2, 2), (3, 4, 2)]) == [(1, 2, 0), (1, 4, 2)]
 
 

@@ -1,4 +1,4 @@
-"""The text scores, written down plainly in Python, a word at a time: what the columnar code is held to.
+"""The text scores as plain Python, one word at a time: the tests compare the columnar code with it.
 
 From the definitions in OBELICS' paper (arXiv 2306.16527, A.2), not from its code.
 """

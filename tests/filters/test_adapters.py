@@ -45,9 +45,7 @@ def test_gopher_with_its_own_tokenizer() -> None:
 
 
 def test_a_filter_that_raises_says_so_and_a_refused_row_is_null() -> None:
-    lambda_ = DatatroveScore(
-        "mine", "datatrove.pipeline.filters:LambdaFilter", (("filter_function", needs_two_words),)
-    )
+    lambda_ = DatatroveScore("mine", "datatrove.pipeline.filters:LambdaFilter", (("filter_function", needs_two_words),))
     batch = documents(["two words"], ["one"], ["refused here"])
     ((_, scores),) = lambda_(batch, DirectContext(skip=frozenset({(2, 0)})))
     assert scores["mine_passes"].to_pylist() == [1, 0, None]

@@ -41,7 +41,8 @@ def test_obelics_on_small_pages() -> None:
         [MENU, PICTURE],
         [
             PICTURE,
-            "Die Schiffe fuhren am Morgen aus, und die Leute der Stadt gingen zum Hafen, um sie zu sehen, denn es war das erste Mal.",
+            "Die Schiffe fuhren am Morgen aus, und die Leute der Stadt gingen zum Hafen, um sie zu sehen, "
+            "denn es war das erste Mal.",
         ],
     )
     assert good["keep"]
@@ -68,7 +69,7 @@ def test_obelics_on_small_pages() -> None:
         (["Harbours", PROSE], [0, 1]),  # a short paragraph that is no heading
     ],
 )
-def test_headings_stay_with_what_stands_under_them(page: list[Any], kept: list[int]) -> None:
+def test_headings_stay_with_the_content_under_them(page: list[Any], kept: list[int]) -> None:
     row, after = decided("interleaved", page, [PROSE])
     assert row["node_keep"] == [bool(k) for k in kept]
     gone = [r for n, r in zip(page, row["node_reason"], strict=True) if r and str(n).startswith("#")]

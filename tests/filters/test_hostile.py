@@ -1,4 +1,4 @@
-"""Any text goes through scores, every preset's rules and redaction; none stops a batch, and each document has its row."""
+"""Any text goes through scores, all presets and redaction: no text stops a batch, and each document has a row."""
 
 from __future__ import annotations
 

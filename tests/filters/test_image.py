@@ -61,7 +61,7 @@ def test_scores_beside_the_outcomes() -> None:
     assert image_columns(measured)["entropy"].to_pylist() == [7.5, None]
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_unknown_values_are_null() -> None:
     dead = {"url": "http://a.example/a.jpg", "status": "http_404"}
     columns = image_columns(pa.Table.from_pylist([dead, outcome(width=0, height=0)], schema=OUTCOME))
     assert columns["aspect"].to_pylist() == [None, None]
@@ -87,7 +87,8 @@ def test_obelics_on_images() -> None:
     )
     rules = load("obelics").image
     assert decide(rules, image_columns(images), images.num_rows).reason.to_pylist() == [
-        None, "status", "banned_url_high", "format", "side_min_low", "side_max_high", "rendered_min_low", "aspect_high", None, None,
+        None, "status", "banned_url_high", "format", "side_min_low", "side_max_high", "rendered_min_low", "aspect_high",
+        None, None,
     ]  # fmt: skip
 
 

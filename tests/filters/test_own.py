@@ -130,7 +130,7 @@ def test_prints_are_kept_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:
         ("no_such_module_here:x", None, {}, "`no_such_module_here:x` cannot be imported"),
         (f"{HERE}:HERE", None, {}, f"`{HERE}:HERE` cannot be called"),
         (f"{HERE}:two", None, {}, f"`{HERE}:two` cannot be called with one value: missing a required argument: 'url'"),
-        (f"{HERE}:share", None, {"colour": 1}, f"`{HERE}:share` cannot be called with one value: got an unexpected"),
+        (f"{HERE}:share", None, {"letter": "a", "n": 1}, f"`{HERE}:share` cannot be called with one value: got an une"),
         (f"{HERE}:Words", None, {"colour": 1}, f"`{HERE}:Words` cannot be constructed: TypeError"),
         (f"{HERE}:Words", None, {"language": {}}, "arguments.language: expected a string, a number"),
         (f"{HERE}:vowels", "page", {}, f"`{HERE}:vowels`: level is text, document or image, not `page`"),
@@ -169,7 +169,8 @@ def test_changed_code_changes_the_digests(tmp_path: Path) -> None:
         "def score(text):\n    from helpers.deep import SIZE\n    return SIZE\n"
         "def longer(text, n): return len(text) > n\n"
         "part = functools.partial(longer, n=int(os.environ.get('N', 5)))\n"
-        "class Scorer:\n    def __init__(self, n): self.n = n\n    def __call__(self, text): return len(text) > self.n\n"
+        "class Scorer:\n    def __init__(self, n): self.n = n\n"
+        "    def __call__(self, text): return len(text) > self.n\n"
         "scorer = Scorer(int(os.environ.get('N', 5)))\n"
     )
     first = digests(tmp_path, "score")

@@ -33,7 +33,7 @@ def made() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_made_documents(preset: str) -> None:
+def test_documents_for_each_rule(preset: str) -> None:
     same, lines = compare(preset, made(), tokenizer())
     assert same == 1, lines
 

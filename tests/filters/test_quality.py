@@ -6,6 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
+import fasttext
 import numpy as np
 import pytest
 
@@ -70,8 +71,12 @@ def test_what_the_process_held_before_is_not_learnt(model: str, tmp_path: Path) 
 
 
 def test_what_cannot_be(model: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no label `hq`; it has"):
-        list(Quality(model, "hq")(documents(["text"])))
+    (tmp_path / "other.txt").write_text("__label__hq one two\n__label__lq three four\n")
+    fasttext.train_supervised(str(tmp_path / "other.txt"), dim=2, bucket=1, epoch=1, thread=1, verbose=0).save_model(
+        str(tmp_path / "other.bin")
+    )
+    with pytest.raises(ValueError, match=r"no label `positive`; it has hq, lq"):
+        list(Quality(str(tmp_path / "other.bin"))(documents(["text"])))
     with pytest.raises(ValueError, match=r"quality model `/nowhere/q.bin`"):
         list(Quality("/nowhere/q.bin")(documents(["text"])))
     with pytest.raises(ValueError, match="2 negative texts are too few"):

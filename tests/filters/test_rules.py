@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from filters.rules import Rule, RuleError, decide, load, presets, reasons
 from filters.scores import IMAGE_FETCHED, IMAGE_ON_PAGE, IMAGE_PIXELS, IMAGE_SIMILARITY, LEVELS, NODE
 
+PRESETS = "c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf"
+
 
 def test_first_failure_names_the_reason_score_and_limit() -> None:
     rules = (Rule("words", min=4, max=100), Rule("language", any_of=("en", "fr")), Rule("punctuation", min=0.03))
@@ -146,12 +148,12 @@ def test_own_scores() -> None:
         ("obelic", "rules: no preset `obelic`; did you mean `obelics`?"),
         (
             "zzz",
-            "rules: no preset `zzz`; there are: c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf",
+            f"rules: no preset `zzz`; there are: {PRESETS}",
         ),
         (7, "rules: expected a preset's name or a table, got int"),
         (
             {"preset": 7},
-            "rules: `preset` is a name, one of c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf",
+            f"rules: `preset` is a name, one of {PRESETS}",
         ),
         ({"nodes": {}}, "rules: no level `nodes`; did you mean `node`?"),
         ({"own": "x"}, "rules: `own` is a list of score names"),

@@ -51,8 +51,10 @@ def asked(rules: Rules, what: Sweep, threshold: float) -> list[int]:
 @pytest.mark.parametrize(
     "text",
     [
-        "words.min=0..80:8", "document.words.max=10..120:10", "images.min=0..3", "node.words.min=1..20:4", "punctuation=0..0.2:0.02",
-        "special_characters=0.1..0.3", "node.stop_words=0..1:0.25", "rendered_min=100..200:25", "language_score=0.5..1:0.1", "words.min=5..5",
+        "words.min=0..80:8", "document.words.max=10..120:10", "images.min=0..3", "node.words.min=1..20:4",
+        "punctuation=0..0.2:0.02",
+        "special_characters=0.1..0.3", "node.stop_words=0..1:0.25", "rendered_min=100..200:25",
+        "language_score=0.5..1:0.1", "words.min=5..5",
     ],
 )  # fmt: skip
 def test_as_the_decision_at_each_threshold(text: str) -> None:

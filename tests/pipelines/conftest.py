@@ -1,4 +1,4 @@
-"""The main job on the sample web, run once: what the tests of a whole run share."""
+"""The sample recipe, run once on the sample web, for all tests of a complete run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SampleRun:
         self.stats = json.loads((folder / "stats.json").read_text())
         self.manifest = json.loads((folder / "manifest.json").read_text())
 
-    @functools.cache  # noqa: B019  lives as long as the tests
+    @functools.cache  # noqa: B019  the object lives as long as the tests
     def ledger(self, label: str, table: str) -> list[Row]:
         """Rows of ``ledger/<label>-<table>-*.parquet``, in order."""
         return [
@@ -46,11 +46,11 @@ class SampleRun:
         ]
 
     def documents(self, source: str) -> dict[str, Row]:
-        """The ledger's documents of a source by address; web pages have one each."""
+        """Address -> row of the ledger's documents. For sources with one document an address, as web pages."""
         return {r["url"]: r for r in self.ledger(source, "documents")}
 
     def shards(self, source: str) -> list[tuple[str, Row]]:
-        """(split, the manifest's row) of a source's shards."""
+        """(split, row of the manifest) of each shard of a source."""
         return [(split, s) for split, rows in sorted(self.manifest["sources"][source]["splits"].items()) for s in rows]
 
     @functools.cache  # noqa: B019
@@ -73,14 +73,14 @@ class SampleRun:
         return out
 
     @contextlib.contextmanager
-    def driven(self) -> Iterator[None]:
-        """While a test runs the recipe in the shared folder, no other does: a second driver is refused."""
+    def exclusive(self) -> Iterator[None]:
+        """Only one test at a time runs the recipe in the shared folder, because a second driver is refused."""
         with open(self.folder.parent / "sample.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def copy(self, folder: pathlib.Path) -> pathlib.Path:
-        """The run in another folder, by links: committed files are replaced, never written into."""
+        """The run in another folder, by hard links, because a run replaces files and never changes them."""
         return pathlib.Path(
             shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", "tmp"))
         )
@@ -93,7 +93,7 @@ def without_proxies(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
-    """The sample recipe run on the sample web. Workers of one test run share it: the first makes it, the others wait."""
+    """The finished sample run. All pytest workers share it: the first one makes it and the others wait."""
     base = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         base = base.parent

@@ -18,16 +18,16 @@ CAULDRON = pa.schema([("images", PICTURES), ("texts", TURNS)])
 
 def question(seed: int, n: int = 0) -> dict[str, str]:
     caption = picture(seed)[1]
-    asked = [
+    turns = [
         ("What does the picture show?", f"{caption}."),
         ("Which colour is it in?", caption.split(" in ")[-1].split()[0]),
     ]
-    user, assistant = asked[n % 2]
+    user, assistant = turns[n % 2]
     return {"user": user if n < 2 else f"{user} (asked again, {n})", "assistant": assistant, "source": "made"}
 
 
 def cauldron(path: Path, seeds: range, questions: int = 2) -> Path:
-    """Parquet with the images' bytes: a row a seed."""
+    """A Parquet file with the bytes of the images, one row for each seed."""
     rows = [
         {"images": [{"bytes": picture(s)[0], "path": None}], "texts": [question(s, n) for n in range(questions)]}
         for s in seeds
@@ -54,7 +54,7 @@ def llava_row(name: str | None, seed: int) -> dict[str, Any]:
 
 
 def llava(folder: Path, seeds: range, text_only: int = 2) -> Path:
-    """A JSON array beside a folder of images, as LLaVA's are; the last rows have none."""
+    """A JSON array beside a folder of images, as LLaVA publishes them. The last `text_only` rows have no image."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     rows = []
     for seed in seeds:

@@ -1,6 +1,4 @@
-"""Other people's filters, functions and readers in a recipe, from the YAML to the ledger. No network: the pages' images
-are never asked for.
-"""
+"""Filters and readers of datatrove and functions of the user, from the YAML to the ledger. No network is used."""
 
 from __future__ import annotations
 
@@ -49,7 +47,8 @@ PARAGRAPHS = {
 
 def page(name: str) -> bytes:
     body = "".join(f"<p>{p}</p>" for p in PARAGRAPHS[name])
-    return f"<html lang=en><head><title>{name}</title></head><body><article><h1>The page of {name}</h1>{body}</article></body></html>".encode()
+    article = f"<article><h1>The page of {name}</h1>{body}</article>"
+    return f"<html lang=en><head><title>{name}</title></head><body>{article}</body></html>".encode()
 
 
 def warc(path: Path) -> Path:
@@ -87,8 +86,8 @@ def ledger(run: Path, table: str = "documents", source: str = "web") -> list[dic
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a module of one's own, in which one stands."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a module of the user."""
     (tmp_path / "my_scores.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
@@ -99,23 +98,23 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_filter_and_a_function_drop_documents_by_their_own_reasons(mine: Path) -> None:
+def test_a_filter_and_a_function_drop_documents_by_their_own_reasons(folder: Path) -> None:
     web = {
-        "warc": str(warc(mine / "pages.warc.gz")),
+        "warc": str(warc(folder / "pages.warc.gz")),
         "text": {"datatrove": [FILTER]},
         "scores": [LENGTH],
         "document": {"c4_passes": {"min": 1}, "letters": {"min": 80}, "letters_failed": {"max": 0}},
     }
-    execute(read(str(recipe(mine, web))), str(mine / "run"), on="local", workers=1)
-    found = {row["url"].split("//")[1].split(".")[0]: row for row in ledger(mine / "run")}
-    assert {name: row["reason"] for name, row in found.items()} == {
+    execute(read(str(recipe(folder, web))), str(folder / "run"), on="local", workers=1)
+    rows = {row["url"].split("//")[1].split(".")[0]: row for row in ledger(folder / "run")}
+    assert {name: row["reason"] for name, row in rows.items()} == {
         "kept": None,
         "braces": "c4_passes_low",
         "lorem": "c4_passes_low",
         "short": "letters_low",
     }
-    assert (found["braces"]["score"], found["braces"]["threshold"]) == (0, 1)
-    assert found["short"]["threshold"] == 80
+    assert (rows["braces"]["score"], rows["braces"]["threshold"]) == (0, 1)
+    assert rows["short"]["threshold"] == 80
 
 
 RUN = """
@@ -127,10 +126,8 @@ print(json.dumps([json.load(open("run/run.json"))["parts"], stats["sources"]["we
 """
 
 
-def fresh(folder: Path) -> tuple[dict[str, int], dict[str, int]]:
-    """The recipe run by a process that has imported nothing yet: the parts made in the last run that made any, and what
-    was dropped.
-    """
+def run_in_new_process(folder: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """Runs the recipe in a new process. Returns step -> parts made (of the last run that made any), and drop counts."""
     path = str(Path(__file__).resolve().parents[2])
     out = subprocess.run(
         [sys.executable, "-c", RUN], cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
@@ -140,26 +137,22 @@ def fresh(folder: Path) -> tuple[dict[str, int], dict[str, int]]:
     return {name: n for name, n in parts.items() if n}, dropped
 
 
-def test_a_changed_function_is_called_again_and_nothing_else(mine: Path) -> None:
-    web = {
-        "warc": str(warc(mine / "pages.warc.gz")),
-        "scores": [LENGTH],
-        "document": {"letters": {"min": 80}},
-    }
-    recipe(mine, web)
-    _, dropped = fresh(mine)
+def test_a_changed_function_redoes_its_score_and_the_steps_behind_it(folder: Path) -> None:
+    web = {"warc": str(warc(folder / "pages.warc.gz")), "scores": [LENGTH], "document": {"letters": {"min": 80}}}
+    recipe(folder, web)
+    _, dropped = run_in_new_process(folder)
     assert dropped == {"letters_low": 1}
-    first = (mine / "run" / "run.json").read_bytes()
-    fresh(mine)
-    assert (mine / "run" / "run.json").read_bytes() == first  # nothing to do
-    (mine / "my_scores.py").write_text(MODULE.replace("return", "return 0 *"))
-    worked, dropped = fresh(mine)
+    first = (folder / "run" / "run.json").read_bytes()
+    run_in_new_process(folder)
+    assert (folder / "run" / "run.json").read_bytes() == first  # nothing to do
+    (folder / "my_scores.py").write_text(MODULE.replace("return", "return 0 *"))
+    parts, dropped = run_in_new_process(folder)
     assert dropped == {"letters_low": 4}
-    assert "web.score.letters" in worked and "web.decide" in worked
-    assert not {"web.extract", "web.score"} & worked.keys()
+    assert "web.score.letters" in parts and "web.decide" in parts
+    assert not {"web.extract", "web.score"} & parts.keys()
 
 
-def test_a_reader_beside_pages(mine: Path) -> None:
+def test_a_reader_beside_pages(folder: Path) -> None:
     rows = [
         {"text": "\n".join(PARAGRAPHS["kept"]).replace("mill", "weir"), "url": "http://weir.example/"},
         {"text": "It rains."},
@@ -178,49 +171,47 @@ def test_a_reader_beside_pages(mine: Path) -> None:
             "media": [picture],
         }
     )
-    (mine / "texts").mkdir()
-    (mine / "texts" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "texts").mkdir()
+    (folder / "texts" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     reader = {"reader": "datatrove.pipeline.readers.JsonlReader", "arguments": {"data_folder": "texts"}}
     web = {
-        "warc": str(warc(mine / "pages.warc.gz")),
+        "warc": str(warc(folder / "pages.warc.gz")),
         "datatrove": reader,
         "text": {"datatrove": [FILTER]},
         "document": {"c4_passes": {"min": 1}},
     }
-    path = recipe(mine, web)
-    written = yaml.safe_load(path.read_text())
+    path = recipe(folder, web)
+    table = yaml.safe_load(path.read_text())
     pairs = {"rules": {"document": {r.score: None for r in load("pairs").document}}}
-    written["sources"]["pairs"] = {"kind": "pairs", "from": "web", **pairs}
-    path.write_text(yaml.safe_dump({**written, "fetch": {"robots": False, "deadline_s": 2}}))
-    stats = execute(read(str(path)), str(mine / "run"), on="local", workers=1)
+    table["sources"]["pairs"] = {"kind": "pairs", "from": "web", **pairs}
+    path.write_text(yaml.safe_dump({**table, "fetch": {"robots": False, "deadline_s": 2}}))
+    stats = execute(read(str(path)), str(folder / "run"), on="local", workers=1)
     web_stats = stats["sources"]["web"]
     assert (web_stats["documents"], web_stats["refused"]) == (len(PARAGRAPHS) + 3, {"no_text": 1})
-    assert [(r["reason"], r["provenance"]["file"]) for r in ledger(mine / "run", "refused", "web")] == [
-        ("no_text", "a.jsonl")
-    ]
-    reasons = {row["url"]: row["reason"] for row in ledger(mine / "run")}
-    assert sorted(map(str, (reasons["http://kept.example/page.html"], reasons["http://weir.example/"]))) == [
-        "None",
-        "near_duplicate",
-    ]
+    (refused,) = ledger(folder / "run", "refused", "web")
+    assert (refused["reason"], refused["provenance"]["file"]) == ("no_text", "a.jsonl")
+    reasons = {row["url"]: row["reason"] for row in ledger(folder / "run")}
+    alike = {reasons["http://kept.example/page.html"], reasons["http://weir.example/"]}
+    assert alike == {None, "near_duplicate"}
     assert reasons["datatrove:a.jsonl/1"] == "c4_passes_low"
     assert reasons["datatrove:a.jsonl/3"] is None
-    # of the image that came with the text, at an address that may not be asked
-    (pair,) = ledger(mine / "run", "documents", "pairs")
+    # the image that came with the text has a private address, so the fetch refuses it
+    (pair,) = ledger(folder / "run", "documents", "pairs")
     assert (pair["url"], pair["reason"]) == ("datatrove:a.jsonl/3", "private_address")
-    assert [(r["image"], r["reason"]) for r in ledger(mine / "run", "images")] == [(picture["url"], "private_address")]
+    (dropped,) = ledger(folder / "run", "images")
+    assert (dropped["image"], dropped["reason"]) == (picture["url"], "private_address")
 
 
-def test_a_reader_alone_and_a_limit(mine: Path) -> None:
-    (mine / "texts").mkdir()
+def test_a_reader_alone_and_a_limit(folder: Path) -> None:
+    (folder / "texts").mkdir()
     for name in "abc":
-        (mine / "texts" / f"{name}.jsonl").write_text(
+        (folder / "texts" / f"{name}.jsonl").write_text(
             "".join(json.dumps({"text": f"{name} {i}"}) + "\n" for i in range(9))
         )
     reader = {"reader": "datatrove.pipeline.readers.JsonlReader", "arguments": {"data_folder": "texts"}}
-    made = resolve(read(str(recipe(mine, {"datatrove": reader}))))
-    assert "web.extract" not in {step.name for step in plan(made, str(mine / "run")).steps}
-    (step,) = (s for s in plan(made, str(mine / "run"), limit=2).steps if s.name == "web.datatrove")
+    resolved = resolve(read(str(recipe(folder, {"datatrove": reader}))))
+    assert "web.extract" not in {step.name for step in plan(resolved, str(folder / "run")).steps}
+    (step,) = (s for s in plan(resolved, str(folder / "run"), limit=2).steps if s.name == "web.datatrove")
     assert step.rows is not None and step.rows({})[0].num_rows == 2 and step.stage.limit == 1
 
 
@@ -248,10 +239,7 @@ def test_a_reader_alone_and_a_limit(mine: Path) -> None:
             r"web.text.datatrove.1 \(c4\): there is a column 'c4_passes' already",
         ),
         ({"text": {"datatrove": [{**FILTER, "name": "C 4"}]}}, "web.text.datatrove.0.name: string should match"),
-        (
-            {"scores": [{**LENGTH, "name": "words"}]},
-            r"web.scores.0 \(words\): there is a column 'words' already",
-        ),
+        ({"scores": [{**LENGTH, "name": "words"}]}, r"web.scores.0 \(words\): there is a column 'words' already"),
         (
             {"scores": [{"name": "x", "function": "no_such_module:f"}]},
             r"web.scores.0 \(x\): `no_such_module:f` cannot be imported",
@@ -287,13 +275,13 @@ def test_a_reader_alone_and_a_limit(mine: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_starts(mine: Path, web: dict[str, Any], line: str) -> None:
-    (mine / "my_broken.py").write_text("f = 1 / 0\n")
-    path = recipe(mine, {"warc": str(warc(mine / "pages.warc.gz")), **web})
+def test_a_wrong_recipe_is_reported_before_the_run_starts(folder: Path, web: dict[str, Any], line: str) -> None:
+    (folder / "my_broken.py").write_text("f = 1 / 0\n")
+    path = recipe(folder, {"warc": str(warc(folder / "pages.warc.gz")), **web})
     with pytest.raises(RecipeError, match=line) as error:
         resolve(read(str(path)))
     assert "\n" not in str(error.value)
-    assert sorted(p.name for p in mine.iterdir() if p.name != "__pycache__") == [
+    assert sorted(p.name for p in folder.iterdir() if p.name != "__pycache__") == [
         "my_broken.py",
         "my_scores.py",
         "pages.warc.gz",
@@ -301,10 +289,10 @@ def test_what_is_wrong_is_said_before_anything_starts(mine: Path, web: dict[str,
     ]
 
 
-def test_a_reader_that_gives_nothing(mine: Path) -> None:
-    (mine / "texts").mkdir()
-    (mine / "texts" / "a.jsonl").write_text('{"text": ""}\n')
-    reader = {"reader": "datatrove.pipeline.readers.JsonlReader", "arguments": {"data_folder": str(mine / "texts")}}
-    stats = execute(read(str(recipe(mine, {"datatrove": reader}))), str(mine / "run"), on="local", workers=1)
+def test_a_reader_without_documents(folder: Path) -> None:
+    (folder / "texts").mkdir()
+    (folder / "texts" / "a.jsonl").write_text('{"text": ""}\n')
+    reader = {"reader": "datatrove.pipeline.readers.JsonlReader", "arguments": {"data_folder": str(folder / "texts")}}
+    stats = execute(read(str(recipe(folder, {"datatrove": reader}))), str(folder / "run"), on="local", workers=1)
     assert stats["sources"]["web"]["refused"] == {"no_text": 1}
     assert (stats["sources"]["web"]["documents"], stats["sources"]["web"]["samples"]) == (0, 0)

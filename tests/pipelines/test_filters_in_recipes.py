@@ -1,6 +1,4 @@
-"""Block-lists, models and redaction in a recipe, from the YAML to the shards. No network: the pages' images are never
-asked for.
-"""
+"""Block-lists, models and redaction in a recipe, from the YAML to the shards. The pages have no images to fetch."""
 
 from __future__ import annotations
 
@@ -46,7 +44,8 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         writer = WARCWriter(f, gzip=True)
         for url, paragraphs in PAGES.items():
             body = "".join(f"<p>{p}</p>" for p in paragraphs)
-            html = f"<html lang=en><head><title>A page</title></head><body><article><h1>A page of it</h1>{body}</article></body></html>"
+            article = f"<article><h1>A page of it</h1>{body}</article>"
+            html = f"<html lang=en><head><title>A page</title></head><body>{article}</body></html>"
             headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
             writer.write_record(
                 writer.create_warc_record(url, "response", io.BytesIO(html.encode()), http_headers=headers)
@@ -70,8 +69,8 @@ def test_from_the_recipe_to_the_shards(web: dict[str, Any], tmp_path: Path) -> N
     train([f"{t} {i}" for i, t in enumerate(good * 4)], [f"{t} {i}" for i, t in enumerate(bad * 4)], model)
     web |= {"text": {"quality_model": model, "redact": ["email", "phone"]}, "document": {"quality": {"min": 0.5}}}
     execute(read(str(recipe(tmp_path, web))), str(tmp_path / "run"), on="local", workers=1)
-    found = {row["url"].split("//")[1].split("/")[0]: row["reason"] for row in ledger(tmp_path / "run")}
-    assert found == {"kept.example": None, "www.bad.example": "blocked_host", "spam.example": "quality_low"}
+    reasons = {row["url"].split("//")[1].split("/")[0]: row["reason"] for row in ledger(tmp_path / "run")}
+    assert reasons == {"kept.example": None, "www.bad.example": "blocked_host", "spam.example": "quality_low"}
     (document,) = samples(str(tmp_path / "run"), "web", 9)
     text = "\n".join(t for t in document["texts"] if t)
     assert "Write to the miller at [email] or call [phone] before you come." in text
@@ -108,14 +107,16 @@ def test_from_the_recipe_to_the_shards(web: dict[str, Any], tmp_path: Path) -> N
         ({"preset": "ghoper"}, "web.rules: no preset `ghoper`; did you mean `gopher`?"),
     ],
 )
-def test_what_is_wrong_is_one_line(web: dict[str, Any], tmp_path: Path, change: dict[str, Any], line: str) -> None:
+def test_a_wrong_setting_is_reported_in_one_line(
+    web: dict[str, Any], tmp_path: Path, change: dict[str, Any], line: str
+) -> None:
     with pytest.raises(RecipeError) as error:
         resolve(read(str(recipe(tmp_path, {**web, **change}))))
     assert line in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_no_perplexity_model_is_one_line(web: dict[str, Any], tmp_path: Path) -> None:
+def test_a_wrong_perplexity_model_is_reported_in_one_line(web: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("kenlm", reason="needs the package kenlm")
     with pytest.raises(
         RecipeError,

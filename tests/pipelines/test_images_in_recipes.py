@@ -1,5 +1,6 @@
-"""Scores of images in a whole run: measured once, asked by rules, in the ledger, swept; on the sample web, from what
-its run has fetched.
+"""Scores of images in a complete run: computed once, used by rules, stored in the ledger, swept.
+
+The images are those that the sample run has fetched.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PLAIN = "side: 8, mean: [0, 0, 0], deviation: [1, 1, 1]"
 
 @pytest.fixture
 def run(sample_run: SampleRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SampleRun:
-    """The sample's run in a folder of its own: what it fetched is recorded, and a request would fail."""
+    """A copy of the sample run. Its fetched images are recorded, and a new request would fail."""
     without_proxies(monkeypatch)
     return SampleRun(sample_run.copy(tmp_path / "run"), sample_run.settings)
 
@@ -43,7 +44,7 @@ def recipe(run: SampleRun, *settings: str) -> Recipe:
 
 
 def folders(run: SampleRun, name: str) -> list[str]:
-    """Folders of the stages whose names begin so."""
+    """The folders of the steps whose names begin with `name`."""
     return sorted(f for s in run.manifest["stages"] if s["node"].startswith(name) for f in s["folders"])
 
 
@@ -61,7 +62,7 @@ def when(run: SampleRun, names: list[str]) -> dict[str, int]:
     return {name: (run.folder / name / "manifest.json").stat().st_mtime_ns for name in names}
 
 
-def test_pixels_are_measured_once_and_asked_by_a_rule(run: SampleRun) -> None:
+def test_pixel_scores_are_computed_once_and_used_by_a_rule(run: SampleRun) -> None:
     first = again(run, "web.rules.image.entropy.min=5", "images.pixels=true")
     fetched = {r["sha256"] for r in first.ledger("fetch", "outcomes") if r["sha256"]}
     measured = scores(first, "fetch.pixels")
@@ -69,51 +70,51 @@ def test_pixels_are_measured_once_and_asked_by_a_rule(run: SampleRun) -> None:
     assert all(0 <= r["entropy"] <= 8 and 0 <= r["solid"] <= 1 and r["blur"] >= 0 for r in measured)
     entropy = {r["sha256"]: r["entropy"] for r in measured}
     where = {r["url"]: r["sha256"] for r in first.ledger("fetch", "outcomes")}
-    gone = [r for r in first.ledger("web", "images") if r["reason"] == "entropy_low"]
-    assert gone and all(
-        (r["score"], r["threshold"]) == (entropy[where[r["image"]]], 5) and r["score"] < 5 for r in gone
+    dropped = [r for r in first.ledger("web", "images") if r["reason"] == "entropy_low"]
+    assert dropped and all(
+        (r["score"], r["threshold"]) == (entropy[where[r["image"]]], 5) and r["score"] < 5 for r in dropped
     )
     kept = [m["sha256"] for d in first.packed("web") for m in d["image_meta"]]
     assert kept and all(entropy[s] >= 5 for s in kept)
-    # an image left, its document stayed
-    assert {d["id"] for d in first.packed("web")} & {r["id"] for r in gone}
-    assert [d["id"] for d in first.packed("pairs")] == [d["id"] for d in run.packed("pairs")]  # which have no such rule
+    # some documents lost an image and were kept
+    assert {d["id"] for d in first.packed("web")} & {r["id"] for r in dropped}
+    assert [d["id"] for d in first.packed("pairs")] == [d["id"] for d in run.packed("pairs")]  # pairs have no such rule
 
-    says = CliRunner().invoke(app, ["explain", str(first.folder), gone[0]["image"]]).stdout
-    assert f"dropped, entropy_low ({gone[0]['score']:.4g}, limit 5)" in says
+    explanation = CliRunner().invoke(app, ["explain", str(first.folder), dropped[0]["image"]]).stdout
+    assert f"dropped, entropy_low ({dropped[0]['score']:.4g}, limit 5)" in explanation
 
     _, what, current, rows = sweep_run(str(first.folder), "entropy=4..6:0.5")
     by = {r["threshold"]: r["kept_images"] for r in rows}
     assert (what.level, current) == ("image", 5) and by[4] > by[5] > by[6]
-    assert by[4] - by[5] == sum(r["score"] >= 4 for r in gone)
+    assert by[4] - by[5] == sum(r["score"] >= 4 for r in dropped)
 
     before = when(first, folders(first, "fetch"))
     second = again(run, "web.rules.image.entropy.min=4")
     assert when(second, folders(second, "fetch")) == before
     assert len([r for r in second.ledger("web", "images") if r["reason"] == "entropy_low"]) == sum(
-        r["score"] < 4 for r in gone
+        r["score"] < 4 for r in dropped
     )
 
 
 @pytest.mark.slow
-def test_a_model_scores_once_and_may_take_a_document_with_its_image(run: SampleRun, tmp_path: Path) -> None:
+def test_a_model_scores_each_image_once_and_may_drop_its_document(run: SampleRun, tmp_path: Path) -> None:
     model = models.image_model(tmp_path / "means.onnx")
     named = f"images.models=[{{name: redness, model: {model}, {PLAIN}}}]"
     first = again(
         run, named, "pairs.rules.image.redness={max: 0.7}", "web.rules.image.redness={max: 0.7, drops: document}"
     )
     score = {r["sha256"]: r["redness"] for r in scores(first, "fetch.model.redness")}
-    where = {r["url"]: r["sha256"] for r in first.ledger("fetch", "outcomes")}
+    hashes = {r["url"]: r["sha256"] for r in first.ledger("fetch", "outcomes")}
     for source in ("web", "pairs"):
-        gone = [r for r in first.ledger(source, "documents") if r["reason"] == "redness_high"]
-        assert gone and all(r["score"] > 0.7 and r["threshold"] == pytest.approx(0.7) for r in gone)
+        dropped = [r for r in first.ledger(source, "documents") if r["reason"] == "redness_high"]
+        assert dropped and all(r["score"] > 0.7 and r["threshold"] == pytest.approx(0.7) for r in dropped)
         images = {r["id"]: r for r in first.ledger(source, "images") if r["reason"] == "redness_high"}
-        assert all(score[where[images[r["id"]]["image"]]] == images[r["id"]]["score"] for r in gone)
+        assert all(score[hashes[images[r["id"]]["image"]]] == images[r["id"]]["score"] for r in dropped)
     assert all(score[m["sha256"]] <= 0.7 for d in first.packed("web") for m in d["image_meta"])
     before = when(first, folders(first, "fetch"))
 
-    # recorded: another threshold, or the same file elsewhere, asks the model of nothing again; another model is another
-    # record
+    # The scores are recorded. Another threshold, or the same model in another place, scores no image again. Another
+    # model has its own record.
     moved = tmp_path / "moved.onnx"
     moved.write_bytes(Path(model).read_bytes())
     second = again(run, named.replace(model, str(moved)), "web.rules.image.redness={max: 0.9}")
@@ -123,34 +124,34 @@ def test_a_model_scores_once_and_may_take_a_document_with_its_image(run: SampleR
 
 
 @pytest.mark.slow
-def test_images_that_do_not_go_with_their_text(run: SampleRun, tmp_path: Path) -> None:
-    """The captions of the list name a picture's colour."""
+def test_images_that_do_not_match_their_text_are_dropped(run: SampleRun, tmp_path: Path) -> None:
+    """The captions of the image list name the colour of the picture."""
     halves = {
         "image_model": models.image_model(tmp_path / "i.onnx"), "text_model": models.text_model(tmp_path / "t.onnx"),
         "tokenizer": models.tokenizer(tmp_path / "tokenizer.json"),
     }  # fmt: skip
-    given = f"images.similarity={{{', '.join(f'{k}: {v}' for k, v in halves.items())}, tokens: 12, {PLAIN}}}"
+    setting = f"images.similarity={{{', '.join(f'{k}: {v}' for k, v in halves.items())}, tokens: 12, {PLAIN}}}"
     rules = [
         "pairs.rules.image.similarity.min=0.5",
         "pairs.rules.image.relevance_rank.max=7",
         "web.rules.image.similarity.min=0.1",
     ]
-    made = again(run, given, *rules)
-    reasons = Counter(r["reason"] for r in made.ledger("pairs", "documents"))
+    first = again(run, setting, *rules)
+    reasons = Counter(r["reason"] for r in first.ledger("pairs", "documents"))
     assert reasons["similarity_low"] > 5 and reasons["relevance_rank_high"] > 0 and reasons[None] > 20
-    gone = {r["id"]: r for r in made.ledger("pairs", "documents") if r["reason"] == "similarity_low"}
-    assert all(0 <= r["score"] < 0.5 and r["threshold"] == 0.5 for r in gone.values())
+    dropped = {r["id"]: r for r in first.ledger("pairs", "documents") if r["reason"] == "similarity_low"}
+    assert all(0 <= r["score"] < 0.5 and r["threshold"] == 0.5 for r in dropped.values())
     assert all(
         {"red", "green", "blue", "grey"} & set(d["caption"].replace(",", "").lower().split())
-        for d in made.packed("pairs")
+        for d in first.packed("pairs")
     )
-    assert "similarity_low" in {r["reason"] for r in made.ledger("web", "images")}
-    name, what, current, rows = sweep_run(str(made.folder), "similarity=0.5..0.99:0.49", "pairs")
+    assert "similarity_low" in {r["reason"] for r in first.ledger("web", "images")}
+    name, what, current, rows = sweep_run(str(first.folder), "similarity=0.5..0.99:0.49", "pairs")
     assert (name, what.level, current) == ("pairs", "image", 0.5)
     assert rows[0]["kept_images"] > rows[1]["kept_images"]
-    before = when(made, folders(made, "fetch") + folders(made, "pairs.text_vectors"))
-    again(run, given, *rules, "pairs.rules.image.similarity.min=0.4")
-    assert when(made, list(before)) == before
+    before = when(first, folders(first, "fetch") + folders(first, "pairs.text_vectors"))
+    again(run, setting, *rules, "pairs.rules.image.similarity.min=0.4")
+    assert when(first, list(before)) == before
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_images_that_do_not_go_with_their_text(run: SampleRun, tmp_path: Path) -
         ),
     ],
 )
-def test_what_is_wrong_is_one_line(tmp_path: Path, settings: list[str], line: str) -> None:
+def test_a_wrong_setting_is_reported_in_one_line(tmp_path: Path, settings: list[str], line: str) -> None:
     model = models.image_model(tmp_path / "means.onnx") if any("MEANS" in s for s in settings) else ""
     (tmp_path / "pairs.csv").write_text("url,text\n")
     files = {"pairs.urls", "llava.files", "cauldron.files", "texts.files"}

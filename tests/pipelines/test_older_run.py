@@ -1,5 +1,4 @@
-"""A run that an older version made (commit 8968b3d) goes on with today's code, and its source is renamed, without one
-request to the network.
+"""A run of commit 8968b3d resumes with today's code, and its source is renamed, without a request to the network.
 
 `data/run-of-8968b3d.tar.xz` holds the manifest, the shards and the recorded stages of a crawl of three pages.
 """
@@ -49,7 +48,7 @@ def old_run(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, table: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
-    """The statistics, and the steps that had something to do."""
+    """The statistics, and the names of the steps that made parts."""
     path = folder.parent / "recipe.yaml"
     path.write_text(yaml.safe_dump(table))
     stats = execute(read(str(path)), str(folder), on="local", workers=1, progress=Progress(quiet=True))
@@ -61,30 +60,30 @@ def renamed(table: dict[str, Any]) -> dict[str, Any]:
     return {**table, "sources": {"mills": web, "captions": {**pairs, "from": "mills"}}}
 
 
-def test_it_goes_on_and_is_renamed_without_a_request(old_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_run_resumes_and_is_renamed_without_a_request(old_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     with serving() as (web, port):
         for name in ("http_proxy", "HTTP_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
-        stats, worked = run(old_run, RECIPE)
+        stats, active = run(old_run, RECIPE)
         assert web.paths() == []
-        assert "web.crawl" not in worked and "web.extract" in worked
+        assert "web.crawl" not in active and "web.extract" in active
         assert {name: s["samples"] for name, s in stats["sources"].items()} == {"web": 3, "pairs": 3}
         assert list(verify(old_run)) == []
 
-        stats, worked = run(old_run, renamed(RECIPE))
+        stats, active = run(old_run, renamed(RECIPE))
         assert web.paths() == []
-        steps = {name.partition(".")[2] for name in worked}
-        # the name enters with the selection: what is before it is found as it was
+        steps = {name.partition(".")[2] for name in active}
+        # the name enters at the selection, so the steps before it find their output
         assert steps == {"select", "train"} | (steps & {"validation"})
         assert {name: s["samples"] for name, s in stats["sources"].items()} == {"mills": 3, "captions": 3}
         assert list(verify(old_run)) == []
         assert not list(old_run.glob("shards/web*"))
 
 
-def test_its_shards_are_read_by_layout(old_run: Path) -> None:
+def test_the_shards_of_an_older_run_are_read_by_layout(old_run: Path) -> None:
     for name, layout in (("interleaved", "interleaved"), ("pairs", "pairs")):
         mixture = {"sources": {name: {"weight": 1, "sequence_length": 4096}}, "batch_sequences": 1}
         samples = [s for batch in Loader(old_run, mixture, epochs=1) for q in batch.sequences for s in q]
@@ -92,6 +91,6 @@ def test_its_shards_are_read_by_layout(old_run: Path) -> None:
     assert list(verify(old_run)) == []
 
 
-def test_a_sweep_of_it_says_what_to_do(old_run: Path) -> None:
+def test_a_sweep_of_an_older_run_says_what_to_do(old_run: Path) -> None:
     with pytest.raises(RuleError, match="made by an older version; run its recipe again first"):
         sweep_run(str(old_run), "words.min=1..9")

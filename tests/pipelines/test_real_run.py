@@ -1,5 +1,6 @@
-"""The Idefics2 recipe on real pages and PDFs, through an origin that answers for every address with the faults of the
-real web.
+"""The Idefics2 recipe on real pages and PDFs.
+
+A local server (`origin.py`) answers for every address, with the faults of the real web.
 """
 
 from __future__ import annotations
@@ -36,15 +37,16 @@ pytestmark = [
     pytest.mark.skipif(not REAL.is_dir(), reason=f"needs the real pages and PDFs of {REAL}"),
 ]
 
-#: kind of address -> what fetching it must come to. Not here: a drip, which a small image survives; redirects, whose
-#: second address is of another kind
+#: kind of address -> status that its fetch must have. Two kinds have no fixed status: a slow transfer, which succeeds
+#: for a small image, and a redirect, whose second address is of another kind
 STATUS = {
-    "missing": "http_404", "forbidden": "http_403", "gone": "http_410", "too_many": "http_429", "error": "http_5xx", "hang": "timeout",
-    "reset": "refused", "html": "not_image", "svg": "not_image", "empty": "empty", "truncated": "truncated", "bomb": "too_many_pixels",
-    "noai": "optout", "loop": "redirects", "private": "private_address", "jpeg": "ok", "png": "ok", "webp": "ok", "gif": "ok", "cmyk": "ok",
-    "rotated": "ok", "wrong_type": "ok", "pixel": "ok", "ratio": "ok",
+    "missing": "http_404", "forbidden": "http_403", "gone": "http_410", "too_many": "http_429", "error": "http_5xx",
+    "hang": "timeout", "reset": "refused", "html": "not_image", "svg": "not_image", "empty": "empty",
+    "truncated": "truncated", "bomb": "too_many_pixels", "noai": "optout", "loop": "redirects",
+    "private": "private_address", "jpeg": "ok", "png": "ok", "webp": "ok", "gif": "ok", "cmyk": "ok", "rotated": "ok",
+    "wrong_type": "ok", "pixel": "ok", "ratio": "ok",
 }  # fmt: skip
-#: why a paper, or a page of it, is none
+#: reasons for which a PDF, or a page of it, gives no document
 NO_PAGE = {"encrypted", "corrupt", "not_pdf", "no_pages", "too_many_pages", "page_size", "blank", "no_text", "ocr_poor"}
 SOURCES = {"web": "interleaved", "pairs": "pairs", "pdf": "ocr"}
 
@@ -61,7 +63,7 @@ class RealRun:
         ]
 
     def disallowed(self, url: str) -> bool:
-        """What the origin's robots.txt says of a host, by its docstring."""
+        """Whether the origin's robots.txt closes the host of this address (see the docstring of origin.py)."""
         return bool(self.origin.digest(urlsplit(url).netloc) % 16 == 0)
 
 
@@ -70,8 +72,8 @@ def real_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRun]:
     base = tmp_path_factory.mktemp("real")
     papers = base / "papers"
     papers.mkdir()
-    every = sorted((REAL / "pdfs").glob("*.pdf"))
-    for path in every[:: len(every) // PDFS][:PDFS]:
+    pdfs = sorted((REAL / "pdfs").glob("*.pdf"))
+    for path in pdfs[:: len(pdfs) // PDFS][:PDFS]:
         (papers / path.name).symlink_to(path)
     spec = importlib.util.spec_from_file_location("origin", REAL / "origin.py")
     assert spec is not None and spec.loader is not None
@@ -98,7 +100,7 @@ def real_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRun]:
         server.wait()
 
 
-def test_real_pages_and_papers_come_to_shards(real_run: RealRun) -> None:
+def test_real_pages_and_papers_become_shards(real_run: RealRun) -> None:
     assert list(verify(real_run.folder)) == []
     for source, layout in SOURCES.items():
         s = real_run.stats["sources"][source]
@@ -110,30 +112,28 @@ def test_real_pages_and_papers_come_to_shards(real_run: RealRun) -> None:
 
 
 def test_statuses_are_those_of_the_origin(real_run: RealRun) -> None:
-    """Every address of a definite kind, but those of hosts that robots.txt closes or that were left for giving no
-    answer.
-    """
+    """For every address of a kind in STATUS, except on hosts that robots.txt closes or that the fetch gave up."""
     outcomes = real_run.ledger("fetch", "outcomes")
     silent = Counter(urlsplit(r["url"]).netloc for r in outcomes if r["status"] in OF_THE_HOST)
     left = {h for h, n in silent.items() if n >= Fetch().give_up_after}
-    seen: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
     wrong, late = [], 0
     for r in outcomes:
         kind = real_run.origin.kind_of(r["url"])
         if kind not in STATUS or real_run.disallowed(r["url"]) or urlsplit(r["url"]).netloc in left:
             continue
-        if r["url"].count("://") > 1:  # an address in an address: the origin takes it for the one it was asked for
+        if r["url"].count("://") > 1:  # an address inside another: the origin answers for the inner one
             continue
-        seen[kind] += 1
+        kinds[kind] += 1
         if r["status"] == "timeout" != STATUS[kind]:
-            late += 1  # the origin makes its images when they are first asked for, on this machine
+            late += 1  # the origin makes an image at its first request, on this machine
         elif r["status"] != STATUS[kind]:
             wrong.append((r["url"], kind, r["status"]))
     assert wrong == [] and late < 0.02 * len(outcomes)
-    assert len(seen) > 18 and sum(seen.values()) > 0.8 * len(outcomes), seen
+    assert len(kinds) > 18 and sum(kinds.values()) > 0.8 * len(outcomes), kinds
 
 
-def test_closed_hosts_are_never_asked_for_an_image(real_run: RealRun) -> None:
+def test_no_image_is_requested_from_a_closed_host(real_run: RealRun) -> None:
     outcomes = real_run.ledger("fetch", "outcomes")
     closed = Counter(r["status"] for r in outcomes if real_run.disallowed(r["url"]))
     assert set(closed) == {"robots"} and closed["robots"] > 20
@@ -141,8 +141,8 @@ def test_closed_hosts_are_never_asked_for_an_image(real_run: RealRun) -> None:
     assert all(real_run.disallowed(u) or real_run.origin.kind_of(u) == "redirect" for u in asked)
 
 
-def test_no_host_is_asked_by_more_than_it_may_be(real_run: RealRun) -> None:
-    """The origin counts a request in flight until it has answered it: one that hangs, long after we have gone."""
+def test_no_host_gets_more_requests_at_once_than_allowed(real_run: RealRun) -> None:
+    """The origin counts a request until it has answered. A hanging request counts long after our timeout."""
     host, most = real_run.served["busiest_host"]
     given_up = sum(
         r["status"] == "timeout" and urlsplit(r["url"]).netloc == host for r in real_run.ledger("fetch", "outcomes")
@@ -151,15 +151,15 @@ def test_no_host_is_asked_by_more_than_it_may_be(real_run: RealRun) -> None:
 
 
 def test_every_paper_gives_pages_or_a_reason(real_run: RealRun) -> None:
-    given = {p.name for p in (real_run.folder.parent / "papers").iterdir()}
+    papers = {p.name for p in (real_run.folder.parent / "papers").iterdir()}
     pages = Counter(pathlib.PurePath(r["url"].split("#")[0]).name for r in real_run.ledger("pdf", "documents"))
     refused = {pathlib.PurePath((r["url"] or "").split("#")[0]).name for r in real_run.ledger("pdf", "refused")}
-    assert len(given) == PDFS and set(pages) | refused == given
+    assert len(papers) == PDFS and set(pages) | refused == papers
     assert {r["reason"] for r in real_run.ledger("pdf", "refused")} <= NO_PAGE
 
 
-def test_images_are_as_the_ledger_says(real_run: RealRun) -> None:
-    """Of the packed documents: each picture has a good outcome, and within a document none stands twice."""
+def test_images_match_the_ledger(real_run: RealRun) -> None:
+    """Each packed image has the outcome `ok`, and no document has an image twice."""
     good = {r["url"]: r for r in real_run.ledger("fetch", "outcomes") if r["status"] == "ok"}
     from shards import tar
 
@@ -171,18 +171,18 @@ def test_images_are_as_the_ledger_says(real_run: RealRun) -> None:
                 f.seek(members[0].offset)
                 document = json.loads(f.read(members[0].size))
                 f.seek(at)
-                hashes = [m["sha256"] for m in document["image_meta"]]
-                assert hashes == [good[m["url"]]["sha256"] for m in document["image_meta"]] and len(set(hashes)) == len(
-                    hashes
-                )
-                assert [(m["original_width"], m["original_height"]) for m in document["image_meta"]] == [
-                    (good[m["url"]]["width"], good[m["url"]]["height"]) for m in document["image_meta"]
-                ]
-                assert all(max(m["width"], m["height"]) <= 980 for m in document["image_meta"])
+                images = document["image_meta"]
+                hashes = [m["sha256"] for m in images]
+                assert len(set(hashes)) == len(hashes)
+                for m in images:
+                    outcome = good[m["url"]]
+                    assert m["sha256"] == outcome["sha256"]
+                    assert (m["original_width"], m["original_height"]) == (outcome["width"], outcome["height"])
+                    assert max(m["width"], m["height"]) <= 980
                 checked += len(hashes)
     assert checked == real_run.stats["sources"]["web"]["images"]
 
 
-def test_nothing_in_the_run_names_its_folder(real_run: RealRun) -> None:
+def test_no_file_of_the_run_contains_the_path_of_its_folder(real_run: RealRun) -> None:
     own = os.fsencode(str(real_run.folder))
     assert [p for p in real_run.folder.rglob("*") if p.is_file() and p.name != "lock" and own in p.read_bytes()] == []

@@ -1,5 +1,6 @@
-"""The whole job on the sample web: every planted fault has its reason, every row is accounted for, and nothing is done
-twice.
+"""The complete job on the sample web.
+
+Every planted fault has its reason, every row is counted, and no work is done twice.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ FOR = {
 }
 
 
-def _named(fault: Fault) -> str:
+def fault_id(fault: Fault) -> str:
     return f"{fault.name} ({fault.reason})"
 
 
-def test_every_fault_is_of_a_level_that_is_tested() -> None:
+def test_every_fault_has_a_level_that_is_tested() -> None:
     assert sum(map(len, FOR.values())) == len(FAULTS) > 50
     assert all(f.count == len(set(f.urls)) > 0 for f in FAULTS)
 
@@ -55,7 +56,7 @@ def test_every_fault_is_of_a_level_that_is_tested() -> None:
 # ---- planted faults
 
 
-@pytest.mark.parametrize("fault", FOR["image"], ids=_named)
+@pytest.mark.parametrize("fault", FOR["image"], ids=fault_id)
 def test_image_fault(sample_run: SampleRun, fault: Fault) -> None:
     fetched = [r["status"] for r in sample_run.ledger("fetch", "outcomes") if r["url"] in fault.urls]
     dropped = [r["reason"] for r in sample_run.ledger("web", "images") if r["image"] in fault.urls]
@@ -68,21 +69,21 @@ def test_image_fault(sample_run: SampleRun, fault: Fault) -> None:
     assert (dropped, shown) == ([fault.reason] * places, [])
 
 
-@pytest.mark.parametrize("fault", FOR["document"], ids=_named)
+@pytest.mark.parametrize("fault", FOR["document"], ids=fault_id)
 def test_document_fault(sample_run: SampleRun, fault: Fault) -> None:
-    seen = [(r["reason"] or "kept", r["keep"]) for r in sample_run.ledger("web", "documents") if r["url"] in fault.urls]
+    documents = [r for r in sample_run.ledger("web", "documents") if r["url"] in fault.urls]
+    decisions = [(r["reason"] or "kept", r["keep"]) for r in documents]
     refused = [r["reason"] for r in sample_run.ledger("web", "refused") if r["url"] in fault.urls]
-    if fault.reason == "optout":  # a page that reserves itself never becomes a document
-        assert (seen, refused) == ([], ["optout"] * fault.count)
+    if fault.reason == "optout":  # a page with an opt-out never becomes a document
+        assert (decisions, refused) == ([], ["optout"] * fault.count)
     else:
-        assert (seen, refused) == ([(fault.reason, fault.reason == "kept")] * fault.count, [])
-    assert sum(d["url"] in fault.urls for d in sample_run.packed("web")) == (
-        fault.count if fault.reason == "kept" else 0
-    )
+        assert (decisions, refused) == ([(fault.reason, fault.reason == "kept")] * fault.count, [])
+    packed = sum(d["url"] in fault.urls for d in sample_run.packed("web"))
+    assert packed == (fault.count if fault.reason == "kept" else 0)
 
 
 @pytest.mark.parametrize("name", ["lazy", "responsive", "noscript", "base", "deep", "unclosed"])
-def test_images_that_pages_hide_are_found(sample_run: SampleRun, name: str) -> None:
+def test_images_in_unusual_markup_are_extracted(sample_run: SampleRun, name: str) -> None:
     (page,) = (d for d in sample_run.packed("web") if d["url"] == f"http://corner.example/odd/{name}.html")
     assert page["n_images"] == 2 + (name == "base")
     if name == "base":
@@ -90,10 +91,8 @@ def test_images_that_pages_hide_are_found(sample_run: SampleRun, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["old-letters", "wrong-letters"])
-def test_letters_are_read_in_their_encoding(sample_run: SampleRun, name: str) -> None:
-    """Whatever became of the page, its words are in what extraction made of it: curly quotes, a cedilla, a dash, and no
-    debris.
-    """
+def test_pages_are_decoded_with_their_encoding(sample_run: SampleRun, name: str) -> None:
+    """The texts have the curly quotes, cedilla and dash of the page, and no wrong characters."""
     texts = {
         t
         for d in sample_run.packed("web")
@@ -105,7 +104,7 @@ def test_letters_are_read_in_their_encoding(sample_run: SampleRun, name: str) ->
     assert {" ".join(paragraph.split()) for paragraph in oddities.TEXTS[name][1]} <= texts
 
 
-@pytest.mark.parametrize("fault", FOR["paragraph"], ids=_named)
+@pytest.mark.parametrize("fault", FOR["paragraph"], ids=fault_id)
 def test_paragraph_fault(sample_run: SampleRun, fault: Fault) -> None:
     documents = sample_run.documents("web")
     kept = {documents[u]["id"] for u in fault.urls if documents[u]["keep"]}
@@ -113,48 +112,46 @@ def test_paragraph_fault(sample_run: SampleRun, fault: Fault) -> None:
     begins = next(
         (s for h, s in STANDING.items() if fault.urls[0].startswith(f"http://{h}/")), "Please share this post"
     )[:200]
-    found = [r for r in sample_run.ledger("web", "texts") if r["id"] in kept and r["text"].startswith(begins)]
-    assert Counter(r["reason"] for r in found) == {fault.reason: len(kept)}
-    assert {r["id"] for r in found} == kept
+    rows = [r for r in sample_run.ledger("web", "texts") if r["id"] in kept and r["text"].startswith(begins)]
+    assert Counter(r["reason"] for r in rows) == {fault.reason: len(kept)}
+    assert {r["id"] for r in rows} == kept
     if fault.reason == "paragraph_repeated":
         host = fault.urls[0].split("/")[2]
-        assert {r["score"] for r in found} == {float(sum(u.split("/")[2] == host for u in fault.urls))}
+        assert {r["score"] for r in rows} == {float(sum(u.split("/")[2] == host for u in fault.urls))}
 
 
-@pytest.mark.parametrize("fault", FOR["dedup"], ids=_named)
+@pytest.mark.parametrize("fault", FOR["dedup"], ids=fault_id)
 def test_dedup_fault(sample_run: SampleRun, fault: Fault) -> None:
-    """Of a copy and its original exactly one goes, with this reason; which one, their times and lengths decide."""
-    every = sample_run.ledger("web", "documents")
-    of_url, of_id = sample_run.documents("web"), {r["id"]: r for r in every}
+    """Exactly one of a copy and its original is dropped, for this reason. Their times and lengths decide which one."""
+    documents = sample_run.ledger("web", "documents")
+    by_url, by_id = sample_run.documents("web"), {r["id"]: r for r in documents}
     for url in fault.urls:
-        copy = of_url[url]
+        copy = by_url[url]
         if copy["keep"]:
-            gone = [r["reason"] for r in every if r["survivor"] == copy["id"]]
-            assert gone == [fault.reason], url
+            reasons = [r["reason"] for r in documents if r["survivor"] == copy["id"]]
+            assert reasons == [fault.reason], url
         else:
             assert copy["reason"] == fault.reason, url
-            assert of_id[copy["survivor"]]["keep"], url
-            assert of_id[copy["survivor"]]["url"] not in fault.urls
+            assert by_id[copy["survivor"]]["keep"], url
+            assert by_id[copy["survivor"]]["url"] not in fault.urls
 
 
-def test_nothing_is_a_duplicate_but_what_was_planted(sample_run: SampleRun) -> None:
+def test_only_planted_duplicates_are_dropped_as_duplicates(sample_run: SampleRun) -> None:
     planted = Counter(f.reason for f in FOR["dedup"] for _ in f.urls)
     dropped = sample_run.stats["sources"]["web"]["dropped"]
     assert {r: n for r, n in dropped.items() if r in DUPLICATE} == dict(planted)
 
 
-@pytest.mark.parametrize("fault", FOR["pdf"], ids=_named)
+@pytest.mark.parametrize("fault", FOR["pdf"], ids=fault_id)
 def test_pdf_fault(sample_run: SampleRun, fault: Fault) -> None:
-    assert [r["reason"] for r in sample_run.ledger("pdf", "refused") if r["url"] in fault.urls] == [
-        fault.reason
-    ] * fault.count
+    reasons = [r["reason"] for r in sample_run.ledger("pdf", "refused") if r["url"] in fault.urls]
+    assert reasons == [fault.reason] * fault.count
 
 
-@pytest.mark.parametrize("fault", FOR["crawl"], ids=_named)
+@pytest.mark.parametrize("fault", FOR["crawl"], ids=fault_id)
 def test_crawl_fault(sample_run: SampleRun, fault: Fault) -> None:
-    assert [r["status"] for r in sample_run.ledger("web", "pages") if r["url"] in fault.urls] == [
-        fault.reason
-    ] * fault.count
+    statuses = [r["status"] for r in sample_run.ledger("web", "pages") if r["url"] in fault.urls]
+    assert statuses == [fault.reason] * fault.count
 
 
 def test_bad_rows_of_the_pairs_list(sample_run: SampleRun) -> None:
@@ -176,7 +173,7 @@ def test_bad_rows_of_the_pairs_list(sample_run: SampleRun) -> None:
     assert sum(m["url"].startswith("http://pictures.example/list/") for m in sample_run.packed("pairs")) > 0.9 * PAIRS
 
 
-def test_a_reserved_or_closed_image_is_in_no_shard(sample_run: SampleRun) -> None:
+def test_images_with_an_opt_out_or_on_closed_hosts_are_in_no_shard(sample_run: SampleRun) -> None:
     closed = {u for f in FOR["image"] if f.reason in ("optout", "robots", "private_address") for u in f.urls}
     shown = {m["url"] for d in sample_run.packed("web") for m in d["image_meta"]} | {
         d["url"] for d in sample_run.packed("pairs")
@@ -188,7 +185,7 @@ def test_a_reserved_or_closed_image_is_in_no_shard(sample_run: SampleRun) -> Non
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_documents_in_are_kept_or_dropped_or_not_packed(sample_run: SampleRun, source: str) -> None:
+def test_every_document_is_kept_dropped_or_not_packed(sample_run: SampleRun, source: str) -> None:
     stats, documents = sample_run.stats["sources"][source], sample_run.ledger(source, "documents")
     assert stats["documents"] == len(documents) == stats["kept"] + sum(stats["dropped"].values())
     assert stats["kept"] == sum(r["keep"] for r in documents) == stats["samples"] + sum(stats["unpacked"].values())
@@ -212,7 +209,7 @@ def test_kept_documents_are_the_samples_of_the_shards(sample_run: SampleRun, sou
     for id, row in index.items():
         assert (row["split"], row["n_images"]) == (kept[id]["split"], kept[id]["images"])
         assert (row["source"], row["layout"]) == (source, SOURCES[source])
-    # the ledger counts the nodes' text, the shard also the blank lines between them
+    # the ledger counts the text of the nodes; the shard also counts the blank lines between them
     for packed in sample_run.packed(source):
         if SOURCES[source] == "conversations":  # the shard also says who speaks
             assert kept[packed["id"]]["tokens"] < index[packed["id"]]["n_text_tokens"]
@@ -225,14 +222,12 @@ def test_kept_documents_are_the_samples_of_the_shards(sample_run: SampleRun, sou
 
 
 def _texts(packed: dict[str, Any]) -> list[str]:
-    return (
-        [t for t in packed["texts"] if t is not None]
-        if "texts" in packed
-        else [packed["caption"] if "caption" in packed else packed["text"]]
-    )
+    if "texts" in packed:
+        return [t for t in packed["texts"] if t is not None]
+    return [packed["caption"] if "caption" in packed else packed["text"]]
 
 
-def test_outcomes_add_up(sample_run: SampleRun) -> None:
+def test_fetch_outcomes_add_up(sample_run: SampleRun) -> None:
     outcomes = sample_run.ledger("fetch", "outcomes")
     assert sample_run.stats["fetch"]["status"] == Counter(r["status"] for r in outcomes)
     assert len({r["url"] for r in outcomes}) == len(outcomes)
@@ -240,7 +235,7 @@ def test_outcomes_add_up(sample_run: SampleRun) -> None:
     assert sample_run.stats["quarantined"] == {}
 
 
-def test_no_site_is_on_both_sides_of_the_split(sample_run: SampleRun) -> None:
+def test_no_site_is_in_both_splits(sample_run: SampleRun) -> None:
     hosts: dict[str, set[str]] = {"train": set(), "validation": set()}
     for row in sample_run.index("web"):
         hosts[row["split"]].add(row["host"])
@@ -251,30 +246,32 @@ def test_no_site_is_on_both_sides_of_the_split(sample_run: SampleRun) -> None:
 
 
 def test_every_shard_is_in_the_manifest_with_its_true_sha256(sample_run: SampleRun) -> None:
-    named = {}
+    expected = {}
     for source in SOURCES:
         for _, s in sample_run.shards(source):
-            named |= {s["path"]: s["sha256"], s["index"]: s["index_sha256"]}
+            expected |= {s["path"]: s["sha256"], s["index"]: s["index_sha256"]}
             assert (sample_run.folder / s["path"]).stat().st_size == s["bytes"]
-    there = [*sample_run.folder.glob("shards/*/*.tar"), *sample_run.folder.glob("index/*.parquet")]
-    assert {str(p.relative_to(sample_run.folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in there} == named
+    files = [*sample_run.folder.glob("shards/*/*.tar"), *sample_run.folder.glob("index/*.parquet")]
+    assert {
+        str(p.relative_to(sample_run.folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+    } == expected
 
 
-def test_verify_finds_nothing_and_then_a_flipped_bit(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
+def test_verify_finds_no_problem_and_then_a_flipped_bit(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
     assert list(verify(sample_run.folder)) == []
     folder = sample_run.copy(tmp_path / "run")
     (_, shard), *_ = sample_run.shards("pairs")
     row = sample_run.index("pairs")[5]
     data = bytearray((folder / shard["path"]).read_bytes())
     data[row["offset"] + row["size"] // 2] ^= 1
-    (folder / shard["path"]).unlink()  # a link: the run itself stays whole
+    (folder / shard["path"]).unlink()  # a hard link: the original run keeps its file
     (folder / shard["path"]).write_bytes(data)
     (problem,) = verify(folder)
     assert (problem.path, problem.kind) == (shard["path"], "damaged") and row["key"] in problem.detail
 
 
-def test_nothing_in_a_run_names_its_folder(sample_run: SampleRun) -> None:
-    """A run can be moved, and two runs compared."""
+def test_no_file_of_a_run_contains_the_path_of_its_folder(sample_run: SampleRun) -> None:
+    """So a run can be moved, and two runs can be compared."""
     own = str(sample_run.folder).encode()
     files = [p for p in sample_run.folder.rglob("*") if p.is_file() and p.name not in ("lock", "run.json")]
     assert len(files) > 100
@@ -312,26 +309,27 @@ def test_shards_load_in_datasets(sample_run: SampleRun, tmp_path: pathlib.Path, 
         "webdataset", data_files={"train": files}, split="train", features=features, cache_dir=str(tmp_path)
     )
     assert loaded.num_rows == len(sample_run.index(source))
-    for name in [n for n, f in loaded.features.items() if isinstance(f, datasets.Image)]:
+    images = [name for name, feature in loaded.features.items() if isinstance(feature, datasets.Image)]
+    assert bool(images) == (layout != "text")
+    for name in images:
         loaded = loaded.cast_column(name, datasets.Image(decode=False))
-    for found, row, packed in zip(loaded, sample_run.index(source), sample_run.packed(source), strict=True):
-        assert (found["__key__"], found["json"]) == (row["key"], packed)
-        pictures = [v for n, v in found.items() if n.endswith("jpg") and v is not None]
+    for sample, row, packed in zip(loaded, sample_run.index(source), sample_run.packed(source), strict=True):
+        assert (sample["__key__"], sample["json"]) == (row["key"], packed)
+        pictures = [v for n, v in sample.items() if n.endswith("jpg") and v is not None]
         assert len(pictures) == row["n_images"]
-    assert (
-        loaded.cast_column(name, datasets.Image())[0][name] is None
-        or loaded.cast_column(name, datasets.Image())[0][name].size
-    )
+    for name in images[-1:]:
+        picture = loaded.cast_column(name, datasets.Image())[0][name]
+        assert picture is None or picture.size
 
 
-# ---- the same again
+# ---- a second run
 
 
 def _files(folder: pathlib.Path) -> dict[pathlib.Path, tuple[int, int]]:
     return {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in folder.rglob("*") if p.is_file() and p.name != "lock"}
 
 
-def _again(sample_run: SampleRun, folder: pathlib.Path, *settings: str, on: str = "local") -> dict[str, Any]:
+def run_again(sample_run: SampleRun, folder: pathlib.Path, *settings: str, on: str = "local") -> dict[str, Any]:
     recipe = read(str(RECIPE), [*sample_run.settings, *settings])
     return execute(recipe, str(folder), on=on, workers=2, progress=Progress(quiet=True))
 
@@ -344,29 +342,31 @@ def test_an_identical_second_run_does_nothing(sample_run: SampleRun, monkeypatch
 
     monkeypatch.setattr("pipelines.commands.run._backend", refuse)
     before = _files(sample_run.folder)
-    with sample_run.driven():
+    with sample_run.exclusive():
         began = time.process_time()
-        stats = _again(sample_run, sample_run.folder)
+        stats = run_again(sample_run, sample_run.folder)
     assert time.process_time() - began < 3
     assert json.loads(json.dumps(stats)) == sample_run.stats
     assert _files(sample_run.folder) == before
 
 
-def test_a_changed_text_threshold_redoes_only_what_lies_behind_the_decision(
+def test_a_changed_text_threshold_redoes_only_the_decision_and_the_steps_behind_it(
     sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_proxies(monkeypatch)  # nothing outside can be reached, and nothing has to be
+    without_proxies(monkeypatch)  # the network cannot be reached and is not needed
     folder = sample_run.copy(tmp_path / "run")
-    stats = _again(sample_run, folder, "web.rules.document.words.min=500")
-    worked = set(json.loads((folder / "run.json").read_text())["parts"])
-    assert "web.decide" in worked and "web.select" in worked and not worked & {"web.crawl", "web.extract", "web.score"}
-    assert {w for w in worked if not w.startswith("web.")} == {"fetch"}  # asked, and found to have it all
-    for stage in ("web.crawl", "fetch"):  # what was recorded stays, and nothing is added to it
-        made = {p: k for p, k in _files(sample_run.folder / "stages").items() if p.parent.name.startswith(f"{stage}-")}
-        kept = _files(folder / "stages")
-        assert made and {k: v for k, v in kept.items() if (sample_run.folder / k.relative_to(folder)) in made} == {
-            folder / p.relative_to(sample_run.folder): k for p, k in made.items()
+    stats = run_again(sample_run, folder, "web.rules.document.words.min=500")
+    active = set(json.loads((folder / "run.json").read_text())["parts"])
+    assert "web.decide" in active and "web.select" in active and not active & {"web.crawl", "web.extract", "web.score"}
+    assert {w for w in active if not w.startswith("web.")} == {"fetch"}  # it runs and has every image already
+    for stage in ("web.crawl", "fetch"):  # the recordings are kept, without an addition
+        recorded = {
+            p: k for p, k in _files(sample_run.folder / "stages").items() if p.parent.name.startswith(f"{stage}-")
         }
+        files = _files(folder / "stages")
+        assert recorded and {
+            k: v for k, v in files.items() if (sample_run.folder / k.relative_to(folder)) in recorded
+        } == {folder / p.relative_to(sample_run.folder): k for p, k in recorded.items()}
     stats = json.loads(json.dumps(stats))
     assert stats["fetch"] == sample_run.stats["fetch"] and stats["crawl"] == sample_run.stats["crawl"]
     assert stats["sources"]["web"]["dropped"]["words_low"] > sample_run.stats["sources"]["web"]["dropped"]["words_low"]
@@ -379,9 +379,7 @@ def test_a_changed_text_threshold_redoes_only_what_lies_behind_the_decision(
 def test_ray_gives_the_same_bytes(
     sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the same recorded crawl and fetch, another backend makes every shard, index and the manifest again, bit for
-    bit.
-    """
+    """From the same recorded crawl and fetch, Ray makes the same bytes of every shard, index and the manifest."""
     without_proxies(monkeypatch)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     folder = tmp_path / "ray"
@@ -390,9 +388,9 @@ def test_ray_gives_the_same_bytes(
             target = folder / "stages" / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(path, target) if path.is_dir() else shutil.copyfile(path, target)
-    _again(sample_run, folder, on="ray")
-    worked = json.loads((folder / "run.json").read_text())["parts"]
-    assert "web.extract" in worked and "web.crawl" not in worked and "fetch" not in worked
+    run_again(sample_run, folder, on="ray")
+    active = json.loads((folder / "run.json").read_text())["parts"]
+    assert "web.extract" in active and "web.crawl" not in active and "fetch" not in active
     again = _digests(folder)
     assert again == _digests(sample_run.folder)
     assert {
@@ -404,14 +402,14 @@ def test_ray_gives_the_same_bytes(
     } <= set(again)
 
 
-def test_the_report_says_how_languages_were_told(sample_run: SampleRun) -> None:
-    told = {name: s["language"] for name, s in sample_run.stats["sources"].items()}
-    assert set(told) == set(SOURCES) and all("offline default" in t for t in told.values())
-    assert f"Languages by {told['web']}." in (sample_run.folder / "report.html").read_text("utf-8")
+def test_the_report_says_how_languages_were_detected(sample_run: SampleRun) -> None:
+    methods = {name: s["language"] for name, s in sample_run.stats["sources"].items()}
+    assert set(methods) == set(SOURCES) and all("offline default" in t for t in methods.values())
+    assert f"Languages by {methods['web']}." in (sample_run.folder / "report.html").read_text("utf-8")
 
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:
-    """sha256 by name of everything a run shows; `stages` and `run.json`, which says how long it took, are behind it."""
-    behind = ("stages/", "tmp/", "lock", "run.json")
+    """Name -> sha256 of the output of a run, without `stages` and without `run.json`, which holds the times."""
+    internal = ("stages/", "tmp/", "lock", "run.json")
     names = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    return {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in names.items() if not n.startswith(behind)}
+    return {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in names.items() if not n.startswith(internal)}

@@ -23,7 +23,7 @@ from shards.publish.verify import verify
 
 Row = dict[str, Any]
 NOTICE = "This notice is on every page of the host, and the readers of the pages have seen it often."
-#: no rule of texts and images but those of this test
+#: rules of the presets that these tests turn off
 OFF = {"document": {"images": {"min": 0}}}
 
 
@@ -104,18 +104,20 @@ def test_a_preferred_source_keeps_its_document(tmp_path: Path, webs: Row) -> Non
     assert by_source[("late", "shared.example")] == "duplicate_url"
 
 
-def test_each_source_alone_where_the_recipe_says_so(tmp_path: Path, webs: Row) -> None:
+def test_duplicates_are_found_in_each_source_alone_if_the_recipe_says_so(tmp_path: Path, webs: Row) -> None:
     stats = run(tmp_path, webs, dedup={"across": "source"})
     assert {name: s["samples"] for name, s in stats["sources"].items()} == {"early": 4, "late": 3}
     assert not [r for r in ledger(tmp_path, "texts") if r["reason"] == "paragraph_repeated"]
 
 
-def test_texts_that_pages_share_count_across_sources(tmp_path: Path, webs: Row) -> None:
+def test_repeated_texts_are_counted_across_sources(tmp_path: Path, webs: Row) -> None:
     """Two pages of a host may share a paragraph. Three do, in two sources, so it is dropped everywhere."""
     run(tmp_path, webs)
     rows = {name: [r for r in ledger(tmp_path, "texts", name) if r["text"] == NOTICE] for name in webs}
     assert {name: len(r) for name, r in rows.items()} == {"early": 2, "late": 1}
-    assert {(r["reason"], r["score"]) for of_source in rows.values() for r in of_source} == {("paragraph_repeated", 3.0)}
+    assert {(r["reason"], r["score"]) for of_source in rows.values() for r in of_source} == {
+        ("paragraph_repeated", 3.0)
+    }
 
 
 def test_another_source_changes_nothing_in_the_documents_of_the_first(tmp_path: Path, webs: Row) -> None:
@@ -123,20 +125,20 @@ def test_another_source_changes_nothing_in_the_documents_of_the_first(tmp_path: 
     run(tmp_path / "one", {"early": webs["early"]}, dedup={"across": "source"})
     run(tmp_path, webs, dedup={"across": "source"})
     tars = [sorted((folder / "run").glob("shards/early/*.tar")) for folder in (tmp_path, tmp_path / "one")]
-    assert [[p.read_bytes() for p in paths] for paths in tars][0] == [p.read_bytes() for p in tars[1]]
+    assert [p.read_bytes() for p in tars[0]] == [p.read_bytes() for p in tars[1]]
 
 
-def test_rules_and_tags_are_a_sources_own(tmp_path: Path, webs: Row) -> None:
+def test_each_source_has_its_own_rules_and_tag(tmp_path: Path, webs: Row) -> None:
     webs["late"]["rules"]["document"]["words"] = {"min": 1000}
     webs["early"]["tag"] = "old"
     stats = run(tmp_path, webs)
     assert stats["sources"]["late"]["samples"] == 0 and stats["sources"]["early"]["samples"] > 0
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert list(manifest["sources"]) == ["early"] and manifest["sources"]["early"]["tag"] == "old"
+    assert manifest["sources"]["early"]["tag"] == "old" and manifest["sources"]["late"]["splits"] == {}
     assert manifest["version"] == 2
 
 
-def test_texts_beside_pages(tmp_path: Path, webs: Row) -> None:
+def test_a_text_source_beside_web_sources(tmp_path: Path, webs: Row) -> None:
     lines = [{"text": f"{text(n)}\n\n{text(n + 20)}", "url": f"http://t.example/{n}"} for n in range(7, 10)]
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     texts = {"kind": "text", "files": str(tmp_path / "t.jsonl"), "rules": none_of("fineweb")}

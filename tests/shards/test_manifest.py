@@ -30,6 +30,7 @@ def test_sources_have_a_kind_a_layout_a_tag_and_splits() -> None:
     news = parsed.sources["news"]
     assert (news.kind, news.layout, news.tag, len(news.splits["train"])) == ("web", "interleaved", "clean", 2)
     assert [shard.path for shard in parsed.shards("news", "train")] == ["a.tar"]
+    assert parsed.raw["sources"]["news"]["splits"]["train"] == [ROW, empty]
     assert parsed.shards("news", "validation") == parsed.shards("news", "test") == parsed.shards("web", "train") == ()
 
 

@@ -1,4 +1,4 @@
-"""One thread for torch: tests are small, and on a busy machine threads that wait for each other take most of the time."""
+"""One thread for torch: on a busy machine, the threads of a small test would mostly wait for each other."""
 
 from __future__ import annotations
 

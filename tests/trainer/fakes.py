@@ -1,4 +1,4 @@
-"""A tokenizer and a loader with the shapes of ``shards``, for tests that need no shards."""
+"""Samples and a loader with the interface of ``shards.loader``, for tests without shards."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from shards import tokens
-
 
 @dataclass
 class Sample:
     key: str
-    config: str
+    layout: str
     content: list[str | int]
     images: list[bytes] = field(default_factory=list)
+    source: str = "mine"
+    epoch: int = 0
+    views: int = 1
 
     def parts(self) -> list[str | int]:
         return self.content
@@ -31,7 +32,7 @@ class Batch:
 
 
 class Loader:
-    """Batches of one source drawn by weight, rows filled greedily; the state is the number of the next batch."""
+    """Batches of one source each, drawn by weight, with rows filled greedily. The state is the next batch's number."""
 
     def __init__(
         self,
@@ -42,15 +43,8 @@ class Loader:
         latents: int,
         seed: int = 0,
     ) -> None:
-        self.samples, self.weights, self.rows, self.length, self.latents, self.seed = (
-            samples,
-            weights,
-            rows,
-            length,
-            latents,
-            seed,
-        )
-        self.tokenizer = tokens.load("bytes")
+        self.samples, self.weights, self.rows, self.seed = samples, weights, rows, seed
+        self.length, self.latents = length, latents
         self.step = 0
 
     def size(self, sample: Sample) -> int:
@@ -62,13 +56,13 @@ class Loader:
             source = rng.choices(list(self.weights), list(self.weights.values()))[0]
             sequences = []
             for _ in range(self.rows):
-                row, room = [], self.length
+                row, space = [], self.length
                 while True:
                     sample = rng.choice(self.samples[source])
-                    if row and self.size(sample) > room:
+                    if row and self.size(sample) > space:
                         break
                     row.append(sample)
-                    room -= self.size(sample)
+                    space -= self.size(sample)
                 sequences.append(row)
             self.step += 1
             yield Batch(

@@ -1,16 +1,12 @@
-"""A run's folder with pictures worth learning from: captioned pairs, pages that show them, and OCR pages."""
+"""A run's folder with pictures that a model can learn from: pairs, pages, OCR pages, chats and plain texts."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from shards import tokens
 from shards.write import Pack
 from tests.shards import made
 from tests.trainer.pictures import picture
@@ -20,13 +16,7 @@ def prose(seed: int, sentences: int) -> str:
     rng = random.Random(seed)
     who = ["The surveyor", "A ferry pilot", "The archive", "Every village", "The old mill"]
     does = ["recorded", "forgot", "repainted", "measured", "carried home"]
-    what = [
-        "the height of the river",
-        "a winter of snow",
-        "its last harvest",
-        "the road to the bay",
-        "three boxes of letters",
-    ]
+    what = ["the height of the river", "a winter of snow", "its last harvest", "the road to the bay", "three letters"]
     return " ".join(f"{rng.choice(who)} {rng.choice(does)} {rng.choice(what)}." for _ in range(sentences))
 
 
@@ -34,23 +24,19 @@ def pair(blobs: made.Blobs, seed: int) -> dict[str, Any]:
     data, caption = picture(seed)
     url = f"https://i.example/pair/{seed}.jpg"
     nodes = [made.node("image", image=url, alt=caption), made.text(caption)]
-    return made.document(f"pair-{seed}", nodes, [blobs.place(0, data, url)], source="pairs")
+    return made.document(f"pair-{seed}", nodes, [blobs.place(0, data, url)], kind="pairs")
 
 
 def page(blobs: made.Blobs, seed: int) -> dict[str, Any]:
     data, caption = picture(seed)
     url = f"https://i.example/{seed}.jpg"
-    nodes = [
-        made.text(prose(seed, 3)),
-        made.node("image", image=url),
-        made.text(caption),
-        made.text(prose(seed + 1, 5)),
-    ]
+    texts = [made.text(words) for words in (prose(seed, 3), caption, prose(seed + 1, 5))]
+    nodes = [texts[0], made.node("image", image=url), *texts[1:]]
     return made.document(f"page-{seed}", nodes, [blobs.place(1, data, url)])
 
 
 def chat(blobs: made.Blobs, seed: int) -> dict[str, Any]:
-    """An image, and two turns about it, parted by breaks."""
+    """An image and two exchanges about it, with breaks between the turns."""
     data, caption = picture(seed)
     url = f"https://i.example/chat/{seed}.jpg"
     turns = [f"What is shown in picture {seed}?", f"{caption}.", "Which colour?", caption.split(" in ")[-1]]
@@ -60,41 +46,29 @@ def chat(blobs: made.Blobs, seed: int) -> dict[str, Any]:
     return made.document(f"chat-{seed}", nodes, [blobs.place(0, data, url)])
 
 
-MAKE = {"pairs": pair, "interleaved": page, "ocr": made.page, "conversations": chat}
+#: layout -> a document of it, by (blobs, seed)
+MAKE = {
+    "pairs": pair,
+    "interleaved": page,
+    "ocr": made.page,
+    "conversations": chat,
+    "text": lambda blobs, seed: made.article(seed),
+}
 
 
-def run(folder: Path, counts: dict[str, dict[str, int]]) -> Path:
-    """counts: configuration -> split -> samples, one shard each.
+def run(folder: Path, counts: dict[str, dict[str, int]], layouts: dict[str, str] | None = None) -> Path:
+    """A run's folder, with one shard for each split of a source. Each split shows different pictures.
 
-    Pairs of the two splits show different pictures.
+    counts: source -> split -> samples. layouts: of the sources, by default their names.
     """
-    configs: dict[str, Any] = {}
-    for name in ("index", "shards"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    for c, (config, splits) in enumerate(counts.items()):
-        for s, (split, size) in enumerate(splits.items()):
-            blobs = made.Blobs(folder / "index")
-            documents = [MAKE[config](blobs, 100_000 * (2 * c + s) + i) for i in range(size)]
-            out = made.pack(Pack(config, split), documents, blobs.write())
-            for path in blobs.paths.values():
-                Path(path).unlink()
-            shard, index = f"shards/{config}-{split}.tar", f"index/{config}-{split}.parquet"
-            (folder / shard).write_bytes(out["tar"])
-            pq.write_table(out["index"], folder / index)
-            counted = {
-                "images": sum(out["index"]["n_images"].to_pylist()),
-                "tokens": sum(out["index"]["n_text_tokens"].to_pylist()),
-            }
-            digest = hashlib.sha256(out["tar"]).hexdigest()
-            entry = {
-                "path": shard,
-                "index": index,
-                "samples": size,
-                "bytes": len(out["tar"]),
-                "sha256": digest,
-                **counted,
-            }
-            configs.setdefault(config, {})[split] = [entry]
-    tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
-    (folder / "manifest.json").write_text(json.dumps({"version": 1, "configs": configs, "tokenizer": tokenizer}))
-    return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    sources: dict[str, Any] = {}
+    for c, (name, sizes) in enumerate(counts.items()):
+        layout, splits = (layouts or {}).get(name, name), {}
+        for s, (split, size) in enumerate(sizes.items()):
+            with TemporaryDirectory() as place:
+                blobs = made.Blobs(Path(place))
+                documents = [MAKE[layout](blobs, 100_000 * (2 * c + s) + i) for i in range(size)]
+                splits[split] = [made.shard(folder, Pack(name, layout, split), documents, blobs, 0)]
+        sources[name] = {"kind": made.KINDS[layout], "layout": layout, "tag": None, "splits": splits}
+    return made.manifest(folder, sources)

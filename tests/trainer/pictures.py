@@ -1,4 +1,4 @@
-"""Pictures worth captioning, drawn from a seed: charts, maps, diagrams and scenes, with a regular caption each."""
+"""Pictures with captions, drawn from a seed: charts, maps, diagrams and scenes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import random
 from PIL import Image, ImageDraw
 
 COLOURS = {
-    "teal": (0, 128, 128), "orange": (230, 126, 34), "crimson": (192, 28, 60), "navy": (30, 40, 110), "olive": (120, 130, 30),
-    "violet": (140, 70, 190),
+    "teal": (0, 128, 128), "orange": (230, 126, 34), "crimson": (192, 28, 60), "navy": (30, 40, 110),
+    "olive": (120, 130, 30), "violet": (140, 70, 190),
 }  # fmt: skip
 SUBJECTS = ["rainfall", "harvest", "river levels", "ferry traffic", "bird counts", "snow depth"]
 SPANS = ["by month", "by year", "by district"]

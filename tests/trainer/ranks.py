@@ -1,5 +1,6 @@
-"""A stage under torchrun: ``torchrun --nproc-per-node 2 -m tests.trainer.ranks OUT [key=value ...]``. Prints nothing;
-OUT/s/log.jsonl tells.
+"""A stage under torchrun: ``torchrun --nproc-per-node 2 -m tests.trainer.ranks OUT [key=value ...]``.
+
+The result is OUT/s/log.jsonl.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pipelines.commands.exit import leave
 from tests.trainer import small
 from tests.trainer.fakes import Loader, Sample
 from tests.trainer.pictures import picture
-from trainer import config, parallel
+from trainer import parallel, schema
 from trainer.loop import fit
 from trainer.schema import Recipe
 
@@ -22,7 +23,7 @@ ROWS = 4
 
 
 class Ranked(Loader):
-    """The fake loader's rows, shared out as ``shards.loader`` does."""
+    """The fake loader's rows, distributed over the ranks as ``shards.loader`` does."""
 
     def __init__(self, *args, rank: int, world: int, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -36,13 +37,12 @@ class Ranked(Loader):
 
 def samples() -> dict[str, list[Sample]]:
     drawn = [picture(seed) for seed in range(6)]
-    # Rows alternate between text alone and an image, so that one rank of two never sees an image.
     pairs = [Sample(f"p{i}", "pairs", [0, caption], [data]) for i, (data, caption) in enumerate(drawn)]
     return {"pairs": pairs, "text": [Sample("t", "text", ["words alone, and some more of them"], [])]}
 
 
 class Uneven(Ranked):
-    """Every even row is text: it is the first rank's, the others are the second's."""
+    """Every even row is text and goes to the first rank, so that one rank of two never gets an image."""
 
     def __iter__(self):
         for batch in Loader.__iter__(self):
@@ -55,30 +55,17 @@ class Uneven(Ranked):
 
 def recipe(**train: object) -> Recipe:
     settings = {"steps": 6, "lr": 1e-3, "warmup": 2, "backbones": "full", "save_every": 3, **train}
-    packing = config.Packing(micro_sequences=1)
-    return Recipe(
-        stage="s",
-        mixture="m",
-        model=small.MODEL,
-        train=config.Train(**settings),
-        packing=packing,
-        threads=1,
-        tensorboard=False,
-    )
+    packing = schema.Packing(micro_sequences=1)
+    stage = {"stage": "s", "mixture": "m", "threads": 1, "tensorboard": False}
+    return Recipe(model=small.MODEL, train=schema.Train(**settings), packing=packing, **stage)
 
 
 def main(out: Path, changes: dict) -> None:
-    stop, fusion, uneven, dtype = (
-        changes.pop("stop", None),
-        changes.pop("fusion", None),
-        changes.pop("uneven", False),
-        changes.pop("dtype", None),
-    )
+    stop, fusion, uneven, dtype = (changes.pop(key, None) for key in ("stop", "fusion", "uneven", "dtype"))
     chosen = recipe(**changes)
     if fusion:
-        chosen = chosen.model_copy(
-            update={"model": small.MODEL.model_copy(update={"fusion": fusion, "cross_every": 1})}
-        )
+        model = small.MODEL.model_copy(update={"fusion": fusion, "cross_every": 1})
+        chosen = chosen.model_copy(update={"model": model})
     if dtype:
         chosen = chosen.model_copy(update={"dtype": dtype})
     ranks = parallel.start("cpu")
@@ -91,29 +78,16 @@ def main(out: Path, changes: dict) -> None:
         return small.build(chosen.model, small.TOKENIZER.vocab_size, small.SPECIALS)
 
     rows = ROWS // ranks.world if ranks.world > 1 else None
-    trained = fit(
-        chosen,
-        make,
-        loader,
-        collate,
-        out / "s",
-        {"recipe": "r"},
-        stop,
-        ranks=ranks,
-        new_tokens=small.SPECIALS.new,
-        rows=rows,
-    )
+    settings = {"ranks": ranks, "new_tokens": small.SPECIALS.new, "rows": rows}
+    trained = fit(chosen, make, loader, collate, out / "s", {"recipe": "r"}, stop, **settings)
     if trained.model is not None:
         torch.save(trained.model.state_dict(), out / "weights.pt")
     ranks.wait()
-    parallel.end()
+    if ranks.world > 1:
+        torch.distributed.destroy_process_group()
 
 
-# it ends as `torchrun -m pipelines train` does: a library's thread at the interpreter's end fails no rank
+# it exits as `torchrun -m pipelines train` does, so that a library's thread at the interpreter's end fails no rank
 if __name__ == "__main__":
-    leave(
-        lambda: main(
-            Path(sys.argv[1]),
-            {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in sys.argv[2:])},
-        )
-    )
+    pairs = [pair.split("=", 1) for pair in sys.argv[2:]]
+    leave(lambda: main(Path(sys.argv[1]), {key: yaml.safe_load(value) for key, value in pairs}))

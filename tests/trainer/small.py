@@ -1,4 +1,4 @@
-"""The smallest model, for tests of the plumbing."""
+"""The smallest model, for tests that need no useful weights."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import torch
 
 from shards import tokens
 from shards.image import decode
-from trainer import config
+from trainer import schema
 from trainer.collate import Collator, Tensors
 from trainer.forward import logits, token_losses
-from trainer.images import Eye
+from trainer.images import ImageReader
 from trainer.layout import Specials
 from trainer.model import Idefics2ForConditionalGeneration, build
 
 LATENTS = 4
 TOKENIZER = tokens.load("bytes")
 SPECIALS = Specials.of(TOKENIZER)
-MODEL = config.Model(
-    text=config.Text(hidden=64, intermediate=96, layers=2, heads=4, kv_heads=2, positions=1024),
-    vision=config.Vision(hidden=32, intermediate=64, layers=2, heads=4, image=56),
-    perceiver=config.Perceiver(latents=LATENTS, depth=1, heads=4, head_dim=16, kv_heads=2),
+MODEL = schema.Model(
+    text=schema.Text(hidden=64, intermediate=96, layers=2, heads=4, kv_heads=2, positions=1024),
+    vision=schema.Vision(hidden=32, intermediate=64, layers=2, heads=4, image=56),
+    perceiver=schema.Perceiver(latents=LATENTS, depth=1, heads=4, head_dim=16, kv_heads=2),
     deviation=0.06,
 )
 
@@ -31,11 +31,11 @@ def model(seed: int = 0) -> Idefics2ForConditionalGeneration:
 
 
 def collator(isolation: str = "documents", latents: int = LATENTS) -> Collator:
-    return Collator(TOKENIZER, Eye(decode), latents, 14, isolation, LATENTS)
+    return Collator(TOKENIZER, ImageReader(decode), latents, 14, isolation, LATENTS)
 
 
 def learn(model: Idefics2ForConditionalGeneration, batch: Tensors, steps: int) -> None:
-    """One batch, over and over, until it is known by heart."""
+    """Trains on one batch until the model can repeat it."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
     for _ in range(steps):
         loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets

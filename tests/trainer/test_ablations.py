@@ -1,4 +1,4 @@
-"""The findings: bundled files that hold together, and a small one of our own from bootstrap to table."""
+"""The findings: the bundled files are valid, and a small one runs from bootstrap to table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 import trainer
 from tests.trainer import made
-from trainer.ablations import FINDINGS, Finding, Question, answer, listed, recipe_of
+from trainer.ablations import FINDINGS, Finding, Question, answer, arm_recipes
 from trainer.config import RecipeError, checked, find, read
 
 MINE = {
@@ -53,7 +53,7 @@ MINE = {
         {"first": "in the text", "second": "beside it"},
         {"first": "in the text", "second": "wild", "expect": "less"},
     ],
-    "remark": "Nothing can be said.",
+    "remark": "It shows nothing.",
 }
 
 
@@ -65,16 +65,17 @@ def data(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", FINDINGS)
-def test_the_bundled_findings_hold_together(name, tmp_path):
+def test_the_bundled_findings_are_valid(name, tmp_path):
     path = find(f"ablations/{name}.yaml")
     spec = checked(Finding, read(path), path)
     names = [arm.name for arm in spec.arms]
-    recipes = {arm.name: recipe_of(path, spec, arm, tmp_path, {}) for arm in spec.arms}
+    backbones = {name: name for steps in spec.bootstrap.values() for name in steps}
+    recipes = arm_recipes(path, spec, backbones, {})
     assert len({recipe.stage for recipe in recipes.values()}) == len(names)
     assert all({q.first, q.second} <= set(names) for q in spec.questions) and all(
         arm.of in (None, *names) for arm in spec.arms
     )
-    assert len({recipe.seed for recipe in recipes.values()}) == 1 and name in listed()
+    assert len({recipe.seed for recipe in recipes.values()}) == 1
 
 
 def test_from_bootstrap_to_table(data, tmp_path, capsys):
@@ -94,7 +95,7 @@ def test_from_bootstrap_to_table(data, tmp_path, capsys):
     assert (
         "| beside it | 2 |" in result["table"]
         and "diverged: step" in result["table"]
-        and "Nothing can be said." in result["table"]
+        and "It shows nothing." in result["table"]
     )
     assert json.loads((out / "finding.json").read_text())["title"] == "Mine"
     before = sorted(p.name for p in (tmp_path / "out" / "backbones").iterdir())
@@ -107,14 +108,23 @@ def test_from_bootstrap_to_table(data, tmp_path, capsys):
     )
 
 
-def test_a_backbone_nobody_made_is_named(data, tmp_path):
+def test_a_backbone_that_is_not_in_bootstrap_is_an_error(data, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({**MINE, "bootstrap": {"text": {"words": 2}}}))
     with pytest.raises(RecipeError, match="in the text: 'tower' is not in bootstrap; there are words"):
         trainer.ablate(str(path), data, tmp_path / "out")
 
 
-def test_a_difference_within_its_error_is_none():
+def test_a_run_without_held_out_pairs_is_an_error(tmp_path):
+    run = made.run(tmp_path / "run", {"pairs": {"train": 4}, "interleaved": {"train": 4, "validation": 4}})
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(MINE))
+    with pytest.raises(RecipeError, match="the score needs two validation samples of layout pairs"):
+        trainer.ablate(str(path), run, tmp_path / "out")
+    assert not (tmp_path / "backbones").exists()
+
+
+def test_a_difference_within_its_error_is_not_told_apart():
     torch.manual_seed(0)
     tokens = torch.full((50, 1), 10.0)
     base = torch.rand(50, 1) * 10
@@ -122,8 +132,8 @@ def test_a_difference_within_its_error_is_none():
         name: torch.cat([base + shift + torch.randn(50, 1) * 0.5, tokens], 1)
         for name, shift in (("a", 0.0), ("b", -3.0), ("c", 0.0))
     }
-    told = [
+    verdicts = [
         answer(Question(first=first, second=second), scores)["ours"]
         for first, second in (("a", "b"), ("b", "a"), ("a", "c"))
     ]
-    assert told == ["better", "worse", "not told apart"]
+    assert verdicts == ["better", "worse", "not told apart"]

@@ -1,4 +1,4 @@
-"""Scores by hand, prompts as in the paper, and a model that has learnt its captions."""
+"""Scores against results by hand, the prompts of the paper, and a model that has learnt its captions."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from trainer.answers import (
     in_turns,
     read,
 )
+from trainer.schema import Evaluate
 
 IMAGE = ("square", 56, 56)
 
@@ -67,8 +68,8 @@ def test_a_model_that_learnt_in_turns_answers_in_turns(tmp_path):
     data, caption = picture(1)
     (tmp_path / "1.png").write_bytes(data)
     item = Item(tmp_path / "1.png", "What is it?", (caption,))
-    said = [0, f"User: {item.turn}", END_OF_TOPIC, f"Assistant: {caption}"]
-    batch = collate([[Sample("s", "conversations", said, [data])]], *IMAGE)
+    turns = [0, f"User: {item.turn}", END_OF_TOPIC, f"Assistant: {caption}"]
+    batch = collate([[Sample("s", "conversations", turns, [data])]], *IMAGE)
     small.learn(model, batch, 80)
     model.eval()
     assert answer(model, item, collate, IMAGE, longest=60, turns=True) == caption
@@ -95,13 +96,13 @@ def test_faults_name_the_line(file):
         read(file)
 
 
-def test_a_model_that_learnt_its_captions_says_them(file):
+def test_a_model_that_learnt_its_captions_answers_with_them(file):
     model = small.model()
     collate = small.collator()
     items = read(file)
     samples = [[Sample("s", "pairs", [0, item.answers[0]], [item.image.read_bytes()])] for item in items]
     batch = collate(samples, *IMAGE)
     small.learn(model, batch, 150)
-    scores = evaluate(model, file, collate, IMAGE, longest=60)
+    scores = evaluate(model, Evaluate(answers=str(file), longest=60), collate, IMAGE)
     assert scores["items"] == 3 and scores["anls"] > 0.9 and scores["exact"] >= 2 / 3 and model.training
     assert answer(model.eval(), items[0], collate, IMAGE, longest=3) == items[0].answers[0][:3].strip()

@@ -1,4 +1,4 @@
-"""Connectors and fusions: the same vision tower and decoder behind each switch."""
+"""Connectors and fusions, with the same vision tower and decoder for each."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from transformers import AutoModelForImageTextToText
 from shards.mixture import Image
 from tests.trainer import small
 from tests.trainer.test_packing import DOCUMENTS
-from trainer import config
+from trainer import schema
 from trainer.adapters import adapt, counts, merged
 from trainer.collate import Tensors, pack
-from trainer.connector import ConnectorError, squares, tokens
+from trainer.connector import ConnectorError, cells, tokens
 from trainer.flops import Costs
 from trainer.forward import logits, token_losses
 from trainer.images import dummy_pixels, to_pixels
 from trainer.layout import lay_out
-from trainer.model import build, described, save
+from trainer.model import build, resolve, save
 
 SQUARE = [Image("square", 56, 56)]
 KINDS = [
-    config.Connector(kind="mlp"),
-    config.Connector(kind="linear"),
-    config.Connector(kind="avg_pool", factor=2),
-    config.Connector(kind="pixel_shuffle", factor=3),
-    config.Connector(kind="linear_pool", tokens=5),
-    config.Connector(mlp_before=False),
+    schema.Connector(kind="mlp"),
+    schema.Connector(kind="linear"),
+    schema.Connector(kind="avg_pool", factor=2),
+    schema.Connector(kind="pixel_shuffle", factor=3),
+    schema.Connector(kind="linear_pool", tokens=5),
+    schema.Connector(mlp_before=False),
 ]
-TRAIN = config.Train(steps=1, lora=config.Lora(r=4, alpha=4, dropout=0.0))
+TRAIN = schema.Train(steps=1, lora=schema.Lora(r=4, alpha=4, dropout=0.0))
 
 
 def made(seed: int = 0, **switches: object):
@@ -56,7 +56,7 @@ def train_a_step(model, batch) -> None:
 
 
 @pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.kind)
-def test_each_connector_gives_the_tokens_it_says_trains_and_is_read_back(spec, tmp_path):
+def test_each_connector_gives_its_number_of_tokens_trains_and_is_loaded_again(spec, tmp_path):
     each = tokens(spec, small.MODEL.perceiver, 14, SQUARE)
     assert (
         each
@@ -67,35 +67,35 @@ def test_each_connector_gives_the_tokens_it_says_trains_and_is_read_back(spec, t
     train_a_step(model, batch)
     assert all(p.grad is not None for name, p in model.named_parameters() if "connector" in name)
     save(model.eval(), tmp_path)
-    start = small.MODEL.model_copy(update={"pretrained": str(tmp_path)})  # a recipe that says nothing of the connector
-    assert described(start)[0].connector == spec
+    start = small.MODEL.model_copy(update={"pretrained": str(tmp_path)})  # a recipe without a connector
+    assert resolve(start)[0].connector == spec
     again = build(start, small.TOKENIZER.vocab_size, small.SPECIALS).eval()
     with torch.no_grad():
         assert torch.equal(logits(again, batch), logits(model, batch))
 
 
 @pytest.mark.parametrize("kind", ["mlp", "avg_pool", "pixel_shuffle", "linear", "linear_pool"])
-def test_connectors_that_do_not_resample_want_squares(kind):
+def test_connectors_without_a_perceiver_need_squares(kind):
     for images in ([Image("native", 56, 56)], [*SQUARE, Image("square", 28, 28)]):
         with pytest.raises(ConnectorError, match="needs square images of one size"):
-            tokens(config.Connector(kind=kind), small.MODEL.perceiver, 14, images)
+            tokens(schema.Connector(kind=kind), small.MODEL.perceiver, 14, images)
 
 
 def test_squares_of_patches_are_neighbours():
     grid = torch.arange(9.0).view(1, 9, 1)
-    assert squares(grid, 2)[0, :, :, 0].tolist() == [[0, 1, 3, 4], [2, 2, 5, 5], [6, 7, 6, 7], [8, 8, 8, 8]]
+    assert cells(grid, 2)[0, :, :, 0].tolist() == [[0, 1, 3, 4], [2, 2, 5, 5], [6, 7, 6, 7], [8, 8, 8, 8]]
 
 
 def crossed(**more: object):
     return made(fusion="cross_attention", cross_every=1, **more)
 
 
-def test_cross_attention_begins_as_the_decoder_it_was():
+def test_cross_attention_starts_as_the_plain_decoder():
     model, batch = crossed().eval(), packed([[0, 2], [1]], 1)
     with torch.no_grad():
         scores = logits(model, batch)
         for block in model.model.cross:
-            block.forward = lambda hidden, seen: hidden
+            block.forward = lambda hidden, context: hidden
         assert (scores - logits(model, batch)).abs().max() == 0.0
 
 
@@ -107,7 +107,7 @@ def opened():
     return model.eval()
 
 
-def test_a_token_sees_the_last_image_of_its_own_document_and_none_before_the_first():
+def test_a_token_attends_to_the_last_image_of_its_own_document_and_none_before_the_first():
     model, batch = opened(), packed([[0, 2], [1, 0]], 1)
     is_image = batch.ids == small.SPECIALS.image
     numbers = (is_image.flatten().cumsum(0).view(is_image.shape) * is_image).tolist()
@@ -120,10 +120,10 @@ def test_a_token_sees_the_last_image_of_its_own_document_and_none_before_the_fir
             row = next(r for r, places in enumerate(numbers) if image + 1 in places)
             start = numbers[row].index(image + 1)
             document = int(batch.documents[row, start])
-            wanted = torch.zeros_like(changed)
-            wanted[row, start:] = batch.documents[row, start:] == document
-            # what comes behind the next image of the document sees this one through the decoder's own attention
-            assert torch.equal(changed, wanted)
+            expected = torch.zeros_like(changed)
+            expected[row, start:] = batch.documents[row, start:] == document
+            # tokens after the next image of the document depend on this one through the decoder's own attention
+            assert torch.equal(changed, expected)
 
 
 def test_packed_and_separate_logits_agree_under_cross_attention():
@@ -134,7 +134,7 @@ def test_packed_and_separate_logits_agree_under_cross_attention():
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
 
 
-def test_checkpointing_finds_the_images_again():
+def test_checkpointing_recomputes_with_the_images():
     batch = packed([[0, 2]], 1)
     gradients = []
     for checkpointing in (False, True):
@@ -147,7 +147,7 @@ def test_checkpointing_finds_the_images_again():
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
 
 
-def test_cross_attention_trains_on_text_alone_and_is_read_back(tmp_path):
+def test_cross_attention_trains_on_text_alone_and_is_loaded_again(tmp_path):
     model = opened().train()
     train_a_step(model, packed([[1], [1, 1]], 1))
     assert all(p.grad is not None for p in model.parameters())
@@ -161,24 +161,24 @@ def test_cross_attention_trains_on_text_alone_and_is_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("fusion", ["autoregressive", "cross_attention"])
-def test_what_is_trained_is_what_the_switch_says(fusion):
-    found = {}
+def test_the_switch_decides_which_weights_are_trained(fusion):
+    numbers = {}
     for backbones in ("frozen", "lora", "dora", "full"):
         model = adapt(
             made(fusion=fusion, cross_every=2), TRAIN.model_copy(update={"backbones": backbones}), small.SPECIALS.new
         )
-        found[backbones] = counts(model)
+        numbers[backbones] = counts(model)
         names = {name for name, p in model.named_parameters() if p.requires_grad}
         assert (fusion == "cross_attention") == any(".cross." in name for name in names)
         assert any("connector." in name for name in names)
     assert (
-        found["frozen"]["trained"]
-        < found["lora"]["trained"]
-        < found["dora"]["trained"]
-        < found["full"]["trained"]
-        == found["full"]["all"]
+        numbers["frozen"]["trained"]
+        < numbers["lora"]["trained"]
+        < numbers["dora"]["trained"]
+        < numbers["full"]["trained"]
+        == numbers["full"]["all"]
     )
-    assert found["frozen"]["new_rows"] == 2 * 3 * 64
+    assert numbers["frozen"]["new_rows"] == 2 * 3 * 64
 
 
 @pytest.mark.parametrize("backbones", ["frozen", "lora"])
@@ -199,7 +199,7 @@ def test_rows_of_new_tokens_are_trained_and_merged_and_the_others_stay(backbones
         assert changed[small.SPECIALS.fake] and not changed[[i for i in range(len(changed)) if i not in new]].any()
 
 
-def test_our_path_is_transformers_own(tmp_path):
+def test_our_logits_are_those_of_transformers(tmp_path):
     model = small.model().eval()
     save(model, tmp_path)
     theirs = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
@@ -216,12 +216,12 @@ def test_our_path_is_transformers_own(tmp_path):
 
 @pytest.mark.parametrize(
     "switches",
-    [{}, {"connector": config.Connector(kind="mlp")}, {"fusion": "cross_attention", "cross_every": 1}],
+    [{}, {"connector": schema.Connector(kind="mlp")}, {"fusion": "cross_attention", "cross_every": 1}],
     ids=str,
 )
 @pytest.mark.parametrize("backbones", ["full", "frozen"])
 def test_operations_are_those_that_torch_counts(switches, backbones):
-    """torch's counter does not see elementwise work, which is not in ours either."""
+    """torch's counter does not count elementwise operations, and ours does not either."""
     from torch.utils.flop_counter import FlopCounterMode
 
     model = adapt(made(**switches), TRAIN.model_copy(update={"backbones": backbones}))

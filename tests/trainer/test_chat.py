@@ -1,4 +1,4 @@
-"""Conversations: the template, the loss on answers, the order of turns; fine-tuning from a model that stage 2 left."""
+"""Conversations: the template, the loss on answers, the order of turns; fine-tuning from the model of stage 2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shards.tokens import END_OF_UTTERANCE, EOS, FAKE, IMAGE
 from tests.trainer import made, small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
-from trainer.chat import Exchange, conversation, counted, lay_out_turns, shuffled
+from trainer.chat import Exchange, conversation, indexed_tokens, lay_out_turns, shuffled
 from trainer.config import load
 from trainer.data import Run
 from trainer.data import collator as collator_of
@@ -37,7 +37,7 @@ PARTS = [
 EXCHANGES = [Exchange((0,), "What is it?", "A mill."), Exchange((), "And where?", "By the river.")]
 
 
-def test_turns_are_read_and_those_without_a_partner_left_out():
+def test_turns_without_a_partner_are_left_out():
     assert conversation(PARTS) == EXCHANGES
     assert conversation(PARTS[:-2]) == EXCHANGES[:1]
     assert conversation(PARTS[3:]) == EXCHANGES[1:]
@@ -47,7 +47,8 @@ def test_turns_are_read_and_those_without_a_partner_left_out():
 def test_the_template_and_the_loss_on_answers_alone():
     laid = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2)
     end, image = END_OF_UTTERANCE, f"{FAKE}{IMAGE}{IMAGE}{FAKE}"
-    text = f"<s>User:{image}What is it?{end}\nAssistant: A mill.{end}\nUser: And where?{end}\nAssistant: By the river.{end}{EOS}"
+    first = f"User:{image}What is it?{end}\nAssistant: A mill.{end}"
+    text = f"<s>{first}\nUser: And where?{end}\nAssistant: By the river.{end}{EOS}"
     assert small.TOKENIZER.decode(laid.ids) == text
     predicted = small.TOKENIZER.decode([i for i in laid.labels.tolist() if i != IGNORED])
     assert predicted == f"A mill.{end}By the river.{end}"
@@ -59,9 +60,9 @@ def test_a_split_image_is_five_neighbours():
     assert laid.images == (0, 1, 2, 3, 4) and (laid.ids == small.SPECIALS.fake).sum() == 6
 
 
-def test_a_row_is_measured_as_it_was_packed_and_the_template_comes_on_top():
+def test_a_row_is_measured_without_the_template_as_it_was_packed():
     sample = Sample("c", "conversations", PARTS, [picture(1)[0]])
-    packed_as = counted(PARTS, small.TOKENIZER, small.LATENTS)
+    packed_as = indexed_tokens(PARTS, small.TOKENIZER, small.LATENTS)
     collate = small.collator()
     batch = collate([[sample, sample]], "square", 56, 56, 2 * packed_as)
     assert batch.ids.shape[1] > 2 * packed_as
@@ -102,27 +103,27 @@ def test_a_dialogue_may_keep_its_order():
     sample = Sample(
         "c", "conversations", [p for i in range(9) for p in (f"User: q{i}", BREAK, f"Assistant: a{i}", BREAK)][:-1], []
     )
-    kept, mixed = (
+    plain, mixed = (
         replace(small.collator(), shuffle_turns=s)([[sample]], "square", 56, 56).ids[0].tolist() for s in (False, True)
     )
-    order = [re.findall(r"q\d", small.TOKENIZER.decode(ids)) for ids in (kept, mixed)]
+    order = [re.findall(r"q\d", small.TOKENIZER.decode(ids)) for ids in (plain, mixed)]
     assert order[0] == [f"q{i}" for i in range(9)] != order[1] and sorted(order[1]) == order[0]
 
 
-def test_noise_is_for_training_alone_and_within_its_bound():
+def test_noise_is_added_in_training_alone_and_is_bounded():
     model = small.model()
     batch = small.collator()([[Sample("a", "pairs", ["some words", 0], [picture(1)[0]])]], "square", 56, 56)
-    seen = []
+    inputs = []
     model.model.text_model.register_forward_pre_hook(
-        lambda _, __, kwargs: seen.append(kwargs["inputs_embeds"].detach()), with_kwargs=True
+        lambda _, __, kwargs: inputs.append(kwargs["inputs_embeds"].detach()), with_kwargs=True
     )
     with torch.no_grad():
         for noise in (0.0, 5.0):
             logits(model.train(), batch, noise)
         logits(model.eval(), batch, 5.0)
-    added = (seen[1] - seen[0]).abs()
-    bound = 5.0 / math.sqrt(batch.ids.shape[1] * seen[0].shape[-1])
-    assert 0.9 * bound < added.max() <= bound * 1.001 and added.min() >= 0 and torch.equal(seen[0], seen[2])
+    added = (inputs[1] - inputs[0]).abs()
+    bound = 5.0 / math.sqrt(batch.ids.shape[1] * inputs[0].shape[-1])
+    assert 0.9 * bound < added.max() <= bound * 1.001 and added.min() >= 0 and torch.equal(inputs[0], inputs[2])
     assert (added > 0).float().mean() > 0.99  # image features among it
 
 
@@ -138,7 +139,7 @@ def test_a_page_is_no_conversation():
         small.collator()([[Sample("page-1", "conversations", ["text", 0], [picture(1)[0]])]], "square", 56, 56)
 
 
-def test_fine_tuning_goes_on_from_a_checkpoint_and_chat_from_it(data, tmp_path):
+def test_fine_tuning_starts_from_stage_two_and_chat_from_fine_tuning(data, tmp_path):
     few = {"train.steps": 4, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
     trainer.train("stage1", data, tmp_path, overrides={**few, "stage": "stage2"})
     (tmp_path / "1.png").write_bytes(picture(1)[0])
@@ -158,7 +159,7 @@ def test_fine_tuning_goes_on_from_a_checkpoint_and_chat_from_it(data, tmp_path):
 
 
 def test_answers_are_learnt(data):
-    """The loss falls on what is predicted: the answers."""
+    """The loss of the answers falls."""
     model = small.model()
     sample = Sample("c", "conversations", PARTS, [picture(2)[0]])
     collate = small.collator()

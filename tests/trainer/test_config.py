@@ -1,4 +1,4 @@
-"""Recipes: layering, and one clear line for each fault."""
+"""Recipes: which value wins, and one line for each fault."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import RECIPES, RecipeError, load, settings
+from trainer.ablations import Finding
+from trainer.config import RECIPES, RecipeError, checked, load, settings
 
 STAGE = """
 stage: mine
@@ -42,8 +43,8 @@ def test_the_demo_is_both_stages_at_the_smallest_size():
 
 
 def test_settings_are_read_as_yaml_reads_them():
-    given = ["profile=full", "train.lr=1e-4", "init_from=null", "train.steps=5", "stage2.image.cache_mb=1.5"]
-    assert settings(given) == {
+    pairs = ["profile=full", "train.lr=1e-4", "init_from=null", "train.steps=5", "stage2.image.cache_mb=1.5"]
+    assert settings(pairs) == {
         "profile": "full",
         "train.lr": 1e-4,
         "init_from": None,
@@ -54,7 +55,7 @@ def test_settings_are_read_as_yaml_reads_them():
         settings(["train"])
 
 
-def test_the_whole_chain_is_the_papers_four_stages_each_from_the_last():
+def test_the_full_chain_is_the_papers_four_stages_each_from_the_one_before():
     stages = load("idefics2")
     assert [(s.stage, s.init_from) for s in stages] == [
         ("stage1", None),
@@ -65,13 +66,13 @@ def test_the_whole_chain_is_the_papers_four_stages_each_from_the_last():
     assert [s.shuffle_turns for s in stages[2:]] == [True, False]
 
 
-def test_full_is_the_papers():
+def test_full_has_the_papers_numbers():
     (recipe,) = load("stage1", {"profile": "full"})
     assert recipe.packing.sequences == 2048 and recipe.train.lr == 1e-4 and recipe.model.perceiver.latents == 64
     assert recipe.image.mode is None and recipe.packing.sequence_length is None  # the mixture's
 
 
-def test_a_profile_lies_over_the_file_and_overrides_over_both(tmp_path):
+def test_a_profile_wins_over_the_file_and_overrides_over_both(tmp_path):
     path = write(tmp_path, STAGE)
     assert load(path)[0].train.steps == 2
     (recipe,) = load(path, {"profile": "long", "train.lr": 0.5})
@@ -90,9 +91,9 @@ def test_overrides_of_a_chain_reach_one_stage_or_all(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("steps: 3", "stepps: 3"), "train.stepps: no such key; did you mean train.steps?"),
-        (("hidden: 64", "hiden: 64"), "model.text.hiden: no such key; did you mean model.text.hidden?"),
-        (("stage: mine", "stage: mine\nxyzzy: 1"), "xyzzy: no such key"),
+        (("steps: 3", "stepps: 3"), "train.stepps: no such key; did you mean `steps`?"),
+        (("hidden: 64", "hiden: 64"), "model.text.hiden: no such key; did you mean `hidden`?"),
+        (("stage: mine", "stage: mine\nxyzzy: 1"), "xyzzy: no such key; there are: device, dtype, evaluate"),
         (("lr: 0.001", "lr: fast"), "train.lr: Input should be a valid number"),
         (("mixture: stage1\n", ""), "mixture: Field required"),
         (("  vision:", "  #"), "model: give pretrained, or backbones, or both text and vision"),
@@ -107,12 +108,18 @@ def test_a_fault_is_one_line_that_names_file_and_key(tmp_path, change, message):
     assert message in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_fault_inside_a_list_is_one_line(tmp_path):
+    raw = {"title": "t", "paper": "p", "base": {}, "arms": [{"nam": "a"}, {"name": "b"}], "remark": "r"}
+    with pytest.raises(RecipeError, match=r"arms\.0\.nam: no such key; did you mean `name`\?"):
+        checked(Finding, {**raw, "questions": [{"first": "a", "second": "b"}]}, tmp_path / "mine.yaml")
+
+
 def test_an_unknown_recipe_lists_the_bundled_ones():
     with pytest.raises(RecipeError, match="chat, demo, idefics2, sft, speed, stage1, stage2"):
         load("stage9")
 
 
-def test_the_digest_is_of_what_decides_the_weights(tmp_path):
+def test_the_digest_has_only_keys_that_decide_the_weights(tmp_path):
     path = write(tmp_path, STAGE)
     digest = load(path)[0].digest
     assert (

@@ -1,8 +1,9 @@
-"""The held-out check: it tells a model that looks at images from one that does not."""
+"""The held-out evaluation: it separates a model that uses images from one that does not."""
 
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 import torch
@@ -10,11 +11,11 @@ import torch
 from tests.trainer import small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
-from trainer.config import Evaluate
 from trainer.evaluate import derangement, held_out, losses
 from trainer.forward import logits, token_losses
+from trainer.schema import Evaluate
 
-IMAGE = ("square", 56, 56)
+ROWS = partial(small.collator(), mode="square", longest=56, shortest=56)
 
 
 @pytest.fixture(scope="module")
@@ -29,35 +30,34 @@ def test_a_derangement_moves_everything():
         assert sorted(order) == list(range(n)) and all(place != item for place, item in enumerate(order))
 
 
-def test_a_model_that_knows_its_pairs_loses_by_the_permutation(pairs):
+def test_a_model_that_learnt_its_pairs_loses_by_the_permutation(pairs):
     model = small.model()
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    collate = small.collator()
-    batch = collate([[pair] for pair in pairs], *IMAGE)
+    batch = ROWS([[pair] for pair in pairs])
     for _ in range(60):
         loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    found = held_out(model, pairs, collate, Evaluate(pairs=6), IMAGE)
-    assert found.normal < found.permuted and found.gap == found.permuted - found.normal and found.gap > 0.05
+    score = held_out(model, pairs, ROWS, Evaluate(pairs=6))
+    assert score.normal < score.permuted and score.gap == score.permuted - score.normal and score.gap > 0.05
     assert model.training
 
 
 def test_equal_images_make_no_gap(pairs):
     same = [Sample(pair.key, "pairs", pair.content, pairs[0].images) for pair in pairs]
-    found = held_out(small.model(), same, small.collator(), Evaluate(pairs=6), IMAGE)
-    assert found.gap == found.error == 0.0
+    score = held_out(small.model(), same, ROWS, Evaluate(pairs=6))
+    assert score.gap == score.error == 0.0
 
 
 def test_it_counts_caption_tokens_alone_whatever_the_batch(pairs):
     model = small.model()
-    whole = losses(model, pairs, small.collator(), 6, IMAGE, None)
-    single = losses(model, pairs, small.collator(), 1, IMAGE, None)
-    assert whole[:, 1].tolist() == [len(str(pair.content[1]).encode()) + 1 for pair in pairs]  # and </s>
-    torch.testing.assert_close(whole, single, atol=1e-3, rtol=1e-5)
+    together = losses(model, pairs, ROWS, 6)
+    single = losses(model, pairs, ROWS, 1)
+    assert together[:, 1].tolist() == [len(str(pair.content[1]).encode()) + 1 for pair in pairs]  # and </s>
+    torch.testing.assert_close(together, single, atol=1e-3, rtol=1e-5)
 
 
 def test_one_pair_cannot_swap(pairs):
     with pytest.raises(ValueError, match="1 pairs cannot swap images"):
-        held_out(small.model(), pairs[:1], small.collator(), Evaluate(pairs=1), IMAGE)
+        held_out(small.model(), pairs[:1], ROWS, Evaluate(pairs=1))

@@ -1,4 +1,4 @@
-"""Plain transformers reads what a stage left, sees the same tokens, and says what the model has learnt."""
+"""Plain transformers loads a stage's model, gets the same tokens, and generates what the model has learnt."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TEXTS = ["How many?", "der Kürbis, naïve\n\n  twice  blank", "日本語 \U0001
 
 
 @pytest.mark.parametrize("name", ["bytes", "a file"])
-def test_every_token_has_the_number_it_has_in_the_shards(name, tmp_path):
+def test_every_token_has_the_same_number_as_in_the_shards(name, tmp_path):
     ours = tokens.load(trained(tmp_path) if name == "a file" else name)
     theirs = fast(ours)
     for text in TEXTS:
@@ -57,7 +57,7 @@ def test_every_token_has_the_number_it_has_in_the_shards(name, tmp_path):
     )
 
 
-def test_a_tokenizer_that_would_be_numbered_otherwise_is_refused():
+def test_a_tokenizer_with_other_numbers_in_transformers_is_refused():
     class Shifted(tokens.Bytes):
         def __init__(self):
             super().__init__()
@@ -67,11 +67,11 @@ def test_a_tokenizer_that_would_be_numbered_otherwise_is_refused():
         fast(Shifted())
 
 
-def test_the_chat_template_is_that_of_the_turns(tmp_path):
+def test_the_chat_template_gives_the_tokens_of_the_turns(tmp_path):
     save_processor(tmp_path, small.TOKENIZER, small.LATENTS, mixture.Image("native", 56, 28))
     processor = AutoProcessor.from_pretrained(tmp_path)
     ask = lambda *content: {"role": "user", "content": list(content)}
-    text = lambda said: {"type": "text", "text": said}
+    text = lambda words: {"type": "text", "text": words}
     turns = [
         ask({"type": "image"}, text("What is it?")),
         {"role": "assistant", "content": [text("A mill.")]},
@@ -88,12 +88,12 @@ def test_the_chat_template_is_that_of_the_turns(tmp_path):
     )
     ours = laid.ids.tolist()[:-3]  # without the last answer and the ends
     blank = len(small.TOKENIZER.encode("User:")) + 1 + small.LATENTS + 2
-    # the blank that transformers puts there
+    # transformers inserts a blank there
     assert ids[:blank] == ours[:blank] and ids[blank] == ord(" ") and ids[blank + 1 :] == ours[blank:]
     assert processor.apply_chat_template([{"role": "user", "content": "Hi"}]) == f"User: Hi{END_OF_UTTERANCE}\n"
 
 
-def test_plain_transformers_says_the_caption_the_model_learnt(tmp_path):
+def test_plain_transformers_generates_the_caption_that_the_model_learnt(tmp_path):
     model = small.model()
     data, caption = picture(1)
     batch = small.collator()([[Sample("s", "pairs", [0, caption], [data])]], "square", 56, 56)

@@ -49,7 +49,7 @@ def test_a_special_token_written_on_a_page_is_text():
     assert IMAGE not in laid.ids and laid.ids.tolist().count(EOS) == 1
 
 
-def test_too_long_a_document_is_cut_and_an_image_never_in_two():
+def test_a_document_that_is_too_long_is_cut_but_not_inside_an_image():
     assert lay_out(["abcdef"], TOKENIZER, SPECIALS, 2, longest=4).ids.tolist() == [BOS, *b"abc"]
     laid = lay_out(["ab", 0, "c"], TOKENIZER, SPECIALS, 4, longest=8)
     assert laid.ids.tolist() == [BOS, *b"ab"] and laid.images == ()

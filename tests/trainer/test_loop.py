@@ -1,4 +1,4 @@
-"""The loop: exact resume, micro-batches, the schedule, the log; the feed's thread."""
+"""The loop: exact resume, micro-batches, the schedule, the log, and the thread of the feed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from tests.trainer import small
 from tests.trainer.fakes import Batch, Loader, Sample
 from tests.trainer.pictures import picture
-from trainer import config
+from trainer import schema
 from trainer.checkpoint import CheckpointError
-from trainer.feed import ahead
-from trainer.loop import Trained, fit, learning_rate
+from trainer.feed import prefetch
+from trainer.loop import Fit, fit, learning_rate
 
 IDENTITY = {"recipe": "r", "data": "d"}
 
@@ -30,30 +30,32 @@ def samples():
     return {"pairs": pairs, "interleaved": pages, "text": [Sample("t", "text", ["words alone"], [])]}
 
 
-def recipe(**train: object) -> config.Recipe:
+def recipe(**train: object) -> schema.Recipe:
     settings = {"steps": 6, "lr": 1e-3, "warmup": 2, "backbones": "full", "save_every": 2, **train}
-    return config.Recipe(stage="s", mixture="m", model=small.MODEL, train=config.Train(**settings), threads=1)
+    return schema.Recipe(stage="s", mixture="m", model=small.MODEL, train=schema.Train(**settings), threads=1)
 
 
-def run(folder, samples, chosen, stop=None, weights=None) -> Trained:
+def run(folder, samples, chosen, stop=None, weights=None) -> Fit:
     loader = Loader(samples, weights or {"pairs": 0.5, "interleaved": 0.4, "text": 0.1}, 2, 160, small.LATENTS)
     return fit(chosen, small.model, loader, small.collator(), folder, IDENTITY, stop)
 
 
 @pytest.mark.parametrize("backbones", ["full", "lora"])
-def test_resuming_gives_the_very_weights_of_an_uninterrupted_run(tmp_path, samples, backbones):
-    # dropout: torch's generator must go on too
-    chosen = recipe(backbones=backbones, lora=config.Lora(r=2, dropout=0.1))
-    whole = run(tmp_path / "whole", samples, chosen)
+def test_resume_gives_the_weights_of_an_uninterrupted_run(tmp_path, samples, backbones):
+    # with dropout, so that torch's random generator must resume too
+    chosen = recipe(backbones=backbones, lora=schema.Lora(r=2, dropout=0.1))
+    complete = run(tmp_path / "complete", samples, chosen)
     run(tmp_path / "cut", samples, chosen, stop=3)  # one step past the last checkpoint
     resumed = run(tmp_path / "cut", samples, chosen)
     assert [line["step"] for line in resumed.steps] == [1, 2, 3, 4, 5, 6]
-    assert [line["loss"] for line in resumed.steps] == [line["loss"] for line in whole.steps]
-    for (name, ours), theirs in zip(resumed.model.state_dict().items(), whole.model.state_dict().values(), strict=True):
+    assert [line["loss"] for line in resumed.steps] == [line["loss"] for line in complete.steps]
+    for (name, ours), theirs in zip(
+        resumed.model.state_dict().items(), complete.model.state_dict().values(), strict=True
+    ):
         assert torch.equal(ours, theirs), name
 
 
-def test_a_finished_run_is_left_as_it_is(tmp_path, samples):
+def test_a_finished_run_stays_as_it_is(tmp_path, samples):
     first = run(tmp_path, samples, recipe())
     again = run(tmp_path, samples, recipe())
     assert again.steps == first.steps
@@ -71,14 +73,14 @@ def test_another_runs_checkpoint_is_refused(tmp_path, samples):
 
 
 def test_micro_batches_give_the_same_steps(tmp_path, samples):
-    whole = run(tmp_path / "whole", samples, recipe())
-    cut = recipe().model_copy(update={"packing": config.Packing(micro_sequences=1)})
+    complete = run(tmp_path / "complete", samples, recipe())
+    cut = recipe().model_copy(update={"packing": schema.Packing(micro_sequences=1)})
     parts = run(tmp_path / "parts", samples, cut)
-    assert [line["loss"] for line in parts.steps] == pytest.approx([line["loss"] for line in whole.steps], abs=1e-4)
-    assert [line["tokens"] for line in parts.steps] == [line["tokens"] for line in whole.steps]
+    assert [line["loss"] for line in parts.steps] == pytest.approx([line["loss"] for line in complete.steps], abs=1e-4)
+    assert [line["tokens"] for line in parts.steps] == [line["tokens"] for line in complete.steps]
 
 
-def test_the_log_says_what_happened(tmp_path, samples, capsys):
+def test_the_log_has_every_step(tmp_path, samples, capsys):
     trained = run(tmp_path, samples, recipe(steps=8), weights={"pairs": 0.5, "text": 0.5})
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines == trained.steps and {line["source"] for line in lines} == {"pairs", "text"}
@@ -97,7 +99,7 @@ def test_the_log_says_what_happened(tmp_path, samples, capsys):
     )
 
 
-def test_padding_is_the_places_without_a_token(tmp_path, samples):
+def test_padding_is_the_share_of_places_without_a_token(tmp_path, samples):
     long, short = samples["pairs"][0], samples["text"][0]
     both = small.collator()([[long], [short]], "square", 56, 56)
     lengths = [int((row != 0).sum()) for row in both.documents]
@@ -124,19 +126,19 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, samples):
 
 
 def test_the_learning_rate_rises_and_falls():
-    train = config.Train(steps=10, lr=1.0, warmup=4)
+    train = schema.Train(steps=10, lr=1.0, warmup=4)
     rates = [learning_rate(train, step) for step in range(1, 11)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and rates[4:] == sorted(rates[4:], reverse=True) and 0 < rates[-1] < 0.2
     assert learning_rate(train.model_copy(update={"schedule": "constant"}), 10) == 1.0
     assert 0 < learning_rate(train.model_copy(update={"schedule": "cosine"}), 10) < rates[-1]
 
 
-def test_what_fails_ahead_is_raised_here():
+def test_an_error_of_the_feed_is_raised_in_the_loop():
     def items():
         yield 1
         raise OSError("a shard is gone")
 
-    got = ahead(items)
+    got = prefetch(items)
     assert next(got) == 1
     with pytest.raises(OSError, match="a shard is gone"):
         next(got)
@@ -147,7 +149,8 @@ def test_closing_the_feed_ends_its_thread():
         while True:
             yield 1
 
-    got = ahead(items)
+    got = prefetch(items)
     next(got)
+    assert any(thread.name.startswith("batches") for thread in threading.enumerate())
     got.close()
-    assert not any(thread.name == "batches" for thread in threading.enumerate())
+    assert not any(thread.name.startswith("batches") for thread in threading.enumerate())

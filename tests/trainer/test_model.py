@@ -1,4 +1,4 @@
-"""Models: joined from published backbones, adapted, merged, and read by plain transformers."""
+"""Models: joined from published backbones, adapted, merged, and loaded by plain transformers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from transformers import (
 
 from tests.trainer import small
 from tests.trainer.test_packing import packed
-from trainer import config
+from trainer import schema
 from trainer.adapters import adapt, decay_groups, merged
 from trainer.forward import logits, token_losses
 from trainer.images import to_pixels
 from trainer.model import build
 
-TRAIN = config.Train(steps=1, lora=config.Lora(r=4, alpha=4, dropout=0.0))
+TRAIN = schema.Train(steps=1, lora=schema.Lora(r=4, alpha=4, dropout=0.0))
 
 
 @pytest.fixture
@@ -42,20 +42,20 @@ def backbones(tmp_path):
     )
     MistralForCausalLM(text).save_pretrained(tmp_path / "text")
     SiglipVisionModel(vision).save_pretrained(tmp_path / "vision")
-    return config.Backbones(text=str(tmp_path / "text"), vision=str(tmp_path / "vision"))
+    return schema.Backbones(text=str(tmp_path / "text"), vision=str(tmp_path / "vision"))
 
 
 def test_published_backbones_are_copied_exactly(backbones):
-    spec = config.Model(backbones=backbones, perceiver=small.MODEL.perceiver)
+    spec = schema.Model(backbones=backbones, perceiver=small.MODEL.perceiver)
     model = build(spec, small.TOKENIZER.vocab_size, small.SPECIALS).eval()
     text = MistralForCausalLM.from_pretrained(backbones.text).eval()
     vision = SiglipVisionModel.from_pretrained(backbones.vision).eval()
     pixels = to_pixels([small.noise(0)], 14).values[0]
     batch = packed([[1]])
     with torch.no_grad():
-        seen = model.model.vision_model(pixels, torch.ones(1, 4, 4, dtype=torch.bool)).last_hidden_state
-        assert torch.equal(seen, vision(pixels).last_hidden_state)
-        ids = batch.ids[:, 1:-1]  # what the old vocabulary has
+        features = model.model.vision_model(pixels, torch.ones(1, 4, 4, dtype=torch.bool)).last_hidden_state
+        assert torch.equal(features, vision(pixels).last_hidden_state)
+        ids = batch.ids[:, 1:-1]  # tokens of the old vocabulary
         assert torch.equal(
             model(input_ids=ids, use_cache=False).logits[..., :256], text(input_ids=ids, use_cache=False).logits
         )
@@ -92,15 +92,13 @@ def test_adapters_train_on_both_backbones_and_merge(kind):
     assert not any("lora" in name for name in plain.state_dict())
 
 
-def test_frozen_backbones_leave_the_connector_trained():
+def test_with_frozen_backbones_the_connector_is_trained():
     model = adapt(small.model(), TRAIN.model_copy(update={"backbones": "frozen"}))
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert any("connector" in n for n in trained) and not any("q_proj" in n and "connector" not in n for n in trained)
 
 
-def test_decay_spares_norms_biases_and_the_perceiver():
-    decayed, spared = decay_groups(small.model(), 0.1)
-    names = {id(p): n for n, p in small.model().named_parameters()}
+def test_norms_biases_and_the_perceiver_have_no_weight_decay():
     model = small.model()
     names = {id(p): n for n, p in model.named_parameters()}
     decayed, spared = ([names[id(p)] for p in group["params"]] for group in decay_groups(model, 0.1))
@@ -109,7 +107,7 @@ def test_decay_spares_norms_biases_and_the_perceiver():
     assert "lm_head.weight" in decayed and any("perceiver_resampler" in n for n in spared)
 
 
-def test_plain_transformers_reads_a_saved_model_and_generates(tmp_path):
+def test_plain_transformers_loads_a_saved_model_and_generates(tmp_path):
     model = small.model().eval()
     model.save_pretrained(tmp_path)
     again = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()

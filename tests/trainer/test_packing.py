@@ -1,4 +1,4 @@
-"""Packed rows: documents that do not see each other, images that reach their own tokens."""
+"""Packed rows: documents do not attend to each other, and images reach their own tokens."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_packed_and_separate_logits_agree(attention):
             at += length
 
 
-def test_without_isolation_neighbours_are_seen():
-    """The check above can fail: with the paper's packing it does."""
+def test_without_isolation_neighbours_change_the_logits():
+    """The test above can fail: with the packing of the paper's code it does."""
     model = small.model().eval()
     with torch.no_grad():
         leaky = logits(model, packed([[0, 1]], "none"))[0]
@@ -104,8 +104,8 @@ def test_a_batch_of_text_alone_trains_and_runs_the_vision_tower():
     assert model.lm_head.weight.grad.abs().sum() > 0
 
 
-def test_a_real_image_is_never_taken_for_padding():
-    """transformers drops images that are all zeros; grey, black and white are none."""
+def test_a_real_image_is_never_mistaken_for_padding():
+    """transformers drops images of zeros; grey, black and white images are not zero."""
     for value in (0, 127, 128, 255):
         assert (to_pixels([np.full((14, 14, 3), value, np.uint8)], 14).values != 0).all()
     assert (dummy_pixels(14).values != 0).all()
@@ -115,7 +115,7 @@ def test_ragged_images_keep_their_edges_and_their_padding_is_masked():
     small_one, large = small.noise(1, 20, 30), small.noise(2, 42, 28)
     pixels = to_pixels([small_one, large], 14)
     assert pixels.values.shape == (1, 2, 3, 42, 42)
-    assert pixels.mask[0, 0].nonzero().max(0).values.tolist() == [27, 41]  # 20 x 30 widened to whole patches
+    assert pixels.mask[0, 0].nonzero().max(0).values.tolist() == [27, 41]  # 20 x 30 extended to full patches
     assert pixels.mask[0, 1].nonzero().max(0).values.tolist() == [41, 27]
     model = small.model().eval()
     with torch.no_grad():
@@ -124,21 +124,21 @@ def test_ragged_images_keep_their_edges_and_their_padding_is_masked():
     torch.testing.assert_close(both[: small.LATENTS], alone, atol=1e-5, rtol=0)
 
 
-def test_documents_packed_for_another_layout_are_named():
+def test_an_error_names_documents_that_were_packed_for_other_settings():
     collate = small.collator()
     row = [Sample("here", "pairs", ["x" * 40]), Sample("there", "pairs", ["y" * 40])]
     with pytest.raises(ValueError, match="documents here, there are 84 tokens in a row of 60"):
         collate([row], "square", 28, 28, 60)
 
 
-def test_the_cache_decodes_once_and_stays_within_its_room():
+def test_the_cache_decodes_once_and_stays_within_its_limit():
     calls = []
 
     def decode(data: bytes, mode: str, longest: int, shortest: int) -> np.ndarray:
         calls.append(data)
         return np.zeros((100, 100, 3), np.uint8)
 
-    cache = Cache(decode, 0.1)  # room for three images of 30 kB
+    cache = Cache(decode, 0.1)  # holds three images of 30 kB
     for name in (b"a", b"b", b"a", b"c", b"a", b"d", b"a", b"b"):
         cache(name, "square", 100, 100)
     assert calls == [b"a", b"b", b"c", b"d", b"b"]

@@ -1,6 +1,4 @@
-"""Two processes over gloo: the same steps as one, text on one rank alone, and a checkpoint of two that one process
-continues.
-"""
+"""Two processes over gloo: the steps of one, text on one rank alone, and one process resumes a checkpoint of two."""
 
 from __future__ import annotations
 
@@ -39,19 +37,19 @@ def curve(log: list[dict]) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbones", ["full", "lora"])
-def test_two_ranks_to_one_the_curve_is_that_of_one(tmp_path, backbones):
-    """Also with adapters, whose frozen weights are not in the checkpoint."""
+def test_two_ranks_then_one_have_the_losses_of_one(tmp_path, backbones):
+    """With adapters, the frozen weights are not in the checkpoint."""
     settings = [f"backbones={backbones}", "lora={r: 2, dropout: 0.0}"]
-    whole = run(tmp_path / "whole", 1, *settings)
+    complete = run(tmp_path / "complete", 1, *settings)
     both = run(tmp_path / "both", 2, *settings, "stop=4")  # one step past the checkpoint
-    assert curve(both) == pytest.approx(curve(whole)[:4], abs=2e-5)
+    assert curve(both) == pytest.approx(curve(complete)[:4], abs=2e-5)
     assert [(line["tokens"], line["images"]) for line in both] == [
-        (line["tokens"], line["images"]) for line in whole[:4]
+        (line["tokens"], line["images"]) for line in complete[:4]
     ]
     resumed = run(tmp_path / "both", 1, *settings)
     assert [line["step"] for line in resumed] == [1, 2, 3, 4, 5, 6]
-    assert curve(resumed) == pytest.approx(curve(whole), abs=1e-4)
-    ours, theirs = (torch.load(tmp_path / name / "weights.pt") for name in ("both", "whole"))
+    assert curve(resumed) == pytest.approx(curve(complete), abs=1e-4)
+    ours, theirs = (torch.load(tmp_path / name / "weights.pt") for name in ("both", "complete"))
     assert ours.keys() == theirs.keys()
     for name in ours:
         torch.testing.assert_close(ours[name], theirs[name], atol=2e-3, rtol=0, msg=name)
@@ -60,7 +58,7 @@ def test_two_ranks_to_one_the_curve_is_that_of_one(tmp_path, backbones):
 @pytest.mark.slow
 @pytest.mark.parametrize("fusion", ["autoregressive", "cross_attention"])
 def test_text_alone_on_one_rank_does_not_hang(tmp_path, fusion):
-    """The first rank sees text, the second images: they gather the same weights all the same."""
+    """The first rank gets text and the second images, and both gather the same weights."""
     changes = ["steps=3", "uneven=true", f"fusion={fusion}"]
     both = run(tmp_path / "both", 2, *changes)
     assert curve(both) == pytest.approx(curve(run(tmp_path / "one", 1, *changes)), abs=2e-5)

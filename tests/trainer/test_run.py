@@ -1,4 +1,4 @@
-"""Both stages on real shards, as the command runs them."""
+"""Stages on real shards, as the command runs them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def data(tmp_path_factory):
     return made.run(tmp_path_factory.mktemp("run"), counts)
 
 
-def test_stage_two_goes_on_from_stage_one(data, tmp_path):
+def test_stage_two_starts_from_stage_one(data, tmp_path):
     result = trainer.train("demo", data, tmp_path, overrides={**FEW, "stage2.train.lr": 1e-12})
     one, two = result["stages"]
     assert (one["stage"], two["stage"]) == ("stage1", "stage2") and result["first_loss"] == one["first_loss"]
-    # A stage that hardly moves gives back what it was given: by way of a model that a new start would not give.
+    # with a rate near 0, stage 2 keeps the weights of stage 1; new weights would have a higher loss
     assert two["held_out"]["normal"] == pytest.approx(one["held_out"]["normal"], abs=0.2)
     assert one["first_loss"] - one["last_loss"] > 0.5
     assert set(two["by_source"]) <= {"pairs", "interleaved", "ocr"}
@@ -32,7 +32,7 @@ def test_stage_two_goes_on_from_stage_one(data, tmp_path):
     assert two["held_out"]["pairs"] == 8
 
 
-def test_the_same_again_trains_nothing_and_another_recipe_starts_anew(data, tmp_path, capsys):
+def test_the_same_recipe_trains_nothing_and_another_recipe_starts_anew(data, tmp_path, capsys):
     first = trainer.train("stage1", data, tmp_path, overrides=FEW)
     stamp = (tmp_path / "stage1" / "model" / "model.safetensors").stat().st_mtime_ns
     capsys.readouterr()
@@ -45,13 +45,13 @@ def test_the_same_again_trains_nothing_and_another_recipe_starts_anew(data, tmp_
         trainer.train("stage1", data, tmp_path, overrides={**FEW, "train.overwrite": False})
 
 
-def test_a_chain_that_would_find_nothing_at_its_end_is_not_begun(data, tmp_path):
-    with pytest.raises(ValueError, match=r"mixture sft: none of its sources \(conversations\) has samples here"):
+def test_a_chain_whose_last_stage_has_no_samples_does_not_start(data, tmp_path):
+    with pytest.raises(ValueError, match=r"mixture sft: none of its sources \(conversations .*\) has samples here"):
         trainer.train("idefics2", data, tmp_path, overrides=FEW)
     assert not (tmp_path / "stage1").exists()
 
 
-def test_stage_two_alone_says_what_it_lacks(data, tmp_path):
+def test_stage_two_without_stage_one_is_an_error(data, tmp_path):
     with pytest.raises(
         RecipeError,
         match=r"stage2: init_from: neither a trained stage of .* nor a model's folder: 'stage1'; train stage1",
@@ -59,12 +59,12 @@ def test_stage_two_alone_says_what_it_lacks(data, tmp_path):
         trainer.train("stage2", data, tmp_path)
 
 
-def test_by_default_it_writes_beside_the_shards(data):
+def test_the_default_output_is_beside_the_shards(data):
     result = trainer.train("stage1", data, overrides={**FEW, "train.steps": 1, "train.warmup": 0})
     assert result["out"] == str(data / "train") and (data / "train" / "stage1" / "model" / "config.json").is_file()
 
 
-def test_validation_pairs_are_none_of_the_trained_ones(data):
+def test_validation_pairs_are_not_trained_on(data):
     from trainer.config import load
     from trainer.data import Run
 
@@ -80,8 +80,8 @@ def test_validation_pairs_are_none_of_the_trained_ones(data):
     assert run.held_out_pairs(mixed, 0, 0) == [] and len(run.held_out_pairs(mixed, 3, 0)) == 3
 
 
-def test_the_speed_recipe_says_how_fast_it_was(data, tmp_path, capsys):
-    """bfloat16 and checkpointing, as on an accelerator; the peak is made up."""
+def test_the_speed_recipe_prints_its_speed(data, tmp_path, capsys):
+    """bfloat16 and checkpointing, as on an accelerator; the peak is an invented number."""
     few = {"train.steps": 4, "train.peak_tflops": 0.5, "packing.sequences": 2, "packing.micro_sequences": 1}
     (stage,) = trainer.train("speed", data, tmp_path, overrides=few)["stages"]
     lines = [json.loads(line) for line in (tmp_path / "speed" / "log.jsonl").read_text().splitlines()][1:]
@@ -89,13 +89,14 @@ def test_the_speed_recipe_says_how_fast_it_was(data, tmp_path, capsys):
     assert stage["speed"]["tokens_per_s"] == pytest.approx(sum(line["tokens"] for line in lines) / seconds)
     assert stage["speed"]["mfu"] == pytest.approx(sum(line["flops"] for line in lines) / seconds / 0.5e12)
     assert stage["speed"]["wait"] == pytest.approx(sum(line["wait"] for line in lines) / seconds)
-    said = r"speed: \d+ s behind the first step: [\d,]+ tokens/s, [\d,.]+ images/s, MFU [\d.]+%, [\d.]+% of it waiting for data"
-    assert re.search(said, capsys.readouterr().err)
+    rates = r"[\d,]+ tokens/s, [\d,.]+ images/s, MFU [\d.]+%, [\d.]+% of it waiting for data"
+    line = rf"speed: \d+ s after the first step: {rates}"
+    assert re.search(line, capsys.readouterr().err)
 
 
 @pytest.mark.slow
-def test_the_whole_chain_from_pages_to_dialogues(tmp_path):
-    """Four stages from one run's shards, each from the last."""
+def test_the_full_chain_from_pages_to_dialogues(tmp_path):
+    """Four stages on one run's shards, each from the one before."""
     counts = {
         "pairs": {"train": 60, "validation": 8},
         "interleaved": {"train": 20},
@@ -114,9 +115,7 @@ def test_the_whole_chain_from_pages_to_dialogues(tmp_path):
 
 @pytest.mark.slow
 def test_it_learns_from_the_images(tmp_path):
-    """The whole demo recipe. The gap must be three standard errors above nothing, and the fall is asked of each source
-    by itself.
-    """
+    """The full demo recipe: the gap is above three standard errors, and the loss of each source falls."""
     counts = {"pairs": {"train": 600, "validation": 64}, "interleaved": {"train": 120}, "ocr": {"train": 40}}
     result = trainer.train("demo", made.run(tmp_path / "run", counts), tmp_path / "out")
     assert result["last_loss"] < 0.8 * result["first_loss"]

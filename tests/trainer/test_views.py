@@ -1,4 +1,4 @@
-"""Images split into crops and enlarged: a function of seed, epoch and id, and planned for before a sample is read."""
+"""Images split into crops or enlarged: a function of seed, epoch and id, and planned before a sample is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.trainer.pictures import picture
 from trainer.collate import split
 from trainer.config import load
 from trainer.data import Run, collator
-from trainer.images import Eye
+from trainer.images import ImageReader
 from trainer.schema import Upscale
 
 
@@ -25,14 +25,14 @@ def data(tmp_path_factory):
     )
 
 
-def test_four_crops_and_the_whole():
+def test_four_crops_and_the_full_image():
     data, _ = picture(3)
-    views = Eye(decode).views(data, "square", 56, 28)
+    views = ImageReader(decode).views(data, "square", 56, 28)
     assert [view.shape for view in views] == [(56, 56, 3)] * 5
     assert np.array_equal(views[4], decode(data, "square", 56, 28))
     mosaic = np.block([[[views[0]], [views[1]]], [[views[2]], [views[3]]]]).astype(float)
-    whole = decode(data, "square", 112, 28).astype(float)
-    assert np.abs(mosaic - whole).mean() < 6 < np.abs(mosaic[::-1] - whole).mean()  # the crops are where they belong
+    full = decode(data, "square", 112, 28).astype(float)
+    assert np.abs(mosaic - full).mean() < 6 < np.abs(mosaic[::-1] - full).mean()  # the crops are in their places
 
 
 def test_a_split_image_is_five_neighbours_in_the_text():
@@ -41,45 +41,45 @@ def test_a_split_image_is_five_neighbours_in_the_text():
     assert split(sample) == ["a", 0, 1, 2, 3, 4, "b", 5, 6, 7, 8, 9]
 
 
-def test_enlarging_keeps_to_its_bounds_and_to_its_coin():
+def test_enlarging_is_bounded_and_depends_only_on_seed_epoch_and_sample():
     data, _ = picture(4)
-    eye = Eye(decode, seed=1, upscale=Upscale(chance=0.5, most=3.0))
-    sizes = [eye.whole(data, "native", 1200, 100, f"s{i}").shape[:2] for i in range(60)]
+    reader = ImageReader(decode, seed=1, upscale=Upscale(chance=0.5, most=3.0))
+    sizes = [reader.image(data, "native", 1200, 100, f"s{i}").shape[:2] for i in range(60)]
     plain = decode(data, "native", 1200, 100).shape[:2]
     larger = [size for size in sizes if size != plain]
     assert 15 < len(larger) < 45 and all(max(size) <= 1200 and min(size) >= 1.4 * min(plain) for size in larger)
     assert all(size[0] / size[1] == pytest.approx(plain[0] / plain[1], rel=0.02) for size in sizes)
-    assert sizes == [eye.whole(data, "native", 1200, 100, f"s{i}").shape[:2] for i in range(60)]
-    assert sizes != [eye.whole(data, "native", 1200, 100, f"s{i}", epoch=1).shape[:2] for i in range(60)]
-    assert eye.whole(data, "square", 56, 28).shape == (56, 56, 3)
+    assert sizes == [reader.image(data, "native", 1200, 100, f"s{i}").shape[:2] for i in range(60)]
+    assert sizes != [reader.image(data, "native", 1200, 100, f"s{i}", epoch=1).shape[:2] for i in range(60)]
+    assert reader.image(data, "square", 56, 28).shape == (56, 56, 3)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_rows_have_room_for_the_crops_and_the_coin_is_the_samples(data, share):
+def test_rows_have_space_for_the_crops_and_a_sample_is_split_or_not_in_an_epoch(data, share):
     (recipe,) = load("stage2", {"profile": "smoke", "image.split": share, "packing.sequence_length": 320})
     run = Run.open(data)
     mixed = run.mix(recipe, 8)
     assert mixed.sources["pairs"].split == share
     collate = collator(run, recipe, 8, 14, 8)
-    seen: dict[tuple[str, int], int] = {}
+    views_of: dict[tuple[str, int], int] = {}
     for batch in run.loader(mixed, 0):
         if batch.step == 60:
             break
-        tensors = collate(batch.sequences, "native", 84, 42, batch.sequence_length)  # raises where a row is too long
-        wanted = sum(sample.views * len(sample.images) for row in batch.sequences for sample in row)
-        assert tensors.images == wanted
+        tensors = collate(batch.sequences, "native", 84, 42, batch.sequence_length)  # raises if a row is too long
+        expected = sum(sample.views * len(sample.images) for row in batch.sequences for sample in row)
+        assert tensors.images == expected
         for row in batch.sequences:
             for sample in row:
-                assert seen.setdefault((sample.json["id"], sample.epoch), sample.views) == sample.views
-    shares = [views == 5 for views in seen.values()]
+                assert views_of.setdefault((sample.json["id"], sample.epoch), sample.views) == sample.views
+    shares = [views == 5 for views in views_of.values()]
     assert np.mean(shares) == pytest.approx(share, abs=0.17 if share == 0.5 else 0)
-    ids = {name for name, _ in seen}
-    both = [(seen[name, 0], seen[name, 1]) for name in ids if (name, 0) in seen and (name, 1) in seen]
+    ids = {name for name, _ in views_of}
+    both = [(views_of[name, 0], views_of[name, 1]) for name in ids if (name, 0) in views_of and (name, 1) in views_of]
     if share == 0.5:
-        assert any(a != b for a, b in both)  # another epoch, another coin
+        assert any(a != b for a, b in both)  # another epoch, another draw
 
 
-def test_the_order_is_refused_under_another_share(data):
+def test_a_state_of_another_share_is_refused(data):
     (recipe,) = load("stage2")
     run = Run.open(data)
     mixed = run.mix(recipe, 8)
@@ -89,6 +89,6 @@ def test_the_order_is_refused_under_another_share(data):
         run.loader(other, 0).load_state_dict(state)
 
 
-def test_a_batch_of_nothing_has_no_target():
-    nothing = small.collator().nothing()
+def test_an_empty_batch_has_no_target():
+    nothing = small.collator().empty()
     assert nothing.targets == 0 and nothing.images == 0 and nothing.tokens == 1

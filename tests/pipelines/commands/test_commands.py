@@ -1,4 +1,4 @@
-"""The `panoramix` command on a finished run: stdout is data, stderr is for people, and the exit code says how it went."""
+"""The `panoramix` command on a finished run: data on stdout, messages on stderr, the result as the exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.cli import app
 from pipelines.sample import FAULTS
 from tests.pipelines.conftest import PROXIES, RECIPE, ROOT, SampleRun
 
-OF_A_RUN: dict[str, list[str]] = {
+RUN_COMMANDS: dict[str, list[str]] = {
     "stats": [],
     "report": ["-o", "report.html"],
     "samples": [],
@@ -46,7 +46,7 @@ def fault(name: str) -> str:
     return next(f.urls[0] for f in FAULTS if f.name == name)
 
 
-# ---- what holds for every command
+# ---- every command
 
 
 def commands() -> dict[str, Any]:
@@ -54,7 +54,7 @@ def commands() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_says_what_it_does_and_what_each_option_means(command: str) -> None:
+def test_the_help_of_every_command_explains_it_and_each_option(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
     sentence = " ".join((commands()[command].help or "").split(".")[0].split())
@@ -68,35 +68,35 @@ def test_every_command_says_what_it_does_and_what_each_option_means(command: str
 @pytest.mark.parametrize(
     "arguments", [["rnu"], ["stats"], ["run"], ["samples", ".", "-n", "none"], ["run", "x.yaml", "--limit", "0"]]
 )
-def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
+def test_wrong_usage_gives_exit_code_2(arguments: list[str]) -> None:
     result = call(*arguments)
     assert (result.exit_code, result.stdout) == (2, "") and result.stderr
 
 
-@pytest.mark.parametrize("command", OF_A_RUN)
-def test_a_folder_without_a_run_is_one_line_that_names_it(
+@pytest.mark.parametrize("command", RUN_COMMANDS)
+def test_a_folder_without_a_run_gives_one_line_that_names_it(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    result = call(command, "empty", *(["empty"] if command == "diff" else []), *OF_A_RUN[command])
-    said = result.stdout + result.stderr
-    assert result.exit_code == (1 if command == "verify" else 2), said  # to verify is to look for what is wrong
-    assert ("empty" in said and "manifest.json" in said) or "stats.json" in said
-    assert "Traceback" not in said and len(" ".join(said.split())) < 300
+    result = call(command, "empty", *(["empty"] if command == "diff" else []), *RUN_COMMANDS[command])
+    text = result.stdout + result.stderr
+    assert result.exit_code == (1 if command == "verify" else 2), text  # verify reports a problem with 1
+    assert ("empty" in text and "manifest.json" in text) or "stats.json" in text
+    assert "Traceback" not in text and len(" ".join(text.split())) < 300
     assert os.listdir(tmp_path) == ["empty"] and os.listdir(tmp_path / "empty") == []
 
 
-# ---- a run looked at
+# ---- commands that read a run
 
 
 def test_stats(sample_run: SampleRun) -> None:
     assert json.loads(call("stats", sample_run.folder, "--json").stdout) == sample_run.stats
-    shown = call("stats", sample_run.folder)
-    assert (shown.exit_code, shown.stderr) == (0, "")
+    table = call("stats", sample_run.folder)
+    assert (table.exit_code, table.stderr) == (0, "")
     for source, s in sample_run.stats["sources"].items():
         (line,) = (
-            x for x in shown.stdout.splitlines() if x.strip("│┃ ").startswith(source) and f"{s['samples']:,}" in x
+            x for x in table.stdout.splitlines() if x.strip("│┃ ").startswith(source) and f"{s['samples']:,}" in x
         )
         assert f"{s['funnel'][0][1]:,}" in line
 
@@ -107,18 +107,18 @@ def test_report(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
     page = (tmp_path / "r.html").read_text("utf-8")
     assert page == (sample_run.folder / "report.html").read_text("utf-8")
     assert page.lower().startswith("<!doctype html>") and "duplicate_text" in page and "data:image/webp;base64," in page
-    assert "src='http" not in page and 'src="http' not in page  # it needs nothing else
+    assert "src='http" not in page and 'src="http' not in page  # the report is one file
 
 
 def test_samples(sample_run: SampleRun) -> None:
-    found = rows(call("samples", sample_run.folder, "--json", "-n", 5))
-    for document, packed in zip(found, sample_run.packed("web"), strict=False):
+    documents = rows(call("samples", sample_run.folder, "--json", "-n", 5))
+    for document, packed in zip(documents, sample_run.packed("web"), strict=False):
         assert {k: document[k] for k in packed} == packed
-    assert len(found) == 5
-    shown = call("samples", sample_run.folder, "--source", "pairs", "-n", 1)
-    assert sample_run.packed("pairs")[0]["caption"] in shown.stdout and shown.exit_code == 0
-    every = rows(call("samples", sample_run.folder, "--json", "--source", "pdf", "-n", 10_000))
-    assert [d["id"] for d in every] == [d["id"] for d in sample_run.packed("pdf")]
+    assert len(documents) == 5
+    table = call("samples", sample_run.folder, "--source", "pairs", "-n", 1)
+    assert sample_run.packed("pairs")[0]["caption"] in table.stdout and table.exit_code == 0
+    pages = rows(call("samples", sample_run.folder, "--json", "--source", "pdf", "-n", 10_000))
+    assert [d["id"] for d in pages] == [d["id"] for d in sample_run.packed("pdf")]
     wrong = call("samples", sample_run.folder, "--source", "paris")
     assert (wrong.exit_code, wrong.stdout) == (2, "") and "pairs" in wrong.stderr
 
@@ -126,10 +126,10 @@ def test_samples(sample_run: SampleRun) -> None:
 def test_explain_a_kept_document_by_url_and_by_id(sample_run: SampleRun) -> None:
     row = sample_run.index("web")[0]
     by_url, by_id = (rows(call("explain", sample_run.folder, what, "--json")) for what in (row["url"], row["id"]))
-    for found in (by_url, by_id):
-        (document,) = (r for r in found if r.get("tokens") is not None and r["id"] == row["id"])
+    for lines in (by_url, by_id):
+        (document,) = (r for r in lines if r.get("tokens") is not None and r["id"] == row["id"])
         assert document["keep"] and document["images"] == row["n_images"]
-        (place,) = (r for r in found if r.get("key") and r["id"] == row["id"])
+        (place,) = (r for r in lines if r.get("key") and r["id"] == row["id"])
         assert (place["key"], place["source"], place["split"], place["offset"]) == (
             row["key"],
             "web",
@@ -153,7 +153,7 @@ def test_explain_a_kept_document_by_url_and_by_id(sample_run: SampleRun) -> None
         ("password", "never became a document, encrypted"),
     ],
 )
-def test_explain_says_why_something_is_not_there(sample_run: SampleRun, name: str, says: str) -> None:
+def test_explain_says_why_an_item_is_missing(sample_run: SampleRun, name: str, says: str) -> None:
     result = call("explain", sample_run.folder, fault(name))
     assert result.exit_code == 0 and says in result.stdout
     assert all(r["says"] in result.stdout for r in rows(call("explain", sample_run.folder, fault(name), "--json")))
@@ -167,7 +167,7 @@ def test_explain_names_the_survivor_of_a_duplicate(sample_run: SampleRun) -> Non
         assert r["reason"] in lines and f"a duplicate of {r['survivor']}" in lines
 
 
-def test_explain_of_what_the_run_never_met_is_exit_1(sample_run: SampleRun) -> None:
+def test_explain_of_an_unknown_address_gives_exit_code_1(sample_run: SampleRun) -> None:
     result = call("explain", sample_run.folder, "http://nowhere.example/")
     assert (result.exit_code, result.stdout) == (1, "") and "not among what the run read" in result.stderr
 
@@ -179,20 +179,19 @@ def test_diff(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
     other["sources"]["web"]["dropped"]["words_low"] += 7
     del other["sources"]["pdf"]
     (tmp_path / "stats.json").write_text(json.dumps(other))
-    found = {
+    differences = {
         (r["source"], r["what"]): r["second"] - r["first"]
         for r in json.loads(call("diff", sample_run.folder, tmp_path, "--json").stdout)
     }
-    assert found[("web", "dropped: words_low")] == 7 and {s for s, _ in found} == {"web", "pdf"}
-    assert found[("pdf", "samples")] == -sample_run.stats["sources"]["pdf"]["samples"]
+    assert differences[("web", "dropped: words_low")] == 7 and {s for s, _ in differences} == {"web", "pdf"}
+    assert differences[("pdf", "samples")] == -sample_run.stats["sources"]["pdf"]["samples"]
     assert "words_low" in call("diff", sample_run.folder, tmp_path).stdout
 
 
 def test_verify(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
-    well = call("verify", sample_run.folder)
-    assert (well.exit_code, well.stdout) == (0, "") and "every shard is what the manifest says" in " ".join(
-        well.stderr.split()
-    )
+    good = call("verify", sample_run.folder)
+    assert (good.exit_code, good.stdout) == (0, "")
+    assert "every shard is what the manifest says" in " ".join(good.stderr.split())
     folder = sample_run.copy(tmp_path / "run")
     (folder / "shards/pdf/train-000000.tar").unlink()
     broken = call("verify", folder, "--json")
@@ -201,7 +200,7 @@ def test_verify(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
 
 
 def test_publish_without_sending(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
-    # files are laid out beside the run for a moment, which others must not see
+    # publish writes files into the run's folder for a moment, so this test uses a copy
     folder = sample_run.copy(tmp_path / "run")
     result = call("publish", folder, "me/mine", "--dry-run", "--json")
     assert result.exit_code == 0
@@ -211,62 +210,49 @@ def test_publish_without_sending(sample_run: SampleRun, tmp_path: pathlib.Path) 
 # ---- running
 
 
-def test_plan_says_what_is_done_and_starts_nothing(
+def test_plan_shows_the_state_of_each_step_and_starts_nothing(
     sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.commands.run._backend", None)
     arguments = ["run", RECIPE, *sets(sample_run), "--plan", "--json"]
-    done = json.loads(call(*arguments, "--out", sample_run.folder).stdout)
-    assert {r["state"] for r in done} == {"done", "recorded"}
-    assert {r["stage"] for r in done if r["state"] == "recorded"} == {"web.crawl", "fetch"}
+    unchanged = json.loads(call(*arguments, "--out", sample_run.folder).stdout)
+    assert {r["state"] for r in unchanged} == {"done", "recorded"}
+    assert {r["stage"] for r in unchanged if r["state"] == "recorded"} == {"web.crawl", "fetch"}
     changed = json.loads(
         call(*arguments, "--out", sample_run.folder, "--set", "web.rules.document.words.min=500").stdout
     )
     states = {r["stage"]: r["state"] for r in changed}
-    assert (states["web.crawl"], states["web.score"], states["web.decide"], states["web.sign"]) == (
-        "recorded",
-        "done",
-        "to do",
-        "waits",
-    )
+    expected = {"web.crawl": "recorded", "web.score": "done", "web.decide": "to do", "web.sign": "waits"}
+    assert {step: states[step] for step in expected} == expected
     new = json.loads(call(*arguments, "--out", tmp_path / "new").stdout)
     assert {r["stage"]: r["state"] for r in new}["web.crawl"] == "to do"
     assert not (tmp_path / "new").exists()
     assert "web.crawl" in call(*arguments[:-1], "--out", sample_run.folder).stdout
 
 
-def test_refresh_of_what_is_not_recorded_names_what_is(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
+def test_refresh_of_a_step_that_is_not_recorded_names_the_recorded_steps(
+    sample_run: SampleRun, tmp_path: pathlib.Path
+) -> None:
     result = call("run", RECIPE, *sets(sample_run), "--out", tmp_path / "new", "--refresh", "web.score")
-    said = " ".join(result.stderr.split())
-    assert (result.exit_code, result.stdout) == (2, "") and "--refresh web.score" in said and "fetch, web.crawl" in said
+    error = " ".join(result.stderr.split())
+    assert (
+        (result.exit_code, result.stdout) == (2, "") and "--refresh web.score" in error and "fetch, web.crawl" in error
+    )
     assert not (tmp_path / "new").exists()
 
 
 def test_a_second_run_from_the_shell_ends_in_under_three_seconds(sample_run: SampleRun) -> None:
-    """As a person would do it: a fresh process, everything imported, nothing to do. Time of the processor, so that
-    neighbours do not count.
-    """
+    """A new process imports everything and finds nothing to do. The test measures processor time, not wall time."""
     env = {k: v for k, v in os.environ.items() if k not in PROXIES}
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines",
-        "run",
-        str(RECIPE),
-        *sets(sample_run),
-        "--out",
-        str(sample_run.folder),
-        "--json",
-    ]
+    arguments = ["run", str(RECIPE), *sets(sample_run), "--out", str(sample_run.folder), "--json", "--on", "local"]
+    command = [sys.executable, "-m", "pipelines", *arguments]
     before, began = os.times(), time.monotonic()
-    with sample_run.driven():
-        done = subprocess.run(
-            [*command, "--on", "local"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
-        )
+    with sample_run.exclusive():
+        process = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     after, wall = os.times(), time.monotonic() - began
     used = after.children_user + after.children_system - before.children_user - before.children_system
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == sample_run.stats
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout) == sample_run.stats
     assert used < 3, f"{used:.1f} s of processor time, {wall:.1f} s by the clock"
 
 
@@ -275,7 +261,8 @@ def test_extract_one_file(tmp_path: pathlib.Path, name: str) -> None:
     prose = "The tide mill stands on the marsh, and its wheel has not turned since the spring of the great flood. "
     (tmp_path / name).write_text(
         f"<html><head><title>Mill</title></head><body><article><h1>The mill</h1><p>{prose * 3}</p>"
-        f"<img src='http://pictures.example/mill.jpg' width=640 height=480 alt='A mill'><p>{prose * 4}</p></article></body></html>"
+        f"<img src='http://pictures.example/mill.jpg' width=640 height=480 alt='A mill'><p>{prose * 4}</p>"
+        "</article></body></html>"
     )
     result = call("extract", tmp_path / name, "-o", tmp_path / "out.jsonl")
     assert (result.exit_code, result.stdout) == (0, ""), result.stderr
@@ -292,8 +279,8 @@ def test_pages_of_one_pdf_and_a_broken_one(tmp_path: pathlib.Path) -> None:
         document.new_page().insert_text((72, 100), "The tide mill stands on the marsh.", fontsize=14)
         document.save(tmp_path / "mill.pdf")
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4\nnothing more")
-    well = call("pages", tmp_path / "mill.pdf", "-o", tmp_path / "out")
-    assert well.exit_code == 0 and "reason" not in rows(well)[0]
+    good = call("pages", tmp_path / "mill.pdf", "-o", tmp_path / "out")
+    assert good.exit_code == 0 and "reason" not in rows(good)[0]
     assert {"mill-p0001.jpg", "mill-p0001.json"} <= set(os.listdir(tmp_path / "out"))
     both = call("pages", tmp_path / "mill.pdf", tmp_path / "broken.pdf", "-o", tmp_path / "out")
     assert both.exit_code == 1 and [r["reason"] for r in rows(both) if "reason" in r] == ["corrupt"]

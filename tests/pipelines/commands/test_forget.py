@@ -1,5 +1,6 @@
-"""Takedowns in a whole run: what was named is out of shards, ledger's kept rows and report, and stays out; the rest
-stays as it was.
+"""Takedowns in a complete run.
+
+A forgotten item is in no shard, no kept row of the ledger and no report, also after later runs. All else is unchanged.
 """
 
 from __future__ import annotations
@@ -21,26 +22,20 @@ from tests.pipelines.conftest import RECIPE, SampleRun, without_proxies
 
 
 def _texts(run: SampleRun) -> dict[str, str]:
-    """By id; the paragraphs on both sides of an image that left are one slot, so the slots are joined."""
+    """Id -> text. Slots are joined, because the paragraphs around a removed image become one slot."""
     packed = [d for c in ("web", "pairs", "pdf") for d in run.packed(c)]
     return {d["id"]: "\n\n".join(t for t in d.get("texts") or [d.get("caption") or d.get("text")] if t) for d in packed}
 
 
 @pytest.mark.slow
-def test_what_is_forgotten_is_out_and_stays_out(
+def test_forgotten_items_are_removed_and_stay_removed(
     sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_proxies(monkeypatch)  # nothing is fetched again: a request would fail
+    without_proxies(monkeypatch)  # a request would fail, so no image is fetched again
     folder = sample_run.copy(tmp_path / "run")
     documents = sample_run.packed("web")
-    by_id, by_url = (
-        documents[0],
-        next(
-            d
-            for d in documents
-            if d["url"] != documents[0]["url"] and d["url"].split("/")[2] != documents[0]["url"].split("/")[2]
-        ),
-    )
+    by_id = documents[0]
+    by_url = next(d for d in documents if d["url"].split("/")[2] != by_id["url"].split("/")[2])
     picture = next(
         m
         for d in documents
@@ -48,30 +43,17 @@ def test_what_is_forgotten_is_out_and_stays_out(
         for m in d["image_meta"]
     )
     host = sample_run.packed("pairs")[0]["url"].split("/")[2]
-    done = CliRunner().invoke(
-        cli.app,
-        [
-            "forget",
-            str(folder),
-            by_id["id"],
-            by_url["url"],
-            picture["sha256"],
-            host,
-            "nowhere.example",
-            "--json",
-            "--on",
-            "local",
-        ],
-    )
-    assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["without_effect"] == ["nowhere.example"]
-    assert told["documents"] >= 2
-    assert told["images"] >= 1
+    items = [by_id["id"], by_url["url"], picture["sha256"], host, "nowhere.example"]
+    command = CliRunner().invoke(cli.app, ["forget", str(folder), *items, "--json", "--on", "local"])
+    assert command.exit_code == 0, command.output
+    summary = json.loads(command.stdout.splitlines()[-1])
+    assert summary["without_effect"] == ["nowhere.example"]
+    assert summary["documents"] >= 2
+    assert summary["images"] >= 1
     after = SampleRun(folder, sample_run.settings)
     assert list(verify(folder)) == []
-    left = _texts(after)
-    assert by_id["id"] not in left
+    texts = _texts(after)
+    assert by_id["id"] not in texts
     assert all(d["url"] != by_url["url"] for d in after.packed("web"))
     metas = [m for d in after.packed("web") for m in d["image_meta"]]
     assert picture["sha256"] not in [m["sha256"] for m in metas] + [d["sha256"] for d in after.packed("pairs")]
@@ -80,24 +62,24 @@ def test_what_is_forgotten_is_out_and_stays_out(
     ]
     assert {r["reason"] for r in after.ledger("web", "documents") if r["id"] == by_id["id"]} == {"forgotten"}
     before = _texts(sample_run)
-    assert set(left) <= set(before)
-    assert len(left) > 0.8 * len(before)
-    # fetched once
+    assert set(texts) <= set(before)
+    assert len(texts) > 0.8 * len(before)
+    # no image was fetched again
     assert {p.name for p in folder.glob("stages/fetch-*")} == {p.name for p in sample_run.folder.glob("stages/fetch-*")}
-    assert all(before[i] == t for i, t in left.items())
+    assert all(before[i] == t for i, t in texts.items())
     assert by_id["url"] not in (folder / "report.html").read_text()
-    # a further run keeps to it, and has nothing to do
+    # a further run applies the list and has nothing to do
     manifest = (folder / "manifest.json").read_bytes()
     execute(read(str(RECIPE), sample_run.settings), str(folder), on="local")
     assert (folder / "manifest.json").read_bytes() == manifest
     publish(folder, "me/demo", dry_run=True)
-    # a list that the shards were not made by is not published
+    # shards that do not match the list are not published
     (folder / "forgotten.parquet").unlink()
     with pytest.raises(PublishError, match="the shards were made before the last takedown"):
         publish(folder, "me/demo", dry_run=True)
 
 
-def test_a_block_list_is_checked_before_anything_starts(tmp_path: pathlib.Path) -> None:
+def test_a_block_list_is_checked_before_the_run_starts(tmp_path: pathlib.Path) -> None:
     (tmp_path / "list.txt").write_text("# asked for\nexample.com\nwhat is this\n")
     (tmp_path / "urls.csv").write_text("url,text\nhttp://a.example/x.jpg,a caption\n")
     path = str(BUNDLED / "pairs.yaml")
@@ -109,7 +91,7 @@ def test_a_block_list_is_checked_before_anything_starts(tmp_path: pathlib.Path) 
 
 
 @pytest.mark.slow
-def test_nothing_of_a_block_list_is_wanted_or_packed(
+def test_items_of_a_block_list_are_not_fetched_or_packed(
     sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_proxies(monkeypatch)

@@ -1,4 +1,4 @@
-"""`panoramix sweep` over a finished run: at the limits it ran with, what it kept."""
+"""`panoramix sweep` on a finished run: at the limits of the run, the counts are those of the run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.pipelines.conftest import SampleRun
     ("source", "rule"),
     [("web", "words.min=0..40:5"), ("web", "node.stop_words=0..0.5:0.1"), ("pairs", "words.min=1..5:1")],
 )
-def test_the_runs_own_limit_keeps_what_the_run_kept(sample_run: SampleRun, source: str, rule: str) -> None:
+def test_the_limit_of_the_run_gives_the_counts_of_the_run(sample_run: SampleRun, source: str, rule: str) -> None:
     began = time.process_time()
     name, what, current, rows = sweep_run(str(sample_run.folder), rule, source)
     assert time.process_time() - began < 2
@@ -31,7 +31,7 @@ def test_the_runs_own_limit_keeps_what_the_run_kept(sample_run: SampleRun, sourc
         assert [r["kept"] for r in rows] == sorted((r["kept"] for r in rows), reverse=True)
 
 
-def test_images_that_were_fetched(sample_run: SampleRun) -> None:
+def test_a_sweep_of_an_image_score(sample_run: SampleRun) -> None:
     _, _, current, rows = sweep_run(str(sample_run.folder), "side_min=0..400:50")
     kept = {r["threshold"]: r["kept_images"] for r in rows}
     assert kept[0] > kept[400]
@@ -42,8 +42,8 @@ def test_the_command(sample_run: SampleRun) -> None:
     result = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "words.min=10..20:10"])
     assert result.exit_code == 0
     assert "10 (now)" in result.stdout
-    tried = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "document.uppercase.max=0..1", "--json"])
-    assert tried.exit_code == 0 and json.loads(tried.stdout)["rows"][-1]["kept"] > 0
+    uppercase = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "document.uppercase.max=0..1", "--json"])
+    assert uppercase.exit_code == 0 and json.loads(uppercase.stdout)["rows"][-1]["kept"] > 0
     wrong = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "wrods=1..2"])
     assert wrong.exit_code == 2
     assert "no rule on `wrods`; did you mean `words`?" in " ".join(wrong.stderr.split())

@@ -69,9 +69,10 @@ def test_the_bytes_of_a_page_are_limited() -> None:
 
 
 MARKUP = [
-    "<p>", "</p>", "<div class=x>", "</div>", "<table>", "<td>", "<img src=a.jpg>", "<a href=b>", "</a>", "<br>", 
-    "<!--", "-->", "<pre>", "<noscript>", "<picture>", "<source srcset='a 1w'>", "some words, and more of them", "\x00", "é",
-    "<svg>", "<math>", "<select>", "<template>", "<base href='http://[x'>", "<li>", "<h1>", "<figure>", "<frameset>",
+    "<p>", "</p>", "<div class=x>", "</div>", "<table>", "<td>", "<img src=a.jpg>", "<a href=b>", "</a>", "<br>",
+    "<!--", "-->", "<pre>", "<noscript>", "<picture>", "<source srcset='a 1w'>", "some words, and more of them",
+    "\x00", "é", "<svg>", "<math>", "<select>", "<template>", "<base href='http://[x'>", "<li>", "<h1>", "<figure>",
+    "<frameset>",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Documents, decisions and image outcomes by a few words each."""
+"""Short functions that make documents, decisions and image outcomes for tests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pipelines.select.links import PLACE, Links
 Row = dict[str, Any]
 BLOB_PART = 3  # number of the partition whose blobs hold the images
 DUPLICATES = pa.schema(
-    [("key", pa.uint64()), ("row", pa.int32()), ("reason", pa.string()), ("survivor", pa.uint64()), ("survivor_id", pa.string()),
-     ("similarity", pa.float32())]
+    [("key", pa.uint64()), ("row", pa.int32()), ("reason", pa.string()), ("survivor", pa.uint64()),
+     ("survivor_id", pa.string()), ("similarity", pa.float32())]
 )  # fmt: skip
 
 
@@ -32,21 +32,21 @@ def document(url: str, *nodes: Row, source: str = "web") -> Row:
 
 
 def decision(
-    document: Row, keep: bool | None = True, gone: dict[int, str] | None = None, reason: str | None = None
+    document: Row, keep: bool | None = True, node_reasons: dict[int, str] | None = None, reason: str | None = None
 ) -> Row:
-    """`gone`: node -> why it leaves; `keep` None stands for a quarantined row."""
+    """`node_reasons`: node -> reason why it is dropped. `keep` is None for a quarantined row."""
     if keep is None:
         return dict.fromkeys(DECISION.names)
-    gone = gone or {}
+    node_reasons = node_reasons or {}
     n = range(len(document["nodes"]))
     return {
         "keep": keep,
         "reason": reason,
         "score": None if keep else 1.0,
         "threshold": None if keep else 4.0,
-        "node_keep": [i not in gone for i in n],
-        "node_reason": [gone.get(i) for i in n],
-        "node_score": [0.5 if i in gone else None for i in n],
+        "node_keep": [i not in node_reasons for i in n],
+        "node_reason": [node_reasons.get(i) for i in n],
+        "node_score": [0.5 if i in node_reasons else None for i in n],
     }
 
 
@@ -61,7 +61,7 @@ def tables(
 
 
 def outcome(url: str, status: str = "ok", **more: Any) -> Row:
-    """A fetched image, by default a good one of 640 x 480 pixels whose hash is that of its address."""
+    """The outcome of a fetch. By default a good image of 640 x 480 pixels, with a sha256 made of the address."""
     if status != "ok":
         return {"url": url, "status": status, **more}
     sha256 = document_id("image", url, b"") * 2
@@ -79,17 +79,17 @@ def outcome(url: str, status: str = "ok", **more: Any) -> Row:
     return {"url": url, "status": "ok", "final_url": url, **ok, **more}
 
 
-def out(made: Any) -> dict[str, list[Row]]:
-    """What a stage yields, as rows by table."""
-    found: dict[str, list[Row]] = {}
-    for name, batch in made:
-        found.setdefault(name, []).extend(batch.to_pylist())
-    return found
+def out(batches: Any) -> dict[str, list[Row]]:
+    """The output of a stage: table -> rows."""
+    rows: dict[str, list[Row]] = {}
+    for name, batch in batches:
+        rows.setdefault(name, []).extend(batch.to_pylist())
+    return rows
 
 
-def placed(given: dict[str, pa.Table], rules: Any, outcomes: list[Row], part: int = 0) -> pa.Table:
-    """Every image of the kept documents with its outcome, as `pipelines.select.join.Join` gives them."""
-    places = out(Links(rules)(given, DirectContext(part)))["places"]
+def join_outcomes(documents: dict[str, pa.Table], rules: Any, outcomes: list[Row], part: int = 0) -> pa.Table:
+    """Every image of the kept documents with its outcome, as the stage Join yields them."""
+    places = out(Links(rules)(documents, DirectContext(part)))["places"]
     batch = pa.RecordBatch.from_pylist(outcomes, schema=OUTCOME)
     keyed = pa.Table.from_batches([b for _, b in ByAddress()(batch, DirectContext(BLOB_PART))])
     inputs = {"places": pa.Table.from_pylist(places, schema=PLACE), "outcomes": keyed}

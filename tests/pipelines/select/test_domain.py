@@ -1,4 +1,4 @@
-"""The split is by registered domain: a site is on one side, whatever its host, page or scheme."""
+"""The split is by registered domain: all hosts, pages and schemes of a site are in one split."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def test_registered_domain(host: str, domain: str) -> None:
 
 
 @given(LABEL, LABEL, LABEL, st.integers(0, 99))
-def test_a_site_is_on_one_side(name: str, first: str, second: str, seed: int) -> None:
+def test_a_site_is_in_one_split(name: str, first: str, second: str, seed: int) -> None:
     urls = [f"http://{name}.com/", f"https://{first}.{name}.com/{second}", f"http://{second}.{name}.com:8080/?{first}"]
     assert len({split_of(u, 0.5, seed) for u in urls}) == 1
 
 
-def test_shares_are_met_and_none_and_all_are_exact() -> None:
+def test_the_share_is_about_right_and_shares_of_0_and_1_are_exact() -> None:
     urls = [f"http://site{i}.com/" for i in range(4000)]
     held = sum(split_of(u, 0.1, 0) == "validation" for u in urls)
     assert 320 < held < 480

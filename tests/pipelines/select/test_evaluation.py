@@ -1,4 +1,4 @@
-"""Evaluations read into hashes; and how well a perceptual hash tells real photographs apart."""
+"""Evaluations are read into hashes; a perceptual hash distinguishes real photographs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PHOTOS = Path(__file__).resolve().parents[3].parent / "shared" / "realweb" / "ph
 
 def read(path: Path, ctx: DirectContext | None = None) -> list[dict]:
     file = {"path": str(path), "file": path.name, "size": 1, "changed": ""}
-    made = list(Evaluation()(pa.RecordBatch.from_pylist([file], INPUTS), ctx or DirectContext()))
-    assert all(name == "evaluated" and batch.schema == EVALUATED for name, batch in made)
-    return [row for _, batch in made for row in batch.to_pylist()]
+    batches = list(Evaluation()(pa.RecordBatch.from_pylist([file], INPUTS), ctx or DirectContext()))
+    assert all(name == "evaluated" and batch.schema == EVALUATED for name, batch in batches)
+    return [row for _, batch in batches for row in batch.to_pylist()]
 
 
-def test_what_the_trainer_evaluates_by_is_read(tmp_path: Path) -> None:
+def test_evaluation_files_of_the_trainer_are_read(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(picture(1)[0])
     rows = [
         {"image": "1.jpg", "question": "What?", "answers": ["a"]},
@@ -35,13 +35,13 @@ def test_what_the_trainer_evaluates_by_is_read(tmp_path: Path) -> None:
         {"image": "1.jpg"},
     ]
     (tmp_path / "e.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    made = read(tmp_path / "e.jsonl")
-    assert [(r["kind"], r["item"]) for r in made] == [
+    output = read(tmp_path / "e.jsonl")
+    assert [(r["kind"], r["item"]) for r in output] == [
         ("whole", "e.jsonl:2"),
         ("picture", "e.jsonl:1"),
         ("picture", "e.jsonl:3"),
     ]
-    assert made[1]["hash"] == look(picture(1)[0], 1e9).phash
+    assert output[1]["hash"] == look(picture(1)[0], 1e9).phash
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_what_the_trainer_evaluates_by_is_read(tmp_path: Path) -> None:
         ('{"image": "e.jsonl"}', r"line 2: .*/e\.jsonl is no image that can be read \(not_image\)$"),
     ],
 )
-def test_faults_name_the_line(tmp_path: Path, line: str, fault: str) -> None:
+def test_a_mistake_names_the_line(tmp_path: Path, line: str, fault: str) -> None:
     (tmp_path / "e.jsonl").write_text(f'{{"question": "one"}}\n{line}\n')
     with pytest.raises(EvaluationError, match=fault):
         read(tmp_path / "e.jsonl")
 
 
-def test_what_cannot_be_read_is_not_left_out_in_silence(tmp_path: Path) -> None:
+def test_an_unreadable_item_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "e.jsonl").write_text('{"question": "one"}\n')
     with pytest.raises(EvaluationError, match="line 1: its picture ends the process"):
         read(tmp_path / "e.jsonl", DirectContext(skip=frozenset({(0, 1)})))
@@ -76,20 +76,22 @@ def hash_of(image: Image.Image) -> int | None:
 def test_three_bits_find_a_photograph_made_smaller_and_no_other() -> None:
     if not PHOTOS.is_dir():
         pytest.skip(f"no photographs at {PHOTOS}")
-    seen = {path: look(path.read_bytes(), 1e9) for path in sorted(PHOTOS.iterdir())}
-    hashes = {path: found.phash for path, found in seen.items() if found.phash is not None}
+    images = {path: look(path.read_bytes(), 1e9) for path in sorted(PHOTOS.iterdir())}
+    hashes = {path: image.phash for path, image in images.items() if image.phash is not None}
     index = Evaluated(
         pa.Table.from_pylist([{"kind": "picture", "hash": h, "item": p.name} for p, h in hashes.items()], EVALUATED)
     )
-    found, cropped = 0, 0
+    matches, cropped = 0, 0
     for path in hashes:
-        whole = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-        small = whole.resize((max(whole.width // 2, 1), max(whole.height // 2, 1)))
-        found += index.picture(hash_of(small), 3) is not None
-        x, y = whole.width // 50, whole.height // 50
-        cropped += index.picture(hash_of(whole.crop((x, y, whole.width - x, whole.height - y))), 3) is not None
+        photo = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+        small = photo.resize((max(photo.width // 2, 1), max(photo.height // 2, 1)))
+        matches += index.picture(hash_of(small), 3) is not None
+        x, y = photo.width // 50, photo.height // 50
+        cropped += index.picture(hash_of(photo.crop((x, y, photo.width - x, photo.height - y))), 3) is not None
     pairs = sum(int(hamming(a, b)) <= 3 for a, b in itertools.combinations(hashes.values(), 2))
-    print(f"{found} of {len(hashes)} photographs found again at half their size, {cropped} with 2 % cropped off each side")
-    print(f"{pairs} pairs alike")
-    # five files are of one photograph, and two of another, each turned another way by EXIF
-    assert found == len(hashes) and pairs == 11
+    print(
+        f"{matches} of {len(hashes)} photographs found again at half their size, "
+        f"{cropped} with 2 % cropped off each side; {pairs} pairs alike"
+    )
+    # five files show one photograph and two files another, each rotated differently by EXIF
+    assert matches == len(hashes) and pairs == 11

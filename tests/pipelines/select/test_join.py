@@ -1,4 +1,4 @@
-"""Outcomes find every place of their address."""
+"""Each outcome is joined with every place of its address."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from manifests.stage import DirectContext
 from pipelines.select.join import IMAGE, KEYED, PLACED, ByAddress, Count, Join
 from pipelines.select.links import PLACE
 
-from .make import BLOB_PART, document, image, outcome, placed, tables, text
+from .make import BLOB_PART, document, image, join_outcomes, outcome, tables, text
 
 A, B, C = (f"http://p.example/{n}.jpg" for n in "abc")
 
 
-def test_an_outcome_comes_to_every_place_and_an_unfetched_address_has_none() -> None:
-    given = tables(
+def test_an_outcome_is_joined_with_every_place_and_an_address_without_fetch_has_none() -> None:
+    inputs = tables(
         [document("http://a.example/", image(A), text(), image(B)), document("http://b.example/", image(A), image(C))]
     )
-    joined = placed(given, Rules(), [outcome(A), outcome(C, "http_404")])
+    joined = join_outcomes(inputs, Rules(), [outcome(A), outcome(C, "http_404")])
     assert joined.schema == PLACED
     rows = {(r["row"], r["node"]): r for r in joined.to_pylist()}
     assert {k: (r["url"], r["status"]) for k, r in rows.items()} == {
@@ -29,20 +29,20 @@ def test_an_outcome_comes_to_every_place_and_an_unfetched_address_has_none() -> 
         (1, 0): (A, "ok"),
         (1, 1): (C, "http_404"),
     }
-    assert rows[0, 0]["blob_part"] == 3 and rows[0, 0]["part"] == 0  # where its bytes are, where its document is
+    assert rows[0, 0]["blob_part"] == 3 and rows[0, 0]["part"] == 0  # the part of its bytes, the part of its document
     assert rows[0, 2]["sha256"] is None and rows[0, 2]["blob_part"] is None
 
 
-def test_the_same_bytes_at_two_addresses_meet_under_one_key() -> None:
-    given = tables([document("http://a.example/", image(A), image(B), image(C))])
+def test_the_same_bytes_at_two_addresses_have_one_key() -> None:
+    inputs = tables([document("http://a.example/", image(A), image(B), image(C))])
     same = "ab" * 32
-    keys = placed(given, Rules(), [outcome(A, sha256=same), outcome(B, sha256=same), outcome(C, "timeout")])[
+    keys = join_outcomes(inputs, Rules(), [outcome(A, sha256=same), outcome(B, sha256=same), outcome(C, "timeout")])[
         "key"
     ].to_pylist()
     assert keys == [key64(same), key64(same), key64(f"address {C}")]
 
 
-def test_addresses_are_keyed_as_the_links_are() -> None:
+def test_outcomes_have_the_keys_of_the_links() -> None:
     batch = pa.RecordBatch.from_pylist([outcome(A), outcome(B, "robots")], schema=OUTCOME)
     ((name, keyed),) = ByAddress()(batch, DirectContext(BLOB_PART))
     assert name == "outcomes" and keyed.schema == KEYED
@@ -52,22 +52,22 @@ def test_addresses_are_keyed_as_the_links_are() -> None:
 
 def test_no_places_or_no_outcomes() -> None:
     assert list(Join()({"places": PLACE.empty_table(), "outcomes": KEYED.empty_table()})) == []
-    given = tables([document("http://a.example/", image(A))])
-    assert placed(given, Rules(), []).to_pylist()[0]["status"] is None
+    inputs = tables([document("http://a.example/", image(A))])
+    assert join_outcomes(inputs, Rules(), []).to_pylist()[0]["status"] is None
 
 
-def test_images_go_to_what_scores_them_and_scores_come_back() -> None:
-    """By sha256, from the fetched ones and from others; an image that none has scored is null."""
+def test_images_are_sent_to_the_scorers_and_scores_are_joined() -> None:
+    """Scores of several steps are joined by sha256. An image without a score has null."""
     fetched = pa.RecordBatch.from_pylist([outcome(A), outcome(B, "robots"), outcome(C)], schema=OUTCOME)
     (_, keyed), (name, images) = ByAddress(images=True)(fetched, DirectContext(8))
     a, c = outcome(A)["sha256"], outcome(C)["sha256"]
     assert name == "images" and images.schema == IMAGE
     assert [(r["key"], r["sha256"], r["part"]) for r in images.to_pylist()] == [(key64(a), a, 8), (key64(c), c, 8)]
-    # the number of the partition, which the blobs are read by
+    # the number of the partition that holds the blobs
     assert keyed["part"].to_pylist() == [8, None, 8]
 
-    given = tables([document("http://a.example/", image(A), text(), image(B), image(C))])
-    places = placed(given, Rules(), [outcome(A), outcome(C)])
+    inputs = tables([document("http://a.example/", image(A), text(), image(B), image(C))])
+    places = join_outcomes(inputs, Rules(), [outcome(A), outcome(C)])
     scored = {"one": pa.table({"sha256": [a], "entropy": pa.array([7.0], pa.float32())}),
               "two": pa.table({"sha256": [c], "entropy": pa.array([6.0], pa.float32()),
                               "vector": pa.array([[1.0, 0.0]], VECTOR.field("vector").type)}),
@@ -75,6 +75,6 @@ def test_images_go_to_what_scores_them_and_scores_come_back() -> None:
     count = Count((("entropy", "number"), ("vector", "vector")))
     ((table, counted),) = count({"images": places, **scored})
     assert table == "counted" and counted.schema == count.tables["counted"]
-    found = {r["url"]: (r["entropy"], r["vector"], r["uses"]) for r in counted.to_pylist()}
-    assert found == {A: (7, None, 1), B: (None, None, 0), C: (6, [1, 0], 1)}
+    scores = {r["url"]: (r["entropy"], r["vector"], r["uses"]) for r in counted.to_pylist()}
+    assert scores == {A: (7, None, 1), B: (None, None, 0), C: (6, [1, 0], 1)}
     assert list(Count(())({"images": places.slice(0, 0)})) == []

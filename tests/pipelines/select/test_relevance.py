@@ -1,4 +1,4 @@
-"""Vectors of texts and images meet: the nearest paragraph, and the rank among the texts of other documents."""
+"""Vectors of images and texts: the nearest paragraph, and its rank among the texts of other documents."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ def test_texts_are_the_kept_paragraphs_of_documents_with_images() -> None:
         document("http://c.example/", text("Its image went."), image("http://p.example/2.jpg")),
         document("http://d.example/", text("Dropped."), image("http://p.example/1.jpg")),
     ]
-    gone: list[dict[int, str]] = [{1: "words_low"}, {}, {1: "banned_url_high"}, {}]
-    how = [decision(page, keep=page is not pages[3], gone=g) for page, g in zip(pages, gone, strict=True)]
-    rows = out(TextsOfDocuments()(tables(pages, how), DirectContext(7)))["texts"]
+    node_reasons: list[dict[int, str]] = [{1: "words_low"}, {}, {1: "banned_url_high"}, {}]
+    decisions = [
+        decision(page, keep=page is not pages[3], node_reasons=g) for page, g in zip(pages, node_reasons, strict=True)
+    ]
+    rows = out(TextsOfDocuments()(tables(pages, decisions), DirectContext(7)))["texts"]
     assert [(r["part"], r["row"], r["text"][:9], len(r["text"])) for r in rows] == [
         (7, 0, "One.", 4),
         (7, 0, "xxxxxxxxx", 1000),
@@ -44,8 +46,14 @@ def test_texts_are_the_kept_paragraphs_of_documents_with_images() -> None:
 
 
 def test_vectors_are_joined_with_every_place_of_their_text() -> None:
-    texts = pa.table({"key": pa.array([5, 5, 9], pa.uint64()), "text": ["a", "a", "b"], "part": pa.array([0, 3, 3], pa.int32()),
-                      "row": pa.array([1, 2, 2], pa.int32())})  # fmt: skip
+    texts = pa.table(
+        {
+            "key": pa.array([5, 5, 9], pa.uint64()),
+            "text": ["a", "a", "b"],
+            "part": pa.array([0, 3, 3], pa.int32()),
+            "row": pa.array([1, 2, 2], pa.int32()),
+        }
+    )
     scores = pa.table(
         {"key": pa.array([5], pa.uint64()), "vector": pa.array([[1.0, 0.0]], VECTOR.field("vector").type)}
     )
@@ -58,10 +66,10 @@ def vectors(*rows: tuple[int, list[float] | None]) -> pa.Table:
     return pa.Table.from_pylist([{"key": 0, "row": row, "vector": v} for row, v in rows], schema=VECTORS)
 
 
-def counted(*rows: tuple[int, list[float] | None]) -> pa.Table:
-    made = [{"key": 0, "row": row, "node": i, "vector": v} for i, (row, v) in enumerate(rows)]
+def counted(*places: tuple[int, list[float] | None]) -> pa.Table:
+    table = [{"key": 0, "row": row, "node": i, "vector": v} for i, (row, v) in enumerate(places)]
     return pa.Table.from_pylist(
-        made, schema=pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("node", pa.int32()), *VECTOR])
+        table, schema=pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("node", pa.int32()), *VECTOR])
     )
 
 
@@ -70,12 +78,12 @@ def test_the_nearest_paragraph_and_its_rank() -> None:
     images = counted((0, [0.6, 0.8]), (1, [0, 1]), (2, [0, 1]), (3, [1, 0]), (0, None))
     rows = out(Relevance((("vector", "vector"),), negatives=2)({"images": images, "vectors": texts}))["counted"]
     assert [r["similarity"] for r in rows] == [pytest.approx(0.8), pytest.approx(0.8), 0, None, None]
-    # document 0 has two texts, so two of others; 1 has three of others, of which two are asked; 3 has no text
+    # document 0 has two texts of other documents; document 1 has three, of which two are used; document 3 has no text
     assert [r["relevance_rank"] for r in rows][::2] == [1, 2, None]
     assert rows[1]["relevance_rank"] in (0, 1) and rows[3]["relevance_rank"] is None
     assert set(rows[0]) == {"key", "row", "node", "similarity", "relevance_rank"}
     few = out(Relevance((("vector", "vector"),), negatives=9)({"images": images, "vectors": texts}))["counted"]
-    assert [r["relevance_rank"] for r in few] == [None] * 5  # fewer texts than were asked for are no ground
+    assert [r["relevance_rank"] for r in few] == [None] * 5  # too few texts of other documents for a rank
     assert [
         r["similarity"]
         for r in out(Relevance((("vector", "vector"),))({"images": images, "vectors": vectors()}))["counted"]
@@ -83,7 +91,7 @@ def test_the_nearest_paragraph_and_its_rank() -> None:
     assert list(Relevance((("vector", "vector"),))({"images": images.slice(0, 0), "vectors": vectors()})) == []
 
 
-def test_negatives_are_the_same_every_time_and_not_the_same_for_all() -> None:
+def test_negatives_are_the_same_in_each_run_and_differ_between_images() -> None:
     chance = np.random.default_rng(0)
     texts = vectors(*((row, chance.normal(size=8).tolist()) for row in range(40)))
     images = counted(*((row, chance.normal(size=8).tolist()) for row in range(40)))

@@ -1,4 +1,4 @@
-"""Conversation datasets by one recipe from their files to shards, and from the shards into fine-tuning. No network."""
+"""Conversation datasets from their files to shards, and from the shards into fine-tuning. No network is used."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_from_published_files_to_fine_tuning(tmp_path: Path) -> None:
     numbers = stats["sources"]
     assert numbers["cauldron"]["documents"] == 2 * 24 and numbers["llava"]["documents"] == 16 + 3
     assert numbers["llava"]["dropped"] == {"truncated": 1}
-    # the two sets show the same pictures with the same questions: across both, each conversation is kept once
+    # the two sources have the same pictures and questions, so each conversation is kept once over both
     duplicates = sum(
         n for s in numbers.values() for reason, n in s["dropped"].items() if reason.startswith("duplicate")
     )
@@ -63,8 +63,8 @@ def test_from_published_files_to_fine_tuning(tmp_path: Path) -> None:
     by_split: dict[str, set[str]] = {}
     packed = [s for name in sources for s in samples(str(run), name, 100)]
     for row in ledger(run, "documents"):
-        shown = next((s["image_meta"] for s in packed if s["id"] == row["id"]), [])
-        by_split.setdefault(row["split"], set()).update(m["sha256"] for m in shown)
+        images = next((s["image_meta"] for s in packed if s["id"] == row["id"]), [])
+        by_split.setdefault(row["split"], set()).update(m["sha256"] for m in images)
     assert by_split["train"] and by_split["validation"] and not by_split["train"] & by_split["validation"]
     few = {"train.steps": 3, "train.warmup": 1, "init_from": None, "model.deviation": 0.09, "train.backbones": "full"}
     result = trainer.train("sft", run, tmp_path / "out", overrides=few)["stages"][0]
@@ -111,7 +111,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         thread.join()
 
 
-def test_repeat_makes_copies_and_the_shares_of_answers_are_printed(tmp_path: Path) -> None:
+def test_repeat_makes_copies_and_stats_prints_the_shares_of_answers(tmp_path: Path) -> None:
     sources = {
         "often": {"files": str(cauldron(tmp_path / "often.parquet", range(20), 1)), "repeat": 2.5},
         "rarely": {"files": str(cauldron(tmp_path / "rarely.parquet", range(100, 180), 1)), "repeat": 0.25},
@@ -126,9 +126,9 @@ def test_repeat_makes_copies_and_the_shares_of_answers_are_printed(tmp_path: Pat
     assert 1.9 < answers["often"]["samples"] / answers["often"]["documents"] < 3.1
     assert answers["once"]["samples"] == answers["once"]["documents"]
     assert 5 < answers["rarely"]["samples"] < 40 and answers["rarely"]["samples"] == answers["rarely"]["documents"]
-    left = [row for row in ledger(run, "documents") if row["reason"] == "sampled_out"]
-    assert {row["source"] for row in left} == {"rarely"}
-    assert len(left) == stats["sources"]["rarely"]["dropped"]["sampled_out"] > 40
+    sampled_out = [row for row in ledger(run, "documents") if row["reason"] == "sampled_out"]
+    assert {row["source"] for row in sampled_out} == {"rarely"}
+    assert len(sampled_out) == stats["sources"]["rarely"]["dropped"]["sampled_out"] > 40
     texts = [
         t.removeprefix("Assistant: ")
         for rows in packed.values()
@@ -139,34 +139,34 @@ def test_repeat_makes_copies_and_the_shares_of_answers_are_printed(tmp_path: Pat
     ]
     total = sum(a["answer_tokens"] for a in answers.values())
     assert total == sum(len(t.encode()) for t in texts)
-    shown = CliRunner().invoke(app, ["stats", str(run)]).stdout
-    assert "share of them" in shown and f"{answers['often']['answer_tokens'] / total:.2%}" in shown
+    table = CliRunner().invoke(app, ["stats", str(run)]).stdout
+    assert "share of them" in table and f"{answers['often']['answer_tokens'] / total:.2%}" in table
     first = (run / "manifest.json").read_bytes()
     execute(read(str(tmp_path / "recipe.yaml")), str(run), on="local", workers=1, progress=Progress(quiet=True))
     assert (run / "manifest.json").read_bytes() == first
 
 
-def test_evaluations_are_kept_out_by_their_words_and_by_their_pictures(tmp_path: Path) -> None:
+def test_documents_that_share_words_or_pictures_with_evaluations_are_dropped(tmp_path: Path) -> None:
     folder = tmp_path / "evaluation"
     folder.mkdir()
-    again = Image.open(io.BytesIO(picture(31)[0])).convert("RGB")
-    again.resize((again.width // 2, again.height // 2)).save(folder / "a.jpg", quality=60)
-    asked = "Say how many of the boats in the harbour of the old town lie on the side of the mill"
-    rows: list[Row] = [{"image": "a.jpg", "question": "What is shown?", "answers": ["x"]}, {"question": asked}]
+    copy = Image.open(io.BytesIO(picture(31)[0])).convert("RGB")
+    copy.resize((copy.width // 2, copy.height // 2)).save(folder / "a.jpg", quality=60)
+    question = "Say how many of the boats in the harbour of the old town lie on the side of the mill"
+    rows: list[Row] = [{"image": "a.jpg", "question": "What is shown?", "answers": ["x"]}, {"question": question}]
     (folder / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     path = llava(tmp_path / "sets", range(30, 40), 0)
-    given = json.loads(path.read_text())
-    given[5]["conversations"][2]["value"] = f"{asked}, please!"
-    path.write_text(json.dumps(given))
+    conversations = json.loads(path.read_text())
+    conversations[5]["conversations"][2]["value"] = f"{question}, please!"
+    path.write_text(json.dumps(conversations))
     more = {"decontaminate": {"files": str(folder / "e.jsonl")}, "shards": {"validation": 0}}
     run, stats = run_of(tmp_path, recipe(tmp_path, {"s": {"files": str(path)}}, **more))
-    gone = {row["url"].rpartition("/")[2]: row for row in ledger(run, "documents") if not row["keep"]}
-    told = {n: (row["reason"], row["survivor"]) for n, row in gone.items()}
-    assert told == {"1": ("contaminated_image", None), "5": ("contaminated_text", "e.jsonl:2")}
+    dropped = {row["url"].rpartition("/")[2]: row for row in ledger(run, "documents") if not row["keep"]}
+    reasons = {n: (row["reason"], row["survivor"]) for n, row in dropped.items()}
+    assert reasons == {"1": ("contaminated_image", None), "5": ("contaminated_text", "e.jsonl:2")}
     assert stats["sources"]["s"]["samples"] == 8
     assert (
         "dropped, contaminated_text (8), as e.jsonl:2"
-        in CliRunner().invoke(app, ["explain", str(run), gone["5"]["id"]]).stdout
+        in CliRunner().invoke(app, ["explain", str(run), dropped["5"]["id"]]).stdout
     )
     (folder / "a.jpg").unlink()
     with pytest.raises(RunError, match=r"e\.jsonl: line 1: .*a\.jpg is no file$"):

@@ -1,6 +1,4 @@
-"""Common Crawl and others' releases in a recipe, from the YAML to the ledger. The pages' images are at addresses that
-may not be asked.
-"""
+"""Common Crawl and published releases in a recipe, from the YAML to the ledger. No image can be fetched here."""
 
 from __future__ import annotations
 
@@ -38,6 +36,13 @@ def write_recipe(folder: Path, web: dict[str, Any]) -> Path:
     return path
 
 
+def run(folder: Path, web: dict[str, Any]) -> dict[str, Any]:
+    """The statistics of the source `web` after a run."""
+    recipe = read(str(write_recipe(folder, web)))
+    stats = execute(recipe, str(folder / "run"), on="local", workers=1)
+    return dict(stats["sources"]["web"])
+
+
 def ledger(run: Path, name: str) -> list[dict[str, Any]]:
     files = sorted(str(f) for f in (run / "ledger").glob(f"{name}-*.parquet"))
     rows: list[dict[str, Any]] = ds.dataset(files).to_table().to_pylist() if files else []
@@ -46,10 +51,10 @@ def ledger(run: Path, name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def crawled(local: Local, tmp_path: Path) -> dict[str, Any]:
-    """`web.commoncrawl` of a recipe: an index of six pages of one WARC file and one page of a file that is gone."""
+    """The table `web.commoncrawl`: an index of six pages in one WARC file and of one page in a missing file."""
     raw, rows = archive()
     serve(local, raw)
-    listed = [
+    captures = [
         {
             **ROW,
             "url": r["url"],
@@ -59,39 +64,30 @@ def crawled(local: Local, tmp_path: Path) -> dict[str, Any]:
         }
         for r in rows
     ]
-    listed[1]["content_languages"] = "deu"
+    captures[1]["content_languages"] = "deu"
     return {
-        "index": index(tmp_path, [*listed, {**ROW, "url": "https://gone.example/", "warc_filename": "gone.gz"}]),
+        "index": index(tmp_path, [*captures, {**ROW, "url": "https://gone.example/", "warc_filename": "gone.gz"}]),
         "prefix": local.base,
     }
 
 
-def test_pages_chosen_in_an_index(local: Local, crawled: dict[str, Any], tmp_path: Path) -> None:
+def test_pages_are_chosen_in_an_index(local: Local, crawled: dict[str, Any], tmp_path: Path) -> None:
     web = {"commoncrawl": {**crawled, "where": {"content_languages": "eng"}}}
-    stats = execute(read(str(write_recipe(tmp_path, web))), str(tmp_path / "run"), on="local", workers=1)["sources"][
-        "web"
-    ]
+    stats = run(tmp_path, web)
     assert (stats["documents"], stats["refused"]) == (5, {"range_missing": 1})
-    assert {r["url"] for r in ledger(tmp_path / "run", "web-documents")} == {
-        f"https://e.com/{i}" for i in (0, 2, 3, 4, 5)
-    }
-    (gone,) = ledger(tmp_path / "run", "web-refused")
-    assert (gone["url"], gone["reason"], gone["provenance"]["file"]) == (
-        "https://gone.example/",
-        "range_missing",
-        "gone.gz",
-    )
-    # a wider choice fetches what is new, and what was gone is asked for again
+    urls = {r["url"] for r in ledger(tmp_path / "run", "web-documents")}
+    assert urls == {f"https://e.com/{i}" for i in (0, 2, 3, 4, 5)}
+    (refused,) = ledger(tmp_path / "run", "web-refused")
+    assert (refused["url"], refused["reason"]) == ("https://gone.example/", "range_missing")
+    assert refused["provenance"]["file"] == "gone.gz"
+    # a wider choice fetches the new page and requests the missing file again
     local.web.asked.clear()
     web["commoncrawl"]["where"] = {}
-    stats = execute(read(str(write_recipe(tmp_path, web))), str(tmp_path / "run"), on="local", workers=1)["sources"][
-        "web"
-    ]
-    assert stats["documents"] == 6
+    assert run(tmp_path, web)["documents"] == 6
     assert sorted(p for p in local.web.paths() if not p.endswith(".jpg")) == [f"/{FILE}", "/gone.gz"]
 
 
-def test_nothing_chosen_is_one_line(crawled: dict[str, Any], tmp_path: Path) -> None:
+def test_an_empty_choice_gives_one_line(crawled: dict[str, Any], tmp_path: Path) -> None:
     for where, says in (
         ({"fetch_status": 500}, "where chooses nothing"),
         ({"crawl": "CC-MAIN-1999-01"}, "no file of the crawl and subset"),
@@ -109,9 +105,10 @@ def test_releases_are_treated_as_pages(tmp_path: Path) -> None:
         tmp_path / "h.parquet",
     )
     releases = [
-        {"format": "obelics", "files": str(tmp_path / "o.parquet")}, {"format": "mmc4", "files": str(tmp_path / "*.jsonl")},
+        {"format": "obelics", "files": str(tmp_path / "o.parquet")},
+        {"format": "mmc4", "files": str(tmp_path / "*.jsonl")},
         {"format": "mint1t", "files": str(tmp_path / "h.parquet")},
-    ]  # fmt: skip
+    ]
     recipe = read(str(write_recipe(tmp_path, {"releases": releases})))
     stats = execute(recipe, str(tmp_path / "run"), on="local", workers=1)["sources"]["web"]
     assert (stats["documents"], stats["refused"]) == (4, {"bad_row": 2, "no_text": 1})
@@ -131,10 +128,7 @@ def test_releases_are_treated_as_pages(tmp_path: Path) -> None:
             "web.commoncrawl.where.url_hosts: no column of the index",
         ),
         ({"commoncrawl": {"index": "nowhere/*.parquet"}}, "web.commoncrawl.index: nowhere/.* matches no file"),
-        (
-            {"releases": [{"format": "obelisk", "files": "x"}]},
-            "web.releases.0.format: .*did you mean `obelics`",
-        ),
+        ({"releases": [{"format": "obelisk", "files": "x"}]}, "web.releases.0.format: .*did you mean `obelics`"),
         (
             {"releases": [{"format": "obelics", "files": "nowhere.parquet"}]},
             "web.releases.0.files: nowhere.parquet matches no file",
@@ -142,7 +136,7 @@ def test_releases_are_treated_as_pages(tmp_path: Path) -> None:
         ({"releases": [{"format": "obelics", "file": "x"}]}, "web.releases.0.file: no such key; did you mean `files`"),
     ],
 )
-def test_a_wrong_recipe_is_one_line(tmp_path: Path, web: dict[str, Any], says: str) -> None:
+def test_a_wrong_recipe_gives_one_line(tmp_path: Path, web: dict[str, Any], says: str) -> None:
     text = write_recipe(tmp_path, web).read_text().replace("INDEX", index(tmp_path))
     (tmp_path / "recipe.yaml").write_text(text)
     with pytest.raises(RecipeError, match=says):
