@@ -24,14 +24,18 @@ class InspectError(ValueError):
 
 
 def samples(run: str, source: str | None, number: int) -> list[Row]:
-    """The first `number` samples of a source, of the first one if None: their JSON, and `rendered` for a terminal.
+    """The first `number` samples of a source: their JSON, and `rendered` for a terminal.
 
-    Raises InspectError.
+    source: None for the first one with samples. Raises InspectError, also where the source has no sample.
     """
     sources = _sources(run)
-    name = source or next(iter(sources), "")
+    name = source or next((name for name, splits in sources.items() if splits), next(iter(sources), ""))
     if name not in sources:
         raise InspectError(f"{run} has no source {name!r}; it has {', '.join(sources) or 'none'}")
+    if not sources[name]:
+        raise InspectError(
+            f"{run}: the source {name!r} has no samples; `panoramix stats` shows where its documents went"
+        )
     out: list[Row] = []
     for shards in sources[name].values():
         for shard in shards:
