@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 
 from manifests.code import program_digests, resolve_import
-from manifests.stage import NO_ENGINE, Output, StageContext
+from manifests.stage import NO_ENGINE, InputError, Output, StageContext
 from shards.sample import Sample, parse
 
 
@@ -30,7 +30,7 @@ class Writer(Protocol):
 class WriteOutput:
     """Exchange by part: `index` of a shard, and the path of its `tar` -> the raw file "output" of the writer's bytes.
 
-    Raises what the writer raises: a fault of its code stops the run.
+    Raises what the writer raises, and InputError where it yields no bytes: a fault of its code stops the run.
     """
 
     source: str
@@ -46,7 +46,12 @@ class WriteOutput:
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         if not tables["index"].num_rows:
             return
-        for data in writer(self.writer, dict(self.arguments))(self._samples(tables, ctx)):
+        pieces = writer(self.writer, dict(self.arguments))(self._samples(tables, ctx))
+        if not isinstance(pieces, Iterable):
+            raise InputError(f"`{self.writer}` returns {type(pieces).__name__}; a writer yields bytes")
+        for data in pieces:
+            if not isinstance(data, bytes | bytearray | memoryview):
+                raise InputError(f"`{self.writer}` yields {type(data).__name__}; a writer yields bytes")
             yield "output", bytes(data)
 
     def _samples(self, tables: Mapping[str, Any], ctx: StageContext) -> Iterator[Sample]:

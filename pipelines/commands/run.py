@@ -17,6 +17,7 @@ from pipelines.outputs import UNFINISHED, assemble
 from pipelines.plan import Plan, plan
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
+from pipelines.select.duplicate_key import DuplicateKeys
 
 
 def execute(
@@ -60,16 +61,20 @@ def execute(
 
 
 def _check_scores(planned: Plan, outcome: Outcome) -> None:
-    """A score of the user's own that failed on every row is a fault of its code, not of the data."""
+    """The user's code that failed on every row is at fault, not the data. Quarantined rows count as failed."""
     for step in planned.steps:
         stage, output = getattr(step.stage, "stage", step.stage), outcome.outputs[step.name]
-        counts, rows = output.counts.get("scores", {}), output.rows("scores")
-        line = None
+        counts, quarantined = output.counts.get("scores", {}), len(output.quarantined)
         if isinstance(stage, OwnScore):
             failed = counts.get(f"{stage.name}_failed", {}).get("sum", 0)
-            line = failure(stage.name, stage.path, failed, rows)
-        elif isinstance(stage, DatatroveScore) and rows and raised(counts.get(f"{stage.name}_reason", {})) >= rows:
-            line = f"{stage.name}: `{stage.filter}` raised for all of {rows} documents"
+            line = failure(stage.name, stage.path, failed + quarantined, output.rows("scores"))
+        elif isinstance(stage, DatatroveScore):
+            failed = raised(counts.get(f"{stage.name}_reason", {}))
+            line = failure(stage.name, stage.filter, failed + quarantined, output.rows("scores"))
+        elif isinstance(stage, DuplicateKeys):
+            line = failure("duplicate_key", stage.path, quarantined, output.rows("keys"))
+        else:
+            continue
         if line is not None:
             raise RunError(f"{step.name}: {line}")
 

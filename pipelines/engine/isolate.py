@@ -100,7 +100,10 @@ class Child:
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "TMPDIR": self.folder}
         env |= {"OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-c", code]
-        self.process = subprocess.Popen(command, pass_fds=[child_end.fileno()], env=env, stdin=subprocess.DEVNULL)
+        # stdout belongs to the command: what a stage prints there, also from native code, goes to stderr
+        self.process = subprocess.Popen(
+            command, pass_fds=[child_end.fileno()], env=env, stdin=subprocess.DEVNULL, stdout=2
+        )
         child_end.close()
 
     def _crashed(self) -> PartResult:
