@@ -50,7 +50,8 @@ def folder(tmp_path: Path) -> Path:
     with open(tmp_path / "pages.warc.gz", "wb") as f:
         writer = WARCWriter(f, gzip=True)
         for url, text in pages.items():
-            html = f"<html lang=en><body><article><h1>It</h1><p>{text}</p><p>It was written in May.</p></article></body></html>"
+            body = f"<article><h1>It</h1><p>{text}</p><p>It was written in May.</p></article>"
+            html = f"<html lang=en><body>{body}</body></html>"
             headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
             writer.write_record(
                 writer.create_warc_record(url, "response", io.BytesIO(html.encode()), http_headers=headers)

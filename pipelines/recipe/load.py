@@ -89,6 +89,8 @@ def _first_fault(e: ValidationError) -> str:
     if fault["type"] in ("union_tag_not_found", "union_tag_invalid"):
         kind = fault["input"].get("kind") if isinstance(fault["input"], dict) else None
         return f"{where}.kind: one of {', '.join(KINDS)}" + ("" if kind is None else f", not {kind!r}")
+    if isinstance(fault["input"], bool) and fault["type"] in ("string_type", "invalid_key"):
+        return f"{where}: a key that YAML reads as {fault['input']}; put on, off, yes and no in quotes"
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])
     return f"{where}: {fault['msg'].lower()}" + ("" if fault["type"] == "missing" else f", not {fault['input']!r}")

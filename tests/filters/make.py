@@ -25,7 +25,7 @@ def node(what: str | dict[str, Any]) -> dict[str, Any]:
 
 def documents(*rows: Sequence[str | dict[str, Any]]) -> pa.RecordBatch:
     made = [
-        {"id": f"{i:032x}", "source": "web", "url": f"http://a.example/{i}", "nodes": [node(n) for n in row]}
+        {"id": f"{i:032x}", "kind": "web", "url": f"http://a.example/{i}", "nodes": [node(n) for n in row]}
         for i, row in enumerate(rows)
     ]
     return pa.RecordBatch.from_pylist(made, schema=DOCUMENT)

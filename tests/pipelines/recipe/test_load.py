@@ -66,6 +66,8 @@ WRONG = {
     "wrong choice": ([PDF + "x.pdf, ocr: maybe}"], ["pdf.ocr: ", "'auto' or 'never'", "'maybe'"]),
     "value for a table": (["fetch=7"], ["fetch: ", "7"]),
     "key below a value": (["web.seeds.x=7"], ["--set web.seeds.x=7", "'seeds' is a value"]),
+    "a name that YAML reads as a truth value": (["sources={yes: {kind: web}}"], ["YAML reads as True", "in quotes"]),
+    "a key that YAML reads as a truth value": (["web.near={on: false}"], ["web.near", "YAML reads as True"]),
     "no equals sign": (["web.warc"], ["--set web.warc: expected key=value"]),
     "missing file": (["web.warc=nowhere.warc.gz"], ["web.warc: nowhere.warc.gz matches no file"]),
     "glob without a match": ([PDF + "'*.pdf'}"], ["pdf.paths: *.pdf matches no file"]),
