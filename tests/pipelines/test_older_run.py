@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow.dataset as ds
 import pytest
 import yaml
 
@@ -94,3 +95,30 @@ def test_the_shards_of_an_older_run_are_read_by_layout(old_run: Path) -> None:
 def test_a_sweep_of_an_older_run_says_what_to_do(old_run: Path) -> None:
     with pytest.raises(RuleError, match="made by an older version; run its recipe again first"):
         sweep_run(str(old_run), "words.min=1..9")
+
+
+@pytest.mark.parametrize("order", [("mills", "web"), ("web", "mills")])
+def test_a_new_source_with_the_old_name_does_not_get_the_old_crawl(
+    old_run: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, ...]
+) -> None:
+    """The source `web` is renamed to `mills`, and another crawl is called `web`, in one change of the recipe."""
+    for name in ("https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    old = RECIPE["sources"]["web"]
+    sources = {"mills": old, "web": {**old, "seeds": ["http://other.example/"]}}
+    with serving() as (web, port):
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        text = " ".join(f"Sentence number {n} of the page is about the harbour and its boats." for n in range(9))
+        web.pages["/"] = ({"Content-Type": "text/html"}, f"<article><h1>Other</h1><p>{text}</p></article>".encode())
+        run(old_run, {**RECIPE, "sources": {name: sources[name] for name in order}})
+        assert {host for host, _ in web.asked} == {"other.example"}
+    urls = {name: {row["url"].split("/")[2] for row in ledger(old_run, name)} for name in order}
+    assert urls == {"mills": {"mill.example"}, "web": {"other.example"}}
+
+
+def ledger(folder: Path, source: str) -> list[dict[str, Any]]:
+    files = sorted(str(p) for p in folder.glob(f"ledger/{source}-documents-*.parquet"))
+    rows: list[dict[str, Any]] = ds.dataset(files).to_table().to_pylist()
+    return rows
