@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -91,7 +90,7 @@ class Matches:
 
     overlap: Overlap = Overlap()
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"matches": MATCHES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"matches": MATCHES}
 
     def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         evaluated = Evaluated(tables["evaluated"])
@@ -119,7 +118,7 @@ class Contaminated:
 
     common: int = 10
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"contaminated": CONTAMINATED})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"contaminated": CONTAMINATED}
 
     def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         matches = tables["matches"]

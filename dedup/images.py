@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,7 +38,7 @@ class ImageCounts:
     """
 
     #: the columns that it needs and adds; the output has the other columns of the input too
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"counted": pa.schema([*NEEDED, *ADDED])})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"counted": pa.schema([*NEEDED, *ADDED])}
 
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         images = tables["images"]

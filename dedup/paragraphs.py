@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,7 +50,7 @@ class Paragraphs:
 
     by_host: bool = True
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"paragraphs": PARAGRAPHS})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"paragraphs": PARAGRAPHS}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         nodes = kept_nodes(batch, "Paragraphs")
@@ -84,7 +83,7 @@ class RepeatedParagraphs:
 
     most: int = 2
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"repeated": REPEATED})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"repeated": REPEATED}
 
     def __post_init__(self) -> None:
         if self.most < 1:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -116,7 +115,7 @@ class Verify:
     threshold: float = 0.8
     rounds: int = 1000
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"duplicates": DUPLICATES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"duplicates": DUPLICATES}
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:

@@ -34,11 +34,7 @@ def line_scores(flat: Flat) -> tuple[dict[str, Floats], dict[str, Floats]]:
     policy = np.zeros(len(flat.paragraphs), np.bool_)
     for phrase in lines("policy_en"):
         policy |= _found(flat, plain, phrase) > 0
-    shares = {
-        "terminal_ends": ends,
-        "javascript": _found(flat, plain, "javascript") > 0,
-        "policy": policy,
-    }
+    shares = {"terminal_ends": ends, "javascript": _found(flat, plain, "javascript") > 0, "policy": policy}
     counts = {
         "spaced_words": flat.paragraph_spaced.size,
         "sentences": _sentences(flat),

@@ -86,16 +86,16 @@ class ImageModel:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": self.columns()}
-
-    def columns(self) -> pa.Schema:
-        return pa.schema([(self.name, pa.float32())])
+        return {"scores": pa.schema([(self.name, pa.float32())])}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         scores = np.full(batch.num_rows, np.nan, np.float32)
         for rows, out in outputs(self.model, self.view, batch["image"], ctx):
             scores[rows] = self._score(out)
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, mask=np.isnan(scores))], schema=self.columns())
+        yield (
+            "scores",
+            pa.RecordBatch.from_arrays([pa.array(scores, mask=np.isnan(scores))], schema=self.tables["scores"]),
+        )
 
     def check(self) -> None:
         """Runs the model on a black image. Raises ValueError as a call does."""

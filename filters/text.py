@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -61,7 +60,7 @@ class TextScores:
     flagged_by_language: tuple[tuple[str, str], ...] = ()
     common_words: tuple[tuple[str, str], ...] = ()
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": SCORES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
     #: fields that may name files; the scores depend on the files' content
     files: ClassVar[tuple[str, ...]] = ("language_model", "stop_words", "flagged_words", "spam_words")
 

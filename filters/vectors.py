@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,13 +35,10 @@ class ImageVectors:
     view: View = CLIP
 
     stage_name: ClassVar[str] = "filters.vectors:ImageVectors"
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": VECTOR})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": VECTOR}
     name: ClassVar[str] = "vectors"
     files: ClassVar[tuple[str, ...]] = ("model",)
     libraries: ClassVar[tuple[str, ...]] = ("onnxruntime", "pillow")
-
-    def columns(self) -> pa.Schema:
-        return VECTOR
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         vectors: list[Floats | None] = [None] * batch.num_rows
@@ -71,13 +67,10 @@ class TextVectors:
     tokens: int = 77  # CLIP's context
 
     stage_name: ClassVar[str] = "filters.vectors:TextVectors"
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": VECTOR})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": VECTOR}
     name: ClassVar[str] = "vectors"
     files: ClassVar[tuple[str, ...]] = ("model", "tokenizer")
     libraries: ClassVar[tuple[str, ...]] = ("onnxruntime", "tokenizers")
-
-    def columns(self) -> pa.Schema:
-        return VECTOR
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         texts = batch["text"].to_pylist()
