@@ -163,9 +163,10 @@ def _rules(name: str, table: Any, scores: Iterable[Any], image_names: list[str],
         "node": [],
         "image": image_names,
     }
-    changes = table.rules
     try:
-        rules = load({"preset": table.preset, **changes}, [score for names in own.values() for score in names])
+        rules = load(
+            {"preset": table.preset, **table.rules.model_dump()}, [score for names in own.values() for score in names]
+        )
     except RuleError as e:
         raise RecipeError(f"{name}.{e}") from None
     for level, built_in in LEVELS.items():
