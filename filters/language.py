@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from filters import characters as ch
 from filters.flat import Flat
+from filters.needs import readable
 from filters.wordlists import Hits, Lexicon, languages
 
 #: scripts that (nearly) one language alone uses; Han with kana is Japanese
@@ -101,7 +102,7 @@ class _Evidence:
     """For each entry of a lexicon, the languages that have it, and its weight: 1 / (number of these languages)²."""
 
     def __init__(self, lexicon: Lexicon) -> None:
-        columns = [(lexicon.column(f"stop_{code}"), labels().index(code)) for code in languages()]
+        columns = [(lexicon.names.index(f"stop_{code}"), labels().index(code)) for code in languages()]
         member = lexicon.member[:, [c for c, _ in columns]]
         entry, which = np.nonzero(member)
         shared = member.sum(1)
@@ -174,28 +175,21 @@ MAGIC = (793712314).to_bytes(4, "little")
 
 def check_model(path: str) -> None:
     """Checks the first bytes of a fastText model. Raises ValueError, one line."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(len(MAGIC))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    if head != MAGIC:
-        raise ValueError(f"{path} is not a fastText model")
+    with readable(path), open(path, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ValueError(f"{path} is not a fastText model")
 
 
 @lru_cache(maxsize=2)
-def _model(path: str) -> Any:
+def _model(path: str) -> tuple[Any, tuple[str, ...]]:
+    """A fastText model and its labels."""
     import fasttext
 
     try:
-        return fasttext.load_model(path)
+        model = fasttext.load_model(path)
     except ValueError as error:
         raise ValueError(f"language_model `{path}`: {error}") from error
-
-
-@lru_cache(maxsize=2)
-def _model_labels(path: str) -> tuple[str, ...]:
-    return tuple(label.removeprefix("__label__") for label in _model(path).get_labels())
+    return model, tuple(label.removeprefix("__label__") for label in model.get_labels())
 
 
 def by_fasttext(flat: Flat, path: str, ctx: Callable[[int], bool], first: int) -> tuple[Guess, NDArray[np.bool_]]:
@@ -203,7 +197,7 @@ def by_fasttext(flat: Flat, path: str, ctx: Callable[[int], bool], first: int) -
 
     ``first``: the row of the first document.
     """
-    model, names = _model(path), _model_labels(path)
+    model, names = _model(path)
     index = {label: i for i, label in enumerate(names)}
     paragraphs, documents = len(flat.paragraphs), len(flat.of)
     code, score = np.full(paragraphs, -1, np.int64), np.zeros(paragraphs)

@@ -144,7 +144,7 @@ def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str
         "alpha": flat.count(ch.ALPHA),
         "digits": flat.count(ch.DIGIT),
         "damaged": flat.count(ch.DAMAGED),
-        "flagged": _listed(hits, guess, "flagged", hits.lexicon.column("flagged"))[0],
+        "flagged": _listed(hits, guess, "flagged", hits.lexicon.names.index("flagged"))[0],
         "spam": hits.count(hits.has("spam")),
     }
     counts["stop"], listed = _listed(hits, guess, "stop")
