@@ -132,7 +132,7 @@ class Hits:
     @staticmethod
     def of(lexicon: Lexicon, flat: Flat) -> Hits:
         place, entry = lexicon.find(flat.word_hashes)
-        paragraph = flat.paragraph_words.owner(len(flat.words))[place] if len(place) else place
+        paragraph = flat.paragraph_words.owner(len(flat.words))[place]
         return Hits(lexicon, entry, paragraph, flat.of.owner(len(flat.paragraphs))[paragraph], len(flat.paragraphs))
 
     def has(self, name: str) -> NDArray[np.bool_]:
