@@ -50,10 +50,8 @@ class ImageCounts:
         order = np.argsort(codes, kind="stable")  # within an image the rows stay in the order of (doc, node)
         first_of_image, first_of_doc = run_starts(codes[order]), run_starts(codes[order], doc[order])
         uses, repeated = np.zeros(len(doc), np.int32), np.zeros(len(doc), bool)
-        if len(doc):
-            uses[order] = np.add.reduceat(first_of_doc.astype(np.int32), np.flatnonzero(first_of_image))[
-                np.cumsum(first_of_image) - 1
-            ]
+        image = np.cumsum(first_of_image) - 1
+        uses[order] = np.bincount(image, first_of_doc)[image]
         repeated[order] = ~first_of_doc
         fetched = sha256.is_valid().to_numpy()
         place = images.schema.get_field_index("key")

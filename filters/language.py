@@ -31,6 +31,7 @@ from filters import characters as ch
 from filters.flat import Flat
 from filters.needs import readable
 from filters.wordlists import Hits, Lexicon, languages
+from manifests.flat import within
 
 #: scripts that (nearly) one language alone uses; Han with kana is Japanese
 SCRIPT_LANGUAGE = {
@@ -75,7 +76,7 @@ def vote(guess: Guess, flat: Flat) -> Guess:
     weight = (length * guess.score)[known]
     place = document[known] * kinds + guess.code[known]
     votes = np.bincount(place, weight, documents * kinds).reshape(documents, kinds)
-    best = votes.argmax(1) if documents else np.zeros(0, np.int64)
+    best = votes.argmax(1)
     won = votes[np.arange(documents), best]
     cast = np.bincount(document, length * guess.voting, documents)
     decided = won > 0
@@ -125,13 +126,13 @@ def by_function_words(flat: Flat, words: Hits) -> Guess:
     entry, paragraph = words.entry[functional], words.paragraph[functional]
     size = evidence.size[entry]
     # the rows of all hits in the evidence table, one hit after another
-    place = np.arange(size.sum()) + np.repeat(evidence.first[entry] - (np.cumsum(size) - size), size)
+    place = np.repeat(evidence.first[entry], size) + within(size)
     cell = np.repeat(paragraph * kinds, size) + evidence.language[place]
     votes = np.bincount(cell, evidence.weight[place], paragraphs * kinds).reshape(paragraphs, kinds)
     counts = np.bincount(cell, minlength=paragraphs * kinds).reshape(paragraphs, kinds)
 
     # Weighted votes decide the language. The confidence is the share of all hits that are words of that language.
-    code = votes.argmax(1) if paragraphs else np.zeros(0, np.int64)
+    code = votes.argmax(1)
     hits = np.bincount(paragraph, minlength=paragraphs)
     most = votes[np.arange(paragraphs), code]
     tied = (votes >= most[:, None] * (1 - 1e-9)).sum(1) > 1  # `refer to caption`: English, Czech and Polish have `to`
