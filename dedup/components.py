@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -25,7 +24,7 @@ class Components:
     Memory: about 72 bytes for each edge. In each bucket a document that shares a key has at most one edge.
     """
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"membership": MEMBERSHIP})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"membership": MEMBERSHIP}
 
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         edges = tables["edges"]

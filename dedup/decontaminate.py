@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 
 from dedup.columns import column, numbers, part_of, row_of
 from dedup.text import kept_nodes, words
+from manifests.flat import within
 from manifests.hashing import U64, ngram_hashes
 from manifests.schema import TEXT
 from manifests.stage import NO_ENGINE, Output, StageContext
@@ -91,7 +91,7 @@ class Matches:
 
     overlap: Overlap = Overlap()
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"matches": MATCHES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"matches": MATCHES}
 
     def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         evaluated = Evaluated(tables["evaluated"])
@@ -119,7 +119,7 @@ class Contaminated:
 
     common: int = 10
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"contaminated": CONTAMINATED})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"contaminated": CONTAMINATED}
 
     def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         matches = tables["matches"]
@@ -129,8 +129,8 @@ class Contaminated:
         few = few[np.lexsort((key[few], doc[few]))]
         doc, first, number = np.unique(doc[few], return_index=True, return_counts=True)
         items = matches["item"].take(pa.array(few[first])).combine_chunks()
-        batch = pa.record_batch([part_of(doc), row_of(doc), number.astype(np.int32), items], schema=CONTAMINATED)
-        yield "contaminated", batch
+        columns = [part_of(doc), row_of(doc), number.astype(np.int32), items]
+        yield "contaminated", pa.record_batch(columns, schema=CONTAMINATED)
 
 
 class Evaluated:
@@ -153,10 +153,9 @@ class Evaluated:
     def find(self, kind: str, hashes: U64) -> tuple[I64, I64]:
         """(index into `hashes`, row) of the hashes that the evaluation has."""
         own, rows = self._by_kind[kind]
-        if not len(own):
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        place = np.minimum(np.searchsorted(own, hashes), len(own) - 1)
-        hit = np.flatnonzero(own[place] == hashes)
+        place = np.searchsorted(own, hashes)
+        hit = np.flatnonzero(np.append(own, np.uint64(0))[place] == hashes)
+        hit = hit[place[hit] < len(own)]
         return hit, rows[place[hit]]
 
     def picture(self, phash: int | None, bits: int) -> tuple[str, int] | None:
@@ -166,9 +165,7 @@ class Evaluated:
             return None
         distance = hamming(own, np.uint64(phash))
         nearest = int(distance.argmin())
-        if distance[nearest] > bits:
-            return None
-        return self.items(rows[nearest : nearest + 1])[0], int(distance[nearest])
+        return (self.items(rows[[nearest]])[0], int(distance[nearest])) if distance[nearest] <= bits else None
 
 
 def hamming(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.uint8]:
@@ -180,16 +177,12 @@ def runs(hashes: U64, offsets: I64, size: int) -> tuple[U64, I64]:
     """Every run of ``size`` words of each text: (hashes, index of the text). A shorter text has none."""
     counts = np.maximum(np.diff(offsets) - size + 1, 0)
     text = np.repeat(np.arange(len(counts)), counts)
-    place = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    return ngram_hashes(hashes, np.repeat(offsets[:-1], counts) + place, size), text
+    return ngram_hashes(hashes, np.repeat(offsets[:-1], counts) + within(counts), size), text
 
 
 def wholes(hashes: U64, offsets: I64, least: int, below: int) -> tuple[U64, I64]:
     """The texts of ``least`` to below ``below`` words: (hashes, index of the text)."""
     lengths = np.diff(offsets)
-    parts, text = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    for size in range(least, below):
-        these = np.flatnonzero(lengths == size)
-        parts.append(ngram_hashes(hashes, offsets[these], size))
-        text.append(these)
-    return np.concatenate(parts), np.concatenate(text)
+    texts = [np.flatnonzero(lengths == size) for size in range(least, below)]
+    parts = [ngram_hashes(hashes, offsets[some], size) for size, some in zip(range(least, below), texts, strict=True)]
+    return np.concatenate([np.zeros(0, np.uint64), *parts]), np.concatenate([np.zeros(0, np.int64), *texts])

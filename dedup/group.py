@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,7 +47,7 @@ class Group:
     The edges of a bucket are contracted to a forest: at most one row for each document that shares a key.
     """
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"edges": EDGES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"edges": EDGES}
 
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         bands = tables["bands"]

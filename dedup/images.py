@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,7 +38,7 @@ class ImageCounts:
     """
 
     #: the columns that it needs and adds; the output has the other columns of the input too
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"counted": pa.schema([*NEEDED, *ADDED])})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"counted": pa.schema([*NEEDED, *ADDED])}
 
     def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         images = tables["images"]
@@ -51,10 +50,8 @@ class ImageCounts:
         order = np.argsort(codes, kind="stable")  # within an image the rows stay in the order of (doc, node)
         first_of_image, first_of_doc = run_starts(codes[order]), run_starts(codes[order], doc[order])
         uses, repeated = np.zeros(len(doc), np.int32), np.zeros(len(doc), bool)
-        if len(doc):
-            uses[order] = np.add.reduceat(first_of_doc.astype(np.int32), np.flatnonzero(first_of_image))[
-                np.cumsum(first_of_image) - 1
-            ]
+        image = np.cumsum(first_of_image) - 1
+        uses[order] = np.bincount(image, first_of_doc)[image]
         repeated[order] = ~first_of_doc
         fetched = sha256.is_valid().to_numpy()
         place = images.schema.get_field_index("key")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from manifests.flat import offsets as running_totals
+from manifests.flat import within
 from manifests.hashing import GOLDEN, U64, mix64, ngram_hashes
 
 U32 = npt.NDArray[np.uint32]
@@ -26,18 +28,14 @@ def shingles(words: U64, offsets: I64, size: int = 5) -> tuple[U32, I64]:
     """
     lengths = np.diff(offsets)
     counts = np.where(lengths == 0, 0, np.maximum(lengths - size + 1, 1))
-    out = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=out[1:])
+    out = running_totals(counts)
     values = np.zeros(int(out[-1]), np.uint64)
     for n in range(1, size + 1):
         texts = np.flatnonzero(lengths == n) if n < size else np.flatnonzero(lengths >= size)
-        if not texts.size:
-            continue
         each = counts[texts]
-        before = np.cumsum(each) - each
-        ramp = np.arange(int(each.sum())) - np.repeat(before, each)
-        first = np.repeat(offsets[texts], each) + ramp
-        values[np.repeat(out[texts], each) + ramp] = ngram_hashes(words, first, n)
+        place = within(each)
+        first = np.repeat(offsets[texts], each) + place
+        values[np.repeat(out[texts], each) + place] = ngram_hashes(words, first, n)
     return (values >> np.uint64(32)).astype(np.uint32), out
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,7 +50,7 @@ class Paragraphs:
 
     by_host: bool = True
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"paragraphs": PARAGRAPHS})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"paragraphs": PARAGRAPHS}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         nodes = kept_nodes(batch, "Paragraphs")
@@ -64,11 +63,9 @@ class Paragraphs:
         texts = pc.fill_null(nodes.field("text", mask), "").to_pylist()
         # The host's hash is mixed before the text's is added, so that no text can imitate another host's.
         key = mix64(hash_strings(hosts)[document] + np.uint64(1)) ^ hash_strings(texts)
-        doc = numbers(ctx.part, ctx.first, batch.num_rows)[document]
-        user = doc
+        doc = user = numbers(ctx.part, ctx.first, batch.num_rows)[document]
         if not self.by_host:
-            ids = pc.fill_null(required(batch, ("id",), "Paragraphs")[0], "").to_pylist()
-            user = hash_strings(ids)[document]
+            user = hash_strings(pc.fill_null(required(batch, ("id",), "Paragraphs")[0], "").to_pylist())[document]
         index = nodes.index[mask].astype(np.int32)
         yield "paragraphs", pa.record_batch([mix64(key), doc, index, user], schema=PARAGRAPHS)
 
@@ -84,7 +81,7 @@ class RepeatedParagraphs:
 
     most: int = 2
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"repeated": REPEATED})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"repeated": REPEATED}
 
     def __post_init__(self) -> None:
         if self.most < 1:
@@ -96,9 +93,10 @@ class RepeatedParagraphs:
         node = column(rows, "node", np.int32)
         order = np.lexsort((node, doc, user, key))
         key, doc, node, user = key[order], doc[order], node[order], user[order]
-        new_key, new_user = run_starts(key), run_starts(key, user).astype(np.int32)
-        uses = np.add.reduceat(new_user, np.flatnonzero(new_key))[np.cumsum(new_key) - 1] if len(key) else new_user
+        new_key, new_user = run_starts(key), run_starts(key, user)
+        place = np.cumsum(new_key) - 1
+        uses = np.bincount(place, new_user).astype(np.int32)[place]
         many = np.flatnonzero(uses > self.most)
         many = many[np.lexsort((node[many], doc[many]))]
-        doc = doc[many]
-        yield "repeated", pa.record_batch([part_of(doc), row_of(doc), node[many], uses[many]], schema=REPEATED)
+        columns = [part_of(doc[many]), row_of(doc[many]), node[many], uses[many]]
+        yield "repeated", pa.record_batch(columns, schema=REPEATED)

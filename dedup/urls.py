@@ -28,11 +28,9 @@ def canonical_page(url: str, page: int | None = None) -> str:
         split = urlsplit(url)
     except ValueError:
         return url
-    scheme = split.scheme.lower()
-    if scheme not in PORTS or not split.netloc:
-        key = url
-    else:
-        host = split.netloc.rpartition("@")[2].lower().removesuffix(PORTS[scheme]).rstrip(".")
+    key = url
+    if split.scheme in PORTS and split.netloc:
+        host = split.netloc.rpartition("@")[2].lower().removesuffix(PORTS[split.scheme]).rstrip(".")
         query = "&".join(p for p in split.query.split("&") if p and not TRACKING.match(p))
         fragment = "#" + split.fragment if split.fragment[:1] in ("!", "/") else ""
         key = f"//{host}{split.path or '/'}{'?' + query if query else ''}{fragment}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -76,10 +75,10 @@ class GatherClusters:
         present = place < len(signed)
         present[present] = signed[by_doc[place[present]]] == doc[present]
         if not present.all():
-            lost = int(doc[np.flatnonzero(~present)[0]])
+            lost = int(doc[~present][0])
+            where = f"row {lost & 0xFFFFFFFF} of part {lost >> 32}"
             raise ValueError(
-                f"GatherClusters: no signature for row {lost & 0xFFFFFFFF} of part {lost >> 32}; "
-                "its input needs the signatures of the parts in membership"
+                f"GatherClusters: no signature for {where}; its input needs the signatures of the parts in membership"
             )
         rows = signatures.take(pa.array(by_doc[place]))
         rows = rows.add_column(0, "root", pa.array(root)).add_column(0, "key", pa.array(mix64(root)))
@@ -116,7 +115,7 @@ class Verify:
     threshold: float = 0.8
     rounds: int = 1000
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"duplicates": DUPLICATES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"duplicates": DUPLICATES}
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -147,14 +146,9 @@ class Verify:
         lost = np.flatnonzero(survivor >= 0)
         lost = lost[np.argsort(rows.doc[lost], kind="stable")]
         doc, kept = rows.doc[lost], survivor[lost]
-        columns = [
-            part_of(doc),
-            row_of(doc),
-            pa.array([REASONS[r] for r in reason[lost]], pa.string()),
-            rows.doc[kept],
-            rows.ids.take(pa.array(kept)),
-            pa.array(alike[lost], from_pandas=True),
-        ]
+        why = pa.array([REASONS[r] for r in reason[lost]], pa.string())
+        ids, similar = rows.ids.take(pa.array(kept)), pa.array(alike[lost], from_pandas=True)
+        columns = [part_of(doc), row_of(doc), why, rows.doc[kept], ids, similar]
         yield "duplicates", pa.record_batch(columns, schema=DUPLICATES)
 
 

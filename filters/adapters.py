@@ -33,15 +33,12 @@ class DatatroveScore:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": self.columns()}
+        return {"scores": pa.schema([(f"{self.name}_passes", pa.float32()), (f"{self.name}_reason", pa.string())])}
 
     @property
     def count(self) -> Mapping[str, tuple[str, ...]]:
         """Columns whose values the engine counts (`Step.count`), for `raised`."""
         return {"scores": (f"{self.name}_reason",)}
-
-    def columns(self) -> pa.Schema:
-        return pa.schema([(f"{self.name}_passes", pa.float32()), (f"{self.name}_reason", pa.string())])
 
     def programs(self) -> dict[str, str]:
         return program_digests(self.filter)
@@ -65,7 +62,7 @@ class DatatroveScore:
                 passes.append(passed)
                 reasons.append(reason)
         arrays = [pa.array(passes, pa.float32()), pa.array(reasons, pa.string())]
-        yield "scores", pa.RecordBatch.from_arrays(arrays, schema=self.columns())
+        yield "scores", pa.RecordBatch.from_arrays(arrays, schema=self.tables["scores"])
 
 
 def datatrove_score(name: str, path: str, arguments: Mapping[str, Any] | None = None) -> DatatroveScore:

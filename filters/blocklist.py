@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 from typing import ClassVar
 
 import pyarrow as pa
 
+from filters.needs import readable
 from manifests.stage import NO_ENGINE, Output, StageContext
 from manifests.urls import split_url
 
@@ -27,12 +27,9 @@ class Blocklist:
 
     path: str
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": SCORES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
     files: ClassVar[tuple[str, ...]] = ("path",)
     name: ClassVar[str] = "blocked_host"
-
-    def columns(self) -> pa.Schema:
-        return SCORES
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         entry = [covered(url or "", self.path) for url in batch["url"].to_pylist()]
@@ -45,11 +42,11 @@ def covered(url: str, path: str) -> str | None:
     parts = split_url(url)
     if parts is None:  # malformed, so no entry covers it
         return None
-    host = (parts.hostname or "").rstrip(".")
-    labels = host.split(".")
-    for i in range(len(labels)):
-        if (name := ".".join(labels[i:])) in hosts:
+    host = name = (parts.hostname or "").rstrip(".")
+    while name:
+        if name in hosts:
             return name
+        name = name.partition(".")[2]  # the parent domain
     address = f"{host}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
     return next((b for b in beginnings.get(host, ()) if address.startswith(b)), None)
 
@@ -57,11 +54,8 @@ def covered(url: str, path: str) -> str | None:
 @lru_cache(maxsize=8)
 def entries(path: str) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
     """Hosts, and beginnings of addresses by host. Raises ValueError, one line, for a missing file or a wrong line."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"block-list `{path}` cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    with readable(f"block-list `{path}`"), open(path, encoding="utf-8") as file:
+        lines = file.read().splitlines()
     hosts: set[str] = set()
     beginnings: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(lines, 1):
@@ -71,8 +65,8 @@ def entries(path: str) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
         host, _, rest = fields[-1].rpartition("://")[2].partition("/")
         host = host.lower().strip(".")
         if len(fields) > 2 or not host:
-            got = line.strip()[:80]
-            raise ValueError(f"block-list `{path}`, line {number}: expected a host or an address, got `{got}`")
+            where = f"block-list `{path}`, line {number}"
+            raise ValueError(f"{where}: expected a host or an address, got `{line.strip()[:80]}`")
         if rest:
             beginnings[host] = (*beginnings.get(host, ()), f"{host}/{rest}")
         else:

@@ -28,43 +28,32 @@ FOLDED = {0x2019: 0x27, 0x02BC: 0x27}  # typographic apostrophes: don’t is the
 
 SCRIPTS = (
     "", "latin", "han", "kana", "hangul", "thai", "greek", "hebrew", "devanagari", "bengali", "tamil", "telugu",
-    "armenian", "georgian",
-    "other",
+    "armenian", "georgian", "other",
 )  # fmt: skip
 _RANGES = (
     ("latin", 0x41, 0x24F), ("latin", 0x1E00, 0x1EFF), ("greek", 0x370, 0x3FF), ("greek", 0x1F00, 0x1FFF),
-    ("armenian", 0x530, 0x58F),
-    ("hebrew", 0x590, 0x5FF), ("devanagari", 0x900, 0x97F), ("bengali", 0x980, 0x9FF), ("tamil", 0xB80, 0xBFF),
-    ("telugu", 0xC00, 0xC7F),
-    ("thai", 0xE00, 0xE7F), ("georgian", 0x10A0, 0x10FF), ("hangul", 0x1100, 0x11FF), ("kana", 0x3040, 0x30FF),
-    ("hangul", 0x3130, 0x318F),
-    ("han", 0x3400, 0x4DBF), ("han", 0x4E00, 0x9FFF), ("hangul", 0xAC00, 0xD7AF), ("han", 0xF900, 0xFAFF),
-    ("kana", 0xFF66, 0xFF9F),
+    ("armenian", 0x530, 0x58F), ("hebrew", 0x590, 0x5FF), ("devanagari", 0x900, 0x97F), ("bengali", 0x980, 0x9FF),
+    ("tamil", 0xB80, 0xBFF), ("telugu", 0xC00, 0xC7F), ("thai", 0xE00, 0xE7F), ("georgian", 0x10A0, 0x10FF),
+    ("hangul", 0x1100, 0x11FF), ("hangul", 0x3130, 0x318F), ("hangul", 0xAC00, 0xD7AF), ("kana", 0x3040, 0x30FF),
+    ("kana", 0xFF66, 0xFF9F), ("han", 0x3400, 0x4DBF), ("han", 0x4E00, 0x9FFF), ("han", 0xF900, 0xFAFF),
     ("han", 0x20000, 0x323AF),
 )  # fmt: skip
 
 
 def _classes_of(char: str) -> int:
     category = unicodedata.category(char)
-    classes = 0
     space = char.isspace() or char in MORE_SPACES
-    if space:
-        classes |= SPACE
-    if space or category[0] in "PS" or char in "0123456789" or char in EMOJI_GLUE:
-        classes |= SPECIAL
-    if char.isalnum() or char in "_'":  # the regular expression [\w']
-        classes |= TOKEN
-    if char in ",;:?!.":
-        classes |= POINT
-    if char.isalpha():
-        classes |= ALPHA
-    if char.isupper():
-        classes |= UPPER
-    if char.isdecimal():
-        classes |= DIGIT
-    if char == "\ufffd" or category == "Co" or (category == "Cc" and not space):
-        classes |= DAMAGED
-    return classes
+    members = {
+        SPACE: space,
+        SPECIAL: space or category[0] in "PS" or char in "0123456789" or char in EMOJI_GLUE,
+        TOKEN: char.isalnum() or char in "_'",  # the regular expression [\w']
+        POINT: char in ",;:?!.",
+        ALPHA: char.isalpha(),
+        UPPER: char.isupper(),
+        DIGIT: char.isdecimal(),
+        DAMAGED: char == "\ufffd" or category == "Co" or (category == "Cc" and not space),
+    }
+    return sum(kind for kind, member in members.items() if member)
 
 
 @lru_cache
@@ -107,8 +96,7 @@ def folded() -> NDArray[np.int64]:
         small = chr(code).lower()
         if len(small) == 1:
             lower[code] = ord(small)
-    for code, plain in FOLDED.items():
-        lower[code] = plain
+    lower[list(FOLDED)] = list(FOLDED.values())
     return lower
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -49,7 +48,7 @@ class Decide:
 
     rules: Rules
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"decisions": DECISION})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"decisions": DECISION}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         rows = batch.num_rows

@@ -28,9 +28,7 @@ CHUNK = 1 << 19
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """Some documents' paragraphs. ``paragraphs`` and ``documents`` slice the code points; ``of`` slices the paragraphs
-    by document.
-    """
+    """Some documents' paragraphs, as slices of the code points; ``of`` slices the paragraphs by document."""
 
     text: str
     codes: NDArray[np.uint32]
@@ -74,8 +72,7 @@ class Flat:
     @cached_property
     def document_lines(self) -> Spans:
         """Each document's lines, as slices of ``lines``."""
-        edges = np.searchsorted(self.lines.start, np.append(self.documents.start, len(self.codes)))
-        return Spans(edges[:-1], edges[1:])
+        return self._within(self.documents, self.lines)
 
     @cached_property
     def _terms(self) -> tuple[Spans, Bools]:
@@ -131,37 +128,33 @@ class Flat:
         """Hash of each word, case folded."""
         return self.term_hashes[self.is_word]
 
-    def _in_paragraphs(self, spans: Spans) -> Spans:
-        """Each paragraph's slice of some spans of code points."""
-        edges = np.searchsorted(spans.start, np.append(self.paragraphs.start, len(self.codes)))
+    def _within(self, texts: Spans, spans: Spans) -> Spans:
+        """The slice of ``spans`` that begins in each of ``texts`` (paragraphs or documents)."""
+        edges = np.searchsorted(spans.start, np.append(texts.start, len(self.codes)))
         return Spans(edges[:-1], edges[1:])
 
     @cached_property
     def paragraph_spaced(self) -> Spans:
-        return self._in_paragraphs(self.spaced)
+        return self._within(self.paragraphs, self.spaced)
 
     @cached_property
     def paragraph_terms(self) -> Spans:
-        return self._in_paragraphs(self.terms)
+        return self._within(self.paragraphs, self.terms)
 
     @cached_property
     def paragraph_words(self) -> Spans:
         """Each paragraph's words, as slices of ``words``."""
-        return self._in_paragraphs(self.words)
+        return self._within(self.paragraphs, self.words)
 
     @cached_property
     def document_words(self) -> Spans:
         """Each document's words, as slices of ``words``."""
-        return self._in_documents(self.paragraph_words, len(self.words))
+        return self._within(self.documents, self.words)
 
     @cached_property
     def document_terms(self) -> Spans:
         """Each document's terms, as slices of ``terms``."""
-        return self._in_documents(self.paragraph_terms, len(self.terms))
-
-    def _in_documents(self, in_paragraphs: Spans, length: int) -> Spans:
-        edges = np.append(in_paragraphs.start, length)
-        return Spans(edges[self.of.start], edges[self.of.end])
+        return self._within(self.documents, self.terms)
 
     def where(self, kind: int) -> Bools:
         """Which code points are of a class."""
@@ -172,15 +165,6 @@ class Flat:
         """How many of each paragraph's code points are of a class."""
         return self.paragraphs.count(self.where(kind))
 
-    def words_sum(self, values: Ints) -> Ints:
-        """Sum over each paragraph's words."""
-        total: Ints = self.paragraph_words.sum(values)
-        return total
-
-    def by_document(self, per_paragraph: NDArray) -> NDArray:
-        """Sum of a paragraph measure over each document."""
-        return self.of.sum(per_paragraph)
-
 
 def chunks(texts: pa.Array, offsets: Ints) -> Iterator[tuple[int, int, Flat]]:
     """Chunks of a few hundred documents: (first document, one past the last, their text).
@@ -188,22 +172,25 @@ def chunks(texts: pa.Array, offsets: Ints) -> Iterator[tuple[int, int, Flat]]:
     ``texts``: the paragraphs of all documents (a null is empty). Document i has ``texts[offsets[i]:offsets[i + 1]]``. A
     document that is larger than a chunk is a chunk of its own.
     """
-    lengths = np.asarray(pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False), np.int64)
-    running = running_totals(lengths + len(GAP))
+    running = running_totals(_lengths(texts) + len(GAP))
     before = running[offsets[:-1]]
     first = 0
-    documents = len(offsets) - 1
-    while first < documents:
+    while first < len(offsets) - 1:
         last = int(np.searchsorted(before, before[first] + CHUNK, "right"))
         # the last document crosses the chunk's end, unless it ends before
         if last - first > 1 and running[offsets[last]] > before[first] + CHUNK:
             last -= 1
         low, high = int(offsets[first]), int(offsets[last])
-        yield first, last, _flat(texts.slice(low, high - low), lengths[low:high], offsets[first : last + 1] - low)
+        yield first, last, _flat(texts.slice(low, high - low), offsets[first : last + 1] - low)
         first = last
 
 
-def _flat(texts: pa.Array, lengths: Ints, offsets: Ints) -> Flat:
+def _lengths(texts: pa.Array) -> Ints:
+    return np.asarray(pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False), np.int64)
+
+
+def _flat(texts: pa.Array, offsets: Ints) -> Flat:
+    lengths = _lengths(texts)
     end = np.cumsum(lengths + len(GAP)) - len(GAP)
     every = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), pc.fill_null(texts, ""))
     text = pc.binary_join(every, GAP)[0].as_py() + GAP * bool(len(texts))
@@ -213,7 +200,5 @@ def _flat(texts: pa.Array, lengths: Ints, offsets: Ints) -> Flat:
 
 def flat_of(documents: list[list[str]]) -> Flat:
     """Documents, as lists of paragraphs, in one chunk of any size."""
-    sizes = [len(paragraphs) for paragraphs in documents]
-    texts = pa.array([p for paragraphs in documents for p in paragraphs], pa.string())
-    lengths = np.asarray(pc.utf8_length(texts).to_numpy(zero_copy_only=False), np.int64)
-    return _flat(texts, lengths, running_totals(np.array(sizes, np.int64)))
+    sizes = np.array([len(paragraphs) for paragraphs in documents], np.int64)
+    return _flat(pa.array([p for paragraphs in documents for p in paragraphs], pa.string()), running_totals(sizes))

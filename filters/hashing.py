@@ -63,9 +63,8 @@ class Running:
 
     def grams(self, n: int) -> UInt64s:
         """Hash of the n-gram that begins at each place, as far as there are ``n`` symbols."""
-        if len(self.sums) <= n:
-            return np.zeros(0, np.uint64)
-        hashes: UInt64s = (self.sums[n:] - self.sums[:-n]) * self.inverses[: len(self.sums) - n]
+        last = max(len(self.sums) - n, 0)
+        hashes: UInt64s = (self.sums[n:] - self.sums[:last]) * self.inverses[:last]
         return hashes
 
 

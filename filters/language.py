@@ -29,7 +29,9 @@ from numpy.typing import NDArray
 
 from filters import characters as ch
 from filters.flat import Flat
+from filters.needs import readable
 from filters.wordlists import Hits, Lexicon, languages
+from manifests.flat import within
 
 #: scripts that (nearly) one language alone uses; Han with kana is Japanese
 SCRIPT_LANGUAGE = {
@@ -74,7 +76,7 @@ def vote(guess: Guess, flat: Flat) -> Guess:
     weight = (length * guess.score)[known]
     place = document[known] * kinds + guess.code[known]
     votes = np.bincount(place, weight, documents * kinds).reshape(documents, kinds)
-    best = votes.argmax(1) if documents else np.zeros(0, np.int64)
+    best = votes.argmax(1)
     won = votes[np.arange(documents), best]
     cast = np.bincount(document, length * guess.voting, documents)
     decided = won > 0
@@ -101,7 +103,7 @@ class _Evidence:
     """For each entry of a lexicon, the languages that have it, and its weight: 1 / (number of these languages)²."""
 
     def __init__(self, lexicon: Lexicon) -> None:
-        columns = [(lexicon.column(f"stop_{code}"), labels().index(code)) for code in languages()]
+        columns = [(lexicon.names.index(f"stop_{code}"), labels().index(code)) for code in languages()]
         member = lexicon.member[:, [c for c, _ in columns]]
         entry, which = np.nonzero(member)
         shared = member.sum(1)
@@ -124,13 +126,13 @@ def by_function_words(flat: Flat, words: Hits) -> Guess:
     entry, paragraph = words.entry[functional], words.paragraph[functional]
     size = evidence.size[entry]
     # the rows of all hits in the evidence table, one hit after another
-    place = np.arange(size.sum()) + np.repeat(evidence.first[entry] - (np.cumsum(size) - size), size)
+    place = np.repeat(evidence.first[entry], size) + within(size)
     cell = np.repeat(paragraph * kinds, size) + evidence.language[place]
     votes = np.bincount(cell, evidence.weight[place], paragraphs * kinds).reshape(paragraphs, kinds)
     counts = np.bincount(cell, minlength=paragraphs * kinds).reshape(paragraphs, kinds)
 
     # Weighted votes decide the language. The confidence is the share of all hits that are words of that language.
-    code = votes.argmax(1) if paragraphs else np.zeros(0, np.int64)
+    code = votes.argmax(1)
     hits = np.bincount(paragraph, minlength=paragraphs)
     most = votes[np.arange(paragraphs), code]
     tied = (votes >= most[:, None] * (1 - 1e-9)).sum(1) > 1  # `refer to caption`: English, Czech and Polish have `to`
@@ -174,28 +176,21 @@ MAGIC = (793712314).to_bytes(4, "little")
 
 def check_model(path: str) -> None:
     """Checks the first bytes of a fastText model. Raises ValueError, one line."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(len(MAGIC))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    if head != MAGIC:
-        raise ValueError(f"{path} is not a fastText model")
+    with readable(path), open(path, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ValueError(f"{path} is not a fastText model")
 
 
 @lru_cache(maxsize=2)
-def _model(path: str) -> Any:
+def _model(path: str) -> tuple[Any, tuple[str, ...]]:
+    """A fastText model and its labels."""
     import fasttext
 
     try:
-        return fasttext.load_model(path)
+        model = fasttext.load_model(path)
     except ValueError as error:
         raise ValueError(f"language_model `{path}`: {error}") from error
-
-
-@lru_cache(maxsize=2)
-def _model_labels(path: str) -> tuple[str, ...]:
-    return tuple(label.removeprefix("__label__") for label in _model(path).get_labels())
+    return model, tuple(label.removeprefix("__label__") for label in model.get_labels())
 
 
 def by_fasttext(flat: Flat, path: str, ctx: Callable[[int], bool], first: int) -> tuple[Guess, NDArray[np.bool_]]:
@@ -203,7 +198,7 @@ def by_fasttext(flat: Flat, path: str, ctx: Callable[[int], bool], first: int) -
 
     ``first``: the row of the first document.
     """
-    model, names = _model(path), _model_labels(path)
+    model, names = _model(path)
     index = {label: i for i, label in enumerate(names)}
     paragraphs, documents = len(flat.paragraphs), len(flat.of)
     code, score = np.full(paragraphs, -1, np.int64), np.zeros(paragraphs)

@@ -8,6 +8,7 @@ paragraphs).
 from __future__ import annotations
 
 import re
+from typing import AnyStr
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,26 +30,21 @@ SHORT_CHARACTERS = 30  # FineWeb
 
 def line_scores(flat: Flat) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """`filters.scores.LINES` of documents and of paragraphs, NaN where null."""
-    ends = _ends(flat)
     plain = np.minimum(flat.codes, 127).astype(np.uint8).tobytes().lower()  # all phrases are ASCII
     policy = np.zeros(len(flat.paragraphs), np.bool_)
     for phrase in lines("policy_en"):
-        policy |= _found(flat, plain, phrase) > 0
-    shares = {
-        "terminal_ends": ends,
-        "javascript": _found(flat, plain, "javascript") > 0,
-        "policy": policy,
-    }
+        policy |= _found(flat, plain, phrase.encode()) > 0
+    shares = {"terminal_ends": _ends(flat), "javascript": _found(flat, plain, b"javascript") > 0, "policy": policy}
     counts = {
         "spaced_words": flat.paragraph_spaced.size,
         "sentences": _sentences(flat),
         "braces": _rare(flat, "{"),
-        "lorem_ipsum": _found(flat, plain, "lorem ipsum"),
+        "lorem_ipsum": _found(flat, plain, b"lorem ipsum"),
     }
     longest = flat.paragraph_spaced.largest(flat.spaced.size)
     each = {name: values.astype(float) for name, values in (shares | counts | {"longest_word": longest}).items()}
-    total = {name: ratio(flat.by_document(values.astype(np.int64)), flat.of.size) for name, values in shares.items()}
-    total |= {name: flat.by_document(values).astype(float) for name, values in counts.items()}
+    total = {name: ratio(flat.of.sum(values.astype(np.int64)), flat.of.size) for name, values in shares.items()}
+    total |= {name: flat.of.sum(values).astype(float) for name, values in counts.items()}
     return total | {"longest_word": flat.of.largest(longest).astype(float)}, each
 
 
@@ -57,7 +53,7 @@ def document_scores(flat: Flat, hits: Hits, images: Ints) -> dict[str, Floats]:
 
     ``images``: number of image nodes of each document.
     """
-    paragraphs, total = flat.of.size, flat.by_document
+    paragraphs, total = flat.of.size, flat.of.sum
     words = flat.paragraph_words.size
     count, terms = total(words), total(flat.paragraph_terms.size)
     lines_, of = flat.lines, flat.document_lines
@@ -122,12 +118,9 @@ def _sentences(flat: Flat) -> Ints:
     """Number of sentences of each paragraph: . ! ? (with closing marks) before white space, and one for a rest."""
     codes = flat.codes
     place = flat.points[np.isin(codes[flat.points], _codes(".!?"))]
-    after = place + 1
-    if len(place):
-        after = after + np.isin(codes[after], _codes(CLOSING))
-        blank = (flat.kinds[after] & ch.SPACE) != 0
-        after = after[blank]
-    paragraph = flat.paragraphs.owner(len(codes))[after - 1] if len(after) else after
+    after = place + 1 + np.isin(codes[place + 1], _codes(CLOSING))
+    after = after[(flat.kinds[after] & ch.SPACE) != 0]
+    paragraph = flat.paragraphs.owner(len(codes))[after - 1]
     count = np.bincount(paragraph, minlength=len(flat.paragraphs))
     last = np.zeros(len(flat.paragraphs), np.int64)
     last[paragraph] = after  # ascending, so the last one remains
@@ -139,20 +132,17 @@ def _rare(flat: Flat, character: str) -> Ints:
     return _counted(flat, np.flatnonzero(flat.codes == ord(character)))
 
 
-def _found(flat: Flat, text: str | bytes, phrase: str) -> Ints:
+def _found(flat: Flat, text: AnyStr, phrase: AnyStr) -> Ints:
     """How often ``phrase`` occurs in each paragraph, without overlap. One step for each occurrence: they are rare."""
-    what: str | bytes = phrase if isinstance(text, str) else phrase.encode()
-    places = []
-    at = text.find(what)  # type: ignore[arg-type]
+    places: list[int] = []
+    at = text.find(phrase)
     while at >= 0:
         places.append(at)
-        at = text.find(what, at + len(phrase))  # type: ignore[arg-type]
+        at = text.find(phrase, at + len(phrase))
     return _counted(flat, np.array(places, np.int64))
 
 
 def _counted(flat: Flat, places: Ints) -> Ints:
-    if not len(places):
-        return np.zeros(len(flat.paragraphs), np.int64)
     paragraph = np.searchsorted(flat.paragraphs.start, places, "right") - 1
     return np.bincount(paragraph, minlength=len(flat.paragraphs))
 

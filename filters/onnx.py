@@ -16,7 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from filters.needs import package
 from filters.pixels import decoded
+from manifests.code import one_line
 from manifests.stage import NO_ENGINE, Output, StageContext
 
 Floats = NDArray[np.float32]
@@ -86,16 +88,16 @@ class ImageModel:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": self.columns()}
-
-    def columns(self) -> pa.Schema:
-        return pa.schema([(self.name, pa.float32())])
+        return {"scores": pa.schema([(self.name, pa.float32())])}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         scores = np.full(batch.num_rows, np.nan, np.float32)
         for rows, out in outputs(self.model, self.view, batch["image"], ctx):
             scores[rows] = self._score(out)
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, mask=np.isnan(scores))], schema=self.columns())
+        yield (
+            "scores",
+            pa.RecordBatch.from_arrays([pa.array(scores, mask=np.isnan(scores))], schema=self.tables["scores"]),
+        )
 
     def check(self) -> None:
         """Runs the model on a black image. Raises ValueError as a call does."""
@@ -147,7 +149,7 @@ def infer(path: str, inputs: dict[str | None, NDArray], output: str | None = Non
         (out,) = session.run([output if output in have else have[0]], used)
     except Exception as error:  # onnxruntime has its own classes, all about the model or its input
         shapes = ", ".join(f"{n} {v.shape} {v.dtype}" for n, v in used.items())
-        raise ValueError(f"model `{path}` does not take {shapes}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"model `{path}` does not take {shapes}: {one_line(error)}") from error
     number = len(next(iter(inputs.values())))
     if not np.ndim(out) or len(out) != number:
         raise ValueError(f"model `{path}` gives {np.shape(out)} for {number} inputs; a row for each was asked for")
@@ -157,11 +159,7 @@ def infer(path: str, inputs: dict[str | None, NDArray], output: str | None = Non
 @lru_cache(maxsize=4)
 def load(path: str) -> Any:
     """An onnxruntime session of a file, on a GPU where there is one."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        install = "pip install onnxruntime (or onnxruntime-gpu)"
-        raise ValueError(f"models in ONNX files need the package onnxruntime: {install}") from error
+    onnxruntime = package("onnxruntime", "models in ONNX files need", "onnxruntime (or onnxruntime-gpu)")
     if not Path(path).is_file():
         raise ValueError(f"model `{path}`: no such file")
     preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -172,4 +170,4 @@ def load(path: str) -> Any:
     try:
         return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # as above
-        raise ValueError(f"model `{path}`: {' '.join(str(error).split())}") from error
+        raise ValueError(f"model `{path}`: {one_line(error)}") from error

@@ -112,15 +112,12 @@ class OwnScore:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": self.columns()}
+        return {"scores": pa.schema([(self.name, pa.float32()), (f"{self.name}_failed", pa.float32())])}
 
     @property
     def count(self) -> Mapping[str, tuple[str, ...]]:
         """Columns that the engine sums (`Step.count`), for `failure`."""
         return {"scores": (f"{self.name}_failed",)}
-
-    def columns(self) -> pa.Schema:
-        return pa.schema([(self.name, pa.float32()), (f"{self.name}_failed", pa.float32())])
 
     def programs(self) -> dict[str, str]:
         return program_digests(self.path)
@@ -135,7 +132,7 @@ class OwnScore:
             for row, value in enumerate(self._values(batch)):
                 scores.append(_call(self.path, score, value()) if ctx(row) else (None, None))
         columns = [pa.array([pair[i] for pair in scores], pa.float32()) for i in (0, 1)]
-        yield "scores", pa.RecordBatch.from_arrays(columns, schema=self.columns())
+        yield "scores", pa.RecordBatch.from_arrays(columns, schema=self.tables["scores"])
 
     def _values(self, batch: pa.RecordBatch) -> Iterator[Callable[[], Any]]:
         """What the score gets for each row, to be built after the context has admitted the row."""

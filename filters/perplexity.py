@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from filters.needs import package, readable
+from manifests.code import one_line
 from manifests.flat import texts
 from manifests.stage import NO_ENGINE, Output, StageContext
 
@@ -45,12 +46,9 @@ class Perplexity:
     model: str
     pieces: str | None = None
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": SCORES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
     files: ClassVar[tuple[str, ...]] = ("model", "pieces")
     name: ClassVar[str] = "perplexity"
-
-    def columns(self) -> pa.Schema:
-        return SCORES
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         model, pieces = load(self.model), None if self.pieces is None else _pieces(self.pieces)
@@ -75,45 +73,31 @@ def perplexity(model: Any, text: str, pieces: Any = None) -> float | None:
 
 def check(model: str, pieces: str | None = None) -> None:
     """Checks that the packages are installed and the model's first bytes. Raises ValueError, one line."""
-    _kenlm()
-    try:
-        with open(model, "rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise ValueError(f"perplexity model `{model}` cannot be read: {error.strerror}") from error
+    package("kenlm", "perplexity needs")
+    with readable(f"perplexity model `{model}`"), open(model, "rb") as file:
+        head = file.read(4096)
     if not head.startswith((b"mmap lm ", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) and b"\\data\\" not in head:
         raise ValueError(f"perplexity model `{model}` is neither an ARPA file nor a KenLM binary")
     if pieces is not None:
         _pieces(pieces)
 
 
-def _kenlm() -> Any:
-    try:
-        import kenlm  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise ValueError("perplexity needs the package kenlm: pip install kenlm") from error
-    return kenlm
-
-
 @lru_cache(maxsize=2)
 def load(path: str) -> Any:
     """The KenLM model of a file."""
-    kenlm = _kenlm()
+    kenlm = package("kenlm", "perplexity needs")
     if not Path(path).is_file():
         raise ValueError(f"perplexity model `{path}`: no such file")
     try:
         return kenlm.Model(path)
     except (OSError, RuntimeError) as error:
-        raise ValueError(f"perplexity model `{path}`: {' '.join(str(error).split())}") from error
+        raise ValueError(f"perplexity model `{path}`: {one_line(error)}") from error
 
 
 @lru_cache(maxsize=2)
 def _pieces(path: str) -> Any:
-    try:
-        import sentencepiece  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise ValueError("perplexity by pieces needs the package sentencepiece: pip install sentencepiece") from error
+    sentencepiece = package("sentencepiece", "perplexity by pieces needs")
     try:
         return sentencepiece.SentencePieceProcessor(model_file=path)
     except (OSError, RuntimeError) as error:
-        raise ValueError(f"pieces `{path}`: {' '.join(str(error).split())}") from error
+        raise ValueError(f"pieces `{path}`: {one_line(error)}") from error

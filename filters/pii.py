@@ -83,7 +83,7 @@ def counts(flat: Flat) -> dict[str, Floats]:
     for p, kinds in _candidates(flat).items():
         for kind, _, _ in find(flat.text[flat.paragraphs.start[p] : flat.paragraphs.end[p]], kinds):
             each[kind][p] += 1
-    return {f"{kind}s": flat.by_document(values).astype(float) for kind, values in each.items()}
+    return {f"{kind}s": flat.of.sum(values).astype(float) for kind, values in each.items()}
 
 
 def _candidates(flat: Flat) -> dict[int, set[str]]:

@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,12 +40,9 @@ class PixelScores:
     0.05.
     """
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": SCORES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
     name: ClassVar[str] = "pixels"
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "opencv-python-headless")
-
-    def columns(self) -> pa.Schema:
-        return SCORES
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         rows = []

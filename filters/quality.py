@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from filters.needs import readable
 from manifests.flat import texts as texts_of
 from manifests.hashing import key64
 from manifests.stage import NO_ENGINE, Output, StageContext
@@ -41,13 +41,10 @@ class Quality:
 
     model: str
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": SCORES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
     files: ClassVar[tuple[str, ...]] = ("model",)
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-numpy2-wheel",)
     name: ClassVar[str] = "quality"
-
-    def columns(self) -> pa.Schema:
-        return SCORES
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         model = load(self.model)
@@ -131,9 +128,7 @@ def train(
     }
 
 
-_TRAIN = (
-    "import fasttext, json, sys; a = json.loads(sys.argv[1]); fasttext.train_supervised(a[0], **a[2]).save_model(a[1])"
-)
+_TRAIN = "import fasttext, json, sys; a = json.loads(sys.argv[1]); fasttext.train_supervised(**a[0]).save_model(a[1])"
 
 
 def _train(lines: str, output: str, **settings: Any) -> bool:
@@ -144,12 +139,8 @@ def _train(lines: str, output: str, **settings: Any) -> bool:
     """
     import fasttext
 
-    done = subprocess.run(
-        [sys.executable, "-c", _TRAIN, json.dumps([lines, output, settings])],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    arguments = json.dumps([{"input": lines, **settings}, output])
+    done = subprocess.run([sys.executable, "-c", _TRAIN, arguments], capture_output=True, text=True, check=False)
     if "NaN" in done.stderr:
         return False
     if done.returncode:
@@ -165,17 +156,14 @@ def read_texts(paths: Sequence[str]) -> Iterator[str]:
     """
     for path in paths:
         plain = path.removesuffix(".gz")
-        try:
-            with gzip.open(path, "rt", encoding="utf-8") if plain != path else open(path, encoding="utf-8") as file:
-                for number, line in enumerate(file, 1):
-                    if not plain.endswith((".jsonl", ".ndjson")):
-                        yield line
-                        continue
-                    try:
-                        text = json.loads(line)["text"]
-                    except (ValueError, KeyError, TypeError):
-                        raise ValueError(f"{path}, line {number}: expected a JSON table with a key `text`") from None
-                    if isinstance(text, str):
-                        yield text
-        except (OSError, UnicodeDecodeError, EOFError) as error:
-            raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        with readable(path), (gzip.open if plain != path else open)(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if not plain.endswith((".jsonl", ".ndjson")):
+                    yield line
+                    continue
+                try:
+                    text = json.loads(line)["text"]
+                except (ValueError, KeyError, TypeError):
+                    raise ValueError(f"{path}, line {number}: expected a JSON table with a key `text`") from None
+                if isinstance(text, str):
+                    yield text

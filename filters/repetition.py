@@ -9,14 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from filters.hashing import Running, UInt64s
-from filters.spans import Bools, Ints, Spans, ratio
+from filters.spans import Bools, Floats, Ints, Spans, ratio
 from manifests.flat import run_starts
 from manifests.hashing import splitmix64
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +50,8 @@ def repeats(symbols: Running, n: int, documents: Spans, paragraphs: Spans) -> tu
     """Repeats of n-grams of ``symbols`` within each document, and within each paragraph of them."""
     place, first = equal(salted(symbols.grams(n), n, documents))
     length = len(symbols.sums) - 1
-    in_documents = _by(documents.owner(length)[place] if len(place) else place, first, documents, n)
-    paragraph = paragraphs.owner(length)[place] if len(place) else place
+    in_documents = _by(documents.owner(length)[place], first, documents, n)
+    paragraph = paragraphs.owner(length)[place]
     inside = np.flatnonzero(place + n <= paragraphs.end[paragraph])
     gram = np.cumsum(first)[inside]
     paragraph = paragraph[inside]
@@ -65,17 +62,14 @@ def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:
     """The grams' hashes, made different in each document. A gram that crosses the end of a document equals no other."""
     if not len(hashes):
         return hashes
-    sizes = np.diff(np.concatenate([documents.start, np.array([len(hashes) + n - 1])]))
+    sizes = np.diff(np.append(documents.start, len(hashes) + n - 1))
     mixed: UInt64s = np.repeat(splitmix64(np.arange(len(documents), dtype=np.uint64)), sizes)[: len(hashes)]
     mixed ^= hashes
     # a gram that crosses the end begins at one of the document's last n - 1 places, or in the gap behind it
     gap = int((documents.start[1:] - documents.end[:-1]).max(initial=0))
     out = documents.end[:, None] - n + 1 + np.arange(n - 1 + gap)
-    out = out[
-        (out >= documents.start[:, None])
-        & (out < len(hashes))
-        & (out < np.append(documents.start[1:], len(hashes))[:, None])
-    ]
+    following = np.minimum(np.append(documents.start[1:], len(hashes)), len(hashes))
+    out = out[(out >= documents.start[:, None]) & (out < following[:, None])]
     mixed[out] = splitmix64(out.astype(np.uint64) ^ np.uint64(1 << 63))
     return mixed
 

@@ -16,7 +16,7 @@ A table may start from a preset and change it: ``preset: obelics`` at the top, t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -27,14 +27,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from filters.scores import LEVELS, STRINGS
 from manifests.nearest import nearest
 from manifests.schema import ROLES
 
-#: keys of a rule that exist at one level only
-LEVEL_KEYS = {"spares": "node", "drops": "image"}
 MAX_REASONS = 120  # a reason is stored as one byte
 
 
@@ -42,29 +40,48 @@ class RuleError(ValueError):
     """A rule table that cannot be used. The message is one line with the key and the nearest valid name."""
 
 
-class RuleLimits(BaseModel):
-    """The limits of one score, as a recipe writes them; see `Rule`."""
+class _Table(BaseModel):
+    """A table as it was written: a key that was left out stays out when the table is written again."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _written_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in dump(self).items() if key in self.model_fields_set}
+
+
+class RuleLimits(_Table):
+    """The limits of one score, as a recipe writes them; see `Rule`."""
 
     min: float | None = Field(None, description="a lower value drops")
     max: float | None = Field(None, description="a higher value drops")
     any_of: list[str] | None = Field(None, description="any other value drops; for scores that are strings")
-    spares: list[str] = Field([], description="at the level node: roles of paragraphs that the rule does not apply to")
-    drops: Literal["image", "document"] = Field("image", description="at the level image: what a failed image drops")
     source: str = Field("", description="where the limits are from")
 
 
-class RulesTable(BaseModel):
-    """Rules by level and score, as a recipe writes them. A null removes the rule of the preset."""
+class NodeLimits(RuleLimits):
+    """The limits of a score of paragraphs."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    spares: list[str] = Field([], description="roles of paragraphs that the rule does not apply to")
+
+
+class ImageLimits(RuleLimits):
+    """The limits of a score of images."""
+
+    drops: Literal["image", "document"] = Field("image", description="what a failed image drops")
+
+
+LIMITS = {"document": RuleLimits, "node": NodeLimits, "image": ImageLimits}
+
+
+class RulesTable(_Table):
+    """Rules by level and score, as a recipe writes them. A null removes the rule of the preset."""
 
     preset: str | None = Field(None, description="the table that this one changes")
     own: list[str] | None = Field(None, description="names of scores that are not of this project")
     document: dict[str, RuleLimits | None] | None = Field(None, description="rules on whole documents")
-    node: dict[str, RuleLimits | None] | None = Field(None, description="rules on paragraphs")
-    image: dict[str, RuleLimits | None] | None = Field(None, description="rules on images")
+    node: dict[str, NodeLimits | None] | None = Field(None, description="rules on paragraphs")
+    image: dict[str, ImageLimits | None] | None = Field(None, description="rules on images")
 
 
 @dataclass(frozen=True)
@@ -182,47 +199,39 @@ def _preset(name: str) -> tuple[RulesTable, ...]:
     """The table of a preset, after those of the presets that it starts from."""
     if name not in presets():
         raise RuleError(f"rules: no preset `{name}`{nearest(name, presets())}")
-    table = _table(yaml.safe_load((files("filters.presets") / f"{name}.yaml").read_text("utf-8")))
-    return (*(_preset(table.preset) if table.preset is not None else ()), table)
+    return _tables(yaml.safe_load((files("filters.presets") / f"{name}.yaml").read_text("utf-8")))
 
 
-def load(which: str | Mapping[str, Any] | tuple[str | None, RulesTable], own: Collection[str] = ()) -> Rules:
-    """Rules of a preset by its name, of a mapping (see the module's docstring), or of a table on top of a preset.
+def load(which: str | Mapping[str, Any], own: Collection[str] = ()) -> Rules:
+    """Rules of a preset by its name, or of a mapping (see the module's docstring).
 
     ``own``: names of scores that are not in `filters.scores`. Raises RuleError, one line, for a preset, level, score or
     key that does not exist, or for a limit of the wrong type.
     """
-    preset: str | None
-    if isinstance(which, str):
-        preset, table = which, RulesTable()
-    elif isinstance(which, tuple):
-        preset, table = which[0] or which[1].preset, which[1]
-    elif isinstance(which, Mapping):
-        table = _table(which)
-        preset = table.preset
-    else:
+    if not isinstance(which, str | Mapping):
         raise RuleError(f"rules: expected a preset's name or a table, got {type(which).__name__}")
-    tables = (*(_preset(preset) if preset is not None else ()), table)
-    own = {*own, *(table.own or ())}
-    return Rules(**{level: _level(level, [getattr(t, level) or {} for t in tables], own) for level in LEVELS})
+    tables = _preset(which) if isinstance(which, str) else _tables(which)
+    own = {*own, *(tables[-1].own or ())}
+    return Rules(**{level: _level(level, [getattr(table, level) or {} for table in tables], own) for level in LEVELS})
 
 
-def _table(mapping: Mapping[str, Any]) -> RulesTable:
+def _tables(mapping: Mapping[str, Any]) -> tuple[RulesTable, ...]:
+    """The table of a mapping, after those of the presets that it starts from."""
     try:
-        return RulesTable.model_validate(dict(mapping))
+        table = RulesTable.model_validate(dict(mapping))
     except ValidationError as e:
-        error = e.errors()[0]
-        raise RuleError(_message(error["type"], [str(p) for p in error["loc"]], error["input"])) from None
+        fault = e.errors()[0]
+        raise RuleError(fault_text(fault["type"], fault["loc"], fault["input"])) from None
+    return (*(_preset(table.preset) if table.preset is not None else ()), table)
 
 
-def _message(kind: str, place: list[str], value: Any) -> str:
-    """One line for an error of pydantic at a place such as document, words, min."""
-    level, key = place[0], place[-1]
-    if kind == "extra_forbidden" and len(place) == 1:
+def fault_text(kind: str, place: Sequence[str | int], value: Any) -> str:
+    """One line for a fault that pydantic finds in a `RulesTable`, at a place such as document, words, min."""
+    level, key, where = str(place[0]), str(place[-1]), f"rules.{'.'.join(map(str, place))}"
+    if kind in ("extra_forbidden", "invalid_key") and len(place) == 1:
         return f"rules: no level `{level}`{nearest(level, (*LEVELS, 'preset', 'own'))}"
-    where = f"rules.{'.'.join(place)}"
     if kind == "extra_forbidden":
-        return f"{where}: no such key{nearest(key, _keys(level))}"
+        return f"{where}: no such key{nearest(key, LIMITS[level].model_fields)}"
     if level == "preset":
         return f"rules: `preset` is a name, one of {', '.join(presets())}"
     if level == "own":
@@ -237,26 +246,17 @@ def _message(kind: str, place: list[str], value: Any) -> str:
     return f"{where}: expected {expected}, got `{value}`"
 
 
-def _keys(level: str) -> list[str]:
-    return [key for key in RuleLimits.model_fields if LEVEL_KEYS.get(key, level) == level]
-
-
 def _level(level: str, tables: list[Mapping[str, RuleLimits | None]], own: Collection[str]) -> tuple[Rule, ...]:
     """The rules of one level. A later table changes the limits that it names."""
     merged: dict[str, dict[str, Any]] = {}
-    for table in tables:
-        for score, limits in table.items():
-            where = f"rules.{level}.{score}"
-            if score not in LEVELS[level] and score not in own:
-                raise RuleError(f"{where}: no such score{nearest(score, (*LEVELS[level], *own))}")
-            if limits is None:
-                merged.pop(score, None)
-                continue
-            for key in limits.model_fields_set:
-                if key not in _keys(level):
-                    raise RuleError(f"{where}.{key}: no such key{nearest(key, _keys(level))}")
-            merged[score] = {**merged.get(score, {}), **limits.model_dump(exclude_unset=True)}
-    rules = tuple(r for score, limits in merged.items() if (r := _rule(f"rules.{level}.{score}", score, limits)))
+    for score, limits in (item for table in tables for item in table.items()):
+        if score not in LEVELS[level] and score not in own:
+            raise RuleError(f"rules.{level}.{score}: no such score{nearest(score, (*LEVELS[level], *own))}")
+        if limits is None:
+            merged.pop(score, None)
+        else:
+            merged[score] = merged.get(score, {}) | limits.model_dump()
+    rules = tuple(r for score, keys in merged.items() if (r := _rule(f"rules.{level}.{score}", score, keys)))
     if len(reasons(rules)) > MAX_REASONS:
         raise RuleError(f"rules.{level}: more than {MAX_REASONS} reasons")
     return rules

@@ -53,27 +53,25 @@ class Spans:
 
     def sum(self, values: NDArray) -> NDArray:
         """Sum over each slice."""
-        return self._reduce(np.add, values, values.dtype)
+        return self._reduce(np.add, values)
 
     def largest(self, values: Ints) -> Ints:
         """Largest value of each slice; 0 for an empty one."""
-        return self._reduce(np.maximum, values, values.dtype)
+        return self._reduce(np.maximum, values)
 
     def owner(self, length: int) -> Ints:
-        """For each of the ``length`` places of the array, the last slice that begins at or before it. The first begins
-        at 0.
-        """
+        """For each of ``length`` places, the last slice that begins at or before it. The first one begins at 0."""
         if not len(self):
             return np.zeros(length, np.int64)
         return np.repeat(np.arange(len(self)), np.diff(np.append(self.start, length)))
 
-    def _reduce(self, how: np.ufunc, values: NDArray, type_: np.dtype) -> NDArray:
+    def _reduce(self, how: np.ufunc, values: NDArray) -> NDArray:
         if not len(self):
-            return np.zeros(0, type_)
+            return values[:0]
         if self.end[-1] >= len(values):  # reduceat accepts no index at the end
             values = np.append(values, np.zeros(1, values.dtype))
         edges = np.empty(2 * len(self), np.int64)
         edges[::2], edges[1::2] = self.start, self.end
-        out: NDArray = how.reduceat(values, edges, dtype=type_)[::2].copy()
+        out: NDArray = how.reduceat(values, edges, dtype=values.dtype)[::2].copy()
         out[self.size == 0] = 0  # reduceat gives the next element for an empty slice
         return out

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -36,12 +35,9 @@ CHARACTER_GRAM, WORD_GRAM = 10, 5  # OBELICS, A.2
 FEW_TOKENS = 12  # OBELICS: a paragraph of fewer tokens has no score of punctuation
 
 
-def _type(score: str) -> pa.DataType:
-    return pa.string() if score in STRINGS else pa.float32()
-
-
+_TYPES = {score: pa.string() if score in STRINGS else pa.float32() for score in DOCUMENT}
 #: one row for each document; a ``node_`` column has a list with a value for each node, null for images and breaks
-SCORES = pa.schema([(s, _type(s)) for s in DOCUMENT] + [(f"node_{s}", pa.list_(_type(s))) for s in NODE])
+SCORES = pa.schema({**_TYPES, **{f"node_{score}": pa.list_(_TYPES[score]) for score in NODE}})
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ class TextScores:
     flagged_by_language: tuple[tuple[str, str], ...] = ()
     common_words: tuple[tuple[str, str], ...] = ()
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": SCORES})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
     #: fields that may name files; the scores depend on the files' content
     files: ClassVar[tuple[str, ...]] = ("language_model", "stop_words", "flagged_words", "spam_words")
 
@@ -80,15 +76,13 @@ class TextScores:
         documents: list[dict[str, Floats]] = []
         paragraphs: list[dict[str, Floats]] = []
         languages_: list[tuple[pa.Array, pa.Array]] = []
-        refused: list[Bools] = [np.zeros(0, np.bool_)]
+        out = np.zeros(batch.num_rows, np.bool_)  # documents that the stage context refuses
         for first, last, flat in chunks(texts, text_offsets):
             hits = Hits.of(lexicon, flat)
             if self.language_model is None:
-                each = language.by_function_words(flat, hits)
-                refused.append(np.zeros(last - first, np.bool_))  # no native code, so no row to announce
+                each = language.by_function_words(flat, hits)  # no native code, so no row to announce
             else:
-                each, refused_here = language.by_fasttext(flat, self.language_model, ctx, first)
-                refused.append(refused_here)
+                each, out[first:last] = language.by_fasttext(flat, self.language_model, ctx, first)
             of_documents = language.vote(each, flat)
             languages_.append((language.or_declared(of_documents, declared[first:last]), each.strings()))
             by_document, by_paragraph = text_scores(flat, hits, of_documents)
@@ -105,7 +99,6 @@ class TextScores:
             paragraphs.append(by_paragraph)
 
         columns: dict[str, pa.Array] = {}
-        out = np.concatenate(refused)
         strings = [pa.chunked_array(chunk, pa.string()).combine_chunks() for chunk in zip(*languages_, strict=True)]
         of_document, of_text = strings or (pa.array([], pa.string()),) * 2
         confidence = _word_confidence(nodes)
@@ -129,14 +122,14 @@ class TextScores:
 
 def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """The scores that documents and paragraphs share (`filters.scores.TEXT`, without the language), NaN where null."""
-    paragraphs, documents, total = flat.paragraphs, flat.documents, flat.by_document
+    paragraphs, documents, total = flat.paragraphs, flat.documents, flat.of.sum
 
     points = flat.count(ch.POINT)
     counts = {
         "words": flat.paragraph_words.size,
         "terms": flat.paragraph_terms.size,
         "characters": paragraphs.size,
-        "letters_of_words": flat.words_sum(flat.words.size),
+        "letters_of_words": flat.paragraph_words.sum(flat.words.size),
         "special": flat.count(ch.SPECIAL),
         "points": points,
         "tokens": paragraphs.count(_starts(flat.where(ch.TOKEN))) + points,
@@ -145,7 +138,7 @@ def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str
         "alpha": flat.count(ch.ALPHA),
         "digits": flat.count(ch.DIGIT),
         "damaged": flat.count(ch.DAMAGED),
-        "flagged": _listed(hits, guess, "flagged", hits.lexicon.column("flagged"))[0],
+        "flagged": _listed(hits, guess, "flagged", hits.lexicon.names.index("flagged"))[0],
         "spam": hits.count(hits.has("spam")),
     }
     counts["stop"], listed = _listed(hits, guess, "stop")
@@ -154,21 +147,14 @@ def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str
     between = documents.size - totals["characters"]
     special_share = ratio(totals["special"] + between, documents.size, empty=0)
 
-    char_document, char_paragraph = repeats(flat.exact, CHARACTER_GRAM, documents, paragraphs)
-    word_document, word_paragraph = repeats(
-        Running.of(flat.word_hashes), WORD_GRAM, flat.document_words, flat.paragraph_words
-    )
-
-    by_document = _ratios(totals) | {
-        "special_characters": special_share,
-        "char_repetition": char_document.share_of_top(),
-        "word_repetition": word_document.share_repeated(),
-    }
-    by_paragraph = _ratios(counts) | {
-        "special_characters": ratio(counts["special"], counts["characters"], empty=0),
-        "char_repetition": char_paragraph.share_of_top(),
-        "word_repetition": word_paragraph.share_repeated(),
-    }
+    special = special_share, ratio(counts["special"], counts["characters"], empty=0)
+    letters = repeats(flat.exact, CHARACTER_GRAM, documents, paragraphs)
+    words_ = repeats(Running.of(flat.word_hashes), WORD_GRAM, flat.document_words, flat.paragraph_words)
+    by_document, by_paragraph = _ratios(totals), _ratios(counts)
+    for i, scores in enumerate((by_document, by_paragraph)):
+        scores["special_characters"] = special[i]
+        scores["char_repetition"] = letters[i].share_of_top()
+        scores["word_repetition"] = words_[i].share_repeated()
     by_document["stop_words"][~listed] = np.nan
     by_paragraph["stop_words"][np.repeat(~listed, flat.of.size)] = np.nan
     by_paragraph["punctuation"][counts["tokens"] < FEW_TOKENS] = np.nan
@@ -211,7 +197,7 @@ def _common(flat: Flat, guess: language.Guess, lists: tuple[tuple[str, str], ...
         return np.full(len(flat.of), np.nan), np.full(len(flat.paragraphs), np.nan)
     number, listed = _listed(Hits.of(_common_lexicon(lists), flat), guess, "common")
     words_ = flat.paragraph_words.size
-    by_document = ratio(flat.by_document(number), flat.by_document(words_), empty=0)
+    by_document = ratio(flat.of.sum(number), flat.of.sum(words_), empty=0)
     by_paragraph = ratio(number, words_, empty=0)
     by_document[~listed] = np.nan
     by_paragraph[np.repeat(~listed, flat.of.size)] = np.nan

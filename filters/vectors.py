@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from filters.needs import package
 from filters.onnx import BATCH, CLIP, Floats, View, infer, outputs
+from manifests.code import one_line
 from manifests.stage import NO_ENGINE, Output, StageContext
 
 VECTOR = pa.schema([("vector", pa.list_(pa.float32()))])
@@ -36,13 +37,10 @@ class ImageVectors:
     view: View = CLIP
 
     stage_name: ClassVar[str] = "filters.vectors:ImageVectors"
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": VECTOR})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": VECTOR}
     name: ClassVar[str] = "vectors"
     files: ClassVar[tuple[str, ...]] = ("model",)
     libraries: ClassVar[tuple[str, ...]] = ("onnxruntime", "pillow")
-
-    def columns(self) -> pa.Schema:
-        return VECTOR
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         vectors: list[Floats | None] = [None] * batch.num_rows
@@ -71,13 +69,10 @@ class TextVectors:
     tokens: int = 77  # CLIP's context
 
     stage_name: ClassVar[str] = "filters.vectors:TextVectors"
-    tables: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"scores": VECTOR})
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": VECTOR}
     name: ClassVar[str] = "vectors"
     files: ClassVar[tuple[str, ...]] = ("model", "tokenizer")
     libraries: ClassVar[tuple[str, ...]] = ("onnxruntime", "tokenizers")
-
-    def columns(self) -> pa.Schema:
-        return VECTOR
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         texts = batch["text"].to_pylist()
@@ -119,14 +114,11 @@ def ranks(own: NDArray, negatives: NDArray) -> NDArray[np.int64]:
 @lru_cache(maxsize=2)
 def tokenizer(path: str, tokens: int) -> Any:
     """The tokenizer of a file, which gives ``tokens`` tokens for every text. Raises ValueError, one line."""
+    tokenizers = package("tokenizers", "text vectors need")
     try:
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise ValueError("text vectors need the package tokenizers: pip install tokenizers") from error
-    try:
-        loaded = Tokenizer.from_file(path)
+        loaded = tokenizers.Tokenizer.from_file(path)
     except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"tokenizer `{path}`: {' '.join(str(error).split())}") from error
+        raise ValueError(f"tokenizer `{path}`: {one_line(error)}") from error
     own = loaded.padding or {}
     loaded.enable_truncation(tokens)
     loaded.enable_padding(length=tokens, pad_id=own.get("pad_id", 0), pad_token=own.get("pad_token", "[PAD]"))

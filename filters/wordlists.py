@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from filters.flat import Flat
 from filters.hashing import UInt64s, word_hashes
+from filters.needs import readable
 from filters.spans import Ints
 
 BUCKET_BITS = 16  # the least: a bucket has about half an entry
@@ -25,12 +26,8 @@ def lines(name_or_path: str) -> tuple[str, ...]:
     """Lines of a list in filters/lists by name (``stop_en``), or of a file, without comments (#) and blank lines."""
     if f"{name_or_path}.txt" in _names():
         return _own(name_or_path)
-    try:
-        with open(name_or_path, encoding="utf-8") as file:
-            return _lines(file.read())
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ValueError(f"word list `{name_or_path}` cannot be read: {why}") from error
+    with readable(f"word list `{name_or_path}`"), open(name_or_path, encoding="utf-8") as file:
+        return _lines(file.read())
 
 
 @lru_cache
@@ -58,9 +55,7 @@ def common(code: str, path: str) -> list[str]:
     OBELICS' list, of words that occur twice or more in ten million documents, is not available any more. Raises
     ValueError, one line.
     """
-    if path != WORDFREQ:
-        return words(path)
-    return list(_wordfreq(code))
+    return list(_wordfreq(code)) if path == WORDFREQ else words(path)
 
 
 @lru_cache(maxsize=4)
@@ -123,9 +118,6 @@ class Lexicon:
         place = np.flatnonzero(entries >= 0)
         return place, entries[place]
 
-    def column(self, name: str) -> int:
-        return self.names.index(name)
-
 
 @dataclass(frozen=True, eq=False)
 class Hits:
@@ -140,12 +132,12 @@ class Hits:
     @staticmethod
     def of(lexicon: Lexicon, flat: Flat) -> Hits:
         place, entry = lexicon.find(flat.word_hashes)
-        paragraph = flat.paragraph_words.owner(len(flat.words))[place] if len(place) else place
+        paragraph = flat.paragraph_words.owner(len(flat.words))[place]
         return Hits(lexicon, entry, paragraph, flat.of.owner(len(flat.paragraphs))[paragraph], len(flat.paragraphs))
 
     def has(self, name: str) -> NDArray[np.bool_]:
         """Which hits are in the list ``name``."""
-        listed: NDArray[np.bool_] = self.lexicon.member[self.entry, self.lexicon.column(name)]
+        listed: NDArray[np.bool_] = self.lexicon.member[self.entry, self.lexicon.names.index(name)]
         return listed
 
     def count(self, where: NDArray[np.bool_]) -> Ints:

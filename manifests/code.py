@@ -16,16 +16,16 @@ import sys
 import sysconfig
 import types
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from importlib.machinery import ModuleSpec
 from typing import Any
 
 #: the packages of this project: the engine digests them with the stages
 PROJECT = frozenset({"dedup", "filters", "manifests", "ocr", "pipelines", "shards", "trainer"})
 #: folders of the standard library and of installed packages
-INSTALLED = tuple(
-    {sysconfig.get_paths()[n] for n in ("stdlib", "platstdlib", "purelib", "platlib")}.union(site.getsitepackages())
-)
+INSTALLED = tuple({*map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")), *site.getsitepackages()})
+#: types whose values have a module and a name
+NAMED = (type, types.FunctionType, types.BuiltinFunctionType)
 
 
 def resolve_import(path: str) -> Any:
@@ -54,20 +54,21 @@ def program_digests(path: str) -> dict[str, str]:
     imports, transitively; a module of a package stands for its whole package. Of installed code it is the package and
     its version. A `functools.partial` adds its function and arguments; a callable object adds its class and attributes.
     """
-    found = resolve_import(path)
-    modules = {path.rpartition(":" if ":" in path else ".")[0], *_modules(found)}
-    digests = dict(_own_sources(modules))
-    for top in {name for name in modules if not _is_own(name)}:
-        package = getattr(sys.modules.get(top), "__package__", None) or top
+    target = resolve_import(path)
+    modules = {path.rpartition(":" if ":" in path else ".")[0], *_modules(target)}
+    digests = _own_sources(modules)
+    for name in modules:
+        package = getattr(sys.modules.get(name), "__package__", None) or name
         loaded = sys.modules.get(package)
+        if _is_own(name) or loaded is None:
+            continue
         if getattr(loaded, "__file__", None) or hasattr(loaded, "__path__"):  # a built-in module has neither
             digests[package] = source_digest(package)
-        try:
-            digests[f"{package.partition('.')[0]} version"] = importlib.metadata.version(package.partition(".")[0])
-        except importlib.metadata.PackageNotFoundError:
-            pass
-    if not isinstance(found, type | types.FunctionType | types.BuiltinFunctionType):
-        digests["value"] = hashlib.blake2b(repr(_plain(found)).encode(), digest_size=8).hexdigest()
+        distribution = package.partition(".")[0]
+        with suppress(importlib.metadata.PackageNotFoundError):
+            digests[f"{distribution} version"] = importlib.metadata.version(distribution)
+    if not isinstance(target, NAMED):
+        digests["value"] = hashlib.blake2b(repr(_plain(target)).encode(), digest_size=8).hexdigest()
     return digests
 
 
@@ -75,30 +76,29 @@ def _modules(value: Any) -> set[str]:
     """The modules that define a callable: of a partial, those of its function and of callables among its arguments."""
     if isinstance(value, functools.partial):
         return set().union(*(_modules(v) for v in (value.func, *value.args, *value.keywords.values()) if callable(v)))
-    kind = value if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType) else type(value)
-    return {kind.__module__} if kind.__module__ else set()
+    module = (value if isinstance(value, NAMED) else type(value)).__module__
+    return {module} if module else set()
 
 
 def _plain(value: Any, depth: int = 8) -> Any:
     """A value as nested tuples whose `repr` is the same in every process; `depth`: levels of nesting that are read."""
-    name = type(value).__qualname__
-    if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
+    if isinstance(value, NAMED):
         return value.__module__, value.__qualname__
-    if depth == 0:
-        return (name,)
     if value is None or isinstance(value, str | bytes | int | float | complex):
         return value
+    name, plain = type(value).__qualname__, functools.partial(_plain, depth=depth - 1)
+    if depth == 0:
+        return (name,)
     if isinstance(value, functools.partial):
-        return name, *(_plain(v, depth - 1) for v in (value.func, value.args, value.keywords))
+        return name, plain(value.func), plain(value.args), plain(value.keywords)
     if isinstance(value, Mapping):
-        return name, *sorted((repr(_plain(k, depth - 1)), repr(_plain(v, depth - 1))) for k, v in value.items())
+        return name, *sorted((repr(plain(k)), repr(plain(v))) for k, v in value.items())
     if isinstance(value, list | tuple):
-        return name, *(_plain(v, depth - 1) for v in value)
+        return name, *map(plain, value)
     if isinstance(value, set | frozenset):
-        return name, *sorted(repr(_plain(v, depth - 1)) for v in value)
-    kind: Any = type(value)
-    if kind.__reduce__ is object.__reduce__ and hasattr(value, "__dict__"):
-        return name, _plain(vars(value), depth - 1)
+        return name, *sorted(repr(plain(v)) for v in value)
+    if type(value).__reduce__ is object.__reduce__ and hasattr(value, "__dict__"):
+        return name, plain(vars(value))
     try:
         return name, pickle.dumps(value, protocol=4)  # an array, a compiled expression
     except Exception:  # a lock or an open file has no value of its own: its class has to do
@@ -109,29 +109,26 @@ def _is_own(module: str) -> bool:
     """Whether a module is the user's: it has a file, is not installed, and is not of this project."""
     top = module.partition(".")[0]
     spec = _spec(top) if top and top not in PROJECT else None  # of a top-level name: this imports nothing
-    if spec is None:
-        return False
-    files = [str(f) for f in (*(spec.submodule_search_locations or ()), spec.origin) if f and os.path.exists(f)]
+    places = (*(spec.submodule_search_locations or ()), spec.origin) if spec is not None else ()
+    files = [str(place) for place in places if place and os.path.exists(place)]
     return bool(files) and not any(f.startswith(folder + os.sep) for f in files for folder in INSTALLED)
 
 
-def _own_sources(modules: set[str]) -> Iterator[tuple[str, str]]:
-    """Name and digest of the user's modules among these, and of the user's modules that they import, transitively."""
-    waiting, done = sorted(modules), set()
+def _own_sources(modules: set[str]) -> dict[str, str]:
+    """Digests of the user's modules among these, and of the user's modules that they import, transitively."""
+    digests: dict[str, str] = {}
+    waiting = sorted(modules)
     while waiting:
         name = waiting.pop()
         spec = _spec(name) if _is_own(name) else None
-        unit = (spec.parent or name) if spec is not None else name
-        if spec is None or unit in done:
+        if spec is None or (unit := spec.parent or name) in digests:
             continue
-        done.add(unit)
         root, files = _files(unit)
-        yield unit, _digest(root, files)
+        digests[unit] = _digest(root, files)
         for file in files:
-            if file.suffix == ".py":
-                waiting += _imports(
-                    file, [*unit.split("."), *file.relative_to(root).parent.parts] if spec.parent else []
-                )
+            package = [*unit.split("."), *file.relative_to(root).parent.parts] if spec.parent else []
+            waiting += _imports(file, package) if file.suffix == ".py" else ()
+    return digests
 
 
 def _spec(module: str) -> ModuleSpec | None:
@@ -153,7 +150,7 @@ def _imports(file: pathlib.Path, package: list[str]) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parents = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*parents, *([node.module] if node.module else [])])
+            base = ".".join([*parents, *filter(None, [node.module])])
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
 
 

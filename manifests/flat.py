@@ -24,6 +24,11 @@ def offsets(sizes: npt.NDArray[Any]) -> I64:
     return out
 
 
+def within(sizes: npt.NDArray[Any]) -> I64:
+    """The place of each element in its slice, for consecutive slices of these sizes: 0, 1, 2, 0, 1 ..."""
+    return np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
 def run_starts(*keys: npt.NDArray[Any]) -> Bools:
     """Which rows of sorted columns begin a run: the row before differs in one of the columns."""
     starts = np.zeros(len(keys[0]), bool)

@@ -77,13 +77,7 @@ DOCUMENT = pa.schema(
 )
 
 #: rows a source stage left out before they became documents: their share of the ledger
-REFUSED = pa.schema(
-    [
-        ("url", pa.string()),
-        ("reason", pa.string()),
-        ("provenance", PROVENANCE),
-    ]
-)
+REFUSED = pa.schema([("url", pa.string()), ("reason", pa.string()), ("provenance", PROVENANCE)])
 
 #: beside the documents, row for row: what the rules decided, and why
 DECISION = pa.schema(

@@ -90,7 +90,7 @@ class ImageSteps:
         for prefix, sources in groups:
             for name, stage in self._stages(prefix, sources).items():
                 if compared or not isinstance(stage, ImageVectors):
-                    columns |= {c.name: "vector" if c.name == "vector" else "number" for c in stage.columns()}
+                    columns |= {c.name: "vector" if c.name == "vector" else "number" for c in stage.tables["scores"]}
                     # named without the source: a renamed source keeps what is made of its images
                     table = f"{'own' if prefix == scope else prefix}.{name}"
                     reads[table] = shuffle("scores", f"{prefix}.{name}")

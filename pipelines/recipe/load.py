@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from filters.rules import fault_text
 from manifests.nearest import nearest
 from pipelines.recipe.schema import Recipe, RecipeError
 from pipelines.sources import KINDS
@@ -81,6 +82,8 @@ def _first_fault(e: ValidationError) -> str:
     """The first fault in one line, with the nearest key where a key does not exist."""
     # a misspelt key comes before the key that it leaves out
     fault = min(e.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    if fault["loc"][:1] == ("sources",) and fault["loc"][3:4] == ("rules",) and len(fault["loc"]) > 4:
+        return f"{fault['loc'][1]}.{fault_text(fault['type'], fault['loc'][4:], fault['input'])}"
     model, path = _model_at(fault["loc"])
     where = ".".join(path)
     if fault["type"] == "extra_forbidden":

@@ -134,7 +134,7 @@ def _scores(name: str, table: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     except ValueError as e:
         raise RecipeError(f"{name}.{e}") from None
     images: list[Any] = []
-    columns = {*DOCUMENT.names, *SCORES.names, *(c for stage in stages for c in stage.columns().names)}
+    columns = {*DOCUMENT.names, *SCORES.names, *(c for stage in stages for c in stage.tables["scores"].names)}
     makers = [(f"text.datatrove.{i}", entry) for i, entry in enumerate(table.text.datatrove)]
     makers += [(f"scores.{i}", entry) for i, entry in enumerate(table.scores)]
     for key, entry in makers:
@@ -149,9 +149,9 @@ def _scores(name: str, table: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         if getattr(stage, "level", "text") == "image":
             images.append(stage)
             continue
-        if taken := [c for c in stage.columns().names if c in columns]:
+        if taken := [c for c in stage.tables["scores"].names if c in columns]:
             raise RecipeError(f"{where}: there is a column {taken[0]!r} already; give it another name")
-        columns.update(stage.columns().names)
+        columns.update(stage.tables["scores"].names)
         stages.append(stage)
     return tuple(stages), tuple(images)
 
@@ -159,13 +159,14 @@ def _scores(name: str, table: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
 def _rules(name: str, table: Any, scores: Iterable[Any], image_names: list[str], compared: bool) -> Rules:
     """The rules of a source; each names a score that something gives."""
     own: dict[str, list[str]] = {
-        "document": [c.name for s in scores for c in s.columns() if pa.types.is_floating(c.type)],
+        "document": [c.name for s in scores for c in s.tables["scores"] if pa.types.is_floating(c.type)],
         "node": [],
         "image": image_names,
     }
-    changes = table.rules
     try:
-        rules = load({"preset": table.preset, **changes}, [score for names in own.values() for score in names])
+        rules = load(
+            {"preset": table.preset, **table.rules.model_dump()}, [score for names in own.values() for score in names]
+        )
     except RuleError as e:
         raise RecipeError(f"{name}.{e}") from None
     for level, built_in in LEVELS.items():

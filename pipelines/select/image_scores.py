@@ -35,7 +35,7 @@ class ScoreImages:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": pa.schema([("key", pa.uint64()), ("sha256", pa.string()), *self.stage.columns()])}
+        return {"scores": pa.schema([("key", pa.uint64()), ("sha256", pa.string()), *self.stage.tables["scores"]])}
 
     def programs(self) -> dict[str, str]:
         return {**versions_of(self.stage), **files_of(self.stage)}
@@ -64,7 +64,7 @@ class ScoreTexts:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": pa.schema([("key", pa.uint64()), *self.stage.columns()])}
+        return {"scores": pa.schema([("key", pa.uint64()), *self.stage.tables["scores"]])}
 
     def programs(self) -> dict[str, str]:
         return {**versions_of(self.stage), **files_of(self.stage)}

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from filters.rules import RulesTable
+
 
 class RecipeError(Exception):
     """A recipe that cannot be run. The message is one line that names the key and what to do."""
@@ -118,9 +120,8 @@ class SourceTable(Table):
     """The keys that every source has, whatever its kind."""
 
     preset: str = Field(description="rules to start from: a file of filters/presets")
-    rules: dict[str, Any] = Field(
-        {},
-        description="changes to the preset: {document: {words: {min: 20}}, node: ..., image: ...}",
+    rules: RulesTable = Field(
+        RulesTable(), description="changes to the preset: {document: {words: {min: 20}}, node: ..., image: ...}"
     )
     text: Text = Text()
     scores: list[Score] = Field([], description="scores of your own, by import path")

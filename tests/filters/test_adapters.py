@@ -25,7 +25,7 @@ def test_c4_by_import_path() -> None:
     )
     ((table, scores),) = pickle.loads(pickle.dumps(stage))(batch)
     assert table == "scores"
-    assert scores.schema == stage.columns() == stage.tables["scores"]
+    assert scores.schema == stage.tables["scores"]
     assert scores.to_pylist() == [
         {"c4_passes": 1, "c4_reason": None},
         {"c4_passes": 0, "c4_reason": "lorem_ipsum"},

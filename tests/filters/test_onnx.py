@@ -27,7 +27,7 @@ def model(tmp_path: Path) -> str:
 
 def scored(stage: Any, batch: pa.RecordBatch, **at: Any) -> list[Any]:
     ((table, scores),) = stage(batch, DirectContext(**at))
-    assert table == "scores" and scores.schema == stage.columns()
+    assert table == "scores" and scores.schema == stage.tables["scores"]
     column: list[Any] = scores.column(0).to_pylist()
     return column
 

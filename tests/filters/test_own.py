@@ -77,7 +77,7 @@ long_enough = functools.partial(share, letter="a")
 
 def scored(stage: OwnScore, batch: pa.RecordBatch, **at: Any) -> tuple[list[Any], list[Any]]:
     ((table, scores),) = pickle.loads(pickle.dumps(stage))(batch, DirectContext(**at))
-    assert table == "scores" and scores.schema == stage.columns() == stage.tables["scores"]
+    assert table == "scores" and scores.schema == stage.tables["scores"]
     return scores[stage.name].to_pylist(), scores[f"{stage.name}_failed"].to_pylist()
 
 

@@ -49,7 +49,7 @@ def test_the_score(model: str) -> None:
     assert good > 0.8
     assert bad < 0.2
     assert (empty, refused) == (None, None)
-    assert scores.schema == Quality(model).columns()
+    assert scores.schema == Quality.tables["scores"]
 
 
 def test_the_same_texts_make_the_same_model(model: str, tmp_path: Path) -> None:
