@@ -65,7 +65,7 @@ def test_finished_shards_are_published_and_the_rest_later(
     assert not list(folder.glob(".publish-*"))
     _publish(folder, to, "--so-far")
     assert list(verify(to)) == []
-    assert "The run that makes this goes on" in (to / "README.md").read_text()
+    assert "The run that makes this dataset is not finished" in (to / "README.md").read_text()
     times = {path: (to / path).stat().st_mtime_ns for path in _shards(manifest)}
     execute(recipe, str(folder), on="local", workers=1, progress=Progress(quiet=True))
     assert not (folder / UNFINISHED).exists()
@@ -76,7 +76,7 @@ def test_finished_shards_are_published_and_the_rest_later(
     complete = json.loads((to / "manifest.json").read_text())
     assert _shards(manifest).items() < _shards(complete).items()
     assert {path: (to / path).stat().st_mtime_ns for path in times} == times  # no file was sent again
-    assert "goes on" not in (to / "README.md").read_text()
+    assert "is not finished" not in (to / "README.md").read_text()
 
 
 def test_a_folder_without_a_run_gives_one_clear_line(tmp_path: pathlib.Path) -> None:
