@@ -27,8 +27,9 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipelines.engine.part import OUTSIDE, Task, cause_of, fatal, run_part
+from pipelines.engine.part import cause_of, fatal, run_part
 from pipelines.engine.retry import Kind, PartResult
+from pipelines.engine.stage import OUTSIDE, Task
 from pipelines.engine.storage import is_store_error, one_line
 
 _POSITION = struct.Struct("<qqd")  # row, sub-row, monotonic seconds

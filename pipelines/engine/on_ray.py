@@ -21,8 +21,8 @@ import ray
 
 from manifests.code import source_digest
 from pipelines.engine.isolate import Child, remove_stale_folders
-from pipelines.engine.part import Task
 from pipelines.engine.retry import Kind, PartResult, RunError
+from pipelines.engine.stage import Task
 
 PACKAGES = ("pipelines", "filters", "ocr", "dedup", "manifests", "shards")
 # Parts in flight for each core. The cluster never waits for the driver, and a cluster that scales sees the demand.

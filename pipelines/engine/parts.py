@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.engine.commit import File, Sidecar, file_from_json
+from pipelines.engine.commit import Counts, File, Sidecar, file_from_json
 from pipelines.engine.part import BrokenFileError
+from pipelines.engine.stage import Quarantined
 from pipelines.engine.storage import Store
 
 SCHEMA = pa.schema(
@@ -26,9 +27,6 @@ SCHEMA = pa.schema(
      ("counts", pa.string())]
 )  # fmt: skip
 
-Counts = dict[str, dict[str, dict[str, int]]]  # table -> column -> value -> rows
-Quarantined = tuple[tuple[int, int, str], ...]
-
 _CHUNK = 4096  # parts converted at a time
 _REMEDY = "remove {} and run again to make that stage anew"
 
@@ -36,7 +34,7 @@ _REMEDY = "remove {} and run again to make that stage anew"
 class Parts(Sequence[Sidecar]):
     """Parts in order, numbered from 0; indexing gives a `Sidecar`. A part without files is one row without a table."""
 
-    def __init__(self, table: pa.Table, parts: int, quarantined: Mapping[int, Quarantined]):
+    def __init__(self, table: pa.Table, parts: int, quarantined: Mapping[int, tuple[Quarantined, ...]]):
         self.table, self.quarantined = table, quarantined
         self.starts = np.searchsorted(table["part"].to_numpy(), np.arange(parts + 1))
 
@@ -55,7 +53,7 @@ class Parts(Sequence[Sidecar]):
         if len(several) == 1:
             return several[0]
         tables, base = [SCHEMA.empty_table()], 0
-        quarantined: dict[int, Quarantined] = {}
+        quarantined: dict[int, tuple[Quarantined, ...]] = {}
         for p in several:
             tables.append(p.table.set_column(0, "part", pc.add(p.table["part"], base)))
             quarantined |= {base + n: q for n, q in p.quarantined.items()}
@@ -123,7 +121,7 @@ class Collector:
         self.done = 0
         self.rows = 0  # of input or output, whichever is larger
         self.counts: Counts = {}
-        self.quarantined: dict[int, Quarantined] = {}
+        self.quarantined: dict[int, tuple[Quarantined, ...]] = {}
         self.batches: list[pa.RecordBatch] = []
         self.pending: list[Sidecar] = []
 
@@ -204,7 +202,7 @@ def read_manifest(store: Store, folder: str) -> tuple[Parts, Counts] | None:
     except (OSError, ValueError) as e:  # ArrowInvalid is a ValueError
         fault = f"{store.path(folder)}: manifest.json or parts.parquet cannot be read ({e})"
         raise BrokenFileError(f"{fault}; {_REMEDY.format(folder)}") from e
-    quarantined: dict[int, Quarantined] = {}
+    quarantined: dict[int, tuple[Quarantined, ...]] = {}
     for part, row, sub, cause in about["quarantined"]:
         quarantined[part] = (*quarantined.get(part, ()), (row, sub, cause))
     _check_sizes(store, folder, table)

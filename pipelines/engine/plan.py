@@ -12,10 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.engine.commit import Sidecar
-from pipelines.engine.part import InputFiles, Task
 from pipelines.engine.parts import Counts, Parts, read_manifest
 from pipelines.engine.recorded import Record
-from pipelines.engine.stage import Input, Step, code_of, describe, files_of, fingerprint, tables_of, versions_of
+from pipelines.engine.stage import (
+    Input,
+    InputFiles,
+    Step,
+    Task,
+    code_of,
+    describe,
+    files_of,
+    fingerprint,
+    tables_of,
+    versions_of,
+)
 from pipelines.engine.storage import Store
 
 FORMAT = 1  # of the files that the engine writes; part of every fingerprint but those of recorded steps

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines.engine.lock import hold
-from pipelines.engine.part import BrokenFileError, Task
+from pipelines.engine.part import BrokenFileError
 from pipelines.engine.parts import Collector, Parts, merge_counts, read_committed, write_manifest
 from pipelines.engine.plan import StepOutput, StepPlan, check, keyed_tables, plan_step, recorded_output
 from pipelines.engine.progress import Progress
 from pipelines.engine.retry import PartResult, RunError, next_attempt
-from pipelines.engine.stage import Step, tables_of
+from pipelines.engine.stage import Step, Task, tables_of
 from pipelines.engine.storage import Store, is_store_error, one_line
 
 __all__ = ["Backend", "Outcome", "RunError", "State", "committed", "run", "states", "store_errors"]
