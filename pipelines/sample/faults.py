@@ -109,10 +109,7 @@ DEDUP_FAULTS = (
     Fault("in too many articles", "image", "uses_high", (BADGE.url,)),
 )
 
-PDF_FAULTS = (
-    _paper("password", "encrypted", "locked-1", "locked-2"),
-    _paper("cut off", "corrupt", "cut-1", "cut-2"),
-)
+PDF_FAULTS = (_paper("password", "encrypted", "locked-1", "locked-2"), _paper("cut off", "corrupt", "cut-1", "cut-2"))
 
 CRAWL_FAULTS = (
     Fault("closed host", "crawl", "robots", ("http://closed.example/",)),
