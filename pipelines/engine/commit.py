@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.engine.stage import Quarantined, Task, tables_of
+from pipelines.engine.stage import Quarantined, Task
 from pipelines.engine.storage import Store, sha256_of
 
 Counts = dict[str, dict[str, dict[str, int]]]  # table -> column -> value -> rows
@@ -42,6 +42,14 @@ class File:
     sha256: str
     partitions: Partitions = ()  # `buckets` in records and in parts.parquet
 
+    def to_json(self) -> dict[str, Any]:
+        fields = dict(vars(self))
+        return {"buckets": fields.pop("partitions"), **fields}
+
+    @staticmethod
+    def from_json(f: Mapping[str, Any]) -> File:
+        return File(f["name"], f["rows"], f["bytes"], f["sha256"], tuple((p[0], p[1], p[2]) for p in f["buckets"]))
+
 
 @dataclass(frozen=True)
 class Sidecar:
@@ -59,23 +67,13 @@ class Sidecar:
         return max([self.rows_in, *(f.rows for f in self.files.values())])
 
     def to_json(self) -> bytes:
-        def plain(v: Any) -> Any:
-            if not isinstance(v, File):
-                return list(v)
-            return {"name": v.name, "rows": v.rows, "bytes": v.bytes, "sha256": v.sha256, "buckets": v.partitions}
-
-        return json.dumps(vars(self), default=plain, sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps(vars(self), default=File.to_json, sort_keys=True, separators=(",", ":")).encode()
 
     @staticmethod
     def from_json(data: bytes) -> Sidecar:
         d = json.loads(data)
-        files = {k: file_from_json(f) for k, f in d["files"].items()}
+        files = {table: File.from_json(f) for table, f in d["files"].items()}
         return Sidecar(d["part"], d["rows_in"], files, d["counts"], tuple((r, s, c) for r, s, c in d["quarantined"]))
-
-
-def file_from_json(f: Mapping[str, Any]) -> File:
-    partitions = tuple((p[0], p[1], p[2]) for p in f["buckets"])
-    return File(f["name"], f["rows"], f["bytes"], f["sha256"], partitions)
 
 
 class _ParquetWriter:
@@ -159,54 +157,46 @@ class PartWriter:
 
     def __init__(self, task: Task, store: Store, scratch: str):
         self.task, self.store, self.scratch = task, store, scratch
-        self.tables = tables_of(task.step.stage)
+        self.tables: Mapping[str, pa.Schema] = task.step.stage.tables
         self.path = f"{task.folder}/{task.part:05d}"  # of the files, without the end of their names
         self.where = f"{task.folder} part {task.part}"
         self.writers: dict[str, Any] = {}
-        self.schemas: dict[str, pa.Schema] = {}
         self.counts: dict[str, dict[str, Counter[str]]] = {}
         self.rows: Counter[str] = Counter()
-        self.null_rows: Counter[str] = Counter()
 
-    def add_null_row(self, table: str) -> None:
-        """A null row for a quarantined row of a `same_rows` table, written as soon as the schema is there."""
-        self.null_rows[table] += 1
+    def add_null_row(self, name: str) -> None:
+        """A null row for a quarantined row of a `same_rows` table."""
+        schema = self.tables[name]
+        self._writer(name).add(pa.RecordBatch.from_arrays([pa.nulls(1, f.type) for f in schema], schema=schema))
+        self.rows[name] += 1
 
     def add(self, name: str, piece: pa.RecordBatch | bytes) -> None:
-        path = os.path.join(self.scratch, name)
         if isinstance(piece, bytes):
             if name not in self.writers:
-                self.writers[name] = _RawWriter(path)
+                self.writers[name] = _RawWriter(os.path.join(self.scratch, name))
             self.writers[name].add(piece)
             return
-        if self.tables is not None and (name not in self.tables or not piece.schema.equals(self.tables[name])):
-            self._wrong_schema(name, piece.schema)
+        fault = f"{self.where}: the stage yields table {name!r}"
+        if name not in self.tables:
+            names = ", ".join(self.tables) or "no table"
+            raise CommitError(f"{fault}, which it does not declare; it declares {names}")
+        if not piece.schema.equals(self.tables[name]):
+            ours, theirs = ([f"{f.name}: {f.type}" for f in s] for s in (piece.schema, self.tables[name]))
+            yields, declares = ([f for f in a if f not in b] for a, b in ((ours, theirs), (theirs, ours)))
+            raise CommitError(f"{fault} with the columns {yields or ours}, and declares {declares or theirs}")
+        if piece.num_rows:
+            self._count(name, piece)
+        self._writer(name).add(piece)
+        self.rows[name] += piece.num_rows
+
+    def _writer(self, name: str) -> Any:
         if name not in self.writers:
+            path = os.path.join(self.scratch, name)
             if name in self.task.keyed:
                 self.writers[name] = _PartitionWriter(path, self.task.keyed[name])
             else:
-                self.writers[name] = _ParquetWriter(path, piece.schema)
-            self.schemas[name] = piece.schema
-        if piece.num_rows:
-            self._count(name, piece)
-        self._write_null_rows(name)
-        self.rows[name] += piece.num_rows
-        self.writers[name].add(piece)
-
-    def _wrong_schema(self, name: str, schema: pa.Schema) -> None:
-        where = f"{self.where}: the stage yields table {name!r}"
-        assert self.tables is not None
-        if name not in self.tables:
-            raise CommitError(f"{where}, which it does not declare; it declares {', '.join(self.tables) or 'no table'}")
-        ours, theirs = ([f"{f.name}: {f.type}" for f in s] for s in (schema, self.tables[name]))
-        yields, declares = ([f for f in a if f not in b] for a, b in ((ours, theirs), (theirs, ours)))
-        raise CommitError(f"{where} with the columns {yields or ours}, and declares {declares or theirs}")
-
-    def _write_null_rows(self, name: str) -> None:
-        if rows := self.null_rows.pop(name, 0):
-            schema = self.schemas[name]
-            self.rows[name] += rows
-            self.writers[name].add(pa.RecordBatch.from_arrays([pa.nulls(rows, f.type) for f in schema], schema=schema))
+                self.writers[name] = _ParquetWriter(path, self.tables[name])
+        return self.writers[name]
 
     def _count(self, name: str, batch: pa.RecordBatch) -> None:
         for column in self.task.step.count.get(name, ()):
@@ -228,12 +218,11 @@ class PartWriter:
         `input_rows`: the rows of each input that the step names in `adds_up`. Raises CommitError if there are too few
         or too many rows.
         """
-        for name, schema in (self.tables or {}).items():
+        for name, schema in self.tables.items():
             if name not in self.writers:
-                self.add(name, pa.RecordBatch.from_pylist([], schema=schema))
+                self._writer(name).add(pa.RecordBatch.from_pylist([], schema=schema))
         files = {}
         for name, writer in sorted(self.writers.items()):
-            self._write_null_rows(name)
             partitions = writer.close()
             path = os.path.join(self.scratch, name)
             digest = sha256_of(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.engine.commit import Counts, File, Sidecar, file_from_json
+from pipelines.engine.commit import Counts, File, Sidecar
 from pipelines.engine.part import BrokenFileError
 from pipelines.engine.stage import Quarantined
 from pipelines.engine.storage import Store
@@ -43,8 +44,8 @@ class Parts(Sequence[Sidecar]):
         if isinstance(sidecars, Parts):
             return sidecars
         collector = Collector(len(sidecars))
-        for n, s in enumerate(sidecars):
-            collector.add(Sidecar(n, s.rows_in, s.files, s.counts, s.quarantined))
+        for n, sidecar in enumerate(sidecars):
+            collector.add(replace(sidecar, part=n))
         return collector.parts()
 
     @staticmethod
@@ -64,9 +65,7 @@ class Parts(Sequence[Sidecar]):
         return len(self.starts) - 1
 
     def __getitem__(self, i: int) -> Sidecar:  # type: ignore[override]
-        if not 0 <= i < len(self):
-            raise IndexError(i)
-        return next(self._between(i, i + 1))
+        return next(self._between(range(len(self))[i], i + 1))
 
     def __iter__(self) -> Iterator[Sidecar]:
         for i in range(0, len(self), _CHUNK):
@@ -77,9 +76,12 @@ class Parts(Sequence[Sidecar]):
         rows = self.table.slice(starts[0], starts[-1] - starts[0]).to_pylist()
         for n, start, stop in zip(range(first, end), starts, starts[1:], strict=False):
             own = rows[start - starts[0] : stop - starts[0]]
-            files = {r["table"]: file_from_json({**r, "name": r["file"]}) for r in own if r["table"] is not None}
+            files = {r["table"]: File.from_json({**r, "name": r["file"]}) for r in own if r["table"] is not None}
             counts = {r["table"]: json.loads(r["counts"]) for r in own if r["counts"] not in (None, "{}")}
             yield Sidecar(n, own[0]["rows_in"], files, counts, self.quarantined.get(n, ()))
+
+    def has_content(self) -> bool:
+        return bool(self.quarantined) or any(f.rows or f.name.endswith(".bin") for s in self for f in s.files.values())
 
     def _rows(self, table: str) -> pa.Table:
         return self.table.filter(pc.equal(self.table["table"], table))

@@ -203,11 +203,6 @@ def files_of(stage: Any) -> dict[str, str]:
     return {name: sha256_of(path) for name, path in paths.items() if path and pathlib.Path(path).is_file()}
 
 
-def tables_of(stage: Any) -> Mapping[str, pa.Schema] | None:
-    """The tables that a stage declares; None for a stage that declares none."""
-    return getattr(stage, "tables", None)
-
-
 def batches(table: pa.Table, rows: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, table.num_rows, rows):
         yield from table.slice(start, rows).combine_chunks().to_batches()

@@ -133,9 +133,6 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         with self._lock:
             for _, connection in self._idle:
                 connection.close()
@@ -163,10 +160,6 @@ class Session:
         """
         until = time.monotonic() + deadline_s
         hops: list[str] = []
-
-        def failed(status: str, retryable: bool = False) -> Response:
-            return Response(status, final_url=url, hops=tuple(hops), retryable=retryable)
-
         try:
             while True:
                 target = parse(url)
@@ -182,15 +175,16 @@ class Session:
                     return Response(stop, final_url=following, hops=tuple(hops))
                 url = following
         except Fault as fault:
-            return failed(fault.status, fault.retryable)
+            response = Response(fault.status, retryable=fault.retryable)
         except TimeoutError:
-            return failed("timeout")
+            response = Response("timeout")
         except ssl.SSLError:
-            return failed("tls")
+            response = Response("tls")
         except ProxyDown:
             raise
         except OSError as error:
-            return failed("refused", isinstance(error, ConnectionResetError | BrokenPipeError))
+            response = Response("refused", retryable=isinstance(error, ConnectionResetError | BrokenPipeError))
+        return replace(response, final_url=url, hops=tuple(hops))
 
     def _once(
         self, target: Target, headers: dict[str, str], until: float, max_bytes: int, partial: bool, judge: Judge | None
