@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.engine.commit import Sidecar
-from pipelines.engine.parts import Counts, Parts, read_manifest
+from pipelines.engine.commit import Counts, Sidecar
+from pipelines.engine.parts import Parts, read_manifest
 from pipelines.engine.recorded import Record
 from pipelines.engine.stage import Input, InputFiles, Step, Task, code_of, describe, files_of, fingerprint, versions_of
 from pipelines.engine.storage import Store

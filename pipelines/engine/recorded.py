@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.engine.parts import Counts, Parts, merge_counts, read_manifest
+from pipelines.engine.commit import Counts
+from pipelines.engine.parts import Parts, merge_counts, read_manifest
 from pipelines.engine.retry import RunError
 from pipelines.engine.storage import Store
 
