@@ -139,17 +139,10 @@ class Session:
             self._idle.clear()
 
     def get(
-        self,
-        url: str,
-        *,
-        deadline_s: float,
-        max_bytes: int,
-        max_redirects: int = MAX_REDIRECTS,
-        headers: Mapping[str, str] | None = None,
-        partial: bool = False,
-        judge: Judge | None = None,
+        self, url: str, *, deadline_s: float, max_bytes: int, max_redirects: int = MAX_REDIRECTS,
+        headers: Mapping[str, str] | None = None, partial: bool = False, judge: Judge | None = None,
         on_redirect: OnRedirect | None = None,
-    ) -> Response:
+    ) -> Response:  # fmt: skip
         """GET ``url``. All hops together take at most ``deadline_s`` seconds of wall clock, and the decoded body is at
         most ``max_bytes``.
 
@@ -192,13 +185,8 @@ class Session:
         proxy = proxy_of(target)
         self.guard.check_literal(target.host)
         through_proxy = proxy if target.scheme == "http" else None  # https goes through a tunnel
-        lines = {
-            "Host": target.netloc,
-            "User-Agent": self.user_agent,
-            "Accept": "*/*",
-            "Accept-Encoding": wire.ACCEPT_ENCODING,
-            "Connection": "keep-alive",
-        }
+        lines = {"Host": target.netloc, "User-Agent": self.user_agent, "Accept": "*/*"}
+        lines |= {"Accept-Encoding": wire.ACCEPT_ENCODING, "Connection": "keep-alive"}
         if through_proxy and (login := login_of(through_proxy)):
             lines["Proxy-Authorization"] = login
         lines |= headers

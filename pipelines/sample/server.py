@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,10 +51,7 @@ class Stats:
             self.requests[host, kind] += 1
 
     def by_kind(self) -> dict[str, int]:
-        total: collections.Counter[str] = collections.Counter()
-        for (_, kind), n in self.requests.items():
-            total[kind] += n
-        return dict(total)
+        return dict(collections.Counter(kind for _, kind in self.requests.elements()))
 
 
 class _Server(ThreadingHTTPServer):
@@ -130,12 +128,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
+@dataclass(frozen=True)
 class Web:
     """A running sample web: `proxy` is the value for ``http_proxy``."""
 
-    def __init__(self, server: _Server) -> None:
-        self.proxy = f"http://127.0.0.1:{server.server_address[1]}"
-        self.stats = server.stats
+    proxy: str
+    stats: Stats
 
 
 @contextlib.contextmanager
@@ -145,7 +143,7 @@ def serve(port: int = 0) -> Iterator[Web]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="sample-web", daemon=True)
     thread.start()
     try:
-        yield Web(server)
+        yield Web(f"http://127.0.0.1:{server.server_address[1]}", server.stats)
     finally:
         server.closing.set()
         server.shutdown()
