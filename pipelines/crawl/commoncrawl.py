@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from manifests.schema import REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.crawl import ranges
+from pipelines.crawl.index import CAPTURE
 from pipelines.fetch.http import USER_AGENT, Session
 from pipelines.warc.message import MAX_PAYLOAD
 
@@ -24,17 +25,9 @@ from pipelines.warc.message import MAX_PAYLOAD
 #: bytes there are no gzip member, so the index is of other files
 REASONS = (*ranges.REASONS, "index_row", "range_not_gzip")
 
-#: one row for each capture fetched: where it is from, and where it begins in this partition's raw file ``warc``
-FETCHED = pa.schema(
-    [
-        ("place", pa.string()),  # FILE:OFFSET, by which a later generation recognises it
-        ("url", pa.string()),
-        ("file", pa.string()),
-        ("offset", pa.int64()),
-        ("length", pa.int64()),
-        ("start", pa.int64()),
-    ]
-)
+#: one row for each capture fetched. `place`: FILE:OFFSET, by which a later generation recognises it. `start`: where it
+#: begins in this partition's raw file ``warc``
+FETCHED = pa.schema({"place": pa.string(), **CAPTURE, "start": pa.int64()})
 
 AHEAD = 2  # ranges in memory for each thread
 
@@ -74,10 +67,8 @@ class CommonCrawl:
                     row = rows[i]
                     if not ctx(i):
                         continue
-                    if isinstance(result, str):
-                        refused.append(_refused(row, result))
-                    elif not result.startswith(b"\x1f\x8b"):
-                        refused.append(_refused(row, "range_not_gzip"))
+                    if isinstance(result, str) or not result.startswith(b"\x1f\x8b"):
+                        refused.append(_refused(row, result if isinstance(result, str) else "range_not_gzip"))
                     else:
                         fetched.append({**row, "start": end})
                         end += row["length"]

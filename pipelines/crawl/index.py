@@ -45,16 +45,10 @@ DEFAULTS: dict[str, Any] = {
 #: input rows: an index file, with its size in bytes and its time of change or ETag
 INDEX = pa.schema([("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string())])
 
-#: one row for each chosen capture. `key`: of the WARC file, so that one partition has all captures of a file
-CHOSEN = pa.schema(
-    [
-        ("key", pa.uint64()),
-        ("url", pa.string()),
-        ("file", pa.string()),  # as the index names it, below the prefix
-        ("offset", pa.int64()),
-        ("length", pa.int64()),
-    ]
-)
+#: one row for each chosen capture. `file`: as the index names it, below the prefix. `key`: of the file, so that one
+#: partition has all captures of a file
+CAPTURE = {"url": pa.string(), "file": pa.string(), "offset": pa.int64(), "length": pa.int64()}
+CHOSEN = pa.schema({"key": pa.uint64(), **CAPTURE})
 
 _READ = ("url", "warc_filename", "warc_record_offset", "warc_record_length")
 BATCH = 65_536
@@ -166,8 +160,7 @@ class Choose:
     def _read(self, path: str, conditions: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
         fs, name = fsspec.core.url_to_fs(path)
         dataset = ds.dataset(name, filesystem=fs, format="parquet")
-        missing = [column for column in (*_READ, *conditions) if column not in dataset.schema.names]
-        if missing:
+        if missing := [column for column in (*_READ, *conditions) if column not in dataset.schema.names]:
             raise ChoiceError(f"{path}: no column {missing[0]!r}; it is no file of Common Crawl's columnar index")
         keep = None
         for column, value in conditions.items():
@@ -175,14 +168,11 @@ class Choose:
             keep = one if keep is None else keep & one
         for rows in dataset.to_batches(columns=list(_READ), filter=keep, batch_size=BATCH, use_threads=False):
             if rows.num_rows:
-                yield _chosen(rows)
-
-
-def _chosen(rows: pa.RecordBatch) -> pa.RecordBatch:
-    files = pc.dictionary_encode(rows["warc_filename"])
-    keys = pa.array([key64(file) for file in files.dictionary.to_pylist()], pa.uint64())
-    columns = [keys.take(files.indices), *(rows[column] for column in _READ)]
-    return pa.RecordBatch.from_arrays([c.cast(f.type) for c, f in zip(columns, CHOSEN, strict=True)], schema=CHOSEN)
+                files = pc.dictionary_encode(rows["warc_filename"])
+                keys = pa.array([key64(file) for file in files.dictionary.to_pylist()], pa.uint64())
+                columns = [keys.take(files.indices), *(rows[column] for column in _READ)]
+                columns = [c.cast(f.type) for c, f in zip(columns, CHOSEN, strict=True)]
+                yield pa.RecordBatch.from_arrays(columns, schema=CHOSEN)
 
 
 def field_of(conditions: Mapping[str, Any]) -> str:

@@ -264,15 +264,10 @@ class _HostCrawl:
         self.next_request = time.monotonic() + delay
 
     def _row(self, url: str, depth: int, page: Response, stored: Mapping[str, Any] | None = None) -> None:
-        row = {
-            "url": url,
-            "status": page.status,
-            "http_status": page.http_status,
-            "depth": depth,
-            "bytes": len(page.body) if page.status == "ok" else None,
-            "type": _media_type(page.headers) or None,
-            "location": (_location(url, page) or None) if page.status == "redirects" else None,
-        }
+        row = {"url": url, "status": page.status, "http_status": page.http_status, "depth": depth}
+        row["bytes"] = len(page.body) if page.status == "ok" else None
+        row["type"] = _media_type(page.headers) or None
+        row["location"] = (_location(url, page) or None) if page.status == "redirects" else None
         self.rows.append({**row, **dict.fromkeys(name for name, _ in VALIDATORS), **(stored or {})})
 
 

@@ -19,11 +19,6 @@ from pipelines.fetch.http import Response, Session, retry_after
 #: why a range could not be read. After missing, forbidden and wrong there is no second try
 REASONS = ("range_missing", "range_forbidden", "range_timeout", "range_failed", "range_wrong")
 _FINAL = ("range_missing", "range_forbidden", "range_wrong")
-_OF_ERRORS = (
-    (FileNotFoundError, "range_missing"),
-    (PermissionError, "range_forbidden"),
-    (TimeoutError, "range_timeout"),
-)
 
 # before the second try; doubled each time. A random half of it is left out, so that readers do not come in step
 FIRST_PAUSE_S = 1.0
@@ -119,8 +114,12 @@ class Ranges:
     def _from_file_system(self, path: str, start: int, stop: int) -> bytes | str:
         try:
             data = self._fs.cat_file(path, start=start, end=stop)
+        except FileNotFoundError:
+            return "range_missing"
+        except PermissionError:
+            return "range_forbidden"
         except OSError as error:
-            return next((reason for kind, reason in _OF_ERRORS if isinstance(error, kind)), "range_failed")
+            return "range_timeout" if isinstance(error, TimeoutError) else "range_failed"
         return bytes(data) if len(data) == stop - start else "range_wrong"
 
 

@@ -8,13 +8,11 @@ exist for the engine.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,15 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.engine.storage import Store
+from pipelines.engine.stage import Quarantined, Task
+from pipelines.engine.storage import Store, sha256_of
 
-#: table -> number of partitions of its keys (a power of two), or 0 if the key is the number of a part
-Keyed = Mapping[str, int]
+Counts = dict[str, dict[str, dict[str, int]]]  # table -> column -> value -> rows
 #: (partition, rows, weight) of each record batch of a keyed table, ascending
 Partitions = tuple[tuple[int, int, int], ...]
 
 ROW_GROUP_BYTES = 8 << 20  # bounds the memory of a map
-_UNCOMMITTED = "nothing was committed"
 
 
 class CommitError(Exception):
@@ -45,6 +42,14 @@ class File:
     sha256: str
     partitions: Partitions = ()  # `buckets` in records and in parts.parquet
 
+    def to_json(self) -> dict[str, Any]:
+        fields = dict(vars(self))
+        return {"buckets": fields.pop("partitions"), **fields}
+
+    @staticmethod
+    def from_json(f: Mapping[str, Any]) -> File:
+        return File(f["name"], f["rows"], f["bytes"], f["sha256"], tuple((p[0], p[1], p[2]) for p in f["buckets"]))
+
 
 @dataclass(frozen=True)
 class Sidecar:
@@ -53,10 +58,8 @@ class Sidecar:
     part: int
     rows_in: int
     files: dict[str, File]
-    #: table -> column -> value -> rows; numeric columns are summed under the value ``sum``
-    counts: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    #: (row, sub-row, cause)
-    quarantined: tuple[tuple[int, int, str], ...] = ()
+    counts: Counts = field(default_factory=dict)  # numeric columns are summed under the value ``sum``
+    quarantined: tuple[Quarantined, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -64,23 +67,13 @@ class Sidecar:
         return max([self.rows_in, *(f.rows for f in self.files.values())])
 
     def to_json(self) -> bytes:
-        def plain(v: Any) -> Any:
-            if not isinstance(v, File):
-                return list(v)
-            return {"name": v.name, "rows": v.rows, "bytes": v.bytes, "sha256": v.sha256, "buckets": v.partitions}
-
-        return json.dumps(vars(self), default=plain, sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps(vars(self), default=File.to_json, sort_keys=True, separators=(",", ":")).encode()
 
     @staticmethod
     def from_json(data: bytes) -> Sidecar:
         d = json.loads(data)
-        files = {k: file_from_json(f) for k, f in d["files"].items()}
+        files = {table: File.from_json(f) for table, f in d["files"].items()}
         return Sidecar(d["part"], d["rows_in"], files, d["counts"], tuple((r, s, c) for r, s, c in d["quarantined"]))
-
-
-def file_from_json(f: Mapping[str, Any]) -> File:
-    partitions = tuple((p[0], p[1], p[2]) for p in f["buckets"])
-    return File(f["name"], f["rows"], f["bytes"], f["sha256"], partitions)
 
 
 class _ParquetWriter:
@@ -158,25 +151,24 @@ class _RawWriter:
 class PartWriter:
     """Takes what a stage yields for one part; `commit` makes the part exist.
 
-    `tables`: the tables that the stage declares, or None. `add` raises CommitError for a batch that does not fit the
-    declaration, and `commit` writes an empty table for each declared table that the stage did not yield.
+    `add` raises CommitError for a batch that does not fit the declaration of the stage, and `commit` writes an empty
+    table for each declared table that the stage did not yield.
     """
 
-    def __init__(
-        self, store: Store, folder: str, scratch: str, part: int, keyed: Keyed, count: Mapping[str, tuple[str, ...]],
-        tables: Mapping[str, pa.Schema] | None = None,
-    ):  # fmt: skip
-        self.store, self.folder, self.scratch, self.part = store, folder, scratch, part
-        self.keyed, self.count, self.tables = keyed, count, tables
+    def __init__(self, task: Task, store: Store, scratch: str):
+        self.task, self.store, self.scratch = task, store, scratch
+        self.tables: Mapping[str, pa.Schema] = task.step.stage.tables
+        self.path = f"{task.folder}/{task.part:05d}"  # of the files, without the end of their names
+        self.where = f"{task.folder} part {task.part}"
         self.writers: dict[str, Any] = {}
-        self.schemas: dict[str, pa.Schema] = {}
         self.counts: dict[str, dict[str, Counter[str]]] = {}
         self.rows: Counter[str] = Counter()
-        self.null_rows: Counter[str] = Counter()
 
-    def add_null_row(self, table: str) -> None:
-        """A null row for a quarantined row of a `same_rows` table, written as soon as the schema is there."""
-        self.null_rows[table] += 1
+    def add_null_row(self, name: str) -> None:
+        """A null row for a quarantined row of a `same_rows` table."""
+        schema = self.tables[name]
+        self._writer(name).add(pa.RecordBatch.from_arrays([pa.nulls(1, f.type) for f in schema], schema=schema))
+        self.rows[name] += 1
 
     def add(self, name: str, piece: pa.RecordBatch | bytes) -> None:
         if isinstance(piece, bytes):
@@ -184,38 +176,30 @@ class PartWriter:
                 self.writers[name] = _RawWriter(os.path.join(self.scratch, name))
             self.writers[name].add(piece)
             return
-        if self.tables is not None and (name not in self.tables or not piece.schema.equals(self.tables[name])):
-            self._wrong_schema(name, piece.schema)
-        if name not in self.writers:
-            path = os.path.join(self.scratch, name)
-            if name in self.keyed:
-                self.writers[name] = _PartitionWriter(path, self.keyed[name])
-            else:
-                self.writers[name] = _ParquetWriter(path, piece.schema)
-            self.schemas[name] = piece.schema
+        fault = f"{self.where}: the stage yields table {name!r}"
+        if name not in self.tables:
+            names = ", ".join(self.tables) or "no table"
+            raise CommitError(f"{fault}, which it does not declare; it declares {names}")
+        if not piece.schema.equals(self.tables[name]):
+            ours, theirs = ([f"{f.name}: {f.type}" for f in s] for s in (piece.schema, self.tables[name]))
+            yields, declares = ([f for f in a if f not in b] for a, b in ((ours, theirs), (theirs, ours)))
+            raise CommitError(f"{fault} with the columns {yields or ours}, and declares {declares or theirs}")
         if piece.num_rows:
             self._count(name, piece)
-        self._write_null_rows(name)
+        self._writer(name).add(piece)
         self.rows[name] += piece.num_rows
-        self.writers[name].add(piece)
 
-    def _wrong_schema(self, name: str, schema: pa.Schema) -> None:
-        where = f"{self.folder} part {self.part}: the stage yields table {name!r}"
-        assert self.tables is not None
-        if name not in self.tables:
-            raise CommitError(f"{where}, which it does not declare; it declares {', '.join(self.tables) or 'no table'}")
-        ours, theirs = ([f"{f.name}: {f.type}" for f in s] for s in (schema, self.tables[name]))
-        yields, declares = ([f for f in a if f not in b] for a, b in ((ours, theirs), (theirs, ours)))
-        raise CommitError(f"{where} with the columns {yields or ours}, and declares {declares or theirs}")
-
-    def _write_null_rows(self, name: str) -> None:
-        if rows := self.null_rows.pop(name, 0):
-            schema = self.schemas[name]
-            self.rows[name] += rows
-            self.writers[name].add(pa.RecordBatch.from_arrays([pa.nulls(rows, f.type) for f in schema], schema=schema))
+    def _writer(self, name: str) -> Any:
+        if name not in self.writers:
+            path = os.path.join(self.scratch, name)
+            if name in self.task.keyed:
+                self.writers[name] = _PartitionWriter(path, self.task.keyed[name])
+            else:
+                self.writers[name] = _ParquetWriter(path, self.tables[name])
+        return self.writers[name]
 
     def _count(self, name: str, batch: pa.RecordBatch) -> None:
-        for column in self.count.get(name, ()):
+        for column in self.task.step.count.get(name, ()):
             values = batch.column(column)
             if pa.types.is_list(values.type):
                 values = pc.list_flatten(values)
@@ -228,51 +212,40 @@ class PartWriter:
             for pair in pc.value_counts(values).to_pylist():
                 tally["kept" if pair["values"] is None else str(pair["values"])] += pair["counts"]
 
-    def commit(
-        self,
-        rows_in: int,
-        same_rows: tuple[str, ...],
-        quarantined: tuple[tuple[int, int, str], ...],
-        adds_up: Mapping[str, tuple[int, tuple[str, ...]]] = MappingProxyType({}),
-    ) -> Sidecar:
+    def commit(self, rows_in: int, input_rows: Mapping[str, int], quarantined: tuple[Quarantined, ...]) -> Sidecar:
         """Check the row counts, publish the files and create the record.
 
-        `adds_up`: input -> (its rows, the tables that share them out). Raises CommitError if there are too few or too
-        many rows.
+        `input_rows`: the rows of each input that the step names in `adds_up`. Raises CommitError if there are too few
+        or too many rows.
         """
-        for name, schema in (self.tables or {}).items():
+        for name, schema in self.tables.items():
             if name not in self.writers:
-                self.add(name, pa.RecordBatch.from_pylist([], schema=schema))
+                self._writer(name).add(pa.RecordBatch.from_pylist([], schema=schema))
         files = {}
         for name, writer in sorted(self.writers.items()):
-            self._write_null_rows(name)
             partitions = writer.close()
             path = os.path.join(self.scratch, name)
-            with open(path, "rb") as f:
-                digest = hashlib.file_digest(f, "sha256").hexdigest()
-            final = f"{self.folder}/{self.part:05d}-{name}-{digest[:10]}.{writer.suffix}"
+            digest = sha256_of(path)
+            final = f"{self.path}-{name}-{digest[:10]}.{writer.suffix}"
             files[name] = File(final, self.rows[name], os.path.getsize(path), digest, partitions)
-        where = f"{self.folder} part {self.part}"
-        for table in same_rows:
-            if (out := self.rows[table]) != rows_in:
-                raise CommitError(f"{where}: {rows_in} rows went in and {out} came out in {table!r}; {_UNCOMMITTED}")
-        for name, (expected, tables) in adds_up.items():
-            out = sum(self.rows[t] for t in tables)
-            if out + len(quarantined) != expected:
-                raise CommitError(
-                    f"{where}: {expected} rows of {name!r} went in, {out} came out in {' and '.join(tables)} and "
-                    f"{len(quarantined)} are quarantined; {_UNCOMMITTED}"
-                )
+        self._check_rows(rows_in, input_rows, len(quarantined))
         for name, file in files.items():
             self.store.publish(os.path.join(self.scratch, name), file.name)
         counts = {t: {c: dict(sorted(v.items())) for c, v in cs.items()} for t, cs in sorted(self.counts.items())}
-        sidecar = Sidecar(self.part, rows_in, files, counts, quarantined)
-        return sidecar if self.store.create(self.record, sidecar.to_json()) else self.committed()
+        sidecar = Sidecar(self.task.part, rows_in, files, counts, quarantined)
+        return sidecar if self.store.create(f"{self.path}.json", sidecar.to_json()) else self.committed()
 
-    @property
-    def record(self) -> str:
-        return f"{self.folder}/{self.part:05d}.json"
+    def _check_rows(self, rows_in: int, input_rows: Mapping[str, int], quarantined: int) -> None:
+        for table in self.task.step.same_rows if rows_in else ():
+            if (out := self.rows[table]) != rows_in:
+                fault = f"{rows_in} rows went in and {out} came out in {table!r}"
+                raise CommitError(f"{self.where}: {fault}; nothing was committed")
+        for name, tables in self.task.step.adds_up.items():
+            out = sum(self.rows[t] for t in tables)
+            if out + quarantined != input_rows[name]:
+                fault = f"{input_rows[name]} rows of {name!r} went in, {out} came out in {' and '.join(tables)}"
+                raise CommitError(f"{self.where}: {fault} and {quarantined} are quarantined; nothing was committed")
 
     def committed(self) -> Sidecar:
         """The record of an earlier attempt at this part. Raises FileNotFoundError if there is none."""
-        return Sidecar.from_json(self.store.read(self.record))
+        return Sidecar.from_json(self.store.read(f"{self.path}.json"))

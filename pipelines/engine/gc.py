@@ -29,22 +29,19 @@ def collect(root: str, dry_run: bool = False) -> dict[str, int]:
         for name in store.folders("stages"):
             folder = f"stages/{name}"
             sizes = store.sizes(folder)
-            if folder not in used:
+            if folder in used:
+                files = sorted(sizes.keys() - _named_files(store, folder, sizes))
+                removed |= {f"{folder}/{file}": sizes[file] for file in files}
+            else:
                 removed[folder] = sum(sizes.values())
-                if not dry_run:
-                    store.remove_folder(folder)
-                continue
-            for file in sorted(sizes.keys() - _named_files(store, folder, sizes)):
-                removed[f"{folder}/{file}"] = sizes[file]
-                if not dry_run:
-                    store.remove(f"{folder}/{file}")
+        for name in removed if not dry_run else ():
+            (store.remove_folder if name.count("/") == 1 else store.remove)(name)
     return removed
 
 
 def _named_files(store: Store, folder: str, sizes: dict[str, int]) -> set[str]:
     """The files of a stage that it needs. A finished stage no longer needs the records of single parts."""
-    finished = read_manifest(store, folder)
-    if finished is not None:
+    if (finished := read_manifest(store, folder)) is not None:
         names, parts = {"manifest.json", "parts.parquet"}, finished[0]
     else:
         names = set(record_names(sizes))

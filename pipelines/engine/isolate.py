@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import pathlib
 import pickle
 import shutil
 import signal
@@ -27,11 +28,13 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipelines.engine.part import OUTSIDE, Task, cause_of, fatal, run_part
+from pipelines.engine.part import cause_of, fatal, run_part
 from pipelines.engine.retry import Kind, PartResult
+from pipelines.engine.stage import OUTSIDE, Task
 from pipelines.engine.storage import is_store_error, one_line
 
 _POSITION = struct.Struct("<qqd")  # row, sub-row, monotonic seconds
+_PREFIX = f"panoramix-{socket.gethostname()}-"
 
 OUTSIDE_S = 3600.0  # deadline for reading, committing and loading a model
 PARTS_PER_CHILD = 1000  # then a new child starts, against leaks of libraries
@@ -91,11 +94,10 @@ class Child:
 
     def _spawn(self) -> None:
         self.pipe, child_end = Pipe()
-        self.folder = tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-")  # for the child's temporary files
+        self.folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")  # for the child's temporary files
         path = os.path.join(self.folder, "row")
-        with open(path, "w+b") as f:
-            f.truncate(_POSITION.size)
-            self.position = mmap.mmap(f.fileno(), _POSITION.size)
+        pathlib.Path(path).write_bytes(bytes(_POSITION.size))
+        self.position = _map(path)
         code = f"from pipelines.engine.isolate import child; child({child_end.fileno()}, {path!r}, {os.getpid()})"
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "TMPDIR": self.folder}
         env |= {"OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "1"}
@@ -122,24 +124,21 @@ class Child:
         self.parts = 0
 
 
-def _prefix() -> str:
-    return f"panoramix-{socket.gethostname()}-"
-
-
 def remove_stale_folders() -> None:
     """Remove the temporary folders of children whose parent on this machine is dead."""
-    for name in os.listdir(tempfile.gettempdir()):
-        parent = name.removeprefix(_prefix()).partition("-")[0]
-        if name.startswith(_prefix()) and not os.path.exists(f"/proc/{parent}"):
-            shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
+    for folder in pathlib.Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        if not os.path.exists(f"/proc/{folder.name.removeprefix(_PREFIX).partition('-')[0]}"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _map(path: str) -> mmap.mmap:
+    with open(path, "r+b") as f:
+        return mmap.mmap(f.fileno(), _POSITION.size)
 
 
 def _write_position(position: Any, row: int, sub: int) -> None:
-    """Write the position of the part and the time.
-
-    This is one copy. `pack_into` clears the bytes first, and a parent that reads them at that moment sees a row that
-    has hung since the machine was started.
-    """
+    # One copy. `pack_into` clears the bytes first, and a parent that reads them at that moment sees a row that has hung
+    # since the machine was started.
     position[: _POSITION.size] = _POSITION.pack(row, sub, time.monotonic())
 
 
@@ -160,8 +159,7 @@ def child(fd: int, position_path: str, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     _die_with(parent)
     pipe = Connection(fd)
-    with open(position_path, "r+b") as f:
-        position = mmap.mmap(f.fileno(), _POSITION.size)
+    position = _map(position_path)
     while True:
         try:
             data = pipe.recv_bytes()

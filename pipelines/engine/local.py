@@ -8,8 +8,8 @@ import time
 from multiprocessing import connection
 
 from pipelines.engine.isolate import Child, remove_stale_folders
-from pipelines.engine.part import Task
 from pipelines.engine.retry import PartResult
+from pipelines.engine.stage import Task
 
 _POLL_S = 0.05  # how often deadlines and memory are checked
 

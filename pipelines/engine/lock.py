@@ -22,10 +22,7 @@ SILENT_S = 35.0  # a holder that has not rewritten its object for this time is d
 
 @contextlib.contextmanager
 def hold(store: Store) -> Iterator[threading.Event]:
-    """Hold the lock of a run. The event is set if another driver takes the lock.
-
-    Raises RunError if another driver holds it.
-    """
+    """Hold the lock of a run; the event is set if another driver takes it. Raises RunError if another one has it."""
     with _file_lock(store) if store.local else _object_lock(store) as lost:
         store.remove_folder("tmp")  # unfinished files of killed processes
         yield lost
@@ -41,7 +38,8 @@ def _file_lock(store: Store) -> Iterator[threading.Event]:
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _refused(store, f.read().strip() or "unknown process") from None
+            holder = f.read().strip() or "unknown process"
+            raise RunError(f"{store.root}: another driver is at work on this run ({holder})") from None
         f.truncate()
         f.write(f"process {os.getpid()}")
         f.flush()
@@ -98,11 +96,8 @@ def _wait_for_silence(store: Store) -> None:
                 time.sleep(BEAT_S / 4)
                 alive = store.read("lock.json") != first
         if alive:
-            raise _refused(store, f"process {holder['process']} on {holder['host']}")
-
-
-def _refused(store: Store, holder: str) -> RunError:
-    return RunError(f"{store.root}: another driver is at work on this run ({holder})")
+            name = f"process {holder['process']} on {holder['host']}"
+            raise RunError(f"{store.root}: another driver is at work on this run ({name})")
 
 
 def _start_time(process: int) -> str:

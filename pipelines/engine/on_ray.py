@@ -21,8 +21,8 @@ import ray
 
 from manifests.code import source_digest
 from pipelines.engine.isolate import Child, remove_stale_folders
-from pipelines.engine.part import Task
 from pipelines.engine.retry import Kind, PartResult, RunError
+from pipelines.engine.stage import Task
 
 PACKAGES = ("pipelines", "filters", "ocr", "dedup", "manifests", "shards")
 # Parts in flight for each core. The cluster never waits for the driver, and a cluster that scales sees the demand.
@@ -74,27 +74,26 @@ class OnRay:
 
     def _actors(self, gpus: float) -> int:
         """The size of the pool. On a cluster without GPUs it is as if the stage needed none."""
-        available = self._resources().get("GPU", 0)
-        if gpus and available:
-            return max(1, int(available / gpus))
-        return self.fixed_slots or max(1, int(self._resources().get("CPU", 1)))
+        resources = self._resources()
+        if gpus and resources.get("GPU", 0):
+            return max(1, int(resources["GPU"] / gpus))
+        return self.fixed_slots or max(1, int(resources.get("CPU", 1)))
 
     def submit(self, task: Task) -> None:
         actor = self._actor(task) if hasattr(task.step.stage, "open") else None
-        if actor:
+        if actor is not None:
             self.pool[actor] += 1
-        ref = actor.run.remote(task, self.digests) if actor else self.remote.remote(task, self.digests)
-        self.busy[ref] = (task, actor)
+        run = self.remote if actor is None else actor.run
+        self.busy[run.remote(task, self.digests)] = (task, actor)
 
     def _actor(self, task: Task) -> Any:
         """The least busy actor of the pool. The pool holds the models of one stage at a time."""
         key, gpus = (task.step.stage, task.step.gpus), task.step.gpus
-        if self.pool_key != key:
-            for old in [a for a, parts in self.pool.items() if not parts]:
-                ray.kill(old)
-                del self.pool[old]
-            if not self.pool:
-                self.pool_key = key
+        for old in [a for a, parts in self.pool.items() if self.pool_key != key and not parts]:
+            ray.kill(old)
+            del self.pool[old]
+        if not self.pool:
+            self.pool_key = key
         actor = min(self.pool, key=lambda a: self.pool[a], default=None)
         if actor is None or (self.pool[actor] and len(self.pool) < self._actors(gpus)):
             # no core is reserved: an idle actor must not keep the tasks of other stages waiting
@@ -107,9 +106,8 @@ class OnRay:
     def wait(self, seconds: float) -> list[tuple[Task, PartResult]]:
         if not self.busy:
             return []
-        done, _ = ray.wait(list(self.busy), num_returns=1, timeout=seconds)
-        if done:  # and everything else that has ended by now
-            done, _ = ray.wait(list(self.busy), num_returns=len(self.busy), timeout=0)
+        ray.wait(list(self.busy), num_returns=1, timeout=seconds)
+        done, _ = ray.wait(list(self.busy), num_returns=len(self.busy), timeout=0)  # everything that has ended by now
         results = []
         for ref in done:
             task, actor = self.busy.pop(ref)
@@ -118,10 +116,13 @@ class OnRay:
             try:
                 results.append((task, ray.get(ref)))
             except ray.exceptions.RayError as e:
-                if actor is not None and not isinstance(e, ray.exceptions.RayTaskError):
+                if not isinstance(e, ray.exceptions.RayTaskError):
                     self.pool.pop(actor, None)
-                cause = f"lost: {type(e).__name__}"
-                results.append((task, PartResult(None, kind=_kind(e), cause=cause, detail=str(e))))
+                # lost with its worker, but not if Ray killed the worker for its memory, or if its code is not ours
+                broken = isinstance(e, (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError))
+                memory = isinstance(e, ray.exceptions.OutOfMemoryError)
+                kind: Kind = "memory" if memory else "fatal" if broken else "lost"
+                results.append((task, PartResult(None, kind=kind, cause=f"lost: {type(e).__name__}", detail=str(e))))
         return results
 
     def close(self) -> None:
@@ -136,14 +137,6 @@ def _check_address(address: str) -> None:
     except (OSError, ValueError) as e:
         remedy = "start one with `ray start --head`, or use `--on local`"
         raise RunError(f"--on {address}: no Ray cluster answers there ({e}); {remedy}") from None
-
-
-def _kind(e: Exception) -> Kind:
-    """Lost for a worker that is gone; not for one that Ray killed for its memory, or whose code differs from ours."""
-    if isinstance(e, ray.exceptions.OutOfMemoryError):
-        return "memory"
-    broken = (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError)
-    return "fatal" if isinstance(e, broken) else "lost"
 
 
 class _ModelActor:

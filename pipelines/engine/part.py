@@ -1,12 +1,11 @@
-"""One part: read its inputs, call the stage, commit the output. The backend chooses the process that runs this code."""
+"""Runs one part: reads its inputs, calls the stage, commits the output. The backend chooses the process."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import fsspec
@@ -15,15 +14,8 @@ import pyarrow.parquet as pq
 
 from manifests.stage import InputError, Output
 from pipelines.engine.commit import CommitError, PartWriter, Sidecar
-from pipelines.engine.stage import How, Step, batches, tables_of
+from pipelines.engine.stage import BATCH, OUTSIDE, WHOLE_ROW, InputFiles, Quarantined, Task, batches
 from pipelines.engine.storage import Store
-
-Skip = tuple[int, int, str]  # row, sub-row or WHOLE_ROW, cause
-
-# the position of a part that is not at a sub-row
-WHOLE_ROW = -1  # at this row
-BATCH = -2  # somewhere in the batch that begins with this row, or anywhere in an exchange
-OUTSIDE = -3  # reading, committing or loading a model: no row is at fault
 
 
 class BrokenFileError(Exception):
@@ -41,45 +33,10 @@ def cause_of(e: Exception) -> str:
     return f"exception: {type(e).__name__}: {str(e) if isinstance(e, InputError) else str(e)[:200]}"
 
 
-@dataclass(frozen=True)
-class InputFiles:
-    """What one part reads of one input: files, and the record batches of each file for keyed tables."""
-
-    how: How
-    files: tuple[str, ...] = ()
-    record_batches: tuple[tuple[int, ...], ...] = ()  # of each file; all of them if empty
-    parts: tuple[int, ...] = ()  # with how="paths": the part that each file belongs to
-    columns: tuple[str, ...] = ()  # all, if empty
-    schema: pa.Schema | None = None  # that the producer declares, for an input without files
-
-
-@dataclass(frozen=True)
-class Task:
-    """Everything that a process needs to run one part: names of files, no data but the literal rows of a source."""
-
-    step: Step  # without its `rows`
-    root: str
-    folder: str
-    part: int  # number in the folder
-    number: int  # `ctx.part`: number among all parts of the step and of the steps that it follows
-    inputs: Mapping[str, InputFiles] = field(default_factory=dict)
-    rows: pa.Table | None = None
-    keyed: Mapping[str, int] = field(default_factory=dict)
-    # what earlier attempts found out (engine.retry)
-    skip: tuple[Skip, ...] = ()
-    suspects: tuple[int, ...] = ()  # first rows of batches that must be run row by row
-    tries: int = 0
-    lost: int = 0
-
-    @property
-    def label(self) -> str:
-        return f"{self.step.name}, part {self.number}"
-
-
 class RunningContext:
     """The `StageContext` of a running part. It passes each position to `mark` and leaves out quarantined rows."""
 
-    def __init__(self, part: int, mark: Callable[[int, int], None], skip: tuple[Skip, ...]):
+    def __init__(self, part: int, mark: Callable[[int, int], None], skip: tuple[Quarantined, ...]):
         self.part, self.first, self.mark = part, 0, mark
         self.ends: dict[str, int] = {}
         self.skip = {(row, sub) for row, sub, _ in skip}
@@ -112,14 +69,13 @@ def run_part(task: Task, mark: Callable[[int, int], None]) -> Sidecar:
     ctx = RunningContext(task.number, mark, task.skip)
     mark(0, OUTSIDE)
     with store.scratch() as scratch:
-        tables = tables_of(step.stage)
-        writer = PartWriter(store, task.folder, scratch, task.part, task.keyed, step.count, tables)
+        writer = PartWriter(task, store, scratch)
         if task.tries or task.lost or task.skip:  # the last attempt may have died after its commit
             with contextlib.suppress(FileNotFoundError):
                 return writer.committed()
         stage = _callable(step.stage)
         if step.is_map:
-            return _run_map(task, stage, writer, ctx)
+            return _Map(task, stage, writer, ctx).run()
         inputs = {name: _table(task, files) for name, files in task.inputs.items()}
         mark(0, BATCH)
         for name, piece in stage(inputs, ctx):
@@ -127,86 +83,81 @@ def run_part(task: Task, mark: Callable[[int, int], None]) -> Sidecar:
         mark(0, OUTSIDE)
         # the rows of an exchange are those of its aligned input
         rows_in = max([t.num_rows for n, t in inputs.items() if task.inputs[n].how == "aligned"], default=0)
-        adds_up = {name: (inputs[name].num_rows, tables) for name, tables in step.adds_up.items()}
-        return writer.commit(rows_in, step.same_rows if rows_in else (), task.skip, adds_up)
+        return writer.commit(rows_in, {name: inputs[name].num_rows for name in step.adds_up}, task.skip)
 
 
-def _run_map(task: Task, stage: Any, writer: PartWriter, ctx: RunningContext) -> Sidecar:
-    """Call the stage on the longest runs of rows that are not quarantined.
+class _Map:
+    """A part of a map. It calls the stage on the longest runs of rows that are not quarantined.
 
     The calls, and so the bytes, do not depend on how a row was found to be bad.
     """
-    quarantined = {(row, sub): cause for row, sub, cause in task.skip}
-    end = 0
-    for batch in _input_batches(task):
-        first, end = end, end + batch.num_rows
-        suspect = first in task.suspects
+
+    def __init__(self, task: Task, stage: Any, writer: PartWriter, ctx: RunningContext):
+        self.task, self.stage, self.writer, self.ctx = task, stage, writer, ctx
+        self.quarantined = {(row, sub): cause for row, sub, cause in task.skip}
+
+    def run(self) -> Sidecar:
+        step, end = self.task.step, 0
+        for batch in _input_batches(self.task):
+            first, end = end, end + batch.num_rows
+            for run, pieces in self._outputs(batch, first):
+                for name, piece in pieces:
+                    self.writer.add(name, piece)
+                    if isinstance(piece, bytes):
+                        self.ctx.ends[name] = self.ctx.ends.get(name, 0) + len(piece)
+                if run.stop < end:  # a bad row follows
+                    for table in step.same_rows:
+                        self.writer.add_null_row(table)
+            self.ctx.mark(end, OUTSIDE)
+        skip = tuple((row, sub, cause) for (row, sub), cause in sorted(self.quarantined.items()))
+        return self.writer.commit(end, dict.fromkeys(step.adds_up, end), skip)
+
+    def _outputs(self, batch: pa.RecordBatch, first: int) -> list[tuple[range, Iterable[Output]]]:
+        """The runs of rows between the bad rows of a batch, and the output of each.
+
+        A later call may raise, so all output of a batch is held before any is written. One row of a source may produce
+        more than fits in memory, so the output of a source is an iterator; its exceptions are final.
+        """
+        suspect = first in self.task.suspects
         if suspect:
-            quarantined |= _bad_rows(stage, batch, ctx, first, quarantined)
-        # A later call may raise, so all output of a batch is held before any is written. One row of a source may
-        # produce more than fits in memory, so the output of a source is written as it comes; its exceptions are final.
-        hold = task.rows is None
+            self._quarantine_bad_rows(batch, first)
+        outputs = [(run, self._call(batch, first, run)) for run in self._good_runs(first, first + batch.num_rows)]
+        if self.task.rows is not None:
+            return list(outputs)
         try:
-            outputs = _outputs(stage, batch, ctx, first, quarantined, hold)
+            return [(run, list(pieces)) for run, pieces in outputs]
         except Exception as e:
             if suspect or fatal(e):
                 raise
-            quarantined |= _bad_rows(stage, batch, ctx, first, quarantined)
-            outputs = _outputs(stage, batch, ctx, first, quarantined, hold)
-        for run, pieces in outputs:
-            for name, piece in pieces:
-                writer.add(name, piece)
-                if isinstance(piece, bytes):
-                    ctx.ends[name] = ctx.ends.get(name, 0) + len(piece)
-            if run.stop < end:  # a bad row follows
-                for table in task.step.same_rows:
-                    writer.add_null_row(table)
-        ctx.mark(end, OUTSIDE)
-    skip = tuple((row, sub, cause) for (row, sub), cause in sorted(quarantined.items()))
-    adds_up = {name: (end, tables) for name, tables in task.step.adds_up.items()}
-    return writer.commit(end, task.step.same_rows if end else (), skip, adds_up)
+        self._quarantine_bad_rows(batch, first)
+        return [(run, list(self._call(batch, first, run))) for run in self._good_runs(first, first + batch.num_rows)]
 
+    def _good_runs(self, first: int, end: int) -> list[range]:
+        """Every run but the last ends before a bad row; a run may be empty."""
+        bad = sorted(row for row, sub in self.quarantined if sub == WHOLE_ROW and first <= row < end)
+        return [range(a + 1, b) for a, b in itertools.pairwise([first - 1, *bad, end])]
 
-def _outputs(
-    stage: Any, batch: pa.RecordBatch, ctx: RunningContext, first: int, quarantined: Mapping[tuple[int, int], str],
-    hold: bool,
-) -> list[tuple[range, Iterable[Output]]]:  # fmt: skip
-    """The runs of rows between the bad rows of a batch, and the output of each.
+    def _call(self, batch: pa.RecordBatch, first: int, run: range) -> Iterator[Output]:
+        if run:
+            self.ctx.first = run.start
+            self.ctx.mark(*((run.start, WHOLE_ROW) if len(run) == 1 else (first, BATCH)))
+            rows = batch.slice(run.start - first, len(run)) if len(run) < batch.num_rows else batch
+            yield from self.stage(rows, self.ctx)
 
-    Every run but the last ends before a bad row; a run may be empty.
-    """
-    end = first + batch.num_rows
-    bad = sorted(row for row, sub in quarantined if sub == WHOLE_ROW and first <= row < end)
-    runs = [range(a + 1, b) for a, b in itertools.pairwise([first - 1, *bad, end])]
-    outputs = [(run, _call(stage, batch, ctx, first, run)) for run in runs]
-    return [(run, list(pieces)) for run, pieces in outputs] if hold else list(outputs)
+    def _quarantine_bad_rows(self, batch: pa.RecordBatch, first: int) -> None:
+        """Quarantine the rows of a batch for which the stage raises when it is called on that row alone.
 
-
-def _call(stage: Any, batch: pa.RecordBatch, ctx: RunningContext, first: int, run: range) -> Iterator[Output]:
-    if run:
-        ctx.first = run.start
-        ctx.mark(*((run.start, WHOLE_ROW) if len(run) == 1 else (first, BATCH)))
-        yield from stage(batch.slice(run.start - first, len(run)) if len(run) < batch.num_rows else batch, ctx)
-
-
-def _bad_rows(
-    stage: Any, batch: pa.RecordBatch, ctx: RunningContext, first: int, quarantined: Mapping[tuple[int, int], str]
-) -> dict[tuple[int, int], str]:
-    """The rows of a batch for which the stage raises when it is called on that row alone, with the cause.
-
-    A row that ends the process is the position of the process at that moment; the next attempt skips it.
-    """
-    bad = {}
-    for row in range(first, first + batch.num_rows):
-        if (row, WHOLE_ROW) not in quarantined:
-            try:
-                for _ in _call(stage, batch, ctx, first, range(row, row + 1)):
-                    pass
-            except Exception as e:
-                if fatal(e):
-                    raise
-                bad[row, WHOLE_ROW] = cause_of(e)
-    return bad
+        A row that ends the process is the position of the process at that moment; the next attempt skips it.
+        """
+        for row in range(first, first + batch.num_rows):
+            if (row, WHOLE_ROW) not in self.quarantined:
+                try:
+                    for _ in self._call(batch, first, range(row, row + 1)):
+                        pass
+                except Exception as e:
+                    if fatal(e):
+                        raise
+                    self.quarantined[row, WHOLE_ROW] = cause_of(e)
 
 
 def _input_batches(task: Task) -> Iterator[pa.RecordBatch]:

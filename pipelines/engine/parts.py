@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.engine.commit import File, Sidecar, file_from_json
+from pipelines.engine.commit import Counts, File, Sidecar
 from pipelines.engine.part import BrokenFileError
+from pipelines.engine.stage import Quarantined
 from pipelines.engine.storage import Store
 
 SCHEMA = pa.schema(
@@ -26,9 +28,6 @@ SCHEMA = pa.schema(
      ("counts", pa.string())]
 )  # fmt: skip
 
-Counts = dict[str, dict[str, dict[str, int]]]  # table -> column -> value -> rows
-Quarantined = tuple[tuple[int, int, str], ...]
-
 _CHUNK = 4096  # parts converted at a time
 _REMEDY = "remove {} and run again to make that stage anew"
 
@@ -36,7 +35,7 @@ _REMEDY = "remove {} and run again to make that stage anew"
 class Parts(Sequence[Sidecar]):
     """Parts in order, numbered from 0; indexing gives a `Sidecar`. A part without files is one row without a table."""
 
-    def __init__(self, table: pa.Table, parts: int, quarantined: Mapping[int, Quarantined]):
+    def __init__(self, table: pa.Table, parts: int, quarantined: Mapping[int, tuple[Quarantined, ...]]):
         self.table, self.quarantined = table, quarantined
         self.starts = np.searchsorted(table["part"].to_numpy(), np.arange(parts + 1))
 
@@ -45,8 +44,8 @@ class Parts(Sequence[Sidecar]):
         if isinstance(sidecars, Parts):
             return sidecars
         collector = Collector(len(sidecars))
-        for n, s in enumerate(sidecars):
-            collector.add(Sidecar(n, s.rows_in, s.files, s.counts, s.quarantined))
+        for n, sidecar in enumerate(sidecars):
+            collector.add(replace(sidecar, part=n))
         return collector.parts()
 
     @staticmethod
@@ -55,7 +54,7 @@ class Parts(Sequence[Sidecar]):
         if len(several) == 1:
             return several[0]
         tables, base = [SCHEMA.empty_table()], 0
-        quarantined: dict[int, Quarantined] = {}
+        quarantined: dict[int, tuple[Quarantined, ...]] = {}
         for p in several:
             tables.append(p.table.set_column(0, "part", pc.add(p.table["part"], base)))
             quarantined |= {base + n: q for n, q in p.quarantined.items()}
@@ -66,9 +65,7 @@ class Parts(Sequence[Sidecar]):
         return len(self.starts) - 1
 
     def __getitem__(self, i: int) -> Sidecar:  # type: ignore[override]
-        if not 0 <= i < len(self):
-            raise IndexError(i)
-        return next(self._between(i, i + 1))
+        return next(self._between(range(len(self))[i], i + 1))
 
     def __iter__(self) -> Iterator[Sidecar]:
         for i in range(0, len(self), _CHUNK):
@@ -79,9 +76,12 @@ class Parts(Sequence[Sidecar]):
         rows = self.table.slice(starts[0], starts[-1] - starts[0]).to_pylist()
         for n, start, stop in zip(range(first, end), starts, starts[1:], strict=False):
             own = rows[start - starts[0] : stop - starts[0]]
-            files = {r["table"]: file_from_json({**r, "name": r["file"]}) for r in own if r["table"] is not None}
+            files = {r["table"]: File.from_json({**r, "name": r["file"]}) for r in own if r["table"] is not None}
             counts = {r["table"]: json.loads(r["counts"]) for r in own if r["counts"] not in (None, "{}")}
             yield Sidecar(n, own[0]["rows_in"], files, counts, self.quarantined.get(n, ()))
+
+    def has_content(self) -> bool:
+        return bool(self.quarantined) or any(f.rows or f.name.endswith(".bin") for s in self for f in s.files.values())
 
     def _rows(self, table: str) -> pa.Table:
         return self.table.filter(pc.equal(self.table["table"], table))
@@ -123,7 +123,7 @@ class Collector:
         self.done = 0
         self.rows = 0  # of input or output, whichever is larger
         self.counts: Counts = {}
-        self.quarantined: dict[int, Quarantined] = {}
+        self.quarantined: dict[int, tuple[Quarantined, ...]] = {}
         self.batches: list[pa.RecordBatch] = []
         self.pending: list[Sidecar] = []
 
@@ -204,7 +204,7 @@ def read_manifest(store: Store, folder: str) -> tuple[Parts, Counts] | None:
     except (OSError, ValueError) as e:  # ArrowInvalid is a ValueError
         fault = f"{store.path(folder)}: manifest.json or parts.parquet cannot be read ({e})"
         raise BrokenFileError(f"{fault}; {_REMEDY.format(folder)}") from e
-    quarantined: dict[int, Quarantined] = {}
+    quarantined: dict[int, tuple[Quarantined, ...]] = {}
     for part, row, sub, cause in about["quarantined"]:
         quarantined[part] = (*quarantined.get(part, ()), (row, sub, cause))
     _check_sizes(store, folder, table)

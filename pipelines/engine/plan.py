@@ -11,11 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.engine.commit import Sidecar
-from pipelines.engine.part import InputFiles, Task
-from pipelines.engine.parts import Counts, Parts, read_manifest
+from pipelines.engine.commit import Counts, Sidecar
+from pipelines.engine.parts import Parts, read_manifest
 from pipelines.engine.recorded import Record
-from pipelines.engine.stage import Input, Step, code_of, describe, files_of, fingerprint, tables_of, versions_of
+from pipelines.engine.stage import Input, InputFiles, Step, Task, code_of, describe, files_of, fingerprint, versions_of
 from pipelines.engine.storage import Store
 
 FORMAT = 1  # of the files that the engine writes; part of every fingerprint but those of recorded steps
@@ -30,11 +29,11 @@ class StepOutput:
     """What a step has committed: its parts in order, those of a recorded step over all generations."""
 
     def __init__(
-        self, name: str, parts: Sequence[Sidecar] = (), counts: Counts | None = None, folders: Sequence[str] = (),
-        schemas: Mapping[str, pa.Schema] | None = None,
+        self, name: str, parts: Sequence[Sidecar], counts: Counts | None = None, folders: Sequence[str] = (),
+        stage: Any = None,
     ):  # fmt: skip
         self.name, self.parts, self.counts, self.folders = name, Parts.of(parts), counts or {}, list(folders)
-        self.schemas = schemas or {}  # of the tables that the stage declares
+        self.schemas: Mapping[str, pa.Schema] = {} if stage is None else stage.tables
 
     def rows(self, table: str) -> int:
         return self.parts.tables().get(table, 0)
@@ -55,9 +54,8 @@ def check(steps: Sequence[Step]) -> None:
     """Raises PlanError unless names are unique, parents come first, and every table that is named is declared."""
     stages: dict[str, Any] = {}
     for step in steps:
-        for parent in step.parents:
-            if parent not in stages:
-                raise PlanError(f"{step.name!r} reads {parent!r}, which is not an earlier step")
+        if unknown := [parent for parent in step.parents if parent not in stages]:
+            raise PlanError(f"{step.name!r} reads {unknown[0]!r}, which is not an earlier step")
         if step.name in stages:
             raise PlanError(f"two steps have the name {step.name!r}")
         if step.recorded and step.follows:
@@ -66,22 +64,19 @@ def check(steps: Sequence[Step]) -> None:
         own = [*step.same_rows, *(t for tables in step.adds_up.values() for t in tables), *step.count]
         reads = [(parent, i.table) for i in step.inputs.values() if i.how != "paths" for parent in i.steps]
         for name, table in [*reads, *((step.name, t) for t in own)]:
-            declared = tables_of(stages[name])
-            if declared is not None and table not in declared:
-                names = ", ".join(declared) or "no table"
+            if table not in stages[name].tables:
+                names = ", ".join(stages[name].tables) or "no table"
                 raise PlanError(f"{step.name!r} names the table {table!r} of {name!r}, whose stage declares {names}")
 
 
 def keyed_tables(steps: Sequence[Step], partitions: int) -> dict[str, dict[str, int]]:
     """For each step: its tables that feed an exchange, with the number of their partitions (0: by part)."""
     keyed: dict[str, dict[str, int]] = {step.name: {} for step in steps}
-    for step in steps:
-        for i in step.inputs.values():
-            if i.how in ("shuffle", "by_part"):
-                number = partitions if i.how == "shuffle" else 0
-                for parent in i.steps:
-                    if keyed[parent].setdefault(i.table, number) != number:
-                        raise PlanError(f"table {i.table!r} of {parent!r} is read both by key and by part")
+    numbers = {"shuffle": partitions, "by_part": 0}
+    for i in (i for step in steps for i in step.inputs.values() if i.how in numbers):
+        for parent in i.steps:
+            if keyed[parent].setdefault(i.table, numbers[i.how]) != numbers[i.how]:
+                raise PlanError(f"table {i.table!r} of {parent!r} is read both by key and by part")
     return keyed
 
 
@@ -107,9 +102,8 @@ def plan_step(
     The name of a step is not in its fingerprint, so that a renamed step finds its folder. `refresh`: record it again.
     """
     rows = step.rows(outputs) if step.rows else None
-    digests: dict[str, Any] = {}
-    for name, i in sorted(step.inputs.items()):
-        digests[name] = [outputs[n].parts.content(i.table) for n in i.steps]
+    read = sorted(step.inputs.items())
+    digests: dict[str, Any] = {name: [outputs[n].parts.content(i.table) for n in i.steps] for name, i in read}
     if rows is not None:
         tables = rows.to_batches(_ROWS_PER_DIGEST) if isinstance(rows, pa.Table) else rows
         digests["rows"] = [_rows_digest(t) for t in tables]
@@ -132,21 +126,18 @@ def plan_step(
         about |= {"offset": offset} if step.follows else {}
         own = fingerprint(about, inputs)
     folder = folders.setdefault(own, f"stages/{step.name}-{own}")
-    recorded = recorded_output(step, record)
-    output = recorded
+    recorded = output = recorded_output(step, record)
     if record is None or folder not in record.generations:
         finished = read_manifest(store, folder)
-        output = None if finished is None else StepOutput(step.name, *finished, [folder], tables_of(step.stage))
+        output = None if finished is None else StepOutput(step.name, *finished, [folder], step.stage)
 
-    first = next((i for i in step.inputs.values() if i.how == "aligned"), None)
+    aligned = next((i for i in step.inputs.values() if i.how == "aligned"), None)
     if rows is not None:
         count = len(rows)
-    elif first is not None:
-        count = sum(len(outputs[n].parts) for n in first.steps)
-    elif any(i.how == "shuffle" for i in step.inputs.values()):
-        count = _exchange_parts(step, outputs, partitions)
+    elif aligned is not None:
+        count = sum(len(outputs[n].parts) for n in aligned.steps)
     else:
-        count = 1
+        count = _exchange_parts(step, outputs, partitions)
     readers = {name: _reader(i, outputs, count, partitions, offset) for name, i in step.inputs.items()}
     if step.previous and recorded is not None:
         table, column = step.previous
@@ -156,14 +147,15 @@ def plan_step(
     number = offset + (len(recorded.parts) if recorded is not None else 0)
     bare = replace(step, rows=None)
     # not in the fingerprint: the files of the recording before save requests, and the new recording is the same
-    before = record.before() if record is not None and step.earlier else None
-    earlier = [] if before is None else _paths(step.earlier, before, store)
-    column_type = pa.list_(pa.list_(pa.string()))
+    before = record.before() if record is not None and step.earlier else ()
+    complete = [s.files for s in before if all(table in s.files for table in step.earlier)]
+    earlier = [[store.path(files[table].name) for table in step.earlier] for files in complete]
 
     def task(i: int) -> Task:
         part = None if rows is None else rows.take([i]) if isinstance(rows, pa.Table) else rows[i]
         if part is not None and earlier:
-            part = part.append_column("earlier", pa.array([earlier] * part.num_rows, column_type))
+            column = pa.array([earlier] * part.num_rows, pa.list_(pa.list_(pa.string())))
+            part = part.append_column("earlier", column)
         reads = {name: read(i) for name, read in readers.items()}
         return Task(bare, store.root, folder, i, number + i, reads, part, keyed)
 
@@ -175,7 +167,7 @@ def recorded_output(step: Step, record: Record | None) -> StepOutput | None:
     """Everything that the record of a step holds; None without generations."""
     if record is None or not record.generations:
         return None
-    return StepOutput(step.name, *record.read(), record.generations, tables_of(step.stage))
+    return StepOutput(step.name, *record.read(), record.generations, step.stage)
 
 
 def _rows_digest(table: pa.Table | pa.RecordBatch) -> str:
@@ -186,31 +178,21 @@ def _rows_digest(table: pa.Table | pa.RecordBatch) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _paths(tables: Sequence[str], parts: Parts, store: Store) -> list[list[str]]:
-    """The paths of some tables' files, for each part that has all of the tables."""
-    return [[store.path(s.files[t].name) for t in tables] for s in parts if all(t in s.files for t in tables)]
-
-
-def _union(i: Input, outputs: Mapping[str, StepOutput]) -> Parts:
-    return Parts.join([outputs[n].parts for n in i.steps])
-
-
 def _exchange_parts(step: Step, outputs: Mapping[str, StepOutput], partitions: int) -> int:
     """The number of parts of an exchange: a function of what the parents committed, never of the workers."""
     column = 1 if step.per_part[0] == "rows" else 2
-    totals = [
-        sum(p[column] for s in _union(i, outputs) if i.table in s.files for p in s.files[i.table].partitions)
-        for i in step.inputs.values()
-        if i.how == "shuffle"
-    ]
-    return max(1, min(partitions, -(-max(totals) // step.per_part[1])))
+    most = 0
+    for i in (i for i in step.inputs.values() if i.how == "shuffle"):
+        files = [s.files[i.table] for n in i.steps for s in outputs[n].parts if i.table in s.files]
+        most = max(most, sum(p[column] for f in files for p in f.partitions))
+    return max(1, min(partitions, -(-most // step.per_part[1])))
 
 
 def _reader(
     i: Input, outputs: Mapping[str, StepOutput], count: int, partitions: int, offset: int
 ) -> Callable[[int], InputFiles]:
     """For each part of a step: the files of an input that it reads, and the record batches of keyed tables."""
-    union = _union(i, outputs)
+    union = Parts.join([outputs[n].parts for n in i.steps])
     schema = next((s for n in i.steps if (s := outputs[n].schemas.get(i.table)) is not None), None)
     no_files = InputFiles(i.how, schema=schema)
     if i.how == "aligned":
@@ -220,29 +202,26 @@ def _reader(
             return InputFiles("aligned", (files[i.table].name,)) if i.table in files else no_files
 
         return aligned
+    numbered = list(union.files(i.table))
+    names = tuple(name for _, name in numbered)
+    if not names:
+        return lambda part: no_files
     if i.how in ("paths", "broadcast"):
-        files = list(union.files(i.table))
-        numbers = tuple(n for n, _ in files) if i.how == "paths" else ()
-        complete = InputFiles(i.how, tuple(name for _, name in files), parts=numbers) if files else no_files
+        complete = InputFiles(i.how, names, parts=tuple(n for n, _ in numbered) if i.how == "paths" else ())
         return lambda part: complete
-    names: list[str] = []
     places: dict[int, list[tuple[int, int]]] = {}  # partition -> (file, record batch)
-    for s in union:
-        if i.table in s.files:
-            for batch, (partition, _, _) in enumerate(s.files[i.table].partitions):
-                places.setdefault(partition, []).append((len(names), batch))
-            names.append(s.files[i.table].name)
+    for file, s in enumerate(s for s in union if i.table in s.files):
+        for batch, (partition, _, _) in enumerate(s.files[i.table].partitions):
+            places.setdefault(partition, []).append((file, batch))
 
     def keyed(part: int) -> InputFiles:
         if i.how == "by_part":
-            wanted = range(offset + part, offset + part + 1)
+            own = range(offset + part, offset + part + 1)
         else:
-            wanted = range(part * partitions // count, (part + 1) * partitions // count)
+            own = range(part * partitions // count, (part + 1) * partitions // count)
         batches: dict[int, list[int]] = {}
-        for file, batch in sorted(place for partition in wanted for place in places.get(partition, ())):
+        for file, batch in sorted(place for partition in own for place in places.get(partition, ())):
             batches.setdefault(file, []).append(batch)
-        if not names:
-            return no_files
         batches = batches or {0: []}  # no rows in this range: one file, for its columns
         return InputFiles(i.how, tuple(names[f] for f in batches), tuple(tuple(b) for b in batches.values()))
 

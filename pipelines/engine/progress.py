@@ -35,8 +35,8 @@ class Progress:
         self.bars.start()
 
     def begin(self, step: str, parts: int, done: int) -> None:
-        fields: dict[str, Any] = {"before": done, "rows": 0, "dropped": 0, "quarantined": 0}
-        self.bars.add_task(step, total=parts, completed=done, **fields)
+        numbers: dict[str, Any] = {"before": done, "rows": 0, "dropped": 0, "quarantined": 0}
+        self.bars.add_task(step, total=parts, completed=done, **numbers)
         self.steps[step] = self.bars.tasks[-1]
 
     def part(self, step: str, sidecar: Sidecar) -> None:
@@ -63,31 +63,27 @@ class Progress:
             self.note("; ".join(_line(t) for t in self.steps.values() if t.stop_time is None))
 
     def close(self) -> None:
+        """Print one row for each step. The seconds are wall time from the first part to the manifest; steps overlap."""
         self.bars.stop()
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for name in ("stage", "parts", "rows", "dropped", "quarantined", "seconds", "rows/s"):
+            table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+        for task in self.steps.values():
+            parts, left, seconds = _numbers(task)
+            rows, *losses = (task.fields[name] for name in ("rows", "dropped", "quarantined"))
+            done = f"{parts}" if task.stop_time is not None else f"{parts} of {parts + left}"
+            lost = (f"{n:,}" if n else "" for n in losses)
+            table.add_row(task.description, done, f"{rows:,}", *lost, f"{seconds:.1f}", f"{rows / seconds:,.0f}")
         if self.steps:
-            self.console.print(_summary(list(self.steps.values())))
+            self.console.print(table)
 
 
 def _numbers(task: Task) -> tuple[int, int, float]:
-    """Parts of this run; parts that this run has or had to do; seconds."""
-    before = int(task.fields["before"])
-    return int(task.completed) - before, int(task.total or 0) - before, max(task.elapsed or 0.0, 1e-3)
+    """Parts that this run committed; parts that are left; seconds."""
+    return int(task.completed - task.fields["before"]), int(task.remaining or 0), max(task.elapsed or 0.0, 1e-3)
 
 
 def _line(task: Task) -> str:
-    parts, all_parts, seconds = _numbers(task)
-    left = f" {seconds / parts * (all_parts - parts):.0f} s left" if parts else ""
-    return f"{task.description} {task.completed:.0f}/{task.total:.0f} parts {task.fields['rows']} rows{left}"
-
-
-def _summary(tasks: list[Task]) -> Table:
-    """One row for each step. The seconds are wall time from the first part to the manifest; steps overlap."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("stage", "parts", "rows", "dropped", "quarantined", "seconds", "rows/s"):
-        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
-    for task in tasks:
-        (parts, all_parts, seconds), rows = _numbers(task), task.fields["rows"]
-        done = f"{parts}" if task.stop_time is not None else f"{parts} of {all_parts}"
-        lost = (f"{task.fields[name]:,}" if task.fields[name] else "" for name in ("dropped", "quarantined"))
-        table.add_row(task.description, done, f"{rows:,}", *lost, f"{seconds:.1f}", f"{rows / seconds:,.0f}")
-    return table
+    parts, left, seconds = _numbers(task)
+    time_left = f" {seconds / parts * left:.0f} s left" if parts else ""
+    return f"{task.description} {task.completed:.0f}/{task.total:.0f} parts {task.fields['rows']} rows{time_left}"

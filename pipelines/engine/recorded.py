@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.engine.parts import Counts, Parts, merge_counts, read_manifest
+from pipelines.engine.commit import Counts
+from pipelines.engine.parts import Parts, merge_counts, read_manifest
 from pipelines.engine.retry import RunError
 from pipelines.engine.storage import Store
 
@@ -30,11 +31,11 @@ class Record:
         self.epoch: int = data.get("epoch", 0)
 
     def _load(self) -> dict[str, Any]:
-        if self.store.exists(self.file):
-            return dict(json.loads(self.store.read(self.file)))
-        for name in (n for n in self.store.names("stages") if n.endswith(".json")):
-            data: dict[str, Any] = json.loads(self.store.read(f"stages/{name}"))
-            if self.fingerprint(data.get("epoch", 0)) in {g.rpartition("-")[2] for g in data["generations"]}:
+        files = [f"stages/{name}" for name in self.store.names("stages") if name.endswith(".json")]
+        for file in [self.file] if self.file in files else files:
+            data: dict[str, Any] = json.loads(self.store.read(file))
+            generations = {folder.rpartition("-")[2] for folder in data["generations"]}
+            if file == self.file or self.fingerprint(data.get("epoch", 0)) in generations:
                 return data
         return {}
 
@@ -54,10 +55,9 @@ class Record:
         data |= {"epoch": self.epoch, "earlier": self.earlier} if self.epoch else {}
         self.store.replace(self.file, json.dumps(data, indent=1).encode())
 
-    def before(self) -> Parts | None:
+    def before(self) -> Parts:
         """The parts from before the last refresh, as far as they are still there."""
-        finished = [f[0] for folder in self.earlier if (f := read_manifest(self.store, folder)) is not None]
-        return Parts.join(finished) if finished else None
+        return Parts.join([f[0] for folder in self.earlier if (f := read_manifest(self.store, folder)) is not None])
 
     def read(self) -> tuple[Parts, Counts]:
         """The parts of all generations; a later generation without rows adds none, because earlier ones had all."""
@@ -68,11 +68,7 @@ class Record:
             if finished is None:
                 fault = f"{folder}/manifest.json is gone, though {self.file} names it"
                 raise RunError(f"{fault}; restore it, or run with --refresh {self.name}")
-            if not parts or _has_content(finished[0]):
+            if not parts or finished[0].has_content():
                 parts.append(finished[0])
             counts.append(finished[1])
         return Parts.join(parts), merge_counts(counts)
-
-
-def _has_content(parts: Parts) -> bool:
-    return bool(parts.quarantined) or any(f.rows or f.name.endswith(".bin") for s in parts for f in s.files.values())

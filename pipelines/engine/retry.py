@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.engine.commit import Sidecar
-from pipelines.engine.part import BATCH, OUTSIDE, WHOLE_ROW, Task
+from pipelines.engine.stage import BATCH, OUTSIDE, WHOLE_ROW, Task
 
 Kind = Literal["exception", "crash", "hang", "memory", "lost", "fatal"]
 

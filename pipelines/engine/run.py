@@ -10,17 +10,17 @@ import contextlib
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines.engine.lock import hold
-from pipelines.engine.part import BrokenFileError, Task
+from pipelines.engine.part import BrokenFileError
 from pipelines.engine.parts import Collector, Parts, merge_counts, read_committed, write_manifest
 from pipelines.engine.plan import StepOutput, StepPlan, check, keyed_tables, plan_step, recorded_output
 from pipelines.engine.progress import Progress
 from pipelines.engine.retry import PartResult, RunError, next_attempt
-from pipelines.engine.stage import Step, tables_of
+from pipelines.engine.stage import Step, Task
 from pipelines.engine.storage import Store, is_store_error, one_line
 
 __all__ = ["Backend", "Outcome", "RunError", "State", "committed", "run", "states", "store_errors"]
@@ -65,7 +65,7 @@ class _ActiveStep:
 
 @dataclass
 class Outcome:
-    """The result of a run: the output of every step; seconds and parts of the steps that had parts to run."""
+    """The output of every step of a run; seconds and parts of the steps that had parts to run."""
 
     outputs: dict[str, StepOutput]
     seconds: dict[str, float] = field(default_factory=dict)
@@ -84,7 +84,7 @@ def run(
     check(steps)
     store = Store(root)
     with store_errors(root), hold(store) as lost:
-        return _Driver(steps, store, backend, partitions, set(refresh), progress or Progress(), lost).run()
+        return _Driver([*steps], store, backend, partitions, set(refresh), progress or Progress(), lost).run()
 
 
 @contextlib.contextmanager
@@ -98,17 +98,20 @@ def store_errors(root: str) -> Iterator[None]:
         raise RunError(one_line(e, root)) from e
 
 
+@dataclass
 class _Driver:
-    def __init__(
-        self, steps: Sequence[Step], store: Store, start: Any, partitions: int, refresh: set[str], progress: Progress,
-        lost: threading.Event,
-    ):  # fmt: skip
-        self.store, self.start, self.partitions, self.refresh = store, start, partitions, refresh
-        self.progress, self.lost = progress, lost
-        self.keyed = keyed_tables(steps, partitions)
-        self.folders = _stage_folders(store)
+    waiting: list[Step]
+    store: Store
+    start: Callable[[], Backend]
+    partitions: int
+    refresh: set[str]
+    progress: Progress
+    lost: threading.Event
+
+    def __post_init__(self) -> None:
+        self.keyed = keyed_tables(self.waiting, self.partitions)
+        self.folders = _stage_folders(self.store)
         self.outcome = Outcome({})
-        self.waiting = list(steps)
         self.active: dict[str, _ActiveStep] = {}
         self.shared: dict[str, str] = {}  # step -> folder that another active step writes
         self.backend: Backend | None = None
@@ -193,8 +196,7 @@ class _Driver:
         write_manifest(self.store, plan.folder, plan.about, parts, counts)
         self.outcome.seconds[name] = time.monotonic() - active.began
         self.outcome.parts[name] = active.parts
-        output = StepOutput(name, parts, counts, [plan.folder], tables_of(plan.step.stage))
-        self._finish(plan, output)
+        self._finish(plan, StepOutput(name, parts, counts, [plan.folder], plan.step.stage))
         self.progress.end(name)
 
     def _finish(self, plan: StepPlan, output: StepOutput) -> None:
@@ -229,28 +231,27 @@ class State:
     done: int = 0
     bytes_in: int = 0  # of the tables that it reads, all parts together
     bytes: int = 0  # of what it has committed
+    committed: Parts | None = field(default=None, repr=False, compare=False)  # None: it waits
 
 
 def states(steps: Sequence[Step], root: str, partitions: int) -> list[State]:
     """The state of every step of a plan. Raises RunError."""
     with store_errors(root):
-        return [state for state, _ in _states(steps, Store(root), partitions)]
+        return list(_states(steps, Store(root), partitions))
 
 
 def committed(steps: Sequence[Step], root: str, partitions: int) -> dict[str, tuple[int, Parts]]:
     """For each step whose parents have finished: the number of its parts, and its committed parts. Raises RunError."""
-    with store_errors(root):
-        states = list(_states(steps, Store(root), partitions))
-    return {state.stage: (state.parts, parts) for state, parts in states if parts is not None}
+    return {s.stage: (s.parts, s.committed) for s in states(steps, root, partitions) if s.committed is not None}
 
 
-def _states(steps: Sequence[Step], store: Store, partitions: int) -> Iterator[tuple[State, Parts | None]]:
+def _states(steps: Sequence[Step], store: Store, partitions: int) -> Iterator[State]:
     check(steps)
     keyed, folders = keyed_tables(steps, partitions), _stage_folders(store)
     outputs: dict[str, StepOutput] = {}
     for step in steps:
         if any(p not in outputs for p in step.parents):
-            yield State(step.name, "waits", step.parents), None
+            yield State(step.name, "waits", step.parents)
             continue
         plan = plan_step(step, outputs, keyed[step.name], store, partitions, folders)
         bytes_in = sum(outputs[n].parts.bytes(i.table) for i in step.inputs.values() for n in i.steps)
@@ -260,4 +261,4 @@ def _states(steps: Sequence[Step], store: Store, partitions: int) -> Iterator[tu
         else:
             outputs[step.name], parts, done = plan.output, plan.output.parts, plan.count
             state = "recorded" if plan.record is not None and plan.folder in plan.record.generations else "done"
-        yield State(step.name, state, step.parents, plan.count, done, bytes_in, parts.bytes()), parts
+        yield State(step.name, state, step.parents, plan.count, done, bytes_in, parts.bytes(), parts)

@@ -1,4 +1,4 @@
-"""What a step of a plan is: a stage, the tables that it reads, and how it runs.
+"""A step of a plan: a stage, the tables that it reads, and how it runs; and the task of one of its parts.
 
 `manifests.stage` describes the contract of a stage. A step whose inputs are all `aligned` is a **map**: the engine
 calls its stage for each batch of a part. Any other step is an **exchange**: the engine calls its stage once for a part,
@@ -24,6 +24,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from manifests.code import source_digest
+from pipelines.engine.storage import sha256_of
 
 How = Literal[
     "aligned",  # part i reads part i
@@ -96,6 +97,51 @@ class Step:
         return tuple(dict.fromkeys([*self.after, *self.follows, *(n for i in self.inputs.values() for n in i.steps)]))
 
 
+#: row, sub-row or WHOLE_ROW, cause
+Quarantined = tuple[int, int, str]
+
+# the position of a part that is not at a sub-row
+WHOLE_ROW = -1  # at this row
+BATCH = -2  # somewhere in the batch that begins with this row, or anywhere in an exchange
+OUTSIDE = -3  # reading, committing or loading a model: no row is at fault
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """What one part reads of one input: files, and the record batches of each file for keyed tables."""
+
+    how: How
+    files: tuple[str, ...] = ()
+    record_batches: tuple[tuple[int, ...], ...] = ()  # of each file; all of them if empty
+    parts: tuple[int, ...] = ()  # with how="paths": the part that each file belongs to
+    columns: tuple[str, ...] = ()  # all, if empty
+    schema: pa.Schema | None = None  # that the producer declares, for an input without files
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything that a process needs to run one part: names of files, no data but the literal rows of a source."""
+
+    step: Step  # without its `rows`
+    root: str
+    folder: str
+    part: int  # number in the folder
+    number: int  # `ctx.part`: number among all parts of the step and of the steps that it follows
+    inputs: Mapping[str, InputFiles] = field(default_factory=dict)
+    rows: pa.Table | None = None
+    #: table -> number of partitions of its keys (a power of two), or 0 if the key is the number of a part
+    keyed: Mapping[str, int] = field(default_factory=dict)
+    # what earlier attempts found out (engine.retry)
+    skip: tuple[Quarantined, ...] = ()
+    suspects: tuple[int, ...] = ()  # first rows of batches that must be run row by row
+    tries: int = 0
+    lost: int = 0
+
+    @property
+    def label(self) -> str:
+        return f"{self.step.name}, part {self.number}"
+
+
 def describe(value: Any) -> Any:
     """A stage as plain JSON values, for its fingerprint and its manifest: name, version and fields.
 
@@ -126,25 +172,22 @@ def fingerprint(*things: Any) -> str:
     return hashlib.blake2b(json.dumps(things, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
-def code_of(value: Any) -> dict[str, str]:
-    """Package -> digest of its source, for every package that defines a dataclass in `value`, and for the manifests.
+def code_of(stage: Any) -> dict[str, str]:
+    """Package -> digest of its source, for every package that defines a dataclass in `stage`, and for the manifests.
 
     Below `pipelines` the package is the second level (`pipelines.select`), elsewhere the first (`filters`).
     """
-    packages = {"manifests"}
+    return {package: source_digest(package) for package in sorted({"manifests", *_packages(stage)})}
 
-    def walk(v: Any) -> None:
-        if dataclasses.is_dataclass(v) and not isinstance(v, type):
-            names = type(v).__module__.split(".")
-            packages.add(".".join(names[:2]) if names[0] == "pipelines" and len(names) > 2 else names[0])
-            for f in dataclasses.fields(v):
-                walk(getattr(v, f.name))
-        elif isinstance(v, (list, tuple)):
-            for x in v:
-                walk(x)
 
-    walk(value)
-    return {package: source_digest(package) for package in sorted(packages)}
+def _packages(value: Any) -> Iterator[str]:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = type(value).__module__.split(".")
+        yield ".".join(names[:2]) if names[0] == "pipelines" and len(names) > 2 else names[0]
+        value = [getattr(value, f.name) for f in dataclasses.fields(value)]
+    if isinstance(value, (list, tuple)):
+        for v in value:
+            yield from _packages(v)
 
 
 def versions_of(stage: Any) -> dict[str, str]:
@@ -156,18 +199,8 @@ def versions_of(stage: Any) -> dict[str, str]:
 
 def files_of(stage: Any) -> dict[str, str]:
     """sha256 of each file that a field of the stage names; the class attribute `files` lists those fields."""
-    out = {}
-    for name in getattr(stage, "files", ()):
-        path = getattr(stage, name)
-        if path and pathlib.Path(path).is_file():
-            with open(path, "rb") as f:
-                out[name] = hashlib.file_digest(f, "sha256").hexdigest()
-    return out
-
-
-def tables_of(stage: Any) -> Mapping[str, pa.Schema] | None:
-    """The tables that a stage declares; None for a stage that declares none."""
-    return getattr(stage, "tables", None)
+    paths = {name: getattr(stage, name) for name in getattr(stage, "files", ())}
+    return {name: sha256_of(path) for name, path in paths.items() if path and pathlib.Path(path).is_file()}
 
 
 def batches(table: pa.Table, rows: int) -> Iterator[pa.RecordBatch]:

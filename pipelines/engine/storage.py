@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
+import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,10 +21,8 @@ import fsspec
 
 # libraries of object stores with errors that are not OSErrors: no credentials, no answer from an address
 _STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
-_REMEDIES = {
-    errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS: "make it writable", errno.EACCES: "give access",
-    errno.EPERM: "give access",
-}  # fmt: skip
+_REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room")
+_REMEDIES |= {errno.EROFS: "make it writable", **dict.fromkeys((errno.EACCES, errno.EPERM), "give access")}
 
 
 def is_store_error(e: BaseException) -> bool:
@@ -85,19 +85,18 @@ class Store:
     def create(self, name: str, data: bytes) -> bool:
         """Write a small file if there is none of that name; returns False if there is one."""
         target = self.path(name)
-        if self.local:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
         try:
-            if not self.local:
+            if self.local:
+                with self._new_file(data) as new:
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    os.link(new, target)
+                _sync(os.path.dirname(target))
+            else:
                 # S3 refuses the second writer (If-None-Match). fsspec asks other stores first, so two writers at the
                 # same moment can both succeed there.
                 self.fs().pipe_file(target, data, mode="create")
-                return True
-            with self._new_file(data) as new:
-                os.link(new, target)
         except FileExistsError:
             return False
-        _sync(os.path.dirname(target))
         return True
 
     def replace(self, name: str, data: bytes) -> None:
@@ -109,11 +108,10 @@ class Store:
     @contextlib.contextmanager
     def _new_file(self, data: bytes) -> Iterator[str]:
         with self.scratch() as folder:
-            path = os.path.join(folder, "new")
-            with open(path, "wb") as f:
-                f.write(data)
-            _sync(path)
-            yield path
+            new = pathlib.Path(folder, "new")
+            new.write_bytes(data)
+            _sync(str(new))
+            yield str(new)
 
     def read(self, name: str) -> bytes:
         """Raises FileNotFoundError."""
@@ -122,15 +120,13 @@ class Store:
     def read_all(self, names: Iterable[str]) -> Iterator[bytes]:
         """Many small files, in order. Object stores get 1,000 requests at a time."""
         if self.local:
-            for name in names:
-                with open(self.path(name), "rb") as f:
-                    yield f.read()
+            yield from (pathlib.Path(self.path(name)).read_bytes() for name in names)
             return
-        fs, paths = self.fs(), [self.path(n) for n in names]
+        fs = self.fs()
+        paths = [fs._strip_protocol(self.path(name)) for name in names]
         for i in range(0, len(paths), 1000):
-            chunk = [fs._strip_protocol(p) for p in paths[i : i + 1000]]
-            contents = fs.cat(chunk) if len(chunk) > 1 else {chunk[0]: fs.cat_file(chunk[0])}
-            yield from (bytes(contents[p]) for p in chunk)
+            contents = fs.cat(paths[i : i + 1000])
+            yield from (bytes(contents[p]) for p in paths[i : i + 1000])
 
     def exists(self, name: str) -> bool:
         return bool(self.fs().exists(self.path(name)))
@@ -163,14 +159,12 @@ class Store:
                 self._link(self.path(name), self.path(target))
             return
         before = json.loads(self.read("links.json")) if self.exists("links.json") else {}
-        same = {t: n for t, n in links.items() if before.get(t) == n}
-        if same == links:
-            return
-        self.replace("links.json", json.dumps(same).encode())
-        fs = self.fs()
-        for target in (t for t in links if t not in same):
-            fs.copy(self.path(links[target]), self.path(target))
-        self.replace("links.json", json.dumps(links).encode())
+        same = {target: name for target, name in links.items() if before.get(target) == name}
+        if same != links:
+            self.replace("links.json", json.dumps(same).encode())
+            for target in (t for t in links if t not in same):
+                self.fs().copy(self.path(links[target]), self.path(target))
+            self.replace("links.json", json.dumps(links).encode())
 
     def _link(self, source: str, target: str) -> None:
         if os.path.exists(target) and os.path.samefile(source, target):
@@ -180,9 +174,7 @@ class Store:
             new = os.path.join(folder, "new")
             try:
                 os.link(source, new)
-            except FileNotFoundError:
-                raise
-            except OSError:  # a file system without links
+            except OSError:  # a file system without links; the copy raises FileNotFoundError if there is no source
                 shutil.copyfile(source, new)
             os.replace(new, target)
 
@@ -197,6 +189,12 @@ class Store:
             shutil.rmtree(self.path(name), ignore_errors=True)
         elif self.fs().exists(self.path(name)):
             self.fs().rm(self.path(name), recursive=True)
+
+
+def sha256_of(path: str) -> str:
+    """The sha256 of a local file, in hex digits."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _sync(path: str) -> None:

@@ -95,23 +95,20 @@ def download(urls: Sequence[str], request_next: RequestNext, check: Check, save:
         table = pa.table({"url": pa.array(urls, pa.string())})
         with pa.OSFile(str(shard), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
+        unused = ("timeout", "verify_hash_type", "user_agent_token", "disallowed_header_directives")
         downloader = module.Downloader(
             sample_writer_class=lambda *_: SimpleNamespace(write=write, close=lambda: None),
             resizer=resize,
             thread_count=min(threads, len(urls)),
-            save_caption=False,
-            extract_exif=False,
             output_folder=folder,
             column_list=["url"],
-            timeout=None,
             number_sample_per_shard=max(10, len(urls)),
             oom_shard_count=1,
             compute_hash="sha256",
-            verify_hash_type=None,
             encode_format="",
             retries=0,
-            user_agent_token=None,
-            disallowed_header_directives=None,
+            **dict.fromkeys(("save_caption", "extract_exif"), False),
+            **dict.fromkeys(unused),
         )
         downloader.download_shard((0, str(shard)))
     if errors:

@@ -123,16 +123,12 @@ def literal(host: str) -> Address | None:
 
 def _embedded(address: Address) -> Address:
     """The IPv4 address that a gateway would reach for an IPv6 one; else the address itself."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return address.ipv4_mapped
-        if address.sixtofour:
-            return address.sixtofour
-        if address.teredo:
-            return address.teredo[1]
-        if any(address in net for net in _NAT64):
-            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if any(address in net for net in _NAT64):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    teredo = address.teredo[1] if address.teredo else None
+    return address.ipv4_mapped or address.sixtofour or teredo or address
 
 
 def _is_public(a: Address) -> bool:

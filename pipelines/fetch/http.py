@@ -133,26 +133,16 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         with self._lock:
             for _, connection in self._idle:
                 connection.close()
             self._idle.clear()
 
     def get(
-        self,
-        url: str,
-        *,
-        deadline_s: float,
-        max_bytes: int,
-        max_redirects: int = MAX_REDIRECTS,
-        headers: Mapping[str, str] | None = None,
-        partial: bool = False,
-        judge: Judge | None = None,
+        self, url: str, *, deadline_s: float, max_bytes: int, max_redirects: int = MAX_REDIRECTS,
+        headers: Mapping[str, str] | None = None, partial: bool = False, judge: Judge | None = None,
         on_redirect: OnRedirect | None = None,
-    ) -> Response:
+    ) -> Response:  # fmt: skip
         """GET ``url``. All hops together take at most ``deadline_s`` seconds of wall clock, and the decoded body is at
         most ``max_bytes``.
 
@@ -163,10 +153,6 @@ class Session:
         """
         until = time.monotonic() + deadline_s
         hops: list[str] = []
-
-        def failed(status: str, retryable: bool = False) -> Response:
-            return Response(status, final_url=url, hops=tuple(hops), retryable=retryable)
-
         try:
             while True:
                 target = parse(url)
@@ -182,15 +168,16 @@ class Session:
                     return Response(stop, final_url=following, hops=tuple(hops))
                 url = following
         except Fault as fault:
-            return failed(fault.status, fault.retryable)
+            response = Response(fault.status, retryable=fault.retryable)
         except TimeoutError:
-            return failed("timeout")
+            response = Response("timeout")
         except ssl.SSLError:
-            return failed("tls")
+            response = Response("tls")
         except ProxyDown:
             raise
         except OSError as error:
-            return failed("refused", isinstance(error, ConnectionResetError | BrokenPipeError))
+            response = Response("refused", retryable=isinstance(error, ConnectionResetError | BrokenPipeError))
+        return replace(response, final_url=url, hops=tuple(hops))
 
     def _once(
         self, target: Target, headers: dict[str, str], until: float, max_bytes: int, partial: bool, judge: Judge | None
@@ -198,13 +185,8 @@ class Session:
         proxy = proxy_of(target)
         self.guard.check_literal(target.host)
         through_proxy = proxy if target.scheme == "http" else None  # https goes through a tunnel
-        lines = {
-            "Host": target.netloc,
-            "User-Agent": self.user_agent,
-            "Accept": "*/*",
-            "Accept-Encoding": wire.ACCEPT_ENCODING,
-            "Connection": "keep-alive",
-        }
+        lines = {"Host": target.netloc, "User-Agent": self.user_agent, "Accept": "*/*"}
+        lines |= {"Accept-Encoding": wire.ACCEPT_ENCODING, "Connection": "keep-alive"}
         if through_proxy and (login := login_of(through_proxy)):
             lines["Proxy-Authorization"] = login
         lines |= headers

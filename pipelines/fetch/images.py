@@ -110,13 +110,8 @@ class _Partition:
                 self._schedule.give_back(slot, delay)
         optout = reserved(answer.headers, self.session.user_agent) if answer.status == "optout" else None
         body = answer.body if answer.status == "ok" else None
-        self.rows[row] = {
-            "url": self.urls[row],
-            "status": answer.status,
-            "final_url": answer.final_url,
-            "optout": optout,
-            "bytes": None if body is None else len(body),
-        }
+        facts = {"status": answer.status, "final_url": answer.final_url, "optout": optout}
+        self.rows[row] = {"url": self.urls[row], **facts, "bytes": None if body is None else len(body)}
         return row, body, answer.status if body is None else None
 
     def check(self, row: int, body: bytes) -> str | None:

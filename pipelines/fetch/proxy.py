@@ -38,19 +38,17 @@ def to_proxy(proxy: str, until: float) -> Connection:
     """A connection to the proxy. Raises ProxyDown where nothing listens, after a second try."""
     parts = urlsplit(proxy)
     if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(
-            f"the proxy variable names {parts.scheme}://{parts.hostname}: only http:// proxies are supported"
-        )
+        name = f"{parts.scheme}://{parts.hostname}"
+        raise ValueError(f"the proxy variable names {name}: only http:// proxies are supported")
     port = parts.port or 80
-    try:
-        return connect([parts.hostname], port, until)
-    except ConnectionRefusedError:
-        time.sleep(min(0.5, left(until)))
-    try:
-        return connect([parts.hostname], port, until)
-    except ConnectionRefusedError:
-        where = f"http://{parts.hostname}:{port}"
-        raise ProxyDown(f"nothing answers at the proxy {where}: start it, or unset the proxy variable") from None
+    for pause in (0.5, 0.0):
+        try:
+            return connect([parts.hostname], port, until)
+        except ConnectionRefusedError:
+            if pause:
+                time.sleep(min(pause, left(until)))
+    where = f"http://{parts.hostname}:{port}"
+    raise ProxyDown(f"nothing answers at the proxy {where}: start it, or unset the proxy variable")
 
 
 def tunnel(conn: Connection, target: Target, proxy: str, until: float) -> None:

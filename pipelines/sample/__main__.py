@@ -11,9 +11,8 @@ from pipelines.sample.server import serve
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.sample", description="serve the sample web as an HTTP proxy on loopback"
-    )
+    description = "serve the sample web as an HTTP proxy on loopback"
+    parser = argparse.ArgumentParser(prog="python -m pipelines.sample", description=description)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes any free one")
     parser.add_argument("--pairs", help="also write the list of image addresses and captions (CSV) to this file")
     options = parser.parse_args()

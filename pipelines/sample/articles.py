@@ -159,8 +159,3 @@ def library() -> tuple[tuple[Article, ...], Sketchbook]:
             articles.append(article)
     book.pictures[BADGE.url] = BADGE
     return tuple(articles), book
-
-
-def standing_urls() -> tuple[str, ...]:
-    """The pages that hold their host's standing paragraph."""
-    return tuple(a.url for a in library()[0] if a.topic.standing)

@@ -62,6 +62,7 @@ def _animation() -> Answer:
     return Answer(200, "image/gif", out.getvalue(), "odd")
 
 
+_GARBAGE = b"this is no deflated stream at all" * 40
 _PAGE = b"<!doctype html><html><body><p>Please log in to see this picture.</p></body></html>"
 _SVG = (
     b'<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300">'
@@ -95,9 +96,7 @@ def answers() -> Mapping[str, Maker]:
         "hang-1.jpg": lambda: Answer(200, jpeg, b"", "odd", manner="hang"),
         "reset-1.jpg": lambda: Answer(200, jpeg, b"", "odd", manner="reset"),
         "huge-1.jpg": lambda: Answer(200, jpeg, _good("huge-1") + b"\0" * (32 << 20), "odd"),
-        "garbage-1.png": lambda: Answer(
-            200, "image/png", _png(640, 480, b"this is no deflated stream at all" * 40), "odd"
-        ),
+        "garbage-1.png": lambda: Answer(200, "image/png", _png(640, 480, _GARBAGE), "odd"),
         "dot-1.png": lambda: _plain_png(1, 1),
         "banner-1.png": lambda: _plain_png(1500, 180),
         "dance-1.gif": _animation,

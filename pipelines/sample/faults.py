@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.sample.articles import BADGE, library, standing_urls
+from pipelines.sample.articles import BADGE, library
 
 Level = Literal["image", "document", "paragraph", "dedup", "pdf", "crawl"]
 
@@ -41,6 +41,8 @@ def _paper(name: str, reason: str, *files: str) -> Fault:
 
 
 _VAULT = ("http://closed.example/pictures/vault-1.jpg", "http://closed.example/pictures/vault-2.jpg")
+
+_STANDING = tuple(a.url for a in library()[0] if a.topic.standing)  # the pages with their host's standing paragraph
 
 IMAGE_FAULTS = (
     _image("dead link", "http_404", "missing-1.jpg", "missing-2.jpg", "missing-3.jpg"),
@@ -96,7 +98,7 @@ DOCUMENT_FAULTS = (
     _page("deep nesting", "kept", "deep"),
     _page("unclosed tags", "kept", "unclosed"),
     _page("share and subscribe paragraph", "spam_words_high", "please-share", level="paragraph"),
-    Fault("paragraph that every page repeats", "paragraph", "paragraph_repeated", standing_urls()),
+    Fault("paragraph that every page repeats", "paragraph", "paragraph_repeated", _STANDING),
 )
 
 #: the address by which a newsletter links to an article of the same host
@@ -109,10 +111,7 @@ DEDUP_FAULTS = (
     Fault("in too many articles", "image", "uses_high", (BADGE.url,)),
 )
 
-PDF_FAULTS = (
-    _paper("password", "encrypted", "locked-1", "locked-2"),
-    _paper("cut off", "corrupt", "cut-1", "cut-2"),
-)
+PDF_FAULTS = (_paper("password", "encrypted", "locked-1", "locked-2"), _paper("cut off", "corrupt", "cut-1", "cut-2"))
 
 CRAWL_FAULTS = (
     Fault("closed host", "crawl", "robots", ("http://closed.example/",)),

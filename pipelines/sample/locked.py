@@ -19,9 +19,9 @@ def _rc4(key: bytes, data: bytes) -> bytes:
         j = (j + state[i] + key[i % len(key)]) % 256
         state[i], state[j] = state[j], state[i]
     out = bytearray()
-    i = j = 0
-    for byte in data:
-        i = (i + 1) % 256
+    j = 0
+    for number, byte in enumerate(data, 1):
+        i = number % 256
         j = (j + state[i]) % 256
         state[i], state[j] = state[j], state[i]
         out.append(byte ^ state[(state[i] + state[j]) % 256])

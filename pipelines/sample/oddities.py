@@ -75,7 +75,7 @@ def _pages() -> tuple[dict[str, Article], Sketchbook]:
         blocks[2:2] = figures[:1]
         blocks[7:7] = figures[1:]
         articles.append(replace(article, blocks=tuple(blocks)))
-    articles += [_article(name, i + 3, book, 2) for i, name in enumerate(_CHANGES)]
+    articles += [_article(name, i + 3, book, 2) for i, name in enumerate(_CHANGED)]
     articles.append(_article("no-pictures", 20, book, 0))
     wall = _article("wall-of-pictures", 21, book, 0)
     figures = [Block("figure", picture=p, style="alt") for p in shelf()[:34]]
@@ -108,12 +108,29 @@ def pictures() -> dict[str, Picture]:
     return {**_pages()[1].pictures, base.url: base}
 
 
-# How the pages of _CHANGES differ from the page that their layout gives: text of the page, article -> text.
+_BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+_MAP = "<figcaption>A map in orange, with four islands and a road</figcaption>"
+_PLEA = (
+    "Please share this post on Facebook, Twitter, Instagram and Pinterest, subscribe to the mailing list, "
+    "follow our account, and sign up or log in to comment or to download more content."
+)
 
-
-def _lazy(text: str, article: Article) -> str:
-    blank = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
-    return text.replace('<img src="', f'<img class="lazyload" loading="lazy" src="{blank}" data-src="')
+#: name of a page -> how it differs from the page that its layout gives: (text, its replacement)
+_REPLACEMENTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "lazy": (('<img src="', f'<img class="lazyload" loading="lazy" src="{_BLANK}" data-src="'),),
+    "base": (
+        ("<head>", f'<head><base href="http://{HOST}/base/dir/">'),
+        ("</article>", f'<figure><img src="relative-1.jpg" alt="">{_MAP}</figure></article>'),
+    ),
+    "deep": (("<article>", "<article>" + "<div>" * 1500), ("</article>", "</div>" * 1500 + "</article>")),
+    "unclosed": (("</p>", ""), ("</li>", ""), ("</figure>", "</figure></b></span>")),
+    "please-do-not": (("<head>", '<head><meta name="robots" content="noai, noimageai">'),),
+    "please-share": (("</article>", f"<p>{_PLEA}</p></article>"),),
+    "leuchtturm": (('<html lang="en">', '<html lang="de">'),),
+    "le-marche": (('<html lang="en">', '<html lang="fr">'),),
+}
+_CHANGED = ("lazy", "responsive", "noscript", "base", "deep", "unclosed", "please-do-not", "please-share")
+_CHARSETS = {"old-letters": "windows-1252", "wrong-letters": "utf-8"}  # as declared; both are sent as windows-1252
 
 
 def _responsive(text: str, article: Article) -> str:
@@ -137,50 +154,16 @@ def _noscript(text: str, article: Article) -> str:
     return text
 
 
-def _base(text: str, article: Article) -> str:
-    text = text.replace("<head>", f'<head><base href="http://{HOST}/base/dir/">')
-    caption = "<figcaption>A map in orange, with four islands and a road</figcaption>"
-    return text.replace("</article>", f'<figure><img src="relative-1.jpg" alt="">{caption}</figure></article>')
-
-
-def _deep(text: str, article: Article) -> str:
-    text = text.replace("<article>", "<article>" + "<div>" * 1500, 1)
-    return text.replace("</article>", "</div>" * 1500 + "</article>", 1)
-
-
-def _unclosed(text: str, article: Article) -> str:
-    return text.replace("</p>", "").replace("</li>", "").replace("</figure>", "</figure></b></span>")
-
-
-def _noai(text: str, article: Article) -> str:
-    return text.replace("<head>", '<head><meta name="robots" content="noai, noimageai">')
-
-
-def _please_share(text: str, article: Article) -> str:
-    plea = (
-        "Please share this post on Facebook, Twitter, Instagram and Pinterest, subscribe to the mailing list, "
-        "follow our account, and sign up or log in to comment or to download more content."
-    )
-    return text.replace("</article>", f"<p>{plea}</p></article>", 1)
-
-
-_CHANGES: Mapping[str, Callable[[str, Article], str]] = {
-    "lazy": _lazy, "responsive": _responsive, "noscript": _noscript, "base": _base, "deep": _deep,
-    "unclosed": _unclosed, "please-do-not": _noai, "please-share": _please_share,
-}  # fmt: skip
-_LANGUAGES = {"leuchtturm": "de", "le-marche": "fr"}
-_CHARSETS = {"old-letters": "windows-1252", "wrong-letters": "utf-8"}  # as declared; both are sent as windows-1252
-
-
 def _answer(article: Article, name: str, article_page: Callable[[Article], str]) -> Answer:
     text = article_page(article)
-    if name in _LANGUAGES:
-        text = text.replace('<html lang="en">', f'<html lang="{_LANGUAGES[name]}">')
+    for old, new in _REPLACEMENTS.get(name, ()):
+        text = text.replace(old, new)
     if name in _CHARSETS:
         meta = f'<meta http-equiv="Content-Type" content="text/html; charset={_CHARSETS[name]}">'
         text = text.replace('<meta charset="utf-8">', meta)
         return Answer(200, "text/html", text.encode("cp1252"), "page")
-    return page(_CHANGES[name](text, article) if name in _CHANGES else text)
+    change = {"responsive": _responsive, "noscript": _noscript}.get(name)
+    return page(change(text, article) if change else text)
 
 
 def answers(article_page: Callable[[Article], str]) -> dict[str, Maker]:

@@ -40,9 +40,8 @@ class Paper:
 @functools.lru_cache(maxsize=1)
 def papers() -> tuple[Paper, ...]:
     book = Sketchbook("papers")
-    names: list[tuple[Manner, int]] = [(manner, i) for manner, count in COUNTS.items() for i in range(1, count + 1)]
-    papers = []
-    for number, (manner, i) in enumerate(names):
+    papers: list[Paper] = []
+    for number, (manner, i) in enumerate((manner, i) for manner, n in COUNTS.items() for i in range(1, n + 1)):
         topic = TOPICS[number % len(TOPICS)]
         subject = topic.subjects[(number * 7 + 1) % len(topic.subjects)]
         url = f"http://{HOST}/pdf/{manner}-{i}.pdf"
@@ -52,15 +51,11 @@ def papers() -> tuple[Paper, ...]:
 
 
 @functools.cache
-def _word_length(word: str, font: str) -> float:
+def _width(word: str, font: str) -> float:
     """Width of a word and the blank after it, in ems."""
     import pymupdf
 
     return float(pymupdf.get_text_length(word + " ", fontname=font, fontsize=1))
-
-
-def _length(line: str, font: str) -> float:
-    return sum(_word_length(word, font) for word in line.split())
 
 
 class _Typesetter:
@@ -71,8 +66,7 @@ class _Typesetter:
 
         self.document: Any = pymupdf.open()
         self._pymupdf: Any = pymupdf
-        self.columns, self.size = columns, size
-        self.gap = 22.0
+        self.columns, self.size, self.gap = columns, size, 22.0
         self.width = (_PAGE_WIDTH - 2 * _MARGIN - self.gap * (columns - 1)) / columns
         self.top = _MARGIN
         self._new_page()
@@ -116,11 +110,10 @@ class _Typesetter:
         lines, line = [], ""
         for word in text.split():
             longer = f"{line} {word}".strip()
-            if _length(longer, font) * size > self.width and line:
+            if line and sum(_width(w, font) for w in longer.split()) * size > self.width:
                 lines.append(line)
-                line = word
-            else:
-                line = longer
+                longer = word
+            line = longer
         for each in [*lines, line]:
             self._reserve(size * 1.32)
             self.y += size * 1.32
@@ -151,9 +144,8 @@ def _typeset(article: Article, columns: int) -> Any:
         else:
             setter.paragraph(block.text)
     setter.finish()
-    date = "D:20230401080000Z"
-    facts = {"title": article.title, "author": article.author, "creationDate": date, "modDate": date}
-    setter.document.set_metadata(facts)
+    dates = dict.fromkeys(("creationDate", "modDate"), "D:20230401080000Z")
+    setter.document.set_metadata({"title": article.title, "author": article.author, **dates})
     return setter.document
 
 

@@ -13,12 +13,9 @@ from pipelines.sample.pictures import NUMBERS, Picture, render
 
 #: one picture in EMBEDDED is stored as bytes; the others are on the sample web
 EMBEDDED = 4
-CAULDRON = pa.schema(
-    [
-        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))),
-        ("texts", pa.list_(pa.struct([("user", pa.string()), ("assistant", pa.string()), ("source", pa.string())]))),
-    ]
-)
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_TURN = pa.struct([("user", pa.string()), ("assistant", pa.string()), ("source", pa.string())])
+CAULDRON = pa.schema([("images", pa.list_(_IMAGE)), ("texts", pa.list_(_TURN))])
 
 
 def questions(picture: Picture) -> list[tuple[str, str]]:

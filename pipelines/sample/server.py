@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,10 +51,7 @@ class Stats:
             self.requests[host, kind] += 1
 
     def by_kind(self) -> dict[str, int]:
-        total: collections.Counter[str] = collections.Counter()
-        for (_, kind), n in self.requests.items():
-            total[kind] += n
-        return dict(total)
+        return dict(collections.Counter(kind for _, kind in self.requests.elements()))
 
 
 class _Server(ThreadingHTTPServer):
@@ -101,14 +99,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(response, send_body)
 
     def _send(self, response: Answer, send_body: bool) -> None:
+        self.close_connection = self.close_connection or response.manner != "plain"
         if response.manner == "hang":
             self.server.closing.wait(_LONGEST)
-            self.close_connection = True
             return
         if response.manner == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.server.resets.add(self.connection)
-            self.close_connection = True
             return
         unchanged = response.status == 200 and self.headers.get("If-None-Match") == response.etag
         body = b"" if unchanged else response.body
@@ -122,36 +119,31 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in response.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        if response.manner == "short":
-            self.close_connection = True
         if send_body and response.manner == "drip":
             for i in range(0, min(len(body), int(_LONGEST / _PAUSE) * _PIECE), _PIECE):
                 self.wfile.write(body[i : i + _PIECE])
                 if self.server.closing.wait(_PAUSE):
                     break
-            self.close_connection = True
         elif send_body:
             self.wfile.write(body)
 
 
+@dataclass(frozen=True)
 class Web:
     """A running sample web: `proxy` is the value for ``http_proxy``."""
 
-    def __init__(self, server: _Server) -> None:
-        self.proxy = f"http://127.0.0.1:{server.server_address[1]}"
-        self.stats = server.stats
+    proxy: str
+    stats: Stats
 
 
 @contextlib.contextmanager
 def serve(port: int = 0) -> Iterator[Web]:
     """The sample web on 127.0.0.1:`port` (0: any free one) in a background thread, until the block ends."""
     server = _Server(port, Stats())
-    thread = threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="sample-web", daemon=True
-    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="sample-web", daemon=True)
     thread.start()
     try:
-        yield Web(server)
+        yield Web(f"http://127.0.0.1:{server.server_address[1]}", server.stats)
     finally:
         server.closing.set()
         server.shutdown()

@@ -27,11 +27,8 @@ def texts() -> list[dict[str, str]]:
         url = f"http://{_HOST}/copies/{number:03d}.txt"
         articles.append(near_copy(articles[number * 13 + 1], url, url))
     rows = [{"text": a.text, "url": a.url} for a in articles]
-    # the first sentence of a document
-    short = [
-        {"text": rows[n]["text"].split(". ")[0] + ".", "url": f"http://{_HOST}/short/{n}.txt"} for n in range(TOO_SHORT)
-    ]
-    return [*rows, *short]
+    firsts = [row["text"].split(". ")[0] + "." for row in rows[:TOO_SHORT]]  # the first sentence of a document
+    return [*rows, *({"text": text, "url": f"http://{_HOST}/short/{n}.txt"} for n, text in enumerate(firsts))]
 
 
 def write_texts(folder: str | Path) -> Path:

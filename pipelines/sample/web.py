@@ -99,11 +99,8 @@ def _sitemaps(host: str, urls: list[str]) -> dict[str, tuple[str, bytes]]:
         return f"{head}{rows}</urlset>\n".encode()
 
     if host == "skywatch.example":
-        half = len(urls) // 2
-        parts = {
-            "/sitemap-1.xml": ("application/xml", sitemap(urls[:half])),
-            "/sitemap-2.xml": ("application/xml", sitemap(urls[half:])),
-        }
+        halves = urls[: len(urls) // 2], urls[len(urls) // 2 :]
+        parts = {f"/sitemap-{n}.xml": ("application/xml", sitemap(half)) for n, half in enumerate(halves, 1)}
     elif host == "workbench.example":
         parts = {"/sitemap-all.xml.gz": ("application/gzip", gzip.compress(sitemap(urls), mtime=0))}
     else:
@@ -118,7 +115,7 @@ def address_book() -> dict[str, Maker]:
     """Every address that has an answer, without its fragment. Raises ValueError for an address with two answers."""
     articles, book = library()
     drawn = {**book.pictures, **{p.url: p for p in shelf()}, **oddities.pictures()}
-    pages: dict[str, Maker] = {a.url: functools.partial(_article_answer, a) for a in articles}
+    pages: dict[str, Maker] = {a.url: lambda a=a: page(article_page(a)) for a in articles}  # type: ignore[misc]
     vault = "<title>Vault</title><p>Nobody who reads robots.txt has ever seen this sentence."
     tables: list[dict[str, Maker]] = [
         {url: functools.partial(picture_answer, picture) for url, picture in drawn.items()},
@@ -136,10 +133,6 @@ def address_book() -> dict[str, Maker]:
             raise ValueError(f"two answers for {min(both)}")
         answers |= table
     return answers
-
-
-def _article_answer(article: Article) -> Answer:
-    return page(article_page(article))
 
 
 def answer(url: str) -> Answer:

@@ -32,12 +32,8 @@ class WarcFile:
         return self._file.tell()
 
     def write_info(self, name: str, software: str) -> None:
-        fields = {
-            "software": software,
-            "format": "WARC File Format 1.1",
-            "conformsTo": "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/",
-            "robots": "RFC 9309",
-        }
+        standard = "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"
+        fields = {"software": software, "format": "WARC File Format 1.1", "conformsTo": standard, "robots": "RFC 9309"}
         self._writer.write_record(self._writer.create_warcinfo_record(name, fields))
 
     def copy(self, members: bytes) -> None:

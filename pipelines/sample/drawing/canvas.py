@@ -32,11 +32,8 @@ _SCALE = 2
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
     """`a` with `share` (0..1) of `b`."""
-    return (
-        round(a[0] + (b[0] - a[0]) * share),
-        round(a[1] + (b[1] - a[1]) * share),
-        round(a[2] + (b[2] - a[2]) * share),
-    )
+    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
+    return red, green, blue
 
 
 def light(colour: Colour, share: float = 0.85) -> Colour:
@@ -47,10 +44,8 @@ def dark(colour: Colour, share: float = 0.45) -> Colour:
     return mix(colour, (0, 0, 0), share)
 
 
-@functools.lru_cache(maxsize=32)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    # the font inside Pillow: the same glyphs on every machine
-    return ImageFont.load_default(size)
+#: the font inside Pillow at a size in pixels: the same glyphs on every machine
+_font = functools.lru_cache(maxsize=32)(ImageFont.load_default)
 
 
 class Canvas:
@@ -76,10 +71,8 @@ class Canvas:
 
     def slice(self, x: float, y: float, radius: float, start: float, end: float, fill: Colour) -> None:
         """A slice of a disc, degrees clockwise from three o'clock, with a white edge."""
-        r = radius * _SCALE
-        self._draw.pieslice(
-            (x * _SCALE - r, y * _SCALE - r, x * _SCALE + r, y * _SCALE + r), start, end, fill, WHITE, 4
-        )
+        x, y, r = x * _SCALE, y * _SCALE, radius * _SCALE
+        self._draw.pieslice((x - r, y - r, x + r, y + r), start, end, fill, WHITE, 4)
 
     def shape(self, points: Iterable[Point], fill: Colour) -> None:
         self._draw.polygon([(x * _SCALE, y * _SCALE) for x, y in points], fill)
@@ -98,8 +91,7 @@ class Canvas:
 
     def fade(self, top: Colour, bottom: Colour, y0: float = 0, y1: float | None = None) -> None:
         """A vertical blend over the full width."""
-        end = self.height if y1 is None else y1
-        steps = 80
+        end, steps = self.height if y1 is None else y1, 80
         for i in range(steps):
             a, b = y0 + (end - y0) * i / steps, y0 + (end - y0) * (i + 1) / steps
             self._draw.rectangle((0, a * _SCALE, self.width * _SCALE, b * _SCALE), mix(top, bottom, i / (steps - 1)))

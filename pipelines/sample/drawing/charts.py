@@ -74,11 +74,8 @@ def pie(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.Ra
     x, y = w * 0.36, h * 0.54
     weights = [rng.uniform(0.7, 1.6) for _ in range(count)]
     start = rng.uniform(0, 360)
-    # neighbours never have the same shade
-    shades = [
-        colour,
-        *(f(colour, s) for f, s in ((light, 0.45), (dark, 0.35), (light, 0.22), (dark, 0.15), (light, 0.65))),
-    ]
+    changes = ((light, 0.0), (light, 0.45), (dark, 0.35), (light, 0.22), (dark, 0.15), (light, 0.65))
+    shades = [change(colour, share) for change, share in changes]  # neighbours never have the same shade
     for i, weight in enumerate(weights):
         sweep = 360 * weight / sum(weights)
         shade = shades[i % len(shades)]

@@ -37,9 +37,8 @@ def island_map(canvas: Canvas, colour: Colour, count: int, feature: str, rng: ra
     coast = [(w * (0.58 + rng.uniform(-0.06, 0.06)), h * i / 14) for i in range(15)]
     canvas.shape([(0, 0), *[(x + 7, y) for x, y in coast], (0, h)], light(colour, 0.6))
     canvas.shape([(0, 0), *coast, (0, h)], colour)
-    canvas.shape(
-        ring(w * 0.2, h * rng.uniform(0.25, 0.75), [h * rng.uniform(0.1, 0.2) for _ in range(9)]), dark(colour, 0.2)
-    )
+    lake = ring(w * 0.2, h * rng.uniform(0.25, 0.75), [h * rng.uniform(0.1, 0.2) for _ in range(9)])
+    canvas.shape(lake, dark(colour, 0.2))
     for i in range(count):
         # a row of islands along the right, so that none hides another
         x, y = w * (0.79 + 0.09 * (-1) ** i * rng.uniform(0.5, 1)), h * (i + 0.5) / count
@@ -76,12 +75,11 @@ def route(canvas: Canvas, colour: Colour, count: int, subject: str, rng: random.
     canvas.path(_winding((0, h * 0.85), (w, h * rng.uniform(0.6, 0.95)), h * 0.08, rng), (205, 226, 243), h * 0.09)
     canvas.words(w * 0.05, h * 0.08, subject[0].upper() + subject[1:], h * 0.05, INK, "lm")
     levels = [h * rng.choice((0.3, 0.45, 0.6, 0.72)) for _ in range(4)]
-    xs = [w * 0.08, w * 0.34, w * 0.62, w * 0.92]
     line: list[Point] = []
-    for i in range(4):
-        if i:
-            line.append((xs[i] - abs(levels[i] - levels[i - 1]), levels[i - 1]))
-        line.append((xs[i], levels[i]))
+    for x, level in zip((w * 0.08, w * 0.34, w * 0.62, w * 0.92), levels, strict=True):
+        if line:
+            line.append((x - abs(level - line[-1][1]), line[-1][1]))
+        line.append((x, level))
     canvas.path(line, colour, h * 0.05)
     spans = [math.dist(a, b) for a, b in itertools.pairwise(line)]
     for i, name in enumerate(rng.sample(_PLACES, count)):

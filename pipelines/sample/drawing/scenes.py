@@ -81,7 +81,7 @@ def boats(canvas: Canvas, colour: Colour, count: int, sky: str, rng: random.Rand
 def garden(canvas: Canvas, colour: Colour, count: int, behind: str, rng: random.Random) -> None:
     """`count` large flowers in `colour` in front of a fence, with one tree, two trees or three trees behind it."""
     w, h = canvas.width, canvas.height
-    trees = {"one tree": 1, "two trees": 2, "three trees": 3}[behind]
+    trees = ("one tree", "two trees", "three trees").index(behind) + 1
     canvas.fade((176, 216, 246), (232, 244, 252), 0, h * 0.5)
     canvas.box(0, h * 0.45, w, h, (150, 196, 110))
     for i in range(trees):

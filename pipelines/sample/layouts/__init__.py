@@ -38,16 +38,10 @@ _TEMPLATES.globals.update(_TEXTS)
 def render(article: Article, related: Sequence[Link], elsewhere: Sequence[Link], extra: str = "") -> str:
     """The page of an article in its site's layout. related, elsewhere: links beside the text. extra: for the head."""
     rng = random.Random("soup " + article.title)
-    text: str = _TEMPLATES.get_template(f"{article.topic.layout}.html").render(
-        article=article,
-        topic=article.topic,
-        related=related,
-        elsewhere=elsewhere,
-        extra=extra,
-        name=lambda: f"css-{rng.randrange(16**5):05x}",
-        visitors=sum(map(ord, article.title)) * 7,
-    )
-    return text
+    template = _TEMPLATES.get_template(f"{article.topic.layout}.html")
+    values = {"article": article, "topic": article.topic, "related": related, "elsewhere": elsewhere, "extra": extra}
+    visitors = sum(map(ord, article.title)) * 7
+    return str(template.render(values, name=lambda: f"css-{rng.randrange(16**5):05x}", visitors=visitors))
 
 
 def style_sheet(topic: Topic | None) -> str:

@@ -16,10 +16,10 @@ import pytest
 
 from pipelines.engine import storage
 from pipelines.engine.isolate import attempt
-from pipelines.engine.part import Task
 from pipelines.engine.progress import Progress
 from pipelines.engine.retry import PartResult
 from pipelines.engine.run import run
+from pipelines.engine.stage import Task
 from tests.chaos import compare, contents, plan, records
 
 from .stops import ROOT, die

@@ -6,8 +6,9 @@ import json
 import os
 import pathlib
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -19,7 +20,7 @@ from pipelines.engine.storage import Store
 
 from .stops import killed_after
 from .test_run import PARTS, ROWS, WORLD, expected, files, go, plan, totals
-from .toys import BadSums, Model, Numbers, Remembering, Score
+from .toys import NUMBERS, BadSums, Model, Numbers, Remembering, Score
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
@@ -171,6 +172,8 @@ def test_rows_must_add_up(tmp_path: pathlib.Path) -> None:
 
 @dataclass(frozen=True)
 class Halves:
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"kept": NUMBERS, "gone": NUMBERS}
+
     def __call__(self, batch: pa.RecordBatch, ctx: Any = None) -> Any:
         even = [n for n in batch["n"].to_pylist() if n % 2 == 0]
         odd = [n for n in batch["n"].to_pylist() if n % 2]

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.engine.part import BATCH, OUTSIDE, WHOLE_ROW, Task
 from pipelines.engine.retry import KILLED, LOST, ROWS, TRIES, Kind, PartResult, RunError, next_attempt
-from pipelines.engine.stage import Step, shuffle
+from pipelines.engine.stage import BATCH, OUTSIDE, WHOLE_ROW, Step, Task, shuffle
 
 STEP = Step("score", None, same_rows=("scores",))
 MAP = Task(STEP, "/run", "stages/score-x", 3, 3)

@@ -247,6 +247,8 @@ class _AllBad:
 
 @dataclass(frozen=True)
 class _Loses:
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": pa.schema([("score", pa.int64())])}
+
     def __call__(self, batch: pa.RecordBatch, ctx: Any = None) -> Any:
         n = batch["n"].to_pylist()
         yield "scores", pa.record_batch({"score": pa.array([x for x in n if x != 333], pa.int64())})

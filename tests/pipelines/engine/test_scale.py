@@ -15,9 +15,8 @@ import pytest
 
 from pipelines.engine.commit import File, Sidecar
 from pipelines.engine.local import Local
-from pipelines.engine.part import Task
 from pipelines.engine.retry import PartResult
-from pipelines.engine.stage import Step, aligned
+from pipelines.engine.stage import Step, Task, aligned
 
 from .test_run import go
 from .toys import Lines, Numbers, Upper
