@@ -97,8 +97,8 @@ def test_from_the_recipe_to_the_shards(web: dict[str, Any], tmp_path: Path) -> N
             {"text": {"common_words": {"en": "words.lst"}}},
             "web.text.common_words.en: word list `words.lst` cannot be read: No such file",
         ),
-        ({"text": {"language_model": __file__}}, f"web.text.language_model: {__file__} is no fastText model"),
-        ({"text": {"quality_model": __file__}}, f"web.text.quality_model: {__file__} is no fastText model"),
+        ({"text": {"language_model": __file__}}, f"web.text.language_model: {__file__} is not a fastText model"),
+        ({"text": {"quality_model": __file__}}, f"web.text.quality_model: {__file__} is not a fastText model"),
         (
             {"text": {"redact": ["names"]}},
             "web.text.redact.0: input should be 'email', 'iban', 'card', 'ip' or 'phone'",
