@@ -92,8 +92,8 @@ class OwnScore:
     """Map: documents -> ("scores", ``<name>`` float32, ``<name>_failed`` float32 1 or 0), one row for each document.
 
     At the level "image" the input has a column ``image`` (encoded bytes) and a row for each image; both scores are null
-    where Pillow cannot read it. ``path``: import path of a function or class. Raises ImportError in a process that does not
-    find it: the machine is at fault then, not a row. `own_score` makes the stage and checks the path.
+    where Pillow cannot read it. ``path``: import path of a function or class. Raises ImportError in a process that does
+    not find it: the machine is at fault then, not a row. `own_score` makes the stage and checks the path.
     """
 
     name: str
