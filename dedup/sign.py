@@ -5,8 +5,6 @@ defaults are FineWeb's: 14 bands of 8 rows over word 5-grams (Penedo et al. 2024
 documents that are at least 75 % similar.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """datatrove's filters as score columns."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout

@@ -1,7 +1,5 @@
 """A list of refused hosts and addresses, as a score: the entry of the list that covers a document's address."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache

@@ -11,8 +11,6 @@ Image nodes are judged here by the image rules that need the page alone (`filter
 are fetched. The other image rules apply after the fetch (`filters.image`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar

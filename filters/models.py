@@ -1,7 +1,5 @@
 """The models and word lists that a recipe names for the texts of a source, checked before a run starts."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from functools import partial

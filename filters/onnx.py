@@ -3,8 +3,6 @@
 An image model gives one number for an image: aesthetics, NSFW, watermark, the share of the area with text, or another.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache

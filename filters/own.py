@@ -14,8 +14,6 @@ arguments of its constructor. A score that raises, or gives no number, is null, 
 What Python code prints goes to stderr: stdout belongs to the command.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import inspect

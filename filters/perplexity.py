@@ -6,8 +6,6 @@ of a SentencePiece model where there is one, else words. The perplexity is 10 **
 rounded to one decimal.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

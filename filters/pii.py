@@ -5,8 +5,6 @@ The checks of a form are applied: the Luhn sum of a card (ISO/IEC 7812-1, annex 
 addresses have no fixed form and are not found.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from bisect import bisect_left

@@ -1,7 +1,5 @@
 """Scores of an image's pixels: entropy, sharpness, the share of one tone, the share of QR codes."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """A quality classifier of the user: fastText, trained on wanted and on unwanted texts, and applied as a score."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import subprocess

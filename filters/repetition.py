@@ -4,8 +4,6 @@ Grams are compared by 64-bit hashes, into which the document's number is mixed. 
 gram's place. So equal grams are neighbours after the sort, in the order of their places and hence of their paragraphs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

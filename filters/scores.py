@@ -4,8 +4,6 @@ Scores are float32 unless the definition says "string". A share is between 0 and
 apply (an image node has no words) or is unknown (the page states no size of an image); a null score never drops.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

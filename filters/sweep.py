@@ -6,8 +6,6 @@
 The decision is that of a run (`filters.decide`).
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable

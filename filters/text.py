@@ -4,8 +4,6 @@
 Their plain versions are in tests/filters/plain.py, and the tests compare them with this module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache

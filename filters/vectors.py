@@ -5,8 +5,6 @@ number of texts of other documents that are as near or nearer. mOSCAR (arXiv 240
 the first 8 against 63 such texts, because a rank, unlike a threshold, needs no tuning for each model and language.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache

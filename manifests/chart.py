@@ -1,7 +1,5 @@
 """Two charts as SVG, inside a page or as a file of their own: bars with their numbers, and histograms over bins."""
 
-from __future__ import annotations
-
 import html
 import math
 from collections.abc import Callable, Sequence

@@ -3,8 +3,6 @@
 They read only the run's own files: manifest, index, ledger, and a few bytes of a tar.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

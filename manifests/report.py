@@ -3,8 +3,6 @@
 It uses the statistics and a few sample documents that the run's stages wrote. It never scans data.
 """
 
-from __future__ import annotations
-
 import html
 from collections.abc import Mapping, Sequence
 from importlib import resources
