@@ -11,8 +11,6 @@ from filters.needs import readable
 from manifests.stage import NO_ENGINE, Output, StageContext
 from manifests.urls import split_url
 
-SCORES = pa.schema([("blocked_host", pa.string())])
-
 
 @dataclass(frozen=True)
 class Blocklist:
@@ -25,13 +23,13 @@ class Blocklist:
 
     path: str
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": pa.schema([("blocked_host", pa.string())])}
     files: ClassVar[tuple[str, ...]] = ("path",)
     name: ClassVar[str] = "blocked_host"
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         entry = [covered(url or "", self.path) for url in batch["url"].to_pylist()]
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(entry, pa.string())], schema=SCORES)
+        yield "scores", pa.RecordBatch.from_arrays([pa.array(entry, pa.string())], schema=self.tables["scores"])
 
 
 def covered(url: str, path: str) -> str | None:

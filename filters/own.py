@@ -120,8 +120,8 @@ class OwnScore:
         with redirect_stdout(sys.stderr):
             for row, value in enumerate(batch["image"].to_pylist() if self.level == "image" else texts(batch)):
                 scores.append(_call(self.path, score, self._value(batch, row, value)) if ctx(row) else (None, None))
-        columns = [pa.array([pair[i] for pair in scores], pa.float32()) for i in (0, 1)]
-        yield "scores", pa.RecordBatch.from_arrays(columns, schema=self.tables["scores"])
+        columns = [[pair[i] for pair in scores] for i in (0, 1)]
+        yield "scores", pa.record_batch(columns, schema=self.tables["scores"])
 
     def _value(self, batch: pa.RecordBatch, row: int, value: Any) -> Any:
         """What the score gets for a row, from its text or its encoded image."""

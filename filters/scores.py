@@ -81,7 +81,7 @@ NODE: Final[Mapping[str, str]] = {**TEXT, **LINES}
 
 #: of a paragraph, not stored: computed after the other paragraph rules are applied (`filters.decide`)
 NODE_DECIDED: Final[Mapping[str, str]] = {
-    "followed": "of a heading: 1 where kept text or a kept image is under it, else 0; null for others"
+    "followed": "of a heading: 1 where kept text or a kept image is under it, else 0; null for others",
 }
 
 #: of an image, from the page alone
