@@ -1,7 +1,5 @@
 """Document numbers, and columns of tables as numpy arrays."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Components: from edges to clusters of candidates."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Group: documents that share a key become a star of edges: k - 1 edges for k documents, never k squared."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Images that many documents use, and images that a document repeats."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

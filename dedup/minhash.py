@@ -5,8 +5,6 @@ The share of permutations under which two shingle sets have the same minimum est
 similarity s share at least one band with probability 1 - (1 - s^rows)^bands.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

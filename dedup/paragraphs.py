@@ -3,8 +3,6 @@
 A site repeats menus, notices and teasers (OBELICS, build_obelics/09).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

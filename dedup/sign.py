@@ -5,8 +5,6 @@ defaults are FineWeb's: 14 bands of 8 rows over word 5-grams (Penedo et al. 2024
 documents that are at least 75 % similar.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -83,34 +81,26 @@ class Sign:
             raise ValueError("nothing to look for: set one of by_url, by_text, near, by_pair, by_key")
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        rows, size = batch.num_rows, self.bands * self.rows
+        rows, size, doc = batch.num_rows, self.bands * self.rows, numbers(ctx.part, ctx.first, batch.num_rows)
         ids, keep = required(batch, ("id", "keep"), "Sign")
-        kept = bools(keep)
-        doc = numbers(ctx.part, ctx.first, rows)
-        nodes = kept_nodes(batch, "Sign")
+        kept, nodes = bools(keep), kept_nodes(batch, "Sign")
         texts = nodes.texts()
         hashed, offsets = words(texts, self.fold_numbers)
         length = np.diff(offsets).astype(np.int32)
         has_text = kept & (length > 0)
-        keys: list[tuple[int, U64, U64]] = []
 
-        text_hash, url_hash, pair_hash, own_hash = (np.zeros(rows, np.uint64) for _ in range(4))
-        no_text, no_url, no_pair, no_own = (np.ones(rows, bool) for _ in range(4))
+        # by kind: the hashes, and which documents have one
+        hashes = dict.fromkeys((EXACT, URL, PAIR, OWN), (np.zeros(rows, np.uint64), np.zeros(rows, bool)))
         if self.by_url:
-            url_hash, no_url = page_hashes(batch, kept)
-            keys.append((URL, doc[~no_url], url_hash[~no_url]))
+            hashes[URL] = page_hashes(batch, kept)
         if self.by_text:
-            no_text = ~has_text
-            text_hash = hash_strings(pc.utf8_lower(texts).to_pylist())
-            keys.append((EXACT, doc[has_text], text_hash[has_text]))
+            hashes[EXACT] = hash_strings(pc.utf8_lower(texts).to_pylist()), has_text
         if self.by_pair:
-            pair_hash, no_pair = pair_hashes(nodes, texts)
-            keys.append((PAIR, doc[~no_pair], pair_hash[~no_pair]))
+            hashes[PAIR] = pair_hashes(nodes, texts)
         if self.by_key:
             own = required(batch, ("duplicate_key",), "Sign")[0]
-            no_own = ~(bools(own.is_valid()) & kept)
-            own_hash = hash_strings(pc.fill_null(own, "").to_pylist())
-            keys.append((OWN, doc[~no_own], own_hash[~no_own]))
+            hashes[OWN] = hash_strings(pc.fill_null(own, "").to_pylist()), bools(own.is_valid()) & kept
+        keys = [(kind, doc[has], values[has]) for kind, (values, has) in hashes.items()]
         signature = np.zeros((rows, size), np.uint32)
         if self.near:
             shingles, edges = minhash.shingles(hashed, offsets, self.shingle)
@@ -125,10 +115,7 @@ class Sign:
             ids,
             np.full(rows, self.rank, np.int32),
             pa.FixedSizeListArray.from_arrays(pa.array(signature.reshape(-1)), size, mask=unsigned),
-            pa.array(text_hash, mask=no_text),
-            pa.array(url_hash, mask=no_url),
-            pa.array(pair_hash, mask=no_pair),
-            pa.array(own_hash, mask=no_own),
+            *(pa.array(values, mask=~has) for values, has in hashes.values()),
             pa.array(length, mask=~kept),
             _seconds(batch, kept),
         ]
@@ -145,24 +132,24 @@ def _bands(keys: list[tuple[int, U64, U64]]) -> pa.RecordBatch:
 
 
 def page_hashes(batch: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> tuple[U64, npt.NDArray[np.bool_]]:
-    """Hash of each kept document's canonical address; and which documents have none."""
+    """Hash of each kept document's canonical address; and which documents have one."""
     urls = required(batch, ("url",), "Sign")[0].to_pylist()
     pages: list[int | None] = [None] * len(urls)
     if "provenance" in batch.schema.names:
         pages = pc.struct_field(batch.column("provenance"), "page").to_pylist()
-    missing = np.array([not u for u in urls], bool) | ~kept
-    rows = zip(urls, pages, missing, strict=True)
-    return hash_strings(["" if absent else canonical_page(url, page) for url, page, absent in rows]), missing
+    has = np.array([bool(u) for u in urls], bool) & kept
+    rows = zip(urls, pages, has, strict=True)
+    return hash_strings([canonical_page(url, page) if known else "" for url, page, known in rows]), has
 
 
 def pair_hashes(nodes: KeptNodes, texts: pa.Array) -> tuple[U64, npt.NDArray[np.bool_]]:
-    """Hash of each document's kept images' addresses and kept text, unchanged; and which documents have neither."""
+    """Hash of each document's kept images' addresses and kept text, unchanged; and which documents have either."""
     mask = nodes.of_kind(IMAGE)
     shown: list[list[str]] = [[] for _ in range(len(texts))]
     for document, image in zip(nodes.document[mask].tolist(), nodes.field("image", mask).to_pylist(), strict=True):
         shown[document].append(image or "")
     pairs = ["\0".join([*images, text]) for images, text in zip(shown, texts.to_pylist(), strict=True)]
-    return hash_strings(pairs), np.array([not p for p in pairs], bool)
+    return hash_strings(pairs), np.array([bool(p) for p in pairs], bool)
 
 
 def _seconds(batch: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> pa.Array:

@@ -4,8 +4,6 @@ All of it works on whole columns: a word is processed once in a batch, however o
 normalisation is that of the distinct words.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

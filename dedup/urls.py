@@ -1,7 +1,5 @@
 """The canonical address of a page, by which duplicates are found."""
 
-from __future__ import annotations
-
 import re
 from urllib.parse import urlsplit
 

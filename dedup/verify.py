@@ -5,8 +5,6 @@ document is dropped for being in a cluster: it is dropped only as the duplicate 
 that survivor. A document that is a duplicate of no survivor survives.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

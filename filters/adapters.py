@@ -1,7 +1,5 @@
 """datatrove's filters as score columns."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
@@ -50,19 +48,15 @@ class DatatroveScore:
             filter_ = _filter(self.filter, self.arguments)
         except ValueError as e:
             raise ImportError(str(e)) from e
-        passes: list[float | None] = []
-        reasons: list[str | None] = []
+        rows: list[tuple[float | None, str | None]] = []
         columns = (batch[name].to_pylist() for name in ("id", "url", "lang"))
         with redirect_stdout(sys.stderr):
             for row, (text, id_, url, lang) in enumerate(zip(texts(batch), *columns, strict=True)):
-                passed, reason = None, None
-                if ctx(row):
-                    metadata = {key: value for key, value in (("url", url), ("language", lang)) if value is not None}
-                    passed, reason = _apply(filter_, Document(text=text, id=id_ or "", metadata=metadata))
-                passes.append(passed)
-                reasons.append(reason)
-        arrays = [pa.array(passes, pa.float32()), pa.array(reasons, pa.string())]
-        yield "scores", pa.RecordBatch.from_arrays(arrays, schema=self.tables["scores"])
+                metadata = {key: value for key, value in (("url", url), ("language", lang)) if value is not None}
+                document = Document(text=text, id=id_ or "", metadata=metadata)
+                rows.append(_apply(filter_, document) if ctx(row) else (None, None))
+        arrays = [[row[i] for row in rows] for i in (0, 1)]
+        yield "scores", pa.record_batch(arrays, schema=self.tables["scores"])
 
 
 def datatrove_score(name: str, path: str, arguments: Mapping[str, Any] | None = None) -> DatatroveScore:

@@ -1,7 +1,5 @@
 """A list of refused hosts and addresses, as a score: the entry of the list that covers a document's address."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,8 +10,6 @@ import pyarrow as pa
 from filters.needs import readable
 from manifests.stage import NO_ENGINE, Output, StageContext
 from manifests.urls import split_url
-
-SCORES = pa.schema([("blocked_host", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -27,13 +23,13 @@ class Blocklist:
 
     path: str
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": pa.schema([("blocked_host", pa.string())])}
     files: ClassVar[tuple[str, ...]] = ("path",)
     name: ClassVar[str] = "blocked_host"
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         entry = [covered(url or "", self.path) for url in batch["url"].to_pylist()]
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(entry, pa.string())], schema=SCORES)
+        yield "scores", pa.RecordBatch.from_arrays([pa.array(entry, pa.string())], schema=self.tables["scores"])
 
 
 def covered(url: str, path: str) -> str | None:

@@ -4,8 +4,6 @@ The classes follow Python's `str` methods (isspace, isalnum, ...), so a plain Py
 same result.
 """
 
-from __future__ import annotations
-
 import sys
 import unicodedata
 from functools import lru_cache

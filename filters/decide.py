@@ -2,16 +2,12 @@
 
 The order is that of OBELICS: first the paragraphs, then the document with the paragraphs that are left. Scores are
 those of the whole document, except those in `REMEASURED`, which are measured again over the kept nodes, as that is
-cheap.
-
-Whether content is left under a heading (``followed``) depends on the other paragraph rules, so its rule applies after
-them.
+cheap. Whether content is left under a heading (``followed``) depends on the other paragraph rules, so its rule applies
+after them.
 
 Image nodes are judged here by the image rules that need the page alone (`filters.scores.IMAGE_ON_PAGE`), before images
 are fetched. The other image rules apply after the fetch (`filters.image`).
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +22,7 @@ from filters.image import page_columns
 from filters.rules import Decided, Rule, Rules, decide, dictionary, reasons
 from filters.scores import IMAGE_ON_PAGE, NODE_DECIDED
 from filters.spans import Bools, Floats, Ints, ratio
-from manifests.flat import FlatNodes, bools, flat_nodes, offsets
+from manifests.flat import FlatNodes, bools, flat_nodes, offsets, run_starts
 from manifests.schema import BREAK, DECISION, DOCUMENT, IMAGE, TEXT
 from manifests.stage import NO_ENGINE, Output, StageContext
 
@@ -136,10 +132,8 @@ def _node_columns(
         if (name := f"node_{rule.score}") not in columns:
             continue  # `decide` raises the error
         values = columns[name].flatten()
-        if len(values) != (expected := int(sizes[scored].sum())):
-            raise ValueError(
-                f"scores column `{name}` has {len(values)} values for {expected} nodes: not of these documents"
-            )
+        if len(values) != (n := int(sizes[scored].sum())):
+            raise ValueError(f"scores column `{name}` has {len(values)} values for {n} nodes: not of these documents")
         flat[rule.score] = values.take(place)
     return flat
 
@@ -180,11 +174,9 @@ def _stray(is_break: Bools, kept: Bools, edges: Ints) -> Bools:
     place = np.flatnonzero(is_break)
     document = np.searchsorted(edges, place, "right") - 1
     before, at_start, at_end = content[place], content[edges[document]], content[edges[document + 1]]
-    previous = np.full(len(place), -1, np.int64)  # content before the previous break of the same document
-    same = document[1:] == document[:-1]
-    previous[1:][same] = before[:-1][same]
+    following = ~run_starts(before, document)  # no content between the previous break of the document and this one
     stray = np.zeros(len(is_break), np.bool_)
-    stray[place] = (before == at_start) | (before == at_end) | (before == previous)
+    stray[place] = (before == at_start) | (before == at_end) | following
     return stray
 
 
@@ -198,6 +190,5 @@ def _all_null(columns: Mapping[str, pa.Array], rows: int) -> Bools:
 
 def _codes(reason: pa.DictionaryArray, names: tuple[str, ...]) -> NDArray[np.int8]:
     """Codes of a dictionary array in another list of names, -1 where null."""
-    to = np.array([*(names.index(n) for n in reason.dictionary.to_pylist()), -1], np.int8)
-    codes: NDArray[np.int8] = to[np.asarray(pc.fill_null(reason.indices, len(to) - 1).to_numpy(zero_copy_only=False))]
-    return codes
+    index = pc.index_in(reason.cast(pa.string()), pa.array(names, pa.string()))
+    return np.asarray(pc.fill_null(index, -1).to_numpy(zero_copy_only=False), np.int8)

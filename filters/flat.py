@@ -5,8 +5,6 @@ slice of the code points, and so is a document with its paragraphs joined by bla
 hash.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property

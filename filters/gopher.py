@@ -21,8 +21,6 @@ folded. The plain versions, for the ``words`` of one document::
 A longer n-gram can repeat only where the shorter one does, so all nine lengths cost little more than the first.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

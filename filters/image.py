@@ -4,8 +4,6 @@ columns = image_columns(outcomes)              # a table with the columns of OUT
 decided = decide(rules.image, columns, outcomes.num_rows)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -32,9 +30,9 @@ def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
         values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
         return values.cast(type_, safe=False)
 
-    width, height = column("width", pa.float64()), column("height", pa.float64())
-    pixels = pc.multiply(width, height)
-    size = column("bytes", pa.float64())
+    sides = ("width", "height", "rendered_width", "rendered_height")
+    width, height, rendered_width, rendered_height = (column(name, pa.float64()) for name in sides)
+    pixels, size = pc.multiply(width, height), column("bytes", pa.float64())
     short = pc.min_element_wise(width, height, skip_nulls=False)
     long_ = pc.max_element_wise(width, height, skip_nulls=False)
     scores = {
@@ -48,12 +46,7 @@ def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
         "bytes": size,
         "bytes_per_pixel": _ratio(size, pixels),
         "optout": column("optout", pa.string()),
-        **_page(
-            column("url", pa.string()),
-            column("rendered_width", pa.float64()),
-            column("rendered_height", pa.float64()),
-            column("alt", pa.string()),
-        ),
+        **_page(column("url", pa.string()), rendered_width, rendered_height, column("alt", pa.string())),
     }
     measured = {f.name: column(f.name, pa.float32()) for f in images.schema if pa.types.is_floating(f.type)}
     return {name: _typed(name, scores[name]) for name in (*IMAGE_FETCHED, *IMAGE_ON_PAGE)} | measured

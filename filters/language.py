@@ -14,8 +14,6 @@ confidence (the vote of mOSCAR, arXiv 2406.08707). The document's confidence is 
 voted. Where no paragraph votes, the language is the one that the page declares, without a confidence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache

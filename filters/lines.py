@@ -5,8 +5,6 @@ FineWeb (arXiv 2406.17557, and datatrove's FineWebQualityFilter); OmniCorpus (ar
 paragraphs).
 """
 
-from __future__ import annotations
-
 import re
 from typing import AnyStr
 

@@ -1,7 +1,5 @@
 """What the models and lists of the user need: a package that is installed, a file that can be read."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 An image model gives one number for an image: aesthetics, NSFW, watermark, the share of the area with text, or another.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,8 +52,7 @@ class View:
             top, left = (height - side) // 2, (width - side) // 2
             pixels = pixels[top : top + side, left : left + side]
         square = Image.fromarray(pixels).resize((self.side, self.side), Image.Resampling.BICUBIC)
-        mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
-        scaled = (np.asarray(square, np.float32) / 255 - mean) / deviation
+        scaled = (np.asarray(square, np.float32) / 255 - np.float32(self.mean)) / np.float32(self.deviation)
         return np.ascontiguousarray(scaled.transpose(2, 0, 1), np.float32)
 
 
@@ -106,17 +103,14 @@ class ImageModel:
     def _score(self, out: NDArray) -> Floats:
         rows = out.reshape(len(out), -1).astype(np.float64)
         if self.share_above is not None:
-            share: Floats = (rows > self.share_above).mean(1).astype(np.float32)
-            return share
+            return np.asarray((rows > self.share_above).mean(1), np.float32)
         if rows.shape[1] <= self.column:
-            raise ValueError(
-                f"model `{self.model}`: a row of {rows.shape[1]} an image; column {self.column} was asked for"
-            )
+            found = f"a row of {rows.shape[1]} an image; column {self.column} was asked for"
+            raise ValueError(f"model `{self.model}`: {found}")
         if self.softmax:
             rows = np.exp(rows - rows.max(1, keepdims=True))
             rows /= rows.sum(1, keepdims=True)
-        score: Floats = rows[:, self.column].astype(np.float32)
-        return score
+        return np.asarray(rows[:, self.column], np.float32)
 
 
 def outputs(
@@ -125,8 +119,8 @@ def outputs(
     """Rows of the images that can be decoded, with the model's output for them, in batches."""
     rows: list[int] = []
     held: list[Floats] = []
-    for row in range(len(images)):
-        data = images[row].as_py()
+    for row, image in enumerate(images):
+        data = image.as_py()
         if data is not None and ctx(row) and (pixels := view.of(data)) is not None:
             rows.append(row)
             held.append(pixels)

@@ -8,12 +8,11 @@
         def __init__(self, language): self.language = language
         def __call__(self, document): return len(document.text.split()) if document.language == self.language else None
 
-A function gets the recipe's `arguments` as keyword arguments, a class as the arguments of its constructor. A score that
-raises, or gives no number, is null, and its column ``<name>_failed`` is 1. `failure` tells of a score that fails for
-every row. What Python code prints goes to stderr: stdout belongs to the command.
+The level is the recipe's, or else an attribute ``level`` of the function or class, or else "text". The value is then a
+`str`, a `Document` or an `Image`. A function gets the recipe's `arguments` as keyword arguments, a class as the
+arguments of its constructor. A score that raises, or gives no number, is null, and its column ``<name>_failed`` is 1.
+What Python code prints goes to stderr: stdout belongs to the command.
 """
-
-from __future__ import annotations
 
 import functools
 import hashlib
@@ -26,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import PIL.Image
 import pyarrow as pa
@@ -37,18 +36,8 @@ from manifests.flat import texts
 from manifests.schema import IMAGE
 from manifests.stage import NO_ENGINE, Output, StageContext
 
-Level = Literal["text", "document", "image"]
 LEVELS = ("text", "document", "image")
 Arguments = tuple[tuple[str, Any], ...]
-
-
-class Score(Protocol):
-    """What an import path names. ``value`` is a `str`, a `Document` or an `Image`, as the level says.
-
-    The level is the recipe's, or else an attribute ``level`` of the function or class, or else "text".
-    """
-
-    def __call__(self, value: Any, /) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -101,8 +90,8 @@ class OwnScore:
     """Map: documents -> ("scores", ``<name>`` float32, ``<name>_failed`` float32 1 or 0), one row for each document.
 
     At the level "image" the input has a column ``image`` (encoded bytes) and a row for each image; both scores are null
-    where Pillow cannot read it. ``path``: import path of a `Score`. Raises ImportError, with the path, in a process
-    that does not find it: the machine is at fault then, not a row. `own_score` makes the stage and checks the path.
+    where Pillow cannot read it. ``path``: import path of a function or class. Raises ImportError in a process that does
+    not find it: the machine is at fault then, not a row. `own_score` makes the stage and checks the path.
     """
 
     name: str
@@ -129,18 +118,19 @@ class OwnScore:
             raise ImportError(str(e)) from e
         scores: list[tuple[float | None, float | None]] = []
         with redirect_stdout(sys.stderr):
-            for row, value in enumerate(self._values(batch)):
-                scores.append(_call(self.path, score, value()) if ctx(row) else (None, None))
-        columns = [pa.array([pair[i] for pair in scores], pa.float32()) for i in (0, 1)]
-        yield "scores", pa.RecordBatch.from_arrays(columns, schema=self.tables["scores"])
+            for row, value in enumerate(batch["image"].to_pylist() if self.level == "image" else texts(batch)):
+                scores.append(_call(self.path, score, self._value(batch, row, value)) if ctx(row) else (None, None))
+        columns = [[pair[i] for pair in scores] for i in (0, 1)]
+        yield "scores", pa.record_batch(columns, schema=self.tables["scores"])
 
-    def _values(self, batch: pa.RecordBatch) -> Iterator[Callable[[], Any]]:
-        """What the score gets for each row, to be built after the context has admitted the row."""
+    def _value(self, batch: pa.RecordBatch, row: int, value: Any) -> Any:
+        """What the score gets for a row, from its text or its encoded image."""
         if self.level == "image":
-            return (functools.partial(_image, data) for data in batch["image"].to_pylist())
-        if self.level == "document":
-            return (functools.partial(_document, batch, row, text) for row, text in enumerate(texts(batch)))
-        return (functools.partial(str, text) for text in texts(batch))
+            return _image(value)
+        if self.level == "text":
+            return value
+        url, language, nodes = (batch[name][row].as_py() for name in ("url", "lang", "nodes"))
+        return Document(value, url, language, tuple(nodes or ()))
 
 
 def own_score(name: str, path: str, level: str | None = None, arguments: Mapping[str, Any] | None = None) -> OwnScore:
@@ -188,11 +178,6 @@ def failure(name: str, path: str, failed: float, rows: int) -> str | None:
     if not rows or failed < rows:
         return None
     return f"{name}: `{path}` failed for all of {rows} rows; its first error is in the log"
-
-
-def _document(batch: pa.RecordBatch, row: int, text: str) -> Document:
-    url, language, nodes = (batch[name][row].as_py() for name in ("url", "lang", "nodes"))
-    return Document(text, url, language, tuple(nodes or ()))
 
 
 def _image(data: bytes | None) -> Image | None:

@@ -6,8 +6,6 @@ of a SentencePiece model where there is one, else words. The perplexity is 10 **
 rounded to one decimal.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,9 +30,6 @@ _PUNCTUATION = str.maketrans(
 )
 
 
-SCORES = pa.schema([("perplexity", pa.float32())])
-
-
 @dataclass(frozen=True)
 class Perplexity:
     """Map: documents -> ("scores", ``perplexity`` float32), one row for each document, null without words.
@@ -46,14 +41,14 @@ class Perplexity:
     model: str
     pieces: str | None = None
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": pa.schema([("perplexity", pa.float32())])}
     files: ClassVar[tuple[str, ...]] = ("model", "pieces")
     name: ClassVar[str] = "perplexity"
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         model, pieces = load(self.model), None if self.pieces is None else _pieces(self.pieces)
         scores = [perplexity(model, text, pieces) if ctx(row) else None for row, text in enumerate(texts(batch))]
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=SCORES)
+        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=self.tables["scores"])
 
 
 def normalised(text: str) -> str:

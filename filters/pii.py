@@ -5,8 +5,6 @@ The checks of a form are applied: the Luhn sum of a card (ISO/IEC 7812-1, annex 
 addresses have no fixed form and are not found.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from bisect import bisect_left
@@ -98,9 +96,7 @@ def _candidates(flat: Flat) -> dict[int, set[str]]:
         "email": np.flatnonzero(flat.codes == ord("@")),
         "iban": pair[capital[pair - 1] & capital[pair - 2]],
         "card": digit[12:][(digit[12:] - digit[:-12]) <= 24],  # thirteen digits, at most a blank between two
-        "ip": np.concatenate(
-            [dotted[(flat.kinds[dotted - 1] & ch.DIGIT) != 0], colon[1:][(colon[1:] - colon[:-1]) <= 5]]
-        ),
+        "ip": np.append(dotted[(flat.kinds[dotted - 1] & ch.DIGIT) != 0], colon[1:][np.diff(colon) <= 5]),
         "phone": digit[8:][(digit[8:] - digit[:-8]) <= 18],  # nine digits, groups of two and parentheses
     }
     candidates: dict[int, set[str]] = {}

@@ -1,7 +1,5 @@
 """Scores of an image's pixels: entropy, sharpness, the share of one tone, the share of QR codes."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Iterator, Mapping
@@ -27,9 +25,6 @@ Image.init()  # registers every format; Pillow otherwise does that at the first 
 FORMATS = [f for f in ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "ICO") if f in Image.OPEN]
 
 
-SCORES = pa.schema([(name, pa.float32()) for name in IMAGE_PIXELS])
-
-
 @dataclass(frozen=True)
 class PixelScores:
     """Map: a batch with the column ``image`` (encoded bytes) -> ("scores", `filters.scores.IMAGE_PIXELS`), one row for
@@ -40,7 +35,7 @@ class PixelScores:
     0.05.
     """
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": pa.schema(dict.fromkeys(IMAGE_PIXELS, pa.float32()))}
     name: ClassVar[str] = "pixels"
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "opencv-python-headless")
 
@@ -49,7 +44,7 @@ class PixelScores:
         for row, data in enumerate(batch["image"].to_pylist()):
             grey = decoded(data, "L", SIDE) if data is not None and ctx(row) else None
             rows.append({} if grey is None else measure(grey))
-        yield "scores", pa.RecordBatch.from_pylist(rows, schema=SCORES)
+        yield "scores", pa.RecordBatch.from_pylist(rows, schema=self.tables["scores"])
 
 
 def measure(grey: Grey) -> dict[str, float]:

@@ -1,7 +1,5 @@
 """A quality classifier of the user: fastText, trained on wanted and on unwanted texts, and applied as a score."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import subprocess
@@ -27,9 +25,6 @@ LEARNING_RATES = (0.5, 0.1, 0.02)  # the next one is tried where training ends i
 SETTINGS = {"dim": 64, "bucket": 1 << 18, "epoch": 5, "wordNgrams": 2, "minCount": 1, "thread": 1, "verbose": 0}
 
 
-SCORES = pa.schema([("quality", pa.float32())])
-
-
 @dataclass(frozen=True)
 class Quality:
     """Map: documents -> ("scores", ``quality`` float32), one row for each document: the probability of the label
@@ -41,7 +36,7 @@ class Quality:
 
     model: str
 
-    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": SCORES}
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"scores": pa.schema([("quality", pa.float32())])}
     files: ClassVar[tuple[str, ...]] = ("model",)
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-numpy2-wheel",)
     name: ClassVar[str] = "quality"
@@ -49,7 +44,7 @@ class Quality:
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         model = load(self.model)
         scores = [probability(model, text) if ctx(row) else None for row, text in enumerate(texts_of(batch))]
-        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=SCORES)
+        yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=self.tables["scores"])
 
 
 @lru_cache(maxsize=2)

@@ -4,8 +4,6 @@ Grams are compared by 64-bit hashes, into which the document's number is mixed. 
 gram's place. So equal grams are neighbours after the sort, in the order of their places and hence of their paragraphs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,11 +33,8 @@ class Repeats:
         """Share of the most frequent grams (OBELICS' character repetition); 0 without grams. Their number is the
         smaller of int(sqrt(unique)) and the number of grams that occur twice or more.
         """
-        by_count = np.sort(
-            (self.group.astype(np.uint64) << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - self.count.astype(np.uint64))
-        )
-        group = (by_count >> np.uint64(32)).astype(np.int64)
-        count = (np.uint64(0xFFFFFFFF) - (by_count & np.uint64(0xFFFFFFFF))).astype(np.int64)
+        by_count = np.sort((self.group << 32) - self.count)  # one sort of whole numbers: by slice, then the most frequent gram first
+        group, count = (by_count >> 32) + 1, -by_count & 0xFFFFFFFF
         repeated = np.bincount(group, minlength=len(self.total))
         rank = np.arange(len(group)) - (np.cumsum(repeated) - repeated)[group]
         top = rank < np.sqrt(self.unique).astype(np.int64)[group]

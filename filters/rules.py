@@ -14,8 +14,6 @@ A table may start from a preset and change it: ``preset: obelics`` at the top, t
 ``own: [c4_passes]``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

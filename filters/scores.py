@@ -4,8 +4,6 @@ Scores are float32 unless the definition says "string". A share is between 0 and
 apply (an image node has no words) or is unknown (the page states no size of an image); a null score never drops.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 
@@ -83,7 +81,7 @@ NODE: Final[Mapping[str, str]] = {**TEXT, **LINES}
 
 #: of a paragraph, not stored: computed after the other paragraph rules are applied (`filters.decide`)
 NODE_DECIDED: Final[Mapping[str, str]] = {
-    "followed": "of a heading: 1 where kept text or a kept image is under it, else 0; null for others"
+    "followed": "of a heading: 1 where kept text or a kept image is under it, else 0; null for others",
 }
 
 #: of an image, from the page alone

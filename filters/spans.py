@@ -1,7 +1,5 @@
 """Slices of an array, and sums over them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

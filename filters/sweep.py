@@ -6,8 +6,6 @@
 The decision is that of a run (`filters.decide`).
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable
@@ -46,9 +44,7 @@ class Sweep:
 
     def current(self, rules: Rules) -> float | None:
         """The limit that the rules have now."""
-        same = (rule for rule in getattr(rules, self.level) if rule.score == self.score)
-        limit: float | None = next((getattr(rule, self.limit) for rule in same), None)
-        return limit
+        return next((getattr(r, self.limit) for r in getattr(rules, self.level) if r.score == self.score), None)
 
 
 def parse(text: str, rules: Rules) -> Sweep:
@@ -79,9 +75,8 @@ def parse(text: str, rules: Rules) -> Sweep:
     has = [name for name in ("min", "max") if getattr(rule, name) is not None]
     if limit is None:
         if len(has) != 1:
-            raise RuleError(
-                f"sweep `{text}`: the rule on `{score}` has a min and a max; say {score}.min or {score}.max"
-            )
+            say = f"say {score}.min or {score}.max"
+            raise RuleError(f"sweep `{text}`: the rule on `{score}` has a min and a max; {say}")
         (limit,) = has
     return Sweep(level, score, limit, _range(text, *numbers))
 
@@ -94,8 +89,7 @@ def _range(text: str, first: str, last: str, step: str | None) -> tuple[float, .
             by = max(1.0, round(by))  # from whole numbers to whole numbers in whole steps
     except ValueError:
         raise RuleError(f"sweep `{text}`: from, to and step are numbers") from None
-    finite = math.isfinite(low) and math.isfinite(high) and math.isfinite(by)
-    if not finite or high < low or by < 0 or (by == 0 and high > low):
+    if not all(map(math.isfinite, (low, high, by))) or high < low or by < 0 or (by == 0 and high > low):
         raise RuleError(f"sweep `{text}`: from is at most to, and the step above 0")
     number = round((high - low) / by, 9) if by else 0
     if number > MOST:
@@ -129,8 +123,7 @@ def _document_rows(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch])
     """
     others = _with(rules, what, None)
     changed = replace(others, document=(*others.document, _none_passes(what)))
-    values: list[NDArray[np.float32]] = []
-    held: list[NDArray[np.int64]] = []
+    values, held = [np.zeros(0, np.float32)], [np.zeros((0, 2), np.int64)]
     documents = 0
     for batch in batches:
         documents += batch.num_rows
@@ -141,8 +134,7 @@ def _document_rows(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch])
         scores[always] = np.nan  # a null score, which every threshold keeps
         values.append(scores[passed])
         held.append(_kept_nodes(batch, decisions)[passed])
-    score = np.concatenate([*values, np.zeros(0, np.float32)])
-    nodes = np.concatenate([*held, np.zeros((0, 2), np.int64)])
+    score, nodes = np.concatenate(values), np.concatenate(held)
     counts = np.zeros((len(what.thresholds), 3), np.int64)
     for i, threshold in enumerate(what.thresholds):
         failed = _failed(what, score, threshold)
@@ -202,8 +194,5 @@ def _kept_nodes(batch: pa.RecordBatch, decisions: pa.RecordBatch) -> NDArray[np.
 
 
 def _rows(what: Sweep, counts: NDArray[np.int64], documents: int) -> list[dict[str, Any]]:
-    names = ("kept", "paragraphs", "images")
-    return [
-        {"threshold": threshold, "documents": documents, **dict(zip(names, row, strict=True))}
-        for threshold, row in zip(what.thresholds, counts.tolist(), strict=True)
-    ]
+    rows = zip(what.thresholds, counts.tolist(), strict=True)
+    return [{"threshold": t, "documents": documents, "kept": k, "paragraphs": p, "images": i} for t, (k, p, i) in rows]

@@ -4,8 +4,6 @@
 Their plain versions are in tests/filters/plain.py, and the tests compare them with this module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -213,9 +211,8 @@ def _common_lexicon(lists: tuple[tuple[str, str], ...]) -> Lexicon:
 def _lexicon(stop_words: str, flagged_words: str, spam_words: str, flagged: tuple[tuple[str, str], ...]) -> Lexicon:
     stop = {f"stop_{code}": words(stop_words if code == "en" else f"stop_{code}") for code in languages()}
     own = {f"flagged_{code}": words(path) for code, path in flagged}
-    return Lexicon.of(
-        {**stop, **own, "flagged": words(flagged_words), "spam": words(spam_words), "gopher": words("gopher_en")}
-    )
+    shared = {"flagged": words(flagged_words), "spam": words(spam_words), "gopher": words("gopher_en")}
+    return Lexicon.of({**stop, **own, **shared})
 
 
 def _word_confidence(nodes: FlatNodes) -> Floats:

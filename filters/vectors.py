@@ -5,8 +5,6 @@ number of texts of other documents that are as near or nearer. mOSCAR (arXiv 240
 the first 8 against 63 such texts, because a rank, unlike a threshold, needs no tuning for each model and language.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -98,8 +96,7 @@ def unit(vectors: NDArray) -> Floats:
     """Vectors scaled to length 1 (a vector of zeros stays); a row of more dimensions is flattened."""
     flat = np.asarray(vectors, np.float32).reshape(len(vectors), -1)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
-    scaled: Floats = np.divide(flat, length, out=np.zeros_like(flat), where=length > 0)
-    return scaled
+    return np.divide(flat, length, out=np.zeros_like(flat), where=length > 0)
 
 
 def ranks(own: NDArray, negatives: NDArray) -> NDArray[np.int64]:
@@ -107,8 +104,7 @@ def ranks(own: NDArray, negatives: NDArray) -> NDArray[np.int64]:
 
     ``own``: n similarities; ``negatives``: n x k.
     """
-    rank: NDArray[np.int64] = (np.asarray(negatives) >= np.asarray(own)[:, None]).sum(axis=1, dtype=np.int64)
-    return rank
+    return np.sum(np.asarray(negatives) >= np.asarray(own)[:, None], axis=1, dtype=np.int64)
 
 
 @lru_cache(maxsize=2)

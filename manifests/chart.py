@@ -1,7 +1,5 @@
 """Two charts as SVG, inside a page or as a file of their own: bars with their numbers, and histograms over bins."""
 
-from __future__ import annotations
-
 import html
 import math
 from collections.abc import Callable, Sequence
@@ -53,16 +51,14 @@ def histogram(counts: dict[int, int], whole: bool = False) -> str:
     out = []
     for b in numbers:
         x, width, height = (b - first) * step, max(step - 0.6, 0.8), (HEIGHT - 4) * counts[b] / top
-        out.append(
-            f"<rect class='b' x='{x:.1f}' y='{HEIGHT - height:.1f}' width='{width:.1f}' height='{height:.1f}' />"
-        )
+        place = f"x='{x:.1f}' y='{HEIGHT - height:.1f}'"
+        out.append(f"<rect class='b' {place} width='{width:.1f}' height='{height:.1f}' />")
     percentiles = "  ".join(f"p{q} {_short(edge(quantile(counts, q / 100)))}" for q in (5, 50, 95))
     label = percentiles + (f"  zero: {zeros:,}" if zeros else "")
     out.append(f"<text class='soft' x='0' y='{HEIGHT + 13}'>{_short(edge(low(first)))}</text>")
     end = f"x='{WIDTH - 10}' y='{HEIGHT + 13}' text-anchor='end'"
-    out.append(
-        f"<text class='soft' {end}>{_short(edge(low(last + 1)))}</text><text x='0' y='{HEIGHT + 28}'>{label}</text>"
-    )
+    out.append(f"<text class='soft' {end}>{_short(edge(low(last + 1)))}</text>")
+    out.append(f"<text x='0' y='{HEIGHT + 28}'>{label}</text>")
     return f"<svg width='{WIDTH}' height='{HEIGHT + _AXIS}' role='img'>{''.join(out)}</svg>"
 
 

@@ -1,7 +1,5 @@
 """Code that a recipe names by import path, and digests that show when code has changed."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib
@@ -97,7 +95,8 @@ def _plain(value: Any, depth: int = 8) -> Any:
         return name, *map(plain, value)
     if isinstance(value, set | frozenset):
         return name, *sorted(repr(plain(v)) for v in value)
-    if type(value).__reduce__ is object.__reduce__ and hasattr(value, "__dict__"):
+    kind: Any = type(value)
+    if kind.__reduce__ is object.__reduce__ and hasattr(value, "__dict__"):
         return name, plain(vars(value))
     try:
         return name, pickle.dumps(value, protocol=4)  # an array, a compiled expression

@@ -1,7 +1,5 @@
 """Training logs as curves: inline SVG, one chart for each quantity, one line for each source."""
 
-from __future__ import annotations
-
 import html
 import json
 import math

@@ -1,7 +1,5 @@
 """One way to build a row of `manifests.schema.DOCUMENT`, and one way to yield rows, for every reader."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any

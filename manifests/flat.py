@@ -1,7 +1,5 @@
 """The nodes of many documents as one flat array, with the places where each document begins."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,7 +24,8 @@ def offsets(sizes: npt.NDArray[Any]) -> I64:
 
 def within(sizes: npt.NDArray[Any]) -> I64:
     """The place of each element in its slice, for consecutive slices of these sizes: 0, 1, 2, 0, 1 ..."""
-    return np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    before = offsets(sizes)
+    return np.arange(before[-1]) - np.repeat(before[:-1], sizes)
 
 
 def run_starts(*keys: npt.NDArray[Any]) -> Bools:

@@ -1,7 +1,5 @@
 """Documents in the report, as cards: a few that were kept, and a few for each reason to drop one."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

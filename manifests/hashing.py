@@ -1,7 +1,5 @@
 """64-bit hashes that are the same in every process, on every machine and with every version of numpy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 They read only the run's own files: manifest, index, ledger, and a few bytes of a tar.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -123,18 +121,15 @@ def _where(run: str, table: str, columns: tuple[str, ...], what: str, ids: Colle
     match = pc.field("id").isin(pa.array(sorted(ids))) if ids else pc.scalar(False)
     for column in columns:
         match = match | (pc.field(column) == what)
-    rows: list[Row] = ds.dataset(files).to_table(filter=match).to_pylist()
-    return rows
+    return list(ds.dataset(files).to_table(filter=match).to_pylist())
 
 
 def _index(run: str, ids: set[str]) -> list[Row]:
     folder = os.path.join(run, "index")
     if not ids or not os.path.isdir(folder):
         return []
-    columns = ["id", "key", "source", "split", "offset"]
-    table = ds.dataset(folder, format="parquet").to_table(columns, filter=pc.field("id").isin(pa.array(sorted(ids))))
-    rows: list[Row] = table.to_pylist()
-    return rows
+    columns, match = ["id", "key", "source", "split", "offset"], pc.field("id").isin(pa.array(sorted(ids)))
+    return list(ds.dataset(folder, format="parquet").to_table(columns, filter=match).to_pylist())
 
 
 def diff(first: Row, second: Row) -> list[Row]:

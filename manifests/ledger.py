@@ -8,8 +8,6 @@ the name of the source. Beside them are:
 * ``quarantine.parquet``: rows at which native code crashed or hung (QUARANTINE).
 """
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 REASON = pa.dictionary(pa.int16(), pa.string())

@@ -1,7 +1,5 @@
 """The nodes of a document in reading order, and the page that holds them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -3,8 +3,6 @@
 It uses the statistics and a few sample documents that the run's stages wrote. It never scans data.
 """
 
-from __future__ import annotations
-
 import html
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -102,10 +100,7 @@ def _stages(stats: Row) -> str:
 
 
 def _funnels(stats: Row) -> str:
-    figures = [
-        _figure(s["title"], bars([(step, n) for step, n in s["funnel"]], of=s["funnel"][0][1]))
-        for s in stats["sources"].values()
-    ]
+    figures = [_figure(s["title"], bars(s["funnel"], of=s["funnel"][0][1])) for s in stats["sources"].values()]
     return f"<h2>Funnel</h2><div class=row>{''.join(figures)}</div>"
 
 

@@ -11,8 +11,6 @@ All hashes are lower-case hex. All boxes are ``[left, top, width, height]`` as s
 left.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import pyarrow as pa
@@ -138,20 +136,9 @@ OUTCOME = pa.schema(
     ]
 )
 
-#: an image of a selected document: which node, and where its bytes are
-PLACED = pa.struct(
-    [
-        ("node", pa.int32()),  # index into the selected document's nodes
-        ("url", pa.string()),
-        ("sha256", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("format", pa.string()),
-        ("part", pa.int32()),
-        ("offset", pa.int64()),
-        ("length", pa.int64()),
-    ]
-)
+#: an image of a selected document: `node` (index into the document's nodes), and where its bytes are
+_OF_OUTCOME = ("url", "sha256", "width", "height", "format", "part", "offset", "length")
+PLACED = pa.struct([("node", pa.int32()), *(OUTCOME.field(name) for name in _OF_OUTCOME)])
 
 #: how a PDF page was read: of ocr's `pages`, what a sample tells of it
 READ_PAGE = pa.struct(

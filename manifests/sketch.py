@@ -4,8 +4,6 @@ Each power of two has eight bins, so a percentile from them is off by at most 2^
 less share one bin.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 
@@ -30,18 +28,12 @@ def low(bin_number: int) -> float:
 
 def sketch(named: dict[str, np.ndarray]) -> pa.RecordBatch:
     """Rows of SKETCH for named arrays of values, in their order. NaNs are not counted."""
-    names: list[str] = []
-    numbers: list[int] = []
-    counts: list[int] = []
+    rows = []
     for name, values in named.items():
         values = np.asarray(values, np.float64)
         unique, times = np.unique(bins(values[~np.isnan(values)]), return_counts=True)
-        names += [name] * len(unique)
-        numbers += unique.tolist()
-        counts += times.tolist()
-    return pa.record_batch(
-        [pa.array(names, pa.string()), pa.array(numbers, pa.int32()), pa.array(counts, pa.int64())], schema=SKETCH
-    )
+        rows += [{"name": name, "bin": number, "count": n} for number, n in zip(unique, times, strict=True)]
+    return pa.RecordBatch.from_pylist(rows, SKETCH)
 
 
 def merge(table: pa.Table) -> dict[str, dict[int, int]]:

@@ -11,8 +11,6 @@ In both ways the stage yields outputs: ``(table name, RecordBatch)``, or ``(file
 table without rows, so a reader always finds every declared table and its columns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol

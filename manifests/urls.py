@@ -4,8 +4,6 @@ A host is compared in two forms, and keys of stored data depend on the form: `ne
 name, `host_of` has neither.
 """
 
-from __future__ import annotations
-
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 
