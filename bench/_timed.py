@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 ROUNDS = 5
@@ -25,6 +27,12 @@ def interleaved(contenders: Mapping[str, Callable[[], T]], rounds: int = ROUNDS)
     return results
 
 
+def in_new_process(work: Callable[..., T], *arguments: Any) -> T:
+    """The result of a call in a process of its own, so that its peak memory is its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
 def timed(reads: Mapping[str, Callable[[], Iterator[Any]]], samples: int) -> dict[str, dict[str, float]]:
     """Medians of each reader by name: samples a second, processor ms a sample, and seconds to the first sample.
 
@@ -32,20 +40,23 @@ def timed(reads: Mapping[str, Callable[[], Iterator[Any]]], samples: int) -> dic
     number raises RuntimeError.
     """
 
+    def processor_seconds() -> float:
+        return time.process_time() + sum(os.times()[2:4])  # the second: of child processes that have ended
+
     def once(read: Callable[[], Iterator[Any]]) -> dict[str, float]:
-        start, cpu_start, count, ready = time.perf_counter(), sum(os.times()[:4]), 0, 0.0
+        start, cpu_start, count, ready = time.perf_counter(), processor_seconds(), 0, 0.0
         for _ in read():
             if not count:
                 ready = time.perf_counter() - start
             count += 1
         if count != samples:
             raise RuntimeError(f"{count} samples, not {samples}")
-        seconds, cpu = time.perf_counter() - start, sum(os.times()[:4]) - cpu_start
+        seconds, cpu = time.perf_counter() - start, processor_seconds() - cpu_start
         return {"samples_per_s": count / seconds, "cpu_ms": cpu / count * 1000, "ready_s": ready}
-
-    def median(rows: list[dict[str, float]], key: str, digits: int | None) -> float:
-        return round(statistics.median(row[key] for row in rows), digits)
 
     results = interleaved({name: lambda read=read: once(read) for name, read in reads.items()})  # type: ignore[misc]
     digits = {"samples_per_s": None, "cpu_ms": 3, "ready_s": 4}
-    return {name: {key: median(rows, key, n) for key, n in digits.items()} for name, rows in results.items()}
+    return {
+        name: {key: round(statistics.median(row[key] for row in rows), n) for key, n in digits.items()}
+        for name, rows in results.items()
+    }

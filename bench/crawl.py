@@ -25,7 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from bench.extract import PAGES, pages
+from bench._inputs import PAGES, joined
+from bench.extract import pages
 from dedup.sign import Sign
 from filters.decide import Decide
 from filters.rules import load
@@ -125,17 +126,13 @@ def rows() -> list[Row]:
         out = [_row("captures read in the index", "generated index", CAPTURES, seconds, index.stat().st_size)]
         responses = [r for r in records(str(warc)) if isinstance(r, Record)]
         n, size = len(responses), sum(len(r.payload) for r in responses)
-        chosen = pa.Table.from_pylist(
-            [{"key": 0, "url": r.url, "file": "x", "offset": r.offset, "length": r.length} for r in responses], CHOSEN
-        )
+        places = [{"key": 0, "url": r.url, "file": "x", "offset": r.offset, "length": r.length} for r in responses]
+        chosen = pa.Table.from_pylist(places, CHOSEN)
         with _served(warc.read_bytes()) as port:
-            for name, gap in (
-                ("captures fetched, each by itself", -1),
-                ("captures fetched, neighbours together", 1 << 16),
-            ):
+            for name, gap in (("each by itself", -1), ("neighbours together", 1 << 16)):
                 stage = CommonCrawl(prefix=f"http://127.0.0.1:{port}/", gap=gap, allow_private=LOOPBACK)
                 seconds = _seconds(lambda stage=stage: list(stage({"chosen": chosen})))  # type: ignore[misc]
-                out.append(_row(name, source, n, seconds, warc.stat().st_size))
+                out.append(_row(f"captures fetched, {name}", source, n, seconds, warc.stat().st_size))
         out.append(_row("pages read from WARC", source, n, _seconds(lambda: list(records(str(warc)))), size))
         file = pa.RecordBatch.from_pylist([{"path": str(warc), "offset": 0, "length": None}], SLICES)
         seconds = _seconds(lambda: list(Extract()(file)))
@@ -169,18 +166,14 @@ def _documents(documents: list[pa.RecordBatch], source: str) -> list[Row]:
 
     def decide_all() -> None:
         pairs = zip(documents, outputs["scores"], strict=True)
-        outputs["decisions"] = [rows for b, s in pairs for _, rows in decide(_joined(b, s))]
+        outputs["decisions"] = [rows for b, s in pairs for _, rows in decide(joined(b, s))]
 
     def sign_all() -> None:
         for b, d in zip(documents, outputs["decisions"], strict=True):
-            list(sign(_joined(b, d)))
+            list(sign(joined(b, d)))
 
     steps = {"documents scored": score_all, "documents decided": decide_all, "documents signed for MinHash": sign_all}
     return [_row(name, source, n, _seconds(step), sum(b.nbytes for b in documents)) for name, step in steps.items()]
-
-
-def _joined(a: pa.RecordBatch, b: pa.RecordBatch) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([*a.columns, *b.columns], names=[*a.schema.names, *b.schema.names])
 
 
 def _row(step: str, source: str, n: int, seconds: float, size: int) -> Row:

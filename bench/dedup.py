@@ -1,26 +1,30 @@
 """Speed of MinHash signatures, and recall of planted copies: ours, datasketch and datatrove on the same texts.
 
 Texts: the main content of the real pages beside the checkout (../shared/realweb) if they exist, else random words; each
-row says which. Each contender runs in a new process, so that its peak memory is its own. Speeds are by processor time
-on one core, the best of up to three runs after a warm-up. Only signing is timed, from a text in memory to signature and
-band keys (ours: the whole `Sign` stage, with addresses and exact hashes). Recall: of copies of half of the documents,
-with 3 % of their words changed, the share where exactly one of the two is dropped. `lost`: documents without a copy
-that are dropped. datasketch is also the check of our signatures: tests/dedup/test_minhash.py.
+row says which. Contenders take turns for three rounds, each in a new process, so that its peak memory is its own. Speed
+and memory are medians of the rounds; speed is by processor time on one core, after a warm-up. Only signing is timed,
+from a text in memory to signature and band keys (ours: the whole `Sign` stage, with addresses and exact hashes).
+Recall: of copies of half of the documents, with 3 % of their words changed, the share where exactly one of the two is
+dropped. `lost`: documents without a copy that are dropped. datasketch is also the check of our signatures:
+tests/dedup/test_minhash.py.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import resource
+import statistics
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-PAGES = Path(__file__).resolve().parents[2] / "shared" / "realweb" / "pages.warc.gz"
+from bench._inputs import LETTERS, PAGES, random_words
+from bench._timed import in_new_process, interleaved
+
+ROUNDS = 3
 SHARE = 0.03  # of the words changed in a planted copy
 BATCH = 256  # documents
 
@@ -38,14 +42,11 @@ def texts() -> tuple[str, list[str]]:
         with PAGES.open("rb") as f:
             for record in ArchiveIterator(f, record_types=WarcRecordType.response):
                 body = record.reader.read()
-                text = extract_plain_text(
-                    bytes_to_str(body, detect_encoding(body)), main_content=True, alt_texts=False, links=False
-                )
-                pages.append(" ".join(text.split()))
-        return "real pages", sorted({t for t in pages if len(t.split()) >= 50})
+                html = bytes_to_str(body, detect_encoding(body))
+                pages.append(extract_plain_text(html, main_content=True, alt_texts=False, links=False).split())
+        return "real pages", sorted({" ".join(words) for words in pages if len(words) >= 50})
     rng = random.Random(1)
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    vocabulary = ["".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(20_000)]
+    vocabulary = random_words(rng, 20_000)
     return "random words", [" ".join(rng.choices(vocabulary, k=rng.randint(100, 1500))) for _ in range(600)]
 
 
@@ -53,13 +54,8 @@ def copy_of(text: str, seed: int) -> str:
     rng = random.Random(seed)
     words = text.split()
     for place in rng.sample(range(len(words)), max(1, round(SHARE * len(words)))):
-        words[place] = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=7))
+        words[place] = "".join(rng.choices(LETTERS, k=7))
     return " ".join(words)
-
-
-def planted(documents: Sequence[str]) -> tuple[list[str], int]:
-    """The documents, followed by copies of the first half: (texts, number of documents)."""
-    return [*documents, *(copy_of(t, n) for n, t in enumerate(documents[: len(documents) // 2]))], len(documents)
 
 
 # Contenders: `run` signs texts, `dropped` gives the indices of the texts that are dropped.
@@ -71,17 +67,10 @@ def _batches(documents: Sequence[str]) -> list[Any]:
     from manifests.schema import DECISION, DOCUMENT
 
     schema = pa.schema([*DOCUMENT, *DECISION])
-    rows = [
-        {
-            "id": f"{n:032x}",
-            "url": f"http://{n}.example/",
-            "nodes": [{"kind": "text", "text": t}],
-            "keep": True,
-            "node_keep": [True],
-            "fetched_at": 0,
-        }
-        for n, t in enumerate(documents)
-    ]
+    rows = []
+    for n, text in enumerate(documents):
+        own = {"id": f"{n:032x}", "url": f"http://{n}.example/", "nodes": [{"kind": "text", "text": text}]}
+        rows.append({**own, "keep": True, "node_keep": [True], "fetched_at": 0})
     return [pa.RecordBatch.from_pylist(rows[low : low + BATCH], schema=schema) for low in range(0, len(rows), BATCH)]
 
 
@@ -207,43 +196,41 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(name: str) -> Row:
-    """The row of one contender, measured in this process."""
-    source, documents = texts()
+def speed(name: str) -> dict[str, float]:
+    """Processor seconds of signing all texts, the peak memory and its growth by the contender, measured here."""
     contender = CONTENDERS[name]()
-    ready = contender.prepare(documents)
+    ready = contender.prepare(texts()[1])
     before = _peak_mb()
-    seconds = []
-    while len(seconds) < 2 or (len(seconds) < 4 and sum(seconds) < 5):
-        start = time.process_time()
-        contender.run(ready)
-        seconds.append(time.process_time() - start)
-    best, peak = min(seconds[1:]), _peak_mb()
-    everything, originals = planted(documents)
+    contender.run(ready)  # warm up
+    start = time.process_time()
+    contender.run(ready)
+    seconds, peak = time.process_time() - start, _peak_mb()
+    return {"seconds": seconds, "peak_mb": peak, "grew_mb": peak - before}
+
+
+def recall(name: str) -> Row:
+    """The share of planted copies that one contender finds, and the documents that it drops without a planted copy."""
+    _, documents = texts()
+    originals, half = len(documents), len(documents) // 2
+    contender = CONTENDERS[name]()
     # Some documents are copies of one another without a planted copy: they do not count as lost.
     alone = contender.dropped(documents)
-    gone = contender.dropped(everything) - alone
-    half = originals // 2
-    recalled = sum(1 for n in range(half) if (originals + n in gone) != (n in gone))
-    count = sum(len(t.split()) for t in documents)
-    return {
-        "name": name,
-        "text": source,
-        "docs_per_s": round(len(documents) / best, 1),
-        "words_per_s": round(count / best),
-        "words_per_doc": round(count / len(documents), 1),
-        "recall": round(recalled / half, 4),
-        "lost": sum(1 for n in range(half, originals) if n in gone),
-        "already_alike": len(alone),
-        "peak_mb": round(peak),
-        "grew_mb": round(peak - before),
-    }
+    copies = [copy_of(text, n) for n, text in enumerate(documents[:half])]
+    gone = contender.dropped([*documents, *copies]) - alone
+    recalled = sum((originals + n in gone) != (n in gone) for n in range(half))
+    lost = sum(n in gone for n in range(half, originals))
+    return {"recall": round(recalled / half, 4), "lost": lost, "already_alike": len(alone)}
 
 
 def rows(names: Iterable[str] = tuple(CONTENDERS)) -> list[Row]:
     """One row for each contender: documents per second of processor time, recall of planted copies, peak memory."""
+    source, documents = texts()
+    words = sum(len(text.split()) for text in documents)
     table = []
-    for name in names:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            table.append(pool.apply(measure, (name,)))
+    for name, measured in interleaved({name: partial(in_new_process, speed, name) for name in names}, ROUNDS).items():
+        median = {key: statistics.median(one[key] for one in measured) for key in measured[0]}
+        row = {"name": name, "text": source, "docs_per_s": round(len(documents) / median["seconds"], 1)}
+        row |= {"words_per_s": round(words / median["seconds"]), "words_per_doc": round(words / len(documents), 1)}
+        row |= in_new_process(recall, name)
+        table.append({**row, "peak_mb": round(median["peak_mb"]), "grew_mb": round(median["grew_mb"])})
     return table

@@ -26,11 +26,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from bench._inputs import LETTERS
+from bench._timed import interleaved
 
 FILES, ROWS, WORKERS, ROUNDS = 48, 20_000, 2, 3
 LIMIT = 0.63
@@ -58,18 +62,13 @@ class Read:
 
 
 def write_input(folder: str) -> None:
-    words = [
-        "".join(r.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=r.randrange(2, 12)))
-        for r in [random.Random(1)]
-        for _ in range(5000)
-    ]
+    rng = random.Random(1)
+    words = ["".join(rng.choices(LETTERS + "0123456789", k=rng.randrange(2, 12))) for _ in range(5000)]
     for n in range(FILES):
         r = random.Random(n)
         texts = [" ".join(r.choices(words, k=r.randrange(20, 60))) for _ in range(ROWS)]
-        ids = [f"{n}-{i}" for i in range(ROWS)]
-        pq.write_table(
-            pa.table({"id": ids, "text": texts}), f"{folder}/{n:03d}.parquet", compression="zstd", row_group_size=5000
-        )
+        table = pa.table({"id": [f"{n}-{i}" for i in range(ROWS)], "text": texts})
+        pq.write_table(table, f"{folder}/{n:03d}.parquet", compression="zstd", row_group_size=5000)
 
 
 def _paths(folder: str) -> list[str]:
@@ -79,13 +78,13 @@ def _paths(folder: str) -> list[str]:
 def ours_local(folder: str, out: str) -> None:
     from pipelines.engine.local import Local
 
-    _ours(folder, out, lambda: Local(WORKERS))
+    _ours(folder, out, partial(Local, WORKERS))
 
 
 def ours_ray(folder: str, out: str) -> None:
     from pipelines.engine.on_ray import OnRay
 
-    _ours(folder, out, lambda: OnRay(None, WORKERS))
+    _ours(folder, out, partial(OnRay, None, WORKERS))
 
 
 def _ours(folder: str, out: str, start: Callable[[], Any]) -> None:
@@ -105,10 +104,8 @@ def bare_pool(folder: str, out: str) -> None:
 
 
 def _one(paths: tuple[str, str]) -> None:
-    with pq.ParquetWriter(paths[1], TEXTS, compression="zstd") as w:
-        w.write_table(
-            pa.Table.from_batches([_filtered(b) for b in pq.ParquetFile(paths[0]).iter_batches(batch_size=512)])
-        )
+    batches = [_filtered(batch) for batch in pq.ParquetFile(paths[0]).iter_batches(batch_size=512)]
+    pq.write_table(pa.Table.from_batches(batches, TEXTS), paths[1], compression="zstd")
 
 
 def ray_data(folder: str, out: str) -> None:
@@ -146,61 +143,41 @@ CONTENDERS = {
 
 def rows() -> list[dict[str, Any]]:
     """One row for each contender: seconds, ratio to the bare pool, processor seconds, peak MB, rows in the output."""
-    measurements: dict[str, list[tuple[float, float, float]]] = {name: [] for name in CONTENDERS}
-    rows_out: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="bench-engine-") as folder:
-        source, out = f"{folder}/in", f"{folder}/out"
-        os.mkdir(source)
-        write_input(source)
-        for _ in range(ROUNDS):
-            for name, contender in CONTENDERS.items():
-                os.mkdir(out)
-                measurements[name].append(_measure(contender.__name__, source, out))
-                rows_out[name] = sum(
-                    pq.ParquetFile(p).metadata.num_rows
-                    for p in pathlib.Path(out).rglob("*.parquet")
-                    if p.name != "parts.parquet"
-                )
-                shutil.rmtree(out)
-    pool = measurements["a bare pool"]
-    return [
-        {
-            "contender": name,
-            "seconds": round(statistics.median(m[0] for m in measured), 1),
-            "of the pool's time": round(statistics.median(m[0] / p[0] for m, p in zip(measured, pool, strict=True)), 2),
-            "processor s": round(statistics.median(m[1] for m in measured), 1),
-            "peak MB": round(statistics.median(m[2] for m in measured)),
-            "rows kept": rows_out[name],
-        }
-        for name, measured in measurements.items()
-    ]
+        os.mkdir(f"{folder}/in")
+        write_input(f"{folder}/in")
+        runs = {name: partial(_measure, run.__name__, folder) for name, run in CONTENDERS.items()}
+        results = interleaved(runs, ROUNDS)
+    pool = [seconds for seconds, *_ in results["a bare pool"]]
+    table = []
+    for name, measured in results.items():
+        seconds, processor, peak, kept = map(statistics.median, zip(*measured, strict=True))
+        ratio = statistics.median(one[0] / of_pool for one, of_pool in zip(measured, pool, strict=True))
+        row = {"contender": name, "seconds": round(seconds, 1), "of the pool's time": round(ratio, 2)}
+        table.append({**row, "processor s": round(processor, 1), "peak MB": round(peak), "rows kept": round(kept)})
+    return table
 
 
-def _measure(contender: str, folder: str, out: str) -> tuple[float, float, float]:
-    """Seconds, processor seconds, peak MB."""
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    }
+def _measure(contender: str, folder: str) -> tuple[float, float, float, int]:
+    """Seconds, processor seconds, peak MB, rows in the output."""
+    out = f"{folder}/out"
+    os.mkdir(out)
+    ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     code = f"import sys; from bench.engine import {contender}\nif __name__ == '__main__': {contender}(*sys.argv[1:])"
+    command, env = [sys.executable, "-c", code, f"{folder}/in", out], {**os.environ, "PYTHONPATH": str(ROOT), **ray}
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, folder, out],
-        cwd=ROOT,
-        env=env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = subprocess.Popen(command, cwd=ROOT, env=env, **pipes)
     usage = _Usage(process)
     _, errors = process.communicate()
     seconds = time.monotonic() - began
     usage.join()
     if process.returncode:
         raise RuntimeError(f"{contender} ended with {process.returncode}: {errors[-2000:]}")
-    return seconds, sum(usage.used.values()), usage.peak
+    files = (path for path in pathlib.Path(out).rglob("*.parquet") if path.name != "parts.parquet")
+    kept = sum(pq.ParquetFile(path).metadata.num_rows for path in files)
+    shutil.rmtree(out)
+    return seconds, sum(usage.used.values()), usage.peak, kept
 
 
 class _Usage(threading.Thread):

@@ -12,14 +12,13 @@ import random
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
+from bench._inputs import PAGES, random_words
+from bench._timed import ROUNDS, interleaved
 from pipelines.html.page import extract
 from pipelines.warc.read import Record, records
-
-PAGES = Path(__file__).resolve().parents[2] / "shared" / "realweb" / "pages.warc.gz"
-ROUNDS = 5
 
 Row = dict[str, Any]
 Page = tuple[str, bytes]
@@ -30,7 +29,7 @@ def pages() -> tuple[str, list[Page]]:
     if PAGES.exists():
         return "real pages", [(r.url, r.payload) for r in records(str(PAGES)) if isinstance(r, Record)]
     rng = random.Random(1)
-    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(5000)]
+    words = random_words(rng, 5000)
 
     def prose(n: int) -> str:
         return " ".join(rng.choices(words, k=n))
@@ -83,24 +82,20 @@ CONTENDERS: dict[str, Callable[[str, bytes], object]] = {
 def rows(rounds: int = ROUNDS) -> list[Row]:
     """A row for each contender: pages, pages a second on one core (median of `rounds`), and its share of the limit."""
     source, inputs = pages()
-    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+
+    def seconds(read: Callable[[str, bytes], object]) -> float:
+        start = time.process_time()
+        for url, html in inputs:
+            read(url, html)
+        return time.process_time() - start
+
     for read in CONTENDERS.values():  # warm up: imports, tables, caches
         for url, html in inputs[:20]:
             read(url, html)
-    for _ in range(rounds):
-        for name, read in CONTENDERS.items():
-            start = time.process_time()
-            for url, html in inputs:
-                read(url, html)
-            seconds[name].append(time.process_time() - start)
-    limit = statistics.median(seconds["lexbor parse and walk"])
+    results = interleaved({name: partial(seconds, read) for name, read in CONTENDERS.items()}, rounds)
+    rates = {name: len(inputs) / statistics.median(measured) for name, measured in results.items()}
+    limit = rates["lexbor parse and walk"]
     return [
-        {
-            "contender": name,
-            "source": source,
-            "pages": len(inputs),
-            "pages_per_s": len(inputs) / (t := statistics.median(took)),
-            "of_limit": limit / t,
-        }
-        for name, took in seconds.items()
+        {"contender": name, "source": source, "pages": len(inputs), "pages_per_s": rate, "of_limit": rate / limit}
+        for name, rate in rates.items()
     ]

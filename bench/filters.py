@@ -13,25 +13,24 @@ of all runs.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import resource
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-TRUTH = Path(__file__).resolve().parents[1].parent / "shared" / "realweb" / "truth.jsonl"
+from bench._inputs import TRUTH, joined
+from bench._timed import in_new_process, interleaved
+
 BATCH = 512
 MANY, FEW = 20_480, 1_024  # documents for ours, and for contenders that are a hundred times slower
 RUNS = 3
 FILTERS = ("GopherQualityFilter", "GopherRepetitionFilter", "C4QualityFilter", "FineWebQualityFilter")
 OURS = "ours: every text score"
-
-Timed = Callable[[list[str]], None]
 
 
 def texts() -> list[str]:
@@ -72,11 +71,8 @@ def ours_decision(batch: list[str]) -> Callable[[], object]:
 
     documents = _documents(batch)
     ((_, scores),) = TextScores()(documents)
-    assert isinstance(scores, pa.RecordBatch)
-    zipped = pa.RecordBatch.from_arrays(
-        [*documents.columns, *scores.columns], names=[*documents.schema.names, *scores.schema.names]
-    )
-    return partial(lambda stage: list(stage(zipped)), Decide(load("obelics")))
+    batch_with_scores = joined(documents, scores)
+    return partial(lambda stage: list(stage(batch_with_scores)), Decide(load("obelics")))
 
 
 def datatrove(names: tuple[str, ...], spacy: bool, batch: list[str]) -> Callable[[], object]:
@@ -106,7 +102,7 @@ CONTENDERS: dict[str, tuple[int, Callable[[list[str]], Callable[[], object]]]] =
 }
 
 
-def _measure(contender: str, limit: int | None, queue: Any) -> None:
+def _measure(contender: str, limit: int | None) -> dict[str, Any]:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     count, prepare = CONTENDERS[contender]
     prepare(texts()[:4])()  # tables and tokenizers load on first use
@@ -117,43 +113,31 @@ def _measure(contender: str, limit: int | None, queue: Any) -> None:
         run()
         wall, cpu = wall + time.perf_counter() - wall0, cpu + time.process_time() - cpu0
         done, words = done + len(batch), words + sum(len(text.split()) for text in batch)
-    queue.put(
-        {
-            "name": contender,
-            "documents": done,
-            "words_per_doc": round(words / done),
-            "docs_per_s": round(done / wall, 1),
-            "docs_per_cpu_s": round(done / cpu, 1),  # comparable on a busy machine too
-            "of_500_words_per_cpu_s": round(words / 500 / cpu, 1),
-            "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        }
-    )
+    return {
+        "name": contender,
+        "documents": done,
+        "words_per_doc": round(words / done),
+        "docs_per_s": round(done / wall, 1),
+        "docs_per_cpu_s": round(done / cpu, 1),  # comparable on a busy machine too
+        "of_500_words_per_cpu_s": round(words / 500 / cpu, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
 
 
 def rows(limit: int | None = None, runs: int = RUNS) -> list[dict[str, Any]]:
-    """One row for each contender. ``limit``: most documents for each."""
+    """One row for each contender: its median run, the range of all runs, and how many times faster ours is.
+
+    limit: most documents for each.
+    """
     if not TRUTH.exists():
         raise SystemExit(f"bench filters needs the real documents of {TRUTH.parent}")
-    context = multiprocessing.get_context("spawn")
-    results: dict[str, list[dict[str, Any]]] = {contender: [] for contender in CONTENDERS}
-    for _ in range(runs):
-        for contender, done in results.items():
-            queue = context.Queue()
-            process = context.Process(target=_measure, args=(contender, limit, queue))
-            process.start()
-            process.join()
-            if process.exitcode:
-                raise SystemExit(f"bench filters: `{contender}` ended with exit code {process.exitcode}")
-            done.append(queue.get())
-    return [_median(done, results[OURS]) for done in results.values()]
-
-
-def _median(done: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, Any]:
-    """The median run, the range of all runs, and how many times faster the median of ours is."""
-    by = sorted(done, key=lambda row: row["docs_per_cpu_s"])
-    rates = [row["docs_per_cpu_s"] for row in by]
-    ratio = (
-        sorted(row["of_500_words_per_cpu_s"] for row in ours)[len(ours) // 2]
-        / by[len(by) // 2]["of_500_words_per_cpu_s"]
-    )
-    return {**by[len(by) // 2], "spread": f"{rates[0]:.0f}..{rates[-1]:.0f}", "ours_times": float(f"{ratio:.2g}")}
+    results = interleaved({name: partial(in_new_process, _measure, name, limit) for name in CONTENDERS}, runs)
+    ours = statistics.median(row["of_500_words_per_cpu_s"] for row in results[OURS])
+    table = []
+    for measured in results.values():
+        measured.sort(key=lambda row: row["docs_per_cpu_s"])
+        spread = f"{measured[0]['docs_per_cpu_s']:.0f}..{measured[-1]['docs_per_cpu_s']:.0f}"
+        median = measured[len(measured) // 2]
+        ratio = float(f"{ours / median['of_500_words_per_cpu_s']:.2g}")
+        table.append({**median, "spread": spread, "ours_times": ratio})
+    return table

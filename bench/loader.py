@@ -12,9 +12,9 @@ All read the same samples in one run, from the page cache.
   shards.image.decoders.
 * `resume`: `resume_s` from a saved state after sample 100,000 to the next batch, with an index of 200,000 samples.
 
-Contenders take turns, each reads everything five times, and the best time counts. `cpu_ms`: processor time for a
-sample, with threads and workers; it holds even if the machine has other work. `ratio`: samples a second against the
-faster of webdataset's ways.
+Contenders take turns, each reads everything five times, and the median counts. `cpu_ms`: processor time for a sample,
+with threads and workers; it holds even if the machine has other work. `ratio`: samples a second against the faster of
+webdataset's ways.
 
 A peer that is not installed is left out, and stderr says so. streaming conflicts with this project's pins (numpy,
 datasets); give it an environment of its own: `python -m bench loader --python ENV/bin/python`.
@@ -28,6 +28,7 @@ import io
 import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from bench._timed import timed
+from bench._timed import interleaved, timed
 from manifests.schema import NODE, SELECTED, document_id, key64
 from manifests.stage import DirectContext
 from shards import manifest, plan, tar, tokens
@@ -52,7 +53,6 @@ from shards.publish import readers
 from shards.runfiles import RunFiles
 from shards.write import Pack
 
-REPEATS = 3  # of resuming and decoders
 PICTURES = 16
 MANY, FEW = (4, 1000), (2, 120)  # shards, samples of each
 RESUME = (2, 100_000)
@@ -92,9 +92,8 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
             own = {"key": key64(url), "id": document_id("pairs", url, b""), "kind": "pairs", "url": url}
             documents.append({**blank, **own, "nodes": nodes, "images": [place], "optout": []})
         pieces: dict[str, list[Any]] = {"tar": [], "tar.idx": [], "index": [], "refused": []}
-        for name, piece in Pack("pairs", "pairs")(
-            {"documents": pa.Table.from_pylist(documents, SELECTED), "blobs": {0: str(blobs)}}, DirectContext(part)
-        ):
+        tables = {"documents": pa.Table.from_pylist(documents, SELECTED), "blobs": {0: str(blobs)}}
+        for name, piece in Pack("pairs", "pairs")(tables, DirectContext(part)):
             pieces[name].append(piece)
         path, index = f"shards/pairs/train-{part:06d}.tar", f"index/pairs-train-{part:06d}.parquet"
         data, rows = b"".join(pieces["tar"]), pa.Table.from_batches(pieces["index"] * repeat)
@@ -106,9 +105,8 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
         listed.append({**entry, "samples": rows.num_rows, "images": rows.num_rows, "tokens": count})
     tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
     source = {"kind": "pairs", "layout": "pairs", "tag": None, "splits": {"train": listed}}
-    (folder / "manifest.json").write_text(
-        json.dumps({"version": manifest.VERSION, "sources": {"pairs": source}, "tokenizer": tokenizer})
-    )
+    listing = {"version": manifest.VERSION, "sources": {"pairs": source}, "tokenizer": tokenizer}
+    (folder / "manifest.json").write_text(json.dumps(listing))
     blobs.unlink()
     for name, content in readers.files(RunFiles(folder), manifest.read(RunFiles(folder)), "bench").items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -135,17 +133,14 @@ def rows(python: str | None = None) -> list[dict[str, Any]]:
         size = sum(path.stat().st_size for path in many.glob("shards/*/*.tar")) / (MANY[0] * MANY[1] * 1000)
         out += [{**row, "sample_kb": round(size, 1)} for row in _compared("raw", raw, many, MANY)]
         out += _streaming(many, Path(temporary) / "mds", python, round(size, 1))
+        peer = "webdataset, pil"
         few = make(Path(temporary) / "few", FEW, 980, 735)
         for longest in (384, 980):
             ways: list[tuple[str, str, Read]] = [
                 (f"ours, {threads} threads", "shuffled, packed", partial(_decoded, longest=longest, threads=threads)),
                 ("ours, no threads", "shuffled, packed", partial(_decoded, longest=longest, threads=0)),
-                ("webdataset, pil", "as stored", partial(_webdataset_pil, longest=longest)),
-                (
-                    f"webdataset, pil, {threads} workers",
-                    "as stored",
-                    partial(_webdataset_pil, longest=longest, workers=threads),
-                ),
+                (peer, "as stored", partial(_webdataset_pil, longest=longest)),
+                (f"{peer}, {threads} workers", "as stored", partial(_webdataset_pil, longest=longest, workers=threads)),
             ]
             out += _compared(f"decoded {longest}", ways, few, FEW)
         out += _decoders()
@@ -268,16 +263,9 @@ def _decoders() -> list[dict[str, Any]]:
         ways["pyvips"] = lambda data, side: pyvips.Image.thumbnail_buffer(data, side, size="down").numpy()
     out = []
     for longest in (384, 980):
-        for name, way in ways.items():
-            best, cpu = 0.0, float("inf")
-            for _ in range(REPEATS):
-                start, used = time.perf_counter(), time.process_time()
-                for data in pictures:
-                    way(data, longest)
-                best = max(best, len(pictures) / (time.perf_counter() - start))
-                cpu = min(cpu, (time.process_time() - used) / len(pictures) * 1000)
-            times = {"samples_per_s": round(best), "cpu_ms": round(cpu, 3)}
-            out.append({"what": f"decoder {longest}", "name": name, **times})
+        reads = {name: partial(map, way, pictures, itertools.repeat(longest)) for name, way in ways.items()}
+        times = timed(reads, len(pictures))
+        out += [{"what": f"decoder {longest}", "name": name, **row} for name, row in times.items()]
     return out
 
 
@@ -288,11 +276,12 @@ def _resume(run: Path) -> float:
         if samples >= RESUME[1]:
             state = loader._state(planned.next)
             break
-    best = float("inf")
-    for _ in range(REPEATS):
+
+    def seconds() -> float:
         start = time.perf_counter()
         again = Loader(run, _mixture())
         again.load_state_dict(state)
         next(iter(again))
-        best = min(best, time.perf_counter() - start)
-    return round(best, 4)
+        return time.perf_counter() - start
+
+    return round(statistics.median(interleaved({"ours": seconds})["ours"]), 4)

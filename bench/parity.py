@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bench.filters import TRUTH
+from bench._inputs import TRUTH, joined
 from manifests.schema import DOCUMENT, TEXT
 
 PRESETS = {
@@ -44,17 +44,10 @@ def ours(preset: str, texts: list[list[str]]) -> list[Verdict]:
     from filters.rules import load
     from filters.text import TextScores
 
-    rows = [
-        {"id": str(i), "nodes": [{"kind": TEXT, "text": p} for p in paragraphs]} for i, paragraphs in enumerate(texts)
-    ]
+    rows = [{"id": str(i), "nodes": [{"kind": TEXT, "text": p} for p in lines]} for i, lines in enumerate(texts)]
     batch = pa.RecordBatch.from_pylist(rows, schema=DOCUMENT)
     ((_, scores),) = TextScores()(batch)
-    assert isinstance(scores, pa.RecordBatch)
-    zipped = pa.RecordBatch.from_arrays(
-        [*batch.columns, *scores.columns], names=[*batch.schema.names, *scores.schema.names]
-    )
-    ((_, decided),) = Decide(load(preset))(zipped)
-    assert isinstance(decided, pa.RecordBatch)
+    ((_, decided),) = Decide(load(preset))(joined(batch, scores))
     columns = zip(*(decided[c].to_pylist() for c in ("keep", "reason", "score", "threshold")), strict=True)
     return [(k, "" if k else f"{r} {s:.4g} against {t:.4g}" if s is not None else r) for k, r, s, t in columns]
 
@@ -126,9 +119,8 @@ def compare(preset: str, texts: list[list[str]], language: Any) -> tuple[float, 
     for paragraphs, mine, other in zip(texts, ours(preset, texts), theirs(preset, texts, language), strict=True):
         if mine[0] != other[0]:
             both = [f"{who}: {verdict[1] or 'kept'}" for who, verdict in (("ours", mine), ("datatrove", other))]
-            lines.append(
-                f"{preset}: {'; '.join(both)}; cause: {cause(preset, paragraphs)}; `{' '.join(paragraphs)[:60]}`"
-            )
+            text = " ".join(paragraphs)[:60]
+            lines.append(f"{preset}: {'; '.join(both)}; cause: {cause(preset, paragraphs)}; `{text}`")
     return 1 - len(lines) / len(texts), lines
 
 
@@ -144,13 +136,6 @@ def rows(limit: int | None = None, say: Callable[[str], None] = print) -> list[d
             say(line)
         with_spacy, _ = compare(preset, texts, "eng")
         kept = sum(keep for keep, _ in ours(preset, texts))
-        table.append(
-            {
-                "preset": preset,
-                "documents": len(texts),
-                "kept": kept,
-                "same_words": round(same, 4),
-                "spacy_words": round(with_spacy, 4),
-            }
-        )
+        shares = {"same_words": round(same, 4), "spacy_words": round(with_spacy, 4)}
+        table.append({"preset": preset, "documents": len(texts), "kept": kept, **shares})
     return table

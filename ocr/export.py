@@ -10,14 +10,10 @@ from typing import Any
 from ocr.layout import Box
 from ocr.page import Page, normal, read_page
 from ocr.pdf import MAX_PAGES, RefusedError, open_pdf, read_range
-from ocr.tesseract import Ocr
+from ocr.tesseract import AUTO, Ocr
 
 
-def write_pages(
-    paths: Iterable[str | Path],
-    out_dir: str | Path,
-    ocr: Ocr = Ocr(),  # noqa: B008 (frozen)
-) -> Iterator[dict[str, Any]]:
+def write_pages(paths: Iterable[str | Path], out_dir: str | Path, ocr: Ocr = AUTO) -> Iterator[dict[str, Any]]:
     """Write NAME-p0001.jpg and NAME-p0001.json for each page; NAME is the file's stem with underscores for dots.
 
     Yields a row for each page or refusal: ``path``, ``page`` (from 1; None where the file is refused), ``image`` and
@@ -61,6 +57,9 @@ def pdfa(page: Page) -> dict[str, Any]:
     words, lines = page.layout.words, page.layout.lines
     words_of = [words[line.start : line.end] for line in lines]
 
+    picture = {"width": page.pixel_width, "height": page.pixel_height, "dpi": page.dpi, "rotation": page.rotation}
+    place = {"page_index": page.number, "num_pages": page.pages, "text_source": page.source}
+
     def boxes(of: Iterable[Box]) -> list[list[float]]:
         return [normal(b, page.width, page.height) for b in of]
 
@@ -82,11 +81,6 @@ def pdfa(page: Page) -> dict[str, Any]:
         },
         "images_bbox": boxes(page.pictures),
         "images_bbox_no_text_overlap": boxes(b for b in page.pictures if not any(overlap(b, w.box) for w in words)),
-        "width": page.pixel_width,
-        "height": page.pixel_height,
-        "dpi": page.dpi,
-        "page_index": page.number,
-        "num_pages": page.pages,
-        "text_source": page.source,
-        "rotation": page.rotation,
+        **picture,
+        **place,
     }

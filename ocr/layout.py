@@ -80,9 +80,7 @@ def turned(box: Box, direction: int, width: float, height: float) -> Box:
         return (y0, width - x1, y1, width - x0)
     if direction == LEFT:
         return (width - x1, height - y1, width - x0, height - y0)
-    if direction == UP:
-        return (height - y1, x0, height - y0, x1)
-    return box
+    return (height - y1, x0, height - y0, x1) if direction == UP else box
 
 
 _Group = tuple[str, list[list[Segment]]]  # role and rows of a block
@@ -212,14 +210,9 @@ def _role(facts: Sequence[_RowFacts], body: float) -> str:
 
 
 def _body_size(segments: Sequence[Segment]) -> float:
-    """The median font size of the letters."""
-    weights = sorted((s.size, sum(len(w.text) for w in s.words)) for s in segments)
-    half = sum(n for _, n in weights) / 2
-    for size, n in weights:
-        half -= n
-        if half <= 0:
-            return size
-    return 0.0
+    """The median font size of the letters; 0 for a page without any."""
+    sizes = sorted(s.size for s in segments for w in s.words for _ in w.text)
+    return sizes[(len(sizes) - 1) // 2] if sizes else 0.0
 
 
 def _layout_of(groups: Sequence[_Group], width: float, height: float) -> Layout:

@@ -72,9 +72,9 @@ def rows(pieces: Sequence[Piece]) -> list[Row]:
     heights = sorted(p.height for p in pieces)
     cutter = _Cutter(max(heights[len(heights) // 2], 1e-6))
     head, body, foot = _running(strips(pieces))
-    out = [*cutter.single(head)] if head else []
+    out = list(cutter.single(head)) if head else []
     out += cutter.region([p for band in body for p in band], 0)
-    return out + ([*cutter.single(foot)] if foot else [])
+    return out + (list(cutter.single(foot)) if foot else [])
 
 
 def _running(bands: list[list[Piece]]) -> tuple[list[list[Piece]], list[list[Piece]], list[list[Piece]]]:
@@ -146,11 +146,8 @@ class _Cutter:
 
     def column_cut(self, pieces: list[Piece]) -> float | None:
         """The x of the widest gutter between columns of prose; None where there is none."""
-        best: tuple[float, float] | None = None
-        for width, x in gutters(pieces, self.height * MIN_GUTTER):
-            if (best is None or width > best[0]) and is_column_gutter(pieces, x):
-                best = (width, x)
-        return best[1] if best else None
+        widest_first = sorted(gutters(pieces, self.height * MIN_GUTTER), key=lambda gutter: -gutter[0])
+        return next((x for _, x in widest_first if is_column_gutter(pieces, x)), None)
 
     def banded(self, bands: list[list[Piece]]) -> Iterator[tuple[list[Piece], bool]]:
         """Neighbouring strips joined where together they have columns: (pieces, whether they have columns)."""
@@ -179,9 +176,8 @@ class _Cutter:
         stop = min(len(bands), start + MAX_REACH)
         for end in range(start, stop):
             for p in bands[end]:
-                free = [
-                    (a, b) for lo, hi in free for a, b in ((lo, min(hi, p.x0)), (max(lo, p.x1), hi)) if b - a >= least
-                ]
+                sides = [side for lo, hi in free for side in ((lo, min(hi, p.x0)), (max(lo, p.x1), hi))]
+                free = [(a, b) for a, b in sides if b - a >= least]
                 left, right = min(left, p.x0), max(right, p.x1)
             if any(not any(a <= hi and lo <= b for a, b in free) for lo, hi in inner):
                 ends.append(end)

@@ -12,7 +12,7 @@ from ocr.layout import Box, Layout, layout
 from ocr.pdf import Pdf, mupdf_call, refuse
 from ocr.picture import Picture, Render, draw, has_ink, is_blank, jpeg
 from ocr.route import Signals, signals, why_ocr
-from ocr.tesseract import Ocr
+from ocr.tesseract import AUTO, Ocr
 from ocr.textlayer import LayerWord
 
 PDF, OCR = "pdf", "ocr"  # where a page's words come from: the text layer or the OCR engine
@@ -42,7 +42,7 @@ class Page:
     signals: Signals  # of the text layer
 
 
-def read_page(pdf: Pdf, number: int, render: Render = Render(), ocr: Ocr = Ocr()) -> Page:  # noqa: B008 (frozen)
+def read_page(pdf: Pdf, number: int, render: Render = Render(), ocr: Ocr = AUTO) -> Page:  # noqa: B008 (frozen)
     """Page `number` (from 0) of an open PDF.
 
     Raises RefusedError: page_broken, page_size, too_many_words, blank, no_text_layer, no_text, ocr_poor, ocr_failed,

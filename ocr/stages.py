@@ -145,51 +145,30 @@ class Pages:
 
 def _rows(pdf: Pdf, page: Page, digest: str, address: str, place: Row, fetched_at: Any) -> dict[str, Row]:
     """A page's rows, by table. digest: sha256 of the PDF. place: of the page, a row of PROVENANCE."""
-    words = page.layout.words
-    described = document(
-        "pdf",
-        address,
-        f"{digest}{page.number + 1}".encode(),
-        (),
-        place,
-        fetched_at=fetched_at,
-        lang=pdf.lang,
-        license=pdf.license,
-        title=pdf.title,
-        optout=pdf.optout,
-    )
-    facts = {
+    words, layer = page.layout.words, page.signals
+    payload = f"{digest}{page.number + 1}".encode()
+    stated = {"fetched_at": fetched_at, "lang": pdf.lang, "license": pdf.license, "title": pdf.title}
+    described = document("pdf", address, payload, (), place, optout=pdf.optout, **stated)
+    size = {"width": page.pixel_width, "height": page.pixel_height}
+    facts: Row = {
+        **size,
         "id": described["id"],
         "page": page.number,
         "pages": page.pages,
-        "width": page.pixel_width,
-        "height": page.pixel_height,
         "dpi": page.dpi,
         "rotation": page.rotation,
         "text_source": page.source,
         "engine": "pymupdf" if page.source == PDF else "tesseract",
         "why_ocr": page.why_ocr,
         "words": len(words),
-        "chars": page.signals.chars,
-        "hidden_chars": page.signals.hidden,
-        "fffd": page.signals.fffd,
         "confidence": sum(w.score for w in words) / max(len(words), 1),
-        "coverage": page.signals.coverage,
         "repaired": pdf.repaired,
         "images": [normal(b, page.width, page.height) for b in page.pictures],
     }
-    outcome = {
-        "url": address,
-        "status": "ok",
-        "final_url": address,
-        "format": "jpeg",
-        "width": page.pixel_width,
-        "height": page.pixel_height,
-        "frames": 1,
-        "bytes": len(page.jpeg),
-        "sha256": hashlib.sha256(page.jpeg).hexdigest(),
-        "length": len(page.jpeg),
-    }
+    facts |= {"chars": layer.chars, "hidden_chars": layer.hidden, "fffd": layer.fffd, "coverage": layer.coverage}
+    outcome: Row = {"url": address, "final_url": address, "status": "ok", "format": "jpeg", "frames": 1, **size}
+    outcome |= {name: len(page.jpeg) for name in ("bytes", "length")}
+    outcome["sha256"] = hashlib.sha256(page.jpeg).hexdigest()
     return {"documents": {**described, "nodes": nodes(page, address)}, "pages": facts, "outcomes": outcome}
 
 

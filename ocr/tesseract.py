@@ -38,6 +38,9 @@ class Ocr:
     min_confidence: float = 0.45  # mean of the page's words; below, the page is refused as ocr_poor
 
 
+AUTO = Ocr()
+
+
 def available(ocr: Ocr) -> bool:
     """Whether the engine can be used on this machine.
 

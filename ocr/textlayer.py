@@ -127,9 +127,7 @@ def as_shown(boxes: list[Any], matrix: Any, width: float, height: float) -> list
     b = np.nan_to_num(np.asarray(boxes, dtype=np.float64), nan=0.0, posinf=1e9, neginf=-1e9)
     xs = b[:, [0, 2]] * matrix.a + b[:, [1, 3]] * matrix.c + matrix.e
     ys = b[:, [0, 2]] * matrix.b + b[:, [1, 3]] * matrix.d + matrix.f
-    out = np.stack(
-        [xs.min(1).clip(0, width), ys.min(1).clip(0, height), xs.max(1).clip(0, width), ys.max(1).clip(0, height)], 1
-    )
+    out = np.stack([xs.min(1), ys.min(1), xs.max(1), ys.max(1)], 1).clip(0, [width, height, width, height])
     return [tuple(row) for row in out.tolist()]
 
 

@@ -59,15 +59,11 @@ def rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+_TURN = Image.Transpose
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+    2: _TURN.FLIP_LEFT_RIGHT, 3: _TURN.ROTATE_180, 4: _TURN.FLIP_TOP_BOTTOM, 5: _TURN.TRANSPOSE, 6: _TURN.ROTATE_270,
+    7: _TURN.TRANSVERSE, 8: _TURN.ROTATE_90,
+}  # fmt: skip
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -85,8 +81,7 @@ def size_for(width: int, height: int, mode: str, longest: int, shortest: int) ->
         return longest, longest
     if mode != "native":
         raise ValueError(f"image mode {mode!r}: 'square' or 'native'")
-    scale = max(1.0, shortest / min(width, height))
-    scale = min(scale, longest / max(width, height))
+    scale = min(max(1.0, shortest / min(width, height)), longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
@@ -167,12 +162,11 @@ def _module(name: str) -> Any:
 
 
 def _by_simplejpeg(data: bytes, frame: jpeg.Frame, size: tuple[int, int]) -> np.ndarray | None:
-    width, height = size
+    least = {"min_width": size[0], "min_height": size[1], "min_factor": _FACTOR}
     try:
-        pixels = _module("simplejpeg").decode_jpeg(data, "RGB", min_width=width, min_height=height, min_factor=_FACTOR)
+        return np.asarray(_module("simplejpeg").decode_jpeg(data, "RGB", **least))
     except ValueError:  # damaged, or of a kind that it does not read: Pillow decides
         return None
-    return np.asarray(pixels)
 
 
 def _by_opencv(data: bytes, frame: jpeg.Frame, size: tuple[int, int]) -> np.ndarray | None:

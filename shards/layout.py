@@ -71,19 +71,10 @@ def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping
     number = min(images)
     fitted, place, node = images[number], places[number], document["nodes"][number]
     caption = _text(document)
-    fields = {
-        **_common(document, 1),
-        "url": place["url"],
-        "page_url": document["url"],
-        "caption": caption,
-        "alt": node["alt"],
-        "key": key,
-        "status": "success",
-        "error_message": None,
-        **_sizes(fitted),
-        "exif": fitted.exif,
-        "sha256": place["sha256"],
-    }
+    addresses = {"url": place["url"], "page_url": document["url"], "sha256": place["sha256"]}
+    texts = {"caption": caption, "alt": node["alt"], "exif": fitted.exif}
+    fetched = {"key": key, "status": "success", "error_message": None}
+    fields = {**_common(document, 1), **addresses, **texts, **fetched, **_sizes(fitted)}
     return SampleParts(fields, [caption], [("jpg", fitted.data), ("txt", caption.encode())])
 
 
@@ -102,17 +93,16 @@ def ocr(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping[i
     page["images_bbox_no_text_overlap"] = [f for f in figures if not any(_overlap(f, line) for line in lines)]
     fields = {
         **_common(document, 1),
+        **{name: info.get(name) for name in ("rotation", "text_source", "engine")},
         "pages": [page],
         "blocks": [{"text": b["text"], "role": b["role"], "bbox": _box(b["box"])} for b in blocks],
         "text": text,
-        "width": fitted.width,
-        "height": fitted.height,
         "page_index": (document["provenance"] or {}).get("page"),
         "num_pages": info.get("pages"),
         "dpi": None if info.get("dpi") is None else _number(info["dpi"]),
-        **{name: info.get(name) for name in ("rotation", "text_source", "engine")},
         "sha256": place["sha256"],
     }
+    fields |= {"width": fitted.width, "height": fitted.height}
     return SampleParts(fields, [text], [("jpg", fitted.data), ("txt", text.encode())])
 
 
@@ -139,9 +129,8 @@ LAYOUTS = {
 
 def encode(fields: Row) -> bytes:
     """JSON with sorted keys and without spaces: equal fields give equal bytes."""
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
-        "utf-8", "replace"
-    )
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace")
 
 
 def _common(document: Row, n_images: int) -> dict[str, Any]:

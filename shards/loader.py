@@ -104,9 +104,9 @@ class Loader:
     ) -> None:
         self._files = RunFiles(root, None if cache is None else Cache(cache, cache_bytes))
         self.manifest = manifest.read(self._files)
-        self.mixture = _mixture(mixture, batch_sequences, tokens_per_image, sequence_length).resolve(
-            self.manifest.sources, say, split
-        )
+        unresolved = _mixture(mixture, batch_sequences, tokens_per_image, sequence_length)
+        listed = self.manifest.sources
+        self.mixture = unresolved.resolve(listed, say, split)
         self.batch_sequences, self.split, self.seed = self.mixture.batch_sequences, split, seed
         self.rank, self.world, self.epochs = rank, world, epochs
         if on_error not in ("raise", "skip"):
@@ -122,9 +122,7 @@ class Loader:
         checked = CheckedTokenizer(tokenizer, self.manifest)
         root_seed, per_image = plan.seeded(self.mixture.seed, seed), self.mixture.tokens_per_image
         self._sources = [
-            SourcePacks(
-                self._files, name, self.manifest.sources[name], split, entry, per_image, plan.seeded(root_seed, i)
-            )
+            SourcePacks(self._files, name, listed[name], split, entry, per_image, plan.seeded(root_seed, i))
             for i, (name, entry) in enumerate(self.mixture.sources.items(), 1)
         ]
         self._order = Order(self._sources, self.mixture.weights(), root_seed, self.batch_sequences, epochs)
@@ -195,12 +193,8 @@ class Loader:
         if state.get("version") != 1:
             raise LoaderError(f"loader state of version {state.get('version')!r}; this code reads 1")
         before, now = {"seed": state["seed"], **state["fingerprint"]}, {"seed": self.seed, **self.fingerprint}
-        changed = [
-            f"{key} was {before.get(key)}, is {now.get(key)}"
-            for key in dict.fromkeys([*now, *before])
-            if before.get(key) != now.get(key)
-        ]
-        if changed:
+        different = (key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key))
+        if changed := [f"{key} was {before.get(key)}, is {now.get(key)}" for key in different]:
             raise LoaderError("this state is of another data order: " + "; ".join(changed))
         owner = state.get("worker")
         if owner is not None and list(owner) != list(worker()):
@@ -234,13 +228,7 @@ def _mixture(
     for label in lengths:
         if label not in out.sources:
             raise LoaderError(f"sequence_length: {label!r} is no source of the mixture ({', '.join(out.sources)})")
-    sources = {
-        label: replace(entry, sequence_length=lengths.get(label, entry.sequence_length))
-        for label, entry in out.sources.items()
-    }
-    return replace(
-        out,
-        sources=sources,
-        batch_sequences=batch_sequences or out.batch_sequences,
-        tokens_per_image=tokens_per_image or out.tokens_per_image,
-    )
+    replaced = {label: replace(out.sources[label], sequence_length=length) for label, length in lengths.items()}
+    own = {"batch_sequences": batch_sequences, "tokens_per_image": tokens_per_image}
+    changes: dict[str, Any] = {key: value for key, value in own.items() if value}
+    return replace(out, sources={**out.sources, **replaced}, **changes)

@@ -121,10 +121,9 @@ class Mixture:
             raise MixtureError(f"mixture {self.stage}: none of its sources ({', '.join(absent)}) has samples here")
         out = replace(self, sources=resolved)
         if absent:
+            say = say or partial(print, file=sys.stderr)
             shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(resolved, out.weights(), strict=True))
-            (say or partial(print, file=sys.stderr))(
-                f"mixture {self.stage}: no samples of {', '.join(absent)}; the rest is {shares}"
-            )
+            say(f"mixture {self.stage}: no samples of {', '.join(absent)}; the rest is {shares}")
         return out
 
     def only(self, *labels: str) -> Mixture:

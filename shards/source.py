@@ -77,11 +77,10 @@ class SourcePacks:
         return self._planned[epoch, number]
 
     def _plan(self, shards: np.ndarray, seed: int, epoch: int) -> Block:
-        tables = [self._read(self.shards[number]) for number in shards.tolist()]
-        joined = {name: np.concatenate([t[name].to_numpy().astype(np.int64) for t in tables]) for name in _COLUMNS}
-        texts, images, entry = joined["n_text_tokens"], joined["n_images"], self.entry
-        views = self._views(tables, epoch)
-        patches = self._patches(tables, images, views)
+        table, entry = pa.concat_tables([self._read(self.shards[number]) for number in shards.tolist()]), self.entry
+        offset, size, texts, images = (table[name].to_numpy().astype(np.int64) for name in _COLUMNS)
+        views = self._views(table, epoch)
+        patches = self._patches(table, images, views)
         # each view has a mark on either side
         per_image = (self._per_image + 2) * views - 2 if entry.split else self._per_image
         repeat = not LAYOUTS[self.layout].slots
@@ -89,7 +88,7 @@ class SourcePacks:
         dropped = len(texts) - len(np.unique(items.row))
         number = np.repeat(shards, [self.shards[s].samples for s in shards.tolist()])
         packs = plan.pack(items, entry.sequence_length, seed, entry.patches)
-        return Block(packs, number, joined["offset"], joined["size"], images, views, dropped, patches)
+        return Block(packs, number, offset, size, images, views, dropped, patches)
 
     def _read(self, shard: Shard) -> pa.Table:
         columns = [*_COLUMNS, *(_SIDES if self.entry.patches is not None else ())]
@@ -98,32 +97,27 @@ class SourcePacks:
             table = pq.read_table(io.BytesIO(self._files.read(shard.index)), columns=columns)
         except (pa.ArrowException, OSError) as error:
             raise LoaderError(f"{self._files.root}/{shard.index}: no index that can be read ({error})") from error
-        if table.num_rows != shard.samples:
-            raise LoaderError(
-                f"{shard.index}: {table.num_rows} rows, but the manifest says {shard.samples} samples; run verify"
-            )
+        rows = table.num_rows
+        if rows != shard.samples:
+            raise LoaderError(f"{shard.index}: {rows} rows, but the manifest says {shard.samples} samples; run verify")
         return table
 
-    def _views(self, tables: list[pa.Table], epoch: int) -> np.ndarray:
+    def _views(self, table: pa.Table, epoch: int) -> np.ndarray:
         """Images to show for each image of a sample, int64 (samples,): a function of seed, epoch and id alone."""
         if not self.entry.split:
-            return np.ones(sum(t.num_rows for t in tables), np.int64)
+            return np.ones(table.num_rows, np.int64)
         coin = plan.seeded(self._seed, epoch)
-        chances = [plan.seeded(coin, key64(name)) / (1 << 64) for t in tables for name in t["id"].to_pylist()]
+        chances = [plan.seeded(coin, key64(name)) / (1 << 64) for name in table["id"].to_pylist()]
         return np.where(np.array(chances) < self.entry.split, VIEWS, 1)
 
-    def _patches(self, tables: list[pa.Table], images: np.ndarray, views: np.ndarray) -> plan.Patches | None:
+    def _patches(self, table: pa.Table, images: np.ndarray, views: np.ndarray) -> plan.Patches | None:
         """Patches of the images; None if the mixture has no budget for them."""
         if self.entry.patches is None:
             return None
-        width, height = (
-            np.concatenate([t[name].combine_chunks().flatten().to_numpy() for t in tables]) for name in _SIDES
-        )
-        start = np.concatenate([[0], np.cumsum(images)]).astype(np.int64)
-        if not len(width) == len(height) == start[-1]:
-            raise LoaderError(
-                f"{self.name}: the index has sides of {len(width)} images, not of {start[-1]}; run verify"
-            )
+        width, height = (table[name].combine_chunks().flatten().to_numpy() for name in _SIDES)
+        start, n = np.concatenate([[0], np.cumsum(images)]).astype(np.int64), len(width)
+        if not n == len(height) == start[-1]:
+            raise LoaderError(f"{self.name}: the index has sides of {n} images, not of {start[-1]}; run verify")
         image = self.entry.image
         size = (image.mode, image.longest, image.shortest, self.entry.patch)
         each = patches_of(width, height, *size)
@@ -145,9 +139,8 @@ class SourcePacks:
             following = self._next_block(cursor)
             if cursor == Cursor(cursor.epoch) and following == Cursor(cursor.epoch + 1) and not len(block.packs):
                 budget = f" and {self.entry.patches} patches" if self.entry.patches is not None else ""
-                raise LoaderError(
-                    f"{self.name}: no sample fits a sequence of {self.entry.sequence_length} tokens{budget}"
-                )
+                limit = f"{self.entry.sequence_length} tokens{budget}"
+                raise LoaderError(f"{self.name}: no sample fits a sequence of {limit}")
             cursor = following
 
     def _next_block(self, cursor: Cursor) -> Cursor:

@@ -70,9 +70,8 @@ def sample(key: str, parts: Sequence[tuple[str, bytes]]) -> bytes:
         out += [header(f"{key}.{part}", len(content)), content, bytes(-len(content) % BLOCK)]
     joined = b"".join(out)
     if len(joined) > MAX_SAMPLE or len(parts) > MAX_MEMBERS:
-        raise TarError(
-            f"{key}: {len(joined)} bytes in {len(parts)} members; a sample has at most {MAX_SAMPLE} and {MAX_MEMBERS}"
-        )
+        limits = f"a sample has at most {MAX_SAMPLE} and {MAX_MEMBERS}"
+        raise TarError(f"{key}: {len(joined)} bytes in {len(parts)} members; {limits}")
     return joined
 
 
@@ -140,9 +139,8 @@ def scan(file: BinaryIO, where: str, limit: int = MAX_SAMPLE) -> Iterator[Member
         if kind == b"x":
             content = file.read(min(member.size, 1 << 16))
             if re.search(rb"(^|\n)[0-9]+ (path|size|linkpath|GNU\.sparse[^=]*)=", content):
-                raise TarError(
-                    f"{where}: member after byte {offset} has its name or size in an extended header; shards use none"
-                )
+                fault = "has its name or size in an extended header; shards use none"
+                raise TarError(f"{where}: member after byte {offset} {fault}")
         elif kind in b"LKS":
             raise TarError(f"{where}: GNU long names and sparse members are not read (byte {offset})")
         elif kind in (b"0", b"\0"):

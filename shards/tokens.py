@@ -70,9 +70,8 @@ class File:
         try:
             from tokenizers import Tokenizer as Native
         except ImportError as error:
-            raise ImportError(
-                f"{path}: a tokenizer file needs the package tokenizers: pip install tokenizers"
-            ) from error
+            text = f"{path}: a tokenizer file needs the package tokenizers: pip install tokenizers"
+            raise ImportError(text) from error
         definition = Path(path).read_bytes()
         self.name = str(path)
         self.sha256 = hashlib.sha256(definition).hexdigest()

@@ -87,9 +87,8 @@ class Pack:
                 try:
                     sample, index = self._sample(key, document, blobs)
                 except RefusedError as error:
-                    refused.append(
-                        {"url": document["url"], "reason": error.args[0], "provenance": document["provenance"]}
-                    )
+                    origin = {name: document[name] for name in ("url", "provenance")}
+                    refused.append({**origin, "reason": error.args[0]})
                     continue
                 rows.append({**index, "sample_index": len(rows), "offset": offset})
                 offset += len(sample)
@@ -112,31 +111,27 @@ class Pack:
         if not any(parts.texts) and not (layout.slots and images):
             raise RefusedError("no_text", document["id"])
         n_tokens = int(tokens.load(self.tokenizer).count(parts.texts).sum())
-        fields = {**parts.fields, "source": self.source, "layout": self.layout, "n_text_tokens": n_tokens}
-        members = [("json", encode(fields)), *parts.members]
+        shared = {"source": self.source, "layout": self.layout, "n_text_tokens": n_tokens}
+        members = [("json", encode({**parts.fields, **shared})), *parts.members]
         try:
             sample = tar.sample(key, members)
         except tar.TarError as error:
             raise RefusedError("sample_too_large", document["id"]) from error
         sides = [(image.width, image.height) for image in images.values()]
+        described = {name: document[name] for name in ("id", "kind", "url", "lang")}
         index = {
+            **described,
+            **shared,
             "key": key,
-            "id": document["id"],
             "split": self.split,
-            "size": len(sample),
-            "source": self.source,
-            "kind": document["kind"],
-            "layout": self.layout,
-            "url": document["url"],
             "host": host_of(document["url"]),
-            "lang": document["lang"],
             "n_images": len(sides),
-            "n_text_tokens": n_tokens,
+            "widths": [w for w, _ in sides],
+            "heights": [h for _, h in sides],
             "px_total": sum(w * h for w, h in sides),
             "min_side": min(map(min, sides), default=0),
             "max_side": max(map(max, sides), default=0),
-            "widths": [w for w, _ in sides],
-            "heights": [h for _, h in sides],
+            "size": len(sample),
             "bytes": sum(len(content) for _, content in members),
             "sha256": hashlib.sha256(sample).hexdigest(),
         }

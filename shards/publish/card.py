@@ -16,7 +16,7 @@ import yaml
 from manifests.report import answers
 from shards import forget
 from shards.manifest import Manifest
-from shards.publish.front_matter import front_matter, indexed, samples
+from shards.publish.front_matter import front_matter, indexed, ranked, samples
 from shards.runfiles import RunFiles
 
 Row = Mapping[str, Any]
@@ -24,26 +24,16 @@ Row = Mapping[str, Any]
 #: the picture that the card shows, beside it
 PLOTS = "plots.svg"
 _MOST = 8  # reasons or languages in one line
+_DROPPED = ("dropped", "images_dropped")
 _LEVELS = {"node": "paragraph"}
 _TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("shards.publish", ""), trim_blocks=True, lstrip_blocks=True)
 
 
-def card(
-    run: RunFiles,
-    manifest: Manifest,
-    name: str,
-    license: str = "other",
-    previews: Sequence[str] = (),
-    stats: Row | None = None,
-) -> str:
-    """The text of the card.
-
-    previews: see shards/publish/front_matter.py.
-    stats: `stats.json` of the run, if it has one.
-    """
+def card(run: RunFiles, manifest: Manifest, name: str, license: str, previews: Sequence[str], stats: Row) -> str:
+    """The text of the card. previews: see front_matter.py. stats: `stats.json` of the run, empty if it has none."""
     indexes = {source: indexed(run, manifest, source) for source in manifest.sources if samples(manifest, source)}
     front = front_matter(manifest, name, license, previews, indexes)
-    values = _values(manifest, name, {source: index.languages for source, index in indexes.items()}, stats or {})
+    values = _values(manifest, name, {source: index.languages for source, index in indexes.items()}, stats)
     text = _TEMPLATES.get_template("card.md.j2").render(values)
     return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n\n{text}\n"
 
@@ -53,9 +43,9 @@ def _values(manifest: Manifest, name: str, languages: Mapping[str, Counter[str]]
     entries: Mapping[str, Row] = stats.get("sources", {})
     # "config": of a run whose manifest has version 1
     sources = {s.get("config", key): s for key, s in entries.items()}
-    settings: Mapping[str, Row] = recipe.get("sources") or {
-        s["config"]: recipe.get(key) or {} for key, s in entries.items() if "config" in s
-    }
+    own = {s["config"]: recipe.get(key) or {} for key, s in entries.items() if "config" in s}
+    settings: Mapping[str, Row] = recipe.get("sources") or own
+    so_far = (manifest.raw.get("so_far") or {}).items()
     texts = {source: table["text"] for source, table in settings.items() if table.get("text")}
     mixtures: Mapping[str, Row] = stats.get("mixtures", {})
     return {
@@ -64,7 +54,7 @@ def _values(manifest: Manifest, name: str, languages: Mapping[str, Counter[str]]
         "first": next(iter(languages), "interleaved"),
         "tokenizer": manifest.tokenizer,
         "layouts": {manifest.sources[source].layout for source in languages},
-        "progress": _progress(manifest.raw.get("so_far") or {}),
+        "progress": ", ".join(f"{n} of {of} of {split}" if of else f"none of {split}" for split, (n, of) in so_far),
         "splits": _splits(manifest, languages),
         "languages": "; ".join(f"{source}: {_first(counts)}" for source, counts in languages.items()),
         "mixtures": list(mixtures),
@@ -83,9 +73,7 @@ def _values(manifest: Manifest, name: str, languages: Mapping[str, Counter[str]]
         "recipe": recipe,
         "settings": settings,
         "files": ", ".join(f"`{PurePath(path).name}`" for path in (recipe.get("decontaminate") or {}).get("files", ())),
-        "contaminated": [
-            _about("contaminated", s.get(group)) for s in sources.values() for group in ("dropped", "images_dropped")
-        ],
+        "contaminated": [_about("contaminated", s.get(key)) for s in sources.values() for key in _DROPPED],
         "fetch": stats.get("fetch", {}).get("status", {}),
         "takedowns": manifest.raw.get("forgotten", forget.digest([])) != forget.digest([]),
         "texts": texts,
@@ -93,10 +81,6 @@ def _values(manifest: Manifest, name: str, languages: Mapping[str, Counter[str]]
         "quarantined": sum(stats.get("quarantined", {}).values()),
         "table": table,
     }
-
-
-def _progress(parts: Mapping[str, Sequence[int]]) -> str:
-    return ", ".join(f"{done} of {of} of {split}" if of else f"none of {split}" for split, (done, of) in parts.items())
 
 
 def _splits(manifest: Manifest, sources: Iterable[str]) -> list[list[Any]]:
@@ -159,16 +143,12 @@ def _number(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 
-def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
 def _first(languages: Mapping[str, int]) -> str:
-    ranked = _ranked(languages)
-    others = sum(n for _, n in ranked[_MOST:])
-    return ", ".join(f"{lang or 'unknown'} {n:,}" for lang, n in ranked[:_MOST]) + (
-        f", others {others:,}" if others else ""
-    )
+    by_count = ranked(languages)
+    texts = [f"{lang or 'unknown'} {n:,}" for lang, n in by_count[:_MOST]]
+    if others := sum(n for _, n in by_count[_MOST:]):
+        texts.append(f"others {others:,}")
+    return ", ".join(texts)
 
 
 def reasons(*groups: Mapping[str, int]) -> str:
@@ -176,10 +156,10 @@ def reasons(*groups: Mapping[str, int]) -> str:
     counts = Counter[str]()
     for group in groups:
         counts.update(group or {})
-    ranked = _ranked(counts)
-    most = _MOST if len(ranked) > _MOST + 1 else len(ranked)
-    texts = [f"{n:,} `{reason}`" for reason, n in ranked[:most]]
-    if tail := ranked[most:]:
+    by_count = ranked(counts)
+    most = _MOST if len(by_count) > _MOST + 1 else len(by_count)
+    texts = [f"{n:,} `{reason}`" for reason, n in by_count[:most]]
+    if tail := by_count[most:]:
         texts.append(f"{sum(n for _, n in tail):,} for {len(tail)} other reasons")
     return ", ".join(texts) or "nothing"
 

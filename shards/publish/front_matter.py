@@ -10,21 +10,21 @@ import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.layout import LAYOUTS
-from shards.manifest import Manifest, Shard
+from shards.manifest import Manifest
 from shards.publish.preview import FEATURES
 from shards.runfiles import RunFiles
 
 _PREVIEW = [("__key__", "string"), ("__url__", "string"), *FEATURES]
-#: the Hub's names of sizes: below so many samples
-_SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
-          (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"),
-          (10**12, "100B<n<1T")]  # fmt: skip
+#: the Hub's names of sizes, from below 10^3 samples, each up to ten times those of the one before
+_POWERS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+_SIZES = ["n<1K", *(f"{low}<n<{high}" for low, high in pairwise(_POWERS)), "n>1T"]
 _LANGUAGE = re.compile(r"[a-z]{2,3}\Z")  # ISO 639, which is what the Hub takes
 _LANGUAGE_SHARE = 0.01  # the front matter leaves out a language of a smaller share of the samples
 
@@ -63,57 +63,56 @@ def front_matter(
         configs.append({"config_name": "preview", "data_files": [{"split": s, "path": p} for s, p in shown.items()]})
         infos.append({"config_name": "preview", "features": [{"name": n, "dtype": t} for n, t in _PREVIEW]})
     for source, index in indexes.items():
-        names = manifest.sources[source].splits
-        splits = {split: shards for split in names if (shards := manifest.shards(source, split))}
-        files = [{"split": split, "path": _pattern(manifest, source, split, s)} for split, s in splits.items()]
+        listed = manifest.sources[source]
+        splits = {split: shards for split in listed.splits if (shards := listed.shards(split))}
+        files: list[dict[str, Any]] = []
+        rows = []
+        for split, shards in splits.items():
+            # the paths themselves where an empty shard, which `datasets` cannot read, matches the glob
+            every = len(shards) == len(listed.splits[split])
+            paths = f"shards/{source}/{split}-*.tar" if every else [shard.path for shard in shards]
+            files.append({"split": split, "path": paths})
+            size, count = (sum(getattr(shard, name) for shard in shards) for name in ("bytes", "samples"))
+            rows.append({"name": split, "num_bytes": size, "num_examples": count})
         configs.append({"config_name": source, "data_files": files})
-        sizes = {split: sum(shard.bytes for shard in shards) for split, shards in splits.items()}
-        infos.append(
-            {
-                "config_name": source,
-                "features": features(manifest.sources[source].layout, index.images),
-                "splits": [
-                    {"name": split, "num_bytes": sizes[split], "num_examples": sum(shard.samples for shard in shards)}
-                    for split, shards in splits.items()
-                ],
-                "download_size": sum(sizes.values()),
-                "dataset_size": sum(sizes.values()),
-            }
-        )
+        size = sum(row["num_bytes"] for row in rows)
+        info = {"config_name": source, "features": features(listed.layout, index.images), "splits": rows}
+        infos.append({**info, "download_size": size, "dataset_size": size})
     if configs:
         configs[0]["default"] = True
     total = sum(samples(manifest, source) for source in indexes)
     counts = sum((index.languages for index in indexes.values()), Counter[str]())
-    languages = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    named = [lang for lang, n in languages if _LANGUAGE.match(lang) and n >= _LANGUAGE_SHARE * total]
+    named = [lang for lang, n in ranked(counts) if _LANGUAGE.match(lang) and n >= _LANGUAGE_SHARE * total]
     return {
         "pretty_name": name.rpartition("/")[2],
         "license": license,
         **({"language": named} if named else {}),
         "task_categories": ["image-text-to-text", "image-to-text"],
-        "size_categories": [next((label for limit, label in _SIZES if total < limit), "n>1T")],
+        "size_categories": [_SIZES[min(max(len(str(total)) - 3, 0), len(_SIZES) - 1)]],
         "tags": ["webdataset", "multimodal", "interleaved", "vlm", "energon"],
         "configs": configs,
         "dataset_info": infos,
     }
 
 
+def ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Names and their counts, the largest count first, equal ones by name."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
 def features(layout: str, images: int) -> list[dict[str, Any]]:
     """The columns that `datasets` sees, as the card declares them. images: the most that a sample of the source has."""
-    out: list[dict[str, Any]] = [{"name": "__key__", "dtype": "string"}, {"name": "__url__", "dtype": "string"}]
-    out.append({"name": "json", "struct": [_feature(field.name, field.type) for field in LAYOUTS[layout].schema]})
-    if LAYOUTS[layout].slots:
+    schema, slots = LAYOUTS[layout].schema, LAYOUTS[layout].slots
+    out: list[dict[str, Any]] = [{"name": name, "dtype": "string"} for name in ("__key__", "__url__")]
+    out.append({"name": "json", **_type(pa.struct(list(schema)))})
+    if slots:
         return out + [{"name": f"{i}.jpg", "dtype": "image"} for i in range(images)]
     return [*out, {"name": "jpg", "dtype": "image"}, {"name": "txt", "dtype": "string"}]
 
 
-def _feature(name: str, kind: pa.DataType) -> dict[str, Any]:
-    return {"name": name, **_type(kind)}
-
-
 def _type(kind: pa.DataType) -> dict[str, Any]:
     if pa.types.is_struct(kind):
-        return {"struct": [_feature(field.name, field.type) for field in kind]}
+        return {"struct": [{"name": field.name, **_type(field.type)} for field in kind]}
     if pa.types.is_list(kind):
         item = _type(kind.value_type)
         return {"list": item.get("dtype") or item.get("struct") or item}
@@ -127,9 +126,3 @@ def columns(run: RunFiles, manifest: Manifest, source: str) -> int:
 
 def samples(manifest: Manifest, source: str) -> int:
     return sum(shard.samples for split in manifest.sources[source].splits for shard in manifest.shards(source, split))
-
-
-def _pattern(manifest: Manifest, source: str, split: str, shards: tuple[Shard, ...]) -> str | list[str]:
-    """One glob, or the paths themselves where an empty shard, which `datasets` cannot read, matches the glob."""
-    every = len(shards) == len(manifest.sources[source].splits[split])
-    return f"shards/{source}/{split}-*.tar" if every else [shard.path for shard in shards]

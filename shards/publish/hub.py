@@ -74,12 +74,9 @@ def publish(
     root = Path(run)
     message = f"Publish {title or root.name}"
     with staged(root, to, license) as folder:
-        files = {
-            path.relative_to(folder).as_posix(): path.stat().st_size
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-        plan = Published(to, files, problems(folder, files))
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
+        plan = Published(to, files, list(problems(folder, files)))
         say(f"{to}: {len(files)} files, {plan.bytes:,} bytes, about {plan.commits} commit{'s' * (plan.commits > 1)}")
         for problem in plan.problems:
             say(problem)
@@ -93,16 +90,11 @@ def publish(
 
         api = HfApi(endpoint=endpoint, token=token)
         api.create_repo(to, repo_type="dataset", private=private, exist_ok=True)
-        stale = [
-            path for path in api.list_repo_files(to, repo_type="dataset") if path.startswith(OURS) and path not in files
-        ]
+        remote = api.list_repo_files(to, repo_type="dataset")
+        stale = [path for path in remote if path.startswith(OURS) and path not in files]
+        options: dict[str, Any] = {"create_pr": create_pr, "delete_patterns": stale or None}
         commit: Any = api.upload_folder(
-            repo_id=to,
-            repo_type="dataset",
-            folder_path=folder,
-            commit_message=message,
-            create_pr=create_pr,
-            delete_patterns=stale or None,
+            repo_id=to, repo_type="dataset", folder_path=folder, commit_message=message, **options
         )
         revision = commit.pr_revision if create_pr and commit.pr_revision else commit.oid
         bad = list(differences(api, to, revision, folder, files))
@@ -126,7 +118,7 @@ def _to_url(folder: Path, files: dict[str, int], url: str, say: Callable[[str], 
     sent = 0
     for path in sorted(files, key=lambda name: (name == manifest.NAME, name)):
         with (folder / path).open("rb") as file:
-            digest = _digest(file, hashlib.sha256())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         if sizes.get(path) == files[path] and _remote(fs, f"{base}/{path}") == digest:
             continue
         fs.makedirs(f"{base}/{path}".rpartition("/")[0], exist_ok=True)
@@ -143,7 +135,7 @@ def _to_url(folder: Path, files: dict[str, int], url: str, say: Callable[[str], 
 
 def _remote(fs: Any, path: str) -> str:
     with fs.open(path, "rb") as file:
-        return _digest(file, hashlib.sha256())
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def differences(api: Any, repo_id: str, revision: str, folder: Path, files: dict[str, int]) -> Iterator[str]:
@@ -160,12 +152,7 @@ def differences(api: Any, repo_id: str, revision: str, folder: Path, files: dict
             continue
         large = entry.lfs is not None
         with (folder / path).open("rb") as file:
-            digest = _digest(file, hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % size))
+            start = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % size)
+            digest = hashlib.file_digest(file, lambda start=start: start).hexdigest()  # type: ignore[misc]
         if digest != (entry.lfs.sha256 if large else entry.blob_id):
             yield f"{path}: another {'sha256' if large else 'content'}"
-
-
-def _digest(file: Any, digest: Any) -> str:
-    while chunk := file.read(1 << 22):
-        digest.update(chunk)
-    return str(digest.hexdigest())

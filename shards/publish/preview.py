@@ -27,13 +27,8 @@ from shards.sample import Sample, parse
 #: samples of a source in the preview, and the number of shards from which they are chosen
 SAMPLES, SHARDS = 64, 8
 #: the parts of a sample, and their types in `datasets`
-FEATURES = [
-    ("sheet.jpg", "image"),
-    ("txt", "string"),
-    ("source.txt", "string"),
-    ("n_images.cls", "int64"),
-    ("n_tokens.cls", "int64"),
-]
+FEATURES = [("sheet.jpg", "image"), ("txt", "string"), ("source.txt", "string")]
+FEATURES += [("n_images.cls", "int64"), ("n_tokens.cls", "int64")]
 
 _WIDTH, _THUMBNAIL, _GAP, _LINE, _FONT = 640, 200, 8, 16, 13  # pixels
 _ONLY = 480  # pixels, of the only picture of a sample: a page must be readable

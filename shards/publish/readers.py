@@ -20,6 +20,8 @@ from shards.publish.card import PLOTS, card
 from shards.publish.front_matter import samples
 from shards.runfiles import RunFiles
 
+Files = dict[str, bytes]  # path -> content
+
 STATS = "stats.json"
 #: histograms of `stats.json` in the card's picture, and their titles
 _PLOTTED = {
@@ -48,27 +50,16 @@ def part_filter(part):
     return part == "json" or part.endswith(".jpg")
 '''
 
-_SEQUENCE = {
-    "sample_type": {"__module__": "megatron.energon", "__class__": "InterleavedSample"},
-    "sample_loader": "sample_loader.py:sample_loader",
-    "part_filter": "sample_loader.py:part_filter",
+#: by layout: the class of Energon's samples, and the rest of `dataset.yaml`
+_ENERGON_TYPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "pairs": ("CaptioningSample", {"field_map": {"image": "jpg", "caption": "txt"}}),
+    "ocr": ("OCRSample", {"field_map": {"image": "jpg", "text": "txt"}}),
 }
-#: by layout; samples of the other layouts are sequences of texts and images
-_ENERGON_TYPES: dict[str, dict[str, Any]] = {
-    "pairs": {
-        "sample_type": {"__module__": "megatron.energon", "__class__": "CaptioningSample"},
-        "field_map": {"image": "jpg", "caption": "txt"},
-    },
-    "ocr": {
-        "sample_type": {"__module__": "megatron.energon", "__class__": "OCRSample"},
-        "field_map": {"image": "jpg", "text": "txt"},
-    },
-}
+#: samples of the other layouts are sequences of texts and images
+_SEQUENCE = {"sample_loader": "sample_loader.py:sample_loader", "part_filter": "sample_loader.py:part_filter"}
 
 
-def files(
-    run: RunFiles, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = ()
-) -> dict[str, bytes]:
+def files(run: RunFiles, manifest: Manifest, name: str, license: str = "other", previews: Sequence[str] = ()) -> Files:
     """Path relative to the run -> content: ``README.md``, its picture, and ``.nv-meta`` of each source with samples.
 
     The card uses `stats.json` beside the manifest, where there is one. previews: see shards/publish/card.py.
@@ -85,19 +76,15 @@ def files(
 
 def plots(stats: Mapping[str, Any]) -> str:
     """The card's picture, as SVG: a row of histograms for each source with samples."""
-    return sheet(
-        [
-            [
-                (f"{s.get('config', source)}: {title}", {int(b): n for b, n in s["sketches"].get(key, {}).items()})
-                for key, title in _PLOTTED.items()
-            ]
-            for source, s in stats["sources"].items()
-            if s["samples"]
-        ]
-    )
+    rows = []
+    for source, s in stats["sources"].items():
+        sketches = {key: {int(b): n for b, n in s["sketches"].get(key, {}).items()} for key in _PLOTTED}
+        if s["samples"]:
+            rows.append([(f"{s.get('config', source)}: {title}", sketches[key]) for key, title in _PLOTTED.items()])
+    return sheet(rows)
 
 
-def nv_meta(manifest: Manifest, source: str) -> dict[str, bytes]:
+def nv_meta(manifest: Manifest, source: str) -> Files:
     """File name -> content of Energon's files for one source. Their paths are relative to the folder of the source."""
     counts: dict[str, int] = {}
     parts: dict[str, list[str]] = {split: [] for split in _ENERGON_SPLITS.values()}
@@ -107,10 +94,12 @@ def nv_meta(manifest: Manifest, source: str) -> dict[str, bytes]:
             counts[path] = shard.samples
             parts.setdefault(_ENERGON_SPLITS.get(split, split), []).append(path)
     layout = manifest.sources[source].layout
+    kind, rest = _ENERGON_TYPES.get(layout, ("InterleavedSample", _SEQUENCE))
+    dataset = {"sample_type": {"__module__": "megatron.energon", "__class__": kind}, **rest}
     out = {
         ".info.json": json.dumps({"energon_version": ENERGON, "shard_counts": counts}, indent=1),
         "split.yaml": yaml.safe_dump({"split_parts": parts, "exclude": []}, sort_keys=False),
-        "dataset.yaml": yaml.safe_dump(_ENERGON_TYPES.get(layout, _SEQUENCE), sort_keys=False),
+        "dataset.yaml": yaml.safe_dump(dataset, sort_keys=False),
     }
     if LAYOUTS[layout].slots:
         out["sample_loader.py"] = _SAMPLE_LOADER

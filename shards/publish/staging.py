@@ -68,16 +68,6 @@ def staged(root: Path, name: str, license: str) -> Iterator[Path]:
 def scratch(root: Path) -> Iterator[Path]:
     """A temporary folder below `root`, so that files can be linked into it. Removes those of killed processes first."""
     prefix = f".publish-{socket.gethostname()}-"
-    _clear(root, prefix)
-    folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=root))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
-def _clear(root: Path, prefix: str) -> None:
-    """Remove the folders of killed processes of this machine."""
     for folder in root.glob(f"{prefix}*"):
         try:
             os.kill(int(folder.name.removeprefix(prefix).partition("-")[0]), 0)
@@ -85,6 +75,11 @@ def _clear(root: Path, prefix: str) -> None:
             shutil.rmtree(folder)
         except (ValueError, PermissionError):  # not a folder of ours
             continue
+    folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -101,37 +96,25 @@ def _check_takedowns(run: RunFiles, listed: manifest.Manifest) -> None:
     data = run.read(forget.NAME) if run.exists(forget.NAME) else None
     entries = forget.read(data, f"{run.root}/{forget.NAME}")
     if listed.raw.get("forgotten", forget.digest([])) != forget.digest(entries):
-        raise PublishError(
-            f"{run.root}: the shards were made before the last takedown; "
-            "run `panoramix forget` or `panoramix run` again"
-        )
+        remedy = "run `panoramix forget` or `panoramix run` again"
+        raise PublishError(f"{run.root}: the shards were made before the last takedown; {remedy}")
 
 
-def problems(folder: Path, files: dict[str, int]) -> list[str]:
+def problems(folder: Path, files: dict[str, int]) -> Iterator[str]:
     """Limits of the Hub and its viewer that the files exceed, and files that look as if they held a credential."""
-    return [*_limits(files), *_columns(folder), *_secrets(folder, files)]
-
-
-def _columns(folder: Path) -> Iterator[str]:
+    if len(files) > MAX_FILES:
+        yield f"{len(files)} files; a repository should have at most {MAX_FILES}"
+    for parent, entries in Counter(path.rpartition("/")[0] for path in files).items():
+        if entries > MAX_ENTRIES:
+            yield f"{parent}: {entries} files; a folder has at most {MAX_ENTRIES}"
+    for path, size in files.items():
+        if size > MAX_FILE:
+            yield f"{path}: {size} bytes; a file has at most {MAX_FILE}"
     listed = manifest.read(RunFiles(folder))
     for source in listed.sources:
         columns = front_matter.columns(RunFiles(folder), listed, source)
         if columns > MAX_COLUMNS:
             yield f"{source}: {columns} columns, one for each image; the viewer shows at most {MAX_COLUMNS}"
-
-
-def _limits(files: dict[str, int]) -> Iterator[str]:
-    if len(files) > MAX_FILES:
-        yield f"{len(files)} files; a repository should have at most {MAX_FILES}"
-    for folder, entries in Counter(path.rpartition("/")[0] for path in files).items():
-        if entries > MAX_ENTRIES:
-            yield f"{folder}: {entries} files; a folder has at most {MAX_ENTRIES}"
-    for path, size in files.items():
-        if size > MAX_FILE:
-            yield f"{path}: {size} bytes; a file has at most {MAX_FILE}"
-
-
-def _secrets(folder: Path, files: dict[str, int]) -> Iterator[str]:
     for path in files:
         if path.endswith(_SCANNED):
             data = (folder / path).read_bytes()

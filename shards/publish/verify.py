@@ -28,7 +28,6 @@ from shards.runfiles import RunFiles
 KINDS = ("manifest", "missing", "truncated", "damaged", "count", "index", "extra", "reader")
 #: the packages that can read each shard as well
 READERS = ("webdataset",)
-_CHUNK = 1 << 22  # bytes
 _NAMED = 5  # samples named in one line
 #: columns of the index in every version of the manifest
 _COLUMNS = [name for name in INDEX.names if name not in ("kind", "layout")]
@@ -55,8 +54,16 @@ def verify(path: str | Path, reader: str | None = None) -> Iterator[Problem]:
 
     reader: one of READERS, which then reads each undamaged shard as well. Raises ReaderError.
     """
-    if reader is not None:
-        _check_installed(reader)
+    if reader not in (None, *READERS):
+        raise ReaderError(f"no reader {reader!r}; there is {', '.join(READERS)}")
+    try:
+        if reader:
+            importlib.import_module(reader)
+    except ImportError as error:
+        raise ReaderError(
+            f"the reader {reader} needs the package {reader}, of the extra `pipeline`: "
+            f"pip install 'panoramix[pipeline]' ({error})"
+        ) from error
     if str(path).endswith(".tar"):
         folder, _, name = str(path).rpartition("/")
         run = RunFiles(folder or ".")
@@ -71,9 +78,8 @@ def verify(path: str | Path, reader: str | None = None) -> Iterator[Problem]:
         return
     expected = set()
     for name, source in listed.sources.items():
-        labels = {"source": name, "kind": source.kind, "layout": source.layout}
-        if listed.raw["version"] == 1:
-            labels = {"config": name}
+        version_2 = {"source": name, "kind": source.kind, "layout": source.layout}
+        labels = {"config": name} if listed.raw["version"] == 1 else version_2
         for split, shards in source.splits.items():
             for shard in shards:
                 if shard.path in expected:
@@ -90,7 +96,8 @@ def _shard(run: RunFiles, shard: manifest.Shard, labels: dict[str, str], reader:
     rows, problems = _index(run, shard, labels)
     yield from problems
     try:
-        size, sha256 = _digest(run, shard.path)
+        with run.open(shard.path) as file:
+            sha256, size = hashlib.file_digest(file, "sha256").hexdigest(), file.seek(0, 2)
     except FileNotFoundError:
         yield Problem(shard.path, "missing", f"{shard.samples} samples, {shard.bytes} bytes")
         return
@@ -115,18 +122,6 @@ def _shard(run: RunFiles, shard: manifest.Shard, labels: dict[str, str], reader:
         yield from _by_webdataset(run, shard.path, groups)
 
 
-def _check_installed(reader: str) -> None:
-    if reader not in READERS:
-        raise ReaderError(f"no reader {reader!r}; there is {', '.join(READERS)}")
-    try:
-        importlib.import_module(reader)
-    except ImportError as error:
-        raise ReaderError(
-            f"the reader {reader} needs the package {reader}, of the extra `pipeline`: "
-            f"pip install 'panoramix[pipeline]' ({error})"
-        ) from error
-
-
 def _by_webdataset(run: RunFiles, path: str, groups: Groups) -> Iterator[Problem]:
     """The samples of a shard as webdataset reads them, against our own reading: keys, names of parts, and sizes."""
     from webdataset.tariterators import group_by_keys, tar_file_expander
@@ -147,15 +142,6 @@ def _by_webdataset(run: RunFiles, path: str, groups: Groups) -> Iterator[Problem
 
 def _sample(sample: tuple[str, dict[str, int]] | None) -> str:
     return "no sample" if sample is None else f"{sample[0]} with {', '.join(sample[1])}"
-
-
-def _digest(run: RunFiles, path: str) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    with run.open(path) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()
 
 
 def _changed(run: RunFiles, shard: manifest.Shard, size: int, rows: list[dict[str, Any]]) -> str:

@@ -196,9 +196,8 @@ def test_the_code_for_energon_reads_the_folder(run: Path, monkeypatch: pytest.Mo
 
 
 def test_a_published_card_reads_from_the_hub() -> None:
-    text = readers.card(
-        RunFiles("memory://nothing"), manifest.Manifest({}, {"name": "bytes", "sha256": "0" * 64}, {}), "me/demo"
-    )
+    empty = manifest.Manifest({}, {"name": "bytes", "sha256": "0" * 64}, {})
+    text = readers.card(RunFiles("memory://nothing"), empty, "me/demo", "other", (), {})
     assert 'load_dataset("me/demo", "interleaved"' in text
     assert 'Loader("hf://datasets/me/demo", "stage1")' in text
 
