@@ -20,15 +20,11 @@ from manifests.nodes import Node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.formats import values
+from pipelines.formats.rows import FILE, groups
 
 #: input rows: a file of a reader of files (`path` and `file`: its name below the data folder), or one of `world` shards
 #: of another reader
-INPUTS = pa.schema(
-    [
-        ("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string()),
-        ("rank", pa.int64()), ("world", pa.int64()),
-    ]
-)  # fmt: skip
+INPUTS = pa.schema([*FILE, ("rank", pa.int64()), ("world", pa.int64())])
 
 PART_BYTES = 64 << 20  # of input files, in one partition
 PART_FILES = 64
@@ -72,15 +68,9 @@ def inputs(reader: str, arguments: Mapping[str, Any], shards: int = 1) -> list[R
 
 def parts(rows: list[Row]) -> list[pa.Table]:
     """INPUTS rows by partition, in order: PART_BYTES and PART_FILES at most, or one shard of a reader without files."""
-    groups: list[list[Row]] = []
-    size = 0
-    for row in rows:
-        if not groups or row["rank"] is not None or size + row["size"] > PART_BYTES or len(groups[-1]) >= PART_FILES:
-            groups.append([])
-            size = 0
-        groups[-1].append(row)
-        size += row["size"]
-    return [pa.Table.from_pylist(group, schema=INPUTS) for group in groups]
+    shards = bool(rows) and rows[0]["rank"] is not None
+    parts = groups(rows, PART_BYTES, 1 if shards else PART_FILES)
+    return [pa.Table.from_pylist(part, schema=INPUTS) for part in parts]
 
 
 @dataclass(frozen=True)

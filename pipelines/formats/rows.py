@@ -29,13 +29,10 @@ from manifests.stage import InputError, StageContext
 
 Row = dict[str, Any]
 
-#: input rows: piece `piece` of `pieces` of a file; `file` is the name that the recipe gives it, `size` is in bytes
-INPUTS = pa.schema(
-    [
-        ("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string()),
-        ("piece", pa.int64()), ("pieces", pa.int64()),
-    ]
-)  # fmt: skip
+#: an input file; `file` is the name that the recipe gives it, `size` is in bytes, `changed` its mtime or ETag
+FILE = pa.schema({"path": pa.string(), "file": pa.string(), "size": pa.int64(), "changed": pa.string()})
+#: input rows: piece `piece` of `pieces` of a file
+INPUTS = pa.schema([*FILE, ("piece", pa.int64()), ("pieces", pa.int64())])
 
 PIECE = 256 << 20  # bytes of a file in one partition
 RUN = 256  # successive rows of a JSON file or of a table that stay in one piece
@@ -111,6 +108,19 @@ def pieces(file: Mapping[str, Any], size: int = PIECE, **columns: Any) -> list[R
     """
     n = max(1, math.ceil(file["size"] / (PIECE if file["path"].lower().endswith(".parquet") else size)))
     return [{**file, **columns, "piece": i, "pieces": n} for i in range(n)]
+
+
+def groups(rows: Iterable[Row], most_bytes: int, most_files: int) -> list[list[Row]]:
+    """Input files in partitions of at most so many bytes and files, in their order."""
+    out: list[list[Row]] = []
+    size = 0
+    for row in rows:
+        if not out or size + row["size"] > most_bytes or len(out[-1]) >= most_files:
+            out.append([])
+            size = 0
+        out[-1].append(row)
+        size += row["size"]
+    return out
 
 
 def documents(

@@ -34,7 +34,7 @@ _OPENERS: dict[str, dict[str, str]] = {
     },
     "advertisements": {
         "en, de, fr, es, pl": r"advert(?:isement)?\b|sponsored|promoted"
-        r"|(?:anzeige|werbung|publicité|publicidad|reklama)\W*$",
+        r"|(?:anzeige|werbung|publicité|publicidad|reklama)\W*$"
     },
     "comments": {
         "en": r"(?:\d+ )?comments?\W*\d*\W*$|leave a (?:reply|comment)|post a comment|join the (?:conversation"
@@ -84,7 +84,7 @@ _CLOSERS: dict[str, dict[str, str]] = {
     "rights": {
         "all": r"all rights reserved|alle rechte vorbehalten|tous droits réservés|(?:todos los derechos"
         r"|todos os direitos) reservados|tutti i diritti riservati|wszelkie prawa zastrzeżone"
-        r"|все права защищены|版权所有",
+        r"|все права защищены|版权所有"
     },
 }
 # one of these is in every such line: a search for them first is twenty times faster than the expression
