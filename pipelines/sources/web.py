@@ -168,9 +168,8 @@ def _captures(source: Source, reading: Reading) -> list[Step]:
     private = tuple(reading.fetch.allow_private)
     fetch = FetchCaptures(table.prefix, table.threads, allow_private=private, user_agent=reading.user_agent)
     reads = {"chosen": shuffle("chosen", chosen.name)}
-    recorded: dict[str, Any] = {"recorded": True, "previous": ("fetched", "place")}
-    per_part = ("rows", CAPTURES_A_PART)
-    return [chosen, Step(source.step("commoncrawl"), fetch, reads, per_part=per_part, count=REFUSED, **recorded)]
+    how: dict[str, Any] = {"recorded": True, "previous": ("fetched", "place"), "per_part": ("rows", CAPTURES_A_PART)}
+    return [chosen, Step(source.step("commoncrawl"), fetch, reads, count=REFUSED, **how)]
 
 
 def _extract(source: Source, reading: Reading, after: list[str]) -> Step:
