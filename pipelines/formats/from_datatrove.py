@@ -180,12 +180,13 @@ class _Reading:
 
         self._count_rows()
         # a row that a reader cannot parse is only a warning there
-        readers = "datatrove.pipeline.readers"
-        handler = logger.add(
-            self._warned, level="WARNING", format="{message}", filter=lambda r: r["name"].startswith(readers)
-        )
+        handler = logger.add(self._warned, level="WARNING", format="{message}", filter="datatrove.pipeline.readers")
         try:
-            yield from self._rows(part)
+            if part["rank"] is not None:
+                yield from self.reader.run(None, part["rank"], part["world"]) or ()
+            else:
+                end = None if self.reader.limit < 0 else self.reader.skip + self.reader.limit
+                yield from islice(self.reader.read_file(part["path"]), self.reader.skip, end)
         except Exception as e:
             if isinstance(e, OSError | ImportError | MemoryError) and not isinstance(e, gzip.BadGzipFile):
                 raise  # the fault of the machine or the network, not of the file
@@ -193,13 +194,6 @@ class _Reading:
             self.refuse("reader_failed", self.n_rows)
         finally:
             logger.remove(handler)
-
-    def _rows(self, part: Row) -> Iterator[Any]:
-        if part["rank"] is not None:
-            yield from self.reader.run(None, part["rank"], part["world"]) or ()
-            return
-        end = None if self.reader.limit < 0 else self.reader.skip + self.reader.limit
-        yield from islice(self.reader.read_file(part["path"]), self.reader.skip, end)
 
     def _count_rows(self) -> None:
         """Make the reader number the rows, and refuse those it makes no document of."""

@@ -187,12 +187,9 @@ def _piece(part: Row, choose: Choose | None, rows: int) -> Iterator[tuple[int, R
         return
     with _opened(part["path"], kind) as f:
         first = kind == "json"
-        if kind == "zip":
-            items = _zip(f)
-        elif kind == "tar":
-            items = _tar(f)
-        elif kind == "json":
-            items = _json(io.BufferedReader(f))
+        readers = {"zip": _zip, "tar": _tar, "json": _json}
+        if kind in readers:
+            items = readers[kind](f)
         else:
             items = _table(io.BufferedReader(f), kind, lambda names: choose(names, part) if choose else names)
         for number, item in enumerate(items):
@@ -240,8 +237,9 @@ def _parquet(part: Row, choose: Choose | None, rows: int) -> Iterator[tuple[int,
                 number += file.metadata.row_group(group).num_rows
 
 
-def _json(stream: io.BufferedReader) -> Iterator[bytes | Row | str]:
+def _json(f: Any) -> Iterator[bytes | Row | str]:
     """JSON lines (not yet parsed), or the objects of an array; the first character tells which."""
+    stream = io.BufferedReader(f)
     head = stream.peek(1024)
     if head.startswith(_BOM):
         stream.read(len(_BOM))
@@ -279,10 +277,9 @@ def _array(text: io.TextIOWrapper) -> Iterator[Row | str]:
 
 def _parsed(line: bytes) -> Row | str:
     try:
-        row = json.loads(line.decode())
+        return _valid(json.loads(line.decode()), b"\\ud" in line or b"\\uD" in line)
     except (ValueError, RecursionError):
         return "bad_row"
-    return _valid(row, b"\\ud" in line or b"\\uD" in line)
 
 
 def _valid(row: Any, escapes: bool) -> Row | str:
@@ -301,7 +298,7 @@ def _zip(f: Any) -> Iterator[bytes | Row | str]:
         for info in archive.infolist():
             if not info.is_dir():
                 with archive.open(info) as member:
-                    yield from _json(io.BufferedReader(member))  # type: ignore[arg-type]
+                    yield from _json(member)
 
 
 def _tar(f: Any) -> Iterator[bytes | str]:

@@ -122,7 +122,7 @@ def _listings(name: str, web: Web) -> list[Listing]:
     out += datatrove_listing(web.datatrove)
     for i, release in enumerate(web.releases):
         try:
-            suffixes = releases.suffixes(release.format)
+            suffixes = releases.release_format(release.format).suffixes
         except ValueError as e:
             raise RecipeError(f"{name}.releases.{i}.format: {e}") from None
         out.append(Listing(f"releases.{i}.files", lister(release.files, suffixes)))
