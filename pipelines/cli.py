@@ -11,17 +11,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pipelines.commands import classifier, inspect, train
-from pipelines.commands.common import Json, On, Run, Settings, Workers, err, one_line, out, read_json
+from pipelines.commands.common import Json, On, Run, Settings, Workers, err, one_line, out, read_json, sizes_of_files
 from pipelines.commands.exit import leave
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0]
-)
+HELP = __doc__.splitlines()[0]
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
 
 
 def main() -> None:
@@ -109,9 +108,9 @@ def pages(
     raise typer.Exit(1 if refused else 0)
 
 
-for command in (inspect.stats, inspect.report, inspect.samples, inspect.explain, inspect.diff, inspect.sweep):
+looks = (inspect.stats, inspect.report, inspect.samples, inspect.explain, inspect.diff, inspect.sweep, inspect.verify)
+for command in looks:
     app.command()(command)
-app.command()(inspect.verify)
 
 
 @app.command()
@@ -129,8 +128,7 @@ def gc(
     if as_json:
         print(json.dumps(sizes))
         return
-    for name, size in sizes.items():
-        print(f"{size:14,d}  {name}")
+    sizes_of_files(sizes)
     outcome = "would be removed" if dry_run else "removed"
     err.print(f"{len(sizes)} files and folders, {sum(sizes.values()):,} bytes, {outcome}", highlight=False)
 
@@ -170,11 +168,8 @@ def forget(
         return
     for line in result["without_effect"]:
         err.print(f"{line}: covers nothing of this run; it is on the list", markup=False, highlight=False)
-    out.print(
-        f"{result['documents']} documents and {result['images']} images are out; {result['rewritten']} of "
-        f"{result['shards']} shards are new",
-        highlight=False,
-    )
+    removed = f"{result['documents']} documents and {result['images']} images are out"
+    out.print(f"{removed}; {result['rewritten']} of {result['shards']} shards are new", highlight=False)
 
 
 @app.command()
@@ -183,7 +178,7 @@ def publish(
     repo: Annotated[
         str,
         typer.Argument(
-            help="namespace/name of a dataset repository on the Hugging Face Hub, or an fsspec URL such as s3://bucket/folder."
+            help="namespace/name of a dataset on the Hugging Face Hub, or an fsspec URL: s3://bucket/folder."
         ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print files and bytes; send nothing.")] = False,
@@ -207,23 +202,12 @@ def publish(
     part = finished_shards(str(run_folder)) if unfinished else contextlib.nullcontext(run_folder)
     with one_line(FileNotFoundError, ValueError, RunError, RecipeError), part as folder:
         license = read_json(folder, "manifest.json")["recipe"]["license"]
-        result = send(
-            folder,
-            repo,
-            dry_run=dry_run,
-            private=private,
-            create_pr=pr,
-            tag=tag,
-            squash=squash,
-            license=license,
-            title=run_folder.resolve().name,
-            say=err.print,
-        )
+        how: dict[str, Any] = {"dry_run": dry_run, "private": private, "create_pr": pr, "tag": tag, "squash": squash}
+        result = send(folder, repo, license=license, title=run_folder.resolve().name, say=err.print, **how)
     if as_json:
         print(json.dumps({**dataclasses.asdict(result), "bytes": result.bytes, "commits": result.commits}))
     else:
-        for name, size in result.files.items():
-            print(f"{size:14,d}  {name}")
+        sizes_of_files(result.files)
         for problem in result.problems:
             err.print(problem, style="red", markup=False)
         if result.url:

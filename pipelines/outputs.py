@@ -11,7 +11,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filters import language
+from filters.scores import LEVELS
 from manifests.code import source_digest
 from manifests.ledger import QUARANTINE
 from manifests.report import report
@@ -118,7 +119,10 @@ def _remove_unnamed(names: set[str], sources: Collection[str], store: Store) -> 
 
 
 def _sources(run: Plan, parts_of: Any) -> tuple[dict[str, Row], dict[str, str]]:
-    """The manifest's `sources`, and the links of their shards. parts_of: (number, part) of a step's committed parts."""
+    """The manifest's `sources`, and the links of their shards (name in the run -> committed file).
+
+    parts_of: (number, part) of a step's committed parts.
+    """
     sources: dict[str, Row] = {}
     links: dict[str, str] = {}
     for planned in run.sources:
@@ -126,20 +130,22 @@ def _sources(run: Plan, parts_of: Any) -> tuple[dict[str, Row], dict[str, str]]:
         for split in SPLITS:
             for number, part in parts_of(planned.step(split)):
                 if "index" in part.files and part.files["index"].rows:
-                    splits.setdefault(split, []).append(_shard(planned.name, split, number, part))
-                    links |= _shard_links(planned.name, split, number, part)
+                    shard, shard_links = _shard(planned.name, split, number, part)
+                    splits.setdefault(split, []).append(shard)
+                    links |= shard_links
         source = planned.source
         about = {"kind": source.kind.name, "layout": source.layout, "tag": source.table.tag}
         sources[source.name] = {**about, "splits": splits}
     return sources, links
 
 
-def _shard(source: str, split: str, number: int, part: Sidecar) -> Row:
-    """A shard as the manifest lists it (shards/manifest.py). number: of the part."""
+def _shard(source: str, split: str, number: int, part: Sidecar) -> tuple[Row, dict[str, str]]:
+    """A shard as the manifest lists it (shards/manifest.py), and its links. number: of the part."""
     tar, index, counts = part.files["tar"], part.files["index"], part.counts.get("index", {})
-    return {
-        "path": _tar_name(source, split, number),
-        "index": _index_name(source, split, number),
+    path, index_path = f"shards/{source}/{split}-{number:06d}.tar", f"index/{source}-{split}-{number:06d}.parquet"
+    row = {
+        "path": path,
+        "index": index_path,
         "samples": index.rows,
         "bytes": tar.bytes,
         "sha256": tar.sha256,
@@ -147,21 +153,7 @@ def _shard(source: str, split: str, number: int, part: Sidecar) -> Row:
         "images": counts.get("n_images", {}).get("sum", 0),
         "tokens": counts.get("n_text_tokens", {}).get("sum", 0),
     }
-
-
-def _shard_links(source: str, split: str, number: int, part: Sidecar) -> dict[str, str]:
-    """Name in the run -> committed file."""
-    tar, files = _tar_name(source, split, number), part.files
-    index = _index_name(source, split, number)
-    return {tar: files["tar"].name, f"{tar}.idx": files["tar.idx"].name, index: files["index"].name}
-
-
-def _tar_name(source: str, split: str, number: int) -> str:
-    return f"shards/{source}/{split}-{number:06d}.tar"
-
-
-def _index_name(source: str, split: str, number: int) -> str:
-    return f"index/{source}-{split}-{number:06d}.parquet"
+    return row, {path: tar.name, f"{path}.idx": part.files["tar.idx"].name, index_path: index.name}
 
 
 def _manifest(recipe: Recipe, run: Plan, sources: Mapping[str, Row], store: Store) -> Row:
@@ -209,13 +201,12 @@ def _output_links(run: Plan, outputs: Outputs) -> dict[str, str]:
 
 def _ledger_links(run: Plan, outputs: Outputs) -> dict[str, str]:
     """Name in the ledger -> committed file: LABEL-TABLE-NNNNN, numbered over the parts of all steps of a label."""
-    tables: list[tuple[str, str, list[str]]] = []  # label, table, steps
+    tables: list[tuple[str, str, Iterable[str]]] = []  # label, table, steps
     for planned in run.sources:
         name, documents = planned.name, planned.documents
         tables += [(name, table, [planned.step("select")]) for table in ("documents", "texts", "images")]
         tables.append((name, "refused", [step.name for step in documents.steps]))
-        tables.append((name, "outcomes", list(documents.images)))
-        tables.append((name, "pages", list(documents.crawls)))
+        tables += [(name, "outcomes", documents.images), (name, "pages", documents.crawls)]
         tables += [(f"{name}-{split}", "refused", [planned.step(split)]) for split in SPLITS]
     tables.append(("fetch", "outcomes", ["fetch"] if "fetch" in outputs else []))
     links = {}
@@ -250,19 +241,14 @@ def _stats(
     store: Store,
 ) -> Row:
     fetch = outputs["fetch"].counts.get("outcomes", {}) if "fetch" in outputs else {}
-    crawled: Counter[str] = Counter()
-    for planned in run.sources:
-        for step in planned.documents.crawls:
-            crawled.update(_counts(outputs[step], "pages", "status"))
+    formats = {k: v for k, v in fetch.get("format", {}).items() if k != "kept"}
+    crawls = [step for planned in run.sources for step in planned.documents.crawls]
     return {
         "name": recipe.name,
         "tokenizer": manifest["tokenizer"],
         "sources": {p.name: _source_stats(p, outputs, manifest, store) for p in run.sources},
-        "fetch": {
-            "status": fetch.get("status", {}),
-            "format": {k: v for k, v in fetch.get("format", {}).items() if k != "kept"},
-        },
-        "crawl": dict(sorted(crawled.items())),
+        "fetch": {"status": fetch.get("status", {}), "format": formats},
+        "crawl": dict(sorted(_counts(outputs, crawls, "pages", "status").items())),
         "quarantined": {name: len(o.quarantined) for name, o in sorted(outputs.items()) if o.quarantined},
         "mixtures": {name: json.loads(m.to_json()) for name, m in mixtures.items() if not isinstance(m, str)},
     }
@@ -270,16 +256,14 @@ def _stats(
 
 def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[str, Any], store: Store) -> Row:
     source, select = planned.source, outputs[planned.step("select")]
-    reasons = Counter(_counts(select, "documents", "reason"))
+    reasons, dropped_texts, dropped_images = (
+        _counts(outputs, [planned.step("select")], table, "reason") for table in ("documents", "texts", "images")
+    )
     kept = reasons.pop("kept", 0)
-    refused: Counter[str] = Counter()
-    for step in planned.documents.steps:
-        refused.update(_counts(outputs[step.name], "refused", "reason"))
-    unpacked: Counter[str] = Counter()
-    for split in SPLITS:
-        unpacked.update(_counts(outputs[planned.step(split)], "refused", "reason"))
+    refused = _counts(outputs, [step.name for step in planned.documents.steps], "refused", "reason")
+    unpacked = _counts(outputs, [planned.step(split) for split in SPLITS], "refused", "reason")
     documents = sum(outputs[step].rows("documents") for step in planned.documents.documents)
-    after_rules = _counts(outputs[planned.step("decide")], "decisions", "reason").get("kept", 0)
+    after_rules = _counts(outputs, [planned.step("decide")], "decisions", "reason")["kept"]
     duplicates = sum(n for reason, n in reasons.items() if reason.startswith(("duplicate_", "near_duplicate")))
     splits = {
         split: {k: sum(r[k] for r in rows) for k in ("samples", "bytes", "images", "tokens")} | {"shards": len(rows)}
@@ -303,17 +287,15 @@ def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[st
         "kept": kept,
         "dropped": dict(sorted(reasons.items())),
         "unpacked": dict(sorted(unpacked.items())),
-        "texts_dropped": _counts(select, "texts", "reason"),
-        "images_dropped": _counts(select, "images", "reason"),
+        "texts_dropped": dict(dropped_texts),
+        "images_dropped": dict(dropped_images),
         "splits": splits,
         **total,
         "sketches": {
             name: {str(bin_): n for bin_, n in counts.items()}
             for name, counts in merge(select.read(store, "sketches")).items()
         },
-        "rules": {
-            level: [vars(rule) for rule in getattr(source.rules, level)] for level in ("document", "node", "image")
-        },
+        "rules": {level: [vars(rule) for rule in getattr(source.rules, level)] for level in LEVELS},
         "language": language.name(source.table.text.language_model),
     }
     if "answers" in select.parts.tables():
@@ -328,8 +310,12 @@ def _title(name: str, kind: str, title: str) -> str:
     return title if name in (kind, title.lower()) else f"{title}: {name}"
 
 
-def _counts(output: StepOutput, table: str, column: str) -> dict[str, int]:
-    return dict(output.counts.get(table, {}).get(column, {}))
+def _counts(outputs: Outputs, steps: Iterable[str], table: str, column: str) -> Counter[str]:
+    """The counts of a column of a table over some steps."""
+    total: Counter[str] = Counter()
+    for step in steps:
+        total.update(outputs[step].counts.get(table, {}).get(column, {}))
+    return total
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
@@ -381,9 +367,8 @@ def finished_shards(root: str) -> Iterator[Path]:
     """
     store = Store(root)
     if not store.local or not store.exists(UNFINISHED):
-        raise RunError(
-            f"{root}: no run is at work in this folder, and none was interrupted; publish it without --so-far"
-        )
+        why = "no run is at work in this folder, and none was interrupted; publish it without --so-far"
+        raise RunError(f"{root}: {why}")
     begun = json.loads(store.read(UNFINISHED))
     recipe = parse(begun["recipe"], UNFINISHED)
     run = plan(resolve(recipe), root, begun["limit"])
@@ -392,9 +377,10 @@ def finished_shards(root: str) -> Iterator[Path]:
     finished: dict[str, list[tuple[int, Sidecar]]] = {}
     for planned in run.sources:
         for split in SPLITS:
-            total, parts = done.get(planned.step(split), (0, None))
+            step = planned.step(split)
+            total, parts = done.get(step, (0, None))
             numbers = [] if parts is None else sorted(set(parts.table["part"].to_pylist()))
-            finished[planned.step(split)] = [(number, parts[number]) for number in numbers]  # type: ignore[index]
+            finished[step] = [(number, parts[number]) for number in numbers]  # type: ignore[index]
             progress[f"{planned.name}/{split}"] = [len(numbers), total]
     sources, links = _sources(run, finished.__getitem__)
     if not links:

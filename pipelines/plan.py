@@ -15,7 +15,7 @@ SOURCE.step, KIND.step and step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -38,13 +38,14 @@ from pipelines.select.evaluation import INPUTS, Evaluation
 from pipelines.select.forget import Listed
 from pipelines.select.links import Links
 from pipelines.select.select import Select
-from pipelines.sources.base import REFUSED, Documents, Reading, Source, row_tables
+from pipelines.sources.base import REFUSED, Documents, Reading, Scope, Source, row_tables
 from shards import forget
 from shards.forget import Forgotten
 from shards.output import WriteOutput
 from shards.write import Pack
 
 SPLITS = ("train", "validation")
+LISTED = "forget.listed"  # the step with the recipe's block-list
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class PlannedSource:
         return self.source.name
 
     def step(self, name: str) -> str:
-        return f"{self.source.name}.{name}"
+        return self.source.step(name)
 
 
 @dataclass(frozen=True)
@@ -79,32 +80,29 @@ def plan(resolved: Resolved, root: str, limit: int | None = None) -> Plan:
     """
     recipe = resolved.recipe
     reading = Reading(root, limit, recipe.fetch, Forgotten(list(resolved.blocklist)), resolved.user_agent)
-    steps: list[Step] = []
+    steps = _lists(resolved, root)
+    lists = [step.name for step in steps]
     documents: dict[str, Documents] = {}
     for source in resolved.sources:
         documents[source.name] = source.kind.steps(source, reading, documents)
         steps += documents[source.name].steps
-    scopes = _scopes(resolved)
     if resolved.evaluations:
         stage = Evaluation(_overlap(resolved))
         steps.append(Step("evaluated", stage, rows=row_tables(resolved.evaluations, INPUTS)))
-    for scope, members in scopes.items():
-        steps += _decided(scope, members, documents, resolved)
-    images = ImageSteps(resolved, scopes, documents)
+    scopes = _scopes(resolved, documents)
+    for scope in scopes:
+        steps += _decided(scope, resolved, lists)
+    images = ImageSteps(resolved)
     steps += images.fetched()
-    planned = []
-    for scope, members in scopes.items():
-        holders, scope_steps = images.counted(scope, members)
-        steps += scope_steps
-        steps += _repeated(scope, members, documents, resolved)
-        for i, source in enumerate(members):
-            steps += _selected(scope, source, members[:i], documents, holders, images, resolved)
-            planned.append(PlannedSource(source, documents[source.name], scope, holders))
-    lists = _lists(resolved, root)
-    order = {source.name: i for i, source in enumerate(resolved.sources)}
-    planned.sort(key=lambda p: order[p.name])
-    steps = [*lists, *(_with_lists(lists, step) for step in steps)]
-    return Plan(tuple(steps), partitions_for(resolved.input_bytes), tuple(planned), limit)
+    planned: dict[str, PlannedSource] = {}
+    for scope in scopes:
+        holders, count_steps = images.counted(scope)
+        steps += [*count_steps, *_repeated(scope, resolved)]
+        for source in scope.members:
+            steps += _selected(scope, source, holders, images, resolved, lists)
+            planned[source.name] = PlannedSource(source, documents[source.name], scope.name, holders)
+    sources = tuple(planned[source.name] for source in resolved.sources)
+    return Plan(tuple(steps), partitions_for(resolved.input_bytes), sources, limit)
 
 
 def partitions_for(input_bytes: int) -> int:
@@ -115,91 +113,62 @@ def partitions_for(input_bytes: int) -> int:
     return 1 << min(14, max(4, (input_bytes >> 23).bit_length()))
 
 
-def _scopes(resolved: Resolved) -> dict[str, list[Source]]:
-    """The sources whose duplicates are found together, by the prefix of the steps that they share."""
+def _scopes(resolved: Resolved, documents: Mapping[str, Documents]) -> list[Scope]:
     across = resolved.recipe.dedup.across == "kind"
-    scopes: dict[str, list[Source]] = {}
+    members: dict[str, list[Source]] = {}
     for source in resolved.sources:
-        scopes.setdefault(source.kind.name if across else source.name, []).append(source)
-    return scopes
-
-
-def _follows(suffix: str, before: Iterable[Source]) -> tuple[str, ...]:
-    return tuple(f"{source.name}.{suffix}" for source in before)
+        members.setdefault(source.kind.name if across else source.name, []).append(source)
+    return [Scope(name, tuple(sources), documents) for name, sources in members.items()]
 
 
 # --- scores, decisions, duplicates ------------------------------------------------------------------------------------
 
 
-def _decided(
-    scope: str, members: Sequence[Source], documents: Mapping[str, Documents], resolved: Resolved
-) -> list[Step]:
-    """Scores, decisions and duplicates of the sources of one scope."""
-    steps: list[Step] = []
-    for i, source in enumerate(members):
-        steps += _scored(source, members[:i], documents[source.name], resolved)
-    signed = [f"{source.name}.sign" for source in members]
-    first = members[0]
+def _decided(scope: Scope, resolved: Resolved, lists: Sequence[str]) -> list[Step]:
+    """Scores, decisions and duplicates of the sources of one scope, and the links of their images."""
+    steps = [step for source in scope.members for step in _scored(scope, source, resolved)]
+    first, signed = scope.members[0], scope.steps("sign")
     sign = first.kind.sign(first.table)
-    n = f"{scope}.".__add__
+    group, components, gather = (scope.step(name) for name in ("group", "components", "gather"))
+    clustered = {"membership": by_part("membership", components), "signatures": aligned("signatures", *signed)}
+    verify, clusters = Verify(first.kind.threshold(first.table)), {"clusters": shuffle("clusters", gather)}
     steps += [
-        Step(n("group"), Group(), {"bands": shuffle("bands", *signed)}, per_part=("rows", 5_000_000)),
-        Step(n("components"), Components(), {"edges": broadcast("edges", n("group"))}),
-        Step(
-            n("gather"),
-            GatherClusters(sign.bands * sign.rows),
-            {"membership": by_part("membership", n("components")), "signatures": aligned("signatures", *signed)},
-        ),
-        Step(
-            n("verify"),
-            Verify(first.kind.threshold(first.table)),
-            {"clusters": shuffle("clusters", n("gather"))},
-            count={"duplicates": ("reason",)},
-        ),
+        Step(group, Group(), {"bands": shuffle("bands", *signed)}, per_part=("rows", 5_000_000)),
+        Step(components, Components(), {"edges": broadcast("edges", group)}),
+        Step(gather, GatherClusters(sign.bands * sign.rows), clustered),
+        Step(scope.step("verify"), verify, clusters, count={"duplicates": ("reason",)}),
     ]
-    for i, source in enumerate(members):
-        if source.kind.has_images:
-            reads = survivors(scope, source, documents[source.name])
-            steps.append(
-                Step(f"{source.name}.links", Links(source.rules), reads, follows=_follows("links", members[:i]))
-            )
+    listed = _forgotten([name for name in lists if name == LISTED])
+    for source in scope.members if scope.kind.has_images else ():
+        reads = {**scope.survivors(source), **listed}
+        steps.append(Step(source.step("links"), Links(source.rules), reads, follows=scope.steps("links", source)))
     return steps
 
 
-def _scored(source: Source, before: Sequence[Source], documents: Documents, resolved: Resolved) -> list[Step]:
-    n = f"{source.name}.".__add__
-    reads = {"documents": aligned("documents", *documents.documents)}
+def _scored(scope: Scope, source: Source, resolved: Resolved) -> list[Step]:
+    reads = {"documents": scope.documents_of(source)}
     text = source.table.text
     flagged, common = (tuple(sorted(lists.items())) for lists in (text.flagged_words, text.common_words))
     scores = TextScores(language_model=text.language_model, flagged_by_language=flagged, common_words=common)
-    own = {f"score.{stage.name}": stage for stage in source.scores}
-    decide = Decide(without_image_limit(source.rules))
-    sign = source.kind.sign(source.table)
-    keyed: list[Step] = []
-    signed = {**reads, "decisions": aligned("decisions", n("decide"))}
-    if source.table.duplicate_key is not None:
-        keyed.append(Step(n("duplicate_keys"), DuplicateKeys(source.table.duplicate_key), reads, same_rows=("keys",)))
-        signed["keys"] = aligned("keys", n("duplicate_keys"))
-        sign = replace(sign, by_key=True)
-    prefer = resolved.recipe.dedup.prefer
-    if prefer:
-        sign = replace(sign, rank=prefer.index(source.name) if source.name in prefer else len(prefer))
-    return [
-        Step(n("score"), scores, reads, same_rows=("scores",)),
-        *(
-            Step(n(name), stage, reads, same_rows=("scores",), count=getattr(stage, "count", {}))
-            for name, stage in own.items()
-        ),
-        Step(
-            n("decide"),
-            decide,
-            {**reads, **{name: aligned("scores", n(name)) for name in ("score", *own)}},
-            same_rows=("decisions",),
-            count={"decisions": ("reason", "node_reason")},
-        ),
-        *keyed,
-        Step(n("sign"), sign, signed, same_rows=("signatures",), follows=_follows("sign", before)),
+    stages = {"score": scores, **{f"score.{stage.name}": stage for stage in source.scores}}
+    steps = [
+        Step(source.step(name), stage, reads, same_rows=("scores",), count=getattr(stage, "count", {}))
+        for name, stage in stages.items()
     ]
+    scored = {name: aligned("scores", source.step(name)) for name in stages}
+    decide, count = Decide(without_image_limit(source.rules)), {"decisions": ("reason", "node_reason")}
+    steps.append(Step(source.step("decide"), decide, {**reads, **scored}, same_rows=("decisions",), count=count))
+    sign = source.kind.sign(source.table)
+    signed = {**reads, "decisions": aligned("decisions", source.step("decide"))}
+    if source.table.duplicate_key is not None:
+        keys = source.step("duplicate_keys")
+        steps.append(Step(keys, DuplicateKeys(source.table.duplicate_key), reads, same_rows=("keys",)))
+        signed["keys"] = aligned("keys", keys)
+        sign = replace(sign, by_key=True)
+    if prefer := resolved.recipe.dedup.prefer:
+        sign = replace(sign, rank=prefer.index(source.name) if source.name in prefer else len(prefer))
+    follows = scope.steps("sign", source)
+    return [*steps, Step(source.step("sign"), sign, signed, same_rows=("signatures",), follows=follows)]
 
 
 def without_image_limit(rules: Rules) -> Rules:
@@ -208,40 +177,26 @@ def without_image_limit(rules: Rules) -> Rules:
     return replace(rules, document=document)
 
 
-def survivors(scope: str, source: Source, documents: Documents) -> dict[str, Input]:
-    """Inputs that say which documents the rules and the search for duplicates left."""
-    return {
-        "documents": aligned("documents", *documents.documents),
-        "decisions": aligned("decisions", f"{source.name}.decide"),
-        "duplicates": by_part("duplicates", f"{scope}.verify"),
-    }
-
-
-def _repeated(
-    scope: str, members: Sequence[Source], documents: Mapping[str, Documents], resolved: Resolved
-) -> list[Step]:
+def _repeated(scope: Scope, resolved: Resolved) -> list[Step]:
     """Texts that too many documents share, and documents that share text with an evaluation."""
     steps: list[Step] = []
-    kind, uses = members[0].kind, members[0].kind.most_uses(members[0].table)
-    for i, source in enumerate(members):
-        reads = {
-            "documents": aligned("documents", *documents[source.name].documents),
-            "decisions": aligned("decisions", f"{source.name}.decide"),
-        }
-        if uses and kind.repeated is not None:
-            follows = _follows("paragraphs", members[:i])
-            steps.append(Step(f"{source.name}.paragraphs", kind.repeated, reads, follows=follows))
-        if resolved.recipe.decontaminate is not None:
+    uses, decontaminate = scope.text_uses, resolved.recipe.decontaminate
+    for source in scope.members:
+        decisions = aligned("decisions", source.step("decide"))
+        reads = {"documents": scope.documents_of(source), "decisions": decisions}
+        if uses:
+            follows = scope.steps("paragraphs", source)
+            steps.append(Step(source.step("paragraphs"), scope.kind.repeated, reads, follows=follows))
+        if decontaminate is not None:
             reads = {**reads, "evaluated": broadcast("evaluated", "evaluated")}
-            follows = _follows("matches", members[:i])
-            steps.append(Step(f"{source.name}.matches", Matches(_overlap(resolved)), reads, follows=follows))
-    if uses and kind.repeated is not None:
-        paragraphs = shuffle("paragraphs", *_follows("paragraphs", members))
-        steps.append(Step(f"{scope}.repeated", RepeatedParagraphs(uses), {"paragraphs": paragraphs}))
-    if resolved.recipe.decontaminate is not None:
-        matches = shuffle("matches", *_follows("matches", members))
-        stage = Contaminated(resolved.recipe.decontaminate.common)
-        steps.append(Step(f"{scope}.contaminated", stage, {"matches": matches}))
+            follows = scope.steps("matches", source)
+            steps.append(Step(source.step("matches"), Matches(_overlap(resolved)), reads, follows=follows))
+    if uses:
+        paragraphs = shuffle("paragraphs", *scope.steps("paragraphs"))
+        steps.append(Step(scope.step("repeated"), RepeatedParagraphs(uses), {"paragraphs": paragraphs}))
+    if decontaminate is not None:
+        matches = shuffle("matches", *scope.steps("matches"))
+        steps.append(Step(scope.step("contaminated"), Contaminated(decontaminate.common), {"matches": matches}))
     return steps
 
 
@@ -255,18 +210,15 @@ def _overlap(resolved: Resolved) -> Overlap:
 
 
 def _selected(
-    scope: str,
+    scope: Scope,
     source: Source,
-    before: Sequence[Source],
-    documents: Mapping[str, Documents],
     holders: tuple[str, ...],
     images: ImageSteps,
     resolved: Resolved,
+    lists: Sequence[str],
 ) -> list[Step]:
     recipe, kind, table = resolved.recipe, source.kind, source.table
-    n = f"{source.name}.".__add__
     limits = next((rule for rule in source.rules.document if rule.score == "images"), Rule("images"))
-    uses = kind.most_uses(table)
     stage = Select(
         source.name,
         source.rules,
@@ -278,31 +230,31 @@ def _selected(
         validation=recipe.shards.validation,
         seed=recipe.seed,
         redact=tuple(sorted(table.text.redact)),
-        text_uses=uses,
+        text_uses=kind.most_uses(table),
         repeat=getattr(table, "repeat", None),
     )
-    reads: dict[str, Input] = survivors(scope, source, documents[source.name])
     steps: list[Step] = []
+    reads = scope.survivors(source)
     if kind.has_images:
-        steps, reads["images"] = images.of_source(scope, source, before, reads)
-    if documents[source.name].pages:
-        reads["pages"] = aligned("pages", *documents[source.name].pages)
-    if uses and kind.repeated is not None:
-        reads["paragraphs"] = by_part("repeated", f"{scope}.repeated")
+        steps, reads["images"] = images.of_source(scope, source)
+    if pages := scope.documents[source.name].pages:
+        reads["pages"] = aligned("pages", *pages)
+    if scope.text_uses:
+        reads["paragraphs"] = by_part("repeated", scope.step("repeated"))
     if recipe.decontaminate is not None:
         reads["evaluated"] = broadcast("evaluated", "evaluated")
-        reads["contaminated"] = by_part("contaminated", f"{scope}.contaminated")
+        reads["contaminated"] = by_part("contaminated", scope.step("contaminated"))
         stage = replace(stage, bits=recipe.decontaminate.bits)
+    reads |= _forgotten(lists)
+    select, follows = source.step("select"), scope.steps("select", source)
     count = {"documents": ("reason", "split", "images", "tokens"), "texts": ("reason",), "images": ("reason",)}
-    follows = _follows("select", before)
-    steps.append(Step(n("select"), stage, reads, same_rows=("documents",), count=count, follows=follows))
+    steps.append(Step(select, stage, reads, same_rows=("documents",), count=count, follows=follows))
     for split in SPLITS:
-        pack = Pack(source.name, source.layout, split, recipe.shards.longest_side, recipe.tokenizer)
         steps.append(
             Step(
-                n(split),
-                pack,
-                {"documents": shuffle(split, n("select")), "blobs": paths("blobs", *holders)},
+                source.step(split),
+                Pack(source.name, source.layout, split, recipe.shards.longest_side, recipe.tokenizer),
+                {"documents": shuffle(split, select), "blobs": paths("blobs", *holders)},
                 adds_up={"documents": ("index", "refused")},
                 per_part=("weight", recipe.shards.bytes),
                 count={"index": ("n_images", "n_text_tokens"), **REFUSED},
@@ -310,8 +262,8 @@ def _selected(
         )
         for output in table.outputs:
             write = WriteOutput(source.name, source.layout, output.writer, frozen_arguments(output.arguments))
-            reads = {"index": aligned("index", n(split)), "tar": paths("tar", n(split))}
-            steps.append(Step(n(f"output.{output.name}.{split}"), write, reads))
+            reads = {"index": aligned("index", source.step(split)), "tar": paths("tar", source.step(split))}
+            steps.append(Step(source.step(f"output.{output.name}.{split}"), write, reads))
     return steps
 
 
@@ -323,21 +275,13 @@ def _lists(resolved: Resolved, root: str) -> list[Step]:
     store = Store(root)
     taken_down = forget.read(store.read(forget.NAME) if store.exists(forget.NAME) else None, store.path(forget.NAME))
     steps = []
-    for name, entries in (("forget.listed", list(resolved.blocklist)), ("forget.asked", taken_down)):
+    for name, entries in ((LISTED, resolved.blocklist), ("forget.asked", taken_down)):
         if entries:
-            rows = [pa.Table.from_pylist([entry._asdict() for entry in entries], schema=forget.LIST)]
-            steps.append(Step(name, Listed(), rows=lambda outputs, rows=rows: rows))  # type: ignore[misc]
+            rows = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=forget.LIST)
+            steps.append(Step(name, Listed(), rows=lambda outputs, rows=rows: [rows]))  # type: ignore[misc]
     return steps
 
 
-def _with_lists(lists: list[Step], step: Step) -> Step:
-    """The step with the lists that it obeys: the recipe's before anything is fetched, all of them in the selection."""
-    if isinstance(step.stage, Select):
-        names = [x.name for x in lists]
-    elif isinstance(step.stage, Links):
-        names = [x.name for x in lists if x.name == "forget.listed"]
-    else:
-        names = []
-    if not names:
-        return step
-    return replace(step, inputs={**step.inputs, "forgotten": broadcast("forgotten", *names)})
+def _forgotten(lists: Sequence[str]) -> dict[str, Input]:
+    """The input of a step that obeys lists: LISTED before anything is fetched, all of them in the last selection."""
+    return {"forgotten": broadcast("forgotten", *lists)} if lists else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 Run = Annotated[Path, typer.Argument(help="A run's folder.")]
 On = Annotated[str, typer.Option(help="local, ray, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Parts at a time; one a core if not given.")]
+SourceName = Annotated[str | None, typer.Option("--source", help="Name of a source; the run's first if not given.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key: web.warc=pages.warc.gz; may be given again.")
 ]
@@ -35,6 +36,12 @@ def one_line(*faults: type[BaseException]) -> Iterator[None]:
 def fail(line: str) -> None:
     err.print(f"panoramix: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(2) from None
+
+
+def sizes_of_files(sizes: Mapping[str, int]) -> None:
+    """Print a line with bytes and name for each file."""
+    for name, size in sizes.items():
+        print(f"{size:14,d}  {name}")
 
 
 def read_json(folder: Path, name: str) -> Any:

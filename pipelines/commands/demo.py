@@ -16,7 +16,9 @@ from typing import Any
 from rich.console import Console
 
 from pipelines.commands.exit import leave
-from pipelines.recipe.load import BUNDLED
+from pipelines.commands.run import execute
+from pipelines.commands.show import run_tables
+from pipelines.recipe.load import BUNDLED, read
 from pipelines.sample.inputs import write_inputs
 
 RUN = "runs/demo"
@@ -32,12 +34,14 @@ def main() -> None:
         if not line:
             raise SystemExit("the sample web did not start; see the message above")
         _use_proxy(line.rpartition("=")[2].strip())
-        stats = _run(write_inputs(INPUTS))
+        stats = execute(read(str(BUNDLED / "sample.yaml"), write_inputs(INPUTS)), RUN, on="local")
     finally:
         web.terminate()
         web.wait()
+    from trainer.run import train  # loads torch, which the pipeline's processes shall not inherit
+
     packed = time.monotonic()
-    trained = _train()
+    trained = train(pathlib.Path("trainer/recipes/demo.yaml"), RUN, f"{RUN}/train")
     _show(Console(highlight=False), stats, trained, packed - began, time.monotonic() - packed)
 
 
@@ -48,24 +52,9 @@ def _use_proxy(proxy: str) -> None:
     os.environ |= {"http_proxy": proxy, "HTTP_PROXY": proxy}
 
 
-def _run(settings: list[str]) -> dict[str, Any]:
-    from pipelines.commands.run import execute
-    from pipelines.recipe.load import read
-
-    return execute(read(str(BUNDLED / "sample.yaml"), settings), RUN, on="local")
-
-
-def _train() -> dict[str, Any]:
-    from trainer.run import train
-
-    return train(pathlib.Path("trainer/recipes/demo.yaml"), RUN, f"{RUN}/train")
-
-
 def _show(
     console: Console, stats: dict[str, Any], trained: dict[str, Any], pipeline_s: float, training_s: float
 ) -> None:
-    from pipelines.commands.show import run_tables
-
     console.print(*run_tables(stats), sep="\n")
     for stage in trained["stages"]:
         by_source = ", ".join(f"{s} {a:.2f} to {b:.2f}" for s, (a, b) in stage["by_source"].items())

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.common import Json, Run, err, one_line, out, read_json
+from pipelines.commands.common import Json, Run, SourceName, err, one_line, out, read_json
 
 
 def stats(run_folder: Run, as_json: Json = False) -> None:
@@ -34,7 +34,7 @@ def report(run_folder: Run, output: Annotated[Path, typer.Option("-o", help="Whe
 
 def samples(
     run_folder: Run,
-    source: Annotated[str | None, typer.Option(help="Name of a source; the run's first if not given.")] = None,
+    source: SourceName = None,
     number: Annotated[int, typer.Option("-n", min=1)] = 3,
     as_json: Json = False,
 ) -> None:
@@ -85,7 +85,7 @@ def sweep(
             help="rule=from..to[:step], such as words=10..50:5, node.words.min=2..8; with level and limit, any score."
         ),
     ],
-    source: Annotated[str | None, typer.Option(help="Name of a source; the run's first if not given.")] = None,
+    source: SourceName = None,
     as_json: Json = False,
 ) -> None:
     """What other thresholds would keep, from a run's stored scores; nothing is run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -24,10 +25,7 @@ def sources(stats: Row, most: int = 5) -> Table:
         t.add_column(name, justify="right", no_wrap=True)
     t.add_column("dropped, by reason", no_wrap=True)
     for name, s in stats["sources"].items():
-        reasons: dict[str, int] = {}
-        for group in ("refused", "dropped", "unpacked"):
-            for reason, n in s[group].items():
-                reasons[reason] = reasons.get(reason, 0) + n
+        reasons = sum((Counter(s[group]) for group in ("refused", "dropped", "unpacked")), Counter())
         top = sorted(reasons.items(), key=lambda x: (-x[1], x[0]))
         lines = [f"{n:5,d} {reason}" for reason, n in top[:most]]
         if len(top) > most:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filters.decide import REMEASURED
-from filters.rules import RuleError, Rules
+from filters.rules import RuleError
 from filters.sweep import Sweep, of_fetched, parse, sweep, sweep_images
 from manifests.nearest import nearest
 from pipelines.engine.storage import Store
@@ -33,13 +33,13 @@ def sweep_run(root: str, text: str, name: str | None = None) -> tuple[str, Sweep
         raise FileNotFoundError(f"{root} is no finished run: it has no manifest.json")
     manifest = json.loads(store.read("manifest.json"))
     if "steps" not in manifest:
-        raise RuleError(
-            f"sweep: {root} was made by an older version; run its recipe again first, which fetches nothing"
-        )
+        why = "was made by an older version; run its recipe again first, which fetches nothing"
+        raise RuleError(f"sweep: {root} {why}")
     sources = {source.name: source for source in resolve(of_manifest(manifest), list_inputs=False).sources}
-    if name is not None and name not in sources:
+    name = next(iter(sources)) if name is None else name
+    if name not in sources:
         raise RuleError(f"sweep: this run has no source `{name}`{nearest(name, sources)}")
-    source = sources[name] if name is not None else next(iter(sources.values()))
+    source = sources[name]
     what = parse(text, source.rules)
     current = what.current(source.rules)
     folders: Folders = {stage["node"]: stage["folders"] for stage in manifest["stages"]}
@@ -49,13 +49,9 @@ def sweep_run(root: str, text: str, name: str | None = None) -> tuple[str, Sweep
         return source.name, what, current, sweep_images(source.rules, what, images)
     rules = without_image_limit(source.rules)
     scores = [step for step in sorted(folders) if step.startswith(f"{source.name}.score")]
-    batches = _documents_with_scores(store, folders, steps["documents"], scores, _needed(rules, what))
+    needed = {*(rule.score for rule in (*rules.document, *rules.node)), *REMEASURED, what.score}
+    batches = _documents_with_scores(store, folders, steps["documents"], scores, needed)
     return source.name, what, current, sweep(rules, what, batches)
-
-
-def _needed(rules: Rules, what: Sweep) -> set[str]:
-    """Names of the scores that the decision asks for."""
-    return {rule.score for rule in (*rules.document, *rules.node)} | {*REMEASURED, what.score}
 
 
 def _documents_with_scores(

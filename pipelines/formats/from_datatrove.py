@@ -20,15 +20,11 @@ from manifests.nodes import Node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.formats import values
+from pipelines.formats.rows import FILE, groups
 
 #: input rows: a file of a reader of files (`path` and `file`: its name below the data folder), or one of `world` shards
 #: of another reader
-INPUTS = pa.schema(
-    [
-        ("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string()),
-        ("rank", pa.int64()), ("world", pa.int64()),
-    ]
-)  # fmt: skip
+INPUTS = pa.schema([*FILE, ("rank", pa.int64()), ("world", pa.int64())])
 
 PART_BYTES = 64 << 20  # of input files, in one partition
 PART_FILES = 64
@@ -72,15 +68,9 @@ def inputs(reader: str, arguments: Mapping[str, Any], shards: int = 1) -> list[R
 
 def parts(rows: list[Row]) -> list[pa.Table]:
     """INPUTS rows by partition, in order: PART_BYTES and PART_FILES at most, or one shard of a reader without files."""
-    groups: list[list[Row]] = []
-    size = 0
-    for row in rows:
-        if not groups or row["rank"] is not None or size + row["size"] > PART_BYTES or len(groups[-1]) >= PART_FILES:
-            groups.append([])
-            size = 0
-        groups[-1].append(row)
-        size += row["size"]
-    return [pa.Table.from_pylist(group, schema=INPUTS) for group in groups]
+    shards = bool(rows) and rows[0]["rank"] is not None
+    parts = groups(rows, PART_BYTES, 1 if shards else PART_FILES)
+    return [pa.Table.from_pylist(part, schema=INPUTS) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -190,12 +180,13 @@ class _Reading:
 
         self._count_rows()
         # a row that a reader cannot parse is only a warning there
-        readers = "datatrove.pipeline.readers"
-        handler = logger.add(
-            self._warned, level="WARNING", format="{message}", filter=lambda r: r["name"].startswith(readers)
-        )
+        handler = logger.add(self._warned, level="WARNING", format="{message}", filter="datatrove.pipeline.readers")
         try:
-            yield from self._rows(part)
+            if part["rank"] is not None:
+                yield from self.reader.run(None, part["rank"], part["world"]) or ()
+            else:
+                end = None if self.reader.limit < 0 else self.reader.skip + self.reader.limit
+                yield from islice(self.reader.read_file(part["path"]), self.reader.skip, end)
         except Exception as e:
             if isinstance(e, OSError | ImportError | MemoryError) and not isinstance(e, gzip.BadGzipFile):
                 raise  # the fault of the machine or the network, not of the file
@@ -203,13 +194,6 @@ class _Reading:
             self.refuse("reader_failed", self.n_rows)
         finally:
             logger.remove(handler)
-
-    def _rows(self, part: Row) -> Iterator[Any]:
-        if part["rank"] is not None:
-            yield from self.reader.run(None, part["rank"], part["world"]) or ()
-            return
-        end = None if self.reader.limit < 0 else self.reader.skip + self.reader.limit
-        yield from islice(self.reader.read_file(part["path"]), self.reader.skip, end)
 
     def _count_rows(self) -> None:
         """Make the reader number the rows, and refuse those it makes no document of."""

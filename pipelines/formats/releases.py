@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from manifests.code import program_digests, resolve_import
 from manifests.document import batches, document
+from manifests.nearest import nearest
 from manifests.nodes import Node, break_node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
@@ -106,18 +106,12 @@ def release_format(name: str) -> Format:
     if name in FORMATS:
         return FORMATS[name]
     if ":" not in name and "." not in name:
-        close = get_close_matches(name, FORMATS, 1, 0.5)
-        hint = f"did you mean `{close[0]}`?" if close else f"there are {', '.join(FORMATS)}"
-        raise ValueError(f"no release format `{name}`; {hint} A function is named by its path, `my.module:function`")
+        path = "a function is named by its path, `my.module:function`"
+        raise ValueError(f"no release format `{name}`{nearest(name, FORMATS)} ({path})")
     function = resolve_import(name)
     if not callable(function):
         raise ValueError(f"`{name}` is not a function of a row")
     return Format(function, tuple(getattr(function, "suffixes", rows.SUFFIXES)))
-
-
-def suffixes(name: str) -> tuple[str, ...]:
-    """Endings of the files of a format. Raises ValueError as `release_format` does."""
-    return release_format(name).suffixes
 
 
 @dataclass(frozen=True)
@@ -142,7 +136,7 @@ class Releases:
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         for part in batch.select(["path", "format"]).to_pylist():
-            endings = suffixes(part["format"])
+            endings = release_format(part["format"]).suffixes
             if not part["path"].endswith(endings):
                 raise InputError(f"{part['path']}: files of the format {part['format']} are {' or '.join(endings)}")
         items = rows.documents(batch, ctx, _document, scheme="release", choose=_columns, limit=self.limit)

@@ -29,13 +29,10 @@ from manifests.stage import InputError, StageContext
 
 Row = dict[str, Any]
 
-#: input rows: piece `piece` of `pieces` of a file; `file` is the name that the recipe gives it, `size` is in bytes
-INPUTS = pa.schema(
-    [
-        ("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string()),
-        ("piece", pa.int64()), ("pieces", pa.int64()),
-    ]
-)  # fmt: skip
+#: an input file; `file` is the name that the recipe gives it, `size` is in bytes, `changed` its mtime or ETag
+FILE = pa.schema({"path": pa.string(), "file": pa.string(), "size": pa.int64(), "changed": pa.string()})
+#: input rows: piece `piece` of `pieces` of a file
+INPUTS = pa.schema([*FILE, ("piece", pa.int64()), ("pieces", pa.int64())])
 
 PIECE = 256 << 20  # bytes of a file in one partition
 RUN = 256  # successive rows of a JSON file or of a table that stay in one piece
@@ -113,6 +110,19 @@ def pieces(file: Mapping[str, Any], size: int = PIECE, **columns: Any) -> list[R
     return [{**file, **columns, "piece": i, "pieces": n} for i in range(n)]
 
 
+def groups(rows: Iterable[Row], most_bytes: int, most_files: int) -> list[list[Row]]:
+    """Input files in partitions of at most so many bytes and files, in their order."""
+    out: list[list[Row]] = []
+    size = 0
+    for row in rows:
+        if not out or size + row["size"] > most_bytes or len(out[-1]) >= most_files:
+            out.append([])
+            size = 0
+        out[-1].append(row)
+        size += row["size"]
+    return out
+
+
 def documents(
     batch: pa.RecordBatch,
     ctx: StageContext,
@@ -177,12 +187,9 @@ def _piece(part: Row, choose: Choose | None, rows: int) -> Iterator[tuple[int, R
         return
     with _opened(part["path"], kind) as f:
         first = kind == "json"
-        if kind == "zip":
-            items = _zip(f)
-        elif kind == "tar":
-            items = _tar(f)
-        elif kind == "json":
-            items = _json(io.BufferedReader(f))
+        readers = {"zip": _zip, "tar": _tar, "json": _json}
+        if kind in readers:
+            items = readers[kind](f)
         else:
             items = _table(io.BufferedReader(f), kind, lambda names: choose(names, part) if choose else names)
         for number, item in enumerate(items):
@@ -230,8 +237,9 @@ def _parquet(part: Row, choose: Choose | None, rows: int) -> Iterator[tuple[int,
                 number += file.metadata.row_group(group).num_rows
 
 
-def _json(stream: io.BufferedReader) -> Iterator[bytes | Row | str]:
+def _json(f: Any) -> Iterator[bytes | Row | str]:
     """JSON lines (not yet parsed), or the objects of an array; the first character tells which."""
+    stream = io.BufferedReader(f)
     head = stream.peek(1024)
     if head.startswith(_BOM):
         stream.read(len(_BOM))
@@ -269,10 +277,9 @@ def _array(text: io.TextIOWrapper) -> Iterator[Row | str]:
 
 def _parsed(line: bytes) -> Row | str:
     try:
-        row = json.loads(line.decode())
+        return _valid(json.loads(line.decode()), b"\\ud" in line or b"\\uD" in line)
     except (ValueError, RecursionError):
         return "bad_row"
-    return _valid(row, b"\\ud" in line or b"\\uD" in line)
 
 
 def _valid(row: Any, escapes: bool) -> Row | str:
@@ -291,7 +298,7 @@ def _zip(f: Any) -> Iterator[bytes | Row | str]:
         for info in archive.infolist():
             if not info.is_dir():
                 with archive.open(info) as member:
-                    yield from _json(io.BufferedReader(member))  # type: ignore[arg-type]
+                    yield from _json(member)
 
 
 def _tar(f: Any) -> Iterator[bytes | str]:

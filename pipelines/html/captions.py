@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 
-from pipelines.html.hints import words
+from pipelines.html.hints import TABLES
 
 CREDIT = 90  # characters of the longest line that is only a credit
 PLAIN = 3  # words in small letters, longer than "from" or "and", from which a line is a description
@@ -19,16 +19,7 @@ _FILE = re.compile(r"(?:https?://|www\.)\S+|\S+\.(?:jpe?g|png|gif|webp|bmp|tiff?
 # what cameras, phones and editors call a file
 _CAMERA_NAMES = "img|dscn?|dscf|dsc_|pict?|p|image|screen ?shot|whatsapp image|unnamed|untitled|unbenannt"
 _CAMERA = re.compile(rf"(?:{_CAMERA_NAMES})[\W_]*\d[\d\W_]*\w{{0,3}}", re.I)
-# the words of a line that names the place of an image in a layout, and not the image
-_LAYOUT = words(
-    "image images img picture pictures pic pics photo photos photograph icon logo avatar thumbnail thumb placeholder "
-    "banner header hero cover featured slide slider gallery screenshot untitled unnamed default alt caption figure fig "
-    "illustration graphic poster profile user author for of the a an post article blog page story small big large full "
-    "main web px x w h no title null undefined none loading lazy loaded component bild bilder foto fotos abbildung abb "
-    "grafik titelbild beitragsbild vorschaubild aufmacher platzhalter von zum zur des der ein eine kein imagen "
-    "imágenes imagem imagens fotografía foto de del la el da do post artículo immagine immagini copertina photographie "
-    "vignette du le afbeelding plaatje zdjęcie obraz obrazek фото изображение картинка kuva bilde billede görsel resim"
-)
+_LAYOUT = frozenset(TABLES["layout"])
 _CREDIT_WORDS = (
     r"(?:image |photo |picture )?credits?|illustrations?|photo(?:graph|graphy|s)?(?: by| courtesy)?|images? (?:via"
     r"|courtesy|copyright|by)|via|source|courtesy(?: of)?|copyright|foto(?:s|grafie|credit)?|bild(?:er|quelle|nachweis"

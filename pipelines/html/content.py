@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 from manifests.nodes import Node
 from pipelines.html.blocks import Blocks, Box, Leaf
@@ -127,13 +128,9 @@ def _drop_teasers(boxes: list[Box], inside: list[Leaf], kept: list[bool], root: 
                 break
             stop = max(stop, last)
             box = boxes[box.parent]
-        while stop < len(inside) and inside[stop].role != "heading" and _is_link(inside[stop]):
-            stop += 1
+        links = takewhile(lambda x: x.role != "heading" and 0 < x.chars * 8 <= x.links * 10, inside[stop:])
+        stop += sum(1 for _ in links)
         kept[i:stop] = [False] * (stop - i)
-
-
-def _is_link(leaf: Leaf) -> bool:
-    return leaf.chars > 0 and leaf.links * 10 >= leaf.chars * 8
 
 
 def _lead(boxes: list[Box], leaves: list[Leaf], root: Box) -> list[Leaf]:

@@ -5,29 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.html.hints import words
+from pipelines.html.hints import TABLES, words
 
-# never content, with everything inside
-_DROP = words(
-    "script style template svg iframe object embed canvas audio video select option datalist button input textarea nav "
-    "dialog head link meta base title map progress meter footer menu frameset noframes applet area param source track "
-    "col colgroup amp-ad amp-iframe amp-analytics amp-sidebar amp-social-share optgroup keygen command math-field rt "
-    "rp"
-)
-_INLINE = words(
-    "a abbr acronym b bdi bdo big blink cite code data del dfn em font i ins kbd label mark marquee nobr output q ruby "
-    "rb s samp small span strike strong sub sup time tt u var wbr math mi mn mo mrow msup msub mfrac semantics "
-    "annotation picture hgroup"
-)
+_DROP = frozenset(TABLES["dropped"])
+_INLINE = frozenset(TABLES["inline"])
 ROLES = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),
     **dict.fromkeys(("li", "dt", "dd"), "item"),
     **dict.fromkeys(("td", "th"), "table"),
     **{"blockquote": "quote", "figcaption": "caption", "caption": "caption"},
 }
-_APART = words(
-    "navigation menu menubar dialog alertdialog search banner contentinfo complementary toolbar tooltip button alert"
-)
+_APART = frozenset(TABLES["apart"])
 HEADINGS = words("h1 h2 h3 h4 h5 h6")
 ASKING = words("input textarea select")
 # types of fields that a reader fills in; not the checkbox, which recipes have in each line

@@ -9,6 +9,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
+
+import yaml
+
+#: the lists of words.yaml by name
+TABLES: dict[str, tuple[str, ...]] = {
+    name: tuple(text.split())
+    for name, text in yaml.safe_load(Path(__file__).with_name("words.yaml").read_text("utf-8")).items()
+}
 
 GOOD, BODY, JUNK, WEAK, CAPTION, MORE, ICONIC, VIEWER, AUTHOR = 1, 2, 4, 8, 16, 32, 64, 128, 256
 
@@ -25,39 +34,20 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: never the article
-_JUNK = words(
-    "ad adv advert advertisement advertising advertorial adslot adunit adbox anzeige werbung publicite publicidad "
-    "reklama sponsor sponsored skyscraper promo promobox donate donation breadcrumb comment commentform commentlist "
-    "kommentar commentaire comentario respond reply trackback pingback cookie consent gdpr footer colophon masthead "
-    "signup logon nav navigation navbar subnav topnav mainnav sidenav menu submenu hamburger toolbar newsletter "
-    "subscribe subscription optin pager pagination paging popup popover modal overlay tooltip lightbox related "
-    "recommended recommendation recirculation readnext share sharing sharebutton social sidebar skiplink tagcloud "
-    "invisible"
-)
-#: often not the article
-_WEAK = words(
-    "aside author avatar banner bio byline carousel category contributor credit dateline extra follow info infobox "
-    "latest login meta paywall popular profile promotion rating register registration search shop shopping signin tag "
-    "teaser timestamp toc tool trending"
-)
-_GOOD = words("body content main page post story text")
-#: two words that together name the body of an article: entry-content, articleBody, post_text
-_BODY_FIRST = words("article entry main post story")
-_BODY_SECOND = words("body content text")
+_JUNK = frozenset(TABLES["junk"])
+_WEAK = frozenset(TABLES["weak"])
+_GOOD = frozenset(TABLES["good"])
+_BODY_FIRST = frozenset(TABLES["body_first"])
+_BODY_SECOND = frozenset(TABLES["body_second"])
 _BODY_WHOLE = frozenset(a + b for a in _BODY_FIRST for b in _BODY_SECOND)
-_CAPTION = words("caption legend figcaption imagecaption credit copyright bildunterschrift")
-_ICONIC = words("icon avatar emoji smiley smilie gravatar logo sprite badge flag spinner")
-_AUTHOR = words("author autor auteur autore bio biography byline contributor")  # who wrote the article
-#: beside such a word, the author is that of a picture
-_PICTURES = words("image photo picture media figure gallery license licence caption quote")
-#: laid over the page: a notice when it holds text, a viewer when it holds a picture
-_VIEWER = words("overlay lightbox popup modal")
-_QUOTED = words("social share")  # in the name of an embed these mean a post that the article quotes
-_STATE = words("has no not with without is show enable enabled single supports off label")
-_JUNK_WHOLE = words(
-    "hidden is-hidden visually-hidden visuallyhidden screen-reader-text sr-only print-only noprint d-none hide"
-)
+_CAPTION = frozenset(TABLES["caption"])
+_ICONIC = frozenset(TABLES["iconic"])
+_AUTHOR = frozenset(TABLES["author"])
+_PICTURES = frozenset(TABLES["pictures"])
+_VIEWER = frozenset(TABLES["viewer"])
+_QUOTED = frozenset(TABLES["quoted"])
+_STATE = frozenset(TABLES["state"])
+_JUNK_WHOLE = frozenset(TABLES["junk_whole"])
 
 # every name with a meaning has one of these words, or is one of these names: one look tells that most have none
 _TELLING = _JUNK | _WEAK | _GOOD | _BODY_FIRST | _CAPTION | _ICONIC | _AUTHOR | _VIEWER | frozenset(("more",))

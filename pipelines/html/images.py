@@ -14,7 +14,7 @@ from typing import Any
 from manifests.nodes import Node, image_node
 from pipelines.html.captions import clean
 from pipelines.html.elements import is_hidden
-from pipelines.html.hints import ICONIC, hint, words
+from pipelines.html.hints import ICONIC, TABLES, hint, words
 from pipelines.html.urls import absolute
 
 MAX_WIDTH = 2048  # pixels of the largest width that is taken from a srcset: a vision encoder sees nothing more
@@ -29,15 +29,8 @@ LARGE = (300, 150)
 
 Attributes = Mapping[str, str | None]
 
-#: where lazy loaders put the address, the most reliable first
-LAZY = (
-    "data-src", "data-lazy-src", "data-original", "data-orig-file", "data-hi-res-src", "data-full-src",
-    "data-image-src", "data-img-src", "data-lazy", "data-lazyload", "data-lazyload-src", "data-actualsrc",
-    "data-original-src", "data-echo", "data-url", "data-image", "data-src-medium", "data-src-large", "data-cfsrc",
-    "data-ezsrc", "data-gt-lazy-src", "data-lateloadsrc", "data-scroll-image", "data-src-fg", "data-lazy-original",
-    "data-td-src-property", "data-runner-src", "data-pin-media", "src2",
-)  # fmt: skip
-LAZY_SET = ("data-srcset", "data-lazy-srcset", "data-original-set", "data-ll-srcset", "data-bgset")
+LAZY = tuple(TABLES["lazy"])
+LAZY_SET = tuple(TABLES["lazy_set"])
 LAZY_NAMES = frozenset((*LAZY, *LAZY_SET))
 
 # formats that readers of training sets do not decode; a picture element offers them beside a jpeg
@@ -45,10 +38,7 @@ _UNREAD = re.compile(r"avif|jxl|svg|heic|jp2", re.I)
 _PLACEHOLDER = re.compile(
     r"blank|space|transp?\b|transparent|placeholder|pixel|1x1|1px|lazy|load|spinner|empty|clear|dummy|gr[ea]y", re.I
 )
-_FILLING = words(
-    "blank spacer space trans transp transparent placeholder pixel px x lazy lazyload load loading loader ajax spinner "
-    "empty clear dummy grey gray white bg s image img pic picture photo default small thumb gif png jpg jpeg svg webp"
-)
+_FILLING = frozenset(TABLES["filling"])
 _LAST = words("blank spacer loader placeholder spinner")  # my-theme-blank.png
 _LETTERS = re.compile(r"[^\W\d_]+")
 _BACKGROUND = re.compile(r"(?:^|[;\s])background(?:-image)?\s*:[^;]*?url\(\s*(?:&quot;|[\"'])?([^\"')]+)", re.I)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -44,8 +43,7 @@ class Pairs:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        columns = ["url", *_OF_PAGE, "provenance", "nodes"]
-        pages = batch.select(columns).to_pylist()
+        pages = batch.select(["url", *_OF_PAGE, "provenance", "nodes"]).to_pylist()
         return batches((("documents", row) for page in pages for row in self._pairs(page)), self.tables)
 
     def _pairs(self, page: Row) -> Iterator[Row]:
@@ -63,14 +61,14 @@ class Pairs:
                 ids.add(row["id"])
                 yield row
 
-    def text_of(self, image: Row, used: Mapping[str, set[str]] = MappingProxyType({})) -> str | None:
+    def text_of(self, image: Row, used: Mapping[str, set[str]] | None = None) -> str | None:
         """The caption of an image node, else its alt, else its title, on one line; None where none says enough.
 
         used: for each text of the page, the addresses of the images that it stands on.
         """
         for name in _WORDS:
             text = clean(image[name])
-            if text is None or len(text) < self.min_chars or len(used.get(text, ())) > self.max_images:
+            if text is None or len(text) < self.min_chars or len((used or {}).get(text, ())) > self.max_images:
                 continue
             if not says_nothing(text) and not is_credit(text):
                 return text

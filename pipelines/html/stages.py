@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.document import Row, batches, document, provenance
-from manifests.schema import DOCUMENT, PROVENANCE, REFUSED
+from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.html.page import extract
 from pipelines.warc.read import Record, Refusal, records
@@ -25,10 +25,11 @@ SLICES = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("length", pa
 #: PDF responses: where their bytes stand in this partition's raw file `pdf_bytes`
 PDFS = pa.schema(
     [
-        ("url", pa.string()), ("fetched_at", pa.timestamp("s", tz="UTC")), ("provenance", PROVENANCE),
-        ("start", pa.int64()), ("size", pa.int64()),
+        *(DOCUMENT.field(name) for name in ("url", "fetched_at", "provenance")),
+        ("start", pa.int64()),
+        ("size", pa.int64()),
     ]
-)  # fmt: skip
+)
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 _HTML_STARTS = (b"<!doctype html", b"<html", b"\xef\xbb\xbf<!doctype html")

@@ -135,8 +135,7 @@ class Recipe(Table):
     )
     seed: int = 0
     forget: str | None = Field(
-        None,
-        description="a block-list: ids, addresses, hosts, sha256 of images, one a line; none is fetched or packed",
+        None, description="a block-list: ids, addresses, hosts, sha256 of images, one a line; none is fetched or packed"
     )
 
     @model_validator(mode="after")

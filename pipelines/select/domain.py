@@ -9,11 +9,8 @@ import tldextract
 
 from manifests.schema import key64
 
-
-@functools.lru_cache(maxsize=1)
-def _suffixes() -> tldextract.TLDExtract:
-    # the list that comes with the package: no network, and the same list everywhere
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+# the list that comes with the package: no network, and the same list everywhere
+_suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -22,7 +19,7 @@ def registered_domain(host: str) -> str:
 
     A host under no public suffix counts by its last two labels, an IP address as it is.
     """
-    parts = _suffixes()(host)
+    parts = _suffixes(host)
     if parts.ipv4:
         return host
     return parts.top_domain_under_public_suffix or ".".join(host.rsplit(".", 2)[-2:])

@@ -21,17 +21,11 @@ from shards.forget import Forgotten
 #: an image of a kept document, to be joined with the outcome of its address
 PLACE = pa.schema(
     [
-        ("key", pa.uint64()),  # of the address
-        ("url", pa.string()),
-        ("doc", pa.uint64()),  # part << 32 | row
-        ("part", pa.int32()),
-        ("row", pa.int32()),
-        ("node", pa.int32()),
-        ("alt", pa.string()),
-        ("rendered_width", pa.int32()),
-        ("rendered_height", pa.int32()),
+        ("key", pa.uint64()), ("url", pa.string()),  # key: of the address
+        ("doc", pa.uint64()), ("part", pa.int32()), ("row", pa.int32()),  # doc: part << 32 | row
+        ("node", pa.int32()), ("alt", pa.string()), ("rendered_width", pa.int32()), ("rendered_height", pa.int32()),
     ]
-)
+)  # fmt: skip
 
 # key: of the host, so that one part owns a host and can be polite
 WANTED = pa.schema([("key", pa.uint64()), ("url", pa.string())])
@@ -68,23 +62,13 @@ class Links:
         kind, image = pc.struct_field(flat, "kind"), pc.struct_field(flat, "image")
         is_link = pc.and_(pc.and_(pc.equal(kind, IMAGE), pc.is_valid(image)), pc.fill_null(node_keep.flatten(), True))
         index = np.flatnonzero(is_link.to_numpy(zero_copy_only=False))
-        take = pa.array(index)
-        urls = image.take(take)
-        part = np.full(len(index), ctx.part, np.int32)
-        places = pa.RecordBatch.from_arrays(
-            [
-                pa.array([key64(u) for u in urls.to_pylist()], pa.uint64()),
-                urls,
-                pa.array(part.astype(np.uint64) << np.uint64(32) | row[index].astype(np.uint64)),
-                pa.array(part),
-                pa.array(row[index], pa.int32()),
-                pa.array(node[index], pa.int32()),
-                pc.struct_field(flat, "alt").take(take),
-                pc.struct_field(flat, "width").take(take),
-                pc.struct_field(flat, "height").take(take),
-            ],
-            schema=PLACE,
-        )
+        links, row, node = flat.take(pa.array(index)), row[index], node[index]
+        urls = pc.struct_field(links, "image")
+        keys = pa.array([key64(u) for u in urls.to_pylist()], pa.uint64())
+        doc = np.uint64(ctx.part << 32) | row.astype(np.uint64)
+        numbers = [np.full(len(index), ctx.part, np.int32), row.astype(np.int32), node.astype(np.int32)]
+        stated = [pc.struct_field(links, name) for name in ("alt", "width", "height")]
+        places = pa.RecordBatch.from_arrays([keys, urls, doc, *numbers, *stated], schema=PLACE)
         yield "places", places
         on_page = tuple(r for r in self.rules.image if r.score in IMAGE_ON_PAGE)
         allowed = decide(on_page, image_columns(pa.Table.from_batches([places])), places.num_rows).keep

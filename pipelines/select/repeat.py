@@ -44,10 +44,8 @@ class Repeats:
         tokens = int(self._tokenizer.count(answers).sum())
         for i, more in enumerate((times > 0, times, times * tokens)):
             self._sums[i] += more
-        return [
-            {**document, "key": key64(f"order {self._seed} {document['id']} {n}")} if n else document
-            for n in range(times)
-        ]
+        order = f"order {self._seed} {document['id']}"
+        return [{**document, "key": key64(f"{order} {n}")} if n else document for n in range(times)]
 
     def batch(self) -> pa.RecordBatch:
         """One row of ANSWERS."""

@@ -12,30 +12,17 @@ from shards.forget import REASON as FORGOTTEN
 
 Row = dict[str, Any]
 
-PICTURE = pa.struct(
-    [
-        ("node", pa.int32()),
-        ("reason", pa.string()),
-        ("part", pa.int32()),
-        ("offset", pa.int64()),
-        ("length", pa.int64()),
-    ]
-)
+_PLACE = {"part": pa.int32(), "offset": pa.int64(), "length": pa.int64()}  # of the bytes of an image
 
+#: a document; the smallest `priority` are shown, `reason` is null where kept, `nodes` are without words
 SAMPLE = pa.schema(
     [
-        ("priority", pa.uint64()),  # the smallest are shown
-        ("reason", pa.string()),  # null where kept
-        ("id", pa.string()),
-        ("url", pa.string()),
-        ("title", pa.string()),
-        ("score", pa.float32()),
-        ("threshold", pa.float32()),
-        ("nodes", DOCUMENT.field("nodes").type),  # without words
-        ("node_reason", pa.list_(pa.string())),
-        ("pictures", pa.list_(PICTURE)),
+        ("priority", pa.uint64()), ("reason", pa.string()), ("id", pa.string()), ("url", pa.string()),
+        ("title", pa.string()), ("score", pa.float32()), ("threshold", pa.float32()),
+        ("nodes", DOCUMENT.field("nodes").type), ("node_reason", pa.list_(pa.string())),
+        ("pictures", pa.list_(pa.struct({"node": pa.int32(), "reason": pa.string(), **_PLACE}))),
     ]
-)
+)  # fmt: skip
 
 #: documents of one partition and of the report: kept ones, and those of one reason
 KEPT, OF_A_REASON = 30, 4

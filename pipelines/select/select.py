@@ -74,15 +74,8 @@ class Select:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        tables = {
-            "train": SELECTED,
-            "validation": SELECTED,
-            "documents": DOCUMENTS,
-            "texts": TEXTS,
-            "images": IMAGES,
-            "sketches": SKETCH,
-            "samples": SAMPLE,
-        }
+        tables = {"train": SELECTED, "validation": SELECTED, "documents": DOCUMENTS, "texts": TEXTS, "images": IMAGES}
+        tables |= {"sketches": SKETCH, "samples": SAMPLE}
         return tables if self.repeat is None else {**tables, "answers": ANSWERS}
 
     def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
@@ -104,23 +97,20 @@ class Select:
                 if part.forgotten.document(document["id"], document["url"]):
                     entry["reason"] = FORGOTTEN
                     continue
-                packed = None
+                copies: list[Row] = []
                 if not part.dropped(entry, row, document, decision):
                     packed, split = part.select(entry, row, document, decision, ledger)
-                copies = [] if packed is None else repeats.copies(packed, split)
-                if packed is not None and not copies:
-                    entry.update(
-                        keep=False, split=None, images=None, tokens=None, reason=SAMPLED_OUT, threshold=repeats.factor
-                    )
+                    copies = [] if packed is None else repeats.copies(packed, split)
+                    if packed is not None and not copies:
+                        entry.update(dict.fromkeys(("split", "images", "tokens")), keep=False)
+                        entry.update(reason=SAMPLED_OUT, threshold=repeats.factor)
                 samples.add(entry, document, decision, part.images.get(row, {}))
                 for copy in copies:
                     selected[split].append({**copy, "page": pages[row - start] if pages else None})
-                for copy in copies[:1]:
-                    _measure(measures, copy)
-            for split, rows in selected.items():
-                yield split, pa.RecordBatch.from_pylist(rows, schema=SELECTED)
-            for name, schema in (("documents", DOCUMENTS), ("texts", TEXTS), ("images", IMAGES)):
-                yield name, pa.RecordBatch.from_pylist(ledger[name], schema=schema)
+                if copies:
+                    _measure(measures, copies[0])
+            for name, rows in (*selected.items(), *ledger.items()):
+                yield name, pa.RecordBatch.from_pylist(rows, schema=self.tables[name])
         yield "sketches", sketch({name: np.array(values) for name, values in sorted(measures.items())})
         yield "samples", samples.batch()
         if self.repeat is not None:
@@ -169,9 +159,7 @@ class _Part:
                 reason, score, threshold = r["status"], None, None
             elif keep and r["status"] is None:  # its fetch was quarantined, and rules never drop what is not known
                 keep, reason = False, "not_fetched"
-            elif (
-                keep and evaluated is not None and (near := evaluated.picture(r["phash"], stage.bits or 0)) is not None
-            ):
+            elif keep and evaluated and (near := evaluated.picture(r["phash"], stage.bits or 0)) is not None:
                 keep, reason, score, threshold = False, "contaminated_image", near[1], stage.bits
             elif keep and r["repeated"] and stage.uses is not None:
                 keep, reason = False, "repeated_in_document"
@@ -218,7 +206,11 @@ class _Part:
         if "reason" in entry:
             return None, ""
         tokens = int(self.tokenizer.count(texts).sum())
-        split = split_of(self._held_out_by(document, placed), self.stage.validation, self.stage.seed)
+        # no domain (or, with `by_image`, no image) is in both splits
+        unit = document["url"]
+        if self.stage.by_image:
+            unit = placed[0]["sha256"] if placed else document["id"]
+        split = split_of(unit, self.stage.validation, self.stage.seed)
         entry.update(keep=True, split=split, images=len(placed), tokens=tokens)
         return {
             **{f.name: document[f.name] for f in DOCUMENT},
@@ -263,16 +255,9 @@ class _Part:
                 ledger["texts"].append({**where, "reason": reasons[n], "score": scores[n]})
         return nodes, placed, weight, gone
 
-    def _held_out_by(self, document: Row, placed: list[Row]) -> str:
-        """What is held out as a unit: no domain (or, with `by_image`, no image) is in both splits."""
-        if not self.stage.by_image:
-            return str(document["url"])
-        return str(placed[0]["sha256"] if placed else document["id"])
 
-
-def _rows(tables: Mapping[str, pa.Table], name: str) -> list[Row]:
-    rows: list[Row] = tables[name].to_pylist() if name in tables else []
-    return rows
+def _rows(tables: Mapping[str, pa.Table], name: str) -> Any:
+    return tables[name].to_pylist() if name in tables else []
 
 
 def _measure(measures: dict[str, list[float]], selected: Row) -> None:

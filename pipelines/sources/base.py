@@ -7,7 +7,8 @@ takes every source through the same steps, whatever its kind.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from dedup.paragraphs import Paragraphs
 from dedup.sign import Sign
 from filters.rules import Rules
 from manifests.schema import key64
-from pipelines.engine.stage import Step
+from pipelines.engine.stage import Input, Step, aligned, by_part
 from pipelines.sources.tables import Fetch, SourceTable
 from shards.forget import Forgotten
 
@@ -29,13 +30,10 @@ REFUSED: Mapping[str, tuple[str, ...]] = {"refused": ("reason",)}
 
 @dataclass(frozen=True)
 class Listing:
-    """The input files of one key of a source's table.
-
-    rows: lists them, a row a file with path, file, size and changed. It raises ValueError, in one line, where there
-    is nothing to read.
-    """
+    """The input files of one key of a source's table."""
 
     key: str
+    #: lists the files: rows with path, file, size and changed. Raises ValueError, one line, where nothing is to be read
     rows: Callable[[], list[Row]]
 
 
@@ -54,6 +52,10 @@ class Source:
     @property
     def layout(self) -> str:
         return self.table.layout or self.kind.layout
+
+    def step(self, name: str) -> str:
+        """The name of a step of this source."""
+        return f"{self.name}.{name}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,42 @@ class Kind:
     read_from: Callable[[Any], Sequence[str]] = lambda table: ()  # names of the sources that it reads from
 
 
+@dataclass(frozen=True)
+class Scope:
+    """Sources of one kind whose documents meet in the steps NAME.step: duplicates, repeated texts, uses of images."""
+
+    name: str
+    members: tuple[Source, ...]
+    documents: Mapping[str, Documents]  # by source
+
+    @property
+    def kind(self) -> Kind:
+        return self.members[0].kind
+
+    @property
+    def text_uses(self) -> int:
+        """How many documents may share one text; 0: any number."""
+        return 0 if self.kind.repeated is None else self.kind.most_uses(self.members[0].table)
+
+    def step(self, name: str) -> str:
+        return f"{self.name}.{name}"
+
+    def steps(self, name: str, before: Source | None = None) -> tuple[str, ...]:
+        """The step `name` of each member, or of the members before one of them."""
+        return tuple(source.step(name) for source in takewhile(lambda source: source is not before, self.members))
+
+    def documents_of(self, source: Source) -> Input:
+        return aligned("documents", *self.documents[source.name].documents)
+
+    def survivors(self, source: Source) -> dict[str, Input]:
+        """Inputs that say which documents the rules and the search for duplicates left."""
+        return {
+            "documents": self.documents_of(source),
+            "decisions": aligned("decisions", source.step("decide")),
+            "duplicates": by_part("duplicates", self.step("verify")),
+        }
+
+
 def choose(items: list[Item], limit: int | None, name: Callable[[Item], object] = lambda item: item) -> list[Item]:
     """`limit` of the items, chosen by the hash of their `name`, in their order; all of them without a limit."""
     if limit is None or limit >= len(items):
@@ -129,3 +167,9 @@ def row_tables(rows: Sequence[Row], schema: pa.Schema | None = None) -> Callable
     """Input rows for a step: one partition a row."""
     tables = [pa.Table.from_pylist([row], schema=schema) for row in rows]
     return lambda outputs: tables
+
+
+def reader(name: str, stage: Any, rows: Sequence[Row], schema: pa.Schema, reading: Reading, **options: Any) -> Step:
+    """The step of a stage with a field `limit` that reads documents from input rows. options: of the step."""
+    stage = replace(stage, limit=per_part(reading.limit, len(rows)))
+    return Step(name, stage, rows=row_tables(rows, schema), **{"count": REFUSED, **options})

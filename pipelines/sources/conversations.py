@@ -8,20 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from dedup.sign import Sign
-from pipelines.engine.stage import Step
 from pipelines.formats import conversations as formats
 from pipelines.formats import rows
-from pipelines.sources.base import (
-    REFUSED,
-    Documents,
-    Kind,
-    Listing,
-    Reading,
-    Source,
-    choose_files,
-    per_part,
-    row_tables,
-)
+from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Source, choose_files, reader
 from pipelines.sources.files import lister
 from pipelines.sources.tables import RecipeError, SourceTable, Strings
 
@@ -33,10 +22,7 @@ class Conversations(SourceTable):
     files: Strings = Field([], description="Parquet, JSON lines or JSON arrays: paths, globs or fsspec URLs")
     images: str | None = Field(None, description="folder of relative image paths; the file's own folder if not given")
     repeat: float = Field(
-        1.0,
-        gt=0,
-        le=1000,
-        description="times that each document is packed for training: 4, or 0.01 (Idefics2, table 14)",
+        1, gt=0, le=1000, description="times that each document is packed for training: 4, or 0.01 (Idefics2, table 14)"
     )
     together: int = Field(
         7, ge=1, description="questions of a row in one document, where each stands for itself (The Cauldron)"
@@ -55,13 +41,10 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
     labels = formats.common_labels([file["file"] for file in source.files["files"]])
     files = choose_files(source.files["files"], reading.limit)
     pieces = [piece for file in files for piece in formats.pieces(file, labels[file["file"]], table.images)]
-    stage = formats.Conversations(
-        table.together, reading.fetch.max_bytes, reading.fetch.max_pixels, per_part(reading.limit, len(pieces))
-    )
-    name = f"{source.name}.read"
+    stage = formats.Conversations(table.together, reading.fetch.max_bytes, reading.fetch.max_pixels)
     count = {**REFUSED, "outcomes": ("status",)}
-    step = Step(name, stage, rows=row_tables(pieces, formats.INPUTS), count=count, deadline_s=60)
-    return Documents((step,), (name,), images=(name,))
+    step = reader(source.step("read"), stage, pieces, formats.INPUTS, reading, count=count, deadline_s=60)
+    return Documents((step,), (step.name,), images=(step.name,))
 
 
 CONVERSATIONS = Kind(

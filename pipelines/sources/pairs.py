@@ -13,17 +13,7 @@ from pipelines.engine.stage import Step, aligned
 from pipelines.formats import rows
 from pipelines.formats.urllist import SUFFIXES, UrlList
 from pipelines.html.pairs import Pairs as PairsOfPages
-from pipelines.sources.base import (
-    REFUSED,
-    Documents,
-    Kind,
-    Listing,
-    Reading,
-    Source,
-    choose_files,
-    per_part,
-    row_tables,
-)
+from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files, reader
 from pipelines.sources.files import lister
 from pipelines.sources.tables import RecipeError, SourceTable, Strings
 
@@ -56,12 +46,11 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
     steps: list[Step] = []
     pages = [step for name in pairs.from_ for step in upstream[name].documents]
     if pages:
-        steps.append(Step(f"{source.name}.pages", PairsOfPages(), {"documents": aligned("documents", *pages)}))
-    if pairs.urls:
-        files = choose_files(source.files["urls"], reading.limit)
+        steps.append(Step(source.step("pages"), PairsOfPages(), {"documents": aligned("documents", *pages)}))
+    if files := choose_files(source.files["urls"], reading.limit):
         pieces = [piece for file in files for piece in rows.pieces(file)]
-        stage = UrlList(pairs.url_column, pairs.text_column, per_part(reading.limit, len(pieces)))
-        steps.append(Step(f"{source.name}.listed", stage, rows=row_tables(pieces, rows.INPUTS), count=REFUSED))
+        stage = UrlList(pairs.url_column, pairs.text_column)
+        steps.append(reader(source.step("listed"), stage, pieces, rows.INPUTS, reading))
     return Documents(tuple(steps), tuple(step.name for step in steps))
 
 

@@ -13,6 +13,7 @@ from ocr.stages import Pages
 from pipelines.engine.plan import StepOutput
 from pipelines.engine.stage import Step
 from pipelines.engine.storage import Store
+from pipelines.formats.rows import FILE, groups
 from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Row, Source, choose_files
 from pipelines.sources.files import lister
 from pipelines.sources.tables import Near, RecipeError, SourceTable, Strings
@@ -21,17 +22,8 @@ from pipelines.sources.web import sign_near
 PART_BYTES = 16 << 20  # of PDFs in one partition
 PART_FILES = 32
 
-INPUTS = pa.schema(
-    [
-        ("path", pa.string()),
-        ("file", pa.string()),
-        ("size", pa.int64()),
-        ("changed", pa.string()),
-        ("url", pa.string()),
-        ("offset", pa.int64()),  # bytes, where the PDF is a range of the file
-        ("length", pa.int64()),
-    ]
-)
+#: input rows: a PDF; offset, length: in bytes, where it is a range of the file
+INPUTS = pa.schema([*FILE, ("url", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
 
 
 class Pdf(SourceTable):
@@ -75,7 +67,7 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
 
     def parts(outputs: Mapping[str, StepOutput]) -> list[pa.Table]:
         rows = [*files, *_of_pages([outputs[name] for name in after], Store(reading.root))]
-        return [pa.Table.from_pylist(group, schema=INPUTS) for group in _groups(rows)]
+        return [pa.Table.from_pylist(group, schema=INPUTS) for group in groups(rows, PART_BYTES, PART_FILES)]
 
     stage = Pages(
         dpi=pdf.dpi,
@@ -87,7 +79,7 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
         languages=pdf.ocr_languages,
         min_confidence=pdf.min_confidence,
     )
-    name = f"{source.name}.pages"
+    name = source.step("pages")
     count = {**REFUSED, "outcomes": ("status",)}
     step = Step(name, stage, rows=parts, after=after, count=count, deadline_s=60, batch_rows=1)
     return Documents((step,), (name,), images=(name,), pages=(name,))
@@ -96,39 +88,15 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
 def _of_pages(outputs: list[StepOutput], store: Store) -> list[Row]:
     """The PDFs that the pages' steps stored, as rows of INPUTS."""
     rows = []
-    number = -1
-    for output in outputs:
-        for part in output.parts:
-            number += 1
-            if "pdfs" not in part.files or "pdf_bytes" not in part.files:
-                continue
-            file = part.files["pdf_bytes"]
-            for pdf in StepOutput("", [part]).read(store, "pdfs").to_pylist():
-                rows.append(
-                    {
-                        "path": store.path(file.name),
-                        "file": f"web.extract/{number:05d}",
-                        "size": pdf["size"],
-                        "changed": file.sha256,
-                        "url": pdf["url"],
-                        "offset": pdf["start"],
-                        "length": pdf["size"],
-                    }
-                )
+    for number, part in enumerate(part for output in outputs for part in output.parts):
+        if "pdfs" not in part.files or "pdf_bytes" not in part.files:
+            continue
+        bytes_ = part.files["pdf_bytes"]
+        file = {"path": store.path(bytes_.name), "file": f"web.extract/{number:05d}", "changed": bytes_.sha256}
+        for pdf in StepOutput("", [part]).read(store, "pdfs").to_pylist():
+            size = pdf["size"]
+            rows.append({**file, "size": size, "url": pdf["url"], "offset": pdf["start"], "length": size})
     return rows
-
-
-def _groups(rows: list[Row]) -> list[list[Row]]:
-    """PDFs in partitions of at most PART_BYTES and PART_FILES, in their order."""
-    groups: list[list[Row]] = []
-    size = 0
-    for row in rows:
-        if not groups or size + row["size"] > PART_BYTES or len(groups[-1]) >= PART_FILES:
-            groups.append([])
-            size = 0
-        groups[-1].append(row)
-        size += row["size"]
-    return groups
 
 
 PDF = Kind(

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Literal
 
 from pydantic import Field
 
-from pipelines.engine.stage import Step
-from pipelines.formats import from_datatrove, rows, texts
-from pipelines.sources.base import (
-    REFUSED,
-    Documents,
-    Kind,
-    Listing,
-    Reading,
-    Source,
-    choose_files,
-    per_part,
-    row_tables,
-)
+from pipelines.formats import rows, texts
+from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files, reader
 from pipelines.sources.files import lister
 from pipelines.sources.tables import Datatrove, Near, RecipeError, SourceTable, Strings
-from pipelines.sources.web import datatrove_step, sign_near
+from pipelines.sources.web import datatrove_listing, datatrove_step, sign_near
 
 
 class Text(SourceTable):
@@ -41,11 +29,7 @@ class Text(SourceTable):
 def _listings(name: str, table: Text) -> list[Listing]:
     if not (table.files or table.datatrove):
         raise RecipeError(f"{name}: no input; give {name}.files (JSON lines or Parquet) or {name}.datatrove (a reader)")
-    reader = table.datatrove
-    out = [Listing("files", lister(table.files, rows.SUFFIXES))]
-    if reader is not None:
-        out.append(Listing("datatrove", partial(from_datatrove.inputs, reader.reader, reader.arguments, reader.shards)))
-    return out
+    return [Listing("files", lister(table.files, rows.SUFFIXES)), *datatrove_listing(table.datatrove)]
 
 
 def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) -> Documents:
@@ -53,10 +37,9 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
     steps = []
     if files := choose_files(source.files["files"], reading.limit):
         pieces = [piece for file in files for piece in rows.pieces(file)]
-        stage = texts.Texts(table.text_column, table.url_column, limit=per_part(reading.limit, len(pieces)))
-        steps.append(Step(f"{source.name}.read", stage, rows=row_tables(pieces, rows.INPUTS), count=REFUSED))
-    if table.datatrove is not None:
-        steps.append(datatrove_step(source, reading, table.datatrove, "text"))
+        stage = texts.Texts(table.text_column, table.url_column)
+        steps.append(reader(source.step("read"), stage, pieces, rows.INPUTS, reading))
+    steps += datatrove_step(source, reading, "text")
     return Documents(tuple(steps), tuple(step.name for step in steps))
 
 

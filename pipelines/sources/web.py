@@ -37,15 +37,14 @@ from pipelines.sources.base import (
     choose,
     choose_files,
     per_part,
-    row_tables,
+    reader,
 )
 from pipelines.sources.files import lister
 from pipelines.sources.tables import Datatrove, Near, RecipeError, SourceTable, Strings, Table
 from pipelines.warc.read import warc_slices
 
 HOSTS_A_PART = 16  # crawled side by side, each at its own polite pace
-#: captures of Common Crawl fetched in one partition: about 100 MB of compressed pages
-CAPTURES_A_PART = 5000
+CAPTURES_A_PART = 5000  # of Common Crawl, fetched in one partition: about 100 MB of compressed pages
 COUNT = {**REFUSED, "documents": ("lang",)}
 
 
@@ -120,12 +119,10 @@ def _listings(name: str, web: Web) -> list[Listing]:
         except index.ChoiceError as e:
             raise RecipeError(f"{name}.commoncrawl.where.{e}") from None
         out.append(Listing("commoncrawl.index", lister(web.commoncrawl.index, ".parquet")))
-    if web.datatrove is not None:
-        table = web.datatrove
-        out.append(Listing("datatrove", partial(from_datatrove.inputs, table.reader, table.arguments, table.shards)))
+    out += datatrove_listing(web.datatrove)
     for i, release in enumerate(web.releases):
         try:
-            suffixes = releases.suffixes(release.format)
+            suffixes = releases.release_format(release.format).suffixes
         except ValueError as e:
             raise RecipeError(f"{name}.releases.{i}.format: {e}") from None
         out.append(Listing(f"releases.{i}.files", lister(release.files, suffixes)))
@@ -134,24 +131,16 @@ def _listings(name: str, web: Web) -> list[Listing]:
 
 def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) -> Documents:
     web: Web = source.table
-    steps: list[Step] = []
-    crawl = _crawl(source, reading) if web.seeds else None
+    crawls = [_crawl(source, reading)] if web.seeds else []
     captures = _captures(source, reading) if web.commoncrawl is not None else []
-    steps += [crawl] if crawl is not None else []
-    steps += captures
-    documents: list[str] = []
-    if web.warc or crawl is not None or captures:
-        after = [step.name for step in (crawl, *captures[-1:]) if step is not None]
-        steps.append(_extract(source, reading, after))
-        documents.append(steps[-1].name)
-    pdfs = tuple(documents)
-    others = [*_datatrove(source, reading), *_releases(source, reading)]
-    return Documents(
-        (*steps, *others),
-        (*documents, *(step.name for step in others)),
-        pdfs=pdfs,
-        crawls=() if crawl is None else (crawl.name,),
-    )
+    pages = []
+    if web.warc or crawls or captures:
+        pages.append(_extract(source, reading, [step.name for step in (*crawls, *captures[-1:])]))
+    others = [*datatrove_step(source, reading, "web"), *_releases(source, reading)]
+    crawl_names, page_names, other_names = ([step.name for step in steps] for steps in (crawls, pages, others))
+    documents = (*page_names, *other_names)
+    steps = (*crawls, *captures, *pages, *others)
+    return Documents(steps, documents, pdfs=tuple(page_names), crawls=tuple(crawl_names))
 
 
 def _crawl(source: Source, reading: Reading) -> Step:
@@ -160,48 +149,27 @@ def _crawl(source: Source, reading: Reading) -> Step:
     hosts = choose(hosts, reading.limit)
     groups = [hosts[i : i + HOSTS_A_PART] for i in range(0, len(hosts), HOSTS_A_PART)]
     rows = [pa.table({"host": [h for h, _ in group], "seeds": [s for _, s in group]}) for group in groups]
-    stage = CrawlHosts(
-        **web.crawl.model_dump(), allow_private=tuple(reading.fetch.allow_private), user_agent=reading.user_agent
-    )
-    return Step(
-        f"{source.name}.crawl",
-        stage,
-        rows=lambda outputs: rows,
-        recorded=True,
-        earlier=EARLIER,
-        count={"pages": ("status",)},
-    )
+    private = tuple(reading.fetch.allow_private)
+    stage = CrawlHosts(**web.crawl.model_dump(), allow_private=private, user_agent=reading.user_agent)
+    recorded: dict[str, Any] = {"recorded": True, "earlier": EARLIER}
+    return Step(source.step("crawl"), stage, rows=lambda outputs: rows, count={"pages": ("status",)}, **recorded)
 
 
 def _captures(source: Source, reading: Reading) -> list[Step]:
     """Choose captures in Common Crawl's index, then fetch them."""
     table = source.table.commoncrawl
     conditions = index.where(table.where)
-    files = [
-        f for f in choose_files(source.files["commoncrawl.index"], reading.limit) if index.wanted(f["path"], conditions)
-    ]
+    files = choose_files(source.files["commoncrawl.index"], reading.limit)
+    files = [file for file in files if index.wanted(file["path"], conditions)]
     if not files:
         raise RunError(f"{source.name}.commoncrawl.index: no file of the crawl and subset that `where` asks for")
-    choice = index.Choose(index.field_of(conditions), per_part(reading.limit, len(files)))
-    fetch = FetchCaptures(
-        prefix=table.prefix,
-        threads=table.threads,
-        allow_private=tuple(reading.fetch.allow_private),
-        user_agent=reading.user_agent,
-    )
-    chosen, captures = f"{source.name}.index", f"{source.name}.commoncrawl"
-    return [
-        Step(chosen, choice, rows=row_tables(files, index.INDEX)),
-        Step(
-            captures,
-            fetch,
-            {"chosen": shuffle("chosen", chosen)},
-            recorded=True,
-            previous=("fetched", "place"),
-            per_part=("rows", CAPTURES_A_PART),
-            count=REFUSED,
-        ),
-    ]
+    choice = index.Choose(index.field_of(conditions))
+    chosen = reader(source.step("index"), choice, files, index.INDEX, reading, count={})
+    private = tuple(reading.fetch.allow_private)
+    fetch = FetchCaptures(table.prefix, table.threads, allow_private=private, user_agent=reading.user_agent)
+    reads = {"chosen": shuffle("chosen", chosen.name)}
+    how: dict[str, Any] = {"recorded": True, "previous": ("fetched", "place"), "per_part": ("rows", CAPTURES_A_PART)}
+    return [chosen, Step(source.step("commoncrawl"), fetch, reads, count=REFUSED, **how)]
 
 
 def _extract(source: Source, reading: Reading, after: list[str]) -> Step:
@@ -219,7 +187,7 @@ def _extract(source: Source, reading: Reading, after: list[str]) -> Step:
         return [pa.Table.from_pylist([piece]) for piece in pieces]
 
     stage = Extract(refuse_optout=web.refuse_optout, limit=per_part(reading.limit, len(slices)))
-    return Step(f"{source.name}.extract", stage, rows=rows, after=tuple(after), count=COUNT, deadline_s=60)
+    return Step(source.step("extract"), stage, rows=rows, after=tuple(after), count=COUNT, deadline_s=60)
 
 
 def _warc_files(output: StepOutput, reader: str, root: str) -> list[Row]:
@@ -260,23 +228,23 @@ def _nothing_fetched(name: str, step: str, output: StepOutput, web: Web) -> str:
     return f"{step}: no page ({why}); check {name}.commoncrawl.prefix and where, then run again with --refresh {step}"
 
 
-def _datatrove(source: Source, reading: Reading) -> list[Step]:
-    table = source.table.datatrove
-    return [] if table is None else [datatrove_step(source, reading, table, "web")]
+def datatrove_listing(table: Datatrove | None) -> list[Listing]:
+    """The inputs of a datatrove reader, for sources of kind web and text."""
+    if table is None:
+        return []
+    return [Listing("datatrove", partial(from_datatrove.inputs, table.reader, table.arguments, table.shards))]
 
 
-def datatrove_step(source: Source, reading: Reading, table: Datatrove, kind: str) -> Step:
-    """The documents of a datatrove reader, for sources of kind web and text."""
+def datatrove_step(source: Source, reading: Reading, kind: str) -> list[Step]:
+    """The documents of a datatrove reader, for sources of kind web and text; no step where the source names none."""
+    table: Datatrove | None = source.table.datatrove
+    if table is None:
+        return []
     rows = choose_files(source.files["datatrove"], reading.limit)
-    stage = from_datatrove.FromDatatrove(
-        table.reader,
-        tuple(table.arguments.items()),
-        kind=kind,
-        paragraphs=table.paragraphs,
-        limit=per_part(reading.limit, len(rows)),
-    )
+    arguments, limit = tuple(table.arguments.items()), per_part(reading.limit, len(rows))
+    stage = from_datatrove.FromDatatrove(table.reader, arguments, kind, table.paragraphs, limit)
     tables = from_datatrove.parts(rows)
-    return Step(f"{source.name}.datatrove", stage, rows=lambda outputs: tables, count=COUNT)
+    return [Step(source.step("datatrove"), stage, rows=lambda outputs: tables, count=COUNT)]
 
 
 def _releases(source: Source, reading: Reading) -> list[Step]:
@@ -289,9 +257,8 @@ def _releases(source: Source, reading: Reading) -> list[Step]:
         return []
     pieces = [piece for file in choose_files(files, reading.limit) for piece in rows.pieces(file)]
     formats = tuple(sorted({release.format for release in source.table.releases}))
-    stage = releases.Releases(formats, per_part(reading.limit, len(pieces)))
-    inputs = row_tables(pieces, releases.INPUTS)
-    return [Step(f"{source.name}.releases", stage, rows=inputs, count=COUNT, deadline_s=60)]
+    stage, name = releases.Releases(formats), source.step("releases")
+    return [reader(name, stage, pieces, releases.INPUTS, reading, count=COUNT, deadline_s=60)]
 
 
 def sign_near(near: Near) -> Sign:

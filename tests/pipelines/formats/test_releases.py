@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from manifests.nodes import Node, image_node, text_node
 from manifests.stage import DirectContext, InputError
 from pipelines.formats import rows as reader
-from pipelines.formats.releases import BAD_ROW, FORMATS, INPUTS, REASONS, Releases, release_format, suffixes
+from pipelines.formats.releases import BAD_ROW, FORMATS, INPUTS, REASONS, Releases, release_format
 from pipelines.formats.rows import pieces
 from tests.pipelines.html.test_stages import run
 
@@ -227,7 +227,7 @@ alternating.suffixes = (".ndjson",)  # type: ignore[attr-defined]
 
 def test_a_format_by_import_path(tmp_path: Path) -> None:
     name = f"{__name__}:alternating"
-    assert suffixes(name) == (".ndjson",)
+    assert release_format(name).suffixes == (".ndjson",)
     path = tmp_path / "a.ndjson"
     rows = [{"page": "https://e.com/1", "body": ["One.", "https://e.com/a.jpg"]}, {"page": None, "body": [3]}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -242,7 +242,7 @@ def test_a_format_by_import_path(tmp_path: Path) -> None:
     ("name", "line"),
     [
         ("obelic", "no release format `obelic`; did you mean `obelics`"),
-        ("x", "no release format `x`; there are obelics, mint1t, mmc4"),
+        ("x", "no release format `x`; there are: mint1t, mmc4, obelics"),
         ("no.such.module:f", "cannot be imported|no module"),
         ("json:__name__", "is not a function"),
     ],
@@ -254,7 +254,7 @@ def test_an_unknown_format_is_one_line(name: str, line: str) -> None:
 
 
 def test_the_suffixes_of_the_built_in_formats() -> None:
-    assert {name: suffixes(name) for name in FORMATS} == {
+    assert {name: release_format(name).suffixes for name in FORMATS} == {
         "obelics": (".parquet",),
         "mint1t": (".parquet", ".tar"),
         "mmc4": (".jsonl", ".jsonl.gz", ".jsonl.zip"),
