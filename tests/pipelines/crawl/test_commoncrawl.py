@@ -29,7 +29,7 @@ HTML = "Content-Type: text/html; charset=utf-8"
 
 
 def archive(pages: int = 6) -> tuple[bytes, list[dict[str, Any]]]:
-    """A WARC file like Common Crawl's (request, response, metadata in a member each) and the index rows of its pages."""
+    """A WARC file like Common Crawl's (one member each for request, response, metadata) and its index rows."""
     raw = gzip.compress(other("warcinfo"))
     rows = []
     for i in range(pages):
