@@ -1,4 +1,4 @@
-"""A small engine for the tests: documents in partitions, exchanges by key, and the chain of the stages of one run."""
+"""A small engine for the tests: documents in partitions, shuffles by key, and the chain of stages of one run."""
 
 from __future__ import annotations
 
@@ -53,23 +53,23 @@ def call(stage: Callable, tables: Mapping[str, pa.Table], part: int = 0) -> Tabl
 
 
 def gather(outputs: Any, into: Tables | None = None) -> Tables:
-    found: Tables = {} if into is None else into
+    tables: Tables = {} if into is None else into
     for name, rows in outputs:
-        found.setdefault(name, []).append(rows)
-    return found
+        tables.setdefault(name, []).append(rows)
+    return tables
 
 
-def bucketed(batches: list[pa.RecordBatch], buckets: int) -> list[pa.Table]:
-    """By key range, as the engine does."""
+def split_by_key(batches: list[pa.RecordBatch], buckets: int) -> list[pa.Table]:
+    """One table for each range of keys, divided as the engine's shuffle divides them."""
     table = pa.Table.from_batches(batches)
-    which = [k * buckets >> 64 for k in table.column("key").to_pylist()]
-    return [table.take(pa.array([n for n, w in enumerate(which) if w == b], pa.int64())) for b in range(buckets)]
+    bucket_of = [k * buckets >> 64 for k in table.column("key").to_pylist()]
+    return [table.take(pa.array([n for n, w in enumerate(bucket_of) if w == b], pa.int64())) for b in range(buckets)]
 
 
 def chain(
     parts: Sequence[Sequence[Doc]], buckets: int, sign: Sign, verify: Verify, step: int = 3
 ) -> list[dict[str, Any]]:
-    """Sign -> Group -> Components -> GatherClusters -> Verify over documents in parts; ``step`` documents a batch."""
+    """Sign -> Group -> Components -> GatherClusters -> Verify over parts of documents, in batches of ``step``."""
     bands: list[pa.RecordBatch] = []
     signed: list[pa.Table] = []
     for number, docs in enumerate(parts):
@@ -79,23 +79,23 @@ def chain(
         bands += out["bands"]
         signed.append(pa.Table.from_batches(out["signatures"]))
         assert signed[-1].num_rows == len(docs)
-    edges = [e for b in bucketed(bands, buckets) for e in call(Group(), {"bands": b})["edges"]]
+    edges = [e for b in split_by_key(bands, buckets) for e in call(Group(), {"bands": b})["edges"]]
     membership = pa.Table.from_batches(call(Components(), {"edges": pa.Table.from_batches(edges)})["membership"])
     clusters: list[pa.RecordBatch] = []
     for number, rows in enumerate(signed):
-        mine = membership.filter(pa.array([k == number for k in membership.column("key").to_pylist()], pa.bool_()))
-        clusters += call(GatherClusters(), {"membership": mine, "signatures": rows}, number)["clusters"]
-    found = [d for b in bucketed(clusters, buckets) for d in call(verify, {"clusters": b})["duplicates"]]
+        members = membership.filter(pa.array([k == number for k in membership.column("key").to_pylist()], pa.bool_()))
+        clusters += call(GatherClusters(), {"membership": members, "signatures": rows}, number)["clusters"]
+    duplicates = [d for b in split_by_key(clusters, buckets) for d in call(verify, {"clusters": b})["duplicates"]]
     ids = [[d.id for d in docs] for docs in parts]
-    rows = pa.Table.from_batches(found).to_pylist()
+    rows = pa.Table.from_batches(duplicates).to_pylist()
     for row in rows:
         row["id"] = ids[row["key"]][row["row"]]
         assert ids[row["survivor"] >> 32][row["survivor"] & 0xFFFFFFFF] == row["survivor_id"]
     return rows
 
 
-def dropped(rows: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
-    """id -> (reason, survivor's id)."""
+def drops_of(rows: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    """For the id of each dropped document: (reason, id of the survivor)."""
     out = {r["id"]: (r["reason"], r["survivor_id"]) for r in rows}
     assert len(out) == len(rows), "a document was dropped twice"
     return out

@@ -9,10 +9,10 @@ SYLLABLES = ("ba", "den", "cor", "li", "mar", "sto", "ven", "tra", "pul", "gen",
 
 def vocabulary(size: int = 3000) -> list[str]:
     rng = random.Random(7)
-    found: dict[str, None] = {}
-    while len(found) < size:
-        found["".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 4)))] = None
-    return list(found)
+    words: dict[str, None] = {}
+    while len(words) < size:
+        words["".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 4)))] = None
+    return list(words)
 
 
 VOCABULARY = vocabulary()
@@ -23,11 +23,11 @@ def prose(seed: int, words: int = 200) -> str:
     return " ".join(rng.choice(VOCABULARY) for _ in range(words))
 
 
-def changed(text: str, share: float, seed: int) -> str:
+def vary(text: str, share: float, seed: int) -> str:
     """The text with exactly ``share`` of its words (rounded) replaced by others."""
     rng = random.Random(seed)
     words = text.split()
     for place in rng.sample(range(len(words)), round(share * len(words))):
-        # in no vocabulary
+        # words that the vocabulary does not have
         words[place] = rng.choice(("alpha", "omega", "delta", "sigma", "kappa")) + rng.choice("abcdefgh") + "x"
     return " ".join(words)

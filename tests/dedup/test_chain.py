@@ -1,4 +1,4 @@
-"""The whole dedup, from documents to the rows that leave, against a brute-force reference."""
+"""The complete deduplication, from documents to the rows of duplicates, against a brute-force reference."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dedup.urls import canonical_page
 from dedup.verify import Verify
 from manifests.stage import DirectContext
 
-from .drive import Doc, batch, chain, dropped, gather
-from .prose import changed, prose
+from .drive import Doc, batch, chain, drops_of, gather
+from .prose import prose, vary
 
 SMALL = Sign(bands=14, rows=4)
 
@@ -29,10 +29,10 @@ def split(docs: list[Doc], parts: int) -> list[list[Doc]]:
 
 
 def reference(docs: list[Doc], sign: Sign, threshold: float) -> dict[str, tuple[str, str]]:
-    """The same rules, one pair at a time, with no keys of ours but the signatures themselves.
+    """The same rules, one pair at a time. Of our code, only the words and the signatures are used.
 
-    Candidates: same address, same text, or an equal band; clusters: transitive closure; then in order of preference
-    each document is the duplicate of the first survivor of its cluster it matches.
+    Candidates have the same address, the same text or an equal band. Clusters are the transitive closure of candidates.
+    In order of preference, each document is the duplicate of the first survivor of its cluster that it matches.
     """
     texts = ["" if not d.keep else " ".join(d.texts) for d in docs]
     hashed, offsets = words(pa.array(texts, pa.string()))
@@ -53,18 +53,18 @@ def reference(docs: list[Doc], sign: Sign, threshold: float) -> dict[str, tuple[
             return "near_duplicate"
         return None
 
-    def meet(i: int, j: int) -> bool:
+    def are_candidates(i: int, j: int) -> bool:
         band = lengths[i] and lengths[j] and (signatures[i] == signatures[j]).all(axis=1).any()
         return bool(band) or match(i, j) in ("duplicate_url", "duplicate_text")
 
     cluster = {n: {n} for n in live}
     for i in live:
         for j in live:
-            if i < j and meet(i, j) and cluster[i] is not cluster[j]:
-                both = cluster[i] | cluster[j]
-                for n in both:
-                    cluster[n] = both
-    out: dict[str, tuple[str, str]] = {}
+            if i < j and are_candidates(i, j) and cluster[i] is not cluster[j]:
+                union = cluster[i] | cluster[j]
+                for n in union:
+                    cluster[n] = union
+    drops: dict[str, tuple[str, str]] = {}
     survivors: list[int] = []
     first = -(10**12)
     for n in sorted(
@@ -72,12 +72,12 @@ def reference(docs: list[Doc], sign: Sign, threshold: float) -> dict[str, tuple[
         key=lambda n: (-(docs[n].fetched if docs[n].fetched is not None else first), -int(lengths[n]), docs[n].id, n),
     ):
         for s in survivors:
-            if cluster[s] is cluster[n] and (why := match(s, n)):
-                out[docs[n].id] = (why, docs[s].id)
+            if cluster[s] is cluster[n] and (reason := match(s, n)):
+                drops[docs[n].id] = (reason, docs[s].id)
                 break
         else:
             survivors.append(n)
-    return out
+    return drops
 
 
 SAME = ["http://a.example/same", "https://A.example:443/same#top", "http://b.example/?utm_source=x"]
@@ -89,7 +89,7 @@ def corpora(draw: st.DrawFn) -> list[Doc]:
     docs = []
     for n in range(draw(st.integers(0, 14))):
         base = draw(st.sampled_from(BASES))
-        copies = [base, base.upper(), *(changed(base, share, n) for share in (0.03, 0.1, 0.5)), base + " " + BASES[0]]
+        copies = [base, base.upper(), *(vary(base, share, n) for share in (0.03, 0.1, 0.5)), base + " " + BASES[0]]
         text = draw(st.sampled_from([*copies, "", "short one", "Short, one", "7 8"]))
         cut = draw(st.integers(0, len(text.split())))
         pieces = tuple(p for p in (" ".join(text.split()[:cut]), " ".join(text.split()[cut:])) if p)
@@ -109,35 +109,35 @@ def corpora(draw: st.DrawFn) -> list[Doc]:
 @given(
     docs=corpora(), parts=st.integers(1, 5), buckets=st.integers(1, 4), step=st.integers(1, 6), seed=st.integers(0, 5)
 )
-def test_result_is_the_reference_whatever_the_partitioning(
+def test_the_result_is_the_reference_for_any_partitions(
     docs: list[Doc], parts: int, buckets: int, step: int, seed: int
 ) -> None:
     shuffled = docs[:]
     random.Random(seed).shuffle(shuffled)
     expected = reference(docs, SMALL, 0.7)
-    assert dropped(chain(split(docs, 1), 1, SMALL, Verify(0.7))) == expected
-    assert dropped(chain(split(shuffled, parts), buckets, SMALL, Verify(0.7), step)) == expected
+    assert drops_of(chain(split(docs, 1), 1, SMALL, Verify(0.7))) == expected
+    assert drops_of(chain(split(shuffled, parts), buckets, SMALL, Verify(0.7), step)) == expected
 
 
-def test_planted_copies_are_found_and_others_stay() -> None:
+def test_planted_copies_are_dropped_and_other_documents_stay() -> None:
     originals = [Doc(f"o{n:03d}", (prose(n, 300),), fetched=200) for n in range(60)]
-    copies = [Doc(f"c{n:03d}", (changed(prose(n, 300), 0.03, 1000 + n),), fetched=100) for n in range(60)]
-    found = dropped(chain(split(originals + copies, 4), 3, Sign(bands=28, rows=4), Verify(0.6), 16))
-    assert all(name.startswith("c") for name in found), "an original, or a document with no copy, was dropped"
-    assert all(found[name] == ("near_duplicate", "o" + name[1:]) for name in found)
-    assert len(found) >= 58
+    copies = [Doc(f"c{n:03d}", (vary(prose(n, 300), 0.03, 1000 + n),), fetched=100) for n in range(60)]
+    drops = drops_of(chain(split(originals + copies, 4), 3, Sign(bands=28, rows=4), Verify(0.6), 16))
+    assert all(name.startswith("c") for name in drops), "an original, or a document with no copy, was dropped"
+    assert all(drops[name] == ("near_duplicate", "o" + name[1:]) for name in drops)
+    assert len(drops) >= 58
 
 
-def test_default_parameters_find_light_edits() -> None:
+def test_the_default_parameters_drop_copies_with_few_changes() -> None:
     originals = [Doc(f"o{n:03d}", (prose(n, 300),), fetched=200) for n in range(40)]
-    copies = [Doc(f"c{n:03d}", (changed(prose(n, 300), 0.01, 1000 + n),), fetched=100) for n in range(40)]
-    found = dropped(chain([originals, copies], 2, Sign(), Verify(), 16))
-    assert set(found) <= {d.id for d in copies}
-    assert len(found) >= 38
+    copies = [Doc(f"c{n:03d}", (vary(prose(n, 300), 0.01, 1000 + n),), fetched=100) for n in range(40)]
+    drops = drops_of(chain([originals, copies], 2, Sign(), Verify(), 16))
+    assert set(drops) <= {d.id for d in copies}
+    assert len(drops) >= 38
 
 
 def test_a_chain_of_candidates_drops_only_true_duplicates_of_a_survivor() -> None:
-    """a - b - c - d: each 20 % from the next, so a and d are unlike; who is unlike every survivor survives."""
+    """Each text differs from the next by a fifth, so a and d are unlike. A document unlike all survivors survives."""
     a = prose(1, 200)
     texts = [a]
     for n in range(3):
@@ -145,13 +145,13 @@ def test_a_chain_of_candidates_drops_only_true_duplicates_of_a_survivor() -> Non
         words_[50 * n : 50 * n + 30] = prose(100 + n, 30).split()
         texts.append(" ".join(words_))
     docs = [Doc(n, (t,), fetched=200 - k) for k, (n, t) in enumerate(zip("abcd", texts, strict=True))]
-    found = dropped(chain([docs], 1, Sign(bands=56, rows=2), Verify(0.6)))
-    assert found == {"b": ("near_duplicate", "a"), "d": ("near_duplicate", "c")}
+    drops = drops_of(chain([docs], 1, Sign(bands=56, rows=2), Verify(0.6)))
+    assert drops == {"b": ("near_duplicate", "a"), "d": ("near_duplicate", "c")}
 
 
-def test_survivor_is_the_newest_then_the_longest_then_the_smallest_id() -> None:
+def test_the_survivor_is_the_newest_then_the_longest_then_the_one_with_the_smallest_id() -> None:
     def survivor(*docs: Doc) -> set[str]:
-        return {d.id for d in docs} - set(dropped(chain([list(docs)], 2, Sign(near=False), Verify())))
+        return {d.id for d in docs} - set(drops_of(chain([list(docs)], 2, Sign(near=False), Verify())))
 
     url = "http://a.example/p"
     assert survivor(Doc("a", ("one two",), url, 100), Doc("b", ("one",), url, 300), Doc("c", ("one",), url, None)) == {
@@ -161,7 +161,7 @@ def test_survivor_is_the_newest_then_the_longest_then_the_smallest_id() -> None:
     assert survivor(Doc("b", ("one two",), url, 100), Doc("a", ("three four",), url, 100)) == {"a"}
 
 
-def test_the_preferred_source_survives_whatever_its_documents_age() -> None:
+def test_a_document_of_the_preferred_source_survives_even_if_it_is_older() -> None:
     text = prose(5, 60)
     out = [gather(Sign(rank=rank)(batch([doc]), DirectContext(part=rank)))["signatures"][0] for rank, doc in (
         (1, Doc("new", (text,), fetched=900)), (0, Doc("old", (text,), fetched=100)))]  # fmt: skip
@@ -172,24 +172,26 @@ def test_the_preferred_source_survives_whatever_its_documents_age() -> None:
     assert [(r["key"], r["survivor_id"]) for r in rows.to_pylist()] == [(1, "old")]
 
 
-def test_dropped_documents_and_nodes_take_no_part() -> None:
+def test_dropped_documents_and_nodes_are_not_compared() -> None:
     text = prose(3, 50)
     docs = [
         Doc("a", (text,), "http://a.example/1", 300, keep=False),
         Doc("b", (text,), "http://a.example/1", 100),
         Doc("c", (text, prose(4, 50)), "http://a.example/2", 90, node_keep=(True, False)),
     ]
-    assert dropped(chain([docs], 1, Sign(), Verify())) == {"c": ("duplicate_text", "b")}
+    assert drops_of(chain([docs], 1, Sign(), Verify())) == {"c": ("duplicate_text", "b")}
 
 
 def test_pages_of_one_pdf_are_not_duplicates_of_each_other() -> None:
     docs = [Doc(f"p{n}", (prose(n, 60),), "http://a.example/x.pdf", 100, page=n) for n in range(3)]
-    assert dropped(chain([docs], 1, Sign(), Verify())) == {}
-    again = [Doc(f"q{n}", (prose(10 + n, 60),), "https://a.example/x.pdf", 50, page=n) for n in range(3)]
-    assert dropped(chain([docs, again], 2, Sign(), Verify())) == {f"q{n}": ("duplicate_url", f"p{n}") for n in range(3)}
+    assert drops_of(chain([docs], 1, Sign(), Verify())) == {}
+    copies = [Doc(f"q{n}", (prose(10 + n, 60),), "https://a.example/x.pdf", 50, page=n) for n in range(3)]
+    assert drops_of(chain([docs, copies], 2, Sign(), Verify())) == {
+        f"q{n}": ("duplicate_url", f"p{n}") for n in range(3)
+    }
 
 
-def test_pairs_meet_by_image_and_caption_alone() -> None:
+def test_pairs_are_compared_by_image_and_caption_alone() -> None:
     sign = Sign(by_url=False, by_text=False, near=False, by_pair=True)
     docs = [
         Doc("a", ("a red boat",), "http://p.example/", image="http://i.example/1.jpg"),
@@ -198,30 +200,31 @@ def test_pairs_meet_by_image_and_caption_alone() -> None:
         Doc("d", ("A red boat",), "http://p.example/", image="http://i.example/1.jpg"),
     ]
     rows = chain([docs], 2, sign, Verify())
-    assert dropped(rows) == {"b": ("duplicate_pair", "a")}
+    assert drops_of(rows) == {"b": ("duplicate_pair", "a")}
     assert rows[0]["similarity"] is None
 
 
-def test_many_unlike_members_are_bounded_by_rounds_and_none_is_dropped_unchecked() -> None:
-    """One boilerplate band joins unlike documents: after `rounds` survivors only hashes decide, and exact copies still
-    go.
+def test_rounds_limit_the_comparisons_of_a_cluster_and_no_document_is_dropped_without_a_comparison() -> None:
+    """One band of boilerplate joins unlike documents. After `rounds` survivors only hashes are compared.
+
+    Exact copies are dropped all the same.
     """
     docs = [Doc(f"{n:03d}", (prose(n, 30),), "http://a.example/same" if n % 7 == 0 else None) for n in range(30)]
     docs += [Doc(f"x{n:02d}", docs[n].texts) for n in range(30)]
-    few = dropped(chain([docs], 1, Sign(bands=112, rows=1, shingle=1), Verify(0.9, rounds=3)))
-    many = dropped(chain([docs], 1, Sign(bands=112, rows=1, shingle=1), Verify(0.9)))
-    assert few == many
-    # 4 of the 5 with one address go; of the copies, those whose original went that way stay, as nobody else has their
-    # text
-    assert sum(why == "duplicate_url" for why, _ in few.values()) == 4
-    assert sum(why == "duplicate_text" for why, _ in few.values()) == 26
+    limited = drops_of(chain([docs], 1, Sign(bands=112, rows=1, shingle=1), Verify(0.9, rounds=3)))
+    unlimited = drops_of(chain([docs], 1, Sign(bands=112, rows=1, shingle=1), Verify(0.9)))
+    assert limited == unlimited
+    # Of the 5 documents with one address, 4 are dropped. The copies of these 4 stay, since no other document has their
+    # text.
+    assert sum(reason == "duplicate_url" for reason, _ in limited.values()) == 4
+    assert sum(reason == "duplicate_text" for reason, _ in limited.values()) == 26
 
 
-def test_nothing_in_nothing_out() -> None:
+def test_no_documents_give_no_duplicates() -> None:
     assert chain([[], []], 2, Sign(), Verify()) == []
 
 
-def test_bad_parameters_are_named() -> None:
+def test_the_error_names_a_wrong_parameter() -> None:
     with pytest.raises(ValueError, match="threshold"):
         Verify(threshold=1.5)
     with pytest.raises(ValueError, match="bands"):

@@ -1,4 +1,4 @@
-"""What of a text or a picture is an evaluation's, and what merely looks like it."""
+"""Texts and pictures that match an evaluation, and similar ones that do not match."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ SHORT = "which colour has the roof of the mill"
 GENERIC = "what is the man doing"
 
 
-def evaluated(*texts: str, **more: int) -> pa.Table:
-    return Overlap(**more).evaluated(texts, [f"e.jsonl:{n}" for n in range(1, len(texts) + 1)], [False] * len(texts))
+def evaluation_table(*texts: str, **options: int) -> pa.Table:
+    return Overlap(**options).evaluated(texts, [f"e.jsonl:{n}" for n in range(1, len(texts) + 1)], [False] * len(texts))
 
 
-def found(texts: list[str], table: pa.Table, **more: int) -> list[tuple[int, str]]:
+def matches_of(texts: list[str], table: pa.Table, **options: int) -> list[tuple[int, str]]:
     index = Evaluated(table)
-    text, rows = Overlap(**more).matches(pa.array(texts), index)
+    text, rows = Overlap(**options).matches(pa.array(texts), index)
     return sorted(set(zip(text.tolist(), index.items(rows), strict=True)))
 
 
-def test_thirteen_words_in_a_row_match_anywhere_and_twelve_do_not():
-    table = evaluated(LONG)
+def test_a_run_of_thirteen_words_matches_anywhere_and_a_run_of_twelve_does_not():
+    table = evaluation_table(LONG)
     words = LONG.split()
     twelve, thirteen = " ".join(words[2:14]), " ".join(words[2:15])
     texts = [
@@ -50,19 +50,19 @@ def test_thirteen_words_in_a_row_match_anywhere_and_twelve_do_not():
         "",
         LONG,
     ]
-    assert found(texts, table) == [(0, "e.jsonl:1"), (2, "e.jsonl:1"), (5, "e.jsonl:1")]
-    assert found([twelve], evaluated(LONG, words=12), words=12) == [(0, "e.jsonl:1")]
+    assert matches_of(texts, table) == [(0, "e.jsonl:1"), (2, "e.jsonl:1"), (5, "e.jsonl:1")]
+    assert matches_of([twelve], evaluation_table(LONG, words=12), words=12) == [(0, "e.jsonl:1")]
 
 
 def test_a_short_question_matches_a_whole_text_and_a_very_short_one_never_matches():
-    table = evaluated(SHORT, GENERIC)
+    table = evaluation_table(SHORT, GENERIC)
     assert table["kind"].to_pylist() == [WHOLE]
-    assert found([f"{SHORT.capitalize()}?", f"Tell me {SHORT}", GENERIC], table) == [(0, "e.jsonl:1")]
+    assert matches_of([f"{SHORT.capitalize()}?", f"Tell me {SHORT}", GENERIC], table) == [(0, "e.jsonl:1")]
 
 
 def test_a_short_question_about_a_picture_never_matches():
     table = Overlap().evaluated([SHORT, LONG], ["e:1", "e:2"], [True, True])
-    assert set(table["kind"].to_pylist()) == {GRAM} and found([SHORT, LONG], table) == [(1, "e:2")]
+    assert set(table["kind"].to_pylist()) == {GRAM} and matches_of([SHORT, LONG], table) == [(1, "e:2")]
 
 
 @given(
@@ -70,10 +70,12 @@ def test_a_short_question_about_a_picture_never_matches():
     st.lists(st.sampled_from("abcdef"), max_size=40),
     st.integers(2, 5),
 )
-def test_runs_are_those_of_a_plain_search(left: list[str], right: list[str], size: int):
+def test_matching_runs_of_words_are_those_of_a_plain_search(question: list[str], text: list[str], size: int):
     grams = lambda words: {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
-    more = {"words": size, "whole": size}
-    assert bool(found([" ".join(right)], evaluated(" ".join(left), **more), **more)) == bool(grams(left) & grams(right))
+    options = {"words": size, "whole": size}
+    assert bool(matches_of([" ".join(text)], evaluation_table(" ".join(question), **options), **options)) == bool(
+        grams(question) & grams(text)
+    )
 
 
 def document(*texts: str) -> dict:
@@ -96,9 +98,9 @@ def tables(
     }
 
 
-def contaminated(parts: list[dict[str, pa.Table]], common: int = 10) -> list[dict]:
-    made = [batch for part, given in enumerate(parts) for _, batch in Matches()(given, DirectContext(part))]
-    ((name, batch),) = Contaminated(common)({"matches": pa.Table.from_batches(made, MATCHES)})
+def rows_of(parts: list[dict[str, pa.Table]], common: int = 10) -> list[dict]:
+    matches = [batch for part, inputs in enumerate(parts) for _, batch in Matches()(inputs, DirectContext(part))]
+    ((name, batch),) = Contaminated(common)({"matches": pa.Table.from_batches(matches, MATCHES)})
     assert name == "contaminated" and batch.schema == CONTAMINATED
     return batch.to_pylist()
 
@@ -109,26 +111,26 @@ def test_kept_texts_of_kept_documents_are_matched_one_by_one():
     documents = [document("plain", LONG), document(LONG), document(LONG), halves, document("x", LONG, LONG)]
     node_keep = [[True] * len(d["nodes"]) for d in documents]
     node_keep[2][1] = False
-    table = evaluated(
+    table = evaluation_table(
         "something else of thirteen words and more, which nobody here has ever said to anyone at all", LONG
     )
-    given = tables(documents, table, [True, False, True, True, True], node_keep)
-    n = len(words) - 12
-    rows = [{"key": part, "row": row, "runs": n, "item": "e.jsonl:2"} for part in (0, 1) for row in (0, 4)]
-    assert contaminated([given, given]) == rows
+    inputs = tables(documents, table, [True, False, True, True, True], node_keep)
+    runs = len(words) - 12
+    rows = [{"key": part, "row": row, "runs": runs, "item": "e.jsonl:2"} for part in (0, 1) for row in (0, 4)]
+    assert rows_of([inputs, inputs]) == rows
     assert list(Matches()(tables([], EVALUATED.empty_table()))) == []
     assert next(Contaminated()({"matches": MATCHES.empty_table()}))[1].num_rows == 0
 
 
-def test_what_many_documents_have_is_a_template():
+def test_words_that_many_documents_have_are_a_template_and_do_not_count():
     template = "look at the picture and answer the following question with a single word or phrase please"
     own = "whose mill is this and who built it there beside the old bridge of the town"
-    table = evaluated(f"{template} {own}")
+    table = evaluation_table(f"{template} {own}")
     documents = [document(f"{template} {n}") for n in range(10)] + [document(f"{template} {own}")]
-    assert [r["row"] for r in contaminated([tables(documents, table)])] == [10]
-    assert len(contaminated([tables(documents, table)], 11)) == 11
-    # counted over all parts
-    assert len(contaminated([tables(documents[:5], table), tables(documents[5:], table)])) == 1
+    assert [r["row"] for r in rows_of([tables(documents, table)])] == [10]
+    assert len(rows_of([tables(documents, table)], 11)) == 11
+    # documents are counted over all parts
+    assert len(rows_of([tables(documents[:5], table), tables(documents[5:], table)])) == 1
 
 
 @pytest.mark.parametrize(("bits", "nearest"), [(0, None), (2, None), (3, ("b", 3)), (64, ("b", 3))])

@@ -1,4 +1,4 @@
-"""Stars, forests, and the stages between signing and deciding, one at a time."""
+"""Each stage between signatures and decisions alone: groups, components, the gathering of clusters, verification."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dedup.verify import DUPLICATES, GatherClusters, Verify
 from manifests.stage import DirectContext
 
 from .drive import Doc, batch, call, gather
-from .prose import changed, prose
+from .prose import prose, vary
 
 
 def bands(rows: list[tuple[int, int, int]]) -> pa.Table:
@@ -41,11 +41,11 @@ def test_a_key_joins_only_within_its_kind() -> None:
     assert edges([(9, 1, 0), (9, 2, 1), (9, 3, 1)]) == [(2, 3, 1)]
 
 
-def test_an_edge_has_the_surest_kind() -> None:
+def test_an_edge_of_several_kinds_has_the_most_certain_one() -> None:
     assert edges([(1, 1, 2), (1, 2, 2), (2, 1, 0), (2, 2, 0), (3, 2, 2), (3, 4, 2)]) == [(1, 2, 0), (1, 4, 2)]
 
 
-def test_nothing() -> None:
+def test_no_edges_give_an_empty() -> None:
     assert edges([]) == []
     out = call(Components(), {"edges": pa.Table.from_pylist([], schema=EDGES)})
     assert out["membership"][0].schema == MEMBERSHIP
@@ -53,82 +53,86 @@ def test_nothing() -> None:
 
 
 def test_tables_without_rows() -> None:
-    def none(stage: Any, table: str) -> pa.Table:
+    def empty(stage: Any, table: str) -> pa.Table:
         return stage.tables[table].empty_table()
 
-    signatures = signed([Doc("a", ("one",))])
-    membership, no_signatures = none(Components(), "membership"), none(Sign(), "signatures")
+    signatures = signatures_of([Doc("a", ("one",))])
+    membership, no_signatures = empty(Components(), "membership"), empty(Sign(), "signatures")
     images = pa.schema([*NEEDED, ("url", pa.string())]).empty_table()
-    assert call(Group(), {"bands": none(Sign(), "bands")})["edges"][0].num_rows == 0
-    assert call(Components(), {"edges": none(Group(), "edges")})["membership"][0].num_rows == 0
+    assert call(Group(), {"bands": empty(Sign(), "bands")})["edges"][0].num_rows == 0
+    assert call(Components(), {"edges": empty(Group(), "edges")})["membership"][0].num_rows == 0
     for rows in (no_signatures, signatures):
         (clusters,) = call(GatherClusters(), {"membership": membership, "signatures": rows})["clusters"]
         assert clusters.num_rows == 0 and clusters.schema == GatherClusters().tables["clusters"]
-    assert call(Verify(), {"clusters": none(GatherClusters(), "clusters")})["duplicates"][0].num_rows == 0
-    (counted,) = call(ImageCounts(), {"images": images})["counted"]
-    assert counted.num_rows == 0 and counted.schema == pa.schema([*images.schema, *ADDED])
-    assert call(RepeatedParagraphs(), {"paragraphs": none(Paragraphs(), "paragraphs")})["repeated"][0].num_rows == 0
+    assert call(Verify(), {"clusters": empty(GatherClusters(), "clusters")})["duplicates"][0].num_rows == 0
+    (image_counts,) = call(ImageCounts(), {"images": images})["counted"]
+    assert image_counts.num_rows == 0 and image_counts.schema == pa.schema([*images.schema, *ADDED])
+    assert call(RepeatedParagraphs(), {"paragraphs": empty(Paragraphs(), "paragraphs")})["repeated"][0].num_rows == 0
 
 
 def test_stages_yield_their_declared_tables_without_rows_and_where_every_row_is_null() -> None:
     empty = batch([])
-    refused = pa.RecordBatch.from_arrays([pa.nulls(3, f.type) for f in empty.schema], schema=empty.schema)
+    null_rows = pa.RecordBatch.from_arrays([pa.nulls(3, f.type) for f in empty.schema], schema=empty.schema)
     for stage in (Sign(), Sign(bands=28, rows=4, near=False), Paragraphs(), Paragraphs(by_host=False)):
-        for rows in (empty, refused):
+        for rows in (empty, null_rows):
             out = gather(stage(rows))
             assert {name: batches[0].schema for name, batches in out.items()} == dict(stage.tables)
 
 
-def test_rows_left_out_on_the_way_are_null_rows_and_meet_nobody() -> None:
-    far = 9_007_199_254_740_993 >> 32  # a part whose document numbers no float holds
+def test_quarantined_rows_are_null_rows_and_have_no_candidates() -> None:
+    high_part = 9_007_199_254_740_993 >> 32  # a float cannot represent the document numbers of this part
     docs = [
         Doc("a", ("one two",), "http://a.example/"),
         Doc("b", ("one two",), "http://b.example/"),
         Doc("c", ("three",)),
     ]
     rows = batch(docs)
-    gone = pa.RecordBatch.from_arrays([pa.nulls(2, f.type) for f in rows.schema], schema=rows.schema)
-    mixed = pa.Table.from_batches([rows.slice(0, 1), gone, rows.slice(1)]).combine_chunks().to_batches()[0]
-    out = gather(Sign()(mixed, DirectContext(part=far)))
+    null_rows = pa.RecordBatch.from_arrays([pa.nulls(2, f.type) for f in rows.schema], schema=rows.schema)
+    with_null_rows = (
+        pa.Table.from_batches([rows.slice(0, 1), null_rows, rows.slice(1)]).combine_chunks().to_batches()[0]
+    )
+    out = gather(Sign()(with_null_rows, DirectContext(part=high_part)))
     signatures = pa.Table.from_batches(out["signatures"])
     signatures = pa.concat_tables(
         [signatures, pa.table([pa.nulls(1, f.type) for f in signatures.schema], schema=signatures.schema)]
     )
     tables = call(Group(), {"bands": pa.Table.from_batches(out["bands"])})
     membership = call(Components(), {"edges": pa.Table.from_batches(tables["edges"])})["membership"]
-    gathered = {"membership": pa.Table.from_batches(membership), "signatures": signatures}
-    found = call(GatherClusters(), gathered, far)["clusters"][0]
-    assert found.column("id").to_pylist() == ["a", "b"]
-    assert [d & 0xFFFFFFFF for d in found.column("doc").to_pylist()] == [0, 3]
+    inputs = {"membership": pa.Table.from_batches(membership), "signatures": signatures}
+    table = call(GatherClusters(), inputs, high_part)["clusters"][0]
+    assert table.column("id").to_pylist() == ["a", "b"]
+    assert [d & 0xFFFFFFFF for d in table.column("doc").to_pylist()] == [0, 3]
 
 
-def test_a_null_where_none_may_be_is_named() -> None:
+def test_a_null_in_a_required_column_is_an_error_that_names_the_column() -> None:
     with pytest.raises(ValueError, match="column doc has 1 nulls"):
         list(Group()({"bands": pa.Table.from_pylist([{"key": 1, "doc": None, "kind": 0}], schema=BANDS)}))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 3))), st.randoms(use_true_random=False))
-def test_forest_joins_what_keys_join_in_any_order(rows: list[tuple[int, int, int]], rng: random.Random) -> None:
-    found = edges(rows)
+def test_a_forest_has_the_clusters_of_the_keys_for_any_order_of_rows(
+    rows: list[tuple[int, int, int]], rng: random.Random
+) -> None:
+    forest = edges(rows)
     shuffled = rows[:]
     rng.shuffle(shuffled)
-    assert edges(shuffled) == found
-    assert len({b for _, b, _ in found}) == len(found), "one edge a document"
+    assert edges(shuffled) == forest
+    assert len({b for _, b, _ in forest}) == len(forest), "one edge a document"
     cluster = {d: {d} for _, d, _ in rows}
     for k, d, n in rows:
         for k2, d2, n2 in rows:
             if (k, n) == (k2, n2):
-                both = cluster[d] | cluster[d2]
-                for x in both:
-                    cluster[x] = both
-    assert sorted((a, b) for a, b, _ in found) == sorted((min(c), d) for d, c in cluster.items() if d != min(c))
+                union = cluster[d] | cluster[d2]
+                for member in union:
+                    cluster[member] = union
+    assert sorted((a, b) for a, b, _ in forest) == sorted((min(c), d) for d, c in cluster.items() if d != min(c))
 
 
 def test_components_join_the_forests_of_all_buckets() -> None:
-    far = 7 << 32 | 5
+    high_document = 7 << 32 | 5
     table = pa.Table.from_pylist(
-        [{"key": 0, "a": a, "b": b, "kind": 2} for a, b in [(4, 6), (2, 4), (10, far)]], schema=EDGES
+        [{"key": 0, "a": a, "b": b, "kind": 2} for a, b in [(4, 6), (2, 4), (10, high_document)]], schema=EDGES
     )
     out = call(Components(), {"edges": table})
     assert [tuple(r.values()) for r in out["membership"][0].to_pylist()] == [
@@ -140,7 +144,7 @@ def test_components_join_the_forests_of_all_buckets() -> None:
     ]
 
 
-def signed(docs: list[Doc], part: int = 0) -> pa.Table:
+def signatures_of(docs: list[Doc], part: int = 0) -> pa.Table:
     return pa.Table.from_batches(gather(Sign()(batch(docs), DirectContext(part=part)))["signatures"])
 
 
@@ -150,7 +154,7 @@ def clusters(docs: list[Doc]) -> pa.Table:
         schema=MEMBERSHIP,
     )
     return pa.Table.from_batches(
-        call(GatherClusters(), {"membership": membership, "signatures": signed(docs)})["clusters"]
+        call(GatherClusters(), {"membership": membership, "signatures": signatures_of(docs)})["clusters"]
     )
 
 
@@ -162,9 +166,7 @@ def duplicates(table: pa.Table, stage: Verify) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("rounds", [1, 2, 1000])
 def test_verify_does_not_depend_on_the_order_of_its_rows(rounds: int) -> None:
-    docs = [
-        Doc(f"{n}", (changed(prose(n % 3, 80), 0.02 * (n % 4), n),), f"http://a.example/{n % 7}") for n in range(20)
-    ]
+    docs = [Doc(f"{n}", (vary(prose(n % 3, 80), 0.02 * (n % 4), n),), f"http://a.example/{n % 7}") for n in range(20)]
     table = clusters(docs)
     expected = duplicates(table, Verify(0.7, rounds))
     assert len(expected) > 5
@@ -181,25 +183,27 @@ def test_one_hash_and_another_length_is_a_collision_not_a_copy() -> None:
         assert duplicates(table, Verify(rounds=rounds)) == []
 
 
-def test_gathering_names_a_document_it_has_no_signature_for() -> None:
+def test_a_member_of_a_cluster_without_a_signature_is_an_error_that_names_the_document() -> None:
     membership = pa.table(
         [np.array([3], np.uint64), np.array([1], np.int32), np.array([9], np.uint64)], schema=MEMBERSHIP
     )
     with pytest.raises(ValueError, match="no signature for row 1 of part 3"):
-        list(GatherClusters()({"membership": membership, "signatures": signed([Doc("a", ("one",))], part=3)}))
+        list(GatherClusters()({"membership": membership, "signatures": signatures_of([Doc("a", ("one",))], part=3)}))
 
 
-def test_gathering_brings_the_rows_of_its_documents() -> None:
+def test_gathering_gives_the_signatures_of_the_members_alone() -> None:
     membership = pa.table(
         [np.array([3, 3], np.uint64), np.array([2, 0], np.int32), np.array([9, 9], np.uint64)], schema=MEMBERSHIP
     )
     docs = [Doc("a", ("one",)), Doc("b", ("two",)), Doc("c", ())]
     out = pa.Table.from_batches(
-        call(GatherClusters(), {"membership": membership, "signatures": signed(docs, 3)}, 3)["clusters"]
+        call(GatherClusters(), {"membership": membership, "signatures": signatures_of(docs, 3)}, 3)["clusters"]
     )
     assert out.schema.names == ["key", "root", *signatures_schema(112).names]
     assert out.column("id").to_pylist() == ["a", "c"]
     assert out.column("root").to_pylist() == [9, 9]
-    none = call(GatherClusters(), {"membership": membership.slice(0, 0), "signatures": signed(docs, 3)}, 3)["clusters"]
-    assert [b.num_rows for b in none] == [0]
-    assert none[0].schema == out.schema
+    without_members = call(
+        GatherClusters(), {"membership": membership.slice(0, 0), "signatures": signatures_of(docs, 3)}, 3
+    )["clusters"]
+    assert [b.num_rows for b in without_members] == [0]
+    assert without_members[0].schema == out.schema

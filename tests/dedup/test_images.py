@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 
 
 def images(uses: list[tuple[int, int, int, str | None]]) -> pa.Table:
-    """(part, row, node, image) -> the rows of ImageCounts."""
+    """The input rows of ImageCounts from uses (part, row, node, image)."""
     rows = [
         {
             "url": f"http://i.example/{n}",
@@ -45,12 +45,12 @@ def images(uses: list[tuple[int, int, int, str | None]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def counted(table: pa.Table) -> pa.Table:
+def image_counts(table: pa.Table) -> pa.Table:
     return pa.Table.from_batches([b for _, b in ImageCounts()({"images": table})])
 
 
-def test_uses_are_documents() -> None:
-    out = counted(
+def test_uses_of_an_image_are_counted_in_documents() -> None:
+    table = image_counts(
         images(
             [
                 (1, 0, 0, "a"),
@@ -63,8 +63,8 @@ def test_uses_are_documents() -> None:
             ]
         )
     )
-    found = [(r["key"], r["row"], r["node"], r["uses"], r["repeated"]) for r in out.to_pylist()]
-    assert found == [
+    rows = [(r["key"], r["row"], r["node"], r["uses"], r["repeated"]) for r in table.to_pylist()]
+    assert rows == [
         (0, 5, 1, 2, False),
         (0, 5, 2, 2, True),
         (0, 6, 0, 1, False),
@@ -73,8 +73,8 @@ def test_uses_are_documents() -> None:
         (1, 0, 0, 2, False),
         (1, 0, 4, 2, True),
     ]
-    assert out.schema.names == [*SCHEMA.names, "uses", "repeated"]
-    assert out.column("url").to_pylist()[0] == "http://i.example/2"
+    assert table.schema.names == [*SCHEMA.names, "uses", "repeated"]
+    assert table.column("url").to_pylist()[0] == "http://i.example/2"
 
 
 @settings(max_examples=60, deadline=None)
@@ -85,21 +85,21 @@ def test_uses_are_documents() -> None:
     ),
     st.randoms(use_true_random=False),
 )
-def test_counts_are_those_of_a_plain_count_in_any_order(
+def test_counts_equal_a_plain_count_for_any_order_of_rows(
     uses: list[tuple[int, int, int, str | None]], rng: random.Random
 ) -> None:
     expected = []
     for p, r, k, i in sorted(uses, key=lambda u: u[:3]):
-        same = [u for u in uses if i is not None and u[3] == i]
-        repeated = any(u[:2] == (p, r) and u[2] < k for u in same)
-        expected.append((p, r, k, len({u[:2] for u in same}), repeated))
+        uses_of_image = [u for u in uses if i is not None and u[3] == i]
+        repeated = any(u[:2] == (p, r) and u[2] < k for u in uses_of_image)
+        expected.append((p, r, k, len({u[:2] for u in uses_of_image}), repeated))
     shuffled = uses[:]
     rng.shuffle(shuffled)
-    rows = counted(images(shuffled)).to_pylist()
+    rows = image_counts(images(shuffled)).to_pylist()
     assert [(r["part"], r["row"], r["node"], r["uses"], r["repeated"]) for r in rows] == expected
 
 
-def test_a_missing_column_is_named() -> None:
+def test_a_missing_column_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="not in images: node"):
         list(ImageCounts()({"images": images([]).drop_columns(["node"])}))
 

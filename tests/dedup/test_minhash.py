@@ -11,7 +11,7 @@ import pyarrow as pa
 from dedup import minhash
 from dedup.text import words
 
-from .prose import changed, prose
+from .prose import prose, vary
 
 
 def sets_of(texts: list[str], size: int = 5) -> list[set[tuple[str, ...]]]:
@@ -23,16 +23,16 @@ def jaccard(a: set, b: set) -> float:
     return len(a & b) / len(a | b)
 
 
-def signed(texts: list[str], count: int = 112, seed: int = 1) -> np.ndarray:
+def signatures_of(texts: list[str], count: int = 112, seed: int = 1) -> np.ndarray:
     return minhash.signatures(*minhash.shingles(*words(pa.array(texts, pa.string()))), count, seed)
 
 
-def test_estimate_is_as_good_as_datasketch() -> None:
-    """Mean error near zero (no bias), spread as the theory says and as datasketch has it."""
-    texts = [prose(1, 400)] + [changed(prose(1, 400), share, n) for n, share in enumerate(np.linspace(0.005, 0.2, 60))]
+def test_the_estimate_is_as_good_as_datasketchs() -> None:
+    """The mean error is near zero (no bias). The spread is near the theory's and near datasketch's."""
+    texts = [prose(1, 400)] + [vary(prose(1, 400), share, n) for n, share in enumerate(np.linspace(0.005, 0.2, 60))]
     exact = np.array([jaccard(*sets_of([texts[0], t])) for t in texts[1:]])
     ours = np.concatenate(
-        [minhash.similarity(s[1:], s[:1]) - exact for s in (signed(texts, 112, seed) for seed in range(8))]
+        [minhash.similarity(s[1:], s[:1]) - exact for s in (signatures_of(texts, 112, seed) for seed in range(8))]
     )
     sketches = []
     for shingle_set in sets_of(texts):
@@ -45,34 +45,31 @@ def test_estimate_is_as_good_as_datasketch() -> None:
     assert np.sqrt((ours**2).mean()) < 1.5 * np.sqrt((theirs**2).mean())
 
 
-def test_minima_are_those_of_a_plain_loop() -> None:
+def test_signatures_equal_those_of_a_plain_loop() -> None:
     texts = [prose(1, 9000), "", "one two three", prose(2, 5), "...", prose(3, 4200)]
     grams, cuts = minhash.shingles(*words(pa.array(texts)))
     a, b = minhash.permutations(16, 3)
-    found = minhash.signatures(grams, cuts, 16, 3)
+    signatures = minhash.signatures(grams, cuts, 16, 3)
     assert np.diff(cuts).tolist() == [8996, 0, 1, 1, 0, 4196]
     for n, text in enumerate(texts):
         for p in range(16):
             values = [(int(a[p]) * int(g) + int(b[p])) & 0xFFFFFFFF for g in grams[cuts[n] : cuts[n + 1]]]
-            assert found[n, p] == min(values, default=0xFFFFFFFF), text[:20]
+            assert signatures[n, p] == min(values, default=0xFFFFFFFF), text[:20]
 
 
-def test_shingles_are_the_same_in_any_company() -> None:
-    """A text's shingles do not depend on the texts beside it."""
+def test_shingles_of_a_text_do_not_depend_on_other_texts() -> None:
     texts = ["a b c d e f g", "b c d e f", "x", "", "a b c d e"]
     grams, cuts = minhash.shingles(*words(pa.array(texts)))
-    each = [grams[cuts[n] : cuts[n + 1]].tolist() for n in range(len(texts))]
-    assert each == [minhash.shingles(*words(pa.array([t])))[0].tolist() for t in texts]
-    assert each[0][1] == each[1][0]
-    assert each[0][0] == each[4][0]
+    shingles = [grams[cuts[n] : cuts[n + 1]].tolist() for n in range(len(texts))]
+    assert shingles == [minhash.shingles(*words(pa.array([t])))[0].tolist() for t in texts]
+    assert shingles[0][1] == shingles[1][0]
+    assert shingles[0][0] == shingles[4][0]
 
 
-def test_bands_find_what_datasketch_finds() -> None:
-    """Same signatures, same bands: datasketch's index and our keys bring the same pairs together."""
-    texts = [
-        t for n in range(12) for t in (prose(n, 150), changed(prose(n, 150), 0.03, n), changed(prose(n, 150), 0.08, n))
-    ]
-    signatures = signed(texts)
+def test_bands_give_the_candidates_that_datasketch_gives() -> None:
+    """With equal signatures and bands, datasketch's index and our keys give the same pairs."""
+    texts = [t for n in range(12) for t in (prose(n, 150), vary(prose(n, 150), 0.03, n), vary(prose(n, 150), 0.08, n))]
+    signatures = signatures_of(texts)
     keys = minhash.band_keys(signatures, 14, 8)
     ours = {(i, j) for i, j in itertools.combinations(range(len(texts)), 2) if (keys[i] == keys[j]).any()}
     index = datasketch.MinHashLSH(num_perm=112, params=(14, 8))
@@ -84,6 +81,6 @@ def test_bands_find_what_datasketch_finds() -> None:
     assert len(ours) >= 8
 
 
-def test_equal_keys_only_within_a_band() -> None:
+def test_equal_values_in_different_bands_have_different_keys() -> None:
     keys = minhash.band_keys(np.full((1, 112), 7, np.uint32), 14, 8)
     assert len(set(keys[0].tolist())) == 14

@@ -1,4 +1,4 @@
-"""Words, addresses and the columns Sign makes of a batch."""
+"""Words, canonical addresses, and the columns that Sign computes from a batch."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_words(text: str, expected: tuple[str, ...]) -> None:
     assert word_lists([text])[0] == as_words(*expected)
 
 
-def test_numbers_may_stay() -> None:
+def test_numbers_are_not_folded_on_request() -> None:
     assert word_lists(["7 of 12"], fold_numbers=False)[0] == as_words("7", "of", "12")
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=6))
-def test_any_text_has_the_same_words_in_any_company(texts: list[str]) -> None:
+def test_words_of_a_text_do_not_depend_on_other_texts(texts: list[str]) -> None:
     texts = [t.encode("utf-8", "replace").decode() for t in texts]
     assert word_lists(texts) == [word_lists([t])[0] for t in texts]
 
@@ -67,7 +67,7 @@ def test_any_text_has_the_same_words_in_any_company(texts: list[str]) -> None:
         ("http://user@a.example./x?gclid=3", "http://a.example/x"),
     ],
 )
-def test_one_page(one: str, other: str) -> None:
+def test_two_addresses_of_one_page_are_equal(one: str, other: str) -> None:
     assert canonical_page(one) == canonical_page(other)
 
 
@@ -83,7 +83,7 @@ def test_one_page(one: str, other: str) -> None:
         ("urn:x", "urn:y"),
     ],
 )
-def test_two_pages(one: str, other: str) -> None:
+def test_addresses_of_two_pages_differ(one: str, other: str) -> None:
     assert canonical_page(one) != canonical_page(other)
 
 
@@ -98,8 +98,8 @@ def test_tables_of_a_batch() -> None:
     bands, signatures = pa.Table.from_batches(out["bands"]), pa.Table.from_batches(out["signatures"])
     assert bands.schema == BANDS
     assert signatures.schema == signatures_schema(112)
-    number = [3 << 32 | row for row in (10, 11, 12, 13)]
-    assert signatures.column("doc").to_pylist() == number
+    numbers = [3 << 32 | row for row in (10, 11, 12, 13)]
+    assert signatures.column("doc").to_pylist() == numbers
     assert signatures.column("length").to_pylist() == [60, 0, None, 3]
     assert signatures.column("fetched").to_pylist() == [5, None, None, None]
     assert [s is None for s in signatures.column("signature").to_pylist()] == [False, True, True, False]
@@ -107,30 +107,30 @@ def test_tables_of_a_batch() -> None:
     assert [h is None for h in signatures.column("url_hash").to_pylist()] == [False, False, True, True]
     kinds = {
         n: [k for d, k in zip(bands["doc"].to_pylist(), bands["kind"].to_pylist(), strict=True) if d == n]
-        for n in number
+        for n in numbers
     }
-    assert [kinds[n] for n in number] == [[URL, EXACT] + [BAND] * 14, [URL], [], [EXACT] + [BAND] * 14]
+    assert [kinds[n] for n in numbers] == [[URL, EXACT] + [BAND] * 14, [URL], [], [EXACT] + [BAND] * 14]
 
 
-def test_where_paragraphs_break_does_not_matter_to_the_text() -> None:
+def test_the_hash_of_a_text_does_not_depend_on_its_paragraph_breaks() -> None:
     docs = [Doc("a", ("one two", "three")), Doc("b", ("One", "two three")), Doc("c", ("one two four",))]
     table = gather(Sign()(batch(docs)))["signatures"][0]
     hashes = table.column("text_hash").to_pylist()
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_a_batch_cut_in_two_gives_the_same_rows() -> None:
-    whole = batch(
+def test_a_batch_split_in_two_gives_the_same_rows() -> None:
+    rows = batch(
         [Doc(f"{n}", (prose(n, 20 + n),), f"http://a.example/{n}", node_keep=(n % 3 != 0,)) for n in range(10)]
     )
-    once = gather(Sign()(whole, DirectContext()))
-    twice = gather(Sign()(whole.slice(0, 4), DirectContext()))
-    gather(Sign()(whole.slice(4), DirectContext(first=4)), twice)
-    for name in once:
-        assert pa.Table.from_batches(once[name]) == pa.Table.from_batches(twice[name])
+    one_batch = gather(Sign()(rows, DirectContext()))
+    two_batches = gather(Sign()(rows.slice(0, 4), DirectContext()))
+    gather(Sign()(rows.slice(4), DirectContext(first=4)), two_batches)
+    for name in one_batch:
+        assert pa.Table.from_batches(one_batch[name]) == pa.Table.from_batches(two_batches[name])
 
 
-def test_wrong_input_is_named() -> None:
+def test_the_error_names_the_wrong_input() -> None:
     rows = batch([Doc("a", ("one",))])
     with pytest.raises(ValueError, match=r"not in its input: keep"):
         list(Sign()(rows.select([n for n in rows.schema.names if n != "keep"])))
@@ -138,7 +138,7 @@ def test_wrong_input_is_named() -> None:
         list(Sign()(batch([Doc("a", ("one",), node_keep=(True, True))])))
 
 
-def test_long_and_odd_documents_pass() -> None:
+def test_long_documents_and_documents_without_words_have_rows() -> None:
     rows = batch(
         [Doc("a", ("x" * 100_000,)), Doc("b", ("\u0301" * 10, "\U0001f600" * 3)), Doc("c", ("word " * 20_000,))]
     )

@@ -10,25 +10,25 @@ import pyarrow as pa
 from manifests.schema import DOCUMENT
 
 
-def node(what: str | dict[str, Any]) -> dict[str, Any]:
-    """A string is a paragraph, ``# ...`` a heading, ``---`` a break, a dict an image (or whatever it says)."""
-    if what == "---":
+def node(content: str | dict[str, Any]) -> dict[str, Any]:
+    """A node: a string gives a paragraph, ``# ...`` a heading, ``---`` a break, a dict an image or its own ``kind``."""
+    if content == "---":
         return {"kind": "break"}
-    if isinstance(what, str):
+    if isinstance(content, str):
         return {
             "kind": "text",
-            "role": "heading" if what.startswith("# ") else "paragraph",
-            "text": what.removeprefix("# "),
+            "role": "heading" if content.startswith("# ") else "paragraph",
+            "text": content.removeprefix("# "),
         }
-    return {"kind": "image", **what}
+    return {"kind": "image", **content}
 
 
 def documents(*rows: Sequence[str | dict[str, Any]]) -> pa.RecordBatch:
-    made = [
+    records = [
         {"id": f"{i:032x}", "kind": "web", "url": f"http://a.example/{i}", "nodes": [node(n) for n in row]}
         for i, row in enumerate(rows)
     ]
-    return pa.RecordBatch.from_pylist(made, schema=DOCUMENT)
+    return pa.RecordBatch.from_pylist(records, schema=DOCUMENT)
 
 
 def zipped(*batches: pa.RecordBatch) -> pa.RecordBatch:

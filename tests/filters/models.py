@@ -1,4 +1,4 @@
-"""Small ONNX models for the tests: an image is the mean of each colour, a text the mean of its words' colours."""
+"""Small ONNX models for the tests: the mean colour of an image, and the sum of the colours of a text's words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-#: what a word stands for: red, green, blue
+#: the colour of each word: red, green, blue
 WORDS = {
     "[PAD]": (0, 0, 0),
     "red": (1, 0, 0),
@@ -33,7 +33,7 @@ def image_model(path: Path, side: int = 8) -> str:
 
 
 def text_model(path: Path) -> str:
-    """input_ids, n x tokens -> text_embeds, n x 3; beside it another output, which comes first."""
+    """input_ids, n x tokens -> text_embeds, n x 3. Another output comes before it."""
     onnx = pytest.importorskip("onnx", reason="needs the package onnx")
     pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
     h, t = onnx.helper, onnx.TensorProto
@@ -59,11 +59,11 @@ def _saved(graph: object, path: Path) -> str:
 
 
 def tokenizer(path: Path) -> str:
-    """Words of `WORDS`, by white space and punctuation."""
+    """A tokenizer of the words of `WORDS`, split at white space and punctuation."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="other"))
-    made.normalizer = normalizers.Lowercase()
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.save(str(path))
+    word_level = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="other"))
+    word_level.normalizer = normalizers.Lowercase()
+    word_level.pre_tokenizer = pre_tokenizers.Whitespace()
+    word_level.save(str(path))
     return str(path)

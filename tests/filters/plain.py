@@ -1,6 +1,6 @@
-"""The text scores as plain Python, one word at a time: the tests compare the columnar code with it.
+"""The text scores as plain Python, one word at a time. The tests compare the columnar code with them.
 
-From the definitions in OBELICS' paper (arXiv 2306.16527, A.2), not from its code.
+They follow the definitions in OBELICS' paper (arXiv 2306.16527, A.2), not its code.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def pieces(text: str) -> list[str]:
 
 
 def terms(text: str) -> list[str]:
-    """Words, and numbers: pieces that hold no word but a digit, from the first digit to the last."""
+    """Words and numbers. A number is a piece with a digit and without a word, from its first digit to its last."""
     out = []
     for piece in pieces(text):
         if word := words(piece):
@@ -59,8 +59,9 @@ def terms(text: str) -> list[str]:
 
 
 def top_gram(paragraphs: list[str], n: int) -> float:
-    """Characters of the most frequent n words in a row (the earliest of several), times their count, share of the
-    text's.
+    """Share of the text's characters in the most frequent n-gram of words: its length times its count.
+
+    Of several n-grams with one count, the first one is used.
     """
     ts, text = terms("\n".join(paragraphs)), "\n".join(paragraphs)
     counts = Counter(" ".join(ts[i : i + n]) for i in range(len(ts) - n + 1))
@@ -72,24 +73,25 @@ def top_gram(paragraphs: list[str], n: int) -> float:
 
 
 def duplicate_grams(paragraphs: list[str], n: int) -> float:
-    """Characters of the n words in a row that were met before, read from the start and stepped over, share of the
-    text's.
+    """Share of the text's characters in n-grams of words that occur earlier in the text.
+
+    The text is read from its start. After such an n-gram, reading goes on behind it.
     """
     ts, text = terms("\n".join(paragraphs)), "\n".join(paragraphs)
-    seen, taken, i = set(), 0, 0
+    grams, duplicate_characters, i = set(), 0, 0
     while i + n <= len(ts):
         gram = tuple(ts[i : i + n])
-        if gram in seen:
-            taken += sum(map(len, gram))
+        if gram in grams:
+            duplicate_characters += sum(map(len, gram))
             i += n
         else:
-            seen.add(gram)
+            grams.add(gram)
             i += 1
-    return taken / len(text) if text else 0.0
+    return duplicate_characters / len(text) if text else 0.0
 
 
 def sentences(text: str) -> int:
-    """Ends of . ! ?, maybe with one closing mark, before white space or the end; and what is left after the last."""
+    """Number of sentence ends (. ! ? and at most one closing mark, before a blank or the end), plus one for a rest."""
     ends = [i for i, c in enumerate(text) if c in ".!?" and _blank_after(text, i)]
     rest = text[ends[-1] + 1 :].lstrip("\"')]”’»") if ends else text
     return len(ends) + bool(rest)
@@ -121,9 +123,9 @@ def special_characters(text: str) -> float:
     return sum(map(is_special, text)) / len(text) if text else 0.0
 
 
-def share_of_words(text: str, listed: set[str]) -> float:
+def share_of_words(text: str, word_list: set[str]) -> float:
     ws = words(text)
-    return sum(w in listed for w in ws) / len(ws) if ws else 0.0
+    return sum(w in word_list for w in ws) / len(ws) if ws else 0.0
 
 
 def tokens(text: str) -> list[str]:
@@ -131,8 +133,8 @@ def tokens(text: str) -> list[str]:
 
 
 def punctuation(text: str) -> float:
-    found = tokens(text)
-    return sum(t in ",;:?!." for t in found) / len(found) if found else 0.0
+    pieces_ = tokens(text)
+    return sum(t in ",;:?!." for t in pieces_) / len(pieces_) if pieces_ else 0.0
 
 
 def mean_word_length(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""datatrove's filters as score columns."""
+"""datatrove's filters as columns of scores."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_c4_by_import_path() -> None:
         {"c4_passes": 1, "c4_reason": None},
     ]
     rules = load({"own": ["c4_passes"], "document": {"c4_passes": {"min": 1}}})
-    ((_, made),) = Decide(rules)(zipped(batch, scores))
-    assert made["reason"].to_pylist() == [None, "c4_passes_low", "c4_passes_low", None]
+    ((_, decisions),) = Decide(rules)(zipped(batch, scores))
+    assert decisions["reason"].to_pylist() == [None, "c4_passes_low", "c4_passes_low", None]
 
 
 def test_gopher_with_its_own_tokenizer() -> None:
@@ -44,7 +44,7 @@ def test_gopher_with_its_own_tokenizer() -> None:
     assert scores["gopher_reason"].to_pylist() == [None, "gopher_short_doc"]
 
 
-def test_a_filter_that_raises_says_so_and_a_refused_row_is_null() -> None:
+def test_an_exception_of_a_filter_is_its_reason_and_a_quarantined_row_is_null() -> None:
     lambda_ = DatatroveScore("mine", "datatrove.pipeline.filters:LambdaFilter", (("filter_function", needs_two_words),))
     batch = documents(["two words"], ["one"], ["refused here"])
     ((_, scores),) = lambda_(batch, DirectContext(skip=frozenset({(2, 0)})))

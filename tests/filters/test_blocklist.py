@@ -15,7 +15,7 @@ from tests.filters.make import documents, zipped
 
 
 @pytest.fixture
-def listed(tmp_path: Path) -> str:
+def blocklist(tmp_path: Path) -> str:
     path = tmp_path / "hosts.txt"
     path.write_text(
         "# adult\nBad.Example\n0.0.0.0 ads.example # as in a hosts file\nhttps://forum.example/private/\nshop.example/?q=\n\n"
@@ -39,21 +39,21 @@ def listed(tmp_path: Path) -> str:
         ("", None),
     ],
 )
-def test_what_is_covered(listed: str, url: str, entry: str | None) -> None:
-    assert covered(url, listed) == entry
+def test_an_entry_covers_its_host_or_the_addresses_below_it(blocklist: str, url: str, entry: str | None) -> None:
+    assert covered(url, blocklist) == entry
 
 
-def test_the_rule_gives_its_reason(listed: str) -> None:
+def test_the_rule_gives_its_reason(blocklist: str) -> None:
     batch = documents(["one"], ["two"])
     batch = batch.set_column(
         batch.schema.get_field_index("url"), "url", pa.array(["http://bad.example/", "http://a.example/"])
     )
-    ((_, scores),) = Blocklist(listed)(batch)
+    ((_, scores),) = Blocklist(blocklist)(batch)
     assert scores["blocked_host"].to_pylist() == ["bad.example", None]
     ((_, words),) = TextScores()(batch)
     rules = Rules(document=(Rule("blocked_host", any_of=()), Rule("words", min=2)))
-    ((_, made),) = Decide(rules)(zipped(batch, words, scores))
-    assert made["reason"].to_pylist() == ["blocked_host", "words_low"]
+    ((_, decisions),) = Decide(rules)(zipped(batch, words, scores))
+    assert decisions["reason"].to_pylist() == ["blocked_host", "words_low"]
 
 
 def test_a_wrong_file_is_one_line(tmp_path: Path) -> None:

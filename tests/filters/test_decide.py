@@ -1,4 +1,4 @@
-"""Decisions over documents zipped with their scores."""
+"""Decisions from the columns of documents and their scores."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ MENU = "Home News Sport Contact"
 PICTURE = {"image": "http://a.example/photos/harbour.png"}
 
 
-def decided(rules: Any, *rows: list[Any]) -> list[dict[str, Any]]:
+def decide_rows(rules: Any, *rows: list[Any]) -> list[dict[str, Any]]:
     batch = documents(*rows)
     ((_, scores),) = TextScores()(batch)
     stage = pickle.loads(pickle.dumps(Decide(rules if isinstance(rules, Rules) else load(rules))))
-    ((table, made),) = stage(zipped(batch, scores))
+    ((table, decisions),) = stage(zipped(batch, scores))
     assert table == "decisions"
-    made.validate(full=True)
-    assert made.schema == DECISION
-    assert [len(k) for k in made["node_keep"].to_pylist()] == [len(r) for r in rows]
-    return made.to_pylist()
+    decisions.validate(full=True)
+    assert decisions.schema == DECISION
+    assert [len(k) for k in decisions["node_keep"].to_pylist()] == [len(r) for r in rows]
+    return decisions.to_pylist()
 
 
 def test_obelics_on_small_pages() -> None:
-    good, no_image, menu_only, german = decided(
+    good, no_image, menu_only, german = decide_rows(
         "obelics",
         [PROSE, PICTURE, MENU, MORE],
         [PROSE, MORE],
@@ -57,38 +57,38 @@ def test_obelics_on_small_pages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "kept"),
+    ("page", "node_keep"),
     [
         (["# Harbours", PROSE], [1, 1]),
         (["# Harbours", PICTURE, "# Bays", MENU, "# Ships", PROSE], [1, 1, 0, 0, 1, 1]),
         (["# Harbours", "# Of the south", PROSE], [1, 1, 1]),  # title and subtitle
         (["# Harbours", MENU, "# Of the south", PROSE], [0, 0, 1, 1]),
-        ([PROSE, "# More of it", "# See also"], [1, 0, 0]),  # nothing comes
+        ([PROSE, "# More of it", "# See also"], [1, 0, 0]),  # no content follows
         ([PROSE, "# Elsewhere", "---", MORE], [1, 0, 1, 1]),  # another topic
         ([PROSE, "# Also", {"image": "http://a.example/logo.png"}], [1, 0, 0]),
-        (["Harbours", PROSE], [0, 1]),  # a short paragraph that is no heading
+        (["Harbours", PROSE], [0, 1]),  # a short paragraph, not a heading
     ],
 )
-def test_headings_stay_with_the_content_under_them(page: list[Any], kept: list[int]) -> None:
-    row, after = decided("interleaved", page, [PROSE])
-    assert row["node_keep"] == [bool(k) for k in kept]
-    gone = [r for n, r in zip(page, row["node_reason"], strict=True) if r and str(n).startswith("#")]
-    assert set(gone) <= {"followed_low"}
-    assert after["node_keep"] == [True]
+def test_a_heading_is_kept_if_content_follows_it(page: list[Any], node_keep: list[int]) -> None:
+    row, next_row = decide_rows("interleaved", page, [PROSE])
+    assert row["node_keep"] == [bool(k) for k in node_keep]
+    heading_reasons = [r for n, r in zip(page, row["node_reason"], strict=True) if r and str(n).startswith("#")]
+    assert set(heading_reasons) <= {"followed_low"}
+    assert next_row["node_keep"] == [True]
 
 
-def test_words_are_counted_again_over_what_is_left() -> None:
+def test_words_of_a_document_are_counted_over_its_kept_nodes() -> None:
     rules = {
         "node": {"words": {"min": 5}},
         "document": {"words": {"min": 21}, "paragraphs": {"min": 1}, "characters": {"min": 1}},
     }
-    (row,) = decided(rules, [PROSE, "one two three four", "one two three"])
+    (row,) = decide_rows(rules, [PROSE, "one two three four", "one two three"])
     assert row["keep"]
-    (row,) = decided({**rules, "document": {"words": {"min": 22}}}, [PROSE, "one two three four", "one two three"])
+    (row,) = decide_rows({**rules, "document": {"words": {"min": 22}}}, [PROSE, "one two three four", "one two three"])
     assert (row["reason"], row["score"]) == ("words_low", 21)
 
 
-def test_images_are_counted_again_after_banned_addresses_and_small_renderings() -> None:
+def test_images_of_a_document_are_counted_over_its_kept_nodes() -> None:
     rules = {
         "document": {"images": {"min": 1}},
         "image": {"banned_url": {"max": 0}, "rendered_min": {"min": 150}, "side_min": {"min": 500}},
@@ -97,20 +97,20 @@ def test_images_are_counted_again_after_banned_addresses_and_small_renderings() 
         {"image": "http://a.example/img/logo.png"},
         {"image": "http://a.example/b.png", "width": 400, "height": 20},
     )
-    kept, dropped = decided(rules, [logo, small, PICTURE], [logo, small])
-    assert kept["keep"]
-    assert kept["node_reason"] == ["banned_url_high", "rendered_min_low", None]
-    assert kept["node_score"] == [1, 20, None]
-    assert (dropped["reason"], dropped["score"]) == ("images_low", 0)
+    with_picture, without_picture = decide_rows(rules, [logo, small, PICTURE], [logo, small])
+    assert with_picture["keep"]
+    assert with_picture["node_reason"] == ["banned_url_high", "rendered_min_low", None]
+    assert with_picture["node_score"] == [1, 20, None]
+    assert (without_picture["reason"], without_picture["score"]) == ("images_low", 0)
 
 
-def test_breaks() -> None:
-    (row,) = decided(
+def test_a_break_is_kept_only_between_kept_nodes() -> None:
+    (row,) = decide_rows(
         {"node": {"words": {"min": 5}}}, ["---", PROSE, "---", "short", "---", MORE, "---", PICTURE, "---", "---"]
     )
     assert row["node_keep"] == [False, True, True, False, False, True, True, True, False, False]
     assert row["node_reason"] == ["break", None, None, "words_low", "break", None, None, None, "break", "break"]
-    (alone, both) = decided({}, ["---"], [PROSE, "---", "---", MORE])
+    (alone, both) = decide_rows({}, ["---"], [PROSE, "---", "---", MORE])
     assert alone["node_keep"] == [False]
     assert both["node_keep"] == [True, True, False, True]
 
@@ -119,13 +119,13 @@ def test_a_quarantined_row_is_dropped() -> None:
     batch = documents([PROSE, PICTURE], [PROSE, PICTURE], [MORE, PICTURE])
     ((_, scores),) = TextScores()(batch)
     nulls = pa.RecordBatch.from_pylist([{}], schema=scores.schema)
-    holed = pa.Table.from_batches([scores.slice(0, 1), nulls, scores.slice(2, 1)]).combine_chunks().to_batches()[0]
-    ((_, made),) = Decide(load("obelics"))(zipped(batch, holed))
-    assert made["reason"].to_pylist() == [None, "quarantined", None]
-    assert made["keep"].to_pylist() == [True, False, True]
-    assert made["score"].to_pylist() == [None, None, None]
-    ((_, part),) = Decide(load("obelics"))(zipped(batch, holed).slice(1, 2))
-    assert part.to_pylist() == made.slice(1, 2).to_pylist()
+    with_nulls = pa.Table.from_batches([scores.slice(0, 1), nulls, scores.slice(2, 1)]).combine_chunks().to_batches()[0]
+    ((_, decisions),) = Decide(load("obelics"))(zipped(batch, with_nulls))
+    assert decisions["reason"].to_pylist() == [None, "quarantined", None]
+    assert decisions["keep"].to_pylist() == [True, False, True]
+    assert decisions["score"].to_pylist() == [None, None, None]
+    ((_, slice_decisions),) = Decide(load("obelics"))(zipped(batch, with_nulls).slice(1, 2))
+    assert slice_decisions.to_pylist() == decisions.slice(1, 2).to_pylist()
 
 
 def test_the_dictionaries_are_the_same_for_every_batch() -> None:
@@ -133,13 +133,13 @@ def test_the_dictionaries_are_the_same_for_every_batch() -> None:
     for row in ([PROSE, PICTURE], [MENU]):
         batch = documents(row)
         ((_, scores),) = TextScores()(batch)
-        ((_, made),) = Decide(load("obelics"))(zipped(batch, scores))
-        batches.append(made)
+        ((_, decisions),) = Decide(load("obelics"))(zipped(batch, scores))
+        batches.append(decisions)
     assert batches[0]["reason"].dictionary.equals(batches[1]["reason"].dictionary)
     assert batches[0]["node_reason"].values.dictionary.equals(batches[1]["node_reason"].values.dictionary)
 
 
-def test_a_missing_score_and_foreign_scores() -> None:
+def test_a_missing_score_and_scores_of_other_documents_are_errors() -> None:
     batch = documents([PROSE])
     with pytest.raises(RuleError, match="rule on `words`: no such score column"):
         list(Decide(load({"document": {"words": {"min": 1}}}))(batch))
@@ -148,16 +148,16 @@ def test_a_missing_score_and_foreign_scores() -> None:
         list(Decide(load("obelics"))(zipped(batch, other)))
 
 
-def test_nothing_and_no_rows() -> None:
-    assert [d["keep"] for d in decided({}, [], [PROSE])] == [True, True]
+def test_no_nodes_and_no_rows() -> None:
+    assert [d["keep"] for d in decide_rows({}, [], [PROSE])] == [True, True]
     batch = documents([PROSE]).slice(0, 0)
     ((_, scores),) = TextScores()(batch)
-    ((_, made),) = Decide(load("obelics"))(zipped(batch, scores))
-    assert made.num_rows == 0
+    ((_, decisions),) = Decide(load("obelics"))(zipped(batch, scores))
+    assert decisions.num_rows == 0
 
 
 @pytest.mark.real
-def test_real_prose_mostly_stays() -> None:
+def test_most_real_prose_is_kept() -> None:
     import json
 
     truth = Path(__file__).resolve().parents[2].parent / "shared" / "realweb" / "truth.jsonl"
@@ -165,6 +165,6 @@ def test_real_prose_mostly_stays() -> None:
         pytest.skip("needs ../shared/realweb")
     texts = [row["text"] for row in map(json.loads, truth.open(encoding="utf-8")) if row.get("text")]
     rules = load({"preset": "obelics", "document": {"images": None}})
-    rows = decided(rules, *([" ".join(p.split()) for p in t.split("\n") if p.strip()] for t in texts))
+    rows = decide_rows(rules, *([" ".join(p.split()) for p in t.split("\n") if p.strip()] for t in texts))
     assert 0.6 * len(rows) < sum(r["keep"] for r in rows) < len(rows)
     assert {r["reason"] for r in rows if not r["keep"]} <= {x for r in rules.document for x in r.reasons()}

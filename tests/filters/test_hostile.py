@@ -1,4 +1,4 @@
-"""Any text goes through scores, all presets and redaction: no text stops a batch, and each document has a row."""
+"""Scores, all presets and redaction accept any text: no text raises an error, and each document has a row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGE = st.lists(st.just("") | st.just("word") | RTL | EMOJI | LINES | ANY, max_s
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PAGE, min_size=1, max_size=4))
-def test_any_text(pages: list[list[str]]) -> None:
+def test_any_text_has_finite_scores_and_a_decision(pages: list[list[str]]) -> None:
     batch = documents(*pages)
     ((_, scores),) = TextScores()(batch)
     for column in scores.columns:
@@ -40,8 +40,8 @@ def test_any_text(pages: list[list[str]]) -> None:
     )
     assert all(0 <= v <= 1 for name in shares for v in scores[name].drop_null().to_pylist())
     for preset in presets():
-        ((_, made),) = Decide(load({"preset": preset, "image": None}))(zipped(batch, scores))
-        assert made.num_rows == len(pages)
+        ((_, decisions),) = Decide(load({"preset": preset, "image": None}))(zipped(batch, scores))
+        assert decisions.num_rows == len(pages)
     for page in pages:
         for text in page:
             redact(text)
@@ -51,13 +51,13 @@ def test_any_text(pages: list[list[str]]) -> None:
 def test_a_single_line_of_five_megabytes(unit: str) -> None:
     batch = documents(["before"], [unit * (5_000_000 // len(unit.encode()))], ["after"])
     ((_, scores),) = TextScores()(batch)
-    alone = TextScores()(documents(["after"]))
-    assert scores.slice(2, 1).to_pylist() == next(iter(alone))[1].to_pylist()
+    scores_of_last = TextScores()(documents(["after"]))
+    assert scores.slice(2, 1).to_pylist() == next(iter(scores_of_last))[1].to_pylist()
     for preset in ("obelics", "gopher", "c4", "fineweb"):
-        ((_, made),) = Decide(load({"preset": preset, "image": None}))(zipped(batch, scores))
-        assert made["keep"].to_pylist()[1] is False
+        ((_, decisions),) = Decide(load({"preset": preset, "image": None}))(zipped(batch, scores))
+        assert decisions["keep"].to_pylist()[1] is False
 
 
-def test_a_lone_surrogate_never_gets_as_far() -> None:
-    with pytest.raises(UnicodeEncodeError):  # Arrow's strings are UTF-8
+def test_a_lone_surrogate_cannot_be_a_document() -> None:
+    with pytest.raises(UnicodeEncodeError):  # a string of Arrow is UTF-8
         documents(["half a pair: \ud83d"])

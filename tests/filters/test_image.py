@@ -1,4 +1,4 @@
-"""Image scores from outcomes and from pages."""
+"""Image scores from the outcomes of fetching and from the nodes of pages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from filters.scores import IMAGE_FETCHED, IMAGE_ON_PAGE
 from manifests.schema import OUTCOME
 from tests.filters.make import documents
 
-SEEN = pa.schema([*OUTCOME, ("rendered_width", pa.int32()), ("rendered_height", pa.int32()), ("alt", pa.string())])
+SCHEMA = pa.schema([*OUTCOME, ("rendered_width", pa.int32()), ("rendered_height", pa.int32()), ("alt", pa.string())])
 
 
-def outcome(**known: Any) -> dict[str, Any]:
+def outcome(**fields: Any) -> dict[str, Any]:
     return {
         "url": "http://a.example/a.jpg",
         "status": "ok",
@@ -25,15 +25,15 @@ def outcome(**known: Any) -> dict[str, Any]:
         "height": 480,
         "frames": 1,
         "bytes": 60_000,
-        **known,
+        **fields,
     }
 
 
 def table(*rows: dict[str, Any]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=SEEN)
+    return pa.Table.from_pylist(list(rows), schema=SCHEMA)
 
 
-def test_values() -> None:
+def test_values_of_one_image() -> None:
     columns = image_columns(table(outcome(rendered_width=320, rendered_height=240, alt=" two  words ", optout="noai")))
     assert {name: column.to_pylist()[0] for name, column in columns.items()} == {
         "status": "ok",
@@ -54,16 +54,16 @@ def test_values() -> None:
     assert set(columns) == {*IMAGE_FETCHED, *IMAGE_ON_PAGE}
 
 
-def test_scores_beside_the_outcomes() -> None:
-    measured = table(outcome(), outcome()).append_column(
+def test_a_column_of_scores_in_the_table_is_used() -> None:
+    with_entropy = table(outcome(), outcome()).append_column(
         "entropy", pa.chunked_array([pa.array([7.5, None], pa.float32())])
     )
-    assert image_columns(measured)["entropy"].to_pylist() == [7.5, None]
+    assert image_columns(with_entropy)["entropy"].to_pylist() == [7.5, None]
 
 
-def test_unknown_values_are_null() -> None:
-    dead = {"url": "http://a.example/a.jpg", "status": "http_404"}
-    columns = image_columns(pa.Table.from_pylist([dead, outcome(width=0, height=0)], schema=OUTCOME))
+def test_scores_of_missing_values_are_null() -> None:
+    failure = {"url": "http://a.example/a.jpg", "status": "http_404"}
+    columns = image_columns(pa.Table.from_pylist([failure, outcome(width=0, height=0)], schema=OUTCOME))
     assert columns["aspect"].to_pylist() == [None, None]
     assert columns["bytes_per_pixel"].to_pylist() == [None, None]
     assert columns["side_min"].to_pylist() == [None, 0]
@@ -72,7 +72,7 @@ def test_unknown_values_are_null() -> None:
     assert image_columns(pa.table({"url": ["http://a.example/"]}))["status"].to_pylist() == [None]
 
 
-def test_obelics_on_images() -> None:
+def test_the_image_rules_of_obelics() -> None:
     images = table(
         outcome(),
         outcome(status="http_404"),
@@ -96,7 +96,7 @@ def test_obelics_on_images() -> None:
     ("url", "hits"),
     [
         ("http://silicon.example/lexicon/catalogo/essex-semiconductors.jpg", 0),
-        ("http://a.example/sexton/iconic-plugins4/buttonhole.jpg", 1),  # plugins4
+        ("http://a.example/sexton/iconic-plugins4/buttonhole.jpg", 1),  # the hit is `plugins4`
         ("http://a.example/logo.png", 1),
         ("http://a.example/LOGO_2.png", 1),
         ("http://a.example/img/siteLogo.png", 1),
@@ -112,7 +112,7 @@ def test_banned_words_are_whole_words(url: str | None, hits: int | None) -> None
     assert image_columns(table(outcome(url=url)))["banned_url"].to_pylist() == [hits]
 
 
-def test_page_columns_leave_other_nodes_alone() -> None:
+def test_page_columns_are_null_for_nodes_without_an_image() -> None:
     batch = documents(
         ["text", {"image": "http://a.example/icon.png", "width": 20, "height": 30, "alt": "go home"}, "---"]
     )

@@ -1,4 +1,4 @@
-"""Languages: the embedded default, and a fastText model trained here."""
+"""Languages by the embedded default method and by a small fastText model that the test trains."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ def test_sentences_of_every_language() -> None:
     assert rows[0]["language_score"] > 0.9
 
 
-def test_the_vote_is_by_characters() -> None:
+def test_paragraphs_vote_with_their_characters() -> None:
     english, german = SENTENCES["en"], SENTENCES["de"]
     (row,) = score([english, german, english, "Copyright Acme"])
     assert row["node_language"] == ["en", "de", "en", None]
     assert row["language"] == "en"
-    # two words without evidence do not vote
+    # a paragraph of two words without evidence does not vote
     share = 2 * len(english) * row["node_language_score"][0] / (2 * len(english) + len(german))
     assert row["language_score"] == pytest.approx(share, abs=1e-5)
 
 
-def test_unknown_is_null_and_long_gibberish_counts_against() -> None:
-    (nothing, numbers, mixed) = score([], ["12 34 56"], [SENTENCES["en"], " ".join(["blorp", "zug", "fnord"] * 20)])
-    assert (nothing["language"], nothing["language_score"]) == (None, None)
+def test_an_unknown_language_is_null_and_lowers_the_score_of_the_document() -> None:
+    (empty, numbers, mixed) = score([], ["12 34 56"], [SENTENCES["en"], " ".join(["blorp", "zug", "fnord"] * 20)])
+    assert (empty["language"], empty["language_score"]) == (None, None)
     assert numbers["language"] is None
     assert mixed["language"] == "en"
     assert mixed["language_score"] < 0.4
@@ -82,21 +82,21 @@ def test_a_tie_is_undecided() -> None:
     assert page["language_score"] == pytest.approx(page["node_language_score"][0])
 
 
-def test_what_a_page_declares_breaks_a_tie_and_nothing_more() -> None:
+def test_the_declared_language_of_a_page_decides_ties_alone() -> None:
     rows = documents(
         ["Refer to caption"], ["Winterlandschaft Oberbayern"], ["Winterlandschaft Oberbayern"], [SENTENCES["en"]], []
     )
     place = rows.schema.get_field_index("lang")
-    said = rows.set_column(place, rows.schema.field(place), pa.array(["pl", "de", None, "de", "ca"], pa.string()))
-    ((_, scores),) = TextScores()(said)
+    with_lang = rows.set_column(place, rows.schema.field(place), pa.array(["pl", "de", None, "de", "ca"], pa.string()))
+    ((_, scores),) = TextScores()(with_lang)
     assert scores["language"].to_pylist() == ["pl", "de", None, "en", "ca"]
     assert [score is None for score in scores["language_score"].to_pylist()] == [True, True, True, False, True]
-    ((_, bare),) = TextScores()(rows)
+    ((_, without_lang),) = TextScores()(rows)
     names = [name for name in scores.schema.names if name != "language"]
-    assert scores.select(names).equals(bare.select(names))
+    assert scores.select(names).equals(without_lang.select(names))
 
 
-def test_stop_words_follow_the_language_and_are_null_without_a_list() -> None:
+def test_stop_words_are_those_of_the_language_and_null_without_a_list() -> None:
     german, korean, unknown = score([SENTENCES["de"]], [SENTENCES["ko"]], ["blorp zug fnord"])
     assert german["stop_words"] > 0.35
     assert korean["stop_words"] is None
@@ -112,14 +112,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     train = folder / "train.txt"
     lines = [f"__label__{code} {SENTENCES[code].lower()}" for code in ("en", "de", "fi") for _ in range(60)]
     train.write_text("\n".join(lines), encoding="utf-8")
-    # fastText 0.9 initialises its input matrix in ten blocks, one a thread: with fewer than ten threads, or a size that
-    # is no multiple of ten, the rest is whatever the heap held, and training a model this small ends in NaN more often
-    # than not
-    made = fasttext.train_supervised(
+    # fastText 0.9 initialises its input matrix in ten blocks, each in its own thread. With fewer than ten threads, or a
+    # size that is not a multiple of ten, a part of the matrix is not initialised. The training of a small model then
+    # usually ends in NaN.
+    classifier = fasttext.train_supervised(
         str(train), dim=10, epoch=40, lr=0.1, minn=2, maxn=4, bucket=2000, thread=10, verbose=0
     )
     path = folder / "tiny.bin"
-    made.save_model(str(path))
+    classifier.save_model(str(path))
     return str(path)
 
 
@@ -133,16 +133,16 @@ def test_fasttext(model: str) -> None:
     assert "offline default" in language.name(None)
 
 
-def test_fasttext_stands_on_each_row_and_leaves_refused_ones_null(model: str) -> None:
+def test_fasttext_announces_each_row_and_a_quarantined_row_is_null(model: str) -> None:
     class Recorder(DirectContext):
         def __call__(self, row: int, sub: int = 0) -> bool:
-            asked.append(row)
+            rows.append(row)
             return super().__call__(row, sub)
 
-    asked: list[int] = []
+    rows: list[int] = []
     batch = documents([SENTENCES["en"]], [SENTENCES["de"]], [SENTENCES["fi"]])
     ((_, scores),) = TextScores(language_model=model)(batch, Recorder(first=10, skip=frozenset({(11, 0)})))
-    assert asked == [0, 1, 2]
+    assert rows == [0, 1, 2]
     assert scores["language"].to_pylist() == ["en", None, "fi"]
     assert set(scores.slice(1, 1).to_pylist()[0].values()) == {None}
 

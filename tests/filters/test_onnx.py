@@ -1,4 +1,4 @@
-"""Models in ONNX files: scores of images, vectors of images and texts, and what their cosines say."""
+"""Models in ONNX files: scores of images, vectors of images and texts, and ranks by cosine."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ def model(tmp_path: Path) -> str:
     return models.image_model(tmp_path / "means.onnx")
 
 
-def scored(stage: Any, batch: pa.RecordBatch, **at: Any) -> list[Any]:
-    ((table, scores),) = stage(batch, DirectContext(**at))
+def run(stage: Any, batch: pa.RecordBatch, **context: Any) -> list[Any]:
+    ((table, scores),) = stage(batch, DirectContext(**context))
     assert table == "scores" and scores.schema == stage.tables["scores"]
     column: list[Any] = scores.column(0).to_pylist()
     return column
 
 
-def test_a_score(model: str) -> None:
+def test_the_score_of_each_image(model: str) -> None:
     batch = images(encoded(RED), b"no image", encoded(FLAT), None, encoded(RED))
-    assert scored(ImageModel("redness", model, PLAIN), batch) == [
+    assert run(ImageModel("redness", model, PLAIN), batch) == [
         pytest.approx(1),
         None,
         pytest.approx(200 / 255),
         None,
         pytest.approx(1),
     ]
-    assert scored(ImageModel("redness", model, PLAIN, softmax=True), batch)[2] == pytest.approx(1 / 3)
-    assert scored(ImageModel("redness", model, PLAIN), batch, skip=frozenset({(4, 0)}))[4] is None
-    assert scored(ImageModel("coloured", model, PLAIN, share_above=0.5), batch)[0] == pytest.approx(1 / 3)
+    assert run(ImageModel("redness", model, PLAIN, softmax=True), batch)[2] == pytest.approx(1 / 3)
+    assert run(ImageModel("redness", model, PLAIN), batch, skip=frozenset({(4, 0)}))[4] is None
+    assert run(ImageModel("coloured", model, PLAIN, share_above=0.5), batch)[0] == pytest.approx(1 / 3)
     many = images(*[encoded(RED), encoded(FLAT)] * 40)
-    assert scored(ImageModel("redness", model, PLAIN), many) == [pytest.approx(1), pytest.approx(200 / 255)] * 40
+    assert run(ImageModel("redness", model, PLAIN), many) == [pytest.approx(1), pytest.approx(200 / 255)] * 40
 
 
-def test_the_centre_square_or_all_of_it(model: str) -> None:
+def test_a_view_is_the_centre_square_or_the_complete_image(model: str) -> None:
     wide = np.zeros((40, 80, 3), np.uint8)
     wide[:, 20:60, 0] = 255
-    (centre,) = scored(ImageModel("redness", model, PLAIN), images(encoded(wide)))
-    (whole,) = scored(
+    (centre,) = run(ImageModel("redness", model, PLAIN), images(encoded(wide)))
+    (complete,) = run(
         ImageModel("redness", model, View(8, PLAIN.mean, PLAIN.deviation, whole=True)), images(encoded(wide))
     )
-    assert (centre, whole) == (pytest.approx(1), pytest.approx(0.5, abs=0.02))
+    assert (centre, complete) == (pytest.approx(1), pytest.approx(0.5, abs=0.02))
 
 
-def test_what_is_wrong_is_one_line(model: str, tmp_path: Path) -> None:
+def test_a_wrong_model_is_one_line(model: str, tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"no model")
     text = TextVectors(models.text_model(tmp_path / "t.onnx"), models.tokenizer(tmp_path / "tokenizer.json"), 4)
     for stage, line in (
@@ -79,15 +79,15 @@ def test_vectors_of_images_and_texts(model: str, tmp_path: Path) -> None:
     image = ImageVectors(model, PLAIN)
     text = TextVectors(models.text_model(tmp_path / "t.onnx"), models.tokenizer(tmp_path / "tokenizer.json"), 4)
     assert image.check() == text.check() == 3
-    red, nothing, grey = scored(image, images(encoded(RED), None, encoded(FLAT)))
-    assert (red, nothing) == ([1, 0, 0], None)
+    red, missing, grey = run(image, images(encoded(RED), None, encoded(FLAT)))
+    assert (red, missing) == ([1, 0, 0], None)
     words = ["A red, red boat", "", "grey", "one two three four five red"]
-    spoken, empty, pale, beyond = scored(text, pa.RecordBatch.from_pydict({"text": words}))
-    assert spoken == [1, 0, 0]
-    assert empty == beyond == [0, 0, 0]  # `red` stands behind the fourth word
-    assert np.dot(grey, pale) == pytest.approx(1)
+    red_text, empty_text, grey_text, long_text = run(text, pa.RecordBatch.from_pydict({"text": words}))
+    assert red_text == [1, 0, 0]
+    assert empty_text == long_text == [0, 0, 0]  # the model reads four words, and `red` is the seventh
+    assert np.dot(grey, grey_text) == pytest.approx(1)
     many = pa.RecordBatch.from_pydict({"text": words * 20})
-    assert scored(text, many, skip=frozenset({(79, 0)}))[76:] == [spoken, empty, pytest.approx(pale), None]
+    assert run(text, many, skip=frozenset({(79, 0)}))[76:] == [red_text, empty_text, pytest.approx(grey_text), None]
 
 
 def test_unit_and_ranks() -> None:

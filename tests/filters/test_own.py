@@ -1,4 +1,4 @@
-"""The user's own scores of texts, documents and images, each one function or class by import path."""
+"""Scores of texts, documents and images that the user writes: functions and classes by import path."""
 
 from __future__ import annotations
 
@@ -75,18 +75,19 @@ def share(text: str, letter: str) -> float:
 long_enough = functools.partial(share, letter="a")
 
 
-def scored(stage: OwnScore, batch: pa.RecordBatch, **at: Any) -> tuple[list[Any], list[Any]]:
-    ((table, scores),) = pickle.loads(pickle.dumps(stage))(batch, DirectContext(**at))
+def run(stage: OwnScore, batch: pa.RecordBatch, **context: Any) -> tuple[list[Any], list[Any]]:
+    ((table, scores),) = pickle.loads(pickle.dumps(stage))(batch, DirectContext(**context))
     assert table == "scores" and scores.schema == stage.tables["scores"]
     return scores[stage.name].to_pylist(), scores[f"{stage.name}_failed"].to_pylist()
 
 
 def test_a_text_score_is_a_function() -> None:
     batch = documents(["aabb", "ab"], [], ["crash"], ["refused"])
-    found = scored(own_score("vowels", f"{HERE}:vowels"), batch, skip=frozenset({(3, 0)}))
-    assert found == ([pytest.approx(3 / 8), None, None, None], [0, 0, 1, None])  # the blank line counts
-    assert scored(own_score("a", f"{HERE}:share", arguments={"letter": "b"}), documents(["ab"])) == ([0.5], [0])
-    assert scored(own_score("a", f"{HERE}:long_enough"), documents(["ab"])) == ([0.5], [0])
+    columns = run(own_score("vowels", f"{HERE}:vowels"), batch, skip=frozenset({(3, 0)}))
+    # the blank line between the texts counts as two characters
+    assert columns == ([pytest.approx(3 / 8), None, None, None], [0, 0, 1, None])
+    assert run(own_score("a", f"{HERE}:share", arguments={"letter": "b"}), documents(["ab"])) == ([0.5], [0])
+    assert run(own_score("a", f"{HERE}:long_enough"), documents(["ab"])) == ([0.5], [0])
 
 
 def test_a_document_score_is_a_class() -> None:
@@ -95,7 +96,7 @@ def test_a_document_score_is_a_class() -> None:
     batch = documents(["ein Haus", {"image": "http://a.example/a.png", "width": 100}], ["und"])
     place = batch.schema.get_field_index("lang")
     batch = batch.set_column(place, batch.schema.field(place), pa.array(["de", "en"]))
-    assert scored(stage, batch) == ([102, None], [0, 0])
+    assert run(stage, batch) == ([102, None], [0, 0])
     ((_, scores),) = stage(batch)
     rules = load({"own": ["length"], "document": {"length": {"max": 100}}})
     ((_, decisions),) = Decide(rules)(zipped(batch, scores))
@@ -104,12 +105,12 @@ def test_a_document_score_is_a_class() -> None:
 
 def test_an_image_score_is_a_class() -> None:
     stage = own_score("red", f"{HERE}:Redness")
-    assert scored(stage, images(encoded(RED), b"no image", None)) == ([1, None, None], [0, None, None])
+    assert run(stage, images(encoded(RED), b"no image", None)) == ([1, None, None], [0, None, None])
 
 
 def test_every_kind_of_failure_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     batch = documents(["nan"], ["array"], ["text"], ["exit"], ["number"])
-    assert scored(own_score("w", f"{HERE}:wrong"), batch) == ([None] * 4 + [2], [1, 1, 1, 1, 0])
+    assert run(own_score("w", f"{HERE}:wrong"), batch) == ([None] * 4 + [2], [1, 1, 1, 1, 0])
     assert "`tests.filters.test_own:wrong` failed for a row: SystemExit: 3" in caplog.text
     assert own_score("w", f"{HERE}:wrong").count == {"scores": ("w_failed",)}
     assert failure("w", f"{HERE}:wrong", 4, 5) is None and failure("w", f"{HERE}:wrong", 0, 0) is None
@@ -117,8 +118,8 @@ def test_every_kind_of_failure_is_counted(caplog: pytest.LogCaptureFixture) -> N
     assert line is not None and line.startswith("w: `tests.filters.test_own:wrong` failed for all of 5 rows")
 
 
-def test_prints_are_kept_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    assert scored(own_score("p", f"{HERE}:prints"), documents(["one"])) == ([1], [0])
+def test_prints_of_a_score_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(own_score("p", f"{HERE}:prints"), documents(["one"])) == ([1], [0])
     out, err = capsys.readouterr()
     assert (out, err) == ("", "debugging\n")
 
@@ -144,15 +145,15 @@ def test_a_wrong_score_is_one_line(path: str, level: str | None, arguments: dict
 
 
 def digests(folder: Path, name: str) -> dict[str, str]:
-    """The digests that a new process finds."""
+    """The digests that a new process computes."""
     code = f"import manifests.code; print(manifests.code.program_digests('mine:{name}'))"
     root = str(Path(__file__).resolve().parents[2])
     out = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root}
     )
     assert out.returncode == 0, out.stderr
-    found: dict[str, str] = eval(out.stdout)
-    return found
+    values: dict[str, str] = eval(out.stdout)
+    return values
 
 
 def test_changed_code_changes_the_digests(tmp_path: Path) -> None:
@@ -193,6 +194,6 @@ def test_changed_code_changes_the_digests(tmp_path: Path) -> None:
             del os.environ["N"]
 
 
-def test_digests_of_installed_code_are_its_package_and_version() -> None:
-    found = program_digests("datatrove.pipeline.filters:C4QualityFilter")
-    assert set(found) == {"datatrove.pipeline.filters", "datatrove version"}
+def test_digests_of_installed_code_are_of_its_module_and_version() -> None:
+    values = program_digests("datatrove.pipeline.filters:C4QualityFilter")
+    assert set(values) == {"datatrove.pipeline.filters", "datatrove version"}

@@ -1,4 +1,4 @@
-"""Our presets give the verdicts of the datatrove classes they are read from, where both split words alike."""
+"""Our presets give the verdicts of the datatrove classes that they are taken from, with the same split into words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.parity import PRESETS, compare, documents, tokenizer
 SENTENCE = "The {} ship of the harbour left in the morning, and the people went down with their friends to see it go."
 
 
-def made() -> list[list[str]]:
+def pages_for_rules() -> list[list[str]]:
     prose = [SENTENCE.format(i) for i in ("first", "second", "third", "old", "new", "last")]
     return [
         prose,
@@ -34,7 +34,7 @@ def made() -> list[list[str]]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_documents_for_each_rule(preset: str) -> None:
-    same, lines = compare(preset, made(), tokenizer())
+    same, lines = compare(preset, pages_for_rules(), tokenizer())
     assert same == 1, lines
 
 

@@ -1,4 +1,4 @@
-"""Perplexity by a model made here: three words, of known probability."""
+"""Perplexity by a small model: the probability of each word is written in the test."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def model(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_values_by_hand(model: str) -> None:
-    ships = documents(["ships sail", "ships"], ["never seen"], [], ["refused"])
-    ((_, scores),) = Perplexity(model)(ships, DirectContext(skip=frozenset({(3, 0)})))
-    # the blank line goes with the control characters: `ships sailships`, of which the second word is unknown
-    known = [10 ** ((0.5 + 2 + 1) / 3), 10 ** ((2 + 2 + 1) / 3)]
+def test_perplexities_equal_those_by_hand(model: str) -> None:
+    batch = documents(["ships sail", "ships"], ["never seen"], [], ["refused"])
+    ((_, scores),) = Perplexity(model)(batch, DirectContext(skip=frozenset({(3, 0)})))
+    # the blank line is removed as control characters, which leaves `ships sailships`: the second word is unknown
+    perplexities = [10 ** ((0.5 + 2 + 1) / 3), 10 ** ((2 + 2 + 1) / 3)]
     assert scores["perplexity"].to_pylist() == [
-        pytest.approx(round(known[0], 1)),
-        pytest.approx(round(known[1], 1)),
+        pytest.approx(round(perplexities[0], 1)),
+        pytest.approx(round(perplexities[1], 1)),
         None,
         None,
     ]
@@ -64,5 +64,5 @@ def test_a_missing_file_is_one_line() -> None:
         list(Perplexity("/nowhere/en.arpa")(documents(["text"])))
 
 
-def test_normalised() -> None:
+def test_text_is_normalised_before_it_is_scored() -> None:
     assert normalised("\tIn 2019,\n“that”\x85 — he said… 10％ ") == 'In 0000,"that"  -  he said... 00%'

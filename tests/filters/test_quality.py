@@ -1,4 +1,4 @@
-"""A classifier trained here, its file, and its score."""
+"""The quality classifier: its training, its file and its score."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ BAD = [
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = str(tmp_path_factory.mktemp("model") / "quality.bin")
-    said = train(GOOD, BAD, path)
-    assert said["trained"] + said["held_out"] == len(GOOD) + len(BAD)
-    assert 10 < said["held_out"] < 80
-    assert said["precision"] > 0.95
-    assert said["recall"] > 0.95
+    report = train(GOOD, BAD, path)
+    assert report["trained"] + report["held_out"] == len(GOOD) + len(BAD)
+    assert 10 < report["held_out"] < 80
+    assert report["precision"] > 0.95
+    assert report["recall"] > 0.95
     return path
 
 
-def test_the_score(model: str) -> None:
+def test_good_text_has_a_high_score_and_bad_text_a_low_one(model: str) -> None:
     batch = documents(
         ["The committee met and agreed", "that the harbour should be built."],
         ["click here for cheap pills, order now!!!"],
@@ -52,26 +52,24 @@ def test_the_score(model: str) -> None:
     assert scores.schema == Quality.tables["scores"]
 
 
-def test_the_same_texts_make_the_same_model(model: str, tmp_path: Path) -> None:
+def test_the_same_texts_give_the_same_model(model: str, tmp_path: Path) -> None:
     again = tmp_path / "again.bin"
     train(GOOD, BAD, str(again))
     assert again.read_bytes() == Path(model).read_bytes()
 
 
-def test_what_the_process_held_before_is_not_learnt(model: str, tmp_path: Path) -> None:
-    """A hole of a hundred megabytes in the heap, full of NaN: fastText would take its matrix from there, and read what
-    it finds.
-    """
-    held = [np.full(25_000, np.nan, np.float32) for _ in range(2_000)]  # of 100 kB: small enough for the heap
-    last = held.pop()  # behind the hole, which else would go back to the system
-    del held
-    test_the_same_texts_make_the_same_model(model, tmp_path)
+def test_the_former_content_of_the_heap_does_not_change_the_model(model: str, tmp_path: Path) -> None:
+    """The heap has a hole of 200 MB full of NaN, where fastText would place its matrix without initialising it."""
+    arrays = [np.full(25_000, np.nan, np.float32) for _ in range(2_000)]  # 100 kB each: small enough for the heap
+    last = arrays.pop()  # it lies behind the hole; without it the system would take the hole back
+    del arrays
+    test_the_same_texts_give_the_same_model(model, tmp_path)
     assert np.isnan(last).all()
 
 
-def test_what_cannot_be(model: str, tmp_path: Path) -> None:
+def test_a_wrong_model_and_too_few_texts_are_errors(model: str, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("__label__hq one two\n__label__lq three four\n")
-    # in a process of its own: in a busy one fastText trains on memory that it has not written, and may end in NaN
+    # _train uses a new process: fastText reads memory that it did not write, and in a used process may end in NaN
     settings = {"dim": 2, "bucket": 1, "epoch": 1, "thread": 1, "verbose": 0}
     assert _train(str(tmp_path / "other.txt"), str(tmp_path / "other.bin"), **settings)
     with pytest.raises(ValueError, match=r"no label `positive`; it has hq, lq"):
@@ -82,13 +80,13 @@ def test_what_cannot_be(model: str, tmp_path: Path) -> None:
         train(GOOD, ["one", "two"], str(tmp_path / "none.bin"))
 
 
-def test_files(tmp_path: Path) -> None:
-    lines, tables = tmp_path / "a.txt", tmp_path / "b.jsonl.gz"
+def test_texts_are_read_from_text_and_json_files(tmp_path: Path) -> None:
+    lines, records = tmp_path / "a.txt", tmp_path / "b.jsonl.gz"
     lines.write_text("first\nsecond\n")
-    tables.write_bytes(
+    records.write_bytes(
         gzip.compress("\n".join(json.dumps({"text": t, "url": "x"}) for t in ("third", "fourth")).encode())
     )
-    assert [t.strip() for t in read_texts([str(lines), str(tables)])] == ["first", "second", "third", "fourth"]
+    assert [t.strip() for t in read_texts([str(lines), str(records)])] == ["first", "second", "third", "fourth"]
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         list(read_texts([str(tmp_path / "none.txt")]))
     broken = tmp_path / "c.jsonl"

@@ -1,4 +1,4 @@
-"""Rule tables: reading, changing, refusing; and decisions over columns."""
+"""Tables of rules: their reading, their changes, their errors, and decisions over columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from filters.scores import IMAGE_FETCHED, IMAGE_ON_PAGE, IMAGE_PIXELS, IMAGE_SIM
 PRESETS = "c4, conversations, coyo, datacomp, fineweb, gopher, interleaved, obelics, pairs, pdf"
 
 
-def test_first_failure_names_the_reason_score_and_limit() -> None:
+def test_the_first_failed_rule_gives_reason_score_and_limit() -> None:
     rules = (Rule("words", min=4, max=100), Rule("language", any_of=("en", "fr")), Rule("punctuation", min=0.03))
     columns = {
         "words": pa.array([3, 4, 100, 101, None, 50], pa.float32()),
@@ -36,7 +36,7 @@ def test_first_failure_names_the_reason_score_and_limit() -> None:
     )
 
 
-def test_a_limit_is_inclusive_in_float32() -> None:
+def test_a_value_equal_to_a_limit_in_float32_passes() -> None:
     at_limit = pa.array([0.1, 0.100001], pa.float32())
     assert decide((Rule("a", max=0.1),), {"a": at_limit}, 2).keep.to_pylist() == [True, False]
 
@@ -56,7 +56,7 @@ def test_no_rules_and_no_rows() -> None:
     assert decide((Rule("a", min=1),), {"a": pa.array([], pa.float32())}, 0).keep.to_pylist() == []
 
 
-def test_a_missing_column_is_one_line() -> None:
+def test_a_missing_column_is_one_line_with_the_nearest_name() -> None:
     with pytest.raises(RuleError, match=r"rule on `word`: no such score column; did you mean `words`\?"):
         decide((Rule("word", min=1),), {"words": pa.array([1.0])}, 1)
 
@@ -66,25 +66,25 @@ def test_a_missing_column_is_one_line() -> None:
     st.floats(0, 0.5, width=32),
     st.floats(0.5, 1, width=32),
 )
-def test_like_a_loop(values: list[float | None], low: float, high: float) -> None:
-    decided = decide(
+def test_decisions_equal_those_of_a_loop(values: list[float | None], low: float, high: float) -> None:
+    decisions = decide(
         (Rule("a", min=low), Rule("b", max=high)),
         {"a": pa.array(values, pa.float32()), "b": pa.array(values, pa.float32())},
         len(values),
     )
     expected = [None if v is None else "a_low" if v < low else "b_high" if v > high else None for v in values]
-    assert decided.reason.to_pylist() == expected
+    assert decisions.reason.to_pylist() == expected
 
 
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_loads_and_names_its_sources(name: str) -> None:
     rules = load(name)
-    every = [*rules.document, *rules.node, *rules.image]
-    assert every
-    assert all(rule.source for rule in every)
+    rules_of_levels = [*rules.document, *rules.node, *rules.image]
+    assert rules_of_levels
+    assert all(rule.source for rule in rules_of_levels)
 
 
-def test_obelics_numbers() -> None:
+def test_the_limits_of_obelics() -> None:
     rules = load("obelics")
     document = {r.score: (r.min, r.max) for r in rules.document}
     node = {r.score: (r.min, r.max) for r in rules.node}
@@ -105,7 +105,7 @@ def test_obelics_numbers() -> None:
     assert {r.score: (r.min, r.max) for r in rules.image}["aspect"] == (None, 2)
 
 
-def test_a_preset_is_changed_by_what_differs() -> None:
+def test_keys_of_a_table_replace_those_of_its_preset() -> None:
     rules = load(
         {
             "preset": "obelics",
@@ -116,19 +116,19 @@ def test_a_preset_is_changed_by_what_differs() -> None:
     assert {r.score: (r.min, r.max) for r in rules.document}["words"] == (10, 3000)
     assert not {"images", "stop_words"} & {r.score for r in rules.document}
     assert rules.node == load("obelics").node
-    assert load("obelics").document[1].max == 2000  # and the preset stays what it was
+    assert load("obelics").document[1].max == 2000  # the preset itself is unchanged
 
 
-def test_a_preset_that_starts_from_another() -> None:
-    mine, theirs = load("interleaved"), load("obelics")
-    assert (mine.document, mine.image) == (theirs.document, theirs.image)
-    *same, last = mine.node
-    assert [replace(r, spares=()) for r in same] == list(theirs.node)
+def test_a_preset_may_extend_another() -> None:
+    interleaved, obelics = load("interleaved"), load("obelics")
+    assert (interleaved.document, interleaved.image) == (obelics.document, obelics.image)
+    *same, last = interleaved.node
+    assert [replace(r, spares=()) for r in same] == list(obelics.node)
     assert last.score == "followed"
     assert {r.score: r.spares for r in same}["words"] == ("heading", "item")
 
 
-def test_spared_roles_are_not_asked() -> None:
+def test_a_rule_does_not_apply_to_the_roles_that_it_spares() -> None:
     columns = {"words": pa.array([1, 1, 1, 9], pa.float32())}
     roles = pa.array(["heading", "paragraph", None, "heading"])
     rules = (Rule("words", min=4, max=8, spares=("heading",)),)
@@ -136,7 +136,7 @@ def test_spared_roles_are_not_asked() -> None:
     assert decide(rules, columns, 4).keep.to_pylist() == [False] * 4
 
 
-def test_own_scores() -> None:
+def test_rules_on_own_scores() -> None:
     rules = load({"own": ["c4_passes"], "document": {"c4_passes": {"min": 1}}})
     assert rules.document == (Rule("c4_passes", min=1),)
     assert load({"document": {"mine": {"max": 1}}}, own=["mine"]).document[0].score == "mine"
@@ -198,7 +198,7 @@ def test_a_wrong_table_is_one_line(table: Any, line: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_score_names_are_one_table() -> None:
+def test_the_levels_have_all_scores_with_one_line_on_each() -> None:
     assert set(LEVELS["image"]) == {*IMAGE_FETCHED, *IMAGE_ON_PAGE, *IMAGE_PIXELS, *IMAGE_SIMILARITY}
     assert set(NODE) < set(LEVELS["document"])
     assert all(meaning and "\n" not in meaning for level in LEVELS.values() for meaning in level.values())

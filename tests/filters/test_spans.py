@@ -1,4 +1,4 @@
-"""Sums over slices, against a loop."""
+"""Counts, sums and maxima over slices, compared with a loop."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from filters.spans import Spans
     st.integers(0, 70),
     st.integers(0, 2**32 - 1),
 )
-def test_like_a_loop(pieces: list[tuple[int, int]], rest: int, seed: int) -> None:
-    """Slices with gaps between them, empty ones among them, over words of a bitmap and beyond."""
+def test_spans_equal_a_loop(pieces: list[tuple[int, int]], rest: int, seed: int) -> None:
+    """Slices may be empty, have gaps between them, and be longer than a word of a bitmap."""
     edges = np.cumsum([n for piece in pieces for n in piece]) if pieces else np.zeros(0, np.int64)
     spans = Spans(edges[::2].astype(np.int64), edges[1::2].astype(np.int64))
     length = int(edges[-1]) + rest if len(edges) else rest

@@ -1,4 +1,4 @@
-"""A sweep says what the decision would say at each threshold."""
+"""A sweep gives the counts that decisions give at each threshold."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def pages(first: int) -> pa.RecordBatch:
     ]
     batch = documents(*rows, [])
     ((_, scores),) = TextScores()(batch)
-    nulls = pa.RecordBatch.from_pylist([{}], schema=scores.schema)  # a row that the engine quarantined
-    holed = pa.Table.from_batches([nulls, scores.slice(1)]).combine_chunks().to_batches()[0]
-    return zipped(batch, holed)
+    nulls = pa.RecordBatch.from_pylist([{}], schema=scores.schema)  # a quarantined row
+    with_nulls = pa.Table.from_batches([nulls, scores.slice(1)]).combine_chunks().to_batches()[0]
+    return zipped(batch, with_nulls)
 
 
-def asked(rules: Rules, what: Sweep, threshold: float) -> list[int]:
-    """Kept documents, and their kept paragraphs and images, by deciding again."""
-    changed = tuple(
-        replace(r, **{what.limit: threshold}) if r.score == what.score else r for r in getattr(rules, what.level)
+def counts_of_decisions(rules: Rules, swept: Sweep, threshold: float) -> list[int]:
+    """Numbers of kept documents and of their kept paragraphs and images, by a new decision."""
+    new_rules = tuple(
+        replace(r, **{swept.limit: threshold}) if r.score == swept.score else r for r in getattr(rules, swept.level)
     )
-    kept = [0, 0, 0]
+    counts = [0, 0, 0]
     for batch in (pages(0), pages(7)):
-        ((_, made),) = Decide(replace(rules, **{what.level: changed}))(batch)
-        for document, row in zip(batch.to_pylist(), made.to_pylist(), strict=True):
+        ((_, decisions),) = Decide(replace(rules, **{swept.level: new_rules}))(batch)
+        for document, row in zip(batch.to_pylist(), decisions.to_pylist(), strict=True):
             if row["keep"]:
                 kinds = [n["kind"] for n, keep in zip(document["nodes"], row["node_keep"], strict=True) if keep]
-                kept = [kept[0] + 1, kept[1] + kinds.count("text"), kept[2] + kinds.count("image")]
-    return kept
+                counts = [counts[0] + 1, counts[1] + kinds.count("text"), counts[2] + kinds.count("image")]
+    return counts
 
 
 @pytest.mark.parametrize(
@@ -57,48 +57,50 @@ def asked(rules: Rules, what: Sweep, threshold: float) -> list[int]:
         "language_score=0.5..1:0.1", "words.min=5..5",
     ],
 )  # fmt: skip
-def test_as_the_decision_at_each_threshold(text: str) -> None:
-    what = parse(text, RULES)
-    assert not of_fetched(what)
-    rows = sweep(RULES, what, iter([pages(0), pages(7)]))
-    assert [r["threshold"] for r in rows] == list(what.thresholds)
+def test_counts_equal_those_of_decisions_at_each_threshold(text: str) -> None:
+    swept = parse(text, RULES)
+    assert not of_fetched(swept)
+    rows = sweep(RULES, swept, iter([pages(0), pages(7)]))
+    assert [r["threshold"] for r in rows] == list(swept.thresholds)
     assert {r["documents"] for r in rows} == {26}
-    assert [[r["kept"], r["paragraphs"], r["images"]] for r in rows] == [asked(RULES, what, t) for t in what.thresholds]
+    assert [[r["kept"], r["paragraphs"], r["images"]] for r in rows] == [
+        counts_of_decisions(RULES, swept, t) for t in swept.thresholds
+    ]
 
 
-def test_texts_are_not_needed() -> None:
+def test_a_sweep_does_not_read_texts() -> None:
     batch = pages(0)
     nodes = batch["nodes"]
     flat = nodes.flatten()
     fields = ["kind", "role", "image", "alt", "width", "height"]
-    bare = pa.ListArray.from_arrays(
+    nodes_without_text = pa.ListArray.from_arrays(
         nodes.offsets, pa.StructArray.from_arrays([pc.struct_field(flat, f) for f in fields], fields)
     )
-    without = batch.set_column(batch.schema.get_field_index("nodes"), "nodes", bare)
-    what = parse("words.min=0..80", RULES)
-    assert sweep(RULES, what, [without]) == sweep(RULES, what, [batch])
+    batch_without_text = batch.set_column(batch.schema.get_field_index("nodes"), "nodes", nodes_without_text)
+    swept = parse("words.min=0..80", RULES)
+    assert sweep(RULES, swept, [batch_without_text]) == sweep(RULES, swept, [batch])
 
 
-def test_images() -> None:
+def test_a_sweep_over_fetched_images() -> None:
     images = table(
         outcome(),
         outcome(width=160, height=155),
         outcome(status="dns", format=None, width=None, height=None),
         outcome(width=151, height=400),
     )
-    what = parse("side_min=100..500:50", RULES)
-    assert of_fetched(what)
-    assert what.current(RULES) == 150
-    assert [r["kept_images"] for r in sweep_images(RULES, what, [images, images])] == [4, 4, 2, 2, 2, 2, 2, 2, 0]
+    swept = parse("side_min=100..500:50", RULES)
+    assert of_fetched(swept)
+    assert swept.current(RULES) == 150
+    assert [r["kept_images"] for r in sweep_images(RULES, swept, [images, images])] == [4, 4, 2, 2, 2, 2, 2, 2, 0]
 
 
-def test_a_rule_that_there_is_not_yet() -> None:
-    what = parse("document.uppercase.max=0..0.1:0.01", RULES)
-    assert what.current(RULES) is None
+def test_a_sweep_of_a_rule_that_the_table_does_not_have() -> None:
+    swept = parse("document.uppercase.max=0..0.1:0.01", RULES)
+    assert swept.current(RULES) is None
     batches = [pages(0), pages(7)]
-    added = [replace(RULES, document=(*RULES.document, Rule("uppercase", max=t))) for t in what.thresholds]
-    assert [r["kept"] for r in sweep(RULES, what, batches)] == [
-        asked(rules, what, t)[0] for rules, t in zip(added, what.thresholds, strict=True)
+    tables = [replace(RULES, document=(*RULES.document, Rule("uppercase", max=t))) for t in swept.thresholds]
+    assert [r["kept"] for r in sweep(RULES, swept, batches)] == [
+        counts_of_decisions(rules, swept, t)[0] for rules, t in zip(tables, swept.thresholds, strict=True)
     ]
     images = table(outcome(bytes=9), outcome())
     assert [r["kept_images"] for r in sweep_images(RULES, parse("image.bytes.min=5..15:5", RULES), [images])] == [
@@ -108,7 +110,7 @@ def test_a_rule_that_there_is_not_yet() -> None:
     ]
 
 
-def test_ranges() -> None:
+def test_thresholds_of_a_range() -> None:
     assert parse("words.min=10..50", RULES).thresholds == (10, 14, 18, 22, 26, 30, 34, 38, 42, 46, 50)
     assert parse("node.words.min=2..8", RULES).thresholds == (2, 3, 4, 5, 6, 7, 8)
     assert parse("punctuation = 0..0.1", RULES).thresholds[:3] == (0, 0.01, 0.02)

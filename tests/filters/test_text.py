@@ -1,4 +1,4 @@
-"""The columnar scores against plain Python, on known values, random prose and hostile text."""
+"""The columnar scores compared with values by hand, and with plain Python on random prose and hostile text."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def score(*rows: list[Any]) -> list[dict[str, Any]]:
 
 
 def check(paragraphs: list[str]) -> None:
-    """One document among others: every shared score equals the plain definition, for the document and for each
-    paragraph.
-    """
+    """Asserts that each score equals its plain definition, for one document among others and for its paragraphs."""
     (_, row, _) = score(["Something before."], paragraphs, ["And after it."])
     english = {plain.fold(w) for w in words("stop_en")}
     flagged, spam = set(words("flagged_en")), set(words("spam_en"))
@@ -92,14 +90,16 @@ ODD = st.text(
 
 @settings(max_examples=60, deadline=None)
 @given(PROSE)
-@example(["your ones yours one"])  # the same characters, divided otherwise: two different bigrams
-def test_random_prose(paragraphs: list[str]) -> None:
+@example(["your ones yours one"])  # two bigrams of the same characters with the blank in another place
+def test_random_prose_has_the_plain_scores(paragraphs: list[str]) -> None:
     check(paragraphs)
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists((ANY_TEXT | ODD).filter(lambda text: text != "---" and text[:2] != "# "), max_size=5))  # see make.node
-def test_hostile_text(paragraphs: list[str]) -> None:
+@given(
+    st.lists((ANY_TEXT | ODD).filter(lambda text: text != "---" and text[:2] != "# "), max_size=5)
+)  # make.node would read a break or a heading
+def test_hostile_text_has_the_plain_scores(paragraphs: list[str]) -> None:
     check(paragraphs)
 
 
@@ -118,7 +118,7 @@ def test_hostile_text(paragraphs: list[str]) -> None:
         ["no no no no no no no no"],
     ],
 )
-def test_edges(paragraphs: list[str]) -> None:
+def test_texts_without_words_and_of_one_unit(paragraphs: list[str]) -> None:
     check(paragraphs)
 
 
@@ -132,16 +132,16 @@ def test_one_line_of_five_megabytes() -> None:
     assert row["char_repetition"] == pytest.approx(plain.char_repetition(line), abs=1e-6)
 
 
-def test_values_by_hand() -> None:
+def test_scores_equal_values_by_hand() -> None:
     (row,) = score(["The cat sat on the mat, and the dog sat too.", "Share this: subscribe now!", PICTURE, "---"])
     assert row["images"] == 1
     assert row["paragraphs"] == 2
     assert row["words"] == 15
     assert row["node_words"] == [11, 4, None, None]
-    # the, on, the, and, the, too; this, now
+    # stop words: the, on, the, and, the, too; this, now
     assert row["stop_words"] == pytest.approx(8 / 15)
     assert row["node_spam_words"][:2] == [0, 0.5]
-    # share, subscribe are no stop words; 15 words and 4 marks: , . : !
+    # `share` and `subscribe` are not stop words; the text has 15 words and 4 marks: , . : !
     assert row["punctuation"] == pytest.approx(4 / 19)
     assert row["node_punctuation"] == [pytest.approx(2 / 13), None, None, None]
     assert row["words_per_image"] == 15
@@ -150,27 +150,27 @@ def test_values_by_hand() -> None:
     assert row["node_language"] == ["en", "en", None, None]
 
 
-def test_repetition_by_hand() -> None:
-    # 8 words of which the first four come again: 5-grams abcda bcdab cdabc dabcd: 4, all different; then twelve words:
-    # 8 grams, 4 twice
+def test_repetition_equals_values_by_hand() -> None:
+    # The first text repeats its four words once. Its four 5-grams, abcda bcdab cdabc dabcd, are all different.
+    # The second text repeats them twice. It has 8 5-grams: each of the four occurs twice.
     (a, b) = score(["a1 b1 c1 d1 a1 b1 c1 d1".replace("1", "x")], ["ax bx cx dx ax bx cx dx ax bx cx dx"])
     assert a["word_repetition"] == 0
     assert b["word_repetition"] == 1
-    # "abcdefghij" twice: 11 grams, one of them twice, 10 different: the top min(3, 1) takes 2 of 11
+    # 11 character 10-grams, 10 of them different. One occurs twice. The top min(3, 1) of them are 2 of 11.
     (c,) = score(["abcdefghijabcdefghij"])
     assert c["char_repetition"] == pytest.approx(2 / 11)
 
 
-def test_paragraph_repetition_is_not_the_documents() -> None:
+def test_repetition_is_counted_in_each_paragraph_and_over_the_document() -> None:
     line = "one two three four five six seven eight nine ten eleven twelve"
     (row,) = score([line, line])
     assert row["node_word_repetition"] == [0, 0]
-    # 20 grams; the 8 of each line occur twice, the 4 across the gap once
+    # 20 5-grams: the 8 of each line occur twice, the 4 across the two lines once
     assert row["word_repetition"] == pytest.approx(16 / 20)
     assert (row["duplicate_lines"], row["duplicate_line_characters"]) == (0.5, 0.5)
 
 
-def test_lines_and_phrases() -> None:
+def test_shares_of_lines_with_marks_and_phrases() -> None:
     (row,) = score(
         [
             "• an item",
@@ -191,7 +191,7 @@ def test_lines_and_phrases() -> None:
     assert row["terminal_ends"] == 0
 
 
-def test_what_c4_and_fineweb_ask_of_lines() -> None:
+def test_the_scores_of_lines_that_c4_and_fineweb_use() -> None:
     long = "A line of more than thirty characters that ends well."
     (row,) = score(
         [
@@ -206,13 +206,13 @@ def test_what_c4_and_fineweb_ask_of_lines() -> None:
     )
     assert row["node_terminal_ends"] == [1, 1, 0, 1, 0, 0, 1]
     assert row["node_sentences"] == [1, 1, 2, 1, 1, 1, 1]
-    assert row["sentence_ends"] == pytest.approx(3 / 9)  # the code is three lines, its blank one not counted
+    assert row["sentence_ends"] == pytest.approx(3 / 9)  # the code has three lines; its blank line does not count
     assert row["short_lines"] == pytest.approx(7 / 9)
     assert row["duplicate_lines"] == pytest.approx(2 / 9)
     assert row["lines_per_word"] == pytest.approx(8 / row["gopher_words"])
 
 
-def test_numbers_are_no_words_but_count_for_gopher() -> None:
+def test_numbers_count_as_words_for_gopher_alone() -> None:
     (row,) = score(["The 1,234 ships of 2019 (12) — and 3rd & last."])
     assert split_words("The 1,234 ships of 2019 (12) — and 3rd & last.") == [
         "the",
@@ -229,7 +229,7 @@ def test_numbers_are_no_words_but_count_for_gopher() -> None:
     assert row["alpha_words"] == pytest.approx(6 / 9)
 
 
-def test_damaged_and_confidence() -> None:
+def test_damaged_characters_and_word_confidence() -> None:
     page = {
         "kind": "text",
         "text": "ab\ufffd\ue000",
@@ -241,30 +241,30 @@ def test_damaged_and_confidence() -> None:
     assert other["word_confidence"] is None
 
 
-def test_null_nodes_and_slices() -> None:
-    whole = documents(["first one"], [], ["the third of them", PICTURE])
-    rows = whole.to_pylist()
+def test_documents_without_nodes_and_slices_of_batches() -> None:
+    documents_ = documents(["first one"], [], ["the third of them", PICTURE])
+    rows = documents_.to_pylist()
     rows[1]["nodes"] = None
-    batch = pa.RecordBatch.from_pylist(rows, schema=whole.schema)
+    batch = pa.RecordBatch.from_pylist(rows, schema=documents_.schema)
     ((_, scores),) = TextScores()(batch)
     assert scores["words"].to_pylist() == [2, 0, 4]
     assert scores["node_words"].to_pylist() == [[2], [], [4, None]]
-    ((_, part),) = TextScores()(batch.slice(1, 2))
-    assert part.to_pylist() == scores.slice(1, 2).to_pylist()
-    ((_, none),) = TextScores()(batch.slice(0, 0))
-    assert none.num_rows == 0
+    ((_, slice_scores),) = TextScores()(batch.slice(1, 2))
+    assert slice_scores.to_pylist() == scores.slice(1, 2).to_pylist()
+    ((_, no_scores),) = TextScores()(batch.slice(0, 0))
+    assert no_scores.num_rows == 0
 
 
-def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         [f"The number {i} of the many rows, and its {j} paragraph of text." for j in range(i % 5)] for i in range(60)
     ]
-    whole = score(*rows)
+    expected = score(*rows)
     monkeypatch.setattr(flat_module, "CHUNK", 100)
-    assert score(*rows) == whole
+    assert score(*rows) == expected
 
 
-def test_a_missing_list_is_one_line() -> None:
+def test_a_missing_word_list_is_one_line() -> None:
     with pytest.raises(ValueError, match=r"word list `/nowhere/words.txt` cannot be read"):
         list(TextScores(flagged_words="/nowhere/words.txt")(documents(["text"])))
 
@@ -275,14 +275,17 @@ def test_flagged_words_by_language(tmp_path: Any) -> None:
     ((_, scores),) = stage(
         documents(["Das ist aber ein Mistkerl und kein porn."], ["That is a Mistkerl and the porn of them."])
     )
-    assert scores["flagged_words"].to_pylist() == [pytest.approx(1 / 8), pytest.approx(1 / 9)]  # each by its own list
+    assert scores["flagged_words"].to_pylist() == [
+        pytest.approx(1 / 8),
+        pytest.approx(1 / 9),
+    ]  # each document by the list of its language
     before = stage.programs()
     (tmp_path / "de.txt").write_text("anders\n")
     assert stage.programs() != before
 
 
-def test_common_words(tmp_path: Any) -> None:
-    """By the list of the document's language; none where it has none, and where the recipe gives none."""
+def test_common_words_are_those_of_the_documents_language(tmp_path: Any) -> None:
+    """The score is null without a list for the document's language, and without any list in the recipe."""
     (tmp_path / "en.txt").write_text("the mill stands by a river's\n")
     rows = documents(
         ["The mill stands by the Xyzzy.", "A river’s"], ["Das ist die Mühle am Fluss und sie ist alt."], ["---"]
@@ -290,8 +293,8 @@ def test_common_words(tmp_path: Any) -> None:
     ((_, scores),) = TextScores(common_words=(("en", str(tmp_path / "en.txt")),))(rows)
     assert scores["common_words"].to_pylist() == [pytest.approx(7 / 8), None, pytest.approx(0)]
     assert scores["node_common_words"].to_pylist()[0] == [pytest.approx(5 / 6), 1]
-    ((_, none),) = TextScores()(rows)
-    assert none["common_words"].null_count == 3
+    ((_, without_list),) = TextScores()(rows)
+    assert without_list["common_words"].null_count == 3
     with pytest.raises(ValueError, match="wordfreq has no words of the language `xx`"):
         TextScores(common_words=(("xx", "wordfreq"),)).programs()
 
@@ -305,7 +308,7 @@ def test_common_words_by_wordfreq() -> None:
     assert scores["common_words"].to_pylist() == [1, pytest.approx(3 / 7)]
 
 
-def test_own_list(tmp_path: Any) -> None:
+def test_a_word_list_of_the_user(tmp_path: Any) -> None:
     path = tmp_path / "mine.txt"
     path.write_text("# mine\nmushroom Badger\n")
     ((_, scores),) = TextScores(flagged_words=str(path))(documents(["badger badger MUSHROOM snake"]))

@@ -1,4 +1,4 @@
-"""Charts are well-formed SVG, for any input, and their numbers add up."""
+"""Charts are well-formed SVG for any input, and their numbers are those of the input."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def test_bars_escape_their_names_and_stay_within_the_picture(rows: list[tuple[st
     svg = bars(rows)
     assert "<script" not in svg
     names = texts(ET.fromstring(svg))
-    shown = min(len(rows), 14)
-    assert len(names) == 2 * shown
-    assert names[0 : 2 * (shown - 1) : 2] == [name for name, _ in rows[: shown - 1]]
+    labels = min(len(rows), 14)
+    assert len(names) == 2 * labels
+    assert names[0 : 2 * (labels - 1) : 2] == [name for name, _ in rows[: labels - 1]]
     assert sum(int(n.replace(",", "")) for n in names[1::2]) == sum(n for _, n in rows)
     for x, width in re.findall(r"<rect class='b' x='([\d.]+)' y='\d+' width='([\d.]+)'", svg):
         assert float(x) + float(width) <= WIDTH
@@ -51,7 +51,7 @@ def test_a_histogram_without_bars_is_a_line_of_text(counts: dict[int, int], text
     assert text in histogram(counts)
 
 
-def test_whole_numbers_have_whole_labels() -> None:
+def test_a_histogram_of_integers_has_integer_labels() -> None:
     counts = {0: 1, 12: 8, 18: 1}  # the bins of 1, 3 (from 2.83 on) and 5 (from 4.76 on)
     assert "p50 3 " in histogram(counts, whole=True) and ">6<" in histogram(counts, whole=True)
     assert "p50 2.83 " in histogram(counts)

@@ -8,7 +8,7 @@ from manifests.curves import chart, section
 from manifests.report import with_training
 
 
-def line(step: int, **more: object) -> dict:
+def line(step: int, **fields: object) -> dict:
     return {
         "step": step,
         "source": "pairs",
@@ -16,13 +16,13 @@ def line(step: int, **more: object) -> dict:
         "gradient_norm": 1.0,
         "tokens": 100,
         "seconds": 0.5,
-        **more,
+        **fields,
     }
 
 
 def write(folder, stage: str, lines: list[dict]) -> None:
     (folder / stage).mkdir(parents=True)
-    (folder / stage / "log.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    (folder / stage / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in lines))
 
 
 def test_a_line_for_each_source_and_a_row_for_each_stage(tmp_path):
@@ -35,13 +35,13 @@ def test_a_line_for_each_source_and_a_row_for_each_stage(tmp_path):
     assert with_training("<html>before</html>", tmp_path) == f"<html>before{page}</html>"
 
 
-def test_without_logs_nothing_is_added(tmp_path):
+def test_a_report_without_logs_is_unchanged(tmp_path):
     assert with_training("<html>x</html>", tmp_path / "train") == "<html>x</html>"
 
 
-def test_the_highest_value_is_at_the_top_and_names_are_no_markup():
-    drawn = chart("t", {"<b>": [(1, 4.0), (2, 2.0), (3, 1.0)]})
-    assert "<b>" not in drawn and "&lt;b&gt;" in drawn
-    points = drawn.split("points='")[1].split("'")[0].split(" ")
+def test_the_highest_value_is_at_the_top_and_names_are_escaped():
+    svg = chart("t", {"<b>": [(1, 4.0), (2, 2.0), (3, 1.0)]})
+    assert "<b>" not in svg and "&lt;b&gt;" in svg
+    points = svg.split("points='")[1].split("'")[0].split(" ")
     heights = [float(point.split(",")[1]) for point in points]
     assert heights == sorted(heights) and heights[0] >= 0

@@ -27,14 +27,14 @@ def test_the_id_may_be_of_another_address() -> None:
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=3 * BATCH), st.integers(0, 3))
-def test_batches_hold_every_row_once_in_order(names: list[str], n_bytes: int) -> None:
+def test_batches_have_every_row_once_in_order(names: list[str], n_bytes: int) -> None:
     items = [(name, {"n": i}) for i, name in enumerate(names)] + [("raw", b"x")] * n_bytes
     out = list(batches(items, TABLES))
     for table in TABLES:
-        found = [item for name, item in out if name == table]
+        tables = [item for name, item in out if name == table]
         assert all(
-            isinstance(b, pa.RecordBatch) and 0 < b.num_rows <= BATCH and b.schema == TABLES[table] for b in found
+            isinstance(b, pa.RecordBatch) and 0 < b.num_rows <= BATCH and b.schema == TABLES[table] for b in tables
         )
-        rows = [n for batch in found for n in batch["n"].to_pylist()]  # type: ignore[union-attr,index,call-overload]
+        rows = [n for batch in tables for n in batch["n"].to_pylist()]  # type: ignore[union-attr,index,call-overload]
         assert rows == [i for i, name in enumerate(names) if name == table]
     assert [item for name, item in out if name == "raw"] == [b"x"] * n_bytes

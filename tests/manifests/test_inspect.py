@@ -1,4 +1,4 @@
-"""Looking into a run, on a run of four rows written by hand."""
+"""Queries about a run, on a run of four rows that the test writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from manifests.ledger import DOCUMENTS, IMAGES, QUARANTINE, TEXTS
 from manifests.schema import OUTCOME, REFUSED
 from shards import tar
 
-KEPT, GONE, IMAGE = "aa" * 16, "bb" * 16, "http://p.example/1.jpg"
+KEPT, DUPLICATE, IMAGE = "aa" * 16, "bb" * 16, "http://p.example/1.jpg"
 
 
 def table(run: pathlib.Path, name: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> None:
@@ -47,7 +47,7 @@ def run(tmp_path: pathlib.Path) -> pathlib.Path:
     table(tmp_path, "ledger/web-documents-00000.parquet", DOCUMENTS, [
         {"id": KEPT, "source": "web", "url": "http://a.example/", "keep": True, "split": "train", "images": 1,
          "tokens": 5},
-        {"id": GONE, "source": "web", "url": "http://b.example/", "keep": False, "reason": "near_duplicate",
+        {"id": DUPLICATE, "source": "web", "url": "http://b.example/", "keep": False, "reason": "near_duplicate",
          "score": 0.91, "survivor": KEPT},
     ])  # fmt: skip
     table(tmp_path, "ledger/web-images-00000.parquet", IMAGES,
@@ -68,13 +68,13 @@ def run(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def says(run: pathlib.Path, what: str) -> list[str]:
-    return [r["says"] for r in explain(str(run), what)]
+def answers(run: pathlib.Path, query: str) -> list[str]:
+    return [r["says"] for r in explain(str(run), query)]
 
 
 def test_all_rows_about_a_kept_document_by_id_and_by_url(run: pathlib.Path) -> None:
-    for what in (KEPT, "http://a.example/"):
-        document, image, text, place = says(run, what)
+    for query in (KEPT, "http://a.example/"):
+        document, image, text, place = answers(run, query)
         assert document == f"web document {KEPT} (http://a.example/): kept, in train, 1 images, 5 tokens"
         assert image.endswith("dropped, side_min_low (20, limit 150)")
         assert text.endswith("dropped, words_low (2): 'Share\\nthis'")
@@ -82,39 +82,39 @@ def test_all_rows_about_a_kept_document_by_id_and_by_url(run: pathlib.Path) -> N
 
 
 def test_a_duplicate_names_its_survivor(run: pathlib.Path) -> None:
-    assert says(run, GONE) == [
-        f"web document {GONE} (http://b.example/): dropped, near_duplicate (0.91), a duplicate of {KEPT}"
+    assert answers(run, DUPLICATE) == [
+        f"web document {DUPLICATE} (http://b.example/): dropped, near_duplicate (0.91), a duplicate of {KEPT}"
     ]
 
 
 def test_images_and_refused_pages_by_their_address(run: pathlib.Path) -> None:
-    assert says(run, IMAGE) == [f"image {IMAGE}: ok, 4x3 jpeg, sha256 {'cd' * 32}"] == says(run, "cd" * 32)
-    outcome, dropped = says(run, "http://p.example/2.jpg")
+    assert answers(run, IMAGE) == [f"image {IMAGE}: ok, 4x3 jpeg, sha256 {'cd' * 32}"] == answers(run, "cd" * 32)
+    outcome, dropped = answers(run, "http://p.example/2.jpg")
     assert outcome == "image http://p.example/2.jpg: http_404" and f"of document {KEPT}" in dropped
-    assert says(run, "http://c.example/") == ["http://c.example/: never became a document, not_html"]
-    assert says(run, "http://nowhere.example/") == says(run, "") == []
+    assert answers(run, "http://c.example/") == ["http://c.example/: never became a document, not_html"]
+    assert answers(run, "http://nowhere.example/") == answers(run, "") == []
 
 
 def test_samples_are_read_from_the_shard(run: pathlib.Path) -> None:
     (sample,) = samples(str(run), "web", 5)
     assert (sample["key"], sample["id"]) == ("000", KEPT)
     assert sample["rendered"] == f"── 000  http://a.example/\nHello\n[image 0.jpg  4x3  a boat  {IMAGE}]\n"
-    assert samples(str(run), None, 5) == [sample]  # the first source
+    assert samples(str(run), None, 5) == [sample]  # by default the first source
 
 
 def test_samples_of_a_manifest_of_version_1(run: pathlib.Path) -> None:
     sources = json.loads((run / "manifest.json").read_text())["sources"]
-    old = {"version": 1, "configs": {"interleaved": sources["web"]["splits"]}}
+    manifest = {"version": 1, "configs": {"interleaved": sources["web"]["splits"]}}
     expected = samples(str(run), "web", 5)
-    (run / "manifest.json").write_text(json.dumps(old))
+    (run / "manifest.json").write_text(json.dumps(manifest))
     assert samples(str(run), "interleaved", 5) == samples(str(run), None, 5) == expected
 
 
-def test_a_source_called_as_a_table_of_the_ledger_is_not_read_as_that_table(run: pathlib.Path) -> None:
-    rows = [{"id": GONE, "source": "my-images", "url": "http://d.example/", "keep": True, "split": "train"}]
+def test_a_source_with_the_name_of_a_ledger_table_is_not_read_as_that_table(run: pathlib.Path) -> None:
+    rows = [{"id": DUPLICATE, "source": "my-images", "url": "http://d.example/", "keep": True, "split": "train"}]
     table(run, "ledger/my-images-documents-00000.parquet", DOCUMENTS, rows)
-    assert says(run, "http://d.example/") == [
-        f"my-images document {GONE} (http://d.example/): kept, in train, None images, None tokens"
+    assert answers(run, "http://d.example/") == [
+        f"my-images document {DUPLICATE} (http://d.example/): kept, in train, None images, None tokens"
     ]
 
 
@@ -122,9 +122,9 @@ def test_an_absent_source_or_run_is_one_line(run: pathlib.Path, tmp_path_factory
     with pytest.raises(InspectError, match=r"no source 'pairs'; it has web$"):
         samples(str(run), "pairs", 1)
     empty = tmp_path_factory.mktemp("empty")
-    for look in (lambda: explain(str(empty), "x"), lambda: samples(str(empty), "pairs", 1)):
+    for query in (lambda: explain(str(empty), "x"), lambda: samples(str(empty), "pairs", 1)):
         with pytest.raises(InspectError, match="no finished run"):
-            look()
+            query()
 
 
 def test_diff_has_only_the_numbers_that_changed() -> None:

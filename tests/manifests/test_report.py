@@ -1,4 +1,4 @@
-"""The report: text of a page never becomes markup, and an unreadable picture leaves only its own place empty."""
+"""The report: the text of a page is never markup, and only an unreadable picture itself is left out."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def picture(side: int = 400) -> bytes:
 
 
 @pytest.mark.parametrize("reason", [None, HOSTILE])
-def test_hostile_text_stays_text(reason: str | None) -> None:
+def test_hostile_text_is_never_markup(reason: str | None) -> None:
     page = report(stats(), {"web": [sample(reason=reason, score=0.5, threshold=0.1)]}, lambda *_: picture())
     tags = Tags(page)
     assert "script" not in tags.tags
@@ -101,11 +101,11 @@ def test_only_web_addresses_are_links(url: str) -> None:
     assert "".join(page.words).count("<script>") >= 5
 
 
-def shown_sides(layout: str, reason: str | None) -> list[int]:
+def picture_sides(layout: str, reason: str | None) -> list[int]:
     """The longest side of each picture on the page of one document."""
-    own = stats()
-    own["sources"] = {"mine": {**own["sources"]["web"], "layout": layout}}
-    page = Tags(report(own, {"mine": [sample(reason=reason)]}, lambda *_: picture(800)))
+    statistics = stats()
+    statistics["sources"] = {"mine": {**statistics["sources"]["web"], "layout": layout}}
+    page = Tags(report(statistics, {"mine": [sample(reason=reason)]}, lambda *_: picture(800)))
     images = [Image.open(io.BytesIO(base64.b64decode(v.split(",", 1)[1]))) for _, n, v in page.attributes if n == "src"]
     assert all(image.format == "WEBP" for image in images)
     return [max(image.size) for image in images]
@@ -118,15 +118,15 @@ def shown_sides(layout: str, reason: str | None) -> list[int]:
 def test_the_layout_decides_the_size_of_pictures_and_whether_a_dropped_document_has_them(
     layout: str, side: int
 ) -> None:
-    assert shown_sides(layout, None) == [side]
-    assert shown_sides(layout, "words_low") == ([] if layout == "interleaved" else [side])
+    assert picture_sides(layout, None) == [side]
+    assert picture_sides(layout, "words_low") == ([] if layout == "interleaved" else [side])
 
 
-def test_a_source_of_texts_alone_has_no_chart_of_images() -> None:
-    own = stats()
-    web = own["sources"]["web"]
+def test_a_source_of_text_has_no_chart_of_images() -> None:
+    statistics = stats()
+    web = statistics["sources"]["web"]
     bins = {"tokens": {"60": 2}, "images": {str(ZERO): 2}, "short side": {}}
-    own["sources"]["notes"] = {
+    statistics["sources"]["notes"] = {
         **web,
         "kind": "text",
         "layout": "text",
@@ -135,7 +135,7 @@ def test_a_source_of_texts_alone_has_no_chart_of_images() -> None:
         "sketches": bins,
     }
     row = sample(url=None, title=None, nodes=[node("text", role="paragraph", text="Only text.")], pictures=[])
-    page = report(own, {"notes": [{**row, "node_reason": None}]}, lambda *_: picture())
+    page = report(statistics, {"notes": [{**row, "node_reason": None}]}, lambda *_: picture())
     begin = page.index("<h2>Texts: notes</h2>")
     section = page[begin : page.index("<h2>", begin + 1)]
     assert "text tokens per document" in section and "images per document" not in section
@@ -143,7 +143,7 @@ def test_a_source_of_texts_alone_has_no_chart_of_images() -> None:
     assert f"<h3>{'ab' * 16}</h3>" in card and "Only text." in card and "<img" not in card
 
 
-def test_sources_stand_in_the_order_of_the_statistics_under_their_titles() -> None:
+def test_sources_have_the_order_of_the_statistics_and_their_titles() -> None:
     web = stats()["sources"]["web"]
     names = ["zebra", "a-second-web"]
     page = report(stats(sources={name: {**web, "title": f"Pages: {name}"} for name in names}), {}, lambda *_: b"")
@@ -151,34 +151,37 @@ def test_sources_stand_in_the_order_of_the_statistics_under_their_titles() -> No
     assert places == sorted(places)
 
 
-def test_answers_of_all_conversations_make_one_table() -> None:
+def test_one_table_has_the_answers_of_all_conversations() -> None:
     web = stats()["sources"]["web"]
     counts = {"a": (4.0, 30), "b": (0.5, 10)}
     sources = {
         name: {**web, "answers": {"repeat": repeat, "documents": 5, "samples": 6, "answer_tokens": tokens}}
         for name, (repeat, tokens) in reversed(counts.items())
     }
-    own = stats(sources={**sources, "web": web})
-    assert [(name, row["repeat"], share) for name, row, share in answers(own)] == [("a", 4.0, 0.75), ("b", 0.5, 0.25)]
-    words = " ".join(Tags(report(own, {}, lambda *_: b"")).words)
+    statistics = stats(sources={**sources, "web": web})
+    assert [(name, row["repeat"], share) for name, row, share in answers(statistics)] == [
+        ("a", 4.0, 0.75),
+        ("b", 0.5, 0.25),
+    ]
+    words = " ".join(Tags(report(statistics, {}, lambda *_: b"")).words)
     assert "a 4 5 6 30 75.00% b 0.5 5 6 10 25.00%" in words
     assert answers(stats()) == [] and "answer tokens" not in report(stats(), {}, lambda *_: b"")
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", picture()[:300]])
-def test_an_unreadable_picture_leaves_only_its_own_place_empty(data: bytes) -> None:
+def test_only_an_unreadable_picture_itself_is_left_out(data: bytes) -> None:
     page = report(stats(), {"web": [sample(title="still here")]}, lambda *_: data)
     assert "still here" in page and page.rstrip().endswith("</html>")
 
 
-def test_pictures_stop_at_a_total(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_have_a_total_limit_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manifests.gallery.MOST_BYTES", 20_000)
     rows = [sample(id=f"{i:032x}") for i in range(12)]
-    shown = Tags(report(stats(), {"web": rows}, lambda *_: picture())).tags.count("img")
-    assert 0 < shown < 12
+    n_pictures = Tags(report(stats(), {"web": rows}, lambda *_: picture())).tags.count("img")
+    assert 0 < n_pictures < 12
 
 
-def test_numbers_of_the_mixture_are_on_the_page() -> None:
+def test_the_page_has_the_numbers_of_the_mixture() -> None:
     mixtures = {
         "stage1": {
             "sources": {"interleaved": {"weight": 7, "sequence_length": 2048, "image": {"mode": "fit", "longest": 384}}}

@@ -1,4 +1,4 @@
-"""PDFs made by code: one function for each kind, which returns the bytes of the file."""
+"""PDFs for tests: one function for each kind, which returns the bytes of the file."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def columns() -> bytes:
     pdf = pymupdf.open()
     page = pdf.new_page(width=500, height=600)
     page.insert_text((120, 80), TITLE + " of the whole valley", fontsize=20)
-    for n, (left, right) in enumerate(zip(LEFT, RIGHT, strict=True)):
+    for n, (left_text, right_text) in enumerate(zip(LEFT, RIGHT, strict=True)):
         y = 130 + 14 * n + (20 if n >= 5 else 0)  # the gap between two paragraphs is at the same height in both columns
-        page.insert_text((260, y), right, fontsize=11)
-        page.insert_text((40, y), left, fontsize=11)
+        page.insert_text((260, y), right_text, fontsize=11)
+        page.insert_text((40, y), left_text, fontsize=11)
     page.insert_text((240, 560), "17", fontsize=9)
     return to_bytes(pdf)
 
@@ -56,7 +56,7 @@ def table() -> bytes:
 
 
 def turned(degrees: int, crop: bool = False) -> bytes:
-    """Upright text on a page that asks to be rotated; with `crop`, a crop box that cuts off a word in the corner."""
+    """Upright text on a page with a rotation. With `crop`, the crop box excludes a word in the corner."""
     pdf = pymupdf.open()
     page = pdf.new_page(width=400, height=600)
     page.insert_text((150, 200), "First words", fontsize=14)

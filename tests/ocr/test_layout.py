@@ -23,7 +23,7 @@ def test_lines_become_a_paragraph(lines: list[list[str]], text: str) -> None:
     assert paragraph(lines) == text
 
 
-def test_turning_a_page() -> None:
+def test_boxes_turn_with_the_page() -> None:
     box = (10.0, 20.0, 30.0, 60.0)  # on a page of 100 x 200
     assert turned(box, RIGHT, 100, 200) == box
     assert turned(box, DOWN, 100, 200) == (20.0, 70.0, 60.0, 90.0)
@@ -64,7 +64,7 @@ def test_headings_are_larger_or_bold() -> None:
         [line("A large title", 50, 100, size=18, step=60), line("A bold heading", 50, 140, bold=True), *text]
     )
     assert [role for role, _ in result] == ["heading", "heading", "paragraph"]
-    assert blocks([line("3 4 5", 50, 100, size=18), *text])[0][0] == "paragraph"  # digits are no heading
+    assert blocks([line("3 4 5", 50, 100, size=18), *text])[0][0] == "paragraph"  # a line of digits is not a heading
 
 
 def test_an_indented_line_after_a_sentence_begins_a_paragraph() -> None:
@@ -74,10 +74,10 @@ def test_an_indented_line_after_a_sentence_begins_a_paragraph() -> None:
     assert [t for _, t in result] == ["the end of one.", "Then comes the next and goes on"]
 
 
-def test_arabic_columns_read_from_the_right() -> None:
-    right = [line("كلمة أخرى هنا الآن", 330, 100 + 14 * i) for i in range(4)]
-    left = [line("نص ثان في اليسار", 50, 100 + 14 * i) for i in range(4)]
-    assert [t.split()[0] for _, t in blocks(left + right)] == ["كلمة", "نص"]
+def test_arabic_columns_are_read_from_the_right() -> None:
+    right_lines = [line("كلمة أخرى هنا الآن", 330, 100 + 14 * i) for i in range(4)]
+    left_lines = [line("نص ثان في اليسار", 50, 100 + 14 * i) for i in range(4)]
+    assert [t.split()[0] for _, t in blocks(left_lines + right_lines)] == ["كلمة", "نص"]
 
 
 def test_a_line_that_crosses_the_columns_is_split() -> None:
@@ -91,7 +91,7 @@ def test_a_line_that_crosses_the_columns_is_split() -> None:
     ]
 
 
-def test_words_lines_and_blocks_cover_each_other_exactly() -> None:
+def test_each_word_is_in_one_line_and_each_line_in_one_block() -> None:
     page = layout([line("Some words first", 50, 100), line("1. one thing", 50, 114), line("far", 500, 114)], 600, 800)
     assert page.lines[0].start == 0
     assert [x.end for x in page.lines[:-1]] == [x.start for x in page.lines[1:]]

@@ -59,9 +59,7 @@ BOXES = st.tuples(st.integers(0, 400), st.integers(0, 600), st.integers(1, 300),
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(BOXES, max_size=60, unique_by=lambda b: b[:2]), st.randoms(use_true_random=False))
-def test_every_piece_is_read_once_whatever_the_order_in_the_file(
-    boxes: list[tuple[int, ...]], rng: random.Random
-) -> None:
+def test_every_piece_is_read_once_for_any_order_in_the_file(boxes: list[tuple[int, ...]], rng: random.Random) -> None:
     pieces = [Piece(x, y, x + w, y + h, n, i) for i, (x, y, w, h, n) in enumerate(boxes)]
     order = read(pieces)
     assert sorted(order) == list(range(len(pieces)))

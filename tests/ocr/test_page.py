@@ -50,7 +50,7 @@ def test_a_plain_page() -> None:
     assert {w.score for w in page.layout.words} == {1.0}
 
 
-def test_the_left_column_comes_first_whatever_the_order_in_the_file() -> None:
+def test_the_left_column_comes_first_for_any_order_in_the_file() -> None:
     page = read(pdfs.columns())
     assert texts(page) == [
         ("heading", pdfs.TITLE + " of the whole valley"),
@@ -88,9 +88,11 @@ def test_boxes_hold_all_the_ink_on_rotated_and_cropped_pages(degrees: int, crop:
         assert not (image < 128).any()
 
 
-def test_boxes_of_a_rotated_page_are_as_its_reader_sees_them() -> None:
+def test_boxes_of_a_rotated_page_are_those_of_the_displayed_page() -> None:
     boxes = {w.text: w.box for w in read(pdfs.turned(90)).layout.words}
-    x0, y0, x1, y1 = boxes["First"]  # upright text on a page turned clockwise: it runs down, the second line left of it
+    x0, y0, x1, y1 = boxes[
+        "First"
+    ]  # Upright text on a page turned clockwise runs down, and the second line is left of the first.
     assert y1 - y0 > x1 - x0
     assert boxes["Second"][2] < x0
 
@@ -99,7 +101,7 @@ def test_sideways_text_is_read_in_its_direction_and_comes_before_the_stamp() -> 
     assert [t for _, t in texts(read(pdfs.sideways()))] == ["The first line runs up and so does the second", "Stamp"]
 
 
-def test_words_that_no_reader_sees_are_left_out() -> None:
+def test_invisible_words_are_left_out() -> None:
     page = read(pdfs.hidden())
     assert texts(page) == [("paragraph", "Seen by all")]
     assert page.signals.chars == len("Seenbyall")
@@ -117,8 +119,8 @@ def test_the_invisible_text_layer_of_a_scan_is_its_text() -> None:
 
 def test_a_scan_without_text_is_refused_without_an_engine() -> None:
     assert refusal(pdfs.scanned()) == "no_text_layer"
-    few = pdfs.scanned(hidden=2)  # fewer than 50 characters on a page that a picture covers
-    assert refusal(few) == "no_text_layer"
+    short = pdfs.scanned(hidden=2)  # fewer than 50 characters on a page that a picture covers
+    assert refusal(short) == "no_text_layer"
 
 
 @with_tesseract
@@ -136,7 +138,7 @@ def test_a_blank_page_is_refused_as_blank() -> None:
     assert refusal(pdfs.blank()) == "blank"
 
 
-def test_odd_sizes() -> None:
+def test_pages_of_odd_sizes_are_read() -> None:
     assert refusal(pdfs.sized(2000, 100)) == "page_size"
     page = read(pdfs.sized(3000, 2400))
     assert max(page.pixel_width, page.pixel_height) <= 2048
@@ -145,7 +147,7 @@ def test_odd_sizes() -> None:
     assert 9_000 < small.pixel_width * small.pixel_height <= 10_000
 
 
-def test_too_many_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_with_too_many_words_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "MAX_WORDS", 16)
     assert refusal(pdfs.plain()) == "too_many_words"
     monkeypatch.setattr(page_module, "MAX_WORDS", 17)
@@ -153,7 +155,7 @@ def test_too_many_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("gray", "mode"), [(False, "RGB"), (True, "L")])
-def test_the_picture(gray: bool, mode: str) -> None:
+def test_the_picture_of_a_page_is_a_jpeg_in_its_mode(gray: bool, mode: str) -> None:
     page = read(pdfs.plain(), render=Render(gray=gray))
     image = Image.open(io.BytesIO(page.jpeg))
     assert (image.format, image.mode) == ("JPEG", mode)
@@ -162,5 +164,5 @@ def test_the_picture(gray: bool, mode: str) -> None:
 
 
 @pytest.mark.parametrize("make", [pdfs.plain, pdfs.columns, pdfs.hidden])
-def test_the_same_bytes_each_time(make: Callable[[], bytes]) -> None:
+def test_a_page_has_the_same_bytes_each_time(make: Callable[[], bytes]) -> None:
     assert read(make()) == read(make())

@@ -36,7 +36,7 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
     assert read_range(str(path), max_bytes=len(data)) == data
 
 
-def test_the_facts_that_a_pdf_states_are_kept() -> None:
+def test_the_metadata_of_a_pdf_is_read() -> None:
     with open_pdf(pdfs.described()) as pdf:
         assert (pdf.title, pdf.lang) == ("Harvest report", "de")
         assert pdf.license == "https://creativecommons.org/licenses/by-sa/4.0/"
@@ -44,7 +44,7 @@ def test_the_facts_that_a_pdf_states_are_kept() -> None:
         assert not pdf.repaired
 
 
-def test_facts_that_a_pdf_does_not_state_are_null() -> None:
+def test_missing_metadata_of_a_pdf_is_null() -> None:
     with open_pdf(pdfs.plain()) as pdf:
         assert (pdf.title, pdf.lang, pdf.license, pdf.optout) == (None, None, None, ())
 

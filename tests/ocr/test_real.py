@@ -1,4 +1,4 @@
-"""Real PDFs, some of them broken: each gives pages or a refusal, in a process of its own with a time limit."""
+"""Real PDFs, some of them broken: each gives pages or a refusal, in a separate process with a time limit."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ PROSE = ["Enough", "words", "to", "be", "a", "page"] * 20
         ([*PROSE, "\ufffd" * 5], 0.0, None),
         (["\uf0b7", "short"], 0.0, "bad_chars"),
         (["#$%&(!@", "ab", "cd"] * 10, 0.0, "punctuation"),
-        (["Contents", "." * 80, "3"] * 10, 0.0, None),  # leaders
+        (["Contents", "." * 80, "3"] * 10, 0.0, None),  # leaders of a table of contents
     ],
 )
 def test_the_reason_for_which_a_text_layer_is_not_used(words: list[str], coverage: float, why: str | None) -> None:

@@ -25,8 +25,9 @@ def batch(*rows: dict[str, Any]) -> pa.RecordBatch:
 
 
 def output(stage: Pages, *batches: pa.RecordBatch, ctx: Any = None) -> dict[str, Any]:
-    """The output of a stage for the batches of one partition: tables by name (empty where the stage yields none, as in
-    the engine), and the bytes of raw files.
+    """The output of a stage for the batches of one partition: tables by name, and the bytes of raw files.
+
+    A table that the stage does not yield is empty, as in the engine.
     """
     ctx = ctx or DirectContext(part=3)
     tables: dict[str, list[pa.RecordBatch]] = {name: [] for name in stage.tables}
@@ -162,7 +163,7 @@ def test_the_stage_announces_every_file_and_page_before_it_reads_it(put: Any) ->
     assert calls == [(0, 0), (0, 1), (0, 2), (1, 0)]
 
 
-def test_long_files_come_in_several_batches(put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_file_gives_several_batches(put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "FLUSH_PAGES", 4)
     pieces = [p.num_rows for name, p in STAGE(batch(put("a.pdf", pdfs.plain(pages=10)))) if name == "documents"]
     assert pieces == [4, 4, 2]
@@ -219,7 +220,7 @@ def test_the_versions_of_tesseract_and_its_data_are_in_the_fingerprint(monkeypat
     assert Pages(ocr=False).programs() == {}
 
 
-def test_the_page_table_holds_how_a_page_was_read(put: Any) -> None:
+def test_the_page_table_has_the_method_of_reading(put: Any) -> None:
     out = output(STAGE, batch(put("a.pdf", pdfs.turned(90)), put("b.pdf", pdfs.scanned(hidden=4))))
     turned, scan = out["pages"].to_pylist()
     assert out["pages"]["id"].to_pylist() == out["documents"]["id"].to_pylist()

@@ -29,7 +29,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     monkeypatch.setenv("PATH", str(folder), prepend=":")
 
 
-def test_tsv_to_segments_in_points() -> None:
+def test_the_tsv_of_tesseract_gives_segments_in_points() -> None:
     segments = tesseract.parse(TSV, (0.5, 0.25))
     assert [[w.text for w in s.words] for s in segments] == [['"Hello', "world"], ["again"]]
     assert segments[0].words[0].box == (5.0, 5.0, 20.0, 7.5)

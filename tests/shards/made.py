@@ -1,4 +1,4 @@
-"""Selected documents, blobs and whole runs, made by code."""
+"""Selected documents, blobs and complete runs, generated for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from manifests.stage import DirectContext
 from shards import tokens
 from shards.write import Pack
 
-#: layout -> the kind of a source that has it
+#: the kind of source for each layout
 KINDS = {"interleaved": "web", "pairs": "pairs", "ocr": "pdf", "conversations": "conversations", "text": "text"}
 PROSE = "der Kürbis floats over the river and the old mill turns its wheel while rain falls softly on the slate roofs"
 WORDS = PROSE.split(" ")
@@ -43,7 +43,7 @@ def prose(seed: int, words: int) -> str:
 
 
 class Blobs:
-    """Files of blobs under a folder, and where each image lies."""
+    """Files of blobs under a folder, and the offset of each image in them."""
 
     def __init__(self, folder: Path, parts: int = 2) -> None:
         self.paths = {part: str(folder / f"blobs-{part}") for part in range(parts)}
@@ -75,17 +75,17 @@ def document(name: str, nodes: list[dict[str, Any]], images: list[dict[str, Any]
     url = f"https://{name}.example/page"
     blank = {field.name: None for field in SELECTED}
     provenance = {"file": "a.warc", "offset": 5, "length": 6, "page": None}
-    own = {"key": key64(name), "id": document_id("web", url, name.encode()), "kind": "web", "url": url, "lang": "en"}
-    return {**blank, **own, "provenance": provenance, "nodes": nodes, "images": images, "optout": [], **fields}
+    values = {"key": key64(name), "id": document_id("web", url, name.encode()), "kind": "web", "url": url, "lang": "en"}
+    return {**blank, **values, "provenance": provenance, "nodes": nodes, "images": images, "optout": [], **fields}
 
 
 def interleaved(blobs: Blobs, seed: int, images: int, words: int = 12) -> dict[str, Any]:
-    nodes, placed = [text(prose(seed, words))], []
+    nodes, places = [text(prose(seed, words))], []
     for i in range(images):
         url = f"https://i.example/{seed}/{i}.jpg"
-        placed.append(blobs.place(len(nodes), picture(seed * 31 + i, 40 + 8 * i, 32), url))
+        places.append(blobs.place(len(nodes), picture(seed * 31 + i, 40 + 8 * i, 32), url))
         nodes += [node("image", image=url, alt=f"alt {i}"), text(prose(seed + i, words)), text(prose(seed + i + 1, 3))]
-    return document(f"page-{seed}", nodes, placed)
+    return document(f"page-{seed}", nodes, places)
 
 
 def article(seed: int, words: int = 12) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def article(seed: int, words: int = 12) -> dict[str, Any]:
 
 def conversation(blobs: Blobs, seed: int, turns: int, words: int = 12) -> dict[str, Any]:
     url = f"https://i.example/chat/{seed}.jpg"
-    nodes, placed = [node("image", image=url)], [blobs.place(0, picture(seed, 48, 48), url)]
+    nodes, places = [node("image", image=url)], [blobs.place(0, picture(seed, 48, 48), url)]
     for turn in range(turns + 1):
         nodes += [node("break")] if turn else []
         nodes += [
@@ -103,7 +103,7 @@ def conversation(blobs: Blobs, seed: int, turns: int, words: int = 12) -> dict[s
             node("break"),
             node("text", role="assistant", text=prose(turn, 4)),
         ]
-    return document(f"chat-{seed}", nodes, placed, kind="conversations")
+    return document(f"chat-{seed}", nodes, places, kind="conversations")
 
 
 def pair(blobs: Blobs, seed: int, words: int = 9) -> dict[str, Any]:
@@ -135,14 +135,14 @@ def table(documents: list[dict[str, Any]]) -> pa.Table:
 
 
 def pack(stage: Pack, documents: list[dict[str, Any]], paths: dict[int, str], part: int = 0) -> dict[str, Any]:
-    """What the stage yields, joined: {"tar": bytes, "tar.idx": bytes, "index": Table, "refused": Table}."""
+    """The joined output of the stage: {"tar": bytes, "tar.idx": bytes, "index": Table, "refused": Table}."""
     out: dict[str, Any] = {"tar": b"", "tar.idx": b"", "index": [], "refused": []}
     for name, piece in stage({"documents": table(documents), "blobs": paths}, DirectContext(part=part)):
         out[name] += piece if isinstance(piece, bytes) else [piece]
     return {**out, **{name: pa.Table.from_batches(out[name]) for name in ("index", "refused")}}
 
 
-#: layout -> a document of it, by (blobs, seed, most images, words)
+#: for each layout a function of (blobs, seed, most images, words) that gives a document
 MAKE: dict[str, Callable[[Blobs, int, int, int], dict[str, Any]]] = {
     "interleaved": lambda blobs, seed, images, words: interleaved(blobs, seed, seed % (images + 1), words),
     "conversations": lambda blobs, seed, images, words: conversation(blobs, seed, seed % (images + 1), words),
@@ -153,7 +153,7 @@ MAKE: dict[str, Callable[[Blobs, int, int, int], dict[str, Any]]] = {
 
 
 def shard(folder: Path, stage: Pack, documents: list[dict[str, Any]], blobs: Blobs, part: int) -> dict[str, Any]:
-    """Writes the shard of these documents below a run's folder; its row of the manifest."""
+    """Writes the shard of these documents into a run's folder. Returns the manifest row of the shard."""
     out = pack(stage, documents, blobs.write(), part)
     name, rows = f"{stage.split}-{part:06d}", out["index"]
     path, index = f"shards/{stage.source}/{name}.tar", f"index/{stage.source}-{name}.parquet"
@@ -174,7 +174,7 @@ def shard(folder: Path, stage: Pack, documents: list[dict[str, Any]], blobs: Blo
 
 
 def manifest(folder: Path, sources: dict[str, Any]) -> Path:
-    """Writes `manifest.json`; returns the folder."""
+    """Writes `manifest.json` and returns the folder."""
     tokenizer = {"name": "bytes", "sha256": tokens.load("bytes").sha256}
     raw = {"version": 2, "sources": sources, "tokenizer": tokenizer}
     (folder / "manifest.json").write_text(json.dumps(raw, indent=1))
@@ -189,7 +189,7 @@ def run(
     split: str = "train",
     layouts: dict[str, str] | None = None,
 ) -> Path:
-    """A run's folder. counts: samples in each shard of each source. layouts: of the sources, by default their names."""
+    """Writes a run's folder. counts: samples of each shard of a source. layouts: by source, by default its name."""
     counts = counts or {"interleaved": [5, 4], "pairs": [6, 3], "ocr": [3]}
     folder.mkdir(parents=True, exist_ok=True)
     sources: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""`pip install panoramix` alone: with numpy, pyarrow, pillow and fsspec a run is loaded and checked."""
+"""`pip install panoramix` alone: numpy, pyarrow, pillow and fsspec suffice to load and check a run."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_four_packages_are_enough(tmp_path: Path) -> None:
-    done = python(USE, str(made.run(tmp_path / "run")))
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["21"]
+    process = python(USE, str(made.run(tmp_path / "run")))
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert process.stdout.split() == ["21"]
 
 
 def test_the_command_names_the_extra_that_it_needs() -> None:
-    done = python("from pipelines.__main__ import main; main()")
-    assert done.returncode == 1
-    assert done.stderr.startswith("panoramix: the command needs the extra `pipeline`")
-    assert len(done.stderr.splitlines()) == 1
+    process = python("from pipelines.__main__ import main; main()")
+    assert process.returncode == 1
+    assert process.stderr.startswith("panoramix: the command needs the extra `pipeline`")
+    assert len(process.stderr.splitlines()) == 1

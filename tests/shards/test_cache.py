@@ -35,23 +35,23 @@ def test_any_range_has_its_bytes_and_the_folder_stays_within_its_limit(
 
 
 def test_a_block_is_fetched_once_and_the_least_recently_used_is_removed_first(tmp_path: Path) -> None:
-    fetched: list[int] = []
+    starts: list[int] = []
 
     def fetch(a: int, b: int) -> bytes:
-        fetched.append(a)
+        starts.append(a)
         return DATA[a:b]
 
     cache = Cache(tmp_path, 350, 100)
     for at in (0, 100, 200, 0, 0):
         cache.range("a", at, at + 50, fetch)
-    assert fetched == [0, 100, 200]
+    assert starts == [0, 100, 200]
     for n, path in enumerate(sorted(tmp_path.iterdir(), key=lambda p: p.read_bytes() != DATA[100:200])):
         os.utime(path, (n, n))
     cache.range("a", 300, 350, fetch)
     cache.range("a", 100, 150, fetch)
-    assert fetched == [0, 100, 200, 300, 100]
+    assert starts == [0, 100, 200, 300, 100]
     assert cache.range("another file", 0, 50, fetch) == DATA[:50]
-    assert fetched[-1] == 0
+    assert starts[-1] == 0
 
 
 def test_a_folder_may_be_shared_by_threads_and_opened_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Conversations in shards: speakers, turns and images survive packing and reading."""
+"""Conversations in shards: speakers, turns and images are as in the documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of takedowns: the kinds of entries, and what each covers."""
+"""The list of takedowns: the kinds of entries, and the documents and images that each covers."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_a_file_has_an_entry_a_line_and_comments() -> None:
         forget.entries(["a.example", "what is this"], "list.txt")
 
 
-def test_what_a_list_covers() -> None:
-    gone = Forgotten(entry(text) for text in (ID, HASH, "https://a.example/x/", "b.example"))
+def test_documents_and_images_that_a_list_covers() -> None:
+    takedowns = Forgotten(entry(text) for text in (ID, HASH, "https://a.example/x/", "b.example"))
     for id, url in [
         (ID, None),
         ("f" * 32, "http://A.example/x"),
@@ -55,7 +55,7 @@ def test_what_a_list_covers() -> None:
         ("f" * 32, "https://www.b.example/any?thing"),
         ("f" * 32, "https://b.example:8443/"),
     ]:
-        assert gone.document(id, url), url
+        assert takedowns.document(id, url), url
     for id, url in [
         ("f" * 32, "https://a.example/xy"),
         ("f" * 32, "https://ab.example/"),
@@ -63,23 +63,23 @@ def test_what_a_list_covers() -> None:
         (None, "https://b.example.org/"),
         ("", "["),
     ]:
-        assert not gone.document(id, url), url
-    assert gone.image("https://c.example/i.jpg", HASH.lower())
-    assert gone.image("https://a.example/x", None)
-    assert not gone.image("https://c.example/i.jpg", ID)
+        assert not takedowns.document(id, url), url
+    assert takedowns.image("https://c.example/i.jpg", HASH.lower())
+    assert takedowns.image("https://a.example/x", None)
+    assert not takedowns.image("https://c.example/i.jpg", ID)
     assert not Forgotten([])
     assert not Forgotten.of(None).document(ID, "https://a.example/x")
 
 
 def test_new_entries_are_added_at_the_end_and_old_ones_change_nothing() -> None:
-    one, two = Entry("host", "a.example"), Entry("id", ID)
-    first = forget.added(None, [two, one, two], "x")
-    assert forget.read(first, "x") == sorted([one, two])
-    assert forget.added(first, [one], "x") == first
-    second = forget.added(first, [Entry("hash", HASH.lower()), one], "x")
-    assert len(forget.read(second, "x")) == 3
+    host, document = Entry("host", "a.example"), Entry("id", ID)
+    file = forget.added(None, [document, host, document], "x")
+    assert forget.read(file, "x") == sorted([host, document])
+    assert forget.added(file, [host], "x") == file
+    longer_file = forget.added(file, [Entry("hash", HASH.lower()), host], "x")
+    assert len(forget.read(longer_file, "x")) == 3
     assert forget.read(None, "x") == []
-    assert forget.digest([one, two]) == forget.digest([two, one, two]) != forget.digest([one])
+    assert forget.digest([host, document]) == forget.digest([document, host, document]) != forget.digest([host])
     with pytest.raises(ForgetError, match=r"run/forgotten\.parquet: no list that can be read"):
         forget.read(b"PAR1", "run/forgotten.parquet")
 
@@ -90,7 +90,9 @@ def test_new_entries_are_added_at_the_end_and_old_ones_change_nothing() -> None:
     st.one_of(st.none(), st.text(max_size=60)),
     st.sampled_from(["", "https://", "http://a.example/"]),
 )
-def test_any_text_is_an_entry_or_refused_and_any_address_is_asked_for(text: str, url: str | None, head: str) -> None:
+def test_any_text_is_an_entry_or_refused_and_any_address_can_be_looked_up(
+    text: str, url: str | None, head: str
+) -> None:
     with suppress(ForgetError):
         one = entry(head + text)
         assert Forgotten([one])

@@ -1,4 +1,4 @@
-"""JPEGs without metadata: the same pixels in every decoder; hostile bytes do no harm."""
+"""JPEGs without metadata have the same pixels in every decoder. Hostile bytes are refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def segment(marker: int, body: bytes) -> bytes:
 
 
 def place() -> bytes:
-    """EXIF with a camera's owner and a place, as a phone writes it."""
+    """EXIF with the owner of the camera and a location, as a phone writes it."""
     exif = Image.Exif()
     exif[0x013B] = "Jo Doe"
     exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
@@ -72,12 +72,12 @@ def test_metadata_is_removed_and_the_pixels_stay_bit_for_bit(options: dict[str, 
     plain = made.picture(7, 61, 45, **options)
     assert out == plain
     assert jpeg.bare(plain) is plain
-    for before, after in zip(everyones(data), everyones(out), strict=True):
+    for before, after in zip(pixels_by_decoder(data), pixels_by_decoder(out), strict=True):
         assert np.array_equal(before, after)
 
 
-def everyones(data: bytes) -> list[np.ndarray]:
-    """Pixels by every reader."""
+def pixels_by_decoder(data: bytes) -> list[np.ndarray]:
+    """The pixels by each installed decoder."""
     out = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))]
     with suppress(ImportError):
         import simplejpeg
@@ -140,9 +140,9 @@ def test_the_decoders_agree(by: str, picture: bytes, size: tuple[int, int]) -> N
     expected = decode(picture, "native", *size, "pillow")
     assert pixels.dtype == np.uint8
     assert pixels.shape == expected.shape
-    assert pixels.flags.writeable  # torch.from_numpy wants that
+    assert pixels.flags.writeable  # torch.from_numpy needs this
     assert np.abs(pixels.astype(np.int16) - expected).mean() < 2
-    if size == (400, 0):  # nothing to resize
+    if size == (400, 0):  # no resizing is needed
         assert np.array_equal(pixels, expected)
 
 
@@ -202,7 +202,7 @@ def test_real_photos_keep_their_pixels() -> None:
     for path in sorted(PHOTOS.iterdir()):
         data = path.read_bytes()
         with suppress(jpeg.JpegError):
-            for before, after in zip(everyones(data), everyones(jpeg.bare(data)), strict=True):
+            for before, after in zip(pixels_by_decoder(data), pixels_by_decoder(jpeg.bare(data)), strict=True):
                 assert np.array_equal(before, after), path.name
 
 

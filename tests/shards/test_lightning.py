@@ -1,4 +1,4 @@
-"""Lightning's trainer on our batches, interrupted and resumed: every batch once, in order."""
+"""Lightning's trainer on our batches, interrupted and resumed: it gets every batch once, in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(data: Any, steps: int, checkpoint: Path, go_on: bool) -> tuple[list[int], dict[str, Any]]:
-    """The numbers of the batches of the training, up to `steps` in all, and the state that the module saved."""
+    """Trains up to `steps` steps in all. Returns the numbers of the batches and the saved state of the module."""
     import pytorch_lightning
     import torch
 
@@ -59,7 +59,7 @@ def train(data: Any, steps: int, checkpoint: Path, go_on: bool) -> tuple[list[in
     return module.numbers, json.loads(torch.load(checkpoint, weights_only=False)["batch_state"])
 
 
-def test_the_loader_itself_goes_on_where_it_was_and_over_its_epochs(run: Path, tmp_path: Path) -> None:
+def test_a_loader_resumes_and_goes_on_over_its_epochs(run: Path, tmp_path: Path) -> None:
     epoch = len(Loader(run, MIXTURE))
     numbers, _ = train(Loader(run, MIXTURE, threads=2), epoch + 3, tmp_path / "a", False)
     more, _ = train(Loader(run, MIXTURE, threads=2), 2 * epoch + 5, tmp_path / "a", True)
@@ -67,7 +67,7 @@ def test_the_loader_itself_goes_on_where_it_was_and_over_its_epochs(run: Path, t
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_dataloader_goes_on_by_the_state_of_the_last_batch(run: Path, tmp_path: Path, workers: int) -> None:
+def test_a_dataloader_resumes_from_the_state_of_the_last_batch(run: Path, tmp_path: Path, workers: int) -> None:
     from torch.utils.data import DataLoader
 
     from shards.workers import Batches

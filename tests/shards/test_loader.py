@@ -43,18 +43,18 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(batches: list[Batch]) -> list[list[list[tuple[str, int]]]]:
-    """Keys and pieces, by batch and sequence."""
+    """(key, piece) of each sample, by batch and sequence."""
     return [
         [[(s.source + s.key, s.piece[0] if s.piece else 0) for s in sequence] for sequence in b.sequences]
         for b in batches
     ]
 
 
-def flat(batches: list[Batch]) -> Counter[str]:
+def key_counts(batches: list[Batch]) -> Counter[str]:
     return Counter(s.source + s.key for b in batches for sequence in b.sequences for s in sequence)
 
 
-def listed(run: Path, config: str) -> set[str]:
+def keys_of(run: Path, config: str) -> set[str]:
     shards = json.loads((run / "manifest.json").read_text())["sources"][config]["splits"]["train"]
     return {f"{config}{part:06d}{i:06d}" for part, shard in enumerate(shards) for i in range(shard["samples"])}
 
@@ -65,35 +65,35 @@ def length(sample: Sample, per_image: int = 4) -> int:
 
 
 @pytest.mark.parametrize("config", ["interleaved", "pairs", "ocr"])
-def test_every_sample_exactly_once_in_an_epoch_and_again_in_another_order(run: Path, config: str) -> None:
-    one = mixture(**{config: 512})
-    once = list(Loader(run, one, epochs=1))
-    assert flat(once) == Counter(listed(run, config))
-    twice = list(Loader(run, one, epochs=2))
-    assert flat(twice) == Counter(dict.fromkeys(listed(run, config), 2))
-    assert [b.step for b in twice] == list(range(len(twice)))
-    first = [key for b in names(twice) for sequence in b for key, _ in sequence][: len(listed(run, config))]
+def test_an_epoch_has_every_sample_once_and_the_next_has_another_order(run: Path, config: str) -> None:
+    spec = mixture(**{config: 512})
+    one_epoch = list(Loader(run, spec, epochs=1))
+    assert key_counts(one_epoch) == Counter(keys_of(run, config))
+    two_epochs = list(Loader(run, spec, epochs=2))
+    assert key_counts(two_epochs) == Counter(dict.fromkeys(keys_of(run, config), 2))
+    assert [b.step for b in two_epochs] == list(range(len(two_epochs)))
+    first = [key for b in names(two_epochs) for sequence in b for key, _ in sequence][: len(keys_of(run, config))]
     assert sorted(first) != first
-    assert len(Loader(run, one)) == len(once)
+    assert len(Loader(run, spec)) == len(one_epoch)
 
 
-def test_with_several_sources_each_is_read_through_and_the_shares_are_the_weights(run: Path) -> None:
+def test_an_epoch_of_several_sources_has_all_samples_and_the_shares_are_the_weights(run: Path) -> None:
     loader = Loader(run, ALL, epochs=1)
     batches = list(loader)
-    assert set(flat(batches)) == listed(run, "interleaved") | listed(run, "pairs") | listed(run, "ocr")
+    assert set(key_counts(batches)) == keys_of(run, "interleaved") | keys_of(run, "pairs") | keys_of(run, "ocr")
     assert len(batches) == len(loader)
     assert all(
         (s.source, s.layout) == (b.source, b.layout) for b in batches for sequence in b.sequences for s in sequence
     )
-    many = list(islice(Loader(run, ALL), 100))
-    shares = Counter(b.source for b in many)
+    batches_ = list(islice(Loader(run, ALL), 100))
+    shares = Counter(b.source for b in batches_)
     assert {name: n / 100 for name, n in shares.items()} == pytest.approx(
         {"interleaved": 0.5, "pairs": 0.3, "ocr": 0.2}, abs=0.03
     )
     assert Loader(run, ALL).shares(100) == {name: n / 100 for name, n in shares.items()}
 
 
-def test_a_name_decides_nothing_and_a_preset_finds_the_sources_by_their_layout(tmp_path: Path) -> None:
+def test_a_preset_selects_sources_by_layout_and_not_by_name(tmp_path: Path) -> None:
     layouts = {"news": "interleaved", "pairs": "interleaved", "ocr": "pairs", "docvqa": "conversations", "web": "text"}
     folder = made.run(tmp_path, {name: [4] for name in layouts}, layouts=layouts)
     lines: list[str] = []
@@ -101,8 +101,8 @@ def test_a_name_decides_nothing_and_a_preset_finds_the_sources_by_their_layout(t
     assert list(stage1.mixture.sources) == ["news", "pairs", "ocr"]
     assert stage1.mixture.weights()[2] == pytest.approx(0.3)
     assert [entry.sequence_length for entry in stage1.mixture.sources.values()] == [700, 700, 1536]
-    everything = {name: {"weight": 1, "sequence_length": 700} for name in layouts}
-    samples = [s for b in Loader(folder, {"sources": everything}, epochs=1) for q in b.sequences for s in q]
+    all_sources = {name: {"weight": 1, "sequence_length": 700} for name in layouts}
+    samples = [s for b in Loader(folder, {"sources": all_sources}, epochs=1) for q in b.sequences for s in q]
     assert {s.source: s.layout for s in samples} == layouts
     assert all((s.json["source"], s.json["layout"]) == (s.source, s.layout) for s in samples)
     for sample in samples:
@@ -130,12 +130,12 @@ def test_samples_have_all_their_texts_and_images(run: Path) -> None:
 
 
 def interleave(parts: list[list[Batch]]) -> list[list[list[tuple[str, int]]]]:
-    """The global batches, put together again from the batches of the ranks."""
-    joined = []
+    """The global batches, joined from the batches of the ranks."""
+    batches = []
     for ranks in zip(*(names(part) for part in parts), strict=True):
         deepest = max(len(rank) for rank in ranks)
-        joined.append([rank[i] for i in range(deepest) for rank in ranks if i < len(rank)])
-    return joined
+        batches.append([rank[i] for i in range(deepest) for rank in ranks if i < len(rank)])
+    return batches
 
 
 @pytest.mark.parametrize("world", [2, 4, 8])
@@ -151,7 +151,7 @@ def test_every_rank_has_the_same_steps_and_together_they_have_the_global_batches
 
 
 @pytest.mark.parametrize("at", [0, 1, 7, 23, 40])
-def test_resumes_at_any_batch_on_any_number_of_ranks_sample_by_sample(run: Path, at: int) -> None:
+def test_a_loader_resumes_at_any_batch_on_any_number_of_ranks_with_the_same_samples(run: Path, at: int) -> None:
     full = names(list(islice(Loader(run, ALL), 60)))
     first = [Loader(run, ALL, rank=r, world=4) for r in range(4)]
     assert interleave([list(islice(loader, at)) for loader in first]) == full[:at]
@@ -170,7 +170,7 @@ def test_a_state_is_a_few_hundred_bytes_without_paths(run: Path) -> None:
     states = [b.state for b in islice(Loader(run, ALL), 30)]
     sizes = {len(json.dumps(state)) for state in states}
     assert max(sizes) < 1000
-    assert max(sizes) - min(sizes) < 20  # it does not grow
+    assert max(sizes) - min(sizes) < 20  # the size does not grow with the steps
     assert str(run) not in json.dumps(states)
 
 
@@ -183,14 +183,14 @@ def test_a_loader_continues_where_the_last_loop_stopped_and_starts_again_after_i
 
 
 def test_another_seed_is_another_order_of_the_same_samples(run: Path) -> None:
-    one = mixture(pairs=256)
-    a, b = (list(Loader(run, one, seed=seed, epochs=1)) for seed in (0, 1))
+    spec = mixture(pairs=256)
+    a, b = (list(Loader(run, spec, seed=seed, epochs=1)) for seed in (0, 1))
     assert names(a) != names(b)
-    assert flat(a) == flat(b)
+    assert key_counts(a) == key_counts(b)
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("options", "message"),
     [
         ({"seed": 1}, "seed was 0, is 1"),
         ({"batch_sequences": 16}, "batch_sequences was 8, is 16"),
@@ -200,11 +200,11 @@ def test_another_seed_is_another_order_of_the_same_samples(run: Path) -> None:
     ],
 )
 def test_a_state_of_another_order_is_refused_with_what_changed(
-    run: Path, changed: dict[str, Any], message: str
+    run: Path, options: dict[str, Any], message: str
 ) -> None:
     state = Loader(run, ALL).state_dict()
     with pytest.raises(LoaderError, match=message):
-        Loader(run, **{"mixture": ALL, **changed}).load_state_dict(state)
+        Loader(run, **{"mixture": ALL, **options}).load_state_dict(state)
 
 
 def test_a_state_for_other_shards_is_refused(run: Path, tmp_path: Path) -> None:
@@ -219,10 +219,10 @@ def lengthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("config", ["interleaved", "pairs"])
-def test_long_samples_are_cut_into_pieces_that_fit_and_lose_next_to_nothing(lengthy: Path, config: str) -> None:
-    mixed = mixture(**{config: 300})
-    mixed["sources"][config]["long"] = "chunk"
-    loader = Loader(lengthy, mixed, epochs=1)
+def test_long_samples_are_split_into_pieces_that_fit_and_have_all_words_and_images(lengthy: Path, config: str) -> None:
+    spec = mixture(**{config: 300})
+    spec["sources"][config]["long"] = "chunk"
+    loader = Loader(lengthy, spec, epochs=1)
     pieces: dict[str, dict[int, Sample]] = {}
     for batch in loader:
         for sequence in batch.sequences:
@@ -231,24 +231,24 @@ def test_long_samples_are_cut_into_pieces_that_fit_and_lose_next_to_nothing(leng
                 pieces.setdefault(sample.key, {})[sample.piece[0] if sample.piece else 0] = sample
     full = {s.key: s for b in Loader(lengthy, mixture(**{config: 9000}), epochs=1) for q in b.sequences for s in q}
     assert set(pieces) == set(full)
-    lost = 0
+    n_lost = 0
     for key, by_number in pieces.items():
         assert sorted(by_number) == list(range(next(iter(by_number.values())).piece[1]))  # type: ignore[index]
         words = [w for i in sorted(by_number) for p in by_number[i].parts() if isinstance(p, str) for w in p.split()]
         expected = [w for p in full[key].parts() if isinstance(p, str) for w in p.split()]
-        lost += len(expected) - len(words)
+        n_lost += len(expected) - len(words)
         assert set(words) <= set(expected)
         images = [data for i in sorted(by_number) for data in by_number[i].images]
         assert images == (full[key].images if config == "interleaved" else full[key].images * len(by_number))
-    assert lost == 0
+    assert n_lost == 0
     assert loader.counts[f"{config}/cut_tokens"] == 0
     assert loader.counts[f"{config}/chunked"] == sum(map(len, pieces.values()))
 
 
-def test_a_window_shows_an_image_fits_and_changes_with_the_epoch(lengthy: Path) -> None:
-    mixed = mixture(interleaved=300)
-    mixed["sources"]["interleaved"]["long"] = "window"
-    samples = [s for b in Loader(lengthy, mixed, epochs=3) for q in b.sequences for s in q]
+def test_a_window_has_an_image_fits_and_changes_with_the_epoch(lengthy: Path) -> None:
+    spec = mixture(interleaved=300)
+    spec["sources"]["interleaved"]["long"] = "window"
+    samples = [s for b in Loader(lengthy, spec, epochs=3) for q in b.sequences for s in q]
     assert Counter(s.key for s in samples) == Counter(dict.fromkeys({s.key for s in samples}, 3))
     assert all(length(s) <= 300 for s in samples)
     by_key: dict[str, set[str]] = {}
@@ -261,8 +261,8 @@ def test_a_window_shows_an_image_fits_and_changes_with_the_epoch(lengthy: Path) 
 
 @pytest.mark.parametrize("long", ["chunk", "window", "drop"])
 def test_images_stay_within_the_budget_of_patches(lengthy: Path, run: Path, long: str) -> None:
-    mixed = mixture(interleaved=300)
-    mixed["sources"]["interleaved"] |= {
+    spec = mixture(interleaved=300)
+    spec["sources"]["interleaved"] |= {
         "long": long,
         "patches": 20,
         "patch": 16,
@@ -270,7 +270,7 @@ def test_images_stay_within_the_budget_of_patches(lengthy: Path, run: Path, long
     }
     images = 0
     for folder in (lengthy, run):
-        loader = Loader(folder, mixed, epochs=1)
+        loader = Loader(folder, spec, epochs=1)
         if long == "drop" and folder == lengthy:
             with pytest.raises(LoaderError, match="no sample fits a sequence of 300 tokens and 20 patches"):
                 list(loader)
@@ -283,18 +283,20 @@ def test_images_stay_within_the_budget_of_patches(lengthy: Path, run: Path, long
     assert images > 5
     assert "patches" not in json.dumps(Loader(run, ALL).state_dict())
     with pytest.raises(LoaderError, match=r"sources.interleaved was .* 20, 16, 'native', 64, 48\], is"):
-        Loader(run, mixture(interleaved=300)).load_state_dict(Loader(run, mixed).state_dict())
+        Loader(run, mixture(interleaved=300)).load_state_dict(Loader(run, spec).state_dict())
 
 
 def test_dropped_samples_are_counted(lengthy: Path, run: Path) -> None:
     with pytest.raises(LoaderError, match="pairs: no sample fits a sequence of 300 tokens"):
         next(iter(Loader(lengthy, mixture(pairs=300))))
     short = Loader(run, mixture(pairs=72), epochs=1)
-    assert short.dropped()["pairs"] == 31 - sum(flat(list(short)).values()) > 0
+    assert short.dropped()["pairs"] == 31 - sum(key_counts(list(short)).values()) > 0
 
 
 @pytest.mark.parametrize("shard", [0, 1, 2])
-def test_a_block_in_which_nothing_fits_leaves_the_epochs_exact(tmp_path: Path, shard: int) -> None:
+def test_a_block_without_a_fitting_sample_does_not_change_the_other_samples_of_an_epoch(
+    tmp_path: Path, shard: int
+) -> None:
     folder = made.run(tmp_path, {"pairs": [20, 20, 20]})
     index = folder / f"index/pairs-train-{shard:06d}.parquet"
     table = pq.read_table(index)
@@ -302,13 +304,13 @@ def test_a_block_in_which_nothing_fits_leaves_the_epochs_exact(tmp_path: Path, s
     pq.write_table(
         table.set_column(at, table.schema.field(at), pa.array([9999] * 20, table.schema.field(at).type)), index
     )
-    fitting = {key for key in listed(folder, "pairs") if not key.startswith(f"pairs{shard:06d}")}
+    expected_keys = {key for key in keys_of(folder, "pairs") if not key.startswith(f"pairs{shard:06d}")}
     loader = Loader(folder, mixture(pairs=256), epochs=2)
-    assert flat(list(loader)) == Counter(dict.fromkeys(fitting, 2))
+    assert key_counts(list(loader)) == Counter(dict.fromkeys(expected_keys, 2))
     assert loader.dropped() == {"pairs": 20}
 
 
-def damaged(run: Path, tmp_path: Path) -> Path:
+def with_damaged_sample(run: Path, tmp_path: Path) -> Path:
     folder = made.run(tmp_path, {"pairs": [10]})
     shard = folder / "shards/pairs/train-000000.tar"
     data = bytearray(shard.read_bytes())
@@ -319,11 +321,11 @@ def damaged(run: Path, tmp_path: Path) -> Path:
 
 
 def test_a_damaged_sample_is_an_error_that_names_it_or_is_skipped_and_counted(run: Path, tmp_path: Path) -> None:
-    folder = damaged(run, tmp_path)
+    folder = with_damaged_sample(run, tmp_path)
     with pytest.raises(LoaderError, match=r"train-000000\.tar at byte \d+: a member of 8589934591 bytes does not fit"):
         list(Loader(folder, mixture(pairs=256), epochs=1))
     loader = Loader(folder, mixture(pairs=256), epochs=1, on_error="skip")
-    assert flat(list(loader)) == Counter(listed(folder, "pairs") - {"pairs000000000004"})
+    assert key_counts(list(loader)) == Counter(keys_of(folder, "pairs") - {"pairs000000000004"})
     assert loader.counts["pairs/skipped"] == 1
 
 
@@ -337,10 +339,10 @@ def test_a_storage_or_a_tokenizer_that_fails_skips_nothing(tmp_path: Path, threa
     raw = json.loads((lengthy / "manifest.json").read_text())
     raw["tokenizer"]["name"] = "nowhere"
     (lengthy / "manifest.json").write_text(json.dumps(raw))
-    mixed = mixture(pairs=256)
-    mixed["sources"]["pairs"]["long"] = "chunk"
+    spec = mixture(pairs=256)
+    spec["sources"]["pairs"]["long"] = "chunk"
     with pytest.raises(FileNotFoundError, match="tokenizer 'nowhere'"):
-        list(Loader(lengthy, mixed, epochs=1, on_error="skip", threads=threads))
+        list(Loader(lengthy, spec, epochs=1, on_error="skip", threads=threads))
 
 
 @pytest.mark.parametrize(
@@ -366,7 +368,7 @@ def test_another_tokenizer_is_refused(run: Path, tmp_path: Path) -> None:
         Loader(run, ALL, tokenizer=path)
 
 
-def test_reads_from_any_filesystem_as_from_the_disk(run: Path) -> None:
+def test_any_filesystem_gives_the_same_batches_as_the_disk(run: Path) -> None:
     fsspec = pytest.importorskip("fsspec")
     memory = fsspec.filesystem("memory")
     for path in run.rglob("*"):

@@ -1,4 +1,4 @@
-"""The manifest: what it must hold, and runs of version 1."""
+"""The manifest: its required keys, and runs of version 1."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ ENTRIES = {
     "interleaved": {"weight": 0.7, "sequence_length": 256},
     "conversations": {"weight": 0.3, "sequence_length": 256},
 }
-#: `Loader.state_dict` of commit 8968b3d after five batches of such a run, and the four batches that it gave next
+#: `Loader.state_dict` of commit 8968b3d after five batches of such a run, and the next four batches of that loader
 STATE = {
     "version": 1,
     "seed": 0,
@@ -121,8 +121,8 @@ NEXT = [
 
 def test_a_run_of_version_1_loads_and_resumes_from_the_state_that_its_own_code_saved(tmp_path: Path) -> None:
     run = version_1(tmp_path)
-    listed = manifest.read(RunFiles(run))
-    assert {name: (s.kind, s.layout, s.tag) for name, s in listed.sources.items()} == {
+    keys = manifest.read(RunFiles(run))
+    assert {name: (s.kind, s.layout, s.tag) for name, s in keys.sources.items()} == {
         "interleaved": ("web", "interleaved", None),
         "conversations": ("conversations", "conversations", None),
     }

@@ -24,12 +24,12 @@ def test_the_presets_are_the_papers_and_survive_json() -> None:
 
 
 def source(layout: str, tokens: int = 10, images: int = 0, tag: str | None = None, **splits: int) -> SourceShards:
-    """A source with one shard in each split: by default `train`, with so many text tokens and images."""
+    """A source with one shard in each split (by default `train`) with these numbers of text tokens and images."""
     shard = Shard("a.tar", "a.parquet", 1, 1, "", images, tokens)
     return SourceShards("web", layout, tag, {split: (shard,) * n for split, n in (splits or {"train": 1}).items()})
 
 
-def test_sources_without_samples_are_named_and_their_share_is_given_to_the_others() -> None:
+def test_sources_without_samples_are_reported_and_their_share_goes_to_the_others() -> None:
     lines: list[str] = []
     sources = {"web": source("interleaved"), "scans": source("ocr"), "captions": source("pairs", validation=1)}
     resolved = mixture.load("stage2").resolve(sources, lines.append)
@@ -74,32 +74,34 @@ def test_sources_that_an_entry_matches_share_its_weight_by_packed_length() -> No
     st.lists(st.floats(0.01, 9.0), min_size=3, max_size=3),
     st.randoms(use_true_random=False),
 )
-def test_weights_sum_to_one_and_proportions_hold(
+def test_weights_sum_to_one_and_keep_their_proportions(
     sources: dict[str, SourceShards], weights: list[float], random: Random
 ) -> None:
-    """Between entries the weights decide, within an entry the sizes, and the order of the sources nothing."""
+    """Entries share by weight. Sources of an entry share by size. The order of the sources does not matter."""
     layouts = dict(zip(["interleaved", "pairs", "text"], weights, strict=True))
-    mixed = Mixture("test", {layout: Entry(w, 64, match=Match(layout)) for layout, w in layouts.items()})
-    present = {name: s for name, s in sources.items() if s.shards("train")}
-    if not present:
+    spec = Mixture("test", {layout: Entry(w, 64, match=Match(layout)) for layout, w in layouts.items()})
+    sources_ = {name: s for name, s in sources.items() if s.shards("train")}
+    if not sources_:
         with pytest.raises(MixtureError, match="none of its sources"):
-            mixed.resolve(sources, lambda line: None)
+            spec.resolve(sources, lambda line: None)
         return
-    resolved = mixed.resolve(sources, lambda line: None)
+    resolved = spec.resolve(sources, lambda line: None)
     shares = dict(zip(resolved.sources, resolved.weights(), strict=True))
-    assert set(shares) == set(present)
+    assert set(shares) == set(sources_)
     assert sum(shares.values()) == pytest.approx(1)
-    used = sum(layouts[layout] for layout in {s.layout for s in present.values()})
+    used = sum(layouts[layout] for layout in {s.layout for s in sources_.values()})
     for layout, weight in layouts.items():
-        mine = [name for name, s in present.items() if s.layout == layout]
-        sizes = [sum(shard.tokens + 64 * shard.images for shard in present[name].shards("train")) or 1 for name in mine]
-        assert not mine or sum(shares[name] for name in mine) == pytest.approx(weight / used)
-        for name, size in zip(mine, sizes, strict=True):
+        members = [name for name, s in sources_.items() if s.layout == layout]
+        sizes = [
+            sum(shard.tokens + 64 * shard.images for shard in sources_[name].shards("train")) or 1 for name in members
+        ]
+        assert not members or sum(shares[name] for name in members) == pytest.approx(weight / used)
+        for name, size in zip(members, sizes, strict=True):
             assert shares[name] == pytest.approx(weight / used * size / sum(sizes))
             assert shares[name] > 0
     shuffled = list(sources.items())
     random.shuffle(shuffled)
-    assert mixed.resolve(dict(shuffled), lambda line: None) == resolved
+    assert spec.resolve(dict(shuffled), lambda line: None) == resolved
 
 
 def test_an_entry_is_a_name_a_layout_or_a_tag() -> None:

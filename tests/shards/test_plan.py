@@ -14,7 +14,7 @@ WEIGHTS = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5).map(lambda w: n
 
 @settings(max_examples=60, deadline=None)
 @given(WEIGHTS, st.integers(0, 1 << 40), st.integers(0, 5000), st.integers(1, 300))
-def test_any_stretch_of_the_schedule_is_computed_without_what_lies_before_it(
+def test_any_part_of_the_schedule_is_computed_without_the_part_before_it(
     weights: np.ndarray, seed: int, start: int, n: int
 ) -> None:
     full, numbers = plan.schedule(weights, seed, 0, start + n)
@@ -27,7 +27,7 @@ def test_any_stretch_of_the_schedule_is_computed_without_what_lies_before_it(
 
 @settings(max_examples=40, deadline=None)
 @given(WEIGHTS, st.integers(0, 1 << 40), st.integers(0, 10**9))
-def test_proportions_hold_in_every_stretch(weights: np.ndarray, seed: int, start: int) -> None:
+def test_every_part_of_the_schedule_has_the_proportions(weights: np.ndarray, seed: int, start: int) -> None:
     chosen, _ = plan.schedule(weights, seed, start, 500)
     assert len(chosen) == 500
     for length in (10, 100, 500):
@@ -42,8 +42,8 @@ def test_the_schedule_depends_on_the_seed_and_is_not_periodic() -> None:
     assert len({tuple(a[i : i + 8]) for i in range(0, 64, 8)}) > 2
 
 
-def test_the_order_is_pinned() -> None:
-    """Other numbers here make every saved state useless: raise plan.VERSION then."""
+def test_the_order_is_fixed() -> None:
+    """A change of these numbers makes every saved state invalid. It needs a higher plan.VERSION."""
     assert plan.VERSION == 1
     assert plan.seeded(1, 2, 3) == 15020427595393229491
     assert plan.shuffled(8, 7).tolist() == [1, 5, 7, 0, 4, 6, 3, 2]
@@ -53,22 +53,22 @@ def test_the_order_is_pinned() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=30), st.integers(0, 1 << 40), st.integers(1, 100))
-def test_blocks_hold_every_shard_once_and_enough_samples(samples: list[int], seed: int, size: int) -> None:
-    cut = plan.blocks(samples, seed, size)
-    assert sorted(shard for block in cut for shard in block.tolist()) == list(range(len(samples)))
-    assert all(sum(samples[shard] for shard in block) >= size for block in cut[:-1])
+def test_blocks_have_every_shard_once_and_enough_samples(samples: list[int], seed: int, size: int) -> None:
+    blocks = plan.blocks(samples, seed, size)
+    assert sorted(shard for block in blocks for shard in block.tolist()) == list(range(len(samples)))
+    assert all(sum(samples[shard] for shard in block) >= size for block in blocks[:-1])
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(1, 50), max_size=200), st.integers(1, 8))
-def test_first_fit_overfills_no_bin_and_leaves_no_item_out(lengths: list[int], open_bins: int) -> None:
+def test_first_fit_places_every_item_and_overfills_no_bin(lengths: list[int], open_bins: int) -> None:
     bins = plan.first_fit(np.array(lengths, np.int64), 50, open_bins)
     fill = np.bincount(bins, weights=lengths, minlength=0) if lengths else np.zeros(0)
     assert (fill <= 50).all()
-    assert (fill > 0).all()  # numbered without gaps
+    assert (fill > 0).all()  # every bin is used
 
 
-def test_first_fit_fills_well() -> None:
+def test_first_fit_fills_bins_to_97_percent() -> None:
     lengths = np.random.default_rng(0).integers(10, 600, 5000)
     bins = plan.first_fit(lengths, 2048)
     assert lengths.sum() / (2048 * (bins.max() + 1)) > 0.97
@@ -90,15 +90,15 @@ def test_items_are_complete_or_cut_or_dropped_and_always_fit(
     assert (items.length <= capacity).all()
     assert (items.length >= plan.MARKS).all()
     for row in range(len(samples)):
-        mine = items.row == row
+        of_row = items.row == row
         total = texts[row] + images[row] * (per_image + 2) + plan.MARKS
         if total <= capacity:
-            assert (items.pieces[mine].tolist(), items.length[mine].tolist()) == ([0], [total])
+            assert (items.pieces[of_row].tolist(), items.length[of_row].tolist()) == ([0], [total])
         elif long == "drop":
-            assert not mine.any()
-        elif mine.any():
-            assert items.piece[mine].tolist() == list(range(items.pieces[mine][0]))
-            assert (items.pieces[mine][0] == 1) == (long == "window")
+            assert not of_row.any()
+        elif of_row.any():
+            assert items.piece[of_row].tolist() == list(range(items.pieces[of_row][0]))
+            assert (items.pieces[of_row][0] == 1) == (long == "window")
 
 
 def test_a_pack_lists_every_item_once() -> None:
@@ -122,8 +122,8 @@ def test_patches_are_those_of_the_size_a_model_sees(
 ) -> None:
     mode, longest, shortest, patch = how
     width, height = (np.array(side, np.uint16) for side in zip(*sizes, strict=True))
-    shown = [size_for(w, h, mode, longest, shortest) for w, h in sizes]
-    assert patches_of(width, height, *how).tolist() == [-(-w // patch) * -(-h // patch) for w, h in shown]
+    sizes_ = [size_for(w, h, mode, longest, shortest) for w, h in sizes]
+    assert patches_of(width, height, *how).tolist() == [-(-w // patch) * -(-h // patch) for w, h in sizes_]
 
 
 @settings(max_examples=150, deadline=None)
@@ -136,10 +136,10 @@ def test_patches_are_those_of_the_size_a_model_sees(
 def test_a_sequence_stays_within_both_budgets(
     samples: list[tuple[int, list[int]]], long: str, budget: int, repeat: bool
 ) -> None:
-    texts, each = np.array([t for t, _ in samples]), [e for _, e in samples]
-    counts = np.array([len(e) for e in each])
+    texts, patches_of = np.array([t for t, _ in samples]), [e for _, e in samples]
+    counts = np.array([len(e) for e in patches_of])
     patches = plan.Patches(
-        np.array([p for e in each for p in e], np.int64), np.concatenate([[0], np.cumsum(counts)]), budget
+        np.array([p for e in patches_of for p in e], np.int64), np.concatenate([[0], np.cumsum(counts)]), budget
     )
     items = plan.items(texts, counts, 10, 300, long, repeat, patches)
     assert (items.patches <= budget).all()
@@ -150,13 +150,13 @@ def test_a_sequence_stays_within_both_budgets(
         assert packs.length[a:b].sum() <= 300
         assert sum(cost[key] for key in zip(packs.row[a:b].tolist(), packs.piece[a:b].tolist(), strict=True)) <= budget
     for row in range(len(samples)):
-        mine = items.row == row
-        full = texts[row] + counts[row] * 12 + plan.MARKS <= 300 and sum(each[row]) <= budget
-        assert items.pieces[mine].tolist() == [0] if full else 0 not in items.pieces[mine]
-        assert full or not mine.any() or long != "drop"
+        of_row = items.row == row
+        fits = texts[row] + counts[row] * 12 + plan.MARKS <= 300 and sum(patches_of[row]) <= budget
+        assert items.pieces[of_row].tolist() == [0] if fits else 0 not in items.pieces[of_row]
+        assert fits or not of_row.any() or long != "drop"
 
 
-def test_without_a_budget_packs_are_as_they_were() -> None:
+def test_packs_without_a_budget_are_those_of_version_1() -> None:
     rng = np.random.default_rng(3)
     items = plan.items(rng.integers(1, 900, 300), rng.integers(0, 3, 300), 64, 512, "chunk", False)
     # plan.VERSION 1

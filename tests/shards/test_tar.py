@@ -54,12 +54,12 @@ def test_scan_and_groups_agree_with_the_writer() -> None:
 @pytest.mark.parametrize(
     ("key", "part"), [("a.b", "jpg"), ("a/b", "jpg"), ("A", "jpg"), ("a", "../x"), ("a", "x/y"), ("a", ""), ("", "x")]
 )
-def test_the_writer_refuses_names_readers_would_split_wrongly(key: str, part: str) -> None:
+def test_the_writer_refuses_names_that_readers_split_wrongly(key: str, part: str) -> None:
     with pytest.raises(tar.TarError):
         tar.sample(key, [(part, b"")])
 
 
-def hostile(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", **options: object) -> io.BytesIO:
+def tar_with_member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", **options: object) -> io.BytesIO:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", **options) as file:  # type: ignore[call-overload]
         info = tarfile.TarInfo(name)
@@ -71,18 +71,18 @@ def hostile(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", **options:
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/../../b", "a\x07b"])
 def test_unsafe_names_are_errors_that_name_the_file(name: str) -> None:
     with pytest.raises(tar.TarError, match=r"bad\.tar: unsafe member name"):
-        list(tar.scan(hostile(name, format=tarfile.USTAR_FORMAT), "bad.tar"))
+        list(tar.scan(tar_with_member(name, format=tarfile.USTAR_FORMAT), "bad.tar"))
 
 
 def test_links_and_folders_are_left_out() -> None:
     for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE):
-        assert list(tar.scan(hostile("a.jpg", kind, "target" * (kind != tarfile.DIRTYPE)), "bad.tar")) == []
+        assert list(tar.scan(tar_with_member("a.jpg", kind, "target" * (kind != tarfile.DIRTYPE)), "bad.tar")) == []
 
 
 def test_extended_names_are_refused() -> None:
     for format in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
         with pytest.raises(tar.TarError, match=r"bad\.tar"):
-            list(tar.scan(hostile("n" * 300, format=format), "bad.tar"))
+            list(tar.scan(tar_with_member("n" * 300, format=format), "bad.tar"))
 
 
 def with_size(claimed: bytes) -> io.BytesIO:
@@ -138,6 +138,6 @@ def test_any_damage_gives_a_tar_error_or_members_within_the_sample(damage: list[
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=2000))
-def test_noise_is_no_sample(noise: bytes) -> None:
+def test_noise_is_not_a_sample(noise: bytes) -> None:
     assert outcome(lambda: tar.parse(noise, "bad.tar")) is None
     assert outcome(lambda: list(tar.scan(io.BytesIO(noise), "bad.tar"))) in (None, [])

@@ -37,7 +37,7 @@ def test_specials_have_names_and_come_after_the_base_vocabulary(bpe: tuple[Path,
     assert [plain.specials[name] for name in SPECIALS] == list(range(256, 256 + len(SPECIALS)))
     assert plain.vocab_size == 263
     file = bpe[1]
-    assert (file.specials["<s>"], file.specials["</s>"]) == (0, 1)  # those the file has keep their place
+    assert (file.specials["<s>"], file.specials["</s>"]) == (0, 1)  # the tokens that the file has keep their numbers
     added = [file.specials[name] for name in SPECIALS if name not in ("<s>", "</s>")]
     assert added == list(range(file.vocab_size - 5, file.vocab_size))
 
@@ -71,12 +71,12 @@ def test_count_of_a_file_is_the_length_of_encode(bpe: tuple[Path, Tokenizer]) ->
     assert bpe[1].count(pa.array(texts)).tolist() == expected
 
 
-def test_the_sha256_is_the_definitions(bpe: tuple[Path, Tokenizer]) -> None:
+def test_the_sha256_is_that_of_the_definition(bpe: tuple[Path, Tokenizer]) -> None:
     assert bpe[1].sha256 == hashlib.sha256(bpe[0].read_bytes()).hexdigest()
     assert tokens.load("bytes").sha256 == "4b5503625f6fe79ec8de2b9deac3b2491873e591bcede1dbc4c70f09d7bd420c"
 
 
-def test_what_is_no_tokenizer_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_tokenizer_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="tokenizer 'bites': neither `bytes` nor a file"):
         tokens.load("bites")
     (tmp_path / "t.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""Threads, DataLoader workers and kill -9: the order is that of one plain loop, sample by sample."""
+"""With threads, with DataLoader workers and after kill -9, the samples have the order of one plain loop."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def same(a: list[Batch], b: list[Batch]) -> bool:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_threads_change_nothing_but_the_time(run: Path, threads: int) -> None:
+def test_threads_change_no_batch(run: Path, threads: int) -> None:
     plain, threaded = Loader(run, ALL), Loader(run, ALL, threads=threads)
     expected, result = list(islice(plain, 40)), list(islice(threaded, 40))
     assert same(result, expected)
     assert threaded.counts == plain.counts
     assert threaded.counts["interleaved/chunked"] > 0
     assert threaded.state_dict() == plain.state_dict() == result[-1].state
-    assert same(list(islice(threaded, 3)), list(islice(plain, 3)))  # what was read ahead is read again, not lost
+    assert same(list(islice(threaded, 3)), list(islice(plain, 3)))  # samples that were read ahead are read again
     assert same(list(Loader(run, ALL, threads=threads, epochs=1)), list(Loader(run, ALL, epochs=1)))
 
 
 @pytest.mark.parametrize("threads", [0, 2])
-def test_pixels_come_with_the_samples_at_the_size_of_their_source(run: Path, threads: int) -> None:
+def test_decoded_samples_have_pixels_of_the_size_of_their_source(run: Path, threads: int) -> None:
     for batch in islice(Loader(run, ALL, decoded=True, threads=threads), 12):
         for sample in (sample for sequence in batch.sequences for sample in sequence):
             assert sample.pixels is not None
@@ -90,12 +90,12 @@ def workers(
     )
     if state is not None:
         loader.load_state_dict(state)
-    more = {"multiprocessing_context": options["context"]} if "context" in options else {}
-    return DataLoader(Batches(loader), batch_size=None, num_workers=number, **more)
+    options_ = {"multiprocessing_context": options["context"]} if "context" in options else {}
+    return DataLoader(Batches(loader), batch_size=None, num_workers=number, **options_)
 
 
 @pytest.mark.slow
-def test_resumes_on_any_ranks_and_any_workers_sample_by_sample(run: Path) -> None:
+def test_workers_resume_on_any_number_of_ranks_and_workers(run: Path) -> None:
     pytest.importorskip("torch")
     full = [[s for q in b.sequences for s in q] for b in islice(Loader(run, ALL), 50)]
     saved = [list(islice(workers(run, 3, rank=r, world=4), 20)) for r in range(4)]
@@ -111,13 +111,13 @@ def test_resumes_on_any_ranks_and_any_workers_sample_by_sample(run: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{"epochs": 1}, {"epochs": 1, "threads": 2}, {"epochs": 1, "context": "spawn"}])
-def test_workers_end_together_and_leave_nothing_out(run: Path, options: dict[str, Any]) -> None:
+def test_workers_end_together_and_give_all_samples(run: Path, options: dict[str, Any]) -> None:
     pytest.importorskip("torch")
     assert same(list(workers(run, 3, **options)), list(Loader(run, ALL, epochs=1)))
 
 
 @pytest.mark.slow
-def test_torchdatas_stateful_loader_resumes(run: Path) -> None:
+def test_the_stateful_loader_of_torchdata_resumes(run: Path) -> None:
     from torchdata import stateful_dataloader as stateful
 
     from shards.workers import Batches
@@ -176,13 +176,15 @@ def test_after_kill_9_training_resumes_from_the_last_state_on_another_number_of_
     assert train(0, 1, die) == -signal.SIGKILL
     assert json.loads((tmp_path / "state").read_text())["position"] == die
     (tmp_path / "log-0").rename(tmp_path / "killed")
-    for rank in (1, 0):  # one after the other, as rank 0 moves the state
+    for rank in (1, 0):  # one rank after the other, since rank 0 replaces the state
         assert train(rank, 2) == 0
     lines = [
         [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
         for name in ("killed", "log-0", "log-1")
     ]
-    killed = dict(line for line in lines[0] if line[0] < die)  # what was logged behind the state is done again
+    killed = dict(
+        line for line in lines[0] if line[0] < die
+    )  # steps that were logged after the saved state are repeated
     result = {
         **killed,
         **{
@@ -196,7 +198,7 @@ def test_after_kill_9_training_resumes_from_the_last_state_on_another_number_of_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 7])
-def test_a_loader_is_part_of_a_torch_checkpoint(run: Path, tmp_path: Path, at: int) -> None:
+def test_a_torch_checkpoint_can_contain_a_loader(run: Path, tmp_path: Path, at: int) -> None:
     """As in torchtitan, which saves every Stateful object, such as a loader, in torch.distributed.checkpoint."""
     from torch.distributed import checkpoint
     from torch.distributed.checkpoint.stateful import Stateful

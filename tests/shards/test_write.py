@@ -32,14 +32,12 @@ def blobs(tmp_path: Path) -> made.Blobs:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_samples_have_every_key_with_its_type_and_the_order_of_rows_changes_nothing(
-    blobs: made.Blobs, layout: str
-) -> None:
+def test_samples_have_every_key_with_its_type_for_any_order_of_rows(blobs: made.Blobs, layout: str) -> None:
     documents = [made.MAKE[layout](blobs, i, 3, 12) for i in range(9)]
     paths = blobs.write()
     out = made.pack(Pack("mine", layout), documents, paths, part=7)
-    again = made.pack(Pack("mine", layout), documents[::-1], paths, part=7)
-    assert all(out[name] == again[name] for name in out)
+    reversed_out = made.pack(Pack("mine", layout), documents[::-1], paths, part=7)
+    assert all(out[name] == reversed_out[name] for name in out)
     assert out["refused"].num_rows == 0
     by_key = sorted(documents, key=lambda d: (d["key"], d["id"]))
     for i, (key, parts) in enumerate(samples(out)):
@@ -180,7 +178,7 @@ def test_ocr_pages_have_how_they_were_read_and_where_their_pictures_are(blobs: m
     assert [plain[k] for k in ("dpi", "rotation", "text_source", "engine", "num_pages")] == [None] * 5
 
 
-def test_ocr_samples_are_what_chug_reads() -> None:
+def test_chug_can_read_ocr_samples() -> None:
     """chug 0.1 (doc_read_processor) reads `pages`, one for each picture, and in each page the `text` of `lines`."""
     page = LAYOUTS["ocr"].schema.field("pages").type.value_type
     assert {"words", "lines", "images_bbox", "images_bbox_no_text_overlap"} == {
@@ -195,7 +193,7 @@ def test_ocr_samples_are_what_chug_reads() -> None:
     ("format", "mode"),
     [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("WEBP", "RGB"), ("GIF", "P"), ("JPEG", "CMYK"), ("PNG", "1")],
 )
-def test_other_formats_become_rgb_jpegs(format: str, mode: str) -> None:
+def test_other_formats_are_converted_to_rgb_jpegs(format: str, mode: str) -> None:
     data = made.picture(5, 80, 60, format, mode)
     fitted = fit(data, 980)
     image = Image.open(io.BytesIO(fitted.data))
@@ -217,7 +215,7 @@ def test_large_images_are_scaled_to_the_longest_side_and_exif_is_applied() -> No
     assert Image.open(io.BytesIO(turned.data)).getexif().get(0x0112) is None
 
 
-def test_transparent_parts_become_white_and_sixteen_bits_are_scaled() -> None:
+def test_transparent_parts_are_white_and_sixteen_bits_are_scaled() -> None:
     clear = io.BytesIO()
     Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(clear, "PNG")
     assert np.asarray(Image.open(io.BytesIO(fit(clear.getvalue(), 980).data))).min() > 250
@@ -264,7 +262,7 @@ def test_a_wrong_layout_is_one_clear_line() -> None:
         Pack("pairs", "pair")
 
 
-def test_documents_of_text_alone_are_slots_without_images(blobs: made.Blobs) -> None:
+def test_documents_of_text_are_slots_without_images(blobs: made.Blobs) -> None:
     """An image node of such a document is left out, whether it has bytes or not."""
     nodes = [made.text("One."), made.node("image", image="u"), made.text("Two."), made.node("break"), made.text("3.")]
     for images in ([], [blobs.place(1, made.picture(1), "u")]):

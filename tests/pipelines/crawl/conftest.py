@@ -26,8 +26,10 @@ def get(url: str, *, allow_private: tuple[str, ...] = (), **options: Any) -> Res
 
 
 def assert_within(seconds: float, work: Callable[[], object], rounds: int = 5) -> None:
-    """Assert that the work takes less than that in one of the rounds. A busy machine only makes a round slower, so the
-    fastest round shows the time that the code itself takes."""
+    """Asserts that the work takes less than ``seconds`` in one of the rounds.
+
+    A busy machine only makes a round slower, so the fastest round shows the time of the code itself.
+    """
     times = []
     while len(times) < rounds and min(times, default=seconds) >= seconds:
         start = time.monotonic()
@@ -60,7 +62,7 @@ def local() -> Iterator[Local]:
 
 @pytest.fixture
 def proxied(local: Local, monkeypatch: pytest.MonkeyPatch) -> Local:
-    """The server as a proxy, so that every host name leads to it."""
+    """The local server as a proxy, so that a request to any host goes to it."""
     monkeypatch.setenv("http_proxy", local.base)
     return local
 
@@ -106,8 +108,8 @@ def _use(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Origin:
 
 @pytest.fixture(scope="session")
 def _origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
-    with _started(tmp_path_factory.mktemp("origin")) as found:
-        yield found
+    with _started(tmp_path_factory.mktemp("origin")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -118,6 +120,6 @@ def origin(_origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Origin:
 
 @pytest.fixture
 def fresh_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
-    """The same for one test alone, which reads its counters."""
-    with _started(tmp_path) as found:
-        yield _use(found, monkeypatch)
+    """As `origin`, for one test alone, which reads the counters of the server."""
+    with _started(tmp_path) as server:
+        yield _use(server, monkeypatch)

@@ -1,6 +1,6 @@
-"""A small server of the web's faults on loopback, for tests: a path's first segment says how it answers.
+"""A small server on loopback with the faults of the web, for tests. The first segment of a path selects the answer.
 
-Pages with an ETag or a Last-Modified header answer 304 to who has them.
+A page with an ETag or a Last-Modified header is answered with 304 if the request has that validator.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image
 
 
 def picture(fmt: str = "JPEG", size: tuple[int, int] = (96, 64), seed: int = 0, **options: object) -> bytes:
-    """A smooth image: gradients in a direction the seed gives, so that a perceptual hash has content."""
+    """A smooth image with waves that depend on the seed, so that its perceptual hash is meaningful."""
     w, h = size
     x, y = np.meshgrid(np.linspace(0, 1, w), np.linspace(0, 1, h))
     rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def bomb(side: int = 30_000) -> bytes:
 
 
 class Web:
-    """``pages``: path -> (headers, body). Counts requests, and the highest number in flight, by Host header."""
+    """Pages by path, as (headers, body), and counters by Host header: requests, and the most requests at one time."""
 
     def __init__(self) -> None:
         self.pages: dict[str, tuple[dict[str, str], bytes]] = {}
@@ -83,14 +83,14 @@ class _Handler(socketserver.StreamRequestHandler):
             host, path = headers.get("host", ""), target
             self.range = headers.get("range")
             self.known = headers.get("if-none-match"), headers.get("if-modified-since")
-            if target.startswith("http"):  # asked as a proxy
+            if target.startswith("http"):  # a request to a proxy
                 path = "/" + target.split("://", 1)[1].partition("/")[2]
             with web.lock:
                 web.asked.append((host, path))
                 web.flying[host] += 1
                 web.peak[host] = max(web.peak[host], web.flying[host])
             time.sleep(web.slow)
-            with web.lock:  # before the answer: a client that has it may ask again before this thread runs on
+            with web.lock:  # before the answer, since a client may send its next request before this thread goes on
                 web.flying[host] -= 1
             try:
                 if not self.answer(web, host, path):
@@ -171,7 +171,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 return False
             case "reset":
                 return False
-            case "once":  # the first request of a connection is answered, and the connection then closed without a word
+            case "once":  # the connection closes after its first answer, without a header that announces it
                 self.say(200, jpeg, b"body")
                 return False
             case "interim":
@@ -194,12 +194,12 @@ class _Server(socketserver.ThreadingTCPServer):
     web: Web
 
     def handle_error(self, request: object, client_address: object) -> None:
-        pass  # clients leave in the middle of answers: that is what is tested
+        pass  # clients close connections during answers on purpose
 
 
 @contextmanager
 def serving() -> Iterator[tuple[Web, int]]:
-    """-> (the web, its port)"""
+    """Yields the web and the port of its server."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.web = web = Web()
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -1,4 +1,4 @@
-"""Ranges of WARC files over HTTP and from a folder: which are read together, which are tried again, and the outcome."""
+"""Ranges of WARC files over HTTP and from a folder: their merging, their retries and their outcomes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HTML = "Content-Type: text/html; charset=utf-8"
 
 
 def archive(pages: int = 6) -> tuple[bytes, list[dict[str, Any]]]:
-    """A WARC file as Common Crawl writes it (request, response, metadata; a member each), and an index of its pages."""
+    """A WARC file like Common Crawl's (one member each for request, response, metadata) and its index rows."""
     raw = gzip.compress(other("warcinfo"))
     rows = []
     for i in range(pages):
@@ -102,7 +102,7 @@ def test_every_failure_is_a_row(local: Local, quick: CommonCrawl) -> None:
     raw, rows = archive(3)
     serve(local, raw)
     good = rows[0]
-    local.web.pages["/whole.gz"] = ({}, raw)  # a server that knows no ranges sends all of it
+    local.web.pages["/whole.gz"] = ({}, raw)  # a server without support of ranges sends the complete file
     local.web.pages["/plain"] = ({"Accept-Ranges": "bytes"}, b"not gzip at all" * 100)
     local.web.pages["/503"] = ({"status": "503", "Retry-After": "0"}, b"slow down")
     bad = {
@@ -120,11 +120,11 @@ def test_every_failure_is_a_row(local: Local, quick: CommonCrawl) -> None:
     assert {(r["reason"], r["provenance"]["file"], r["provenance"]["offset"]) for r in out["refused"]} == {
         *((reason, r["file"], r["offset"]) for reason, r in bad.items()), ("range_wrong", FILE, len(raw) + 10),
     }  # fmt: skip
-    asked = [p.strip("/") for p in local.web.paths()]
-    assert (asked.count("503"), asked.count("hang"), asked.count("none.gz"), asked.count("403")) == (3, 3, 1, 1)
+    paths = [p.strip("/") for p in local.web.paths()]
+    assert (paths.count("503"), paths.count("hang"), paths.count("none.gz"), paths.count("403")) == (3, 3, 1, 1)
 
 
-def test_a_range_that_fails_at_first_is_tried_again(local: Local, quick: CommonCrawl) -> None:
+def test_a_failed_range_is_tried_again(local: Local, quick: CommonCrawl) -> None:
     raw, rows = archive(2)
     answers = iter(
         [({"status": "503", "Retry-After": "0"}, b""), ({"status": "500"}, b""), ({"Accept-Ranges": "bytes"}, raw)]
@@ -147,7 +147,7 @@ def test_a_private_address_is_refused_unless_allowed(local: Local) -> None:
     assert local.web.paths() == []
 
 
-def test_what_was_fetched_before_is_not_requested(local: Local, quick: CommonCrawl) -> None:
+def test_records_fetched_before_are_not_requested(local: Local, quick: CommonCrawl) -> None:
     raw, rows = archive(3)
     serve(local, raw)
     first = run(quick, rows[:2])
@@ -162,9 +162,9 @@ def test_what_was_fetched_before_is_not_requested(local: Local, quick: CommonCra
     }
 
 
-def test_zero_rows(quick: CommonCrawl) -> None:
-    nothing: dict[str, Any] = {"warc": b"", "fetched": [], "refused": []}
-    assert run(quick, []) == run(quick, [], previous=[]) == nothing
+def test_zero_rows_give_no_records(quick: CommonCrawl) -> None:
+    empty: dict[str, Any] = {"warc": b"", "fetched": [], "refused": []}
+    assert run(quick, []) == run(quick, [], previous=[]) == empty
 
 
 def test_a_quarantined_row_is_left_out(local: Local, quick: CommonCrawl) -> None:
@@ -174,12 +174,12 @@ def test_a_quarantined_row_is_left_out(local: Local, quick: CommonCrawl) -> None
     assert [r["url"] for r in out["fetched"]] == [rows[0]["url"], rows[2]["url"]]
 
 
-def test_documents_say_where_common_crawl_has_them(local: Local, quick: CommonCrawl, tmp_path: Path) -> None:
+def test_documents_have_their_file_and_offset_in_common_crawl(local: Local, quick: CommonCrawl, tmp_path: Path) -> None:
     raw, rows = archive(4)
     serve(local, raw)
     out = run(quick, rows)
     (tmp_path / "00000-warc.bin").write_bytes(out["warc"])
-    # the first capture is left out, as if it had not been chosen
+    # the first capture is left out of the table, as if it had not been chosen
     pq.write_table(pa.Table.from_pylist(out["fetched"][1:], FETCHED), tmp_path / "00000-fetched.parquet")
     part = {
         "path": f"{tmp_path}/00000-warc.bin",
@@ -201,19 +201,19 @@ def test_documents_say_where_common_crawl_has_them(local: Local, quick: CommonCr
     st.integers(0, 100),
     st.integers(1, 300),
 )
-def test_reads_have_every_row_once_and_keep_to_gap_and_size(
+def test_reads_have_every_row_once_within_the_limits_of_gap_and_size(
     rows: list[tuple[str, int, int]], gap: int, most: int
 ) -> None:
     rows = sorted(rows)
     plan = list(plan_reads([r[0] for r in rows], [r[1:] for r in rows], gap, most))
     assert [i for read in plan for i in read.rows] == list(range(len(rows)))
     for read in plan:
-        mine = [rows[i] for i in read.rows]
-        assert {file for file, *_ in mine} == {read.file}
-        assert read.start == min(o for _, o, _ in mine) and read.stop == max(o + n for _, o, n in mine)
-        assert read.stop - read.start <= most or len(mine) == 1
-        ends = [max(o + n for _, o, n in mine[: k + 1]) for k in range(len(mine))]
-        assert all(o - end <= gap for (_, o, _), end in zip(mine[1:], ends, strict=False))
+        ranges = [rows[i] for i in read.rows]
+        assert {file for file, *_ in ranges} == {read.file}
+        assert read.start == min(o for _, o, _ in ranges) and read.stop == max(o + n for _, o, n in ranges)
+        assert read.stop - read.start <= most or len(ranges) == 1
+        ends = [max(o + n for _, o, n in ranges[: k + 1]) for k in range(len(ranges))]
+        assert all(o - end <= gap for (_, o, _), end in zip(ranges[1:], ends, strict=False))
 
 
 @pytest.mark.real
@@ -221,10 +221,10 @@ def test_real_pages_by_a_generated_index(local: Local) -> None:
     warc = SHARED / "realweb" / "pages.warc.gz"
     if not warc.exists():
         pytest.skip(f"no real pages at {warc}")
-    found = [r for r in records(str(warc)) if isinstance(r, Record)]
-    rows = [{"key": 0, "url": r.url, "file": "pages.warc.gz", "offset": r.offset, "length": r.length} for r in found][
-        ::3
-    ]
+    responses = [r for r in records(str(warc)) if isinstance(r, Record)]
+    rows = [
+        {"key": 0, "url": r.url, "file": "pages.warc.gz", "offset": r.offset, "length": r.length} for r in responses
+    ][::3]
     serve(local, warc.read_bytes(), "pages.warc.gz")
     out = run(CommonCrawl(prefix=local.base, allow_private=LOOPBACK), rows)
     assert [(r["url"], r["offset"]) for r in out["fetched"]] == [(r["url"], r["offset"]) for r in rows]

@@ -1,4 +1,4 @@
-"""A crawl after an earlier one: pages that have not changed are requested under a condition and copied."""
+"""A crawl after an earlier one: pages are requested under a condition, and unchanged pages are copied."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ MAY = "Sat, 01 May 2021 00:00:00 GMT"
 def crawl(
     folder: Path, seeds: list[str], earlier: list[Path] | None = None, stage: Crawl = QUICK
 ) -> dict[str, dict[str, Any]]:
-    """Crawl into ``folder`` (pages.parquet, warc), after the crawls in the folders ``earlier``. -> its rows by URL"""
+    """Crawls into ``folder`` (pages.parquet, warc), after the crawls in ``earlier``. Returns the rows by URL."""
     batch = pa.RecordBatch.from_pylist([{"host": h, "seeds": s} for h, s in hosts_of(seeds)], SEED)
     if earlier is not None:
         files = [[str(f / "pages.parquet"), str(f / "warc")] for f in earlier]
         batch = batch.append_column("earlier", pa.array([files] * batch.num_rows, pa.list_(pa.list_(pa.string()))))
     folder.mkdir()
-    made = list(stage(batch))
-    rows = [r for name, piece in made if name == "pages" for r in piece.to_pylist()]  # type: ignore[union-attr]
-    (folder / "warc").write_bytes(b"".join(piece for name, piece in made if name == "warc"))  # type: ignore[misc]
+    outputs = list(stage(batch))
+    rows = [r for name, piece in outputs if name == "pages" for r in piece.to_pylist()]  # type: ignore[union-attr]
+    (folder / "warc").write_bytes(b"".join(piece for name, piece in outputs if name == "warc"))  # type: ignore[misc]
     pq.write_table(pa.Table.from_pylist(rows, PAGE), folder / "pages.parquet")
     return {r["url"]: r for r in rows}
 
 
-def stored(folder: Path, row: dict[str, Any]) -> Record:
-    """The response at the place that a row gives."""
-    (found,) = records(str(folder / "warc"), row["offset"], row["length"])
-    assert isinstance(found, Record)
-    assert found.url == row["url"]
-    return found
+def response_of(folder: Path, row: dict[str, Any]) -> Record:
+    """The response at the offset of a row."""
+    (record,) = records(str(folder / "warc"), row["offset"], row["length"])
+    assert isinstance(record, Record)
+    assert record.url == row["url"]
+    return record
 
 
-def with_head(made: tuple[dict[str, str], bytes], **headers: str) -> tuple[dict[str, str], bytes]:
-    return {**made[0], **{name.replace("_", "-"): value for name, value in headers.items()}}, made[1]
+def with_head(page_: tuple[dict[str, str], bytes], **headers: str) -> tuple[dict[str, str], bytes]:
+    return {**page_[0], **{name.replace("_", "-"): value for name, value in headers.items()}}, page_[1]
 
 
 @pytest.fixture
@@ -75,12 +75,12 @@ def test_unchanged_pages_are_copied_and_changed_ones_are_fetched(web: Local, tmp
     }  # fmt: skip
     assert {r["status"] for r in second.values()} == {"ok"}
     for url, row in second.items():
-        now = stored(tmp_path / "2", row)
-        assert now.payload == web.web.pages[url.removeprefix("http://")][1]
-        assert (row["bytes"], row["type"]) == (len(now.payload), "text/html")
+        record = response_of(tmp_path / "2", row)
+        assert record.payload == web.web.pages[url.removeprefix("http://")][1]
+        assert (row["bytes"], row["type"]) == (len(record.payload), "text/html")
         if row["http_status"] == 304:
-            before = stored(tmp_path / "1", first[url])
-            assert (before.fetched_at, before.payload, before.status) == (now.fetched_at, now.payload, 200)
+            earlier = response_of(tmp_path / "1", first[url])
+            assert (earlier.fetched_at, earlier.payload, earlier.status) == (record.fetched_at, record.payload, 200)
     with (tmp_path / "2" / "warc").open("rb") as f:
         kinds = [r.rec_type for r in ArchiveIterator(f, check_digests="raise") if r.content_stream().read() is not None]
     assert kinds == ["warcinfo", *["response", "request"] * 7]
@@ -92,10 +92,10 @@ def test_a_copied_page_is_copied_again_by_the_next_crawl(web: Local, tmp_path: P
     (tmp_path / "1" / "warc").unlink()
     third = crawl(tmp_path / "3", ["http://a.example/"], [tmp_path / "2"])
     assert [third[f"http://a.example/{p}"]["http_status"] for p in ("", "by-date", "changed")] == [304] * 3
-    assert third["http://a.example/by-date"]["last_modified"] == MAY  # the 304 did not repeat it
+    assert third["http://a.example/by-date"]["last_modified"] == MAY  # the answer 304 has no such header
 
 
-def test_a_page_whose_earlier_records_are_gone_or_damaged_is_fetched(web: Local, tmp_path: Path) -> None:
+def test_a_page_whose_earlier_records_are_missing_or_damaged_is_fetched(web: Local, tmp_path: Path) -> None:
     first = crawl(tmp_path / "1", ["http://a.example/"])
     broken = bytearray((tmp_path / "1" / "warc").read_bytes())
     at = first["http://a.example/"]["offset"] + 40
@@ -108,7 +108,7 @@ def test_a_page_whose_earlier_records_are_gone_or_damaged_is_fetched(web: Local,
     assert {r["http_status"] for r in third.values()} == {200}
 
 
-def test_a_304_answer_to_an_unconditional_request_is_no_page(proxied: Local, tmp_path: Path) -> None:
+def test_a_304_answer_to_an_unconditional_request_is_empty(proxied: Local, tmp_path: Path) -> None:
     proxied.web.pages["c.example/"] = ({"status": "304", "Content-Length": None}, b"")  # type: ignore[dict-item]
     (row,) = crawl(tmp_path / "1", ["http://c.example/"]).values()
     assert (row["status"], row["http_status"], row["offset"]) == ("empty", 304, None)
@@ -129,7 +129,9 @@ def test_the_origin_sends_no_page_twice(origin: Origin, tmp_path: Path) -> None:
     stage = Crawl(delay_s=0, max_depth=0, crawl_delay_cap_s=0, deadline_s=60, sitemaps=False)
     first = crawl(tmp_path / "1", seeds, stage=stage)
     second = crawl(tmp_path / "2", seeds, [tmp_path / "1"], stage)
-    got = {u for u, r in first.items() if r["status"] == "ok"}
-    assert len(got) >= 10
-    assert {u for u, r in second.items() if r["status"] == "ok" and r["http_status"] == 304} == got
-    assert all(stored(tmp_path / "1", first[u]).payload == stored(tmp_path / "2", second[u]).payload for u in got)
+    fetched = {u for u, r in first.items() if r["status"] == "ok"}
+    assert len(fetched) >= 10
+    assert {u for u, r in second.items() if r["status"] == "ok" and r["http_status"] == 304} == fetched
+    assert all(
+        response_of(tmp_path / "1", first[u]).payload == response_of(tmp_path / "2", second[u]).payload for u in fetched
+    )

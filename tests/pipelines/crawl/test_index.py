@@ -1,4 +1,4 @@
-"""Choosing captures in an index with Common Crawl's columns."""
+"""The choice of captures in an index with Common Crawl's columns."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         ("warc_record_length", pa.int32()),
     ]
 )  # fmt: skip
-LISTED = [
+CAPTURES = [
     ROW,
     {**ROW, "url": "https://a.example/de", "content_languages": "deu,eng"},
     {
@@ -57,7 +57,7 @@ LISTED = [
 
 
 def index(
-    folder: Path, rows: list[dict[str, Any]] = LISTED, crawl: str = "CC-MAIN-2024-10", subset: str = "warc"
+    folder: Path, rows: list[dict[str, Any]] = CAPTURES, crawl: str = "CC-MAIN-2024-10", subset: str = "warc"
 ) -> str:
     path = folder / f"crawl={crawl}" / f"subset={subset}" / "part-00000.gz.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,26 +65,26 @@ def index(
     return str(path)
 
 
-def choose(paths: list[str], given: dict[str, Any], limit: int | None = None) -> list[dict[str, Any]]:
+def choose(paths: list[str], conditions: dict[str, Any], limit: int | None = None) -> list[dict[str, Any]]:
     batch = pa.RecordBatch.from_pylist([{"path": p, "file": p, "size": 1, "changed": ""} for p in paths], INDEX)
     out = []
-    for name, rows in Choose(field_of(where(given)), limit)(batch):
+    for name, rows in Choose(field_of(where(conditions)), limit)(batch):
         assert name == "chosen" and isinstance(rows, pa.RecordBatch) and rows.schema == CHOSEN
         out += rows.to_pylist()
     return out
 
 
-def chosen(folder: Path, given: dict[str, Any], limit: int | None = None) -> list[str]:
-    return [r["url"].removeprefix("https://") for r in choose([index(folder)], given, limit)]
+def choose_urls(folder: Path, conditions: dict[str, Any], limit: int | None = None) -> list[str]:
+    return [r["url"].removeprefix("https://") for r in choose([index(folder)], conditions, limit)]
 
 
 ALL = ["a.example/", "a.example/de", "a.example/both", "b.example/", "c.example/", "d.example/"]
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("conditions", "expected"),
     [
-        ({}, ALL),  # successful pages of HTML
+        ({}, ALL),  # the default: successful pages of HTML
         ({"content_languages": "eng"}, ["a.example/", "a.example/both", "b.example/", "d.example/"]),
         ({"content_languages": ["eng", "deu"]}, [u for u in ALL if u != "c.example/"]),
         ({"content_languages": None}, ["c.example/"]),
@@ -99,8 +99,8 @@ ALL = ["a.example/", "a.example/de", "a.example/both", "b.example/", "c.example/
         ({"subset": "robotstxt"}, []),
     ],
 )
-def test_conditions(tmp_path: Path, given: dict[str, Any], expected: list[str]) -> None:
-    assert chosen(tmp_path, given) == expected
+def test_conditions_choose_captures(tmp_path: Path, conditions: dict[str, Any], expected: list[str]) -> None:
+    assert choose_urls(tmp_path, conditions) == expected
 
 
 def test_a_row_names_its_record_and_the_captures_of_a_file_share_a_key(tmp_path: Path) -> None:
@@ -111,10 +111,10 @@ def test_a_row_names_its_record_and_the_captures_of_a_file_share_a_key(tmp_path:
 
 
 def test_a_limit_counts_in_each_file(tmp_path: Path) -> None:
-    assert chosen(tmp_path, {}, limit=2) == ALL[:2]
+    assert choose_urls(tmp_path, {}, limit=2) == ALL[:2]
 
 
-def test_crawl_and_subset_are_read_from_the_path() -> None:
+def test_crawl_and_subset_of_a_file_are_read_from_its_path() -> None:
     path = "s3://commoncrawl/cc-index/table/cc-main/warc/crawl=CC-MAIN-2024-10/subset=crawldiagnostics/x.parquet"
     assert wanted(path, {"crawl": ["CC-MAIN-2024-10"]})
     assert not wanted(path, where({}))
@@ -122,7 +122,7 @@ def test_crawl_and_subset_are_read_from_the_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("conditions", "message"),
     [
         ({"content_language": "eng"}, "content_language: no column of the index; did you mean 'content_languages'"),
         ({"content_languages": []}, "content_languages: an empty list"),
@@ -132,10 +132,10 @@ def test_crawl_and_subset_are_read_from_the_path() -> None:
         ({"fetch_time": {"min": "yesterday"}}, "fetch_time: 'yesterday' is no time"),
     ],
 )
-def test_a_wrong_condition_is_an_error_of_one_line(given: dict[str, Any], says: str) -> None:
+def test_a_wrong_condition_is_an_error_of_one_line(conditions: dict[str, Any], message: str) -> None:
     with pytest.raises(ChoiceError) as e:
-        where(given)
-    assert str(e.value).startswith(says)
+        where(conditions)
+    assert str(e.value).startswith(message)
 
 
 def test_a_file_that_is_no_index_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ PAGE = b"""<html><head><base href="/deep/"><meta name="description" content="nof
 <a href="/x y">blank</a></body></html>"""
 
 
-def test_links_of_a_page() -> None:
+def test_the_links_of_a_page() -> None:
     assert page_links(PAGE, "http://a.example/start", "a.example") == [
         "http://a.example/deep/one.html",
         "http://a.example/deep/two.html",
@@ -50,7 +50,7 @@ def test_a_hostile_page_takes_linear_time(piece: bytes) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_sitemaps() -> None:
+def test_the_addresses_of_sitemaps() -> None:
     head = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]>'
     urls = (
         head
@@ -65,7 +65,7 @@ def test_sitemaps() -> None:
     assert len(sitemap(b"<urlset>" + b"<loc>http://a.example/</loc>" * 60_000)[1]) == 50_000
 
 
-def test_seeds_by_host() -> None:
+def test_seeds_are_grouped_by_host() -> None:
     seeds = ["http://B.example/x#y", "https://a.example", "http://b.example/x", "http://b.example:8080/"]
     assert hosts_of(seeds) == [
         ("a.example", ["https://a.example/"]),

@@ -32,12 +32,12 @@ def run(seeds: list[str], stage: Crawl) -> tuple[dict[str, dict[str, Any]], byte
 
 
 def records(warc: bytes) -> list[tuple[str, str | None, bytes, Any]]:
-    found = []
+    rows = []
     for record in ArchiveIterator(io.BytesIO(warc), check_digests="raise"):
-        found.append(
+        rows.append(
             (record.rec_type, record.rec_headers.get_header("WARC-Target-URI"), record.content_stream().read(), record)
         )
-    return found
+    return rows
 
 
 def page(*links: str) -> tuple[dict[str, str], bytes]:
@@ -90,24 +90,24 @@ def test_a_host_is_crawled_from_seeds_sitemaps_and_links(proxied: Local) -> None
     assert "/private/x" not in web.paths()
     assert web.peak["a.example"] == 1
 
-    found = records(warc)
-    assert found[0][0] == "warcinfo"
-    assert sorted(u or "" for t, u, _, _ in found if t == "response") == sorted(
+    warc_records = records(warc)
+    assert warc_records[0][0] == "warcinfo"
+    assert sorted(u or "" for t, u, _, _ in warc_records if t == "response") == sorted(
         u for u, r in rows.items() if r["status"] == "ok"
     )
-    assert [t for t, *_ in found[1:]] == ["response", "request"] * 6
-    one = next(r for r in found if r[0] == "response" and r[1] == "http://a.example/one")
-    assert one[2] == page("/two")[1]
-    assert one[3].http_headers.get_header("X-Crawl-Content-Encoding") == "gzip"
+    assert [t for t, *_ in warc_records[1:]] == ["response", "request"] * 6
+    response = next(r for r in warc_records if r[0] == "response" and r[1] == "http://a.example/one")
+    assert response[2] == page("/two")[1]
+    assert response[3].http_headers.get_header("X-Crawl-Content-Encoding") == "gzip"
     assert (
-        one[3].http_headers.get_header("Content-Length")
-        == str(len(one[2]))
+        response[3].http_headers.get_header("Content-Length")
+        == str(len(response[2]))
         == str(rows["http://a.example/one"]["bytes"])
     )
-    assert one[3].rec_headers.get_header("WARC-Payload-Digest").startswith("sha1:")
-    asked = next(r for r in found if r[0] == "request" and r[1] == "http://a.example/one")
-    assert asked[3].http_headers.protocol == "GET"
-    assert asked[3].http_headers.statusline.startswith("/one ")
+    assert response[3].rec_headers.get_header("WARC-Payload-Digest").startswith("sha1:")
+    request = next(r for r in warc_records if r[0] == "request" and r[1] == "http://a.example/one")
+    assert request[3].http_headers.protocol == "GET"
+    assert request[3].http_headers.statusline.startswith("/one ")
 
 
 def test_a_disallowed_host_gets_requests_for_robots_txt_alone(proxied: Local) -> None:
@@ -155,7 +155,7 @@ def test_redirects_to_private_addresses_are_rows_and_never_followed(proxied: Loc
     )
     assert {r["status"] for r in rows.values()} == {"redirects"}
     assert {h for h, _ in proxied.web.asked} == {"a.example"}
-    assert "http://a.example/chain/3" not in rows  # five hops
+    assert "http://a.example/chain/3" not in rows  # after five redirects
 
 
 def test_a_seed_of_another_host_is_an_error() -> None:
@@ -183,16 +183,16 @@ def test_the_origin_is_crawled_politely(origin: Origin) -> None:
     with open(web.HERE / "pages.warc.gz", "rb") as file:
         urls = [r.rec_headers.get_header("WARC-Target-URI") for r in ArchiveIterator(file)]
     urls = [u for u in urls if u.startswith("http") and "://" not in u.split("://", 1)[1]]
-    barred = [u for u in urls if web.digest(u.split("/")[2]) % 16 == 0][:5]
+    disallowed = [u for u in urls if web.digest(u.split("/")[2]) % 16 == 0][:5]
     delayed = [u for u in urls if web.digest(u.split("/")[2]) % 16 == 1][:2]
     plain = [u for u in urls if web.digest(u.split("/")[2]) % 16 > 1][:20]
-    seeds = [*barred, *delayed, *plain, "http://papers.example/index.html"]
+    seeds = [*disallowed, *delayed, *plain, "http://papers.example/index.html"]
     before = json.loads(get("http://origin.example/stats", deadline_s=10, max_bytes=2**20).body)["served"]
     rows, warc = run(seeds, Crawl(delay_s=0, max_pages=30, max_depth=1, crawl_delay_cap_s=0.05, deadline_s=4))
-    for url in barred:
+    for url in disallowed:
         assert rows[url.split("#")[0]]["status"] == "robots"
-    got = {u.split("#")[0] for u in [*delayed, *plain, "http://papers.example/index.html"]}
-    assert {rows[u]["status"] for u in got} == {"ok"}
+    allowed = {u.split("#")[0] for u in [*delayed, *plain, "http://papers.example/index.html"]}
+    assert {rows[u]["status"] for u in allowed} == {"ok"}
     assert sum(r["type"] == "application/pdf" and r["status"] == "ok" for r in rows.values()) == 29
     hosts = {r[1].split("/")[2] for r in records(warc) if r[0] == "response" and r[1]}
     assert not any(web.digest(h) % 16 == 0 for h in hosts)

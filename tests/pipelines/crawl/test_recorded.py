@@ -1,4 +1,4 @@
-"""What runs of earlier versions recorded is used as long as the names, fields and defaults of these stages stay."""
+"""Stages whose results are recorded: their names, fields and defaults must stay, or earlier results are not used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixtures of the crawl's tests: a hostile web server on loopback, and the real web."""
+"""The fixtures of the crawl tests: a faulty web server on loopback, and the real web."""
 
 from tests.pipelines.crawl.conftest import _origin, fresh_origin, local, no_proxy_variables, origin, proxied
 

@@ -18,7 +18,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("url", [u for u in BAD if u != "http://-/x\n"])
-def test_a_url_that_is_not_of_the_web_is_refused(url: str) -> None:
+def test_a_url_that_is_not_a_web_address_is_refused(url: str) -> None:
     with pytest.raises(Fault) as fault:
         parse(url)
     assert fault.value.status == "bad_url"
@@ -60,7 +60,7 @@ def test_private_addresses_are_refused_in_every_spelling(host: str) -> None:
     assert fault.value.status == "private_address"
 
 
-def test_full_width_digits_are_digits() -> None:
+def test_full_width_digits_of_an_address_are_read() -> None:
     with pytest.raises(Fault, match=r"127\.0\.0\.1"):
         Guard().check_literal(parse("http://１２７.0.0.1/").host)
 
@@ -94,7 +94,7 @@ def test_a_name_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPa
     assert Guard(("10.0.0.0/8",)).resolve("both.example", 80, 5) == answers["both.example"]
 
 
-def test_a_resolver_that_does_not_answer_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_without_an_answer_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
     hold = threading.Event()

@@ -138,10 +138,10 @@ def test_loopback_is_refused_unless_allowed(local: Local) -> None:
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    names = []
 
     def lookup(host: str, port: int, timeout: float) -> list[str]:
-        asked.append(host)
+        names.append(host)
         return ["127.0.0.1"]
 
     monkeypatch.setattr("pipelines.fetch.guard._lookup", lookup)
@@ -149,7 +149,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(local: Local, monke
         for _ in range(3):
             answer = session.get(f"http://name.example:{local.port}/once", deadline_s=5, max_bytes=MIB)
             assert (answer.status, answer.address) == ("ok", "127.0.0.1")
-    assert asked == ["name.example"]
+    assert names == ["name.example"]
     assert local.web.asked[0][0] == f"name.example:{local.port}"
 
 
@@ -165,7 +165,7 @@ def test_names_without_an_address_and_ports_without_a_server(monkeypatch: pytest
     assert get("http://nowhere.example/", deadline_s=5, max_bytes=1).status == "dns"
 
 
-def test_connections_are_reused_and_a_stale_one_is_no_fault(local: Local) -> None:
+def test_connections_are_reused_and_a_stale_one_is_replaced(local: Local) -> None:
     with Session(allow_private=LOOPBACK) as session:
         for _ in range(5):
             assert session.get(f"{local.base}/image/1", deadline_s=5, max_bytes=MIB).status == "ok"
@@ -174,7 +174,7 @@ def test_connections_are_reused_and_a_stale_one_is_no_fault(local: Local) -> Non
             assert session.get(f"{local.base}/once", deadline_s=5, max_bytes=MIB).body == b"body"
 
 
-def test_a_judge_stops_before_the_body(local: Local) -> None:
+def test_a_judge_can_refuse_an_answer_before_its_body(local: Local) -> None:
     with Session(allow_private=LOOPBACK) as session:
         answer = session.get(
             f"{local.base}/endless", deadline_s=5, max_bytes=10**12, judge=lambda status, headers: "optout"
@@ -251,18 +251,18 @@ def test_tls_checks_the_name_and_not_the_address(tmp_path: Path, monkeypatch: py
     assert (untrusted.status, right.status, right.body, wrong.status) == ("tls", "ok", b"safe", "tls")
 
 
-def test_when_a_second_try_is_made() -> None:
+def test_a_second_try_needs_a_retryable_answer_and_enough_time() -> None:
     later = time.monotonic() + 60
 
-    def said(value: str) -> Response:
+    def answer_with(value: str) -> Response:
         return Response("http_429", 429, (("Retry-After", value),), retryable=True)
 
-    assert retry_after(said("3")) == 3
-    assert retry_after(said("Thu, 01 Jan 1970 00:01:00 GMT"), now=0) == 60
-    assert retry_after(said("soon")) is None
-    assert second_try(said("2"), later) == 2
-    assert second_try(said("600"), later) is None
-    assert second_try(said("2"), time.monotonic() + 1) is None
+    assert retry_after(answer_with("3")) == 3
+    assert retry_after(answer_with("Thu, 01 Jan 1970 00:01:00 GMT"), now=0) == 60
+    assert retry_after(answer_with("soon")) is None
+    assert second_try(answer_with("2"), later) == 2
+    assert second_try(answer_with("600"), later) is None
+    assert second_try(answer_with("2"), time.monotonic() + 1) is None
     assert second_try(Response("http_404", 404), later) is None
 
 

@@ -42,11 +42,11 @@ def bits(a: int | None, b: int | None) -> int:
         ("JPEG2000", "jpeg2000", {}),
     ],
 )
-def test_formats(fmt: str, kind: str, options: dict[str, object]) -> None:
-    looked = look(picture(fmt, **options), CAP)  # type: ignore[arg-type]
-    assert (looked.status, looked.format, looked.width, looked.height, looked.frames) == ("ok", kind, 96, 64, 1)
-    if options.get("mode") != "1":  # dithering is another picture
-        assert bits(looked.phash, look(picture("PNG"), CAP).phash) <= 10
+def test_each_format_is_read(fmt: str, kind: str, options: dict[str, object]) -> None:
+    result = look(picture(fmt, **options), CAP)  # type: ignore[arg-type]
+    assert (result.status, result.format, result.width, result.height, result.frames) == ("ok", kind, 96, 64, 1)
+    if options.get("mode") != "1":  # the dithered picture has another hash
+        assert bits(result.phash, look(picture("PNG"), CAP).phash) <= 10
 
 
 def test_sixteen_bits_are_not_clipped() -> None:
@@ -57,7 +57,7 @@ def test_sixteen_bits_are_not_clipped() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_size_and_hash_are_those_of_the_picture_as_shown(orientation: int) -> None:
+def test_size_and_hash_are_those_of_the_turned_picture(orientation: int) -> None:
     from PIL import ImageOps
 
     exif = Image.Exif()
@@ -65,12 +65,12 @@ def test_size_and_hash_are_those_of_the_picture_as_shown(orientation: int) -> No
     image = Image.open(io.BytesIO(picture("PNG")))
     out = io.BytesIO()
     image.save(out, "JPEG", exif=exif, quality=95)
-    shown = ImageOps.exif_transpose(Image.open(io.BytesIO(out.getvalue())))
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(out.getvalue())))
     upright = io.BytesIO()
-    shown.save(upright, "PNG")
-    looked, expected = look(out.getvalue(), CAP), look(upright.getvalue(), CAP)
-    assert (looked.width, looked.height) == shown.size == (expected.width, expected.height)
-    assert bits(looked.phash, expected.phash) <= 6
+    turned.save(upright, "PNG")
+    result, expected = look(out.getvalue(), CAP), look(upright.getvalue(), CAP)
+    assert (result.width, result.height) == turned.size == (expected.width, expected.height)
+    assert bits(result.phash, expected.phash) <= 6
 
 
 def test_animation_counts_frames() -> None:
@@ -83,13 +83,13 @@ def test_animation_counts_frames() -> None:
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_data_that_was_cut_off_is_detected(fmt: str, share: float) -> None:
+def test_truncated_data_is_detected(fmt: str, share: float) -> None:
     body = picture(fmt, (640, 480))
     status = look(body[: int(len(body) * share)], CAP).status
     assert status in (("truncated",) if fmt in ("JPEG", "PNG", "WEBP") else ("truncated", "undecodable"))
 
 
-def test_a_cut_off_jpeg_is_detected_at_reduced_scale() -> None:
+def test_a_truncated_jpeg_is_detected_at_reduced_scale() -> None:
     for options in ({"progressive": True}, {}):
         body = picture("JPEG", (2000, 1500), **options)
         assert look(body, CAP).status == "ok"
@@ -111,13 +111,13 @@ def test_a_jpeg_without_its_end_marker_is_truncated() -> None:
         b"\0" * 100,
     ],
 )
-def test_what_is_no_raster_image(body: bytes) -> None:
+def test_data_that_is_not_a_raster_image(body: bytes) -> None:
     assert look(body, CAP).status == "not_image"
 
 
 def test_broken_images_are_undecodable() -> None:
     body = bytearray(picture("PNG", (64, 64)))
-    body[20] ^= 0xFF  # the width: the header's checksum is then wrong
+    body[20] ^= 0xFF  # another width, so that the checksum of the header is wrong
     assert look(bytes(body), CAP).status == "undecodable"
     assert look(b"\xff\xd8\xff\xff\xd9", CAP).status == "undecodable"
 
@@ -125,8 +125,8 @@ def test_broken_images_are_undecodable() -> None:
 def test_pixels_are_counted_before_decoding() -> None:
     assert look(bomb(), CAP).status == "too_many_pixels"
     assert look(bomb(10_100), CAP).status == "too_many_pixels"
-    looked = look(picture("PNG", (64, 64)), 64 * 64 - 1)
-    assert (looked.status, looked.width, looked.height) == ("too_many_pixels", 64, 64)
+    result = look(picture("PNG", (64, 64)), 64 * 64 - 1)
+    assert (result.status, result.width, result.height) == ("too_many_pixels", 64, 64)
     assert look(picture("PNG", (64, 64)), 64 * 64).status == "ok"
 
 

@@ -151,22 +151,22 @@ def test_a_host_gets_a_limited_number_of_requests_at_a_time(proxied: Local) -> N
     assert max(proxied.web.peak.values()) == 2
 
 
-def test_only_faults_that_may_pass_get_a_second_try(proxied: Local) -> None:
+def test_only_temporary_faults_get_a_second_try(proxied: Local) -> None:
     kinds = ["500", "503", "429", "reset", "404", "403", "cut", "loop"]
     run([f"http://a.example/{k}" for k in kinds], Fetch(robots=False, threads=8, deadline_s=5))
-    asked = Counter(p.strip("/") for p in proxied.web.paths())
-    # after a connection that was reused closes without an answer, the request is sent once more on a new one
-    assert 2 <= asked.pop("reset") <= 4
-    assert asked == {"500": 2, "503": 2, "429": 2, "404": 1, "403": 1, "cut": 1, "loop": 1}
+    requests = Counter(p.strip("/") for p in proxied.web.paths())
+    # if a reused connection closes without an answer, the request is sent again on a new connection
+    assert 2 <= requests.pop("reset") <= 4
+    assert requests == {"500": 2, "503": 2, "429": 2, "404": 1, "403": 1, "cut": 1, "loop": 1}
 
 
-def test_a_host_that_is_gone_is_given_up(proxied: Local) -> None:
+def test_a_host_that_does_not_answer_is_given_up(proxied: Local) -> None:
     rows, _ = run([f"http://a.example/hang/{i}" for i in range(40)], Fetch(deadline_s=0.2, per_host=2, give_up_after=4))
     assert {r["status"] for r in rows.values()} == {"timeout"}
     assert len(proxied.web.paths()) <= 1 + 6
 
 
-def test_hangs_and_drips_end_at_the_deadline(proxied: Local) -> None:
+def test_requests_without_an_end_stop_at_the_deadline(proxied: Local) -> None:
     urls = [f"http://h{i}.example/{kind}" for i in range(10) for kind in ("hang", "drip", "driphead")]
 
     def work() -> None:
@@ -184,7 +184,9 @@ def test_a_quarantined_row_is_left_out_and_its_bytes_are_not_read(
     assert list(rows) == [sorted(urls)[0], sorted(urls)[2]]
 
 
-def test_an_error_of_this_program_is_raised_and_does_not_hang(proxied: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_code_itself_is_raised_and_does_not_hang(
+    proxied: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
@@ -218,14 +220,14 @@ EXPECTED = {
 def test_each_kind_of_image_of_the_origin_has_its_outcome(origin: Origin) -> None:
     web = origin.module
     urls: list[str] = []
-    seen: Counter[str] = Counter()
+    urls_of_kind: Counter[str] = Counter()
     for i in range(6000):  # a few of every kind
         url = f"http{'s' if i % 5 == 0 else ''}://images{i % 30}.example/photo/{i}.jpg"
         kind = web.kind_of(url)
-        if seen[kind] < (2 if kind in ("hang", "drip") else 6):
-            seen[kind] += 1
+        if urls_of_kind[kind] < (2 if kind in ("hang", "drip") else 6):
+            urls_of_kind[kind] += 1
             urls.append(url)
-    assert set(seen) == {*web.FAULTS, "jpeg"}
+    assert set(urls_of_kind) == {*web.FAULTS, "jpeg"}
     slow = ("hang", "drip")
     # the origin generates an image at its first request
     run([u for u in urls if web.kind_of(u) not in slow], Fetch(deadline_s=120, threads=4))
@@ -234,9 +236,9 @@ def test_each_kind_of_image_of_the_origin_has_its_outcome(origin: Origin) -> Non
         kind, row = web.kind_of(url), rows[url]
         if web.digest(url.split("/")[2]) % 16 == 0:
             assert row["status"] == "robots"
-        elif kind == "redirect":  # its end has an address, and so a kind, of its own
+        elif kind == "redirect":  # the target of the redirect has another address and another kind
             assert row["status"] in ("redirects", EXPECTED.get(web.kind_of(row["final_url"]), "ok"))
-        elif kind == "drip":  # 1 KiB a second: a small one may end in time
+        elif kind == "drip":  # 1 KiB a second: a small image may end in time
             assert row["status"] in ("timeout", "ok")
         else:
             assert row["status"] == EXPECTED[kind], (url, kind, row)
@@ -251,9 +253,9 @@ def test_the_origin_sees_two_requests_of_a_host_at_most(fresh_origin: Origin) ->
     from tests.pipelines.crawl.conftest import get
 
     web = fresh_origin.module
-    loud = ("hang", "drip")  # the origin goes on counting what was given up
+    slow = ("hang", "drip")  # the origin still counts requests that the client gave up
     urls = [f"http://calm{i % 3}.example/{i}.jpg" for i in range(200)]
-    urls = [u for u in urls if web.kind_of(u) not in loud]
+    urls = [u for u in urls if web.kind_of(u) not in slow]
     run(urls, Fetch(per_host=2, deadline_s=120))
     busiest = json.loads(get("http://origin.example/stats", deadline_s=10, max_bytes=2**20).body)["busiest_host"]
     assert busiest[1] <= 2, busiest

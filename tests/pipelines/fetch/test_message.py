@@ -1,4 +1,4 @@
-"""Content codings, undone piece by piece."""
+"""The decoding of content codings, piece by piece."""
 
 from __future__ import annotations
 
@@ -43,17 +43,19 @@ def test_any_pieces_give_the_same_body(encoder: tuple[str, object], data: bytes,
 
 @pytest.mark.parametrize(("coding", "encode"), ENCODERS)
 @pytest.mark.parametrize("length", [0, 1, PIECE - 1, PIECE, PIECE + 1, 4 * PIECE])
-def test_pieces_are_bounded(coding: str, encode: object, length: int) -> None:
+def test_the_size_of_a_piece_is_limited(coding: str, encode: object, length: int) -> None:
     pieces = list(decode(coding, [encode(bytes(length))]))  # type: ignore[operator]
     assert sum(map(len, pieces)) == length
-    assert max(map(len, pieces), default=0) <= (2 * PIECE if coding == "br" else PIECE)  # brotli's limit is a soft one
+    assert max(map(len, pieces), default=0) <= (
+        2 * PIECE if coding == "br" else PIECE
+    )  # the limit of brotli is not exact
 
 
 @pytest.mark.parametrize(("coding", "encode"), [e for e in ENCODERS if e[0] != "zstd"])
 def test_data_that_ends_too_early(coding: str, encode: object) -> None:
     text = b"".join(b"line %d\n" % i for i in range(1000))
     out = b""
-    with pytest.raises(EOFError):  # noqa: PT012  (what comes before the end is a part of the result)
+    with pytest.raises(EOFError):  # noqa: PT012  (the test also needs the pieces before the error)
         for piece in decode(coding, split(encode(text)[:-20], 50)):  # type: ignore[operator]
             out += piece
     assert text.startswith(out) and len(out) > 1000
@@ -65,7 +67,7 @@ def test_data_in_another_coding(coding: str) -> None:
         list(decode(coding, [b"\xff\xff no such coding"]))
 
 
-def test_the_caller_can_stop() -> None:
+def test_a_caller_can_stop_before_the_end() -> None:
     def endless() -> Iterator[bytes]:
         data = gzip.compress(bytes(64 * PIECE))
         while True:
@@ -75,7 +77,7 @@ def test_the_caller_can_stop() -> None:
     assert sum(len(next(pieces)) for _ in range(100)) <= 100 * PIECE
 
 
-def test_header_fields() -> None:
+def test_header_fields_are_parsed() -> None:
     text = "A: 1\r\n b-c :  two \r\nno colon\r\n: no name\r\nX: a\r\n b\r\n\tc\r\nA: 2\r\n\r\n"
     assert header_fields(" folded: into nothing\r\n") == []
     assert header_fields(text.replace(" b-c", "b-c")) == [("A", "1"), ("b-c", "two"), ("X", "a b c"), ("A", "2")]

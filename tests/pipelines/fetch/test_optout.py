@@ -34,11 +34,11 @@ CASES = [
 
 
 @pytest.mark.parametrize(("values", "expected"), CASES)
-def test_x_robots_tag(values: list[str], expected: str | None) -> None:
+def test_the_directives_of_x_robots_tag(values: list[str], expected: str | None) -> None:
     assert reserved([("x-robots-TAG", v) for v in values], US) == expected
 
 
-def test_tdm_reservation() -> None:
+def test_the_directive_of_tdm_reservation() -> None:
     assert reserved([("TDM-Reservation", "1")], US) == "tdm-reservation"
     assert reserved([("tdm-reservation", "0")], US) is None
     assert reserved([("TDM-Reservation", "1"), ("X-Robots-Tag", "noai")], US) == "noai"

@@ -49,11 +49,11 @@ def allows(text: str, path: str) -> bool:
         ("User-agent: *\nnonsense\nDisallow: /x", "/x", False),
     ],
 )
-def test_rules(text: str, path: str, allowed: bool) -> None:
+def test_the_longest_matching_rule_decides(text: str, path: str, allowed: bool) -> None:
     assert allows(text, path) is allowed
 
 
-def test_delay_and_sitemaps() -> None:
+def test_delay_and_sitemaps_are_read() -> None:
     text = b"Sitemap: http://a.example/s.xml#x\nUser-agent: *\nCrawl-delay: 2.5\n"
     text += b"User-agent: mybot\nCrawl-delay: 7\nDisallow: /x\n"
     rules = parse(text, US)
@@ -82,7 +82,9 @@ def test_a_hostile_pattern_takes_no_time() -> None:
         ("503", b"", "robots", True),
     ],
 )
-def test_what_the_answer_means(local: Local, status: str, body: bytes, failed: str | None, allowed: bool) -> None:
+def test_the_answer_decides_whether_a_host_may_be_crawled(
+    local: Local, status: str, body: bytes, failed: str | None, allowed: bool
+) -> None:
     local.web.pages["/robots.txt"] = ({"status": status}, body)
     with Session(allow_private=LOOPBACK, user_agent=US) as session:
         robots = Robots(session)
@@ -93,7 +95,7 @@ def test_what_the_answer_means(local: Local, status: str, body: bytes, failed: s
     assert local.web.paths() == ["/robots.txt"]
 
 
-def test_500_kib_of_a_longer_file_are_read(local: Local) -> None:
+def test_only_500_kib_of_a_file_are_read(local: Local) -> None:
     local.web.pages["/robots.txt"] = ({}, b"User-agent: *\nDisallow: /x\n" + b"# more\n" * 100_000)
     with Session(allow_private=LOOPBACK, user_agent=US) as session:
         assert not Robots(session).rules(target(f"{local.base}/x")).allows("/x")

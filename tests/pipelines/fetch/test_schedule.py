@@ -11,18 +11,18 @@ from pipelines.fetch.schedule import Schedule
 
 def test_hosts_take_turns_and_rows_of_a_host_are_in_order() -> None:
     schedule = Schedule(["a", "a", "a", "b", "c"], per_host=2)
-    taken = [schedule.take() for _ in range(4)]
-    assert taken == [(0, "a"), (3, "b"), (4, "c"), (1, "a")]
+    rows = [schedule.take() for _ in range(4)]
+    assert rows == [(0, "a"), (3, "b"), (4, "c"), (1, "a")]
     schedule.give_back("a")
     assert schedule.take() == (2, "a")
     with pytest.raises(IndexError):
         schedule.take()
 
 
-def test_never_more_than_the_limit_and_every_row_once() -> None:
+def test_every_row_is_taken_once_within_the_limit_of_its_host() -> None:
     hosts = [f"h{i % 7}" for i in range(300)]
     schedule = Schedule(hosts, per_host=2)
-    flying: Counter[str] = Counter()
+    in_flight: Counter[str] = Counter()
     peak: Counter[str] = Counter()
     rows: list[int] = []
     lock = threading.Lock()
@@ -35,11 +35,11 @@ def test_never_more_than_the_limit_and_every_row_once() -> None:
                 return
             with lock:
                 rows.append(row)
-                flying[host] += 1
-                peak[host] = max(peak[host], flying[host])
+                in_flight[host] += 1
+                peak[host] = max(peak[host], in_flight[host])
             time.sleep(0.0005)
             with lock:
-                flying[host] -= 1
+                in_flight[host] -= 1
             schedule.give_back(host)
 
     threads = [threading.Thread(target=work) for _ in range(20)]

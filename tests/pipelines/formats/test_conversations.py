@@ -1,4 +1,4 @@
-"""Conversation datasets in their published layouts, read into the record."""
+"""Conversation datasets in their published layouts, read as documents."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(path: Path, stage: Conversations | None = None, images: str | None = No
 ROW = llava_row("images/0.png", 0)
 
 
-def shown(document: dict[str, Any]) -> list[str]:
+def roles_of(document: dict[str, Any]) -> list[str]:
     return [n["role"] or n["kind"] for n in document["nodes"]]
 
 
@@ -40,7 +40,7 @@ def test_the_cauldrons_rows_bring_their_images(tmp_path: Path) -> None:
     out = read(cauldron(tmp_path / "c.parquet", range(3), questions=9))
     first, second = out["documents"][:2]
     turn = ["user", "break", "assistant", "break"]
-    assert shown(first) == ["image", *(turn * 7)[:-1]] and shown(second) == ["image", *(turn * 2)[:-1]]
+    assert roles_of(first) == ["image", *(turn * 7)[:-1]] and roles_of(second) == ["image", *(turn * 2)[:-1]]
     assert len(out["documents"]) == 6 and out["refused"] == []
     assert (first["url"], second["url"]) == ("conversations:c.parquet/0", "conversations:c.parquet/0#2")
     assert (
@@ -56,7 +56,7 @@ def test_the_cauldrons_rows_bring_their_images(tmp_path: Path) -> None:
 
 def test_llavas_rows_name_their_images_and_some_have_none(tmp_path: Path) -> None:
     out = read(llava(tmp_path, range(4)))
-    assert [shown(d)[0] for d in out["documents"]] == ["image"] * 4 + ["user"] * 2
+    assert [roles_of(d)[0] for d in out["documents"]] == ["image"] * 4 + ["user"] * 2
     assert [n["text"] for n in out["documents"][1]["nodes"] if n["text"]][:2] == [
         "Describe the picture.",
         f"{picture(1)[1]}.",
@@ -114,7 +114,7 @@ def test_images_by_address_are_not_fetched_here(tmp_path: Path) -> None:
     assert out["documents"][0]["nodes"][0]["image"] == "https://e.com/a.jpg" and out["outcomes"] == []
 
 
-def test_the_pieces_together_are_the_file_and_a_broken_end_is_refused(
+def test_pieces_have_all_rows_of_a_file_and_a_broken_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "RUN", 3)
@@ -122,14 +122,14 @@ def test_the_pieces_together_are_the_file_and_a_broken_end_is_refused(
     array = llava(tmp_path, range(2), 20)
     lines = tmp_path / "lines.jsonl"
     lines.write_text("\ufeff" + "\n\n".join(json.dumps(r) for r in json.loads(array.read_text())))
-    whole = {path: read(path)["documents"] for path in (array, lines)}
-    assert len(whole[array]) == len(whole[lines]) == 22
+    documents_of = {path: read(path)["documents"] for path in (array, lines)}
+    assert len(documents_of[array]) == len(documents_of[lines]) == 22
     monkeypatch.setattr(sets, "JSON_PIECE", 1500)
-    for path, documents in whole.items():
+    for path, documents in documents_of.items():
         file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-        cuts = pieces(file, path.name)
-        parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in cuts]
-        assert len(cuts) > 2 and sum(map(bool, parts)) > 2
+        file_pieces = pieces(file, path.name)
+        parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in file_pieces]
+        assert len(file_pieces) > 2 and sum(map(bool, parts)) > 2
         assert sorted(d["id"] for part in parts for d in part) == sorted(d["id"] for d in documents)
     array.write_text(array.read_text()[:-200])
     out = read(array)
@@ -145,34 +145,34 @@ def test_a_parquet_file_is_divided_by_row_groups(tmp_path: Path, monkeypatch: py
     assert [d["provenance"]["offset"] for part in parts for d in part] == list(range(20))
 
 
-def test_a_file_that_is_no_dataset_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_dataset_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"url": ["a"]}), path)
     with pytest.raises(InputError, match=r"x\.parquet: none of the columns texts and conversations"):
         read(path)
 
 
-def test_where_images_stand() -> None:
-    said = [
+def test_images_belong_to_the_turns_that_name_them() -> None:
+    turns = [
         ("human", "First <image> or <image>?"),
         ("gpt", "The first."),
         ("human", "And <image>?"),
         ("gpt", "No."),
         ("human", "So?"),
     ]
-    row = {"conversations": [{"from": f, "value": v} for f, v in said], "image": ["a", "b", "c"]}
-    found = exchanges(row, "llava", len(images(row, "llava")))
-    assert found == [Exchange((0, 1), "First  or ?", "The first."), Exchange((2,), "And ?", "No.")]
-    assert groups(found, "llava", 1) == [found]
+    row = {"conversations": [{"from": f, "value": v} for f, v in turns], "image": ["a", "b", "c"]}
+    dialogue = exchanges(row, "llava", len(images(row, "llava")))
+    assert dialogue == [Exchange((0, 1), "First  or ?", "The first."), Exchange((2,), "And ?", "No.")]
+    assert groups(dialogue, "llava", 1) == [dialogue]
     with pytest.raises(RowError, match="bad_images"):
         exchanges(row, "llava", 2)
-    one = {"conversations": [{"from": f, "value": v} for f, v in said[:4]], "image": "a"}
-    assert [e.images for e in exchanges(one, "llava", 1)] == [(0,), ()]
+    one_image = {"conversations": [{"from": f, "value": v} for f, v in turns[:4]], "image": "a"}
+    assert [e.images for e in exchanges(one_image, "llava", 1)] == [(0,), ()]
     system = {
         "conversations": [
             {"from": "system", "value": "Be brief."},
             {"from": "gpt", "value": "x"},
-            *one["conversations"],
+            *one_image["conversations"],
         ]
     }
     assert exchanges(system | {"image": "a"}, "llava", 1)[0].question.startswith("Be brief.\n\nFirst")
@@ -210,7 +210,7 @@ def test_two_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
     assert urls == ["conversations:one%20set/llava.json/0", "conversations:other/llava.json/0"]
 
 
-def test_a_file_whose_images_are_all_gone_and_files_without_rows(tmp_path: Path) -> None:
+def test_a_file_whose_images_are_all_missing_and_files_without_rows(tmp_path: Path) -> None:
     path = llava(tmp_path, range(3), 0)
     for image in (tmp_path / "images").iterdir():
         image.unlink()

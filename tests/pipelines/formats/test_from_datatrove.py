@@ -1,4 +1,4 @@
-"""Documents of datatrove readers: text, media and metadata, rows that are refused, and errors of recipes."""
+"""Documents of datatrove readers: text, media, metadata, refused rows and errors of recipes."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def lines(path: Path, rows: list[Any]) -> Path:
 def read(
     reader: str, arguments: Mapping[str, Any], ctx: DirectContext | None = None, **options: Any
 ) -> tuple[list[Any], list[Any]]:
-    """Documents and refused rows of everything a reader reads."""
+    """The documents and refused rows of a reader."""
     stage = pickle.loads(pickle.dumps(FromDatatrove(reader, tuple(arguments.items()), **options)))
-    describe(stage)  # its fields can stand in a fingerprint
+    describe(stage)  # a fingerprint contains its fields, so they must be JSON
     out: dict[str, list[Any]] = {"documents": [], "refused": []}
     for table in parts(inputs(reader, arguments)):
         for batch in table.to_batches():
@@ -107,15 +107,15 @@ def test_a_row_without_a_document_is_refused_with_its_place(tmp_path: Path) -> N
         ("one", "datatrove:deep/a.jsonl.gz/0"),
         ("two", "datatrove:deep/a.jsonl.gz/5"),
     ]
-    found = sorted(
+    reasons = sorted(
         (r["reason"], -1 if r["provenance"]["offset"] is None else r["provenance"]["offset"]) for r in refused
     )
-    assert found == [("bad_row", -1), ("bad_row", 3), ("no_text", 1), ("no_text", 2), ("no_text", 4)]
+    assert reasons == [("bad_row", -1), ("bad_row", 3), ("no_text", 1), ("no_text", 2), ("no_text", 4)]
 
 
-def test_a_damaged_file_keeps_the_rows_before_the_damage(tmp_path: Path) -> None:
-    whole = lines(tmp_path / "a.jsonl.gz", [{"text": f"{i} {i * 7919}"} for i in range(20_000)])
-    whole.write_bytes(whole.read_bytes()[:30_000])
+def test_the_rows_before_the_damage_of_a_file_are_read(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl.gz", [{"text": f"{i} {i * 7919}"} for i in range(20_000)])
+    path.write_bytes(path.read_bytes()[:30_000])
     lines(tmp_path / "b.jsonl", [{"text": "after"}])
     lines(
         tmp_path / "c.jsonl",
@@ -125,16 +125,16 @@ def test_a_damaged_file_keeps_the_rows_before_the_damage(tmp_path: Path) -> None
         ],
     )
     documents, refused = read(JSONL, {"data_folder": str(tmp_path)})
-    of = [d["provenance"]["file"] for d in documents]
-    assert of.count("a.jsonl.gz") > 100 and of[-2:] == ["b.jsonl", "c.jsonl"]
+    files = [d["provenance"]["file"] for d in documents]
+    assert files.count("a.jsonl.gz") > 100 and files[-2:] == ["b.jsonl", "c.jsonl"]
     assert [(r["reason"], r["provenance"]["file"]) for r in refused] == [
         ("reader_failed", "a.jsonl.gz"),
         ("reader_failed", "c.jsonl"),
     ]
-    assert refused[0]["provenance"]["offset"] == of.count("a.jsonl.gz")
+    assert refused[0]["provenance"]["offset"] == files.count("a.jsonl.gz")
 
 
-def test_parquet_in_batches_and_limits(tmp_path: Path) -> None:
+def test_parquet_is_read_in_batches_and_within_limits(tmp_path: Path) -> None:
     texts = [f"document {i}" if i % 3 else "" for i in range(30)]
     pq.write_table(pa.table({"text": texts, "id": [str(i) for i in range(30)]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"text": ["x", "y", "z"], "id": ["0", "1", "2"]}), tmp_path / "b.parquet")
@@ -143,13 +143,13 @@ def test_parquet_in_batches_and_limits(tmp_path: Path) -> None:
     assert [d["provenance"]["offset"] for d in documents] == [i for i in range(30) if i % 3] + [0, 1, 2]
     assert [r["provenance"]["offset"] for r in refused] == list(range(0, 30, 3))
     assert len({d["url"] for d in documents}) == 23
-    shown = lambda rows: [d["nodes"][0]["text"] for d in rows]
-    assert shown(read(reader, arguments, limit=2)[0]) == ["document 1", "document 2", "x", "y"]
-    assert shown(read(reader, {**arguments, "skip": 1, "limit": 1})[0]) == ["document 2", "y"]
-    assert shown(read(reader, {**arguments, "glob_pattern": "b*"})[0]) == ["x", "y", "z"]
+    texts_of = lambda rows: [d["nodes"][0]["text"] for d in rows]
+    assert texts_of(read(reader, arguments, limit=2)[0]) == ["document 1", "document 2", "x", "y"]
+    assert texts_of(read(reader, {**arguments, "skip": 1, "limit": 1})[0]) == ["document 2", "y"]
+    assert texts_of(read(reader, {**arguments, "glob_pattern": "b*"})[0]) == ["x", "y", "z"]
 
 
-def test_a_file_in_quarantine(tmp_path: Path) -> None:
+def test_a_quarantined_file_is_left_out(tmp_path: Path) -> None:
     for name in "ab":
         lines(tmp_path / f"{name}.jsonl", [{"text": name}])
     documents, _ = read(JSONL, {"data_folder": str(tmp_path)}, DirectContext(skip=frozenset({(0, 0)})))
@@ -157,7 +157,7 @@ def test_a_file_in_quarantine(tmp_path: Path) -> None:
 
 
 class Count:
-    """A reader without files, as the Hub's is."""
+    """A reader without files, like the reader of the Hub."""
 
     limit, skip = -1, 0
 
@@ -175,12 +175,12 @@ def test_a_reader_by_import_path_in_shards() -> None:
     path = f"{__name__}:Count"
     rows = inputs(path, {}, shards=2)
     assert [(r["rank"], r["world"]) for r in rows] == [(0, 2), (1, 2)]
-    made = [b for table in parts(rows) for _, b in FromDatatrove(path)(table.to_batches()[0])]
-    assert [[d["nodes"][0]["text"] for d in b.to_pylist()] for b in made] == [
+    batches = [b for table in parts(rows) for _, b in FromDatatrove(path)(table.to_batches()[0])]
+    assert [[d["nodes"][0]["text"] for d in b.to_pylist()] for b in batches] == [
         ["number 0", "number 2", "number 4"],
         ["number 1", "number 3"],
     ]
-    assert made[1]["url"].to_pylist() == [f"datatrove:{path}/00001/{i}" for i in range(2)]
+    assert batches[1]["url"].to_pylist() == [f"datatrove:{path}/00001/{i}" for i in range(2)]
 
 
 @pytest.mark.parametrize(
@@ -199,30 +199,30 @@ def test_a_reader_that_cannot_be_used_is_one_line(reader: str, arguments: dict[s
     assert "\n" not in str(error.value)
 
 
-def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", [{"text": "x"}])
     with pytest.raises(ValueError, match="it is a folder"):
         inputs(JSONL, {"data_folder": str(path)})
 
 
-def test_many_files_are_many_parts(tmp_path: Path) -> None:
+def test_many_files_are_divided_into_parts(tmp_path: Path) -> None:
     for i in range(70):
         lines(tmp_path / f"{i:02d}.jsonl", [{"text": str(i)}])
     assert [t.num_rows for t in parts(inputs(JSONL, {"data_folder": str(tmp_path)}))] == [64, 6]
 
 
 @given(st.text(st.characters()), st.sampled_from(["lines", "blank_lines"]))
-def test_paragraphs_hold_every_word_once(text: str, paragraphs: str) -> None:
-    made = list(split(text, paragraphs))
-    assert [w for p in made for w in p.split()] == text.split()
-    assert all(p == " ".join(p.split()) and p for p in made)
+def test_paragraphs_have_every_word_once(text: str, paragraphs: str) -> None:
+    pieces = list(split(text, paragraphs))
+    assert [w for p in pieces for w in p.split()] == text.split()
+    assert all(p == " ".join(p.split()) and p for p in pieces)
 
 
 def test_paragraphs_between_blank_lines() -> None:
     assert list(split("one\ntwo\n \n\nthree", "blank_lines")) == ["one two", "three"]
 
 
-anything = st.text(st.characters())  # lone surrogates too
+anything = st.text(st.characters())  # with lone surrogates
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | anything, lambda v: st.lists(v, max_size=3)
 )
@@ -235,7 +235,7 @@ values = st.recursive(
     ),
     st.text(),
 )
-def test_any_metadata_makes_a_row(about: dict[str, Any], text: str) -> None:
+def test_any_metadata_gives_a_row(about: dict[str, Any], text: str) -> None:
     from datatrove.data import Document, Media
 
     picture = Media(

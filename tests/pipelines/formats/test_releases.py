@@ -1,4 +1,4 @@
-"""Files made in the layouts of OBELICS, MINT-1T and mmc4, read into the record."""
+"""Small files in the layouts of OBELICS, MINT-1T and mmc4, read as documents."""
 
 from __future__ import annotations
 
@@ -84,20 +84,20 @@ def read(path: Path, layout: str, stage: Releases = Releases(), ctx: DirectConte
     return run(stage, pieces(file, format=layout), INPUTS, ctx)
 
 
-def shown(document: dict[str, Any]) -> list[str | None]:
+def contents_of(document: dict[str, Any]) -> list[str | None]:
     return [n["text"] or n["image"] or n["kind"] for n in document["nodes"]]
 
 
 def reasons(out: dict[str, Any]) -> list[tuple[int, str]]:
-    found = [(r["provenance"]["offset"], r["reason"]) for r in out.get("refused", [])]
-    assert {reason for _, reason in found} <= set(REASONS)
-    return found
+    refusals = [(r["provenance"]["offset"], r["reason"]) for r in out.get("refused", [])]
+    assert {reason for _, reason in refusals} <= set(REASONS)
+    return refusals
 
 
-def test_obelics(tmp_path: Path) -> None:
+def test_rows_of_obelics(tmp_path: Path) -> None:
     out = read(parquet(tmp_path / "o.parquet", OBELICS), "obelics")
     first, second = out["documents"]
-    assert shown(first) == ["The lake.", "It is deep.", "https://e.com/a.jpg", "break", "Another topic."]
+    assert contents_of(first) == ["The lake.", "It is deep.", "https://e.com/a.jpg", "break", "Another topic."]
     image = first["nodes"][2]
     assert (image["alt"], image["width"], image["height"]) == ("A boat", 640, None)
     assert (first["url"], first["kind"], first["provenance"]["file"], first["provenance"]["offset"]) == (
@@ -107,19 +107,19 @@ def test_obelics(tmp_path: Path) -> None:
     assert reasons(out) == [(2, "no_text"), (3, "bad_row"), (4, "bad_row")]
 
 
-def test_row_groups_are_shared_out_and_numbered_as_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_groups_are_divided_and_numbered_as_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = parquet(tmp_path / "o.parquet", OBELICS, group=1)
-    whole = read(path, "obelics")
+    from_file = read(path, "obelics")
     monkeypatch.setattr(reader, "PIECE", path.stat().st_size // 3)
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
     parts = pieces(file, format="obelics")
     assert len(parts) == 3
     outs = [run(Releases(), [part], INPUTS) for part in parts]
-    assert [d for out in outs for d in out.get("documents", [])] == whole["documents"]
-    assert [r for out in outs for r in reasons(out)] == reasons(whole)
+    assert [d for out in outs for d in out.get("documents", [])] == from_file["documents"]
+    assert [r for out in outs for r in reasons(out)] == reasons(from_file)
 
 
-def test_mint1t_html(tmp_path: Path) -> None:
+def test_rows_of_mint1t_html(tmp_path: Path) -> None:
     rows = [
         {
             "url": "https://e.com/x",
@@ -129,10 +129,12 @@ def test_mint1t_html(tmp_path: Path) -> None:
         }
     ]
     out = read(parquet(tmp_path / "shard_0000.parquet", rows), "mint1t")
-    assert [(d["url"], shown(d)) for d in out["documents"]] == [("https://e.com/x", ["https://e.com/i.png", "A text."])]
+    assert [(d["url"], contents_of(d)) for d in out["documents"]] == [
+        ("https://e.com/x", ["https://e.com/i.png", "A text."])
+    ]
 
 
-def test_the_text_of_mint1t_pdf(tmp_path: Path) -> None:
+def test_rows_of_mint1t_pdf(tmp_path: Path) -> None:
     row = {
         "texts": ["Page one.", None, "Page two."], "images": [None, "page_0_image_85", None], "url": "https://e.com/a.pdf",
         "image_metadata": [{"height": 10, "width": 10, "page": 0, "sha256": "0", "xref": 85}],
@@ -149,12 +151,14 @@ def test_the_text_of_mint1t_pdf(tmp_path: Path) -> None:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     out = read(path, "mint1t")
-    assert [(d["url"], shown(d)) for d in out["documents"]] == [("https://e.com/a.pdf", ["Page one.", "Page two."])]
+    assert [(d["url"], contents_of(d)) for d in out["documents"]] == [
+        ("https://e.com/a.pdf", ["Page one.", "Page two."])
+    ]
     assert reasons(out) == [(1, "bad_row")]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "jsonl.zip"])
-def test_mmc4(tmp_path: Path, kind: str) -> None:
+def test_rows_of_mmc4(tmp_path: Path, kind: str) -> None:
     no_sentence = {**MMC4, "image_info": [{**MMC4["image_info"][0], "matched_text_index": 3}]}  # type: ignore[index]
     lines = "\n".join(
         [
@@ -173,7 +177,7 @@ def test_mmc4(tmp_path: Path, kind: str) -> None:
     else:
         path.write_bytes(gzip.compress(lines) if kind.endswith("gz") else lines)
     out = read(path, "mmc4")
-    assert [shown(d) for d in out["documents"]] == [
+    assert [contents_of(d) for d in out["documents"]] == [
         [
             "First sentence.",
             "http://e.com/91.jpg",
@@ -208,7 +212,7 @@ def test_a_file_of_another_layout_is_one_line(tmp_path: Path) -> None:
         read(tmp_path / "a.txt", "mint1t")
 
 
-def test_limit_and_quarantine(tmp_path: Path) -> None:
+def test_a_limit_and_a_quarantined_file(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({**MMC4, "url": f"http://e.com/{i}"}) + "\n" for i in range(5)))
     assert len(read(path, "mmc4", Releases(limit=2))["documents"]) == 2
@@ -218,7 +222,7 @@ def test_limit_and_quarantine(tmp_path: Path) -> None:
 
 
 def alternating(row: dict[str, Any]) -> tuple[str, list[Node]]:
-    """A release of the user's: a list of texts and addresses."""
+    """A format that the user writes: a list of texts and addresses."""
     return row["page"], [image_node(x) if x.startswith("http") else text_node(x) for x in row["body"]]
 
 
@@ -233,7 +237,9 @@ def test_a_format_by_import_path(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     stage = Releases((name, "obelics"))
     out = read(path, name, stage)
-    assert [(d["url"], shown(d)) for d in out["documents"]] == [("https://e.com/1", ["One.", "https://e.com/a.jpg"])]
+    assert [(d["url"], contents_of(d)) for d in out["documents"]] == [
+        ("https://e.com/1", ["One.", "https://e.com/a.jpg"])
+    ]
     assert reasons(out) == [(1, "bad_row")]
     assert list(stage.programs()) and Releases().programs() == {}
 

@@ -1,4 +1,4 @@
-"""The one reader of rows: kinds of files, faults, shares of a file."""
+"""The reader of rows: kinds of files, faults, and pieces of a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS = [{"a": i, "b": f"{i * 7919} é"} for i in range(600)]
 
 
 def zst(data: bytes) -> bytes:
-    """Two frames, as some tools write."""
+    """The data in two Zstandard frames, as some tools write it."""
     half = len(data) // 2
     return b"".join(zstandard.ZstdCompressor().compress(part) for part in (data[:half], data[half:]))
 
@@ -63,16 +63,16 @@ def rows_of(path: Path, size: int = reader.PIECE, **options: Any) -> list[tuple[
 
 
 @pytest.mark.parametrize("ending", [*SUFFIXES, ".tar", ".tar.gz"])
-def test_every_kind_of_file(tmp_path: Path, ending: str) -> None:
+def test_every_kind_of_file_is_read(tmp_path: Path, ending: str) -> None:
     assert rows_of(write(tmp_path / f"a{ending}", ROWS)) == list(enumerate(ROWS))
 
 
-def test_members_of_a_zip_are_one_list(tmp_path: Path) -> None:
+def test_rows_of_all_members_of_a_zip_are_numbered_together(tmp_path: Path) -> None:
     assert rows_of(write(tmp_path / "a.zip", ROWS)) == list(enumerate([*ROWS, *ROWS[:3]]))
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".json.gz", ".tar"])
-def test_pieces_share_out_the_rows(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_of_a_file_have_each_row_once(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / f"a{ending}", ROWS)
     monkeypatch.setattr(reader, "PIECE", path.stat().st_size // 3)
     monkeypatch.setattr(reader, "RUN", 16)
@@ -86,7 +86,7 @@ def test_pieces_share_out_the_rows(tmp_path: Path, ending: str, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".jsonl.gz", ".jsonl.xz", ".jsonl.zst", ".json", ".tar.gz"])
-def test_a_file_that_was_cut_off_is_broken(tmp_path: Path, ending: str) -> None:
+def test_a_truncated_file_is_broken(tmp_path: Path, ending: str) -> None:
     path = write(tmp_path / f"a{ending}", ROWS)
     path.write_bytes(path.read_bytes()[:-20])
     rows = rows_of(path)
@@ -95,7 +95,7 @@ def test_a_file_that_was_cut_off_is_broken(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".zip", ".tar", ".jsonl.gz", ".jsonl.xz", ".jsonl.zst", ".json"])
-def test_any_other_bytes_are_one_broken_file(tmp_path: Path, ending: str) -> None:
+def test_bytes_of_another_kind_are_a_broken_file(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a{ending}"
     path.write_bytes(b"[\xff\xfe" * 500)
     assert rows_of(path) == [(0, "file_broken")]
@@ -119,17 +119,17 @@ def test_any_other_bytes_are_one_broken_file(tmp_path: Path, ending: str) -> Non
     ],
     ids=range(12),
 )
-def test_json(tmp_path: Path, text: str, rows: list[Any]) -> None:
+def test_rows_of_json(tmp_path: Path, text: str, rows: list[Any]) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)
     assert rows_of(path) == list(enumerate(rows))
 
 
 def test_columns_are_chosen_by_their_names(tmp_path: Path) -> None:
-    seen = []
+    calls = []
 
     def choose(names: Any, part: Any) -> list[str]:
-        seen.append((part["file"], list(names)))
+        calls.append((part["file"], list(names)))
         return ["b"]
 
     write(tmp_path / "a.parquet", ROWS)
@@ -140,7 +140,7 @@ def test_columns_are_chosen_by_their_names(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "a.csv", choose=choose) == [(0, {"b": 'x, "y"'}), (1, "bad_row"), (2, {"b": "z"})]
     assert rows_of(tmp_path / "a.tsv", choose=choose) == [(0, {"b": '"x'})]
     assert rows_of(tmp_path / "a.jsonl", choose=choose)[1] == (1, ROWS[0])
-    assert seen == [(f"a.{kind}", ["a", "b"]) for kind in ("parquet", "csv", "tsv", "jsonl")]
+    assert calls == [(f"a.{kind}", ["a", "b"]) for kind in ("parquet", "csv", "tsv", "jsonl")]
 
 
 def test_an_unknown_kind_of_file_is_one_line() -> None:
@@ -151,7 +151,7 @@ def test_an_unknown_kind_of_file_is_one_line() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([*SUFFIXES, ".csv", ".tsv", ".zip", ".tar", ".csv.zst"]))
-def test_any_bytes_are_rows_or_reasons(tmp_path_factory: pytest.TempPathFactory, data: bytes, ending: str) -> None:
+def test_any_bytes_give_rows_or_reasons(tmp_path_factory: pytest.TempPathFactory, data: bytes, ending: str) -> None:
     path = tmp_path_factory.mktemp("any") / f"a{ending}"
     pack = PACK.get(path.suffix, bytes)
     for content in (data, pack(data), b'[{"a":' + data, b"a\tb,c\n" + data):

@@ -1,4 +1,4 @@
-"""Documents of text alone, from JSON and Parquet."""
+"""Documents without images, from JSON and Parquet."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read(path: Path, stage: Texts = Texts()) -> dict[str, Any]:  # noqa: B008
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "jsonl.gz", "jsonl.zst", "json"])
-def test_texts(tmp_path: Path, ending: str) -> None:
+def test_rows_are_documents_of_text(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     lines = "\n".join(map(json.dumps, ROWS)).encode()
     if ending == "parquet":
@@ -56,7 +56,7 @@ def test_texts(tmp_path: Path, ending: str) -> None:
     ]
 
 
-def test_other_names_of_columns(tmp_path: Path) -> None:
+def test_a_recipe_can_name_the_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"content": "Some words.", "link": "http://e.com/1", "url": 3}\n{"content": 5}\n[1]\n')
     out = read(path, Texts("content", "link"))
@@ -83,7 +83,7 @@ def test_a_missing_column_is_one_line(tmp_path: Path, stage: Texts, line: str) -
             read(tmp_path / name, stage)
 
 
-def test_datatrove_readers_serve_the_kind_text(tmp_path: Path) -> None:
+def test_a_source_of_text_can_use_a_datatrove_reader(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "one", "id": "1"}\n')
     arguments = {"data_folder": str(tmp_path)}
     reader = "datatrove.pipeline.readers.JsonlReader"

@@ -1,4 +1,4 @@
-"""Lists of image addresses, in each kind of file, as pairs."""
+"""Lists of image addresses and captions, in each kind of file, read as pairs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def lists(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
-def test_url_lists(tmp_path: Path, kind: str) -> None:
+def test_each_kind_of_file_gives_the_same_pairs(tmp_path: Path, kind: str) -> None:
     path = lists(tmp_path)[kind]
     out = read(path)
     assert [(d["nodes"][0]["image"], d["nodes"][1]["text"]) for d in out["documents"]] == [
@@ -59,7 +59,7 @@ def test_url_lists(tmp_path: Path, kind: str) -> None:
     assert out["documents"][0]["id"] == document_id("pairs", "https://e.com/a.jpg", b"A boat at dawn")
 
 
-def test_bare_quotes_in_a_tsv(tmp_path: Path) -> None:
+def test_quotes_in_a_tsv_are_text(tmp_path: Path) -> None:
     path = tmp_path / "cc.tsv"
     path.write_text('caption\turl\n"a sign that says\thttps://e.com/a.jpg\nsecond\thttps://e.com/b.jpg\nshort row\n')
     out = read(path)
@@ -67,7 +67,7 @@ def test_bare_quotes_in_a_tsv(tmp_path: Path) -> None:
     assert [r["reason"] for r in out["refused"]] == ["bad_row"]
 
 
-def test_named_columns_and_bad_lines(tmp_path: Path) -> None:
+def test_columns_are_read_by_name_and_bad_lines_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(
         '{"link": "https://e.com/a.jpg", "words": "some words"}\nnot json\n[1]\n{"link": 5, "words": "x"}\n\n'
@@ -86,7 +86,7 @@ def test_a_missing_column_is_one_line(tmp_path: Path, name: str, text: str) -> N
     assert "\n" not in str(e.value)
 
 
-def test_an_unknown_kind_of_file(tmp_path: Path) -> None:
+def test_an_unknown_kind_of_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.doc: not a \.csv"):
         read(tmp_path / "a.doc")
 
@@ -108,7 +108,7 @@ def test_the_rest_of_a_broken_list_is_refused(tmp_path: Path) -> None:
     assert {r["reason"] for r in out["refused"]} <= set(REASONS)
 
 
-def test_row_groups_are_shared_out(tmp_path: Path) -> None:
+def test_row_groups_are_divided_among_parts(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     addresses = [f"https://e.com/{i}.jpg" for i in range(9)]
     pq.write_table(pa.table({"url": addresses, "text": ["some words"] * 9}), path, row_group_size=2)

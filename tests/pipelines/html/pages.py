@@ -1,4 +1,4 @@
-"""Small pages for tests: an article long enough to be one, with what a test puts into it."""
+"""Small pages for tests: an article of sufficient length, with the content of a test in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROSE = (
 
 
 def page(inside: str = "", head: str = "", after: str = "", before: str = "") -> bytes:
-    """A page whose article has a paragraph, ``inside``, and two more paragraphs."""
+    """A page with an article: a paragraph, then ``inside``, then two more paragraphs."""
     return (
         f"<!doctype html><html lang=en-GB><head><title>The lake</title>{head}</head><body>"
         f"<nav><ul><li><a href=/>Home</a><li><a href=/a>About us</a></ul></nav>{before}"

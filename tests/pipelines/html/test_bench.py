@@ -1,4 +1,4 @@
-"""The comparison runs, on generated pages where the real ones do not exist."""
+"""The benchmark of extraction runs. It uses generated pages where the real ones do not exist."""
 
 from __future__ import annotations
 

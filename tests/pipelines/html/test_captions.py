@@ -1,4 +1,4 @@
-"""Which words beside an image say something of it."""
+"""Captions: which texts beside an image describe the image."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.pipelines.html.pages import images
         "Media playback is unsupported on your device",
     ],
 )
-def test_lines_that_say_nothing(text: str) -> None:
+def test_a_line_that_does_not_describe_an_image_is_not_a_caption(text: str) -> None:
     assert says_nothing(text)
     assert Pairs().text_of(image_node("http://c.net/a.jpg", alt=text).row()) is None
 
@@ -60,7 +60,7 @@ def test_lines_that_say_nothing(text: str) -> None:
         "Image copyright Getty Images",
     ],
 )
-def test_credits_are_no_captions(text: str) -> None:
+def test_credits_are_not_captions(text: str) -> None:
     assert is_credit(text)
     assert (
         Pairs().text_of(image_node("http://c.net/a.jpg", caption=text, alt="Two boats at dawn").row())
@@ -87,12 +87,12 @@ def test_credits_are_no_captions(text: str) -> None:
         "Reuters building in London at night",
     ],
 )
-def test_captions_stay(text: str) -> None:
+def test_descriptions_are_captions(text: str) -> None:
     assert not says_nothing(text)
     assert not is_credit(text)
 
 
-def test_markup_and_entities_in_attributes_are_undone() -> None:
+def test_markup_and_entities_in_attributes_are_removed() -> None:
     assert clean("Meghan&#39;s  &amp; <b>Harry</b>") == "Meghan's & Harry"
     assert clean("1 < 2 & 3") == "1 < 2 & 3"
     assert clean(" <br> ") is None

@@ -1,4 +1,4 @@
-"""Small cases of images and nodes: one test for each thing that OBELICS' published extraction loses or gets wrong."""
+"""Small cases of images and nodes that OBELICS' published extraction loses or reads wrongly."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ AT = "https://site.org/blog/post/"
         ("<img src=drawn.jpg class=article-logo width=890 height=590>", AT + "drawn.jpg"),
     ],
 )
-def test_image_address(html: str, expected: str) -> None:
+def test_the_address_of_an_image(html: str, expected: str) -> None:
     assert [node.image for node in images(html)] == [expected]
 
 
@@ -93,11 +93,11 @@ def test_image_address(html: str, expected: str) -> None:
         "<div class=icon style='background:url(arrow.png)'></div>",
     ],
 )
-def test_no_image(html: str) -> None:
+def test_elements_that_are_not_images_of_the_content(html: str) -> None:
     assert images(html) == []
 
 
-def test_base_element() -> None:
+def test_a_base_element_changes_relative_addresses() -> None:
     assert [n.image for n in images("<img src=a.jpg>", head="<base href='//static.org/v2/'>")] == [
         "https://static.org/v2/a.jpg"
     ]
@@ -118,7 +118,7 @@ def test_the_facts_of_an_image_element() -> None:
     )
 
 
-def test_caption_by_class_and_in_its_place() -> None:
+def test_a_caption_by_class_is_a_node_and_a_field_of_its_image() -> None:
     inside = "<div class=wp-caption><img src=a.jpg><p class=wp-caption-text>A boat, seen from the pier</p></div>"
     nodes = read(inside).nodes
     at = next(i for i, node in enumerate(nodes) if node.kind == "image")
@@ -128,19 +128,19 @@ def test_caption_by_class_and_in_its_place() -> None:
     assert (nodes[at + 2].text or "").startswith("Then.")
 
 
-def test_an_image_splits_its_paragraph_in_place() -> None:
+def test_an_image_splits_its_paragraph_at_its_position() -> None:
     nodes = read("<p>before the picture <img src=a.jpg> after the picture</p>").nodes
-    shown = [node.text or node.image for node in nodes]
-    assert shown[2:5] == ["before the picture", AT + "a.jpg", "after the picture"]
+    contents = [node.text or node.image for node in nodes]
+    assert contents[2:5] == ["before the picture", AT + "a.jpg", "after the picture"]
 
 
-def test_line_breaks() -> None:
+def test_one_line_break_is_a_blank_and_two_are_a_paragraph() -> None:
     assert f"c d {PROSE}" in texts(f"<p>c<br class=x>d {PROSE}</p>")
     lines = texts("<div>one line<br><br/> another line<br>&nbsp;<br>a third</div>")
     assert [t for t in lines if "line" in t or "third" in t] == ["one line", "another line", "a third"]
 
 
-def test_roles() -> None:
+def test_elements_have_their_roles() -> None:
     inside = (
         "<h2>Boats</h2><ul><li>rowing boats</li><li><p>sailing boats</p></li></ul><blockquote>"
         "<p>It is the sea, he said.</p></blockquote>"
@@ -148,7 +148,7 @@ def test_roles() -> None:
         "<table><caption>Depths</caption><tr><th>Place<th>Depth</tr><tr><td>North<td>40 m</tr></table><p>inline "
         "<code>x = 1</code> code</p>"
     )
-    found = [(node.role, node.text) for node in read(inside).nodes]
+    nodes = [(node.role, node.text) for node in read(inside).nodes]
     for expected in [
         ("heading", "A morning at the lake"),
         ("heading", "Boats"),
@@ -163,25 +163,25 @@ def test_roles() -> None:
         ("table", "North | 40 m"),
         ("paragraph", "inline x = 1 code"),
     ]:
-        assert expected in found
+        assert expected in nodes
 
 
 def test_a_page_within_one_form_is_read() -> None:
-    """ASP.NET writes every page so. OBELICS' published code loses the contents of a form."""
+    """ASP.NET writes every page within a form. OBELICS' published code loses the contents of a form."""
     html = (
         f"<body><form id=aspnetForm><div class=content><h1>Boats</h1><p>{PROSE}</p><img src=a.jpg>"
         f"<p>{PROSE} Again.</p></div></form></body>"
     )
-    shown = [node.text or node.image for node in extract(html.encode(), URL).nodes]
-    assert shown == ["Boats", PROSE, AT + "a.jpg", f"{PROSE} Again."]
+    contents = [node.text or node.image for node in extract(html.encode(), URL).nodes]
+    assert contents == ["Boats", PROSE, AT + "a.jpg", f"{PROSE} Again."]
 
 
-def test_headline_in_a_header_element() -> None:
+def test_a_headline_in_a_header_element_is_read() -> None:
     html = f"<article><header><h1>In the header</h1></header><p>{PROSE}</p><p>{PROSE} Again.</p></article>".encode()
     assert "In the header" in [node.text for node in extract(html, URL).nodes]
 
 
-def test_pieces_of_one_word_stay_joined_and_two_words_stay_apart() -> None:
+def test_inline_elements_do_not_split_words_and_separate_words_stay_apart() -> None:
     assert "unhappy people" in texts("<p>un<b>happ</b>y <i>people</i></p>")
     assert "one two" in texts("<p>one<!-- c --> <!-- d -->two</p>")
     assert "so he said. Photo: A" in texts("<p><span>so he said.</span><span class=credit>Photo: A</span></p>")
@@ -190,6 +190,6 @@ def test_pieces_of_one_word_stay_joined_and_two_words_stay_apart() -> None:
     )
 
 
-def test_topic_break() -> None:
+def test_a_read_more_link_is_a_break() -> None:
     kinds = [node.kind for node in read(f"<p class=more-link><a href=/x>read on</a></p><p>{PROSE} Other.</p>").nodes]
     assert "break" in kinds and kinds[-1] == "text"

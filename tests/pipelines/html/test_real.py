@@ -1,4 +1,4 @@
-"""The score on real pages whose articles are known."""
+"""The scores of extraction on real pages with reference articles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.html.interleave import extract_files
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 
-#: suite, figure, floor: trafilatura's with images, or better
+#: (suite, figure, lowest value): at least the value of trafilatura with images
 FLOORS = [
     ("article", "f1", 0.957),
     ("reader", "f1", 0.950),
@@ -24,7 +24,7 @@ FLOORS = [
 
 
 @pytest.mark.real
-def test_scores(tmp_path: Path) -> None:
+def test_scores_on_real_pages_are_above_their_floors(tmp_path: Path) -> None:
     pages, scorer = SHARED / "realweb/pages.warc.gz", SHARED / "eval/extraction.py"
     if not pages.exists() or not scorer.exists():
         pytest.skip(f"no real pages at {pages}")
@@ -32,6 +32,6 @@ def test_scores(tmp_path: Path) -> None:
     with docs.open("w") as f:
         for document in extract_files([str(pages)]):
             f.write(json.dumps(document) + "\n")
-    said = subprocess.run([sys.executable, str(scorer), str(docs)], capture_output=True, text=True, check=True).stdout
-    figures = json.loads(said.splitlines()[-1])
+    output = subprocess.run([sys.executable, str(scorer), str(docs)], capture_output=True, text=True, check=True).stdout
+    figures = json.loads(output.splitlines()[-1])
     assert {(suite, name): figures[suite][name] for suite, name, floor in FLOORS if figures[suite][name] < floor} == {}

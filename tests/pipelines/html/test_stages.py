@@ -1,4 +1,4 @@
-"""The stages: WARC slices to documents, PDFs and refusals; documents to pairs."""
+"""The stages from slices of WARC files to documents, PDFs and refusals, and from documents to pairs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def mixed(tmp_path: Path) -> str:
     )
 
 
-def test_documents_pdfs_and_refusals(mixed: str) -> None:
+def test_a_file_gives_documents_pdfs_and_refusals(mixed: str) -> None:
     out = run(Extract(), [{"path": mixed, "offset": 0, "length": None}], SLICES)
     assert [d["url"] for d in out["documents"]] == ["https://e.com/0", "https://e.com/7", "https://e.com/9"]
     assert [(r["url"][-5:], r["reason"]) for r in out["refused"]] == [
@@ -71,8 +71,8 @@ def test_documents_pdfs_and_refusals(mixed: str) -> None:
     assert (first["kind"], first["lang"], first["title"], first["optout"]) == ("web", "en", "The lake", [])
     assert out["documents"][1]["optout"] == ["noai"]
     assert [n["image"] for n in first["nodes"] if n["kind"] == "image"] == ["https://e.com/a.jpg"]
-    stored = Path(mixed).read_bytes()[first["provenance"]["offset"] :][: first["provenance"]["length"]]
-    assert b"https://e.com/0" in gzip.decompress(stored)
+    record_bytes = Path(mixed).read_bytes()[first["provenance"]["offset"] :][: first["provenance"]["length"]]
+    assert b"https://e.com/0" in gzip.decompress(record_bytes)
     assert [(p["url"], out["pdf_bytes"][p["start"] : p["start"] + p["size"]]) for p in out["pdfs"]] == [
         ("https://e.com/2.pdf", PDF), ("https://e.com/5.pdf", PDF[:60]),
     ]  # fmt: skip
@@ -81,12 +81,12 @@ def test_documents_pdfs_and_refusals(mixed: str) -> None:
 
 def test_slices_read_each_document_once(mixed: str) -> None:
     size = Path(mixed).stat().st_size
-    whole = run(Extract(), [{"path": mixed, "offset": 0, "length": None}], SLICES)
-    cut = run(Extract(), [{"path": mixed, "offset": i, "length": 700} for i in range(0, size, 700)], SLICES)
-    assert cut == whole
+    from_file = run(Extract(), [{"path": mixed, "offset": 0, "length": None}], SLICES)
+    from_slices = run(Extract(), [{"path": mixed, "offset": i, "length": 700} for i in range(0, size, 700)], SLICES)
+    assert from_slices == from_file
 
 
-def test_a_record_in_quarantine_is_left_out(mixed: str) -> None:
+def test_a_quarantined_record_is_left_out(mixed: str) -> None:
     out = run(
         Extract(),
         [{"path": mixed, "offset": 0, "length": None}],
@@ -109,7 +109,7 @@ def test_a_broken_member_is_refused(tmp_path: Path) -> None:
     assert (len(out["documents"]), [r["reason"] for r in out["refused"]]) == (1, ["warc_truncated"])
 
 
-def test_pairs(tmp_path: Path) -> None:
+def test_pairs_of_a_page(tmp_path: Path) -> None:
     inside = (
         "<figure><img src=a.jpg alt='not this'><figcaption>A boat\nat dawn</figcaption></figure>"
         "<img src=b.jpg alt='  Two   boats '>"
@@ -119,13 +119,13 @@ def test_pairs(tmp_path: Path) -> None:
     )
     path = warc(tmp_path, [response("https://e.com/x/0", page(inside), "Content-Type: text/html")])
     documents = run(Extract(), [{"path": path, "offset": 0, "length": None}], SLICES)["documents"]
-    found = run(Pairs(), documents, DOCUMENT)["documents"]
-    assert [(d["nodes"][0]["image"], d["nodes"][1]["text"]) for d in found] == [
+    pairs = run(Pairs(), documents, DOCUMENT)["documents"]
+    assert [(d["nodes"][0]["image"], d["nodes"][1]["text"]) for d in pairs] == [
         ("https://e.com/x/a.jpg", "A boat at dawn"), ("https://e.com/x/b.jpg", "Two boats"),
         ("https://e.com/x/c.jpg", "Three boats"),
     ]  # fmt: skip
-    assert found[0]["id"] == document_id("pairs", "https://e.com/x/a.jpg", b"A boat at dawn")
-    assert {(d["kind"], d["url"], d["lang"]) for d in found} == {("pairs", "https://e.com/x/0", "en")}
+    assert pairs[0]["id"] == document_id("pairs", "https://e.com/x/a.jpg", b"A boat at dawn")
+    assert {(d["kind"], d["url"], d["lang"]) for d in pairs} == {("pairs", "https://e.com/x/0", "en")}
     assert run(Pairs(), [{**documents[0], "nodes": []}], DOCUMENT) == {"documents": []}
 
 
@@ -136,10 +136,10 @@ def test_a_text_on_three_images_of_a_page_makes_no_pair(tmp_path: Path) -> None:
     )
     inside += "<p>more</p><img src=x.jpg alt='The lake at noon'><p>and</p><img src=y.jpg alt='The lake at noon'>"
     path = warc(tmp_path, [response("https://e.com/x/0", page(inside), "Content-Type: text/html")])
-    found = run(Pairs(), run(Extract(), [{"path": path, "offset": 0, "length": None}], SLICES)["documents"], DOCUMENT)[
+    pairs = run(Pairs(), run(Extract(), [{"path": path, "offset": 0, "length": None}], SLICES)["documents"], DOCUMENT)[
         "documents"
     ]
-    assert [d["nodes"][1]["text"] for d in found] == [
+    assert [d["nodes"][1]["text"] for d in pairs] == [
         "Boat of 0 oars",
         "Boat of 1 oars",
         "Boat of 2 oars",
@@ -148,7 +148,7 @@ def test_a_text_on_three_images_of_a_page_makes_no_pair(tmp_path: Path) -> None:
     ]
 
 
-def test_interleave_is_parallel() -> None:
+def test_interleave_gives_parallel_lists() -> None:
     out = interleave([text_node("a"), image_node("https://e.com/x"), break_node(), text_node("b", "quote")])
     assert out == {"texts": ["a", None, "b"], "images": [None, "https://e.com/x", None]}
 
@@ -156,10 +156,10 @@ def test_interleave_is_parallel() -> None:
 def test_extract_files(mixed: str, tmp_path: Path) -> None:
     html = tmp_path / "one.html"
     html.write_bytes(page("<img src=https://c.net/a.jpg><img src=local.jpg>"))
-    found = list(extract_files([mixed, str(html)]))
-    assert [d["url"][-1] for d in found[:-1]] == ["0", "4", "7", "8"]
-    assert [i for i in found[-1]["images"] if i] == ["https://c.net/a.jpg"]
-    for document in found:
+    results = list(extract_files([mixed, str(html)]))
+    assert [d["url"][-1] for d in results[:-1]] == ["0", "4", "7", "8"]
+    assert [i for i in results[-1]["images"] if i] == ["https://c.net/a.jpg"]
+    for document in results:
         assert all(
             (text is None) != (image is None) for text, image in zip(document["texts"], document["images"], strict=True)
         )
@@ -179,7 +179,7 @@ BAD_URIS = [
 
 
 @pytest.mark.parametrize("uri", BAD_URIS)
-def test_a_bad_uri_is_a_row_like_any_other(tmp_path: Path, uri: str) -> None:
+def test_a_page_with_a_bad_uri_is_a_document(tmp_path: Path, uri: str) -> None:
     path = warc(
         tmp_path, [response(uri, page("<img src=a.jpg><img src=http://c.net/b.jpg>"), "Content-Type: text/html")]
     )
@@ -188,10 +188,10 @@ def test_a_bad_uri_is_a_row_like_any_other(tmp_path: Path, uri: str) -> None:
     assert "http://c.net/b.jpg" in [n["image"] for n in document["nodes"]]
 
 
-def test_pdfs_of_several_batches_stand_one_behind_another(mixed: str) -> None:
+def test_pdfs_of_several_batches_have_consecutive_offsets(mixed: str) -> None:
     ctx = DirectContext()
     raw, pdfs = b"", []
-    for i in range(3):  # as an engine does with a part of three rows, a row a batch
+    for i in range(3):  # as the engine calls a stage for a part of three rows, in batches of one row
         out = run(Extract(), [{"path": mixed, "offset": 0, "length": None}], SLICES, ctx)
         raw += out["pdf_bytes"]
         pdfs += out["pdfs"]

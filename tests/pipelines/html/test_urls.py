@@ -1,4 +1,4 @@
-"""Canonical addresses."""
+"""Canonical and absolute addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The content of the sample: there is enough of everything, its bytes never change, and its prose passes the rules."""
+"""The content of the sample web: it has enough of each kind, its bytes are fixed, and its prose passes the rules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pipelines.sample.topics import TOPICS
 from pipelines.sample.web import address_book, answer
 from tests.pipelines.html.test_stages import run
 
-#: more than a hundred of the most common English words. Every list in use has more, so a share of these words is a
+#: More than a hundred of the most common English words. Lists of stop words have more, so a share of these words is a
 #: lower bound.
 _COMMON = (
     "a about above after again all almost along always an and another any are as at away be because been before "
@@ -52,7 +52,7 @@ STOP_WORDS = frozenset(_COMMON.split())
 ARTICLES = library()[0]
 
 
-def test_there_is_enough_of_everything() -> None:
+def test_each_kind_of_content_has_enough_items() -> None:
     book = address_book()
     kinds = Counter(
         "image" if u.endswith((".jpg", ".png", ".webp")) else "pdf" if u.endswith(".pdf") else "other" for u in book
@@ -183,7 +183,7 @@ def test_no_paragraph_stands_on_three_pages_unless_planted() -> None:
     assert [(host, n) for (host, _), n in pages.items() if n > 2] == [("riverlog.example", 24)]
 
 
-def test_captions_are_regular_and_never_the_same() -> None:
+def test_captions_follow_their_form_and_are_all_different() -> None:
     pictures = [*library()[1].pictures.values(), *shelf()]
     captions = [p.caption for p in pictures if p != BADGE]
     assert len(set(captions)) == len(captions)
@@ -194,8 +194,7 @@ def test_captions_are_regular_and_never_the_same() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_colour_and_kind_can_be_seen(kind: str) -> None:
-    """The colour that the caption names covers a part of every picture."""
+def test_the_colour_of_a_caption_covers_a_part_of_its_picture(kind: str) -> None:
     subject = {
         "map": "river",
         "night": "full",
@@ -226,14 +225,14 @@ def _exhaust(book: Sketchbook, kind: str) -> None:
         book.new("http://pictures.example/t/", kind, ())
 
 
-def test_a_form_is_filled_with_choices_and_facts() -> None:
+def test_a_sentence_form_is_filled_with_choices_and_facts() -> None:
     form, facts = "[a [small|small]|a small] {thing}  and\nmore", {"thing": "boat"}
     assert sentence(form, facts, random.Random(1)) == "A small boat and more"
     with pytest.raises(KeyError):
         sentence("a {place}", facts, random.Random(1))
 
 
-def test_a_prose_file_is_read_or_names_its_wrong_section(tmp_path: Path) -> None:
+def test_a_prose_file_is_read_or_its_error_names_the_section(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("# a comment\nname: a\n  long value\n\n= One | Two\n- first\n  entry\n- second\n")
     fields, (section,) = read_prose(path)
@@ -244,15 +243,15 @@ def test_a_prose_file_is_read_or_names_its_wrong_section(tmp_path: Path) -> None
         read_prose(path)
 
 
-def test_drawing_is_fast() -> None:
-    some = shelf()[:40]
+def test_a_picture_is_drawn_in_little_time() -> None:
+    pictures = shelf()[:40]
     start = time.process_time()
-    for picture in some:
+    for picture in pictures:
         render.__wrapped__(picture)
-    assert (time.process_time() - start) / len(some) < 0.04  # about 0.008 on an idle core
+    assert (time.process_time() - start) / len(pictures) < 0.04  # about 0.008 s on an idle core
 
 
-def test_pdfs_are_of_their_kinds() -> None:
+def test_each_pdf_is_of_its_kind() -> None:
     pymupdf = pytest.importorskip("pymupdf")
     pymupdf.TOOLS.mupdf_display_errors(False)
     first = {p.manner: p for p in reversed(papers())}
@@ -273,7 +272,7 @@ def test_pdfs_are_of_their_kinds() -> None:
             pymupdf.open(stream=render_paper(paper), filetype="pdf")
 
 
-def test_the_list_of_pairs(tmp_path: Path) -> None:
+def test_the_list_of_pairs_has_good_and_broken_rows(tmp_path: Path) -> None:
     with write_pairs(tmp_path / "pairs.csv").open(newline="", encoding="utf-8") as f:
         rows = [(r["url"], r["text"]) for r in csv.DictReader(f)]
     good = {p.url: p.caption for p in shelf()}
@@ -285,7 +284,7 @@ def test_the_list_of_pairs(tmp_path: Path) -> None:
     assert all(text in ("", STOCK, good[url]) for url, text in rows if url in good)
 
 
-def test_the_texts(tmp_path: Path) -> None:
+def test_the_texts_have_near_duplicates(tmp_path: Path) -> None:
     path = write_texts(tmp_path / "new")
     assert path == tmp_path / "new" / "texts.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -297,7 +296,7 @@ def test_the_texts(tmp_path: Path) -> None:
     assert len(similar) == NEAR_COPIES and min(similar) > 0.8
 
 
-def test_the_questions_are_sets_of_both_layouts(tmp_path: Path) -> None:
+def test_the_question_sets_have_both_layouts(tmp_path: Path) -> None:
     rows = [
         p
         for name, path in write_conversations(tmp_path).items()

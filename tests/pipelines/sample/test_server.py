@@ -1,4 +1,4 @@
-"""The sample web as its clients meet it: through the proxy, every fault answers as the table of faults says."""
+"""The sample web through its proxy: pages, pictures and the answer of each fault."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_head_has_no_body_and_an_unchanged_etag_is_answered_with_304(web: Web) -
     assert (status, body) == (304, b"")
 
 
-def test_sitemaps_name_every_article(web: Web) -> None:
+def test_sitemaps_have_every_article(web: Web) -> None:
     urls: set[str] = set()
     for seed in SEEDS:
         robots = get(web, seed + "robots.txt")[2].decode()
@@ -89,14 +89,14 @@ def test_sitemaps_name_every_article(web: Web) -> None:
     assert {a.url for a in library()[0]} <= urls
 
 
-def test_robots_of_hosts_with_rules(web: Web) -> None:
+def test_hosts_with_rules_have_a_robots_txt(web: Web) -> None:
     assert "Disallow: /\n" in get(web, "http://closed.example/robots.txt")[2].decode()
     rules = get(web, "http://riverlog.example/robots.txt")[2].decode()
     assert "Crawl-delay: 0.02" in rules
     assert "Disallow: /drafts/" in rules
 
 
-def test_unknown_addresses_and_hosts(web: Web) -> None:
+def test_unknown_addresses_and_hosts_are_errors(web: Web) -> None:
     assert get(web, "http://skywatch.example/nothing-here")[0] == 404
     assert get(web, "http://169.254.169.254/latest/meta-data/")[0] == 502
     assert get(web, "http://unknown.example/")[0] == 502
@@ -106,11 +106,11 @@ STATUS = {"http_404": 404, "http_410": 410, "http_403": 403, "http_429": 429, "h
 
 
 @pytest.mark.parametrize("fault", [f for f in IMAGE_FAULTS if f.reason in STATUS], ids=lambda f: f.name)
-def test_http_errors(web: Web, fault: object) -> None:
+def test_faults_of_http_have_their_status(web: Web, fault: object) -> None:
     assert {get(web, url)[0] for url in fault.urls} == {STATUS[fault.reason]}  # type: ignore[attr-defined]
 
 
-def test_redirects(web: Web) -> None:
+def test_redirects_have_their_targets(web: Web) -> None:
     assert get(web, BROKEN + "endless-1.jpg")[1]["Location"] == BROKEN + "endless-2.jpg"
     assert get(web, BROKEN + "endless-2.jpg")[1]["Location"] == BROKEN + "endless-1.jpg"
     assert get(web, BROKEN + "private-1.jpg")[1]["Location"].startswith("http://169.254.169.254/")
@@ -120,7 +120,7 @@ def test_redirects(web: Web) -> None:
 
 
 def test_an_odd_address_answers_with_the_picture_that_its_page_announces(web: Web) -> None:
-    """So the caption on the page describes the picture."""
+    """The caption on the page must describe the picture."""
     for name in ("moved-1.jpg", "untyped-1.jpg", "liar-1.jpg"):
         assert get(web, BROKEN + name, follow=True)[2] == render(stand_in(BROKEN + name))
 
@@ -152,7 +152,7 @@ def test_images_beyond_the_limits(web: Web) -> None:
     assert getattr(Image.open(io.BytesIO(get(web, BROKEN + "dance-1.gif")[2])), "n_frames", 1) == 3
 
 
-def test_opt_out_headers_and_types(web: Web) -> None:
+def test_opt_out_headers_and_content_types(web: Web) -> None:
     assert "noai" in get(web, BROKEN + "reserved-1.jpg")[1]["X-Robots-Tag"]
     assert get(web, BROKEN + "untyped-1.jpg")[1]["Content-Type"] == "application/octet-stream"
     assert 'content="noai' in get(web, "http://corner.example/odd/please-do-not.html")[2].decode()
@@ -169,7 +169,7 @@ def _raw(web: Web, url: str, timeout: float) -> bytes:
         return data
 
 
-def test_hang_drip_and_reset(web: Web) -> None:
+def test_hang_drip_and_reset_end_without_a_complete_body(web: Web) -> None:
     with pytest.raises(TimeoutError):
         _raw(web, BROKEN + "hang-1.jpg", 0.4)
     dripped = _raw(web, BROKEN + "drip-1.jpg", 1.2).partition(b"\r\n\r\n")[2]
@@ -178,7 +178,7 @@ def test_hang_drip_and_reset(web: Web) -> None:
         _raw(web, BROKEN + "reset-1.jpg", 2)
 
 
-def test_charsets(web: Web) -> None:
+def test_pages_in_other_charsets(web: Web) -> None:
     body = get(web, "http://corner.example/odd/old-letters.html")[2]
     assert b"charset=windows-1252" in body
     assert "crème brûlée" in body.decode("cp1252")
@@ -201,7 +201,7 @@ def test_every_broken_image_is_on_a_page(web: Web) -> None:
     assert [u for fault in IMAGE_FAULTS for u in fault.urls if u not in pages] == []
 
 
-def test_statistics_count_by_host_and_kind() -> None:
+def test_statistics_are_counted_by_host_and_kind() -> None:
     with serve() as web:
         get(web, "http://supper.example/")
         get(web, "http://supper.example/robots.txt")

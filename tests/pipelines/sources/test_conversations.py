@@ -1,4 +1,4 @@
-"""Conversation datasets from their files to shards, and from the shards into fine-tuning. No network is used."""
+"""Sources of conversations: from dataset files to shards and to fine-tuning. No network is used."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run_of(folder: Path, path: Path) -> tuple[Path, Row]:
 
 
 def ledger(run: Path, table: str) -> list[Row]:
-    """Rows of a table of all sources."""
+    """The rows of one ledger table, over all sources."""
     files = sorted(str(p) for p in run.glob(f"ledger/*-{table}-*.parquet"))
     return ds.dataset(files).to_table().to_pylist() if files else []
 
@@ -66,8 +66,14 @@ def test_from_published_files_to_fine_tuning(tmp_path: Path) -> None:
         images = next((s["image_meta"] for s in packed if s["id"] == row["id"]), [])
         by_split.setdefault(row["split"], set()).update(m["sha256"] for m in images)
     assert by_split["train"] and by_split["validation"] and not by_split["train"] & by_split["validation"]
-    few = {"train.steps": 3, "train.warmup": 1, "init_from": None, "model.deviation": 0.09, "train.backbones": "full"}
-    result = trainer.train("sft", run, tmp_path / "out", overrides=few)["stages"][0]
+    settings = {
+        "train.steps": 3,
+        "train.warmup": 1,
+        "init_from": None,
+        "model.deviation": 0.09,
+        "train.backbones": "full",
+    }
+    result = trainer.train("sft", run, tmp_path / "out", overrides=settings)["stages"][0]
     assert set(result["by_source"]) <= set(sources) and result["last_loss"] < result["first_loss"]
 
 

@@ -1,4 +1,4 @@
-"""Common Crawl and published releases in a recipe, from the YAML to the ledger. No image can be fetched here."""
+"""Web sources from Common Crawl and from releases, from the recipe to the ledger. No image can be fetched."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_recipe(folder: Path, web: dict[str, Any]) -> Path:
 
 
 def run(folder: Path, web: dict[str, Any]) -> dict[str, Any]:
-    """The statistics of the source `web` after a run."""
+    """Runs the recipe and returns the statistics of the source `web`."""
     recipe = read(str(write_recipe(folder, web)))
     stats = execute(recipe, str(folder / "run"), on="local", workers=1)
     return dict(stats["sources"]["web"])
@@ -50,7 +50,7 @@ def ledger(run: Path, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def crawled(local: Local, tmp_path: Path) -> dict[str, Any]:
+def captures_table(local: Local, tmp_path: Path) -> dict[str, Any]:
     """The table `web.commoncrawl`: an index of six pages in one WARC file and of one page in a missing file."""
     raw, rows = archive()
     serve(local, raw)
@@ -71,8 +71,8 @@ def crawled(local: Local, tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def test_pages_are_chosen_in_an_index(local: Local, crawled: dict[str, Any], tmp_path: Path) -> None:
-    web = {"commoncrawl": {**crawled, "where": {"content_languages": "eng"}}}
+def test_pages_are_chosen_in_an_index(local: Local, captures_table: dict[str, Any], tmp_path: Path) -> None:
+    web = {"commoncrawl": {**captures_table, "where": {"content_languages": "eng"}}}
     stats = run(tmp_path, web)
     assert (stats["documents"], stats["refused"]) == (5, {"range_missing": 1})
     urls = {r["url"] for r in ledger(tmp_path / "run", "web-documents")}
@@ -80,19 +80,19 @@ def test_pages_are_chosen_in_an_index(local: Local, crawled: dict[str, Any], tmp
     (refused,) = ledger(tmp_path / "run", "web-refused")
     assert (refused["url"], refused["reason"]) == ("https://gone.example/", "range_missing")
     assert refused["provenance"]["file"] == "gone.gz"
-    # a wider choice fetches the new page and requests the missing file again
+    # a choice of more pages fetches the new page and requests the missing file again
     local.web.asked.clear()
     web["commoncrawl"]["where"] = {}
     assert run(tmp_path, web)["documents"] == 6
     assert sorted(p for p in local.web.paths() if not p.endswith(".jpg")) == [f"/{FILE}", "/gone.gz"]
 
 
-def test_an_empty_choice_gives_one_line(crawled: dict[str, Any], tmp_path: Path) -> None:
+def test_an_empty_choice_gives_one_line(captures_table: dict[str, Any], tmp_path: Path) -> None:
     for where, says in (
         ({"fetch_status": 500}, "where chooses nothing"),
         ({"crawl": "CC-MAIN-1999-01"}, "no file of the crawl and subset"),
     ):
-        recipe = read(str(write_recipe(tmp_path, {"commoncrawl": {**crawled, "where": where}})))
+        recipe = read(str(write_recipe(tmp_path, {"commoncrawl": {**captures_table, "where": where}})))
         with pytest.raises(RunError, match=says):
             execute(recipe, str(tmp_path / "run"), on="local", workers=1)
 
@@ -113,7 +113,7 @@ def test_releases_are_treated_as_pages(tmp_path: Path) -> None:
     stats = execute(recipe, str(tmp_path / "run"), on="local", workers=1)["sources"]["web"]
     assert (stats["documents"], stats["refused"]) == (4, {"bad_row": 2, "no_text": 1})
     reasons = {r["reason"] for r in ledger(tmp_path / "run", "web-documents") if r["url"] == "https://e.com/lake.html"}
-    assert None in reasons and len(reasons) == 2  # one of the two is a duplicate by its address
+    assert None in reasons and len(reasons) == 2  # one of two documents with one address is a duplicate
     steps = plan(resolve(recipe), str(tmp_path / "run"), limit=1).steps
     (step,) = (s for s in steps if s.name == "web.releases")
     assert step.rows is not None and len(step.rows({})) == 1 and step.stage.limit == 1

@@ -1,4 +1,4 @@
-"""ARC files, read in the same way as WARC files."""
+"""ARC files: they are read in the same way as WARC files."""
 
 from __future__ import annotations
 
@@ -42,30 +42,30 @@ def test_records_have_their_offset_length_and_date(tmp_path: Path, packed: bool)
     path = write(
         tmp_path / "a", [FIRST, *pages(3), b"dns:e.com 1.2.3.4 20080430204825 text/dns 3\nabc\n", *pages(1)], packed
     )
-    found = list(records(path))
-    assert urls(found) == [f"http://e.com/{i}" for i in (0, 1, 2, 0)]
-    first = found[0]
+    items = list(records(path))
+    assert urls(items) == [f"http://e.com/{i}" for i in (0, 1, 2, 0)]
+    first = items[0]
     assert isinstance(first, Record)
     assert (first.mime, first.status, first.payload[:4]) == ("text/html", 200, b"<p>0")
     assert first.fetched_at is not None and first.fetched_at.isoformat() == "2008-04-30T20:48:25+00:00"
     raw = Path(path).read_bytes()
-    for item in found:
+    for item in items:
         assert isinstance(item, Record)
-        stored = raw[item.offset : item.offset + item.length]
-        assert (gzip.decompress(stored) if packed else stored).startswith(b"http://e.com/")
+        record_bytes = raw[item.offset : item.offset + item.length]
+        assert (gzip.decompress(record_bytes) if packed else record_bytes).startswith(b"http://e.com/")
         assert urls(list(records(path, item.offset, item.length))) == [item.url]
 
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("size", [1, 57, 400])
-def test_slices_own_each_record_once(tmp_path: Path, packed: bool, size: int) -> None:
+def test_slices_have_each_record_once(tmp_path: Path, packed: bool, size: int) -> None:
     path = write(tmp_path / "a", [FIRST, *pages(20)], packed)
     slices = warc_slices({"path": path, "size": Path(path).stat().st_size}, size)
-    found = [item for piece in slices for item in records(path, piece["offset"], piece["length"])]
-    assert found == list(records(path)) and len(found) == 20
+    items = [item for piece in slices for item in records(path, piece["offset"], piece["length"])]
+    assert items == list(records(path)) and len(items) == 20
 
 
-def test_odd_lines(tmp_path: Path) -> None:
+def test_headers_with_blanks_versions_and_missing_fields_are_read(tmp_path: Path) -> None:
     odd = [
         response("http://e.com/with a blank", b"x"),
         response("http://e.com/v2", b"x", more=" 200 checksum - 0 a.arc.gz"),
@@ -73,10 +73,10 @@ def test_odd_lines(tmp_path: Path) -> None:
         response("http://e.com/short", b"x").replace(b"20080430204825", b"20080430"),
         response("http://e.com/none", b"x").replace(b" text/html ", b"  "),
     ]
-    found = list(records(write(tmp_path / "a", [FIRST, *odd], packed=True)))
-    assert urls(found) == [f"http://e.com/{name}" for name in ("with a blank", "v2", "old", "short", "none")]
-    assert [(r.mime, r.payload) for r in found if isinstance(r, Record)][2] == ("text/html", b"<p>no headers")
-    assert isinstance(found[3], Record) and str(found[3].fetched_at) == "2008-04-30 00:00:00+00:00"
+    items = list(records(write(tmp_path / "a", [FIRST, *odd], packed=True)))
+    assert urls(items) == [f"http://e.com/{name}" for name in ("with a blank", "v2", "old", "short", "none")]
+    assert [(r.mime, r.payload) for r in items if isinstance(r, Record)][2] == ("text/html", b"<p>no headers")
+    assert isinstance(items[3], Record) and str(items[3].fetched_at) == "2008-04-30 00:00:00+00:00"
 
 
 def test_a_broken_member_loses_only_its_own_record(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_a_broken_member_loses_only_its_own_record(tmp_path: Path) -> None:
         bad = [m[:12] + b"\xff" * 6 + m[18:] if i == broken else m for i, m in enumerate(members)]
         path = tmp_path / f"{broken}.arc.gz"
         path.write_bytes(b"".join(bad))
-        found = list(records(str(path)))
-        assert urls(found) == [f"http://e.com/{i}" for i in range(4) if i + 1 != broken]
-        assert [r.reason for r in found if isinstance(r, Refusal)] == ["warc_corrupt"]
+        items = list(records(str(path)))
+        assert urls(items) == [f"http://e.com/{i}" for i in range(4) if i + 1 != broken]
+        assert [r.reason for r in items if isinstance(r, Refusal)] == ["warc_corrupt"]
     (tmp_path / "cut.arc.gz").write_bytes(b"".join(members)[:-30])
     assert [r.reason for r in records(str(tmp_path / "cut.arc.gz")) if isinstance(r, Refusal)] == ["warc_truncated"]
 
@@ -95,9 +95,9 @@ def test_a_broken_member_loses_only_its_own_record(tmp_path: Path) -> None:
 def test_a_wrong_length_loses_only_that_record(tmp_path: Path) -> None:
     members = pages(4)
     members[1] = members[1].replace(b" text/html ", b" text/html 9", 1)
-    found = list(records(write(tmp_path / "a", [FIRST, *members], packed=True)))
-    assert urls(found) == ["http://e.com/0", "http://e.com/2", "http://e.com/3"]
-    assert [(r.reason, r.url) for r in found if isinstance(r, Refusal)] == [("warc_truncated", "http://e.com/1")]
+    items = list(records(write(tmp_path / "a", [FIRST, *members], packed=True)))
+    assert urls(items) == ["http://e.com/0", "http://e.com/2", "http://e.com/3"]
+    assert [(r.reason, r.url) for r in items if isinstance(r, Refusal)] == [("warc_truncated", "http://e.com/1")]
 
 
 @settings(max_examples=40, deadline=None)
@@ -111,6 +111,6 @@ def test_damage_raises_no_error_and_loses_no_record_before_it(
     raw[at : at + len(noise)] = noise
     path = tmp_path_factory.mktemp("a") / "a.arc"
     path.write_bytes(bytes(raw))
-    found = urls(list(records(str(path))))
+    uris = urls(list(records(str(path))))
     ends = [sum(map(len, members[: i + 2])) for i in range(5)]
-    assert found[: sum(end <= at for end in ends)] == [f"http://e.com/{i}" for i in range(5) if ends[i] <= at]
+    assert uris[: sum(end <= at for end in ends)] == [f"http://e.com/{i}" for i in range(5) if ends[i] <= at]

@@ -1,4 +1,4 @@
-"""WARC reading: whole files, slices, broken members, encodings."""
+"""Reading of WARC: files, slices of files, broken members and encodings."""
 
 from __future__ import annotations
 
@@ -47,31 +47,33 @@ def urls(items: list[Record | Refusal]) -> list[str | None]:
 def test_records_are_in_order_with_their_offset_and_length(tmp_path: Path, packed: bool) -> None:
     members = [other("warcinfo"), *pages(5), other("request"), other("revisit")]
     path = write(tmp_path / "a.warc", members, packed)
-    found = list(records(path))
-    assert urls(found) == [f"https://e.com/{i}" for i in range(5)]
-    first = found[0]
+    items = list(records(path))
+    assert urls(items) == [f"https://e.com/{i}" for i in range(5)]
+    first = items[0]
     assert isinstance(first, Record)
     assert (first.mime, first.status, first.ok, first.payload[:4]) == ("text/html", 200, True, b"<p>0")
     assert first.fetched_at is not None and first.fetched_at.isoformat() == "2024-05-06T07:08:09+00:00"
     raw = Path(path).read_bytes()
-    for item in found:
+    for item in items:
         assert isinstance(item, Record)
-        stored = raw[item.offset : item.offset + item.length]
-        assert (gzip.decompress(stored) if packed else stored).startswith(b"WARC/1.0\r\nWARC-Type: response")
-        # one record read by its place alone, as from a Common Crawl index
+        record_bytes = raw[item.offset : item.offset + item.length]
+        assert (gzip.decompress(record_bytes) if packed else record_bytes).startswith(
+            b"WARC/1.0\r\nWARC-Type: response"
+        )
+        # a record can be read by its offset and length alone, as in an index of Common Crawl
         assert urls(list(records(path, item.offset, item.length))) == [item.url]
 
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("size", [1, 57, 200, 1000, SLICE])
-def test_slices_own_each_record_once(tmp_path: Path, packed: bool, size: int) -> None:
+def test_slices_have_each_record_once(tmp_path: Path, packed: bool, size: int) -> None:
     path = write(tmp_path / "a.warc", pages(40), packed)
     file = {"path": path, "size": Path(path).stat().st_size}
     slices = warc_slices(file, size)
     assert slices[0]["offset"] == 0 and sum(piece["length"] for piece in slices) == file["size"]
     assert all(piece["length"] <= size and file.items() <= piece.items() for piece in slices)
-    found = [item for piece in slices for item in records(path, piece["offset"], piece["length"])]
-    assert found == list(records(path))
+    items = [item for piece in slices for item in records(path, piece["offset"], piece["length"])]
+    assert items == list(records(path))
 
 
 def test_an_empty_file_has_one_empty_slice() -> None:
@@ -79,7 +81,7 @@ def test_an_empty_file_has_one_empty_slice() -> None:
 
 
 @pytest.mark.parametrize("before", [(1 << 18) - 60, (1 << 18) - 3, (1 << 18) + 5, (2 << 18) - 1])
-def test_a_record_is_found_where_two_reads_meet(tmp_path: Path, before: int) -> None:
+def test_a_record_across_two_reads_of_the_file_is_complete(tmp_path: Path, before: int) -> None:
     text = b"x WARC/1.0\r\nWARC-Type: response\r\n" + b"y" * before
     path = write(tmp_path / "a.warc", [text + b"\n", *pages(2)], packed=False)
     assert urls(list(records(path, 1))) == ["https://e.com/0", "https://e.com/1"]
@@ -89,20 +91,20 @@ def test_a_truncated_member_loses_only_its_own_record(tmp_path: Path) -> None:
     path = write(tmp_path / "a.warc.gz", pages(4))
     raw = Path(path).read_bytes()
     Path(path).write_bytes(raw[:-20])
-    found = list(records(path))
-    assert urls(found) == [f"https://e.com/{i}" for i in range(3)]
-    assert isinstance(found[-1], Refusal)
-    assert (found[-1].reason, found[-1].url) == ("warc_truncated", "https://e.com/3")
-    assert found[-1].offset + found[-1].length == len(raw) - 20
+    items = list(records(path))
+    assert urls(items) == [f"https://e.com/{i}" for i in range(3)]
+    assert isinstance(items[-1], Refusal)
+    assert (items[-1].reason, items[-1].url) == ("warc_truncated", "https://e.com/3")
+    assert items[-1].offset + items[-1].length == len(raw) - 20
 
 
-def test_truncated_plain_file(tmp_path: Path) -> None:
+def test_a_truncated_plain_file_loses_only_its_last_record(tmp_path: Path) -> None:
     path = write(tmp_path / "a.warc", pages(4), packed=False)
     raw = Path(path).read_bytes()
     Path(path).write_bytes(raw[:-30])
-    found = list(records(path))
-    assert urls(found) == [f"https://e.com/{i}" for i in range(3)]
-    assert [item.reason for item in found if isinstance(item, Refusal)] == ["warc_truncated"]
+    items = list(records(path))
+    assert urls(items) == [f"https://e.com/{i}" for i in range(3)]
+    assert [item.reason for item in items if isinstance(item, Refusal)] == ["warc_truncated"]
 
 
 @pytest.mark.parametrize("where", [0, 12, 40])
@@ -112,16 +114,16 @@ def test_a_corrupt_member_loses_only_its_own_record(tmp_path: Path, where: int) 
     bad[where : where + 6] = b"\xff" * 6
     path = tmp_path / "a.warc.gz"
     path.write_bytes(b"".join([*members[:2], bytes(bad), *members[3:]]))
-    found = list(records(str(path)))
-    assert urls(found) == [
+    items = list(records(str(path)))
+    assert urls(items) == [
         "https://e.com/0",
         "https://e.com/1",
         "https://e.com/3",
         "https://e.com/4",
         "https://e.com/5",
     ]
-    refused = [item for item in found if isinstance(item, Refusal)]
-    assert [(r.reason, r.offset, r.length) for r in refused] == [
+    refusals = [item for item in items if isinstance(item, Refusal)]
+    assert [(r.reason, r.offset, r.length) for r in refusals] == [
         ("warc_corrupt", len(members[0] + members[1]), len(members[2]))
     ]
 
@@ -130,9 +132,9 @@ def test_a_wrong_length_in_a_plain_file_loses_only_that_record(tmp_path: Path) -
     members = pages(4)
     members[1] = members[1].replace(b"Content-Length: ", b"Content-Length: x")
     path = write(tmp_path / "a.warc", members, packed=False)
-    found = list(records(path))
-    assert urls(found) == ["https://e.com/0", "https://e.com/2", "https://e.com/3"]
-    assert [(r.reason, r.url) for r in found if isinstance(r, Refusal)] == [("warc_header", "https://e.com/1")]
+    items = list(records(path))
+    assert urls(items) == ["https://e.com/0", "https://e.com/2", "https://e.com/3"]
+    assert [(r.reason, r.url) for r in items if isinstance(r, Refusal)] == [("warc_header", "https://e.com/1")]
 
 
 def test_many_records_in_one_member(tmp_path: Path) -> None:
@@ -141,12 +143,12 @@ def test_many_records_in_one_member(tmp_path: Path) -> None:
     assert urls(list(records(str(path)))) == [f"https://e.com/{i}" for i in range(5)]
 
 
-def test_empty_and_foreign_files(tmp_path: Path) -> None:
+def test_an_empty_file_has_no_records_and_a_foreign_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     assert list(records(str(tmp_path / "empty"))) == []
     (tmp_path / "text").write_bytes(b"hello world\n" * 20)
-    found = list(records(str(tmp_path / "text")))
-    assert [type(item) for item in found] == [Refusal]
+    items = list(records(str(tmp_path / "text")))
+    assert [type(item) for item in items] == [Refusal]
     with pytest.raises(FileNotFoundError):
         list(records(str(tmp_path / "none")))
 
@@ -160,7 +162,10 @@ def body_of(tmp_path: Path, body: bytes, http: str) -> Record | Refusal:
     ("body", "http"),
     [
         (b"5\r\n<p>ab\r\n6;x=1\r\ncdefgh\r\n0\r\n\r\n", "Transfer-Encoding: chunked"),
-        (b"<p>abcdefgh", "Transfer-Encoding: chunked"),  # the archive undid it and kept the header
+        (
+            b"<p>abcdefgh",
+            "Transfer-Encoding: chunked",
+        ),  # the archive has the decoded body with the header of the encoding
         (gzip.compress(b"<p>abcdefgh", mtime=0), "Content-Encoding: gzip"),
         (b"<p>abcdefgh", "Content-Encoding: gzip"),
         (zlib.compress(b"<p>abcdefgh"), "Content-Encoding: deflate"),
@@ -169,13 +174,13 @@ def body_of(tmp_path: Path, body: bytes, http: str) -> Record | Refusal:
         (b"<p>abcdefgh", "Content-Encoding: utf-8"),
     ],
 )
-def test_encodings(tmp_path: Path, body: bytes, http: str) -> None:
+def test_an_encoded_body_is_decoded(tmp_path: Path, body: bytes, http: str) -> None:
     item = body_of(tmp_path, body, http)
     assert isinstance(item, Record)
     assert item.payload == b"<p>abcdefgh"
 
 
-def test_brotli_and_zstd(tmp_path: Path) -> None:
+def test_a_body_in_brotli_or_zstd_is_decoded(tmp_path: Path) -> None:
     brotli = pytest.importorskip("brotli")
     zstandard = pytest.importorskip("zstandard")
     for body, name in ((brotli.compress(b"<p>text " * 20), "br"), (zstandard.compress(b"<p>text " * 20), "zstd")):
@@ -185,23 +190,23 @@ def test_brotli_and_zstd(tmp_path: Path) -> None:
         assert isinstance(broken, Refusal) and broken.reason == "bad_encoding"
 
 
-def test_after_a_wrong_chunk_size_the_data_is_taken_unchanged(tmp_path: Path) -> None:
+def test_data_after_a_wrong_chunk_size_is_kept_unchanged(tmp_path: Path) -> None:
     item = body_of(tmp_path, b"4\r\n<p>a\r\nzz not a size\r\nrest", "Transfer-Encoding: chunked")
     assert isinstance(item, Record) and item.payload == b"<p>azz not a size\r\nrest"
 
 
-def test_truncated_gzip_body_keeps_its_beginning(tmp_path: Path) -> None:
+def test_a_truncated_gzip_body_has_its_beginning(tmp_path: Path) -> None:
     text = b"".join(b"<p>line %d" % i for i in range(5000))
     item = body_of(tmp_path, gzip.compress(text, mtime=0)[:-500], "Content-Encoding: gzip")
     assert isinstance(item, Record) and text.startswith(item.payload) and len(item.payload) > 1000
 
 
-def test_a_decompression_bomb_is_cut(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_truncated_at_the_limit(tmp_path: Path) -> None:
     item = body_of(tmp_path, gzip.compress(b"a" * (MAX_PAYLOAD + 1000), 9), "Content-Encoding: gzip")
     assert isinstance(item, Record) and len(item.payload) == MAX_PAYLOAD
 
 
-def test_missing_digest_bad_uri_odd_headers(tmp_path: Path) -> None:
+def test_a_record_without_digest_with_a_bad_uri_and_odd_headers_is_read(tmp_path: Path) -> None:
     odd = response(
         "<not a uri>",
         b"x",
@@ -215,7 +220,7 @@ def test_missing_digest_bad_uri_odd_headers(tmp_path: Path) -> None:
     assert item.headers["folded"] == "a b"
 
 
-def test_status_and_truncation_are_kept(tmp_path: Path) -> None:
+def test_a_record_has_its_status_and_truncation(tmp_path: Path) -> None:
     (item,) = records(
         write(
             tmp_path / "a.warc.gz",
@@ -237,11 +242,11 @@ def test_damage_raises_no_error_and_loses_no_record_before_it(
     raw[at : at + len(noise)] = noise
     path = tmp_path_factory.mktemp("w") / "a.warc"
     path.write_bytes(bytes(raw))
-    found = urls(list(records(str(path))))
+    uris = urls(list(records(str(path))))
     ends = [sum(map(len, members[: i + 1])) for i in range(5)]
-    spared = [f"https://e.com/{i}" for i in range(5) if ends[i] <= at]
-    if len(raw) > 2 and at > 2:  # the first bytes say whether the file is packed
-        assert found[: len(spared)] == spared
+    intact = [f"https://e.com/{i}" for i in range(5) if ends[i] <= at]
+    if len(raw) > 2 and at > 2:  # the first bytes decide whether the file is read as gzip
+        assert uris[: len(intact)] == intact
 
 
 @pytest.mark.parametrize(
@@ -256,13 +261,13 @@ def test_a_missing_or_wrong_digest_changes_nothing(tmp_path: Path, digest: str) 
     ("body", "payload"),
     [
         (b"ffff\r\n<p>less than stated", b"<p>less than stated"),
-        (b"3\r\n<p>\r\n", b"<p>"),  # no last chunk
-        (b"3\n<p>\n0\n\n", b"<p>"),  # bare line ends
+        (b"3\r\n<p>\r\n", b"<p>"),  # the last chunk is missing
+        (b"3\n<p>\n0\n\n", b"<p>"),  # line ends without a carriage return
         (b"-3\r\n<p>\r\n0\r\n\r\n", b"-3\r\n<p>\r\n0\r\n\r\n"),
         (b"\r\n<p>", b"\r\n<p>"),
         (b"", b""),
     ],
 )
-def test_wrong_chunking(tmp_path: Path, body: bytes, payload: bytes) -> None:
+def test_a_body_with_wrong_chunks_is_decoded(tmp_path: Path, body: bytes, payload: bytes) -> None:
     item = body_of(tmp_path, body, "Transfer-Encoding: chunked")
     assert isinstance(item, Record) and item.payload == payload

@@ -1,4 +1,4 @@
-"""A run's folder with the files for readers, as a finished run has them."""
+"""Adds the files for readers to a run's folder, as a finished run has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of the dataset card: it has what the run's files say, leaves out the rest, and its code runs."""
+"""The dataset card: it has the facts of the run's files and no others, and its code runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def answers(repeat: float, tokens: int) -> dict[str, Any]:
     return {"repeat": repeat, "documents": 1, "samples": 2, "answer_tokens": tokens}
 
 
-#: source -> layout
+#: the layout of each source
 LAYOUTS = {"web": "interleaved", "web-de": "interleaved", "pairs": "pairs", "docvqa": "conversations"}
 PRESET = json.loads(mixture.load("stage1").to_json())["sources"]
 STATS = {
@@ -131,7 +131,7 @@ def test_sections_without_facts_are_left_out(run: Path) -> None:
     assert "crashed" not in text
 
 
-def test_evaluations_are_named_and_without_any_the_card_has_a_limit(run: Path) -> None:
+def test_the_card_names_evaluations_and_without_any_it_states_the_limit(run: Path) -> None:
     limit = "The data was not compared with evaluation sets"
     assert limit in card(run, recipe=RECIPE)
     evaluation = {"files": ["/home/me/docvqa.jsonl"], "words": 13, "whole": 8, "bits": 3}
@@ -145,7 +145,7 @@ def test_evaluations_are_named_and_without_any_the_card_has_a_limit(run: Path) -
     assert limit not in text
 
 
-def test_a_release_after_a_takedown_says_so(run: Path) -> None:
+def test_the_card_of_a_release_after_a_takedown_names_the_takedown(run: Path) -> None:
     line, entries = "leaves out a list of such items", [forget.entry("a.example")]
     assert line not in card(run, recipe=RECIPE)
     assert line in card(run, recipe=RECIPE, forgotten=forget.digest(entries))

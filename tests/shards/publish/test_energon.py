@@ -1,4 +1,4 @@
-"""The shards in Megatron-Energon, without `energon prepare`: its own checks, every field, and a saved state."""
+"""Megatron-Energon reads the shards without `energon prepare`: its checks, every field, and a saved state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.shards.publish.run import with_readers
 
 pytestmark = pytest.mark.slow
 
-#: source -> its layout, and the samples of its shards
+#: for each source its layout and the samples of its shards
 SOURCES = {"web": "interleaved", "pairs": "pairs", "papers": "ocr", "docvqa": "conversations", "notes": "text"}
 COUNTS = {"web": [15, 9], "pairs": [20, 11], "papers": [13], "docvqa": [7], "notes": [6]}
 
@@ -50,13 +50,13 @@ def ours(run: Path, source: str) -> dict[str, dict[str, bytes]]:
 @pytest.mark.parametrize("command", ["info", "lint"])
 def test_the_checks_of_energon_pass(run: Path, source: str, command: str) -> None:
     code = "import sys; from megatron.energon.cli.main import main; main()"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, command, str(run / "shards" / source)], capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "Traceback" not in done.stdout + done.stderr
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert "Traceback" not in process.stdout + process.stderr
     if command == "info":
-        assert f"{sum(COUNTS[source])} samples" in done.stdout
+        assert f"{sum(COUNTS[source])} samples" in process.stdout
 
 
 def dataset(energon: Any, run: Path, source: str, workers: int = 0) -> Any:

@@ -153,23 +153,25 @@ def test_more_columns_than_the_viewer_shows_are_a_problem(run: Path, monkeypatch
 def test_an_interrupted_upload_to_any_storage_continues(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = fsspec.filesystem("memory")
     url, lines = "memory://bucket/demo", list[str]()
-    put, sent = memory.put_file, list[str]()
+    put, targets = memory.put_file, list[str]()
 
-    def cut(source: str, target: str) -> None:
-        if len(sent) == 5:
+    def interrupted_put(source: str, target: str) -> None:
+        if len(targets) == 5:
             raise KeyboardInterrupt
-        sent.append(target)
+        targets.append(target)
         put(source, target)
 
-    monkeypatch.setattr(memory, "put_file", cut)
+    monkeypatch.setattr(memory, "put_file", interrupted_put)
     with pytest.raises(KeyboardInterrupt):
         publish(run, url)
-    assert not memory.exists("/bucket/demo/manifest.json")  # the manifest is last: until then there is no run
+    assert not memory.exists(
+        "/bucket/demo/manifest.json"
+    )  # the manifest is written last, so a reader sees no incomplete run
     monkeypatch.setattr(memory, "put_file", put)
-    done = publish(run, url, say=lines.append)
+    result = publish(run, url, say=lines.append)
     assert (
         lines[-1]
-        == f"{url}: {len(done.files) - 5} files sent, 0 removed; all {len(done.files)} are there, checked by hash"
+        == f"{url}: {len(result.files) - 5} files sent, 0 removed; all {len(result.files)} are there, checked by hash"
     )
     mixture = {"sources": {"pairs": {"weight": 1, "sequence_length": 512}}, "batch_sequences": 4}
     assert list(Loader(url, mixture, epochs=1)) == list(Loader(run, mixture, epochs=1))
@@ -235,21 +237,21 @@ def python(code: str, hub: str, tmp_path: Path, xet: bool, *args: str) -> list[A
         "HF_TOKEN": "t",
         "HF_HUB_DISABLE_XET": "0" if xet else "1",
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, *args], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    assert process.returncode == 0, process.stderr[-3000:]
+    return [json.loads(line) for line in process.stdout.splitlines()]
 
 
-def everything(hub: str) -> dict[str, Any]:
+def server_state(hub: str) -> dict[str, Any]:
     with urllib.request.urlopen(f"{hub}/__state") as response:
         answer: dict[str, Any] = json.load(response)
     return answer
 
 
-def state(hub: str) -> dict[str, Any]:
-    answer: dict[str, Any] = everything(hub)["repos"]["datasets/me/demo"]
+def repository_state(hub: str) -> dict[str, Any]:
+    answer: dict[str, Any] = server_state(hub)["repos"]["datasets/me/demo"]
     return answer
 
 
@@ -258,13 +260,13 @@ def state(hub: str) -> dict[str, Any]:
 def test_a_second_publication_makes_no_commit_and_the_data_reads_back(
     run: Path, hub: str, tmp_path: Path, xet: bool
 ) -> None:
-    (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, json.dumps({"tag": "v1"}))
-    assert set(state(hub)["files"]["main"]) >= set(done["files"])
-    assert "v1" in state(hub)["tags"]
-    assert bool(everything(hub)["xorbs"]) == xet  # each of the two ways was really taken
-    commits = state(hub)["n"]
+    (result,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, json.dumps({"tag": "v1"}))
+    assert set(repository_state(hub)["files"]["main"]) >= set(result["files"])
+    assert "v1" in repository_state(hub)["tags"]
+    assert bool(server_state(hub)["xorbs"]) == xet  # the upload used Xet if and only if it was enabled
+    commits = repository_state(hub)["n"]
     python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")
-    assert state(hub)["n"] == commits
+    assert repository_state(hub)["n"] == commits
     (rows,) = python(READ_BY_DATASETS, hub, tmp_path, xet)
     requests = len(log(hub))
     (keys,) = python(READ_BY_OURS, hub, tmp_path, xet)
@@ -277,24 +279,24 @@ def test_a_second_publication_makes_no_commit_and_the_data_reads_back(
 
 @pytest.mark.real
 @pytest.mark.parametrize("xet", [True, False])
-def test_publish_as_a_pull_request(run: Path, hub: str, tmp_path: Path, xet: bool) -> None:
-    (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, json.dumps({"create_pr": True}))
-    assert done["revision"] == "refs/pr/1"
-    assert set(state(hub)["files"]["refs/pr/1"]) >= set(done["files"])
-    assert "manifest.json" not in state(hub)["files"]["main"]
+def test_a_run_can_be_published_as_a_pull_request(run: Path, hub: str, tmp_path: Path, xet: bool) -> None:
+    (result,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, json.dumps({"create_pr": True}))
+    assert result["revision"] == "refs/pr/1"
+    assert set(repository_state(hub)["files"]["refs/pr/1"]) >= set(result["files"])
+    assert "manifest.json" not in repository_state(hub)["files"]["main"]
 
 
 @pytest.mark.real
 def test_files_that_a_run_no_longer_has_are_removed_from_every_commit(run: Path, hub: str, tmp_path: Path) -> None:
     old = made.run(tmp_path / "old", {"interleaved": [3], "pairs": [4, 2]})
     (first,) = python(PUBLISH, hub, tmp_path, False, str(old), hub, "{}")
-    gone = "shards/pairs/train-000001.tar"
-    assert gone in state(hub)["files"]["main"]
-    (done,) = python(PUBLISH, hub, tmp_path, False, str(run), hub, json.dumps({"squash": True, "tag": "v2"}))
-    assert gone not in state(hub)["files"]["main"]
-    assert set(done["files"]) <= set(state(hub)["files"]["main"])
+    removed = "shards/pairs/train-000001.tar"
+    assert removed in repository_state(hub)["files"]["main"]
+    (result,) = python(PUBLISH, hub, tmp_path, False, str(run), hub, json.dumps({"squash": True, "tag": "v2"}))
+    assert removed not in repository_state(hub)["files"]["main"]
+    assert set(result["files"]) <= set(repository_state(hub)["files"]["main"])
     assert any("super-squash" in line for line in log(hub))
-    assert done["revision"] != first["revision"]
+    assert result["revision"] != first["revision"]
 
 
 def log(hub: str) -> list[str]:
@@ -302,7 +304,7 @@ def log(hub: str) -> list[str]:
         return [json.dumps(row) for row in json.load(answer)]
 
 
-# The process kills itself at the nth request or response of a kind: no clock decides where.
+# The process kills itself at the nth request or response of a kind, so the place does not depend on time.
 CUT = """
 import os, signal, sys
 import httpx2
@@ -352,11 +354,11 @@ def test_a_second_publication_after_kill_9_uploads_the_rest(
         capture_output=True,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    before, commits = state(hub)["files"]["main"], state(hub)["n"]
-    sent = everything(hub)["lfs"]
-    assert bool(sent) == (uploaded != "nothing")
-    (done,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")  # checks every remote hash
-    assert set(done["files"]) <= set(state(hub)["files"]["main"])
-    assert (set(done["files"]) <= set(before)) == (uploaded == "everything")
-    assert (state(hub)["n"] == commits) == (uploaded == "everything")
+    before, commits = repository_state(hub)["files"]["main"], repository_state(hub)["n"]
+    uploads = server_state(hub)["lfs"]
+    assert bool(uploads) == (uploaded != "nothing")
+    (result,) = python(PUBLISH, hub, tmp_path, xet, str(run), hub, "{}")  # checks every remote hash
+    assert set(result["files"]) <= set(repository_state(hub)["files"]["main"])
+    assert (set(result["files"]) <= set(before)) == (uploaded == "everything")
+    assert (repository_state(hub)["n"] == commits) == (uploaded == "everything")
     assert not list(run.glob(".publish-*"))  # the folder of the killed process was removed

@@ -1,4 +1,4 @@
-"""The shards in the readers of other packages: every field is compared."""
+"""Readers of other packages read the shards: every field is compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shards import tar
 from tests.shards import made
 from tests.shards.publish.run import with_readers
 
-#: source -> its layout
+#: the layout of each source
 SOURCES = {
     "web": "interleaved",
     "web-de": "interleaved",
