@@ -35,12 +35,9 @@ NUMBER_COLUMNS = ("url_port", "fetch_time", "fetch_status", "warc_record_offset"
 PATH_COLUMNS = ("crawl", "subset")
 COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, *PATH_COLUMNS)
 
+_HTML = ["text/html", "application/xhtml+xml"]
 #: the conditions where a recipe has none: successful pages of HTML
-DEFAULTS: dict[str, Any] = {
-    "fetch_status": 200,
-    "content_mime_detected": ["text/html", "application/xhtml+xml"],
-    "subset": "warc",
-}
+DEFAULTS: dict[str, Any] = {"fetch_status": 200, "content_mime_detected": _HTML, "subset": "warc"}
 
 #: input rows: an index file, with its size in bytes and its time of change or ETag
 INDEX = pa.schema([("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string())])

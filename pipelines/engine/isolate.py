@@ -166,11 +166,9 @@ def child(fd: int, position_path: str, parent: int) -> None:
         except (EOFError, ConnectionResetError):
             return
         try:
-            task = pickle.loads(data)
+            result = attempt(pickle.loads(data), position)
         except Exception as e:  # a stage whose module this machine does not have
             result = PartResult(None, kind="fatal", cause=cause_of(e), detail=traceback.format_exc())
-        else:
-            result = attempt(task, position)
         pipe.send_bytes(pickle.dumps(result))
 
 

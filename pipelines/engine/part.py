@@ -199,19 +199,18 @@ def _table(task: Task, inputs: InputFiles) -> Any:
     """
     if inputs.how == "paths":
         return {p: Store(task.root).path(f) for p, f in zip(inputs.parts, inputs.files, strict=True)}
-    tables = []
+    if not inputs.files:
+        return (inputs.schema or pa.schema([])).empty_table()
+    tables, columns = [], list(inputs.columns)
     for i, path in enumerate(inputs.files):
         with _open_file(task.root, path) as f:
-            if path.endswith(".arrow"):
-                file = pa.ipc.open_file(f)
-                numbers = inputs.record_batches[i] if inputs.record_batches else range(file.num_record_batches)
-                table = pa.Table.from_batches([file.get_batch(n) for n in numbers], schema=file.schema)
-                table = table.select(list(inputs.columns)) if inputs.columns else table
-            else:
-                table = pq.ParquetFile(f).read(columns=list(inputs.columns) or None)
-            tables.append(table)
-    if not tables:
-        return (inputs.schema or pa.schema([])).empty_table()
+            if not path.endswith(".arrow"):
+                tables.append(pq.ParquetFile(f).read(columns=columns or None))
+                continue
+            file = pa.ipc.open_file(f)
+            numbers = inputs.record_batches[i] if inputs.record_batches else range(file.num_record_batches)
+            table = pa.Table.from_batches([file.get_batch(n) for n in numbers], schema=file.schema)
+            tables.append(table.select(columns) if columns else table)
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 

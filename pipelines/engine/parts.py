@@ -183,14 +183,9 @@ def write_manifest(store: Store, folder: str, about: Mapping[str, Any], parts: P
     sink = pa.BufferOutputStream()
     pq.write_table(parts.table, sink, compression="zstd")
     store.replace(f"{folder}/parts.parquet", sink.getvalue().to_pybytes())
-    about = {
-        **about,
-        "parts": len(parts),
-        "rows_in": int(parts.table["rows_in"].to_numpy()[parts.starts[:-1]].sum()),
-        "tables": parts.tables(),
-        "counts": counts,
-        "quarantined": [[n, *q] for n, rows in parts.quarantined.items() for q in rows],
-    }
+    rows_in = int(parts.table["rows_in"].to_numpy()[parts.starts[:-1]].sum())
+    about = {**about, "quarantined": [[n, *q] for n, rows in parts.quarantined.items() for q in rows]}
+    about |= {"parts": len(parts), "rows_in": rows_in, "tables": parts.tables(), "counts": counts}
     store.replace(f"{folder}/manifest.json", json.dumps(about, indent=1, sort_keys=True).encode())
 
 
@@ -234,8 +229,7 @@ def record_names(names: Iterable[str]) -> list[str]:
 def _check_sizes(store: Store, folder: str, table: pa.Table) -> None:
     sizes = store.sizes(folder)
     for name, size in zip(table["file"].to_pylist(), table["bytes"].to_pylist(), strict=True):
-        actual = sizes.get(name.rpartition("/")[2]) if name else size
-        if actual != size:
+        if name and (actual := sizes.get(name.rpartition("/")[2])) != size:
             state = "gone" if actual is None else f"{actual} bytes long"
             fault = f"{store.path(name)} was committed with {size} bytes and is {state}"
             raise BrokenFileError(f"{fault}; {_REMEDY.format(folder)}")

@@ -208,7 +208,7 @@ class _Driver:
 
 
 def _stage_folders(store: Store) -> dict[str, str]:
-    """Fingerprint -> folder of every stage folder of a run. The name of a step before it may be an earlier one."""
+    """Fingerprint -> folder of every stage of a run. The name before the fingerprint may be an earlier one."""
     return {name.rpartition("-")[2]: f"stages/{name}" for name in store.folders("stages")}
 
 

@@ -65,11 +65,9 @@ class Store:
         """A folder for unfinished files. On a local disk it is within the run, so that a rename publishes a file."""
         if self.local:
             os.makedirs(self.path("tmp"), exist_ok=True)
-        folder = tempfile.mkdtemp(dir=self.path("tmp") if self.local else None)
-        try:
+        parent = self.path("tmp") if self.local else None
+        with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, source: str, name: str) -> None:
         """Move a finished file from the scratch folder to its name."""
@@ -133,19 +131,18 @@ class Store:
 
     def sizes(self, folder: str, kind: str = "file") -> dict[str, int]:
         """Name -> bytes of the files in a folder, sorted; empty if the folder does not exist."""
-        try:
+        entries: list[Any] = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             entries = self.fs().ls(self.path(folder), detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
         names = ((e["name"].rstrip("/").rsplit("/", 1)[-1], int(e["size"] or 0)) for e in entries if e["type"] == kind)
         return dict(sorted(names))
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted; empty if the folder does not exist."""
+        """Names of the files in a folder, sorted."""
         return list(self.sizes(folder))
 
     def folders(self, folder: str) -> list[str]:
-        """Names of the folders in a folder, sorted; empty if the folder does not exist."""
+        """Names of the folders in a folder, sorted."""
         return list(self.sizes(folder, "directory"))
 
     def link_all(self, links: Mapping[str, str]) -> None:

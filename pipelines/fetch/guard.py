@@ -10,6 +10,7 @@ Private is what IANA's special-purpose registries call not globally reachable (R
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import queue
 import re
@@ -107,15 +108,11 @@ def literal(host: str) -> Address | None:
     """The address that a host spells out, in any spelling that resolvers take (127.1, 0x7f.0.0.1, 2130706433); None for
     a name."""
     host = host.rstrip(".")
-    try:
+    with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host.split("%")[0])
-    except ValueError:
-        pass
     if re.fullmatch(r"[0-9a-fA-FxX.]+", host) and host[:1].isdigit():
-        try:
+        with contextlib.suppress(OSError):
             return ipaddress.IPv4Address(socket.inet_aton(host))
-        except OSError:
-            pass
     if host.lower() == "localhost" or host.lower().endswith(".localhost"):  # RFC 6761: always loopback
         return ipaddress.IPv4Address("127.0.0.1")
     return None

@@ -27,13 +27,11 @@ def header_fields(text: str) -> list[tuple[str, str]]:
     name is left out."""
     fields: list[tuple[str, str]] = []
     for line in text.split("\n"):
+        name, colon, value = line.partition(":")
         if line[:1] in (" ", "\t"):
             if fields:
-                name, value = fields[-1]
-                fields[-1] = (name, f"{value} {line.strip()}".strip())
-            continue
-        name, colon, value = line.partition(":")
-        if colon and (name := name.strip()):
+                fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.strip()}".strip())
+        elif colon and (name := name.strip()):
             fields.append((name, value.strip()))
     return fields
 

@@ -55,11 +55,6 @@ def directives(headers: Iterable[tuple[str, str]], user_agent: str) -> list[str]
 def reserved(headers: Iterable[tuple[str, str]], user_agent: str) -> str | None:
     """The first reservation: one of RESERVING, in that order, or "tdm-reservation"; None where there is none."""
     rows = list(headers)
-    applicable = set(directives(rows, user_agent))
-    for directive in RESERVING:
-        if directive in applicable:
-            return directive
-    for name, value in rows:
-        if name.lower() == "tdm-reservation" and value.split(",")[0].strip() == "1":
-            return "tdm-reservation"
-    return None
+    applicable = directives(rows, user_agent)
+    tdm = any(name.lower() == "tdm-reservation" and value.split(",")[0].strip() == "1" for name, value in rows)
+    return next((d for d in RESERVING if d in applicable), "tdm-reservation" if tdm else None)

@@ -56,9 +56,6 @@ def rows() -> list[tuple[str, str]]:
 
 def write_pairs(path: str | Path) -> Path:
     """Write a CSV file with the columns url and text; returns its path."""
-    path = Path(path)
-    with path.open("w", newline="", encoding="utf-8") as f:
-        out = csv.writer(f, lineterminator="\n")
-        out.writerow(("url", "text"))
-        out.writerows(rows())
-    return path
+    with open(path, "w", newline="", encoding="utf-8") as f:
+        csv.writer(f, lineterminator="\n").writerows([("url", "text"), *rows()])
+    return Path(path)

@@ -10,6 +10,8 @@ from pipelines.sample.drawing.canvas import INK, WHITE, Canvas, Colour, dark, li
 _MOONLIGHT: Colour = (250, 244, 214)
 _TRUNK: Colour = (96, 66, 44)
 _LEAF: Colour = (58, 128, 62)
+#: length as a share of the street, colours of the body and of the glass, windows
+_VEHICLES = {"tram": (0.42, (246, 244, 236), (70, 110, 140), 6), "bus": (0.27, (40, 44, 60), (240, 226, 150), 4)}
 
 
 def _tree(canvas: Canvas, x: float, foot: float, size: float, leaf: Colour) -> None:
@@ -123,13 +125,11 @@ def street(canvas: Canvas, colour: Colour, count: int, thing: str, rng: random.R
     canvas.box(0, h * 0.72, w, h * 0.78, (200, 196, 188))
     canvas.box(0, h * 0.78, w, h, (88, 90, 96))
     x = w * rng.uniform(0.3, 0.6)
-    if thing in ("tram", "bus"):
-        long = w * (0.42 if thing == "tram" else 0.27)
-        body: Colour = (246, 244, 236) if thing == "tram" else (40, 44, 60)
-        glass: Colour = (70, 110, 140) if thing == "tram" else (240, 226, 150)
+    if thing in _VEHICLES:
+        length, body, glass, windows = _VEHICLES[thing]
+        long, wide = w * length, w * length / (windows + 1)
         canvas.box(x - long / 2, h * 0.66, x + long / 2, h * 0.9, body, radius=12, edge=INK)
-        for k in range(6 if thing == "tram" else 4):
-            wide = long / (7 if thing == "tram" else 5)
+        for k in range(windows):
             canvas.box(x - long / 2 + wide * (k + 0.62), h * 0.69, x - long / 2 + wide * (k + 1.4), h * 0.77, glass)
         for side in (-0.3, 0.3):
             canvas.disc(x + long * side, h * 0.905, h * 0.034, INK)
