@@ -102,11 +102,7 @@ def plan_step(
     The name of a step is not in its fingerprint, so that a renamed step finds its folder. `refresh`: record it again.
     """
     rows = step.rows(outputs) if step.rows else None
-    read = sorted(step.inputs.items())
-    digests: dict[str, Any] = {name: [outputs[n].parts.content(i.table) for n in i.steps] for name, i in read}
-    if rows is not None:
-        tables = rows.to_batches(_ROWS_PER_DIGEST) if isinstance(rows, pa.Table) else rows
-        digests["rows"] = [_rows_digest(t) for t in tables]
+    digests = _input_digests(step, rows, outputs)
     inputs = fingerprint(digests)
     stage = describe(step.stage)
     about = {"stage": stage, "keyed": dict(keyed), "format": FORMAT}
@@ -114,9 +110,7 @@ def plan_step(
     offset = sum(len(outputs[n].parts) for n in step.follows)
     record = None
     if step.recorded:
-        # A recorded step depends on its stage and inputs alone, not on code or versions. A change of this formula would
-        # lose every recording.
-        record = Record(store, step.name, lambda epoch: fingerprint(stage, inputs, *([epoch] if epoch else [])))
+        record = Record(store, step.name, _recorded_fingerprint(step, inputs))
         if refresh:
             record.refresh()
         about["recorded"] = True
@@ -161,6 +155,42 @@ def plan_step(
 
     about["inputs"] = digests if rows is None else inputs
     return StepPlan(step, folder, count, task, about, record, output)
+
+
+def _input_digests(step: Step, rows: Any, outputs: Mapping[str, StepOutput]) -> dict[str, Any]:
+    inputs = sorted(step.inputs.items())
+    digests: dict[str, Any] = {name: [outputs[n].parts.content(i.table) for n in i.steps] for name, i in inputs}
+    if rows is not None:
+        tables = rows.to_batches(_ROWS_PER_DIGEST) if isinstance(rows, pa.Table) else rows
+        digests["rows"] = [_rows_digest(t) for t in tables]
+    return digests
+
+
+def _recorded_fingerprint(step: Step, inputs: str) -> Callable[[int], str]:
+    """The fingerprint of a recorded step in an epoch. It depends on the stage and its inputs alone, not on code or
+    versions; a change of this formula would lose every recording.
+    """
+    stage = describe(step.stage)
+    return lambda epoch: fingerprint(stage, inputs, *([epoch] if epoch else []))
+
+
+def move_records(steps: Sequence[Step], store: Store) -> None:
+    """Move the record of a renamed step to its new name, where another step of the plan has the old name now.
+
+    Only steps without parents are moved: crawls. What other recorded steps find in an old record is not wrong.
+    """
+    fingerprints = {}
+    for step in steps:
+        if step.recorded and step.rows and not step.parents:
+            inputs = fingerprint(_input_digests(step, step.rows({}), {}))
+            fingerprints[step.name] = _recorded_fingerprint(step, inputs)
+    for name, own in fingerprints.items():
+        if (record := Record(store, name, own)).is_of(own) or not record.generations:
+            continue
+        for other, theirs in fingerprints.items():
+            if other != name and record.is_of(theirs):
+                record.move(other)
+                break
 
 
 def recorded_output(step: Step, record: Record | None) -> StepOutput | None:

@@ -39,6 +39,19 @@ class Record:
                 return data
         return {}
 
+    def is_of(self, fingerprint: Callable[[int], str]) -> bool:
+        """Whether a generation has the fingerprint of a step."""
+        return fingerprint(self.epoch) in {folder.rpartition("-")[2] for folder in self.generations}
+
+    def move(self, name: str) -> None:
+        """Give the record to the step `name`, unless that has one. A crash leaves both records, and the next run ends
+        the move.
+        """
+        old, self.file = self.file, f"stages/{name}.json"
+        if not self.store.exists(self.file):
+            self._write()
+        self.store.remove(old)
+
     def refresh(self) -> None:
         if self.generations:
             self.generations, self.earlier, self.epoch = [], self.generations, self.epoch + 1

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from pipelines.engine.lock import hold
 from pipelines.engine.part import BrokenFileError
 from pipelines.engine.parts import Collector, Parts, merge_counts, read_committed, write_manifest
-from pipelines.engine.plan import StepOutput, StepPlan, check, keyed_tables, plan_step, recorded_output
+from pipelines.engine.plan import StepOutput, StepPlan, check, keyed_tables, move_records, plan_step, recorded_output
 from pipelines.engine.progress import Progress
 from pipelines.engine.retry import PartResult, RunError, next_attempt
 from pipelines.engine.stage import Step, Task
@@ -117,6 +117,7 @@ class _Driver:
         self.backend: Backend | None = None
 
     def run(self) -> Outcome:
+        move_records(self.waiting, self.store)
         try:
             while self.waiting or self.active:
                 self._start_steps()
