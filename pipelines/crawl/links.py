@@ -33,14 +33,12 @@ _LOC = re.compile(r"<(?:\w{1,16}:)?loc\b[^<>]{0,256}>\s{0,64}(?:<!\[CDATA\[)?([^
 
 def authority_of(url: str) -> str:
     """host[:port] of a URL in lower case, without a default port; "" for what is no http(s) URL."""
-    target = target_of(url)
-    return target.netloc if target else ""
+    return target.netloc if (target := target_of(url)) else ""
 
 
 def canonical(url: str) -> str:
     """A URL as the crawl stores it: host in lower case, percent-encoded, no fragment; "" for what is no http(s) URL."""
-    target = target_of(url.split("#", 1)[0])
-    return target.url if target else ""
+    return target.url if (target := target_of(url.split("#", 1)[0])) else ""
 
 
 def page_links(body: bytes, url: str, host: str) -> list[str]:

@@ -223,15 +223,12 @@ class _HostCrawl:
                 continue
             requested.add(url)
             answer = self._get(url, rules, SITEMAP_BYTES, False)
-            if answer.status != "ok":
-                continue
-            is_index, urls = sitemap(answer.body)
+            is_index, urls = sitemap(answer.body) if answer.status == "ok" else (False, [])
             if is_index:
                 waiting.extend(urls)
                 continue
-            for page in urls:
-                if authority_of(page) == self.host:
-                    self._add(canonical(page), 0)
+            for page in (page for page in urls if authority_of(page) == self.host):
+                self._add(canonical(page), 0)
 
     def _get(
         self, url: str, rules: Rules, max_bytes: int, pages_only: bool, conditions: Mapping[str, str] | None = None

@@ -237,29 +237,28 @@ class State:
 
 def states(steps: Sequence[Step], root: str, partitions: int) -> list[State]:
     """The state of every step of a plan. Raises RunError."""
+    check(steps)
+    states: list[State] = []
+    outputs: dict[str, StepOutput] = {}
     with store_errors(root):
-        return list(_states(steps, Store(root), partitions))
+        store, keyed = Store(root), keyed_tables(steps, partitions)
+        folders = _stage_folders(store)
+        for step in steps:
+            if any(p not in outputs for p in step.parents):
+                states.append(State(step.name, "waits", step.parents))
+                continue
+            plan = plan_step(step, outputs, keyed[step.name], store, partitions, folders)
+            if plan.output is None:
+                collector = read_committed(store, plan.folder, plan.count)
+                parts, done, state = collector.parts(), collector.done, "to do"
+            else:
+                outputs[step.name], parts, done = plan.output, plan.output.parts, plan.count
+                state = "recorded" if plan.record is not None and plan.folder in plan.record.generations else "done"
+            read = sum(outputs[n].parts.bytes(i.table) for i in step.inputs.values() for n in i.steps)
+            states.append(State(step.name, state, step.parents, plan.count, done, read, parts.bytes(), parts))
+    return states
 
 
 def committed(steps: Sequence[Step], root: str, partitions: int) -> dict[str, tuple[int, Parts]]:
     """For each step whose parents have finished: the number of its parts, and its committed parts. Raises RunError."""
     return {s.stage: (s.parts, s.committed) for s in states(steps, root, partitions) if s.committed is not None}
-
-
-def _states(steps: Sequence[Step], store: Store, partitions: int) -> Iterator[State]:
-    check(steps)
-    keyed, folders = keyed_tables(steps, partitions), _stage_folders(store)
-    outputs: dict[str, StepOutput] = {}
-    for step in steps:
-        if any(p not in outputs for p in step.parents):
-            yield State(step.name, "waits", step.parents)
-            continue
-        plan = plan_step(step, outputs, keyed[step.name], store, partitions, folders)
-        bytes_in = sum(outputs[n].parts.bytes(i.table) for i in step.inputs.values() for n in i.steps)
-        if plan.output is None:
-            collector = read_committed(store, plan.folder, plan.count)
-            parts, done, state = collector.parts(), collector.done, "to do"
-        else:
-            outputs[step.name], parts, done = plan.output, plan.output.parts, plan.count
-            state = "recorded" if plan.record is not None and plan.folder in plan.record.generations else "done"
-        yield State(step.name, state, step.parents, plan.count, done, bytes_in, parts.bytes(), parts)

@@ -182,8 +182,6 @@ def _lookup(host: str, port: int, timeout: float) -> list[str]:
         addresses = result.get(timeout=max(timeout, 0.001))
     except queue.Empty:
         raise Fault("timeout", f"no answer for {host}") from None
-    if isinstance(addresses, Exception):
-        raise Fault("dns", str(addresses))
-    if not addresses:
-        raise Fault("dns", f"{host} has no address")
+    if isinstance(addresses, Exception) or not addresses:
+        raise Fault("dns", str(addresses or f"{host} has no address"))
     return addresses

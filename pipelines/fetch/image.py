@@ -51,7 +51,8 @@ def look(body: bytes, max_pixels: float) -> Looked:
     except Image.DecompressionBombError:
         return Looked("too_many_pixels")
     except UnidentifiedImageError:
-        return Looked(_unidentified(body))
+        is_raster = body.startswith((*_MAGIC, b"RIFF")) or body[4:12] in (b"ftypavif", b"ftypavis")
+        return Looked(_broken(body, "") if is_raster else "not_image")
     except MemoryError:
         raise
     # decoders raise nearly every error on broken data: OSError, SyntaxError, ValueError, struct.error, ...
@@ -91,11 +92,6 @@ def _broken(body: bytes, message: str) -> str:
     if "truncat" in text or "unexpected end" in text or "end of file" in text or _is_cut(body):
         return "truncated"
     return "undecodable"
-
-
-def _unidentified(body: bytes) -> str:
-    is_raster = body.startswith((*_MAGIC, b"RIFF")) or body[4:12] in (b"ftypavif", b"ftypavis")
-    return _broken(body, "") if is_raster else "not_image"
 
 
 def _is_cut(body: bytes) -> bool:

@@ -210,8 +210,7 @@ class _Partition:
 
 
 def _host(url: str) -> str:
-    target = target_of(url)
-    return target.host if target else ""
+    return target.host if (target := target_of(url)) else ""
 
 
 def _barred(rules: Rules, target: Target) -> str | None:

@@ -191,9 +191,8 @@ def read_body(conn: Connection, head: Head, max_bytes: int, partial: bool = Fals
 
 def _length(head: Head) -> int | None:
     values = set(head.tokens("content-length"))
-    if len(values) == 1 and (text := values.pop()).isdigit() and text.isascii():
-        return int(text)
-    return None
+    text = values.pop() if len(values) == 1 else ""
+    return int(text) if text.isdigit() and text.isascii() else None
 
 
 def _plain(conn: Connection, length: int | None) -> Iterator[bytes]:

@@ -73,28 +73,22 @@ def page_facts(rng: random.Random) -> dict[str, str]:
     }
 
 
-class Writer:
-    """Writes the text of one page and uses no sentence form twice."""
+def _body(topic: Topic, parts: int, facts: Mapping[str, str], rng: random.Random) -> list[list[Block]]:
+    """Opening, `parts` sections with a heading and a closing, each a list of blocks. No sentence form is used twice."""
 
-    def __init__(self, facts: Mapping[str, str], rng: random.Random) -> None:
-        self.facts, self.rng = facts, rng
-
-    def sentences(self, section: Section, count: int) -> list[str]:
-        forms = self.rng.sample(section.forms, min(count, len(section.forms)))
+    def sentences(section: Section, count: int) -> list[str]:
+        forms = rng.sample(section.forms, min(count, len(section.forms)))
         # every sentence has a year of its own: a page on which everything happened in one year reads like a form
-        return [sentence(form, {**self.facts, "year": str(self.rng.randint(1948, 2021))}, self.rng) for form in forms]
+        return [sentence(form, {**facts, "year": str(rng.randint(1948, 2021))}, rng) for form in forms]
 
-    def body(self, topic: Topic, parts: int, length: tuple[int, int] = (5, 8)) -> list[list[Block]]:
-        """Opening, `parts` sections with a heading and a closing, each a list of blocks. length: in sentences."""
-        rng = self.rng
-        groups = [[Block("p", " ".join([*self.sentences(topic.opening, 2), self.facts["note"]]))]]
-        for section in rng.sample(topic.sections, min(parts, len(topic.sections))):
-            text = self.sentences(section, rng.randint(*length))
-            heading = Block("h2", sentence(rng.choice(section.headings), self.facts, rng))
-            middle = len(text) // 2 + rng.randint(0, 1)
-            groups.append([heading, Block("p", " ".join(text[:middle])), Block("p", " ".join(text[middle:]))])
-        groups.append([Block("p", " ".join(self.sentences(topic.closing, rng.randint(1, 2))))])
-        return groups
+    groups = [[Block("p", " ".join([*sentences(topic.opening, 2), facts["note"]]))]]
+    for section in rng.sample(topic.sections, min(parts, len(topic.sections))):
+        text = sentences(section, rng.randint(5, 8))
+        heading = Block("h2", sentence(rng.choice(section.headings), facts, rng))
+        middle = len(text) // 2 + rng.randint(0, 1)
+        groups.append([heading, Block("p", " ".join(text[:middle])), Block("p", " ".join(text[middle:]))])
+    groups.append([Block("p", " ".join(sentences(topic.closing, rng.randint(1, 2))))])
+    return groups
 
 
 def _figures(topic: Topic, book: Sketchbook, rng: random.Random, count: int) -> list[Block]:
@@ -126,7 +120,7 @@ def compose(
     """
     rng = random.Random("article " + seed)
     facts = {**page_facts(rng), **subject}
-    groups = Writer(facts, rng).body(topic, parts or rng.randint(3, len(topic.sections)))
+    groups = _body(topic, parts or rng.randint(3, len(topic.sections)), facts, rng)
     if topic.standing:
         groups[-1].append(Block("p", topic.standing))
     title = sentence(rng.choice(topic.titles), facts, rng)

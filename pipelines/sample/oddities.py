@@ -140,10 +140,8 @@ def _responsive(text: str, article: Article) -> str:
         sets = f"{url}?w=320 320w, {url} {width}w"
         new = f'<picture><source srcset="{sets}"><img data-n="{i}"' if i == 0 else f'<img srcset="{sets}"'
         text = text.replace(f'<img src="{url}"', new)
-        if i == 0:
-            end = text.index(">", text.index('data-n="0"')) + 1
-            text = text[:end] + "</picture>" + text[end:]
-    return text
+    end = text.index(">", text.index('data-n="0"')) + 1
+    return text[:end] + "</picture>" + text[end:]
 
 
 def _noscript(text: str, article: Article) -> str:

@@ -44,11 +44,8 @@ def shelf() -> tuple[Picture, ...]:
 
 def rows() -> list[tuple[str, str]]:
     """(url, text), in the order of the file."""
-    rows = [(p.url, p.caption) for p in shelf()]
-    for i in range(EMPTY_TEXTS):
-        rows[20 + 40 * i] = (rows[20 + 40 * i][0], "")
-    for i in range(STOCK_USES):
-        rows[9 + 15 * i] = (rows[9 + 15 * i][0], STOCK)
+    texts = {20 + 40 * i: "" for i in range(EMPTY_TEXTS)} | {9 + 15 * i: STOCK for i in range(STOCK_USES)}
+    rows = [(p.url, texts.get(n, p.caption)) for n, p in enumerate(shelf())]
     for i, (url, text, _) in enumerate(BAD_ROWS):
         rows.insert(15 + 37 * i, (url, text))
     return [*rows, *rows[210 : 210 + DUPLICATES]]

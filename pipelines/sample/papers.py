@@ -65,7 +65,6 @@ class _Typesetter:
         import pymupdf
 
         self.document: Any = pymupdf.open()
-        self._pymupdf: Any = pymupdf
         self.columns, self.size, self.gap = columns, size, 22.0
         self.width = (_PAGE_WIDTH - 2 * _MARGIN - self.gap * (columns - 1)) / columns
         self.top = _MARGIN
@@ -125,7 +124,7 @@ class _Typesetter:
         self._reserve(height + 40)
         out = io.BytesIO()
         paint(picture).finish().save(out, "JPEG", quality=80)
-        box = self._pymupdf.Rect(self.left, self.y + 4, self.left + self.width, self.y + 4 + height)
+        box = (self.left, self.y + 4, self.left + self.width, self.y + 4 + height)
         self.page.insert_image(box, stream=out.getvalue())
         self.y += height + 6
         self.paragraph(picture.caption, 9, "tiit")
@@ -163,8 +162,8 @@ def _scan(document: Any, seed: str) -> Any:
         image = Image.merge("RGB", [Image.blend(image, shade, share) for share in (0.28, 0.26, 0.38)])
         out = io.BytesIO()
         image.save(out, "JPEG", quality=62)
-        box = pymupdf.Rect(0, 0, _PAGE_WIDTH, _PAGE_HEIGHT)
-        scan.new_page(width=_PAGE_WIDTH, height=_PAGE_HEIGHT).insert_image(box, stream=out.getvalue())
+        sheet = scan.new_page(width=_PAGE_WIDTH, height=_PAGE_HEIGHT)
+        sheet.insert_image(sheet.rect, stream=out.getvalue())
     return scan
 
 

@@ -143,8 +143,7 @@ def answer(url: str) -> Answer:
         return failure(502, "Bad gateway: no such host")
     port = "" if parts.port in (None, 80) else f":{parts.port}"
     url = f"http://{host}{port}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
-    maker = address_book().get(url)
-    if maker is not None:
+    if maker := address_book().get(url):
         return maker()
     width = parse_qs(parts.query).get("w", [""])[0]
     original = address_book().get(url.split("?")[0])

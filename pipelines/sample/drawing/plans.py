@@ -150,9 +150,9 @@ def cutaway(canvas: Canvas, colour: Colour, count: int, subject: str, rng: rando
         canvas.box(a, y - tall, b, y + tall, dark(colour, 0.4), radius=6)
         canvas.box(a + 8, y - tall + 16, b - 8, y + tall - 16, colour if i % 2 == 0 else light(colour, 0.4), radius=4)
         x = (a + b) / 2
-        up = i % 2 == 0
-        canvas.path([(x, y + (-tall * 0.5 if up else tall * 0.5)), (x, h * (0.2 if up else 0.86))], INK, 2)
-        canvas.disc(x, y + (-tall * 0.5 if up else tall * 0.5), 5, INK)
-        canvas.words(x, h * (0.17 if up else 0.9), "ABCDEFGH"[i], h * 0.055)
+        start, end, letter = (y - tall * 0.5, h * 0.2, h * 0.17) if i % 2 == 0 else (y + tall * 0.5, h * 0.86, h * 0.9)
+        canvas.path([(x, start), (x, end)], INK, 2)
+        canvas.disc(x, start, 5, INK)
+        canvas.words(x, letter, "ABCDEFGH"[i], h * 0.055)
     canvas.disc(left + 6, y, 13, (190, 225, 245), tall=h * 0.2 / 13)
     canvas.path([(0, y), (w, y)], mix(colour, INK, 0.7), 1)
