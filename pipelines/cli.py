@@ -31,14 +31,10 @@ def main() -> None:
 def run(
     recipe: Annotated[str, typer.Argument(help="A recipe, such as pipelines/recipes/idefics2.yaml.")],
     settings: Settings = None,
-    folder: Annotated[
-        str | None, typer.Option("--out", help="The run's folder or fsspec URL; runs/NAME if not given.")
-    ] = None,
+    folder: Annotated[str | None, typer.Option("--out", help="Folder or fsspec URL; runs/NAME if not given.")] = None,
     on: On = "auto",
     plan: Annotated[bool, typer.Option("--plan", help="Print steps, parts and what is done; start nothing.")] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="About so many inputs of each kind, always the same ones.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="About so many inputs a kind, always the same ones.")] = None,
     refresh: Annotated[
         list[str] | None, typer.Option(help="A recorded step to run again (web.crawl, fetch); may be given again.")
     ] = None,
@@ -175,22 +171,13 @@ def forget(
 @app.command()
 def publish(
     run_folder: Run,
-    repo: Annotated[
-        str,
-        typer.Argument(
-            help="namespace/name of a dataset on the Hugging Face Hub, or an fsspec URL: s3://bucket/folder."
-        ),
-    ],
+    repo: Annotated[str, typer.Argument(help="namespace/name on the Hub, or an fsspec URL such as s3://bucket/dir.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print files and bytes; send nothing.")] = False,
     private: Annotated[bool, typer.Option(help="Create the repository as private.")] = False,
     pr: Annotated[bool, typer.Option("--pr", help="As a pull request.")] = False,
     tag: Annotated[str | None, typer.Option(help="Name the published revision, such as v1.")] = None,
-    squash: Annotated[
-        bool, typer.Option(help="Leave one commit: earlier ones may hold what was forgotten since.")
-    ] = False,
-    unfinished: Annotated[
-        bool, typer.Option("--so-far", help="The finished shards of a run that is at work or was interrupted.")
-    ] = False,
+    squash: Annotated[bool, typer.Option(help="Leave one commit: earlier ones may hold what was forgotten.")] = False,
+    unfinished: Annotated[bool, typer.Option("--so-far", help="The finished shards of an unfinished run.")] = False,
     as_json: Json = False,
 ) -> None:
     """Publish a run's shards to the Hub or any storage, with a dataset card. Run it again to resume."""

@@ -33,6 +33,7 @@ class ImageSteps:
         self.resolved = resolved
         self.fetching = [source for source in resolved.sources if source.kind.fetches]
         self.columns: dict[str, tuple[tuple[str, str], ...]] = {}  # of the images' scores, by scope
+        self.holders: dict[str, tuple[str, ...]] = {}  # the steps that hold the images, by scope
 
     def fetched(self) -> list[Step]:
         """Fetch what the sources' documents link to."""
@@ -52,13 +53,14 @@ class ImageSteps:
         )
         return [step, *self._scored(FETCH, (FETCH,), self.fetching)]
 
-    def counted(self, scope: Scope) -> tuple[tuple[str, ...], list[Step]]:
-        """The steps that hold a scope's images, and the steps that tell how often each image is shown, and its scores.
+    def counted(self, scope: Scope) -> list[Step]:
+        """The steps that tell how often each image of a scope is shown, and its scores.
 
         The last of them is SCOPE.count, with the table `counted`.
         """
+        self.holders[scope.name] = ()
         if not scope.kind.has_images:
-            return (), []
+            return []
         own = tuple(step for source in scope.members for step in scope.documents[source.name].images)
         groups: dict[str, Sequence[Source]] = {scope.name: scope.members} if own else {}
         steps = self._scored(scope.name, own, scope.members) if own else []
@@ -82,7 +84,8 @@ class ImageSteps:
                     reads[table] = shuffle("scores", f"{prefix}.{name}")
         self.columns[scope.name] = tuple(columns.items())
         steps.append(Step(scope.step("count"), Count(self.columns[scope.name]), reads))
-        return (*own, *((FETCH,) if scope.kind.fetches else ())), steps
+        self.holders[scope.name] = (*own, *([FETCH] if scope.kind.fetches else []))
+        return steps
 
     def of_source(self, scope: Scope, source: Source) -> tuple[list[Step], Input]:
         """The input with the images of one source and their scores (table `counted`), and the steps that make it."""

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 from collections import Counter
@@ -185,14 +186,13 @@ def _mixtures(recipe: Recipe, manifest: Mapping[str, Any], say: Any = None) -> d
 def _output_links(run: Plan, outputs: Outputs) -> dict[str, str]:
     """Name in the run -> committed file, of the files that the recipe's writers wrote."""
     links = {}
-    for planned in run.sources:
+    for planned, split in itertools.product(run.sources, SPLITS):
         for output in planned.source.table.outputs:
             suffix = writer(output.writer, output.arguments).suffix
-            for split in SPLITS:
-                for number, part in enumerate(outputs[planned.step(f"output.{output.name}.{split}")].parts):
-                    if "output" in part.files:
-                        name = f"outputs/{planned.name}/{output.name}/{split}-{number:06d}{suffix}"
-                        links[name] = part.files["output"].name
+            for number, part in enumerate(outputs[planned.step(f"output.{output.name}.{split}")].parts):
+                if "output" in part.files:
+                    name = f"outputs/{planned.name}/{output.name}/{split}-{number:06d}{suffix}"
+                    links[name] = part.files["output"].name
     return links
 
 
@@ -259,7 +259,7 @@ def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[st
     reasons, dropped_texts, dropped_images = (
         _counts(outputs, [planned.step("select")], table, "reason") for table in ("documents", "texts", "images")
     )
-    kept = reasons.pop("kept", 0)
+    kept, title = reasons.pop("kept", 0), source.kind.title
     refused = _counts(outputs, [step.name for step in planned.documents.steps], "refused", "reason")
     unpacked = _counts(outputs, [planned.step(split) for split in SPLITS], "refused", "reason")
     documents = sum(outputs[step].rows("documents") for step in planned.documents.documents)
@@ -273,7 +273,7 @@ def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[st
     stats: Row = {
         "kind": source.kind.name,
         "layout": source.layout,
-        "title": _title(source.name, source.kind.name, source.kind.title),
+        "title": title if source.name in (source.kind.name, title.lower()) else f"{title}: {source.name}",
         "documents": documents,
         "refused": dict(sorted(refused.items())),
         "funnel": [
@@ -303,11 +303,6 @@ def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[st
         sums = {name: sum(answers[name].to_pylist()) for name in answers.column_names}
         stats["answers"] = {"repeat": source.table.repeat, **sums}
     return stats
-
-
-def _title(name: str, kind: str, title: str) -> str:
-    """What the report calls a source; its own name is told where it is not the kind's."""
-    return title if name in (kind, title.lower()) else f"{title}: {name}"
 
 
 def _counts(outputs: Outputs, steps: Iterable[str], table: str, column: str) -> Counter[str]:
@@ -375,13 +370,12 @@ def finished_shards(root: str) -> Iterator[Path]:
     done = committed(run.steps, root, run.partitions)
     progress = {}
     finished: dict[str, list[tuple[int, Sidecar]]] = {}
-    for planned in run.sources:
-        for split in SPLITS:
-            step = planned.step(split)
-            total, parts = done.get(step, (0, None))
-            numbers = [] if parts is None else sorted(set(parts.table["part"].to_pylist()))
-            finished[step] = [(number, parts[number]) for number in numbers]  # type: ignore[index]
-            progress[f"{planned.name}/{split}"] = [len(numbers), total]
+    for planned, split in itertools.product(run.sources, SPLITS):
+        step = planned.step(split)
+        total, parts = done.get(step, (0, None))
+        numbers = [] if parts is None else sorted(set(parts.table["part"].to_pylist()))
+        finished[step] = [(number, parts[number]) for number in numbers]  # type: ignore[index]
+        progress[f"{planned.name}/{split}"] = [len(numbers), total]
     sources, links = _sources(run, finished.__getitem__)
     if not links:
         raise RunError(f"{root}: no shard is finished yet")

@@ -86,8 +86,8 @@ def plan(resolved: Resolved, root: str, limit: int | None = None) -> Plan:
     for source in resolved.sources:
         documents[source.name] = source.kind.steps(source, reading, documents)
         steps += documents[source.name].steps
-    if resolved.evaluations:
-        stage = Evaluation(_overlap(resolved))
+    if (table := recipe.decontaminate) is not None:
+        stage = Evaluation(Overlap(table.words, table.whole))
         steps.append(Step("evaluated", stage, rows=row_tables(resolved.evaluations, INPUTS)))
     scopes = _scopes(resolved, documents)
     for scope in scopes:
@@ -96,11 +96,10 @@ def plan(resolved: Resolved, root: str, limit: int | None = None) -> Plan:
     steps += images.fetched()
     planned: dict[str, PlannedSource] = {}
     for scope in scopes:
-        holders, count_steps = images.counted(scope)
-        steps += [*count_steps, *_repeated(scope, resolved)]
+        steps += [*images.counted(scope), *_repeated(scope, resolved)]
         for source in scope.members:
-            steps += _selected(scope, source, holders, images, resolved, lists)
-            planned[source.name] = PlannedSource(source, documents[source.name], scope.name, holders)
+            steps += _selected(scope, source, images, lists)
+            planned[source.name] = PlannedSource(source, documents[source.name], scope.name, images.holders[scope.name])
     sources = tuple(planned[source.name] for source in resolved.sources)
     return Plan(tuple(steps), partitions_for(resolved.input_bytes), sources, limit)
 
@@ -190,34 +189,22 @@ def _repeated(scope: Scope, resolved: Resolved) -> list[Step]:
         if decontaminate is not None:
             reads = {**reads, "evaluated": broadcast("evaluated", "evaluated")}
             follows = scope.steps("matches", source)
-            steps.append(Step(source.step("matches"), Matches(_overlap(resolved)), reads, follows=follows))
+            matches = Matches(Overlap(decontaminate.words, decontaminate.whole))
+            steps.append(Step(source.step("matches"), matches, reads, follows=follows))
     if uses:
         paragraphs = shuffle("paragraphs", *scope.steps("paragraphs"))
         steps.append(Step(scope.step("repeated"), RepeatedParagraphs(uses), {"paragraphs": paragraphs}))
     if decontaminate is not None:
-        matches = shuffle("matches", *scope.steps("matches"))
-        steps.append(Step(scope.step("contaminated"), Contaminated(decontaminate.common), {"matches": matches}))
+        reads = {"matches": shuffle("matches", *scope.steps("matches"))}
+        steps.append(Step(scope.step("contaminated"), Contaminated(decontaminate.common), reads))
     return steps
-
-
-def _overlap(resolved: Resolved) -> Overlap:
-    table = resolved.recipe.decontaminate
-    assert table is not None
-    return Overlap(table.words, table.whole)
 
 
 # --- the last selection, and shards -----------------------------------------------------------------------------------
 
 
-def _selected(
-    scope: Scope,
-    source: Source,
-    holders: tuple[str, ...],
-    images: ImageSteps,
-    resolved: Resolved,
-    lists: Sequence[str],
-) -> list[Step]:
-    recipe, kind, table = resolved.recipe, source.kind, source.table
+def _selected(scope: Scope, source: Source, images: ImageSteps, lists: Sequence[str]) -> list[Step]:
+    recipe, kind, table = images.resolved.recipe, source.kind, source.table
     limits = next((rule for rule in source.rules.document if rule.score == "images"), Rule("images"))
     stage = Select(
         source.name,
@@ -254,7 +241,7 @@ def _selected(
             Step(
                 source.step(split),
                 Pack(source.name, source.layout, split, recipe.shards.longest_side, recipe.tokenizer),
-                {"documents": shuffle(split, select), "blobs": paths("blobs", *holders)},
+                {"documents": shuffle(split, select), "blobs": paths("blobs", *images.holders[scope.name])},
                 adds_up={"documents": ("index", "refused")},
                 per_part=("weight", recipe.shards.bytes),
                 count={"index": ("n_images", "n_text_tokens"), **REFUSED},

@@ -20,13 +20,9 @@ def _group() -> None:
 
 @app.command()
 def train(
-    positive: Annotated[
-        list[Path], typer.Option(help="Good texts: one a line, or .jsonl with `text`; may be given again.")
-    ],
+    positive: Annotated[list[Path], typer.Option(help="Good texts, one a line or .jsonl with `text`; repeatable.")],
     negative: Annotated[list[Path], typer.Option(help="Bad texts, in the same form.")],
-    output: Annotated[
-        Path, typer.Option("-o", help="Where to put the model; a recipe names it in NAME.text.quality_model.")
-    ],
+    output: Annotated[Path, typer.Option("-o", help="The model's path; a recipe names it in NAME.text.quality_model.")],
     held_out: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Share of the texts held out to measure precision and recall.")
     ] = 0.1,

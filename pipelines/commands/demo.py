@@ -33,7 +33,10 @@ def main() -> None:
         line = web.stdout.readline()
         if not line:
             raise SystemExit("the sample web did not start; see the message above")
-        _use_proxy(line.rpartition("=")[2].strip())
+        # all requests of this process go to the sample web
+        os.environ |= dict.fromkeys(("http_proxy", "HTTP_PROXY"), line.rpartition("=")[2].strip())
+        for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
+            os.environ.pop(name, None)
         stats = execute(read(str(BUNDLED / "sample.yaml"), write_inputs(INPUTS)), RUN, on="local")
     finally:
         web.terminate()
@@ -43,13 +46,6 @@ def main() -> None:
     packed = time.monotonic()
     trained = train(pathlib.Path("trainer/recipes/demo.yaml"), RUN, f"{RUN}/train")
     _show(Console(highlight=False), stats, trained, packed - began, time.monotonic() - packed)
-
-
-def _use_proxy(proxy: str) -> None:
-    """Send all requests of this process to the sample web."""
-    for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
-        os.environ.pop(name, None)
-    os.environ |= {"http_proxy": proxy, "HTTP_PROXY": proxy}
 
 
 def _show(

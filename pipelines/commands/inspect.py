@@ -79,12 +79,7 @@ def diff(first: Run, second: Run, as_json: Json = False) -> None:
 
 def sweep(
     run_folder: Run,
-    rule: Annotated[
-        str,
-        typer.Argument(
-            help="rule=from..to[:step], such as words=10..50:5, node.words.min=2..8; with level and limit, any score."
-        ),
-    ],
+    rule: Annotated[str, typer.Argument(help="rule=from..to[:step] or level.score.limit=...: node.words.min=2..8")],
     source: SourceName = None,
     as_json: Json = False,
 ) -> None:

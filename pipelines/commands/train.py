@@ -21,9 +21,7 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="A training recipe, such as trainer/recipes/demo.yaml.")],
     data: Data,
     settings: Settings = None,
-    folder: Annotated[
-        Path | None, typer.Option("--out", help="For checkpoints and logs; DATA/train by default.")
-    ] = None,
+    folder: Annotated[Path | None, typer.Option("--out", help="Checkpoints and logs; DATA/train by default.")] = None,
     as_json: Json = False,
 ) -> None:
     """Train the reference model on a run's shards."""

@@ -9,6 +9,7 @@ import html
 import re
 
 from pipelines.html.hints import TABLES
+from pipelines.html.phrases import PHRASES
 
 CREDIT = 90  # characters of the longest line that is only a credit
 PLAIN = 3  # words in small letters, longer than "from" or "and", from which a line is a description
@@ -20,30 +21,14 @@ _FILE = re.compile(r"(?:https?://|www\.)\S+|\S+\.(?:jpe?g|png|gif|webp|bmp|tiff?
 _CAMERA_NAMES = "img|dscn?|dscf|dsc_|pict?|p|image|screen ?shot|whatsapp image|unnamed|untitled|unbenannt"
 _CAMERA = re.compile(rf"(?:{_CAMERA_NAMES})[\W_]*\d[\d\W_]*\w{{0,3}}", re.I)
 _LAYOUT = frozenset(TABLES["layout"])
-_CREDIT_WORDS = (
-    r"(?:image |photo |picture )?credits?|illustrations?|photo(?:graph|graphy|s)?(?: by| courtesy)?|images? (?:via"
-    r"|courtesy|copyright|by)|via|source|courtesy(?: of)?|copyright|foto(?:s|grafie|credit)?|bild(?:er|quelle|nachweis"
-    r"|rechte)?|quelle|grafik|crédits?(?: photos?)?|créditos?|fuente|fonte|imagen|imagem|zdjęcie|fot|źródło|kuva|фото"
-    r"|источник"
-)
+_CREDIT_WORDS = "|".join(PHRASES["credits"])
 _CREDIT = re.compile(
     rf"[\W_]*(?:(?:{_CREDIT_WORDS})\s*[:©|/]|(?:{_CREDIT_WORDS})\s+(?:by|via|from|von|de|par)\b|©|\(c\)"
     rf"|image copyright\b)(.*)",
     re.I | re.S,
 )
-_AGENCIES = re.compile(
-    r"\b(?:getty ?images?|shutterstock|reuters|associated press|ap photo|afp|dpa|imago|adobe ?stock|istock|unsplash"
-    r"|pixabay|pexels|flickr)\b",
-    re.I,
-)
-# what networks and players write where no author did
-_MACHINE = re.compile(
-    r"(?:may be an image of|image may contain|no photo description|puede ser una imagen de|pode ser uma imagem de"
-    r"|kann ein bild von|peut être une image de|potrebbe essere un'immagine|avatar (?:of|von|de|for|para)\b|(?:media"
-    r"|video) playback|illustration for article titled|lazy loaded|click to (?:enlarge|view|zoom)|zum vergrößern"
-    r"|view (?:full|larger) (?:size|image))",
-    re.I,
-)
+_AGENCIES = re.compile(rf"\b(?:{'|'.join(PHRASES['agencies'])})\b", re.I)
+_MACHINE = re.compile(f"(?:{'|'.join(PHRASES['machine'])})", re.I)
 
 
 def clean(text: str | None) -> str | None:

@@ -1,6 +1,6 @@
 """Words that open what is not the article, such as other articles and comments, and words that close an article.
 
-The phrases stand in phrases.yaml, by purpose and language.
+The phrases stand in phrases.yaml, by purpose and language; so do those of captions.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import yaml
 CLOSING = 260  # characters of the longest line that only closes an article
 SHORT = 90  # characters from which a line is prose, whatever it starts with
 
-_TABLES = yaml.safe_load(Path(__file__).with_name("phrases.yaml").read_text("utf-8"))
+PHRASES = yaml.safe_load(Path(__file__).with_name("phrases.yaml").read_text("utf-8"))
 
 
 def _any(table: str) -> str:
     """An expression that matches any phrase of a table."""
-    by_language = ["|".join(phrases) for languages in _TABLES[table].values() for phrases in languages.values()]
-    return "|".join(f"(?:{phrase})" for phrase in by_language).replace("NETWORK", _TABLES["networks"])
+    by_language = ["|".join(phrases) for languages in PHRASES[table].values() for phrases in languages.values()]
+    return "|".join(f"(?:{phrase})" for phrase in by_language).replace("NETWORK", PHRASES["networks"])
 
 
 _START = re.compile(rf"[\W_]*(?:{_any('openers')})", re.I)
 _CLOSE = re.compile(_any("closers"), re.I)
-_CLOSE_WORDS = _TABLES["close_words"]
+_CLOSE_WORDS = PHRASES["close_words"]
 
 
 def opens_teaser(text: str) -> bool:

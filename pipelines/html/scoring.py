@@ -8,7 +8,7 @@ differences over ranges of leaves, and an ancestor is taken where the article co
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, compress
 
 from pipelines.html.blocks import Blocks, Box, Leaf
 from pipelines.html.elements import NEVER_JUNK
@@ -46,13 +46,11 @@ def root_of(blocks: Blocks) -> Box:
     """The box that holds the article. Boxes named like boilerplate are marked as not kept on the way."""
     boxes, leaves = blocks.boxes, blocks.leaves
     _strip_junk(boxes, leaves)
-    kept = leaves if all(box.kept for box in boxes) else [leaf for leaf in leaves if boxes[leaf.box].kept]
-    if len(kept) != len(leaves):  # sums are over all leaves, so those that are left out count nothing
-        chars = Sums([leaf.chars if boxes[leaf.box].kept else 0 for leaf in leaves])
-        links = Sums([leaf.links if boxes[leaf.box].kept else 0 for leaf in leaves])
-    else:
-        chars, links = Sums([leaf.chars for leaf in leaves]), Sums([leaf.links for leaf in leaves])
-    _lend(boxes, kept)
+    kept = [boxes[leaf.box].kept for leaf in leaves]
+    # sums are over all leaves, so those that are left out count nothing
+    chars = Sums([leaf.chars if keep else 0 for leaf, keep in zip(leaves, kept, strict=True)])
+    links = Sums([leaf.links if keep else 0 for leaf, keep in zip(leaves, kept, strict=True)])
+    _lend(boxes, list(compress(leaves, kept)))
     best, root = 0.0, boxes[0]
     for box in boxes:
         if box.score > 0 and box.kept and (points := _points(box, chars.of(box), links.of(box))) > best:

@@ -24,11 +24,7 @@ SLICES = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("length", pa
 
 #: PDF responses: where their bytes stand in this partition's raw file `pdf_bytes`
 PDFS = pa.schema(
-    [
-        *(DOCUMENT.field(name) for name in ("url", "fetched_at", "provenance")),
-        ("start", pa.int64()),
-        ("size", pa.int64()),
-    ]
+    [*map(DOCUMENT.field, ("url", "fetched_at", "provenance")), ("start", pa.int64()), ("size", pa.int64())]
 )
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")

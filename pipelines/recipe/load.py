@@ -64,9 +64,8 @@ def _set(table: dict[str, Any], setting: str) -> None:
     if path and path[0] not in Recipe.model_fields:
         sources = table.get("sources") or {}
         if path[0] not in sources:
-            raise RecipeError(
-                f"--set {setting}: no source `{path[0]}`{nearest(path[0], [*sources, *Recipe.model_fields])}"
-            )
+            hint = nearest(path[0], [*sources, *Recipe.model_fields])
+            raise RecipeError(f"--set {setting}: no source `{path[0]}`{hint}")
         path = ["sources", *path]
     for name in path:
         table = table.setdefault(name, {})
@@ -126,22 +125,20 @@ def from_version_1(table: Mapping[str, Any]) -> dict[str, Any]:
 
     Manifests of older runs hold such recipes. Each conversation set becomes a source of its own.
     """
-    table = dict(table)
-    old = {
-        kind: table.pop(kind) for kind in ("web", "pairs", "pdf", "conversations") if isinstance(table.get(kind), dict)
-    }
-    table = {key: value for key, value in table.items() if key not in KINDS or value is not None}
+    kinds = ("web", "pairs", "pdf", "conversations")
+    old = {kind: dict(table[kind]) for kind in kinds if isinstance(table.get(kind), dict)}
+    table = {key: v for key, v in table.items() if key not in old and (key not in KINDS or v is not None)}
     if not old:
         return table
     sources: dict[str, Any] = {}
     for kind in ("web", "pairs", "pdf"):
         if kind in old:
-            given = dict(old[kind])
+            given = old[kind]
             if kind != "web" and given.pop("from_pages", True) and "web" in old:
                 given["from"] = ["web"]
             sources[kind] = {"kind": kind, **_table_of_version_1(given)}
     if "conversations" in old:
-        given = dict(old["conversations"])
+        given = old["conversations"]
         for one in given.pop("sets", ()):
             name = one["name"].replace(".", "_")
             own = {key: value for key, value in one.items() if key != "name"}
@@ -155,6 +152,5 @@ def _table_of_version_1(given: Mapping[str, Any]) -> dict[str, Any]:
     functions = text.pop("functions", None)
     if "on" in near:
         near["enabled"] = near.pop("on")
-    more = {"text": text, "near": near, "scores": functions}
-    rest = {key: value for key, value in given.items() if key not in more}
-    return {**rest, **{key: value for key, value in more.items() if value}}
+    out = {**given, "text": text, "near": near, "scores": functions}
+    return {key: value for key, value in out.items() if value or key not in ("text", "near", "scores")}

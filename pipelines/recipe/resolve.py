@@ -34,6 +34,7 @@ from pipelines.select.join import PLACED
 from pipelines.sources import KINDS
 from pipelines.sources.base import Row, Source
 from pipelines.sources.files import list_files
+from pipelines.sources.tables import fault_of
 from shards import forget, mixture
 from shards.output import writer
 
@@ -74,14 +75,10 @@ def resolve(recipe: Recipe, list_inputs: bool = True) -> Resolved:
         raise RecipeError(f"tokenizer: {recipe.tokenizer} is neither `bytes` nor a file")
     evaluations: list[Row] = []
     if recipe.decontaminate is not None and list_inputs:
-        try:
+        with fault_of("decontaminate.files: "):
             evaluations = list_files(recipe.decontaminate.files, (".jsonl", ".jsonl.gz"))
-        except ValueError as e:
-            raise RecipeError(f"decontaminate.files: {e}") from None
-    try:
+    with fault_of("fetch."):
         agent = user_agent(recipe.fetch.contact, recipe.fetch.user_agent)
-    except ValueError as e:
-        raise RecipeError(f"fetch.{e}") from None
     entries = tuple(block_list(recipe))
     return Resolved(recipe, sources, tuple(evaluations), entries, models, similarity, compared, agent)
 
@@ -90,13 +87,11 @@ def block_list(recipe: Recipe) -> list[forget.Entry]:
     """The entries of the recipe's block-list `forget`, sorted. Raises RecipeError."""
     if recipe.forget is None:
         return []
-    try:
-        with open(recipe.forget, encoding="utf-8") as f:
-            return sorted(set(forget.entries(f, recipe.forget)))
-    except FileNotFoundError:
-        raise RecipeError(f"forget: no file {recipe.forget}") from None
-    except (forget.ForgetError, UnicodeDecodeError) as e:
-        raise RecipeError(f"forget: {e}") from None
+    if not os.path.exists(recipe.forget):
+        raise RecipeError(f"forget: no file {recipe.forget}")
+    with fault_of("forget: ", forget.ForgetError), open(recipe.forget, encoding="utf-8") as f:
+        entries = set(forget.entries(f, recipe.forget))
+    return sorted(entries)
 
 
 # --- one source -------------------------------------------------------------------------------------------------------
@@ -107,20 +102,14 @@ def _source(name: str, recipe: Recipe, compared: bool, list_inputs: bool) -> Sou
     kind = KINDS[table.kind]
     files: dict[str, list[Row]] = {}
     for listing in kind.listings(name, table) if list_inputs else ():
-        try:
+        with fault_of(f"{name}.{listing.key}: "):
             files[listing.key] = listing.rows()
-        except ValueError as e:
-            raise RecipeError(f"{name}.{listing.key}: {e}") from None
     if table.duplicate_key is not None:
-        try:
+        with fault_of(f"{name}.duplicate_key: "):
             key_function(table.duplicate_key)
-        except ValueError as e:
-            raise RecipeError(f"{name}.duplicate_key: {e}") from None
     for i, output in enumerate(table.outputs):
-        try:
+        with fault_of(f"{name}.outputs.{i} ({output.name}): "):
             writer(output.writer, output.arguments)
-        except ValueError as e:
-            raise RecipeError(f"{name}.outputs.{i} ({output.name}): {e}") from None
     scores, image_scores = _scores(name, table)
     image_names = [m.name for m in recipe.images.models] + [s.name for s in image_scores]
     rules = _rules(name, table, scores, image_names, compared)
@@ -129,23 +118,19 @@ def _source(name: str, recipe: Recipe, compared: bool, list_inputs: bool) -> Sou
 
 def _scores(name: str, table: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The stages of a source's own models, filters and functions: of texts and documents, and of images."""
-    try:
+    with fault_of(f"{name}."):
         stages: list[Any] = list(text_models(table.text, table.blocklist))
-    except ValueError as e:
-        raise RecipeError(f"{name}.{e}") from None
     images: list[Any] = []
     columns = {*DOCUMENT.names, *SCORES.names, *(c for stage in stages for c in stage.tables["scores"].names)}
     makers = [(f"text.datatrove.{i}", entry) for i, entry in enumerate(table.text.datatrove)]
     makers += [(f"scores.{i}", entry) for i, entry in enumerate(table.scores)]
     for key, entry in makers:
         where = f"{name}.{key} ({entry.name})"
-        try:
+        with fault_of(f"{where}: "):
             if key.startswith("scores"):
                 stage: Any = own_score(entry.name, entry.function, entry.level, entry.arguments)
             else:
                 stage = datatrove_score(entry.name, entry.filter, entry.arguments)
-        except ValueError as e:
-            raise RecipeError(f"{where}: {e}") from None
         if getattr(stage, "level", "text") == "image":
             images.append(stage)
             continue
@@ -250,10 +235,8 @@ def _compared(recipe: Recipe) -> frozenset[str]:
 
 def _check_mixtures(recipe: Recipe) -> None:
     for stage, given in recipe.mixtures.items():
-        try:
+        with fault_of(f"mixtures.{stage}: ", mixture.MixtureError, FileNotFoundError):
             mixture.load(given).check(recipe.sources)
-        except (mixture.MixtureError, FileNotFoundError) as e:
-            raise RecipeError(f"mixtures.{stage}: {e}") from None
 
 
 # --- scores of images -------------------------------------------------------------------------------------------------
@@ -263,22 +246,17 @@ def _image_models(images: Images) -> tuple[tuple[ImageModel, ...], tuple[ImageVe
     """The models of `images`, each opened once to check what it takes and gives."""
     models = tuple(ImageModel(m.name, m.model, _view(m), m.column, m.softmax, m.share_above) for m in images.models)
     for i, model in enumerate(models):
-        try:
+        with fault_of(f"images.models.{i} ({model.name}): "):
             model.check()
-        except ValueError as e:
-            raise RecipeError(f"images.models.{i} ({model.name}): {e}") from None
     if images.similarity is None:
         return models, None
     s = images.similarity
     halves = ImageVectors(s.image_model, _view(s)), TextVectors(s.text_model, s.tokenizer, s.tokens)
-    try:
+    with fault_of("images.similarity: "):
         image_length, text_length = (half.check() for half in halves)
-        if image_length != text_length:
-            raise ValueError(
-                f"vectors of {image_length} numbers for images and {text_length} for texts: not halves of one model"
-            )
-    except ValueError as e:
-        raise RecipeError(f"images.similarity: {e}") from None
+    if image_length != text_length:
+        lengths = f"vectors of {image_length} numbers for images and {text_length} for texts"
+        raise RecipeError(f"images.similarity: {lengths}: not halves of one model")
     return models, halves
 
 

@@ -32,24 +32,16 @@ class Decontaminate(Table):
     """
 
     files: Strings = Field(
-        description="JSON lines with image (a path relative to the file), question, answers: paths, globs, fsspec URLs"
+        min_length=1,
+        description="JSON lines with image (a path relative to the file), question, answers: paths, globs, fsspec URLs",
     )
-    words: int = Field(
-        13, ge=1, description="words in a row that a document and an evaluation may not share (GPT-3: 13)"
-    )
-    whole: int = Field(
-        8, ge=1, description="shorter texts of an evaluation are matched as a whole, from this many words on (GPT-3: 8)"
-    )
+    words: int = Field(13, ge=1, description="words in a row that document and evaluation may not share (GPT-3: 13)")
+    whole: int = Field(8, ge=1, description="shorter texts are matched whole, from this many words on (GPT-3: 8)")
     common: int = Field(
-        10,
-        ge=1,
-        description="documents that may share such words; words of more documents are a template (NeMo Curator: 10)",
+        10, ge=1, description="documents that may share such words; words of more are a template (NeMo Curator: 10)"
     )
     bits: int | None = Field(
-        3,
-        ge=0,
-        le=16,
-        description="of 64 bits of the perceptual hash, how many may differ; null: images are not compared",
+        3, ge=0, le=16, description="bits of 64 of a perceptual hash that may differ; null: images are not compared"
     )
 
 
@@ -83,8 +75,7 @@ class Similarity(_Model):
     tokenizer: str = Field(description="path of its tokenizer.json")
     tokens: int = Field(77, ge=1, description="of a text, how many tokens the model reads; shorter texts are padded")
     of: Strings | None = Field(
-        None,
-        description="names of the sources whose images are compared with text; all web and pairs sources if not given",
+        None, description="sources whose images are compared with text; all of kind web and pairs if not given"
     )
 
 
@@ -93,9 +84,7 @@ class Images(Table):
     source's rules ask for it.
     """
 
-    pixels: bool = Field(
-        False, description="entropy, blur, solid and qr of every image; measured anyway where a rule names one"
-    )
+    pixels: bool = Field(False, description="entropy, blur, solid and qr of every image, even where no rule names one")
     models: list[ImageModel] = Field([], description="each gives the score of its name")
     similarity: Similarity | None = None
     gpus: float = Field(0, ge=0, description="share of a GPU that one partition of a model takes, on Ray")
@@ -111,16 +100,12 @@ class Dedup(Table):
     """Between which documents duplicates, repeated texts and repeated images are looked for."""
 
     across: Literal["kind", "source"] = Field("kind", description="all sources of one kind together, or each alone")
-    prefer: Strings = Field(
-        [], description="names of sources, the preferred first: of duplicates, the document of the first of them stays"
-    )
+    prefer: Strings = Field([], description="names of sources: of duplicates, the document of the first of them stays")
 
 
 class Recipe(Table):
     name: str = "run"
-    license: str = Field(
-        "other", description="of the dataset, in the Hub's names; each document keeps the licence of its page"
-    )
+    license: str = Field("other", description="the dataset's, in the Hub's names; a document keeps its page's licence")
     sources: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")], AnySource] = Field(
         {}, description="name -> {kind: web | pairs | pdf | conversations | text, ...}; the names are yours"
     )

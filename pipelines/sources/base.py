@@ -169,7 +169,9 @@ def row_tables(rows: Sequence[Row], schema: pa.Schema | None = None) -> Callable
     return lambda outputs: tables
 
 
-def reader(name: str, stage: Any, rows: Sequence[Row], schema: pa.Schema, reading: Reading, **options: Any) -> Step:
+def reader_step(
+    name: str, stage: Any, rows: Sequence[Row], schema: pa.Schema, reading: Reading, **options: Any
+) -> Step:
     """The step of a stage with a field `limit` that reads documents from input rows. options: of the step."""
     stage = replace(stage, limit=per_part(reading.limit, len(rows)))
     return Step(name, stage, rows=row_tables(rows, schema), **{"count": REFUSED, **options})

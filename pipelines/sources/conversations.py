@@ -10,7 +10,7 @@ from pydantic import Field
 from dedup.sign import Sign
 from pipelines.formats import conversations as formats
 from pipelines.formats import rows
-from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Source, choose_files, reader
+from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Source, choose_files, reader_step
 from pipelines.sources.files import lister
 from pipelines.sources.tables import RecipeError, SourceTable, Strings
 
@@ -24,9 +24,7 @@ class Conversations(SourceTable):
     repeat: float = Field(
         1, gt=0, le=1000, description="times that each document is packed for training: 4, or 0.01 (Idefics2, table 14)"
     )
-    together: int = Field(
-        7, ge=1, description="questions of a row in one document, where each stands for itself (The Cauldron)"
-    )
+    together: int = Field(7, ge=1, description="independent questions of a row in one document (The Cauldron)")
     preset: str = "conversations"
 
 
@@ -43,7 +41,7 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
     pieces = [piece for file in files for piece in formats.pieces(file, labels[file["file"]], table.images)]
     stage = formats.Conversations(table.together, reading.fetch.max_bytes, reading.fetch.max_pixels)
     count = {**REFUSED, "outcomes": ("status",)}
-    step = reader(source.step("read"), stage, pieces, formats.INPUTS, reading, count=count, deadline_s=60)
+    step = reader_step(source.step("read"), stage, pieces, formats.INPUTS, reading, count=count, deadline_s=60)
     return Documents((step,), (step.name,), images=(step.name,))
 
 

@@ -13,7 +13,7 @@ from pipelines.engine.stage import Step, aligned
 from pipelines.formats import rows
 from pipelines.formats.urllist import SUFFIXES, UrlList
 from pipelines.html.pairs import Pairs as PairsOfPages
-from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files, reader
+from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files, reader_step
 from pipelines.sources.files import lister
 from pipelines.sources.tables import RecipeError, SourceTable, Strings
 
@@ -26,9 +26,7 @@ class Pairs(SourceTable):
     urls: Strings = Field([], description="CSV, TSV, JSONL or Parquet files with the address and the text of an image")
     url_column: str | None = Field(None, description="column of the address; the usual names if not given")
     text_column: str | None = Field(None, description="column of the text; the usual names if not given")
-    text_uses: int = Field(
-        10, ge=0, description="pairs that may share a text; above it, all of them go (COYO: 10); 0: any"
-    )
+    text_uses: int = Field(10, ge=0, description="pairs that may share a text; of more, all go (COYO: 10); 0: any")
     preset: str = "pairs"
 
 
@@ -50,7 +48,7 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
     if files := choose_files(source.files["urls"], reading.limit):
         pieces = [piece for file in files for piece in rows.pieces(file)]
         stage = UrlList(pairs.url_column, pairs.text_column)
-        steps.append(reader(source.step("listed"), stage, pieces, rows.INPUTS, reading))
+        steps.append(reader_step(source.step("listed"), stage, pieces, rows.INPUTS, reading))
     return Documents(tuple(steps), tuple(step.name for step in steps))
 
 

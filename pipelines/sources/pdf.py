@@ -36,9 +36,7 @@ class Pdf(SourceTable):
     longest_side: int = Field(980, ge=64, description="pixels of a page image; rendered at the size that shards hold")
     max_pages: int = Field(50, ge=1, description="of one PDF; MINT-1T takes 50")
     max_bytes: int = Field(100_000_000, ge=1, description="of one PDF")
-    ocr: Literal["auto", "never"] = Field(
-        "auto", description="Tesseract, where it is installed and a page has no text layer"
-    )
+    ocr: Literal["auto", "never"] = Field("auto", description="Tesseract, where installed and a page has no text layer")
     ocr_languages: str = Field("eng", description="Tesseract's language names, joined by +: eng+deu")
     ocr_dpi: int = Field(300, ge=70, le=600)
     min_confidence: float = Field(0.45, ge=0, le=1, description="mean confidence below which an OCR page is refused")
@@ -69,16 +67,8 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
         rows = [*files, *_of_pages([outputs[name] for name in after], Store(reading.root))]
         return [pa.Table.from_pylist(group, schema=INPUTS) for group in groups(rows, PART_BYTES, PART_FILES)]
 
-    stage = Pages(
-        dpi=pdf.dpi,
-        longest_side=pdf.longest_side,
-        max_pages=pdf.max_pages,
-        max_bytes=pdf.max_bytes,
-        ocr=pdf.ocr == "auto",
-        ocr_dpi=pdf.ocr_dpi,
-        languages=pdf.ocr_languages,
-        min_confidence=pdf.min_confidence,
-    )
+    same = {"dpi", "longest_side", "max_pages", "max_bytes", "ocr_dpi", "min_confidence"}
+    stage = Pages(ocr=pdf.ocr == "auto", languages=pdf.ocr_languages, **pdf.model_dump(include=same))
     name = source.step("pages")
     count = {**REFUSED, "outcomes": ("status",)}
     step = Step(name, stage, rows=parts, after=after, count=count, deadline_s=60, batch_rows=1)

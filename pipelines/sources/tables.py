@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -11,6 +13,16 @@ from filters.rules import RulesTable
 
 class RecipeError(Exception):
     """A recipe that cannot be run. The message is one line that names the key and what to do."""
+
+
+@contextmanager
+def fault_of(key: str, *faults: type[Exception]) -> Iterator[None]:
+    """Raise a ValueError, or one of `faults`, as the RecipeError of a key. key: with the separator behind it."""
+    kinds: tuple[type[Exception], ...] = (ValueError, *faults)
+    try:
+        yield
+    except kinds as e:
+        raise RecipeError(f"{key}{e}") from None
 
 
 def _as_list(value: Any) -> Any:
@@ -40,9 +52,7 @@ class Near(Table):
 
     # not `on`, which YAML reads as `true`
     enabled: bool = True
-    threshold: float = Field(
-        0.7, gt=0, le=1, description="estimated Jaccard similarity from which a document is a copy"
-    )
+    threshold: float = Field(0.7, gt=0, le=1, description="estimated Jaccard similarity that makes a document a copy")
     bands: int = Field(28, ge=1)
     rows: int = Field(4, ge=1)
     shingle: int = Field(5, ge=1, description="words")
@@ -79,19 +89,12 @@ class Text(Table):
     """How texts are measured, and what is replaced in them."""
 
     language_model: str | None = Field(
-        None,
-        description="path of a fastText model such as lid.176.bin; a small built-in model if not given",
+        None, description="path of a fastText model such as lid.176.bin; a small built-in model if not given"
     )
     datatrove: list[DatatroveFilter] = Field([], description="datatrove filters, each a score for document rules")
-    quality_model: str | None = Field(
-        None, description="path of a model by `panoramix classifier train`: gives the document score `quality`"
-    )
-    perplexity_model: str | None = Field(
-        None, description="path of a KenLM model: gives the document score `perplexity`"
-    )
-    perplexity_pieces: str | None = Field(
-        None, description="path of the SentencePiece model that the KenLM model was trained with"
-    )
+    quality_model: str | None = Field(None, description="path of a `panoramix classifier` model: the score `quality`")
+    perplexity_model: str | None = Field(None, description="path of a KenLM model: gives the score `perplexity`")
+    perplexity_pieces: str | None = Field(None, description="path of the SentencePiece model of the KenLM model")
     flagged_words: dict[str, str] = Field(
         {}, description="files of flagged words by language: {de: words_de.txt}; a short English list if not given"
     )
@@ -150,6 +153,4 @@ class Fetch(Table):
     allow_private: Strings = Field([], description="private address ranges that may be reached, such as 10.1.0.0/16")
     addresses_a_part: int = Field(5000, ge=1)
     user_agent: str = Field("panoramix/0.1", description="product token that robots.txt is read for, and a version")
-    contact: str | None = Field(
-        None, description="a mail address or page that requests name, so that a site's owner can reach you"
-    )
+    contact: str | None = Field(None, description="mail address or page in requests, for a site's owner to reach you")

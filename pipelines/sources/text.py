@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipelines.formats import rows, texts
-from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files, reader
+from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files, reader_step
 from pipelines.sources.files import lister
 from pipelines.sources.tables import Datatrove, Near, RecipeError, SourceTable, Strings
 from pipelines.sources.web import datatrove_listing, datatrove_step, sign_near
@@ -38,7 +38,7 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
     if files := choose_files(source.files["files"], reading.limit):
         pieces = [piece for file in files for piece in rows.pieces(file)]
         stage = texts.Texts(table.text_column, table.url_column)
-        steps.append(reader(source.step("read"), stage, pieces, rows.INPUTS, reading))
+        steps.append(reader_step(source.step("read"), stage, pieces, rows.INPUTS, reading))
     steps += datatrove_step(source, reading, "text")
     return Documents(tuple(steps), tuple(step.name for step in steps))
 

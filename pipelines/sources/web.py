@@ -37,10 +37,10 @@ from pipelines.sources.base import (
     choose,
     choose_files,
     per_part,
-    reader,
+    reader_step,
 )
 from pipelines.sources.files import lister
-from pipelines.sources.tables import Datatrove, Near, RecipeError, SourceTable, Strings, Table
+from pipelines.sources.tables import Datatrove, Near, RecipeError, SourceTable, Strings, Table, fault_of
 from pipelines.warc.read import warc_slices
 
 HOSTS_A_PART = 16  # crawled side by side, each at its own polite pace
@@ -66,12 +66,9 @@ class CommonCrawl(Table):
         description="Parquet files of the index: paths, globs or fsspec URLs, such as s3://commoncrawl/cc-index/table/..."
     )
     where: dict[str, Any] = Field(
-        {},
-        description="column of the index -> value, list of values, {min, max} or null; successful HTML pages if empty",
+        {}, description="column -> value, list of values, {min, max} or null; successful HTML pages if empty"
     )
-    prefix: str = Field(
-        "https://data.commoncrawl.org/", description="where the WARC files are: https, s3://commoncrawl/, or a folder"
-    )
+    prefix: str = Field("https://data.commoncrawl.org/", description="of the WARC files: https, s3 or a folder")
     threads: int = Field(8, ge=1, description="concurrent requests of one partition")
 
 
@@ -96,13 +93,11 @@ class Web(SourceTable):
     releases: list[Release] = Field([], description="documents of OBELICS, MINT-1T or mmc4, treated as pages")
     preset: str = "obelics"
     near: Near = Near()
-    refuse_optout: bool = Field(
-        True, description="leave out pages that reserve themselves (robots noai, TDM reservation)"
-    )
+    refuse_optout: bool = Field(True, description="leave out pages that reserve themselves (noai, TDM reservation)")
     paragraph_uses: int = Field(
         2,
         ge=0,
-        description="pages of a host that may share a paragraph; with more, all lose it (OBELICS: 2); 0: any number",
+        description="pages of a host that may share a paragraph; in more, it leaves (OBELICS: 2); 0: any number",
     )
 
 
@@ -114,17 +109,13 @@ def _listings(name: str, web: Web) -> list[Listing]:
         )
     out = [Listing("warc", lister(web.warc, ".warc.gz"))]
     if web.commoncrawl is not None:
-        try:
+        with fault_of(f"{name}.commoncrawl.where.", index.ChoiceError):
             index.where(web.commoncrawl.where)
-        except index.ChoiceError as e:
-            raise RecipeError(f"{name}.commoncrawl.where.{e}") from None
         out.append(Listing("commoncrawl.index", lister(web.commoncrawl.index, ".parquet")))
     out += datatrove_listing(web.datatrove)
     for i, release in enumerate(web.releases):
-        try:
+        with fault_of(f"{name}.releases.{i}.format: "):
             suffixes = releases.release_format(release.format).suffixes
-        except ValueError as e:
-            raise RecipeError(f"{name}.releases.{i}.format: {e}") from None
         out.append(Listing(f"releases.{i}.files", lister(release.files, suffixes)))
     return out
 
@@ -159,12 +150,12 @@ def _captures(source: Source, reading: Reading) -> list[Step]:
     """Choose captures in Common Crawl's index, then fetch them."""
     table = source.table.commoncrawl
     conditions = index.where(table.where)
-    files = choose_files(source.files["commoncrawl.index"], reading.limit)
-    files = [file for file in files if index.wanted(file["path"], conditions)]
+    wanted = [file for file in source.files["commoncrawl.index"] if index.wanted(file["path"], conditions)]
+    files = choose_files(wanted, reading.limit)
     if not files:
         raise RunError(f"{source.name}.commoncrawl.index: no file of the crawl and subset that `where` asks for")
     choice = index.Choose(index.field_of(conditions))
-    chosen = reader(source.step("index"), choice, files, index.INDEX, reading, count={})
+    chosen = reader_step(source.step("index"), choice, files, index.INDEX, reading, count={})
     private = tuple(reading.fetch.allow_private)
     fetch = FetchCaptures(table.prefix, table.threads, allow_private=private, user_agent=reading.user_agent)
     reads = {"chosen": shuffle("chosen", chosen.name)}
@@ -199,15 +190,9 @@ def _warc_files(output: StepOutput, reader: str, root: str) -> list[Row]:
     for number, part in enumerate(output.parts):
         if "warc" in part.files:
             file = part.files["warc"]
-            piece = {
-                "path": Store(root).path(file.name),
-                # named by the kind, not by the source: a renamed source keeps its documents as they are
-                "file": f"web.{reader}/{number:05d}.warc.gz",
-                "size": file.bytes,
-                "changed": file.sha256,
-                "offset": 0,
-                "length": file.bytes,
-            }
+            piece: Row = {"path": Store(root).path(file.name), "offset": 0, "length": file.bytes}
+            # named by the kind, not by the source: a renamed source keeps its documents as they are
+            piece |= {"file": f"web.{reader}/{number:05d}.warc.gz", "size": file.bytes, "changed": file.sha256}
             if "fetched" in part.files:
                 piece["origins"] = os.path.basename(part.files["fetched"].name)
             out.append(piece)
@@ -258,7 +243,7 @@ def _releases(source: Source, reading: Reading) -> list[Step]:
     pieces = [piece for file in choose_files(files, reading.limit) for piece in rows.pieces(file)]
     formats = tuple(sorted({release.format for release in source.table.releases}))
     stage, name = releases.Releases(formats), source.step("releases")
-    return [reader(name, stage, pieces, releases.INPUTS, reading, count=COUNT, deadline_s=60)]
+    return [reader_step(name, stage, pieces, releases.INPUTS, reading, count=COUNT, deadline_s=60)]
 
 
 def sign_near(near: Near) -> Sign:

@@ -103,6 +103,7 @@ WRONG = {
     ),
     "no such language model": (["web.text.language_model=lid.bin"], ["web.text.language_model: no file lid.bin"]),
     "no input": (["web.seeds=[]"], ["web: no input; give web.warc"]),
+    "no file of evaluations": (["decontaminate={files: []}"], ["decontaminate.files: ", "at least 1 item"]),
 }
 
 

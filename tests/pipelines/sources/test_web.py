@@ -87,6 +87,19 @@ def test_pages_are_chosen_in_an_index(local: Local, captures_table: dict[str, An
     assert sorted(p for p in local.web.paths() if not p.endswith(".jpg")) == [f"/{FILE}", "/gone.gz"]
 
 
+def test_a_limit_counts_only_the_index_files_of_the_chosen_crawl(tmp_path: Path) -> None:
+    for crawl in "abc":
+        (tmp_path / f"crawl={crawl}").mkdir()
+        (tmp_path / f"crawl={crawl}/x.parquet").touch()
+    for crawl in "abc":
+        web = {"commoncrawl": {"index": str(tmp_path / "*/*.parquet"), "where": {"crawl": crawl}}}
+        steps = plan(resolve(read(str(write_recipe(tmp_path, web)))), str(tmp_path / "run"), limit=1).steps
+        (rows,) = (step.rows for step in steps if step.name == "web.index")
+        assert rows is not None
+        (table,) = rows({})
+        assert f"crawl={crawl}/" in table["path"][0].as_py()
+
+
 def test_an_empty_choice_gives_one_line(captures_table: dict[str, Any], tmp_path: Path) -> None:
     for where, says in (
         ({"fetch_status": 500}, "where chooses nothing"),
