@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 def texts() -> tuple[str, list[str]]:
-    """(their source, documents of at least 50 words)."""
+    """The source of the texts, and documents of at least 50 words."""
     if PAGES.exists():
         from fastwarc.warc import ArchiveIterator, WarcRecordType
         from resiliparse.extract.html2text import extract_plain_text
@@ -220,7 +220,7 @@ def measure(name: str) -> Row:
         seconds.append(time.process_time() - start)
     best, peak = min(seconds[1:]), _peak_mb()
     everything, originals = planted(documents)
-    # Some documents are copies of one another without a planted copy: they do not count as lost.
+    # Some documents are copies of other documents before copies are planted. They do not count as lost.
     alone = contender.dropped(documents)
     gone = contender.dropped(everything) - alone
     half = originals // 2

@@ -26,7 +26,7 @@ Page = tuple[str, bytes]
 
 
 def pages() -> tuple[str, list[Page]]:
-    """Where the pages are from, and address and bytes of each."""
+    """The source of the pages, and the address and bytes of each page."""
     if PAGES.exists():
         return "real pages", [(r.url, r.payload) for r in records(str(PAGES)) if isinstance(r, Record)]
     rng = random.Random(1)

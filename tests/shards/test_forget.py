@@ -90,9 +90,7 @@ def test_new_entries_are_added_at_the_end_and_old_ones_change_nothing() -> None:
     st.one_of(st.none(), st.text(max_size=60)),
     st.sampled_from(["", "https://", "http://a.example/"]),
 )
-def test_any_text_is_an_entry_or_refused_and_any_address_can_be_looked_up(
-    text: str, url: str | None, head: str
-) -> None:
+def test_any_text_is_an_entry_or_refused_and_any_address_is_accepted(text: str, url: str | None, head: str) -> None:
     with suppress(ForgetError):
         one = entry(head + text)
         assert Forgotten([one])

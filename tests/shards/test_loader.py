@@ -294,9 +294,7 @@ def test_dropped_samples_are_counted(lengthy: Path, run: Path) -> None:
 
 
 @pytest.mark.parametrize("shard", [0, 1, 2])
-def test_a_block_without_a_fitting_sample_does_not_change_the_other_samples_of_an_epoch(
-    tmp_path: Path, shard: int
-) -> None:
+def test_an_epoch_is_exact_if_no_sample_of_a_block_fits(tmp_path: Path, shard: int) -> None:
     folder = made.run(tmp_path, {"pairs": [20, 20, 20]})
     index = folder / f"index/pairs-train-{shard:06d}.parquet"
     table = pq.read_table(index)

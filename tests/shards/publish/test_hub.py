@@ -164,9 +164,8 @@ def test_an_interrupted_upload_to_any_storage_continues(run: Path, monkeypatch: 
     monkeypatch.setattr(memory, "put_file", interrupted_put)
     with pytest.raises(KeyboardInterrupt):
         publish(run, url)
-    assert not memory.exists(
-        "/bucket/demo/manifest.json"
-    )  # the manifest is written last, so a reader sees no incomplete run
+    # the manifest is written last, so a reader sees no incomplete run
+    assert not memory.exists("/bucket/demo/manifest.json")
     monkeypatch.setattr(memory, "put_file", put)
     result = publish(run, url, say=lines.append)
     assert (
