@@ -161,7 +161,7 @@ class _Blanks:
 
 
 class Datatrove:
-    """The methods of its signature step with the default configuration; ``blanks``: with another tokenizer."""
+    """The methods of its signature step with the default configuration. ``blanks``: use another tokenizer."""
 
     def __init__(self, blanks: bool = False) -> None:
         from datatrove.pipeline.dedup.minhash import MinhashDedupSignature

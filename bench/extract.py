@@ -1,4 +1,4 @@
-"""HTML to main content on one core: this project, trafilatura with images, resiliparse; lexbor's parse is the limit.
+"""HTML to main content on one core: this project, trafilatura with images, resiliparse. The limit is lexbor's parse.
 
 Pages: the real ones beside the checkout (../shared/realweb) where they exist, else generated ones; each row says which.
 All contenders read the same bytes in one process, in turns, so that other load of the machine affects them alike. The

@@ -32,7 +32,7 @@ def test_stage_two_starts_from_stage_one(data, tmp_path):
     assert two["held_out"]["pairs"] == 8
 
 
-def test_the_same_recipe_trains_nothing_and_another_recipe_starts_anew(data, tmp_path, capsys):
+def test_a_finished_recipe_is_not_trained_again_and_another_recipe_is(data, tmp_path, capsys):
     first = trainer.train("stage1", data, tmp_path, overrides=SETTINGS)
     stamp = (tmp_path / "stage1" / "model" / "model.safetensors").stat().st_mtime_ns
     capsys.readouterr()

@@ -248,7 +248,7 @@ def test_damage_raises_no_error_and_loses_no_record_before_it(
 @pytest.mark.parametrize(
     "digest", ["", "WARC-Payload-Digest: sha1:AAAA\r\n", "WARC-Block-Digest: none\r\n", "WARC-Payload-Digest:\r\n"]
 )
-def test_a_missing_or_wrong_digest_changes_nothing(tmp_path: Path, digest: str) -> None:
+def test_a_record_with_a_missing_or_wrong_digest_is_read(tmp_path: Path, digest: str) -> None:
     (item,) = records(write(tmp_path / "a.warc.gz", [response("http://e.com/", b"<p>x", extra=digest)]))
     assert isinstance(item, Record) and item.payload == b"<p>x"
 
