@@ -1,4 +1,4 @@
-"""`python -m bench NAME [--json]`: one comparison with peers, in one run on one machine. One row for each contender."""
+"""`python -m bench NAME [--json]`: a comparison with peers on one machine. Prints a row for each contender."""
 
 from __future__ import annotations
 

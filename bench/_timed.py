@@ -1,4 +1,4 @@
-"""Measurements in interleaved rounds. Needs Python alone, so a peer in another environment is timed in one way."""
+"""Measurements in interleaved rounds. It needs only Python, so that peers in other environments can use it too."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _warc(path: Path) -> None:
 
 @contextmanager
 def _served(data: bytes) -> Iterator[int]:
-    """A server on loopback whose every path is the data, or a range of it; without a robots.txt. -> its port"""
+    """Yields the port of a server on loopback. Each path but robots.txt gives the data or a range of it."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

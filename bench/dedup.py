@@ -213,7 +213,7 @@ def recall(name: str) -> Row:
     _, documents = texts()
     originals, half = len(documents), len(documents) // 2
     contender = CONTENDERS[name]()
-    # Some documents are copies of one another without a planted copy: they do not count as lost.
+    # Some documents are copies of other documents before copies are planted. They do not count as lost.
     alone = contender.dropped(documents)
     copies = [copy_of(text, n) for n, text in enumerate(documents[:half])]
     gone = contender.dropped([*documents, *copies]) - alone

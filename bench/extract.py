@@ -1,4 +1,4 @@
-"""HTML to main content on one core: this project, trafilatura with images, resiliparse; lexbor's parse is the limit.
+"""HTML to main content on one core: this project, trafilatura with images, resiliparse. The limit is lexbor's parse.
 
 Pages: the real ones beside the checkout (../shared/realweb) where they exist, else generated ones; each row says which.
 All contenders read the same bytes in one process, in turns, so that other load of the machine affects them alike. The
@@ -25,7 +25,7 @@ Page = tuple[str, bytes]
 
 
 def pages() -> tuple[str, list[Page]]:
-    """Where the pages are from, and address and bytes of each."""
+    """The source of the pages, and the address and bytes of each page."""
     if PAGES.exists():
         return "real pages", [(r.url, r.payload) for r in records(str(PAGES)) if isinstance(r, Record)]
     rng = random.Random(1)

@@ -271,7 +271,8 @@ def _decoders() -> list[dict[str, Any]]:
 
 def _resume(run: Path) -> float:
     loader, samples = Loader(run, _mixture()), 0
-    for planned in loader._order.walk(loader._order.start, 0, 1):  # walks there without reading 100,000 samples
+    # the walk reaches sample 100,000 without reading the samples before it
+    for planned in loader._order.walk(loader._order.start, 0, 1):
         samples += sum(int(block.packs.start[pack + 1] - block.packs.start[pack]) for block, pack, _ in planned.packs)
         if samples >= RESUME[1]:
             state = loader._state(planned.next)

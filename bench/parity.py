@@ -26,7 +26,7 @@ Verdict = tuple[bool, str]
 
 
 def documents() -> Iterator[list[str]]:
-    """Paragraphs of each real document."""
+    """The paragraphs of each real document."""
     from pipelines.html.interleave import extract_files
 
     with TRUTH.open(encoding="utf-8") as file:

@@ -28,7 +28,7 @@ SHORT = "which colour has the roof of the mill"
 GENERIC = "what is the man doing"
 
 
-def evaluation_table(*texts: str, **options: int) -> pa.Table:
+def items_of(*texts: str, **options: int) -> pa.Table:
     return Overlap(**options).evaluated(texts, [f"e.jsonl:{n}" for n in range(1, len(texts) + 1)], [False] * len(texts))
 
 
@@ -39,7 +39,7 @@ def matches_of(texts: list[str], table: pa.Table, **options: int) -> list[tuple[
 
 
 def test_a_run_of_thirteen_words_matches_anywhere_and_a_run_of_twelve_does_not():
-    table = evaluation_table(LONG)
+    table = items_of(LONG)
     words = LONG.split()
     twelve, thirteen = " ".join(words[2:14]), " ".join(words[2:15])
     texts = [
@@ -51,11 +51,11 @@ def test_a_run_of_thirteen_words_matches_anywhere_and_a_run_of_twelve_does_not()
         LONG,
     ]
     assert matches_of(texts, table) == [(0, "e.jsonl:1"), (2, "e.jsonl:1"), (5, "e.jsonl:1")]
-    assert matches_of([twelve], evaluation_table(LONG, words=12), words=12) == [(0, "e.jsonl:1")]
+    assert matches_of([twelve], items_of(LONG, words=12), words=12) == [(0, "e.jsonl:1")]
 
 
 def test_a_short_question_matches_a_whole_text_and_a_very_short_one_never_matches():
-    table = evaluation_table(SHORT, GENERIC)
+    table = items_of(SHORT, GENERIC)
     assert table["kind"].to_pylist() == [WHOLE]
     assert matches_of([f"{SHORT.capitalize()}?", f"Tell me {SHORT}", GENERIC], table) == [(0, "e.jsonl:1")]
 
@@ -73,7 +73,7 @@ def test_a_short_question_about_a_picture_never_matches():
 def test_matching_runs_of_words_are_those_of_a_plain_search(question: list[str], text: list[str], size: int):
     grams = lambda words: {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
     options = {"words": size, "whole": size}
-    assert bool(matches_of([" ".join(text)], evaluation_table(" ".join(question), **options), **options)) == bool(
+    assert bool(matches_of([" ".join(text)], items_of(" ".join(question), **options), **options)) == bool(
         grams(question) & grams(text)
     )
 
@@ -111,7 +111,7 @@ def test_kept_texts_of_kept_documents_are_matched_one_by_one():
     documents = [document("plain", LONG), document(LONG), document(LONG), halves, document("x", LONG, LONG)]
     node_keep = [[True] * len(d["nodes"]) for d in documents]
     node_keep[2][1] = False
-    table = evaluation_table(
+    table = items_of(
         "something else of thirteen words and more, which nobody here has ever said to anyone at all", LONG
     )
     inputs = tables(documents, table, [True, False, True, True, True], node_keep)
@@ -125,7 +125,7 @@ def test_kept_texts_of_kept_documents_are_matched_one_by_one():
 def test_words_that_many_documents_have_are_a_template_and_do_not_count():
     template = "look at the picture and answer the following question with a single word or phrase please"
     own = "whose mill is this and who built it there beside the old bridge of the town"
-    table = evaluation_table(f"{template} {own}")
+    table = items_of(f"{template} {own}")
     documents = [document(f"{template} {n}") for n in range(10)] + [document(f"{template} {own}")]
     assert [r["row"] for r in rows_of([tables(documents, table)])] == [10]
     assert len(rows_of([tables(documents, table)], 11)) == 11

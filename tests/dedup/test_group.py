@@ -56,7 +56,7 @@ def test_tables_without_rows() -> None:
     def empty(stage: Any, table: str) -> pa.Table:
         return stage.tables[table].empty_table()
 
-    signatures = signatures_of([Doc("a", ("one",))])
+    signatures = sign([Doc("a", ("one",))])
     membership, no_signatures = empty(Components(), "membership"), empty(Sign(), "signatures")
     images = pa.schema([*NEEDED, ("url", pa.string())]).empty_table()
     assert call(Group(), {"bands": empty(Sign(), "bands")})["edges"][0].num_rows == 0
@@ -88,10 +88,8 @@ def test_quarantined_rows_are_null_rows_and_have_no_candidates() -> None:
     ]
     rows = batch(docs)
     null_rows = pa.RecordBatch.from_arrays([pa.nulls(2, f.type) for f in rows.schema], schema=rows.schema)
-    with_null_rows = (
-        pa.Table.from_batches([rows.slice(0, 1), null_rows, rows.slice(1)]).combine_chunks().to_batches()[0]
-    )
-    out = gather(Sign()(with_null_rows, DirectContext(part=high_part)))
+    mixed = pa.Table.from_batches([rows.slice(0, 1), null_rows, rows.slice(1)]).combine_chunks().to_batches()[0]
+    out = gather(Sign()(mixed, DirectContext(part=high_part)))
     signatures = pa.Table.from_batches(out["signatures"])
     signatures = pa.concat_tables(
         [signatures, pa.table([pa.nulls(1, f.type) for f in signatures.schema], schema=signatures.schema)]
@@ -111,7 +109,7 @@ def test_a_null_in_a_required_column_is_an_error_that_names_the_column() -> None
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 3))), st.randoms(use_true_random=False))
-def test_a_forest_has_the_clusters_of_the_keys_for_any_order_of_rows(
+def test_a_forest_has_the_clusters_of_the_keys_in_any_order(
     rows: list[tuple[int, int, int]], rng: random.Random
 ) -> None:
     forest = edges(rows)
@@ -144,7 +142,7 @@ def test_components_join_the_forests_of_all_buckets() -> None:
     ]
 
 
-def signatures_of(docs: list[Doc], part: int = 0) -> pa.Table:
+def sign(docs: list[Doc], part: int = 0) -> pa.Table:
     return pa.Table.from_batches(gather(Sign()(batch(docs), DirectContext(part=part)))["signatures"])
 
 
@@ -154,7 +152,7 @@ def clusters(docs: list[Doc]) -> pa.Table:
         schema=MEMBERSHIP,
     )
     return pa.Table.from_batches(
-        call(GatherClusters(), {"membership": membership, "signatures": signatures_of(docs)})["clusters"]
+        call(GatherClusters(), {"membership": membership, "signatures": sign(docs)})["clusters"]
     )
 
 
@@ -188,22 +186,20 @@ def test_a_member_of_a_cluster_without_a_signature_is_an_error_that_names_the_do
         [np.array([3], np.uint64), np.array([1], np.int32), np.array([9], np.uint64)], schema=MEMBERSHIP
     )
     with pytest.raises(ValueError, match="no signature for row 1 of part 3"):
-        list(GatherClusters()({"membership": membership, "signatures": signatures_of([Doc("a", ("one",))], part=3)}))
+        list(GatherClusters()({"membership": membership, "signatures": sign([Doc("a", ("one",))], part=3)}))
 
 
-def test_gathering_gives_the_signatures_of_the_members_alone() -> None:
+def test_gathering_gives_the_sign_the_members_alone() -> None:
     membership = pa.table(
         [np.array([3, 3], np.uint64), np.array([2, 0], np.int32), np.array([9, 9], np.uint64)], schema=MEMBERSHIP
     )
     docs = [Doc("a", ("one",)), Doc("b", ("two",)), Doc("c", ())]
     out = pa.Table.from_batches(
-        call(GatherClusters(), {"membership": membership, "signatures": signatures_of(docs, 3)}, 3)["clusters"]
+        call(GatherClusters(), {"membership": membership, "signatures": sign(docs, 3)}, 3)["clusters"]
     )
     assert out.schema.names == ["key", "root", *signatures_schema(112).names]
     assert out.column("id").to_pylist() == ["a", "c"]
     assert out.column("root").to_pylist() == [9, 9]
-    without_members = call(
-        GatherClusters(), {"membership": membership.slice(0, 0), "signatures": signatures_of(docs, 3)}, 3
-    )["clusters"]
-    assert [b.num_rows for b in without_members] == [0]
-    assert without_members[0].schema == out.schema
+    empty = call(GatherClusters(), {"membership": membership.slice(0, 0), "signatures": sign(docs, 3)}, 3)["clusters"]
+    assert [b.num_rows for b in empty] == [0]
+    assert empty[0].schema == out.schema

@@ -33,7 +33,7 @@ def pages(first: int) -> pa.RecordBatch:
     return zipped(batch, with_nulls)
 
 
-def counts_of_decisions(rules: Rules, swept: Sweep, threshold: float) -> list[int]:
+def counts_at(rules: Rules, swept: Sweep, threshold: float) -> list[int]:
     """Numbers of kept documents and of their kept paragraphs and images, by a new decision."""
     new_rules = tuple(
         replace(r, **{swept.limit: threshold}) if r.score == swept.score else r for r in getattr(rules, swept.level)
@@ -64,7 +64,7 @@ def test_counts_equal_those_of_decisions_at_each_threshold(text: str) -> None:
     assert [r["threshold"] for r in rows] == list(swept.thresholds)
     assert {r["documents"] for r in rows} == {26}
     assert [[r["kept"], r["paragraphs"], r["images"]] for r in rows] == [
-        counts_of_decisions(RULES, swept, t) for t in swept.thresholds
+        counts_at(RULES, swept, t) for t in swept.thresholds
     ]
 
 
@@ -100,7 +100,7 @@ def test_a_sweep_of_a_rule_that_the_table_does_not_have() -> None:
     batches = [pages(0), pages(7)]
     tables = [replace(RULES, document=(*RULES.document, Rule("uppercase", max=t))) for t in swept.thresholds]
     assert [r["kept"] for r in sweep(RULES, swept, batches)] == [
-        counts_of_decisions(rules, swept, t)[0] for rules, t in zip(tables, swept.thresholds, strict=True)
+        counts_at(rules, swept, t)[0] for rules, t in zip(tables, swept.thresholds, strict=True)
     ]
     images = table(outcome(bytes=9), outcome())
     assert [r["kept_images"] for r in sweep_images(RULES, parse("image.bytes.min=5..15:5", RULES), [images])] == [

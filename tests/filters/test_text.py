@@ -96,9 +96,7 @@ def test_random_prose_has_the_plain_scores(paragraphs: list[str]) -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(
-    st.lists((ANY_TEXT | ODD).filter(lambda text: text != "---" and text[:2] != "# "), max_size=5)
-)  # make.node would read a break or a heading
+@given(st.lists((ANY_TEXT | ODD).filter(lambda text: text != "---" and text[:2] != "# "), max_size=5))  # see make.node
 def test_hostile_text_has_the_plain_scores(paragraphs: list[str]) -> None:
     check(paragraphs)
 
@@ -275,10 +273,8 @@ def test_flagged_words_by_language(tmp_path: Any) -> None:
     ((_, scores),) = stage(
         documents(["Das ist aber ein Mistkerl und kein porn."], ["That is a Mistkerl and the porn of them."])
     )
-    assert scores["flagged_words"].to_pylist() == [
-        pytest.approx(1 / 8),
-        pytest.approx(1 / 9),
-    ]  # each document by the list of its language
+    # each by the list of its language
+    assert scores["flagged_words"].to_pylist() == [pytest.approx(1 / 8), pytest.approx(1 / 9)]
     before = stage.programs()
     (tmp_path / "de.txt").write_text("anders\n")
     assert stage.programs() != before

@@ -90,9 +90,8 @@ def test_boxes_hold_all_the_ink_on_rotated_and_cropped_pages(degrees: int, crop:
 
 def test_boxes_of_a_rotated_page_are_those_of_the_displayed_page() -> None:
     boxes = {w.text: w.box for w in read(pdfs.turned(90)).layout.words}
-    x0, y0, x1, y1 = boxes[
-        "First"
-    ]  # Upright text on a page turned clockwise runs down, and the second line is left of the first.
+    # Upright text on a page turned clockwise runs down, and the second line is left of the first.
+    x0, y0, x1, y1 = boxes["First"]
     assert y1 - y0 > x1 - x0
     assert boxes["Second"][2] < x0
 

@@ -179,7 +179,7 @@ def test_a_partition_of_refusals_yields_refusals_alone(put: Any) -> None:
     assert [out[name].num_rows for name in ("documents", "pages", "outcomes")] == [0, 0, 0]
 
 
-def test_a_batch_without_rows_yields_nothing() -> None:
+def test_a_batch_without_rows_yields_no_table() -> None:
     assert list(STAGE(batch())) == []
 
 

@@ -34,7 +34,7 @@ def test_the_form_of_an_entry_gives_its_kind(text: str, expected: tuple[str, str
 @pytest.mark.parametrize(
     "text", ["", "word", "a b.example", "https://", "http://[", "0" * 40, "/a/path", "-", "a..example", "x" * 300]
 )
-def test_text_that_is_no_entry_is_one_clear_line(text: str) -> None:
+def test_text_that_is_not_an_entry_is_one_clear_line(text: str) -> None:
     with pytest.raises(ForgetError, match="neither an id"):
         entry(text)
 
@@ -71,7 +71,7 @@ def test_documents_and_images_that_a_list_covers() -> None:
     assert not Forgotten.of(None).document(ID, "https://a.example/x")
 
 
-def test_new_entries_are_added_at_the_end_and_old_ones_change_nothing() -> None:
+def test_new_entries_are_added_at_the_end_and_present_ones_are_not_repeated() -> None:
     host, document = Entry("host", "a.example"), Entry("id", ID)
     file = forget.added(None, [document, host, document], "x")
     assert forget.read(file, "x") == sorted([host, document])
@@ -90,9 +90,7 @@ def test_new_entries_are_added_at_the_end_and_old_ones_change_nothing() -> None:
     st.one_of(st.none(), st.text(max_size=60)),
     st.sampled_from(["", "https://", "http://a.example/"]),
 )
-def test_any_text_is_an_entry_or_refused_and_any_address_can_be_looked_up(
-    text: str, url: str | None, head: str
-) -> None:
+def test_any_text_is_an_entry_or_refused_and_any_address_is_accepted(text: str, url: str | None, head: str) -> None:
     with suppress(ForgetError):
         one = entry(head + text)
         assert Forgotten([one])

@@ -35,7 +35,7 @@ def test_damaged_images_give_an_image_error_or_an_image(good: bytes, damage: lis
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\xff\xd8\xff\xe0", made.picture(1, format="PNG")[:60]])
-def test_bytes_that_are_no_image_are_an_image_error(data: bytes) -> None:
+def test_bytes_of_another_format_are_an_image_error(data: bytes) -> None:
     with pytest.raises(ImageError):
         fit(data, 20)
 

@@ -294,9 +294,7 @@ def test_dropped_samples_are_counted(lengthy: Path, run: Path) -> None:
 
 
 @pytest.mark.parametrize("shard", [0, 1, 2])
-def test_a_block_without_a_fitting_sample_does_not_change_the_other_samples_of_an_epoch(
-    tmp_path: Path, shard: int
-) -> None:
+def test_an_epoch_is_exact_if_no_sample_of_a_block_fits(tmp_path: Path, shard: int) -> None:
     folder = made.run(tmp_path, {"pairs": [20, 20, 20]})
     index = folder / f"index/pairs-train-{shard:06d}.parquet"
     table = pq.read_table(index)
@@ -330,7 +328,7 @@ def test_a_damaged_sample_is_an_error_that_names_it_or_is_skipped_and_counted(ru
 
 
 @pytest.mark.parametrize("threads", [0, 2])
-def test_a_storage_or_a_tokenizer_that_fails_skips_nothing(tmp_path: Path, threads: int) -> None:
+def test_a_failing_storage_or_tokenizer_is_raised_and_not_skipped(tmp_path: Path, threads: int) -> None:
     folder = made.run(tmp_path / "gone", {"pairs": [6, 4]})
     (folder / "shards/pairs/train-000001.tar").unlink()
     with pytest.raises(LoaderError, match=r"train-000001\.tar at byte \d+: .*No such file"):

@@ -119,7 +119,7 @@ NEXT = [
 ]
 
 
-def test_a_run_of_version_1_loads_and_resumes_from_the_state_that_its_own_code_saved(tmp_path: Path) -> None:
+def test_a_run_of_version_1_loads_and_resumes_from_a_state_of_version_1(tmp_path: Path) -> None:
     run = version_1(tmp_path)
     keys = manifest.read(RunFiles(run))
     assert {name: (s.kind, s.layout, s.tag) for name, s in keys.sources.items()} == {

@@ -42,7 +42,7 @@ def test_specials_have_names_and_come_after_the_base_vocabulary(bpe: tuple[Path,
     assert added == list(range(file.vocab_size - 5, file.vocab_size))
 
 
-def test_text_survives_encoding_and_never_makes_a_special_token(bpe: tuple[Path, Tokenizer]) -> None:
+def test_text_is_decoded_unchanged_and_never_gives_a_special_token(bpe: tuple[Path, Tokenizer]) -> None:
     for tokenizer in both(bpe):
         special = set(tokenizer.specials.values())
         for text in (

@@ -182,9 +182,8 @@ def test_after_kill_9_training_resumes_from_the_last_state_on_another_number_of_
         [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
         for name in ("killed", "log-0", "log-1")
     ]
-    killed = dict(
-        line for line in lines[0] if line[0] < die
-    )  # steps that were logged after the saved state are repeated
+    # steps that were logged after the saved state are repeated
+    killed = dict(line for line in lines[0] if line[0] < die)
     result = {
         **killed,
         **{

@@ -1,4 +1,4 @@
-"""One thread for torch: on a busy machine, the threads of a small test would mostly wait for each other."""
+"""Torch uses one thread in tests: on a busy machine, several threads mostly wait for one another."""
 
 from __future__ import annotations
 

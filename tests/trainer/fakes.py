@@ -32,7 +32,7 @@ class Batch:
 
 
 class Loader:
-    """Batches of one source each, drawn by weight, with rows filled greedily. The state is the next batch's number."""
+    """Batches of one source each, drawn by weight; rows are filled greedily. The state is the next batch's number."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A run's folder with pictures that a model can learn from: pairs, pages, OCR pages, chats and plain texts."""
+"""A run's folder with pictures that a model can learn: pairs, pages, OCR pages, conversations and plain texts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.trainer.pictures import picture
 
 def prose(seed: int, sentences: int) -> str:
     rng = random.Random(seed)
-    who = ["The surveyor", "A ferry pilot", "The archive", "Every village", "The old mill"]
-    does = ["recorded", "forgot", "repainted", "measured", "carried home"]
-    what = ["the height of the river", "a winter of snow", "its last harvest", "the road to the bay", "three letters"]
-    return " ".join(f"{rng.choice(who)} {rng.choice(does)} {rng.choice(what)}." for _ in range(sentences))
+    subjects = ["The surveyor", "A ferry pilot", "The archive", "Every village", "The old mill"]
+    verbs = ["recorded", "forgot", "repainted", "measured", "carried home"]
+    things = ["the height of the river", "a winter of snow", "its last harvest", "the road to the bay", "three letters"]
+    return " ".join(f"{rng.choice(subjects)} {rng.choice(verbs)} {rng.choice(things)}." for _ in range(sentences))
 
 
 def pair(blobs: made.Blobs, seed: int) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def chat(blobs: made.Blobs, seed: int) -> dict[str, Any]:
     return made.document(f"chat-{seed}", nodes, [blobs.place(0, data, url)])
 
 
-#: layout -> a document of it, by (blobs, seed)
+#: for each layout a function of (blobs, seed) that gives a document
 MAKE = {
     "pairs": pair,
     "interleaved": page,
@@ -57,7 +57,7 @@ MAKE = {
 
 
 def run(folder: Path, counts: dict[str, dict[str, int]], layouts: dict[str, str] | None = None) -> Path:
-    """A run's folder, with one shard for each split of a source. Each split shows different pictures.
+    """Writes a run's folder, with one shard for each split of a source. Each split has different pictures.
 
     counts: source -> split -> samples. layouts: of the sources, by default their names.
     """

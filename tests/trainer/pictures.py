@@ -1,4 +1,4 @@
-"""Pictures with captions, drawn from a seed: charts, maps, diagrams and scenes."""
+"""Pictures with captions that depend on a seed: charts, maps, diagrams and scenes."""
 
 from __future__ import annotations
 

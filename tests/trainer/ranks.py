@@ -23,7 +23,7 @@ ROWS = 4
 
 
 class Ranked(Loader):
-    """The fake loader's rows, distributed over the ranks as ``shards.loader`` does."""
+    """The rows of the fake loader, distributed over the ranks as ``shards.loader`` distributes them."""
 
     def __init__(self, *args, rank: int, world: int, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -36,8 +36,8 @@ class Ranked(Loader):
 
 
 def samples() -> dict[str, list[Sample]]:
-    drawn = [picture(seed) for seed in range(6)]
-    pairs = [Sample(f"p{i}", "pairs", [0, caption], [data]) for i, (data, caption) in enumerate(drawn)]
+    pictures = [picture(seed) for seed in range(6)]
+    pairs = [Sample(f"p{i}", "pairs", [0, caption], [data]) for i, (data, caption) in enumerate(pictures)]
     return {"pairs": pairs, "text": [Sample("t", "text", ["words alone, and some more of them"], [])]}
 
 
@@ -62,32 +62,32 @@ def recipe(**train: object) -> Recipe:
 
 def main(out: Path, changes: dict) -> None:
     stop, fusion, uneven, dtype = (changes.pop(key, None) for key in ("stop", "fusion", "uneven", "dtype"))
-    chosen = recipe(**changes)
+    spec = recipe(**changes)
     if fusion:
         model = small.MODEL.model_copy(update={"fusion": fusion, "cross_every": 1})
-        chosen = chosen.model_copy(update={"model": model})
+        spec = spec.model_copy(update={"model": model})
     if dtype:
-        chosen = chosen.model_copy(update={"dtype": dtype})
+        spec = spec.model_copy(update={"dtype": dtype})
     ranks = parallel.start("cpu")
-    each = 1 if fusion == "cross_attention" else small.LATENTS
-    kind = Uneven if uneven else Ranked
-    loader = kind(samples(), {"pairs": 1.0}, ROWS, 120, each, rank=ranks.rank, world=ranks.world)
-    collate = small.collator(latents=each)
+    n_latents = 1 if fusion == "cross_attention" else small.LATENTS
+    loader_class = Uneven if uneven else Ranked
+    loader = loader_class(samples(), {"pairs": 1.0}, ROWS, 120, n_latents, rank=ranks.rank, world=ranks.world)
+    collate = small.collator(latents=n_latents)
 
     def make():
-        return small.build(chosen.model, small.TOKENIZER.vocab_size, small.SPECIALS)
+        return small.build(spec.model, small.TOKENIZER.vocab_size, small.SPECIALS)
 
     rows = ROWS // ranks.world if ranks.world > 1 else None
     settings = {"ranks": ranks, "new_tokens": small.SPECIALS.new, "rows": rows}
-    trained = fit(chosen, make, loader, collate, out / "s", {"recipe": "r"}, stop, **settings)
-    if trained.model is not None:
-        torch.save(trained.model.state_dict(), out / "weights.pt")
+    result = fit(spec, make, loader, collate, out / "s", {"recipe": "r"}, stop, **settings)
+    if result.model is not None:
+        torch.save(result.model.state_dict(), out / "weights.pt")
     ranks.wait()
     if ranks.world > 1:
         torch.distributed.destroy_process_group()
 
 
-# it exits as `torchrun -m pipelines train` does, so that a library's thread at the interpreter's end fails no rank
+# As in `torchrun -m pipelines train`, this exit prevents that a thread of a library makes a rank fail at its end.
 if __name__ == "__main__":
     pairs = [pair.split("=", 1) for pair in sys.argv[2:]]
     leave(lambda: main(Path(sys.argv[1]), {key: yaml.safe_load(value) for key, value in pairs}))

@@ -1,4 +1,4 @@
-"""The findings: the bundled files are valid, and a small one runs from bootstrap to table."""
+"""Ablations: the bundled findings are valid, and a small one runs from its bootstrap to its table."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_bundled_findings_are_valid(name, tmp_path):
     assert len({recipe.seed for recipe in recipes.values()}) == 1
 
 
-def test_from_bootstrap_to_table(data, tmp_path, capsys):
+def test_a_finding_runs_from_bootstrap_to_table_and_resumes(data, tmp_path, capsys):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(MINE))
     out = tmp_path / "out" / "mine"
@@ -100,8 +100,8 @@ def test_from_bootstrap_to_table(data, tmp_path, capsys):
     assert json.loads((out / "finding.json").read_text())["title"] == "Mine"
     before = sorted(p.name for p in (tmp_path / "out" / "backbones").iterdir())
     capsys.readouterr()
-    again = trainer.ablate(str(path), data, out)
-    assert [a["loss"] for a in again["arms"][:3]] == [a["loss"] for a in result["arms"][:3]]
+    second = trainer.ablate(str(path), data, out)
+    assert [a["loss"] for a in second["arms"][:3]] == [a["loss"] for a in result["arms"][:3]]
     assert (
         "trained already" in capsys.readouterr().err
         and sorted(p.name for p in (tmp_path / "out" / "backbones").iterdir()) == before
@@ -124,7 +124,7 @@ def test_a_run_without_held_out_pairs_is_an_error(tmp_path):
     assert not (tmp_path / "backbones").exists()
 
 
-def test_a_difference_within_its_error_is_not_told_apart():
+def test_a_difference_within_its_error_has_no_verdict():
     torch.manual_seed(0)
     tokens = torch.full((50, 1), 10.0)
     base = torch.rand(50, 1) * 10

@@ -1,4 +1,4 @@
-"""Scores against results by hand, the prompts of the paper, and a model that has learnt its captions."""
+"""Scores compared with results by hand, the prompts of the paper, and a model that has learnt its captions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from trainer.schema import Evaluate
 IMAGE = ("square", 56, 56)
 
 
-def test_scores():
+def test_scores_equal_results_by_hand():
     assert exact("The  Mill.", ["a mill"]) == 1 and exact("mills", ["mill"]) == 0
     assert consensus("red", ["red", "red", "blue"] + ["green"] * 7) == pytest.approx((2 * 1 / 3 + 8 * 2 / 3) / 10)
     assert (
@@ -43,27 +43,27 @@ def test_scores():
     )
 
 
-def test_prompts(tmp_path):
-    shot, asked = (Item(tmp_path / name, "How many?", (name,)) for name in ("two", "three"))
-    parts, images = few_shot(asked, [shot])
+def test_the_prompts_are_those_of_the_paper(tmp_path):
+    shot, item = (Item(tmp_path / name, "How many?", (name,)) for name in ("two", "three"))
+    parts, images = few_shot(item, [shot])
     head = "Question: How many? Give a very brief answer.\nAnswer: "
-    assert parts == [0, f"{head}two\n\n", 1, head] and images == [shot.image, asked.image]
+    assert parts == [0, f"{head}two\n\n", 1, head] and images == [shot.image, item.image]
     choice = Item(tmp_path, "Which?", ("A",), ("one", "two"))
     assert choice.prompt == "Question: Which?\nChoices:\nA. one\nB. two\nAnswer with the letter.\nAnswer: "
     assert few_shot(Item(tmp_path, None, ("a mill",)), [])[0] == [0]
 
 
-def test_a_user_asks_the_same_in_turns(tmp_path):
-    shot, asked = (Item(tmp_path / name, "How many?", (name,)) for name in ("two", "three"))
+def test_prompts_in_turns_have_the_same_text(tmp_path):
+    shot, item = (Item(tmp_path / name, "How many?", (name,)) for name in ("two", "three"))
     n = small.LATENTS
     picture_of = f"{FAKE}{tokens.IMAGE * n}{FAKE}"
     head = f"User:{picture_of}Question: How many? Give a very brief answer.{END_OF_UTTERANCE}\nAssistant: "
-    ids = in_turns(asked, [shot], small.collator())
+    ids = in_turns(item, [shot], small.collator())
     assert small.TOKENIZER.decode(ids) == f"<s>{head}two{END_OF_UTTERANCE}\n{head}"
     assert Item(tmp_path, None, ("a mill",)).turn == "Provide a one-sentence caption for the provided image."
 
 
-def test_a_model_that_learnt_in_turns_answers_in_turns(tmp_path):
+def test_a_model_trained_in_turns_answers_in_turns(tmp_path):
     model, collate = small.model(), small.collator()
     data, caption = picture(1)
     (tmp_path / "1.png").write_bytes(data)
@@ -87,7 +87,7 @@ def file(tmp_path):
     return path
 
 
-def test_faults_name_the_line(file):
+def test_a_fault_is_an_error_that_names_the_line(file):
     file.write_text('{"image": "1.png", "answers": ["x"]}\n{"image": "1.png"}\n')
     with pytest.raises(AnswersError, match="line 2: an object with image and answers"):
         read(file)
@@ -96,7 +96,7 @@ def test_faults_name_the_line(file):
         read(file)
 
 
-def test_a_model_that_learnt_its_captions_answers_with_them(file):
+def test_a_trained_model_answers_with_its_captions(file):
     model = small.model()
     collate = small.collator()
     items = read(file)

@@ -1,4 +1,4 @@
-"""Conversations: the template, the loss on answers, the order of turns; fine-tuning from the model of stage 2."""
+"""Conversations: the template, the loss on answers, the order of turns, and fine-tuning from the model of stage 2."""
 
 from __future__ import annotations
 
@@ -45,36 +45,36 @@ def test_turns_without_a_partner_are_left_out():
 
 
 def test_the_template_and_the_loss_on_answers_alone():
-    laid = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2)
+    document = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2)
     end, image = END_OF_UTTERANCE, f"{FAKE}{IMAGE}{IMAGE}{FAKE}"
     first = f"User:{image}What is it?{end}\nAssistant: A mill.{end}"
     text = f"<s>{first}\nUser: And where?{end}\nAssistant: By the river.{end}{EOS}"
-    assert small.TOKENIZER.decode(laid.ids) == text
-    predicted = small.TOKENIZER.decode([i for i in laid.labels.tolist() if i != IGNORED])
+    assert small.TOKENIZER.decode(document.ids) == text
+    predicted = small.TOKENIZER.decode([i for i in document.labels.tolist() if i != IGNORED])
     assert predicted == f"A mill.{end}By the river.{end}"
-    assert laid.images == (0,) and (laid.text == (laid.labels != IGNORED)).all()
+    assert document.images == (0,) and (document.text == (document.labels != IGNORED)).all()
 
 
-def test_a_split_image_is_five_neighbours():
-    laid = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2, views=5)
-    assert laid.images == (0, 1, 2, 3, 4) and (laid.ids == small.SPECIALS.fake).sum() == 6
+def test_a_split_image_gives_five_consecutive_images():
+    document = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2, views=5)
+    assert document.images == (0, 1, 2, 3, 4) and (document.ids == small.SPECIALS.fake).sum() == 6
 
 
-def test_a_row_is_measured_without_the_template_as_it_was_packed():
+def test_the_length_of_a_row_is_counted_without_the_template():
     sample = Sample("c", "conversations", PARTS, [picture(1)[0]])
-    packed_as = indexed_tokens(PARTS, small.TOKENIZER, small.LATENTS)
+    n_indexed = indexed_tokens(PARTS, small.TOKENIZER, small.LATENTS)
     collate = small.collator()
-    batch = collate([[sample, sample]], "square", 56, 56, 2 * packed_as)
-    assert batch.ids.shape[1] > 2 * packed_as
+    batch = collate([[sample, sample]], "square", 56, 56, 2 * n_indexed)
+    assert batch.ids.shape[1] > 2 * n_indexed
     with pytest.raises(
         ValueError,
-        match=f"documents c, c are {2 * packed_as} tokens in a row of {2 * packed_as - 1}: packed for another layout",
+        match=f"documents c, c are {2 * n_indexed} tokens in a row of {2 * n_indexed - 1}: packed for another layout",
     ):
-        collate([[sample, sample]], "square", 56, 56, 2 * packed_as - 1)
+        collate([[sample, sample]], "square", 56, 56, 2 * n_indexed - 1)
 
 
 @pytest.mark.parametrize("split", [0.0, 1.0])
-def test_what_the_loader_packs_fits_its_rows(data, split):
+def test_sequences_of_the_loader_fit_their_rows(data, split):
     run, (recipe,) = (
         Run.open(data),
         load(
@@ -89,14 +89,14 @@ def test_what_the_loader_packs_fits_its_rows(data, split):
 
 
 def test_shuffling_keeps_answers_with_their_questions_and_images_in_front():
-    many = [EXCHANGES[0], *(Exchange((), f"q{i}", f"a{i}") for i in range(6))]
-    orders = [shuffled(many, random.Random(seed)) for seed in range(4)]
+    exchanges = [EXCHANGES[0], *(Exchange((), f"q{i}", f"a{i}") for i in range(6))]
+    orders = [shuffled(exchanges, random.Random(seed)) for seed in range(4)]
     for order in orders:
         assert order[0].images == (0,) and not any(e.images for e in order[1:])
-        assert sorted((e.question, e.answer) for e in order) == sorted((e.question, e.answer) for e in many)
+        assert sorted((e.question, e.answer) for e in order) == sorted((e.question, e.answer) for e in exchanges)
     assert len({tuple(e.question for e in order) for order in orders}) > 1
-    later = [*many, Exchange((1,), "and this?", "a boat")]
-    assert shuffled(later, random.Random(0)) == later
+    with_later_image = [*exchanges, Exchange((1,), "and this?", "a boat")]
+    assert shuffled(with_later_image, random.Random(0)) == with_later_image
 
 
 def test_a_dialogue_may_keep_its_order():
@@ -121,10 +121,10 @@ def test_noise_is_added_in_training_alone_and_is_bounded():
         for noise in (0.0, 5.0):
             logits(model.train(), batch, noise)
         logits(model.eval(), batch, 5.0)
-    added = (inputs[1] - inputs[0]).abs()
+    sizes = (inputs[1] - inputs[0]).abs()
     bound = 5.0 / math.sqrt(batch.ids.shape[1] * inputs[0].shape[-1])
-    assert 0.9 * bound < added.max() <= bound * 1.001 and added.min() >= 0 and torch.equal(inputs[0], inputs[2])
-    assert (added > 0).float().mean() > 0.99  # image features among it
+    assert 0.9 * bound < sizes.max() <= bound * 1.001 and sizes.min() >= 0 and torch.equal(inputs[0], inputs[2])
+    assert (sizes > 0).float().mean() > 0.99  # the noise covers image features too
 
 
 @pytest.fixture(scope="module")
@@ -134,32 +134,31 @@ def data(tmp_path_factory):
     )
 
 
-def test_a_page_is_no_conversation():
+def test_a_page_in_a_source_of_conversations_is_an_error():
     with pytest.raises(LayoutError, match="page-1 is no conversation"):
         small.collator()([[Sample("page-1", "conversations", ["text", 0], [picture(1)[0]])]], "square", 56, 56)
 
 
 def test_fine_tuning_starts_from_stage_two_and_chat_from_fine_tuning(data, tmp_path):
-    few = {"train.steps": 4, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
-    trainer.train("stage1", data, tmp_path, overrides={**few, "stage": "stage2"})
+    settings = {"train.steps": 4, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
+    trainer.train("stage1", data, tmp_path, overrides={**settings, "stage": "stage2"})
     (tmp_path / "1.png").write_bytes(picture(1)[0])
-    asked = [
+    questions = [
         {"image": "1.png", "question": "What is shown?", "answers": ["a mill"]},
         {"image": "1.png", "answers": ["a mill by a river"]},
     ]
-    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
-    more = {"evaluate.answers": str(tmp_path / "asked.jsonl"), "evaluate.longest": 4}
-    result = trainer.train("sft", data, tmp_path, overrides={**few, **more})["stages"][0]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    evaluation = {"evaluate.answers": str(tmp_path / "asked.jsonl"), "evaluate.longest": 4}
+    result = trainer.train("sft", data, tmp_path, overrides={**settings, **evaluation})["stages"][0]
     assert result["answers"]["items"] == 2 and 0 <= result["answers"]["anls"] <= 1
     assert result["first_loss"] > 0 and 0 < result["weights"]["trained"] < result["weights"]["all"]
-    after = trainer.train(
-        "chat", data, tmp_path, overrides={**few, "train.lr": 1e-9, "image.split": 0, "train.neftune": 0}
+    chat = trainer.train(
+        "chat", data, tmp_path, overrides={**settings, "train.lr": 1e-9, "image.split": 0, "train.neftune": 0}
     )["stages"][0]
-    assert after["first_loss"] < result["first_loss"]
+    assert chat["first_loss"] < result["first_loss"]
 
 
-def test_answers_are_learnt(data):
-    """The loss of the answers falls."""
+def test_the_loss_of_answers_falls_in_training(data):
     model = small.model()
     sample = Sample("c", "conversations", PARTS, [picture(2)[0]])
     collate = small.collator()

@@ -1,4 +1,4 @@
-"""Recipes: which value wins, and one line for each fault."""
+"""Recipes: the priority of values, and one line for each fault."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def test_the_full_chain_is_the_papers_four_stages_each_from_the_one_before():
 def test_full_has_the_papers_numbers():
     (recipe,) = load("stage1", {"profile": "full"})
     assert recipe.packing.sequences == 2048 and recipe.train.lr == 1e-4 and recipe.model.perceiver.latents == 64
-    assert recipe.image.mode is None and recipe.packing.sequence_length is None  # the mixture's
+    assert recipe.image.mode is None and recipe.packing.sequence_length is None  # the value of the mixture
 
 
-def test_a_profile_wins_over_the_file_and_overrides_over_both(tmp_path):
+def test_a_profile_has_priority_over_the_file_and_overrides_over_both(tmp_path):
     path = write(tmp_path, STAGE)
     assert load(path)[0].train.steps == 2
     (recipe,) = load(path, {"profile": "long", "train.lr": 0.5})

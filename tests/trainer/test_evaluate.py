@@ -1,4 +1,4 @@
-"""The held-out evaluation: it separates a model that uses images from one that does not."""
+"""The held-out evaluation: its gap shows whether a model uses images."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ ROWS = partial(small.collator(), mode="square", longest=56, shortest=56)
 
 @pytest.fixture(scope="module")
 def pairs():
-    drawn = [picture(seed) for seed in range(6)]
-    return [Sample(f"p{i}", "pairs", [0, caption], [data]) for i, (data, caption) in enumerate(drawn)]
+    pictures = [picture(seed) for seed in range(6)]
+    return [Sample(f"p{i}", "pairs", [0, caption], [data]) for i, (data, caption) in enumerate(pictures)]
 
 
-def test_a_derangement_moves_everything():
+def test_a_derangement_moves_every_item():
     for n in range(2, 40):
         order = derangement(n, random.Random(n))
         assert sorted(order) == list(range(n)) and all(place != item for place, item in enumerate(order))
 
 
-def test_a_model_that_learnt_its_pairs_loses_by_the_permutation(pairs):
+def test_permuted_images_raise_the_loss_of_a_trained_model(pairs):
     model = small.model()
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
     batch = ROWS([[pair] for pair in pairs])
@@ -44,20 +44,20 @@ def test_a_model_that_learnt_its_pairs_loses_by_the_permutation(pairs):
     assert model.training
 
 
-def test_equal_images_make_no_gap(pairs):
-    same = [Sample(pair.key, "pairs", pair.content, pairs[0].images) for pair in pairs]
-    score = held_out(small.model(), same, ROWS, Evaluate(pairs=6))
+def test_equal_images_give_no_gap(pairs):
+    pairs_of_one_image = [Sample(pair.key, "pairs", pair.content, pairs[0].images) for pair in pairs]
+    score = held_out(small.model(), pairs_of_one_image, ROWS, Evaluate(pairs=6))
     assert score.gap == score.error == 0.0
 
 
-def test_it_counts_caption_tokens_alone_whatever_the_batch(pairs):
+def test_only_caption_tokens_are_counted_for_any_batch_size(pairs):
     model = small.model()
-    together = losses(model, pairs, ROWS, 6)
-    single = losses(model, pairs, ROWS, 1)
-    assert together[:, 1].tolist() == [len(str(pair.content[1]).encode()) + 1 for pair in pairs]  # and </s>
-    torch.testing.assert_close(together, single, atol=1e-3, rtol=1e-5)
+    in_one_batch = losses(model, pairs, ROWS, 6)
+    in_single_batches = losses(model, pairs, ROWS, 1)
+    assert in_one_batch[:, 1].tolist() == [len(str(pair.content[1]).encode()) + 1 for pair in pairs]  # and </s>
+    torch.testing.assert_close(in_one_batch, in_single_batches, atol=1e-3, rtol=1e-5)
 
 
-def test_one_pair_cannot_swap(pairs):
+def test_one_pair_alone_is_an_error(pairs):
     with pytest.raises(ValueError, match="1 pairs cannot swap images"):
         held_out(small.model(), pairs[:1], ROWS, Evaluate(pairs=1))

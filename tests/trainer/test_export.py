@@ -1,4 +1,4 @@
-"""Plain transformers loads a stage's model, gets the same tokens, and generates what the model has learnt."""
+"""Plain transformers loads the model of a stage, gives the same tokens, and generates the learnt caption."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trainer.layout import Specials
 from trainer.model import save
 
 
-def trained(folder: Path) -> str:
+def train_tokenizer(folder: Path) -> str:
     native = Native(models.BPE())
     native.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     native.decoder = decoders.ByteLevel()
@@ -41,7 +41,7 @@ TEXTS = ["How many?", "der Kürbis, naïve\n\n  twice  blank", "日本語 \U0001
 
 @pytest.mark.parametrize("name", ["bytes", "a file"])
 def test_every_token_has_the_same_number_as_in_the_shards(name, tmp_path):
-    ours = tokens.load(trained(tmp_path) if name == "a file" else name)
+    ours = tokens.load(train_tokenizer(tmp_path) if name == "a file" else name)
     theirs = fast(ours)
     for text in TEXTS:
         if text not in SPECIALS:
@@ -80,15 +80,15 @@ def test_the_chat_template_gives_the_tokens_of_the_turns(tmp_path):
     prompt = processor.apply_chat_template(turns, add_generation_prompt=True)
     data = Image.open(io.BytesIO(picture(1)[0]))
     ids = processor(text=prompt, images=[data], return_tensors="pt").input_ids[0].tolist()
-    laid = lay_out_turns(
+    document = lay_out_turns(
         [Exchange((0,), "What is it?", "A mill."), Exchange((), "Where?", "x")],
         small.TOKENIZER,
         small.SPECIALS,
         small.LATENTS,
     )
-    ours = laid.ids.tolist()[:-3]  # without the last answer and the ends
+    ours = document.ids.tolist()[:-3]  # without the last answer and the ends
     blank = len(small.TOKENIZER.encode("User:")) + 1 + small.LATENTS + 2
-    # transformers inserts a blank there
+    # transformers inserts a blank at this position
     assert ids[:blank] == ours[:blank] and ids[blank] == ord(" ") and ids[blank + 1 :] == ours[blank:]
     assert processor.apply_chat_template([{"role": "user", "content": "Hi"}]) == f"User: Hi{END_OF_UTTERANCE}\n"
 
@@ -100,13 +100,13 @@ def test_plain_transformers_generates_the_caption_that_the_model_learnt(tmp_path
     small.learn(model, batch, 80)
     save(model.eval(), tmp_path)
     save_processor(tmp_path, small.TOKENIZER, small.LATENTS, mixture.Image("square", 56, 56))
-    again, processor = (
+    loaded, processor = (
         AutoModelForImageTextToText.from_pretrained(tmp_path).eval(),
         AutoProcessor.from_pretrained(tmp_path),
     )
     inputs = processor(text="<image>", images=[Image.open(io.BytesIO(data)).convert("RGB")], return_tensors="pt")
     assert inputs["pixel_values"].shape == (1, 1, 3, 56, 56)
     with torch.no_grad():
-        out = again.generate(**inputs, max_new_tokens=len(caption) + 4, do_sample=False)
+        out = loaded.generate(**inputs, max_new_tokens=len(caption) + 4, do_sample=False)
     assert processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True) == caption
     assert out[0, -1] == Specials.of(small.TOKENIZER).eos

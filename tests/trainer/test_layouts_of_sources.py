@@ -1,4 +1,4 @@
-"""The layout of a source's samples decides how they are trained; its name decides nothing."""
+"""The layout of a source, and not its name, decides how its samples are trained."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def data(tmp_path_factory):
 
 
 def mixture(folder, *layouts: str) -> str:
-    """A mixture with an entry for each layout; its sources match by layout."""
+    """A mixture with an entry for each layout, which matches the sources by layout."""
     entry = {"weight": 1.0, "sequence_length": 512, "long": "window"}
     sources = {f"all {layout}": {**entry, "match": {"layout": layout}} for layout in layouts}
     path = folder / f"{'-'.join(layouts)}.json"
@@ -40,8 +40,8 @@ def mixture(folder, *layouts: str) -> str:
 
 def batches(data, folder, layout: str, steps: int = 1) -> list[tuple[str, Tensors]]:
     """(source, tensors) of the first steps over all sources of a layout."""
-    few = {"mixture": mixture(folder, layout), "packing.sequences": 2, "image.mode": "square", "image.longest": 56}
-    (recipe,) = load("sft", few)
+    settings = {"mixture": mixture(folder, layout), "packing.sequences": 2, "image.mode": "square", "image.longest": 56}
+    (recipe,) = load("sft", settings)
     run = Run.open(data)
     collate, out = collator(run, recipe, small.LATENTS, 14, small.LATENTS), []
     for batch in run.loader(run.mix(recipe, small.LATENTS), 0):
@@ -51,13 +51,13 @@ def batches(data, folder, layout: str, steps: int = 1) -> list[tuple[str, Tensor
     raise AssertionError("the loader has no end")
 
 
-def predicted(batch: Tensors) -> str:
+def predicted_text(batch: Tensors) -> str:
     return small.TOKENIZER.decode(batch.labels[batch.labels != IGNORED].tolist())
 
 
 def test_conversations_of_any_name_keep_the_loss_on_answers_alone(data, tmp_path):
     ((source, batch),) = batches(data, tmp_path, "conversations")
-    texts = predicted(batch)
+    texts = predicted_text(batch)
     assert source == "docvqa" and END_OF_UTTERANCE in texts
     assert "What is shown" in small.TOKENIZER.decode(batch.ids[0].tolist())
     assert not any(word in texts for word in ("What is shown", "Which colour", "User", "Assistant", FAKE))
@@ -82,10 +82,10 @@ def test_every_source_of_a_layout_is_read(data, tmp_path):
     assert {source for source, _ in batches(data, tmp_path, "pairs", 12)} == {"captions", "more-captions"}
 
 
-def test_a_stage_names_sources_and_holds_out_pairs_of_all_sources_of_that_layout(data, tmp_path):
-    few = {"train.steps": 12, "train.warmup": 1, "evaluate.pairs": 8, "packing.sequences": 1}
-    few |= {"mixture": mixture(tmp_path, "text", "pairs", "interleaved")}
-    (stage,) = trainer.train("stage1", data, tmp_path / "out", overrides=few)["stages"]
+def test_the_log_names_sources_and_pairs_are_held_out_of_all_sources_of_pairs(data, tmp_path):
+    settings = {"train.steps": 12, "train.warmup": 1, "evaluate.pairs": 8, "packing.sequences": 1}
+    settings |= {"mixture": mixture(tmp_path, "text", "pairs", "interleaved")}
+    (stage,) = trainer.train("stage1", data, tmp_path / "out", overrides=settings)["stages"]
     sources = {json.loads(line)["source"] for line in (tmp_path / "out/stage1/log.jsonl").read_text().splitlines()}
     assert sources == {"prose", "captions", "more-captions", "conversations"} == set(stage["by_source"])
     assert stage["held_out"]["pairs"] == 8  # four of each source

@@ -1,4 +1,4 @@
-"""The loop: exact resume, micro-batches, the schedule, the log, and the thread of the feed."""
+"""The training loop: exact resume, micro-batches, the learning rate, the log, and the prefetch thread."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ IDENTITY = {"recipe": "r", "data": "d"}
 
 @pytest.fixture(scope="module")
 def samples():
-    drawn = [picture(seed) for seed in range(8)]
-    pairs = [Sample(f"p{i}", "pairs", [0, caption], [data]) for i, (data, caption) in enumerate(drawn)]
+    pictures = [picture(seed) for seed in range(8)]
+    pairs = [Sample(f"p{i}", "pairs", [0, caption], [data]) for i, (data, caption) in enumerate(pictures)]
     pages = [
-        Sample(f"d{i}", "interleaved", ["first text", 0, caption, 1], [data, drawn[0][0]])
-        for i, (data, caption) in enumerate(drawn)
+        Sample(f"d{i}", "interleaved", ["first text", 0, caption, 1], [data, pictures[0][0]])
+        for i, (data, caption) in enumerate(pictures)
     ]
     return {"pairs": pairs, "interleaved": pages, "text": [Sample("t", "text", ["words alone"], [])]}
 
@@ -35,18 +35,18 @@ def recipe(**train: object) -> schema.Recipe:
     return schema.Recipe(stage="s", mixture="m", model=small.MODEL, train=schema.Train(**settings), threads=1)
 
 
-def run(folder, samples, chosen, stop=None, weights=None) -> Fit:
+def run(folder, samples, settings, stop=None, weights=None) -> Fit:
     loader = Loader(samples, weights or {"pairs": 0.5, "interleaved": 0.4, "text": 0.1}, 2, 160, small.LATENTS)
-    return fit(chosen, small.model, loader, small.collator(), folder, IDENTITY, stop)
+    return fit(settings, small.model, loader, small.collator(), folder, IDENTITY, stop)
 
 
 @pytest.mark.parametrize("backbones", ["full", "lora"])
 def test_resume_gives_the_weights_of_an_uninterrupted_run(tmp_path, samples, backbones):
-    # with dropout, so that torch's random generator must resume too
-    chosen = recipe(backbones=backbones, lora=schema.Lora(r=2, dropout=0.1))
-    complete = run(tmp_path / "complete", samples, chosen)
-    run(tmp_path / "cut", samples, chosen, stop=3)  # one step past the last checkpoint
-    resumed = run(tmp_path / "cut", samples, chosen)
+    # Dropout is used, so that torch's random generator must resume too.
+    settings = recipe(backbones=backbones, lora=schema.Lora(r=2, dropout=0.1))
+    complete = run(tmp_path / "complete", samples, settings)
+    run(tmp_path / "cut", samples, settings, stop=3)  # one step past the last checkpoint
+    resumed = run(tmp_path / "cut", samples, settings)
     assert [line["step"] for line in resumed.steps] == [1, 2, 3, 4, 5, 6]
     assert [line["loss"] for line in resumed.steps] == [line["loss"] for line in complete.steps]
     for (name, ours), theirs in zip(
@@ -55,13 +55,13 @@ def test_resume_gives_the_weights_of_an_uninterrupted_run(tmp_path, samples, bac
         assert torch.equal(ours, theirs), name
 
 
-def test_a_finished_run_stays_as_it_is(tmp_path, samples):
+def test_a_finished_run_is_not_trained_again(tmp_path, samples):
     first = run(tmp_path, samples, recipe())
-    again = run(tmp_path, samples, recipe())
-    assert again.steps == first.steps
+    second = run(tmp_path, samples, recipe())
+    assert second.steps == first.steps
     assert all(
         torch.equal(a, b)
-        for a, b in zip(again.model.state_dict().values(), first.model.state_dict().values(), strict=True)
+        for a, b in zip(second.model.state_dict().values(), first.model.state_dict().values(), strict=True)
     )
 
 
@@ -74,16 +74,16 @@ def test_another_runs_checkpoint_is_refused(tmp_path, samples):
 
 def test_micro_batches_give_the_same_steps(tmp_path, samples):
     complete = run(tmp_path / "complete", samples, recipe())
-    cut = recipe().model_copy(update={"packing": schema.Packing(micro_sequences=1)})
-    parts = run(tmp_path / "parts", samples, cut)
+    settings = recipe().model_copy(update={"packing": schema.Packing(micro_sequences=1)})
+    parts = run(tmp_path / "parts", samples, settings)
     assert [line["loss"] for line in parts.steps] == pytest.approx([line["loss"] for line in complete.steps], abs=1e-4)
     assert [line["tokens"] for line in parts.steps] == [line["tokens"] for line in complete.steps]
 
 
 def test_the_log_has_every_step(tmp_path, samples, capsys):
-    trained = run(tmp_path, samples, recipe(steps=8), weights={"pairs": 0.5, "text": 0.5})
+    result = run(tmp_path, samples, recipe(steps=8), weights={"pairs": 0.5, "text": 0.5})
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert lines == trained.steps and {line["source"] for line in lines} == {"pairs", "text"}
+    assert lines == result.steps and {line["source"] for line in lines} == {"pairs", "text"}
     for line in lines:
         assert (line["images"] > 0) == (line["source"] == "pairs")
         assert 0 <= line["padding"] < 1 and 0 <= line["wait"] <= line["seconds"] and line["tokens"] > 0
@@ -101,8 +101,8 @@ def test_the_log_has_every_step(tmp_path, samples, capsys):
 
 def test_padding_is_the_share_of_places_without_a_token(tmp_path, samples):
     long, short = samples["pairs"][0], samples["text"][0]
-    both = small.collator()([[long], [short]], "square", 56, 56)
-    lengths = [int((row != 0).sum()) for row in both.documents]
+    batch = small.collator()([[long], [short]], "square", 56, 56)
+    lengths = [int((row != 0).sum()) for row in batch.documents]
 
     class Once:
         def __iter__(self):
@@ -138,10 +138,10 @@ def test_an_error_of_the_feed_is_raised_in_the_loop():
         yield 1
         raise OSError("a shard is gone")
 
-    got = prefetch(items)
-    assert next(got) == 1
+    feed = prefetch(items)
+    assert next(feed) == 1
     with pytest.raises(OSError, match="a shard is gone"):
-        next(got)
+        next(feed)
 
 
 def test_closing_the_feed_ends_its_thread():
@@ -149,8 +149,8 @@ def test_closing_the_feed_ends_its_thread():
         while True:
             yield 1
 
-    got = prefetch(items)
-    next(got)
+    feed = prefetch(items)
+    next(feed)
     assert any(thread.name.startswith("batches") for thread in threading.enumerate())
-    got.close()
+    feed.close()
     assert not any(thread.name.startswith("batches") for thread in threading.enumerate())

@@ -1,4 +1,4 @@
-"""Models: joined from published backbones, adapted, merged, and loaded by plain transformers."""
+"""Models: built from published backbones, adapted, merged, and loaded by plain transformers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from tests.trainer import small
-from tests.trainer.test_packing import packed
+from tests.trainer.test_packing import batch_of
 from trainer import schema
 from trainer.adapters import adapt, decay_groups, merged
 from trainer.forward import logits, token_losses
@@ -51,11 +51,11 @@ def test_published_backbones_are_copied_exactly(backbones):
     text = MistralForCausalLM.from_pretrained(backbones.text).eval()
     vision = SiglipVisionModel.from_pretrained(backbones.vision).eval()
     pixels = to_pixels([small.noise(0)], 14).values[0]
-    batch = packed([[1]])
+    batch = batch_of([[1]])
     with torch.no_grad():
         features = model.model.vision_model(pixels, torch.ones(1, 4, 4, dtype=torch.bool)).last_hidden_state
         assert torch.equal(features, vision(pixels).last_hidden_state)
-        ids = batch.ids[:, 1:-1]  # tokens of the old vocabulary
+        ids = batch.ids[:, 1:-1]  # tokens of the original vocabulary
         assert torch.equal(
             model(input_ids=ids, use_cache=False).logits[..., :256], text(input_ids=ids, use_cache=False).logits
         )
@@ -64,18 +64,16 @@ def test_published_backbones_are_copied_exactly(backbones):
 
 @pytest.mark.parametrize("kind", ["lora", "dora"])
 def test_adapters_train_on_both_backbones_and_merge(kind):
-    bare = small.model()
-    model = adapt(bare, TRAIN.model_copy(update={"backbones": kind}))
-    trained = {name for name, p in model.named_parameters() if p.requires_grad}
-    assert any("text_model" in n and "lora_A" in n for n in trained) and any(
-        "vision_model.encoder" in n and "lora_A" in n for n in trained
+    base = small.model()
+    model = adapt(base, TRAIN.model_copy(update={"backbones": kind}))
+    names = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert any("text_model" in n and "lora_A" in n for n in names) and any(
+        "vision_model.encoder" in n and "lora_A" in n for n in names
     )
-    assert not any("base_layer.weight" in n for n in trained) and not any(
-        "connector" in n and "lora" in n for n in trained
-    )
-    assert {n for n, _ in model.named_parameters() if "connector." in n} <= trained
+    assert not any("base_layer.weight" in n for n in names) and not any("connector" in n and "lora" in n for n in names)
+    assert {n for n, _ in model.named_parameters() if "connector." in n} <= names
     optimiser = torch.optim.AdamW(decay_groups(model, 0.1), lr=1e-2)
-    batch = packed([[0, 2]])
+    batch = batch_of([[0, 2]])
     before = token_losses(logits(model, batch), batch.labels).sum().item()
     for _ in range(3):
         loss = token_losses(logits(model, batch), batch.labels).sum() / batch.targets
@@ -84,38 +82,38 @@ def test_adapters_train_on_both_backbones_and_merge(kind):
         optimiser.step()
     model.eval()
     with torch.no_grad():
-        apart = logits(model, batch)
+        expected = logits(model, batch)
         plain = merged(model)
-        together = logits(plain, batch)
-    assert token_losses(apart, batch.labels).sum() < before
-    torch.testing.assert_close(together, apart, atol=1e-6, rtol=1e-6)
+        merged_logits = logits(plain, batch)
+    assert token_losses(expected, batch.labels).sum() < before
+    torch.testing.assert_close(merged_logits, expected, atol=1e-6, rtol=1e-6)
     assert not any("lora" in name for name in plain.state_dict())
 
 
 def test_with_frozen_backbones_the_connector_is_trained():
     model = adapt(small.model(), TRAIN.model_copy(update={"backbones": "frozen"}))
-    trained = {name for name, p in model.named_parameters() if p.requires_grad}
-    assert any("connector" in n for n in trained) and not any("q_proj" in n and "connector" not in n for n in trained)
+    names = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert any("connector" in n for n in names) and not any("q_proj" in n and "connector" not in n for n in names)
 
 
 def test_norms_biases_and_the_perceiver_have_no_weight_decay():
     model = small.model()
     names = {id(p): n for n, p in model.named_parameters()}
-    decayed, spared = ([names[id(p)] for p in group["params"]] for group in decay_groups(model, 0.1))
-    assert len(decayed) + len(spared) == len(names)
-    assert not any("norm" in n or "bias" in n or "perceiver_resampler" in n for n in decayed)
-    assert "lm_head.weight" in decayed and any("perceiver_resampler" in n for n in spared)
+    with_decay, without_decay = ([names[id(p)] for p in group["params"]] for group in decay_groups(model, 0.1))
+    assert len(with_decay) + len(without_decay) == len(names)
+    assert not any("norm" in n or "bias" in n or "perceiver_resampler" in n for n in with_decay)
+    assert "lm_head.weight" in with_decay and any("perceiver_resampler" in n for n in without_decay)
 
 
 def test_plain_transformers_loads_a_saved_model_and_generates(tmp_path):
     model = small.model().eval()
     model.save_pretrained(tmp_path)
-    again = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
-    batch = packed([[0]])
+    loaded = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
+    batch = batch_of([[0]])
     with torch.no_grad():
-        assert torch.equal(logits(model, batch), logits(again, batch))
+        assert torch.equal(logits(model, batch), logits(loaded, batch))
         prompt = replace(batch, ids=batch.ids[:, :20])
-        out = again.generate(
+        out = loaded.generate(
             input_ids=prompt.ids,
             attention_mask=torch.ones_like(prompt.ids),
             pixel_values=batch.pixels.values,

@@ -1,4 +1,4 @@
-"""The loop as Ray Train's workers: the losses are those of one process."""
+"""Training on workers of Ray Train has the losses of one process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import trainer
 from tests.trainer import made
 
-FEW = {"train.steps": 3, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
+SETTINGS = {"train.steps": 3, "train.warmup": 1, "evaluate.pairs": 0, "tensorboard": False}
 
 
 @pytest.mark.slow
@@ -20,7 +20,7 @@ def test_two_workers_train_as_one_process_does(tmp_path):
     from trainer.on_ray import train
 
     data = made.run(tmp_path / "run", {"pairs": {"train": 12}, "interleaved": {"train": 6}})
-    alone = trainer.train("stage1", data, tmp_path / "alone", overrides=FEW)
+    expected = trainer.train("stage1", data, tmp_path / "alone", overrides=SETTINGS)
     root = str(Path(__file__).resolve().parents[2])
     ray.init(
         num_cpus=2,
@@ -29,10 +29,10 @@ def test_two_workers_train_as_one_process_does(tmp_path):
         runtime_env={"env_vars": {"PYTHONPATH": root, "GLOO_SOCKET_IFNAME": "lo"}},
     )
     try:
-        both = train("stage1", data, tmp_path / "both", workers=2, overrides=FEW)
+        result = train("stage1", data, tmp_path / "both", workers=2, overrides=SETTINGS)
     finally:
         ray.shutdown()
-    assert both["last_loss"] == pytest.approx(alone["last_loss"], abs=1e-4)
+    assert result["last_loss"] == pytest.approx(expected["last_loss"], abs=1e-4)
     logs = [
         [json.loads(line)["loss"] for line in (tmp_path / n / "stage1" / "log.jsonl").read_text().splitlines()]
         for n in ("alone", "both")

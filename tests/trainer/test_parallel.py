@@ -1,4 +1,4 @@
-"""Two processes over gloo: the steps of one, text on one rank alone, and one process resumes a checkpoint of two."""
+"""Two processes over gloo: they have the losses of one process, and one process resumes their checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(out: Path, world: int, *changes: str) -> list[dict]:
-    """The log of a stage on that many ranks."""
+    """Trains a stage on ``world`` ranks and returns its log."""
     launch = (
         ["-m", "torch.distributed.run", "--nproc-per-node", str(world), "--master-port", "0", "--standalone"]
         if world > 1
@@ -26,8 +26,10 @@ def run(out: Path, world: int, *changes: str) -> list[dict]:
     out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *launch, "-m", "tests.trainer.ranks", str(out), *changes]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    process = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
     return [json.loads(line) for line in (out / "s" / "log.jsonl").read_text().splitlines()]
 
 
@@ -41,9 +43,9 @@ def test_two_ranks_then_one_have_the_losses_of_one(tmp_path, backbones):
     """With adapters, the frozen weights are not in the checkpoint."""
     settings = [f"backbones={backbones}", "lora={r: 2, dropout: 0.0}"]
     complete = run(tmp_path / "complete", 1, *settings)
-    both = run(tmp_path / "both", 2, *settings, "stop=4")  # one step past the checkpoint
-    assert curve(both) == pytest.approx(curve(complete)[:4], abs=2e-5)
-    assert [(line["tokens"], line["images"]) for line in both] == [
+    two_ranks = run(tmp_path / "both", 2, *settings, "stop=4")  # one step past the checkpoint
+    assert curve(two_ranks) == pytest.approx(curve(complete)[:4], abs=2e-5)
+    assert [(line["tokens"], line["images"]) for line in two_ranks] == [
         (line["tokens"], line["images"]) for line in complete[:4]
     ]
     resumed = run(tmp_path / "both", 1, *settings)
@@ -60,9 +62,9 @@ def test_two_ranks_then_one_have_the_losses_of_one(tmp_path, backbones):
 def test_text_alone_on_one_rank_does_not_hang(tmp_path, fusion):
     """The first rank gets text and the second images, and both gather the same weights."""
     changes = ["steps=3", "uneven=true", f"fusion={fusion}"]
-    both = run(tmp_path / "both", 2, *changes)
-    assert curve(both) == pytest.approx(curve(run(tmp_path / "one", 1, *changes)), abs=2e-5)
-    assert all(line["images"] > 0 for line in both)
+    log = run(tmp_path / "both", 2, *changes)
+    assert curve(log) == pytest.approx(curve(run(tmp_path / "one", 1, *changes)), abs=2e-5)
+    assert all(line["images"] > 0 for line in log)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Stages on real shards, as the command runs them."""
+"""Stages on shards, as the command `train` runs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import trainer
 from tests.trainer import made
 from trainer.config import RecipeError
 
-FEW = {"train.steps": 3, "train.warmup": 1, "evaluate.pairs": 8}
+SETTINGS = {"train.steps": 3, "train.warmup": 1, "evaluate.pairs": 8}
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +21,10 @@ def data(tmp_path_factory):
 
 
 def test_stage_two_starts_from_stage_one(data, tmp_path):
-    result = trainer.train("demo", data, tmp_path, overrides={**FEW, "stage2.train.lr": 1e-12})
+    result = trainer.train("demo", data, tmp_path, overrides={**SETTINGS, "stage2.train.lr": 1e-12})
     one, two = result["stages"]
     assert (one["stage"], two["stage"]) == ("stage1", "stage2") and result["first_loss"] == one["first_loss"]
-    # with a rate near 0, stage 2 keeps the weights of stage 1; new weights would have a higher loss
+    # With a learning rate near 0, stage 2 keeps the weights of stage 1. New weights would have a higher loss.
     assert two["held_out"]["normal"] == pytest.approx(one["held_out"]["normal"], abs=0.2)
     assert one["first_loss"] - one["last_loss"] > 0.5
     assert set(two["by_source"]) <= {"pairs", "interleaved", "ocr"}
@@ -32,22 +32,22 @@ def test_stage_two_starts_from_stage_one(data, tmp_path):
     assert two["held_out"]["pairs"] == 8
 
 
-def test_the_same_recipe_trains_nothing_and_another_recipe_starts_anew(data, tmp_path, capsys):
-    first = trainer.train("stage1", data, tmp_path, overrides=FEW)
+def test_a_finished_recipe_is_not_trained_again_and_another_recipe_is(data, tmp_path, capsys):
+    first = trainer.train("stage1", data, tmp_path, overrides=SETTINGS)
     stamp = (tmp_path / "stage1" / "model" / "model.safetensors").stat().st_mtime_ns
     capsys.readouterr()
-    assert trainer.train("stage1", data, tmp_path, overrides=FEW) == first
+    assert trainer.train("stage1", data, tmp_path, overrides=SETTINGS) == first
     assert "trained already" in capsys.readouterr().err
     assert (tmp_path / "stage1" / "model" / "model.safetensors").stat().st_mtime_ns == stamp
-    other = trainer.train("stage1", data, tmp_path, overrides={**FEW, "train.lr": 1e-3})
+    other = trainer.train("stage1", data, tmp_path, overrides={**SETTINGS, "train.lr": 1e-3})
     assert other["last_loss"] != first["last_loss"] and other["stages"][0]["steps"] == 3
     with pytest.raises(ValueError, match="the recipe has changed"):
-        trainer.train("stage1", data, tmp_path, overrides={**FEW, "train.overwrite": False})
+        trainer.train("stage1", data, tmp_path, overrides={**SETTINGS, "train.overwrite": False})
 
 
 def test_a_chain_whose_last_stage_has_no_samples_does_not_start(data, tmp_path):
     with pytest.raises(ValueError, match=r"mixture sft: none of its sources \(conversations .*\) has samples here"):
-        trainer.train("idefics2", data, tmp_path, overrides=FEW)
+        trainer.train("idefics2", data, tmp_path, overrides=SETTINGS)
     assert not (tmp_path / "stage1").exists()
 
 
@@ -59,8 +59,8 @@ def test_stage_two_without_stage_one_is_an_error(data, tmp_path):
         trainer.train("stage2", data, tmp_path)
 
 
-def test_the_default_output_is_beside_the_shards(data):
-    result = trainer.train("stage1", data, overrides={**FEW, "train.steps": 1, "train.warmup": 0})
+def test_the_default_output_is_in_the_folder_of_the_run(data):
+    result = trainer.train("stage1", data, overrides={**SETTINGS, "train.steps": 1, "train.warmup": 0})
     assert result["out"] == str(data / "train") and (data / "train" / "stage1" / "model" / "config.json").is_file()
 
 
@@ -69,21 +69,21 @@ def test_validation_pairs_are_not_trained_on(data):
     from trainer.data import Run
 
     run, (recipe,) = Run.open(data), load("stage1")
-    mixed = run.mix(recipe, 8)
-    held = {sample.json["id"] for sample in run.held_out_pairs(mixed, 100, 0)}
-    trained = set()
-    for batch in run.loader(mixed, 0):
+    mixture = run.mix(recipe, 8)
+    held_out_ids = {sample.json["id"] for sample in run.held_out_pairs(mixture, 100, 0)}
+    training_ids = set()
+    for batch in run.loader(mixture, 0):
         if batch.step == 20:
             break
-        trained |= {sample.json["id"] for sequence in batch.sequences for sample in sequence}
-    assert len(held) == 8 and trained and not held & trained
-    assert run.held_out_pairs(mixed, 0, 0) == [] and len(run.held_out_pairs(mixed, 3, 0)) == 3
+        training_ids |= {sample.json["id"] for sequence in batch.sequences for sample in sequence}
+    assert len(held_out_ids) == 8 and training_ids and not held_out_ids & training_ids
+    assert run.held_out_pairs(mixture, 0, 0) == [] and len(run.held_out_pairs(mixture, 3, 0)) == 3
 
 
 def test_the_speed_recipe_prints_its_speed(data, tmp_path, capsys):
-    """bfloat16 and checkpointing, as on an accelerator; the peak is an invented number."""
-    few = {"train.steps": 4, "train.peak_tflops": 0.5, "packing.sequences": 2, "packing.micro_sequences": 1}
-    (stage,) = trainer.train("speed", data, tmp_path, overrides=few)["stages"]
+    """bfloat16 and checkpointing, as on an accelerator. The peak is an arbitrary number."""
+    settings = {"train.steps": 4, "train.peak_tflops": 0.5, "packing.sequences": 2, "packing.micro_sequences": 1}
+    (stage,) = trainer.train("speed", data, tmp_path, overrides=settings)["stages"]
     lines = [json.loads(line) for line in (tmp_path / "speed" / "log.jsonl").read_text().splitlines()][1:]
     seconds = sum(line["seconds"] for line in lines)
     assert stage["speed"]["tokens_per_s"] == pytest.approx(sum(line["tokens"] for line in lines) / seconds)
@@ -96,7 +96,7 @@ def test_the_speed_recipe_prints_its_speed(data, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_full_chain_from_pages_to_dialogues(tmp_path):
-    """Four stages on one run's shards, each from the one before."""
+    """Four stages on the shards of one run. Each starts from the model of the stage before."""
     counts = {
         "pairs": {"train": 60, "validation": 8},
         "interleaved": {"train": 20},
@@ -114,13 +114,13 @@ def test_the_full_chain_from_pages_to_dialogues(tmp_path):
 
 
 @pytest.mark.slow
-def test_it_learns_from_the_images(tmp_path):
+def test_the_demo_learns_from_images(tmp_path):
     """The full demo recipe: the gap is above three standard errors, and the loss of each source falls."""
     counts = {"pairs": {"train": 600, "validation": 64}, "interleaved": {"train": 120}, "ocr": {"train": 40}}
     result = trainer.train("demo", made.run(tmp_path / "run", counts), tmp_path / "out")
     assert result["last_loss"] < 0.8 * result["first_loss"]
     for stage in result["stages"]:
-        held = stage["held_out"]
-        assert held["permuted"] > held["normal"] and held["gap"] > 3 * held["error"]
-    one, two = (stage["by_source"] for stage in result["stages"])
-    assert all(two[name][1] < 0.8 * one.get(name, two[name])[0] for name in two)
+        evaluation = stage["held_out"]
+        assert evaluation["permuted"] > evaluation["normal"] and evaluation["gap"] > 3 * evaluation["error"]
+    stage1, stage2 = (stage["by_source"] for stage in result["stages"])
+    assert all(stage2[name][1] < 0.8 * stage1.get(name, stage2[name])[0] for name in stage2)

@@ -1,4 +1,4 @@
-"""Images split into crops or enlarged: a function of seed, epoch and id, and planned before a sample is read."""
+"""The split of images into crops and their enlargement depend on seed, epoch and id, and are planned in advance."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def data(tmp_path_factory):
     )
 
 
-def test_four_crops_and_the_full_image():
+def test_a_split_image_is_four_crops_and_the_full_image():
     data, _ = picture(3)
     views = ImageReader(decode).views(data, "square", 56, 28)
     assert [view.shape for view in views] == [(56, 56, 3)] * 5
     assert np.array_equal(views[4], decode(data, "square", 56, 28))
     mosaic = np.block([[[views[0]], [views[1]]], [[views[2]], [views[3]]]]).astype(float)
     full = decode(data, "square", 112, 28).astype(float)
-    assert np.abs(mosaic - full).mean() < 6 < np.abs(mosaic[::-1] - full).mean()  # the crops are in their places
+    assert np.abs(mosaic - full).mean() < 6 < np.abs(mosaic[::-1] - full).mean()  # the crops are at their positions
 
 
-def test_a_split_image_is_five_neighbours_in_the_text():
+def test_a_split_image_gives_five_consecutive_images_in_the_text():
     sample = Sample("s", "pairs", ["a", 0, "b", 1], [])
     sample.views = 5
     assert split(sample) == ["a", 0, 1, 2, 3, 4, "b", 5, 6, 7, 8, 9]
@@ -55,14 +55,14 @@ def test_enlarging_is_bounded_and_depends_only_on_seed_epoch_and_sample():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_rows_have_space_for_the_crops_and_a_sample_is_split_or_not_in_an_epoch(data, share):
+def test_rows_have_space_for_the_crops_and_a_split_is_fixed_for_an_epoch(data, share):
     (recipe,) = load("stage2", {"profile": "smoke", "image.split": share, "packing.sequence_length": 320})
     run = Run.open(data)
-    mixed = run.mix(recipe, 8)
-    assert mixed.sources["pairs"].split == share
+    mixture = run.mix(recipe, 8)
+    assert mixture.sources["pairs"].split == share
     collate = collator(run, recipe, 8, 14, 8)
     views_of: dict[tuple[str, int], int] = {}
-    for batch in run.loader(mixed, 0):
+    for batch in run.loader(mixture, 0):
         if batch.step == 60:
             break
         tensors = collate(batch.sequences, "native", 84, 42, batch.sequence_length)  # raises if a row is too long
@@ -76,19 +76,19 @@ def test_rows_have_space_for_the_crops_and_a_sample_is_split_or_not_in_an_epoch(
     ids = {name for name, _ in views_of}
     both = [(views_of[name, 0], views_of[name, 1]) for name in ids if (name, 0) in views_of and (name, 1) in views_of]
     if share == 0.5:
-        assert any(a != b for a, b in both)  # another epoch, another draw
+        assert any(a != b for a, b in both)  # the split differs between epochs
 
 
 def test_a_state_of_another_share_is_refused(data):
     (recipe,) = load("stage2")
     run = Run.open(data)
-    mixed = run.mix(recipe, 8)
-    state = run.loader(mixed, 0).state_dict()
-    other = replace(mixed, sources={name: replace(source, split=0.5) for name, source in mixed.sources.items()})
+    mixture = run.mix(recipe, 8)
+    state = run.loader(mixture, 0).state_dict()
+    other = replace(mixture, sources={name: replace(source, split=0.5) for name, source in mixture.sources.items()})
     with pytest.raises(ValueError, match="another data order"):
         run.loader(other, 0).load_state_dict(state)
 
 
 def test_an_empty_batch_has_no_target():
-    nothing = small.collator().empty()
-    assert nothing.targets == 0 and nothing.images == 0 and nothing.tokens == 1
+    batch = small.collator().empty()
+    assert batch.targets == 0 and batch.images == 0 and batch.tokens == 1

@@ -82,7 +82,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 headers[name.lower()] = value.strip()
             host, path = headers.get("host", ""), target
             self.range = headers.get("range")
-            self.known = headers.get("if-none-match"), headers.get("if-modified-since")
+            self.validators = headers.get("if-none-match"), headers.get("if-modified-since")
             if target.startswith("http"):  # a request to a proxy
                 path = "/" + target.split("://", 1)[1].partition("/")[2]
             with web.lock:
@@ -112,7 +112,9 @@ class _Handler(socketserver.StreamRequestHandler):
                 headers, body = web.pages[key]
                 headers = dict(headers)
                 etag, modified = headers.get("ETag"), headers.get("Last-Modified")
-                if (etag and etag == self.known[0]) or (not self.known[0] and modified and modified == self.known[1]):
+                if (etag and etag == self.validators[0]) or (
+                    not self.validators[0] and modified and modified == self.validators[1]
+                ):
                     return self.say(304, {"Content-Length": None, **({"ETag": etag} if etag else {})})  # type: ignore[dict-item]
                 if "Accept-Ranges" in headers and self.range:
                     start, _, stop = self.range.removeprefix("bytes=").partition("-")

@@ -35,7 +35,7 @@ def crawl(
     return {r["url"]: r for r in rows}
 
 
-def response_of(folder: Path, row: dict[str, Any]) -> Record:
+def record_at(folder: Path, row: dict[str, Any]) -> Record:
     """The response at the offset of a row."""
     (record,) = records(str(folder / "warc"), row["offset"], row["length"])
     assert isinstance(record, Record)
@@ -75,11 +75,11 @@ def test_unchanged_pages_are_copied_and_changed_ones_are_fetched(web: Local, tmp
     }  # fmt: skip
     assert {r["status"] for r in second.values()} == {"ok"}
     for url, row in second.items():
-        record = response_of(tmp_path / "2", row)
+        record = record_at(tmp_path / "2", row)
         assert record.payload == web.web.pages[url.removeprefix("http://")][1]
         assert (row["bytes"], row["type"]) == (len(record.payload), "text/html")
         if row["http_status"] == 304:
-            earlier = response_of(tmp_path / "1", first[url])
+            earlier = record_at(tmp_path / "1", first[url])
             assert (earlier.fetched_at, earlier.payload, earlier.status) == (record.fetched_at, record.payload, 200)
     with (tmp_path / "2" / "warc").open("rb") as f:
         kinds = [r.rec_type for r in ArchiveIterator(f, check_digests="raise") if r.content_stream().read() is not None]
@@ -133,5 +133,5 @@ def test_the_origin_sends_no_page_twice(origin: Origin, tmp_path: Path) -> None:
     assert len(fetched) >= 10
     assert {u for u, r in second.items() if r["status"] == "ok" and r["http_status"] == 304} == fetched
     assert all(
-        response_of(tmp_path / "1", first[u]).payload == response_of(tmp_path / "2", second[u]).payload for u in fetched
+        record_at(tmp_path / "1", first[u]).payload == record_at(tmp_path / "2", second[u]).payload for u in fetched
     )

@@ -138,7 +138,7 @@ def test_a_wrong_condition_is_an_error_of_one_line(conditions: dict[str, Any], m
     assert str(e.value).startswith(message)
 
 
-def test_a_file_that_is_no_index_is_an_error_of_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_index_is_an_error_of_one_line(tmp_path: Path) -> None:
     pq.write_table(pa.table({"url": ["x"]}), tmp_path / "other.parquet")
     with pytest.raises(ChoiceError, match=r"other\.parquet: no column 'warc_filename'"):
         choose([str(tmp_path / "other.parquet")], {})

@@ -184,9 +184,7 @@ def test_a_quarantined_row_is_left_out_and_its_bytes_are_not_read(
     assert list(rows) == [sorted(urls)[0], sorted(urls)[2]]
 
 
-def test_an_error_of_the_code_itself_is_raised_and_does_not_hang(
-    proxied: Local, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_the_code_is_raised_and_does_not_hang(proxied: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("ours")
 

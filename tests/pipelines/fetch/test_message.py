@@ -46,9 +46,8 @@ def test_any_pieces_give_the_same_body(encoder: tuple[str, object], data: bytes,
 def test_the_size_of_a_piece_is_limited(coding: str, encode: object, length: int) -> None:
     pieces = list(decode(coding, [encode(bytes(length))]))  # type: ignore[operator]
     assert sum(map(len, pieces)) == length
-    assert max(map(len, pieces), default=0) <= (
-        2 * PIECE if coding == "br" else PIECE
-    )  # the limit of brotli is not exact
+    # brotli's limit is not exact
+    assert max(map(len, pieces), default=0) <= (2 * PIECE if coding == "br" else PIECE)
 
 
 @pytest.mark.parametrize(("coding", "encode"), [e for e in ENCODERS if e[0] != "zstd"])

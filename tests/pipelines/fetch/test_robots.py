@@ -82,7 +82,7 @@ def test_a_hostile_pattern_takes_no_time() -> None:
         ("503", b"", "robots", True),
     ],
 )
-def test_the_answer_decides_whether_a_host_may_be_crawled(
+def test_the_answer_decides_about_a_host(
     local: Local, status: str, body: bytes, failed: str | None, allowed: bool
 ) -> None:
     local.web.pages["/robots.txt"] = ({"status": status}, body)

@@ -84,7 +84,7 @@ def read(path: Path, layout: str, stage: Releases = Releases(), ctx: DirectConte
     return run(stage, pieces(file, format=layout), INPUTS, ctx)
 
 
-def contents_of(document: dict[str, Any]) -> list[str | None]:
+def content(document: dict[str, Any]) -> list[str | None]:
     return [n["text"] or n["image"] or n["kind"] for n in document["nodes"]]
 
 
@@ -97,7 +97,7 @@ def reasons(out: dict[str, Any]) -> list[tuple[int, str]]:
 def test_rows_of_obelics(tmp_path: Path) -> None:
     out = read(parquet(tmp_path / "o.parquet", OBELICS), "obelics")
     first, second = out["documents"]
-    assert contents_of(first) == ["The lake.", "It is deep.", "https://e.com/a.jpg", "break", "Another topic."]
+    assert content(first) == ["The lake.", "It is deep.", "https://e.com/a.jpg", "break", "Another topic."]
     image = first["nodes"][2]
     assert (image["alt"], image["width"], image["height"]) == ("A boat", 640, None)
     assert (first["url"], first["kind"], first["provenance"]["file"], first["provenance"]["offset"]) == (
@@ -129,7 +129,7 @@ def test_rows_of_mint1t_html(tmp_path: Path) -> None:
         }
     ]
     out = read(parquet(tmp_path / "shard_0000.parquet", rows), "mint1t")
-    assert [(d["url"], contents_of(d)) for d in out["documents"]] == [
+    assert [(d["url"], content(d)) for d in out["documents"]] == [
         ("https://e.com/x", ["https://e.com/i.png", "A text."])
     ]
 
@@ -151,9 +151,7 @@ def test_rows_of_mint1t_pdf(tmp_path: Path) -> None:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     out = read(path, "mint1t")
-    assert [(d["url"], contents_of(d)) for d in out["documents"]] == [
-        ("https://e.com/a.pdf", ["Page one.", "Page two."])
-    ]
+    assert [(d["url"], content(d)) for d in out["documents"]] == [("https://e.com/a.pdf", ["Page one.", "Page two."])]
     assert reasons(out) == [(1, "bad_row")]
 
 
@@ -177,7 +175,7 @@ def test_rows_of_mmc4(tmp_path: Path, kind: str) -> None:
     else:
         path.write_bytes(gzip.compress(lines) if kind.endswith("gz") else lines)
     out = read(path, "mmc4")
-    assert [contents_of(d) for d in out["documents"]] == [
+    assert [content(d) for d in out["documents"]] == [
         [
             "First sentence.",
             "http://e.com/91.jpg",
@@ -237,9 +235,7 @@ def test_a_format_by_import_path(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     stage = Releases((name, "obelics"))
     out = read(path, name, stage)
-    assert [(d["url"], contents_of(d)) for d in out["documents"]] == [
-        ("https://e.com/1", ["One.", "https://e.com/a.jpg"])
-    ]
+    assert [(d["url"], content(d)) for d in out["documents"]] == [("https://e.com/1", ["One.", "https://e.com/a.jpg"])]
     assert reasons(out) == [(1, "bad_row")]
     assert list(stage.programs()) and Releases().programs() == {}
 

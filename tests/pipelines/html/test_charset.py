@@ -18,11 +18,8 @@ GERMAN = "<p>Über größere Äpfel, schöne Straße</p>"
     [
         (GERMAN.encode(), None, GERMAN),
         (GERMAN.encode("latin-1"), "text/html; charset=ISO-8859-1", GERMAN),
-        (
-            codecs.BOM_UTF8 + GERMAN.encode(),
-            "text/html; charset=latin1",
-            GERMAN,
-        ),  # the byte-order mark has priority over the header
+        # the byte-order mark has priority over the header
+        (codecs.BOM_UTF8 + GERMAN.encode(), "text/html; charset=latin1", GERMAN),
         (codecs.BOM_UTF16_LE + GERMAN.encode("utf-16-le"), None, GERMAN),
         (codecs.BOM_UTF16_BE + GERMAN.encode("utf-16-be"), None, GERMAN),
         (b'<meta charset="windows-1251">' + "Привет".encode("cp1251"), None, "Привет"),
@@ -36,16 +33,10 @@ GERMAN = "<p>Über größere Äpfel, schöne Straße</p>"
         (b'<!-- <meta charset="koi8-r"> --><meta charset=shift_jis>' + "日本語①".encode("cp932"), None, "日本語①"),
         (b'<?xml version="1.0" encoding="iso-8859-15"?>' + "10 €".encode("iso-8859-15"), None, "10 €"),
         (GERMAN.encode("cp1252"), None, GERMAN),  # nothing is declared: the bytes decide
-        (
-            "<p>“smart”</p>".encode("cp1252"),
-            "text/html; charset=iso-8859-1",
-            "“smart”",
-        ),  # ISO-8859-1 means windows-1252
-        (
-            b'<meta charset="utf-16">' + GERMAN.encode(),
-            None,
-            GERMAN,
-        ),  # a declaration that can be read as ASCII is not UTF-16
+        # ISO-8859-1 means windows-1252
+        ("<p>“smart”</p>".encode("cp1252"), "text/html; charset=iso-8859-1", "“smart”"),
+        # a declaration that can be read as ASCII is not UTF-16
+        (b'<meta charset="utf-16">' + GERMAN.encode(), None, GERMAN),
         (b'<meta charset="nonsense">' + GERMAN.encode(), None, GERMAN),
         (b'<meta charset="utf-8">' + GERMAN.encode("cp1252") * 3, None, GERMAN),  # the declared UTF-8 is wrong
     ],

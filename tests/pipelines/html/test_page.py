@@ -130,7 +130,7 @@ def test_a_body_that_the_page_names_is_read_completely() -> None:
     assert f"Opening. {PROSE}" in [node.text for node in extract(html, URL).nodes]
 
 
-def test_an_article_named_like_boilerplate_is_read_where_the_page_has_nothing_else() -> None:
+def test_an_article_with_a_name_of_boilerplate_is_read_on_a_page_without_other_text() -> None:
     html = f"<body><div class=sidebar><p>{PROSE}</p><p>{PROSE} Again.</p></div><p>short</p></body>".encode()
     assert f"{PROSE} Again." in [node.text for node in extract(html, URL).nodes]
 

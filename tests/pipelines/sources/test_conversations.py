@@ -66,14 +66,8 @@ def test_from_published_files_to_fine_tuning(tmp_path: Path) -> None:
         images = next((s["image_meta"] for s in packed if s["id"] == row["id"]), [])
         by_split.setdefault(row["split"], set()).update(m["sha256"] for m in images)
     assert by_split["train"] and by_split["validation"] and not by_split["train"] & by_split["validation"]
-    settings = {
-        "train.steps": 3,
-        "train.warmup": 1,
-        "init_from": None,
-        "model.deviation": 0.09,
-        "train.backbones": "full",
-    }
-    result = trainer.train("sft", run, tmp_path / "out", overrides=settings)["stages"][0]
+    keys = {"train.steps": 3, "train.warmup": 1, "init_from": None, "model.deviation": 0.09, "train.backbones": "full"}
+    result = trainer.train("sft", run, tmp_path / "out", overrides=keys)["stages"][0]
     assert set(result["by_source"]) <= set(sources) and result["last_loss"] < result["first_loss"]
 
 

@@ -56,10 +56,8 @@ def test_records_are_in_order_with_their_offset_and_length(tmp_path: Path, packe
     raw = Path(path).read_bytes()
     for item in items:
         assert isinstance(item, Record)
-        record_bytes = raw[item.offset : item.offset + item.length]
-        assert (gzip.decompress(record_bytes) if packed else record_bytes).startswith(
-            b"WARC/1.0\r\nWARC-Type: response"
-        )
+        member = raw[item.offset : item.offset + item.length]
+        assert (gzip.decompress(member) if packed else member).startswith(b"WARC/1.0\r\nWARC-Type: response")
         # a record can be read by its offset and length alone, as in an index of Common Crawl
         assert urls(list(records(path, item.offset, item.length))) == [item.url]
 
@@ -162,10 +160,8 @@ def body_of(tmp_path: Path, body: bytes, http: str) -> Record | Refusal:
     ("body", "http"),
     [
         (b"5\r\n<p>ab\r\n6;x=1\r\ncdefgh\r\n0\r\n\r\n", "Transfer-Encoding: chunked"),
-        (
-            b"<p>abcdefgh",
-            "Transfer-Encoding: chunked",
-        ),  # the archive has the decoded body with the header of the encoding
+        # the archive has the decoded body with the header of the encoding
+        (b"<p>abcdefgh", "Transfer-Encoding: chunked"),
         (gzip.compress(b"<p>abcdefgh", mtime=0), "Content-Encoding: gzip"),
         (b"<p>abcdefgh", "Content-Encoding: gzip"),
         (zlib.compress(b"<p>abcdefgh"), "Content-Encoding: deflate"),
@@ -252,7 +248,7 @@ def test_damage_raises_no_error_and_loses_no_record_before_it(
 @pytest.mark.parametrize(
     "digest", ["", "WARC-Payload-Digest: sha1:AAAA\r\n", "WARC-Block-Digest: none\r\n", "WARC-Payload-Digest:\r\n"]
 )
-def test_a_missing_or_wrong_digest_changes_nothing(tmp_path: Path, digest: str) -> None:
+def test_a_record_with_a_missing_or_wrong_digest_is_read(tmp_path: Path, digest: str) -> None:
     (item,) = records(write(tmp_path / "a.warc.gz", [response("http://e.com/", b"<p>x", extra=digest)]))
     assert isinstance(item, Record) and item.payload == b"<p>x"
 

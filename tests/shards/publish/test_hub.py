@@ -109,7 +109,7 @@ def test_the_preview_has_the_same_plain_columns_for_every_sample(run: Path, tmp_
         assert len(rows) == 4
 
 
-def test_the_preview_of_sources_whose_names_are_no_names_of_splits(tmp_path: Path) -> None:
+def test_the_preview_of_sources_whose_names_are_not_valid_for_splits(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     layouts = {"my-pairs": "pairs", "my_pairs": "pairs", "chats": "text"}
     run = made.run(tmp_path / "run", {"my-pairs": [2], "my_pairs": [3], "chats": [2]}, layouts=layouts)
@@ -164,9 +164,8 @@ def test_an_interrupted_upload_to_any_storage_continues(run: Path, monkeypatch: 
     monkeypatch.setattr(memory, "put_file", interrupted_put)
     with pytest.raises(KeyboardInterrupt):
         publish(run, url)
-    assert not memory.exists(
-        "/bucket/demo/manifest.json"
-    )  # the manifest is written last, so a reader sees no incomplete run
+    # the manifest is written last, so a reader sees no incomplete run
+    assert not memory.exists("/bucket/demo/manifest.json")
     monkeypatch.setattr(memory, "put_file", put)
     result = publish(run, url, say=lines.append)
     assert (
