@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,11 +34,15 @@ def in_new_process(work: Callable[..., T], *arguments: Any) -> T:
         return pool.submit(work, *arguments).result()
 
 
+def peak_mb() -> float:
+    """The largest memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def timed(reads: Mapping[str, Callable[[], Iterator[Any]]], samples: int) -> dict[str, dict[str, float]]:
     """Medians of each reader by name: samples a second, processor ms a sample, and seconds to the first sample.
 
-    Processor time includes threads and worker processes. samples: the number that every reader must yield; another
-    number raises RuntimeError.
+    Processor time includes threads and worker processes. samples: that each must yield, or RuntimeError.
     """
 
     def processor_seconds() -> float:

@@ -58,6 +58,7 @@ def _index(path: Path) -> None:
     hosts = sorted(f"{rng.randrange(1 << 40):010x}.example" for _ in range(CAPTURES // 40))
     host = [hosts[i * len(hosts) // CAPTURES] for i in range(CAPTURES)]
     languages = rng.choices(["eng", "deu", "rus,eng", "zho", None], [SHARE, 0.2, 0.2, 0.1, 0.1], k=CAPTURES)
+    folder = "crawl-data/CC-MAIN-2024-10/segments/1/warc"
     table = pa.table(
         {
             "url": [f"https://www.{h}/some/path/{i}.html" for i, h in enumerate(host)],
@@ -65,10 +66,7 @@ def _index(path: Path) -> None:
             "fetch_status": pa.array([200] * CAPTURES, pa.int16()),
             "content_mime_detected": ["text/html"] * CAPTURES,
             "content_languages": languages,
-            "warc_filename": [
-                f"crawl-data/CC-MAIN-2024-10/segments/1/warc/CC-MAIN-20240220211055-{rng.randrange(900):05d}.warc.gz"
-                for _ in host
-            ],
+            "warc_filename": [f"{folder}/CC-MAIN-20240220211055-{rng.randrange(900):05d}.warc.gz" for _ in host],
             "warc_record_offset": pa.array([rng.randrange(1 << 30) for _ in host], pa.int32()),
             "warc_record_length": pa.array([rng.randrange(1 << 15) for _ in host], pa.int32()),
         }

@@ -44,8 +44,7 @@ AUTO = Ocr()
 def available(ocr: Ocr) -> bool:
     """Whether the engine can be used on this machine.
 
-    Raises EngineError where `engine` is "tesseract" and Tesseract or one of the languages is not installed, and for an
-    engine that does not exist.
+    Raises EngineError for an unknown engine, and for "tesseract" where it or one of the languages is not installed.
     """
     if ocr.engine == "none":
         return False

@@ -84,8 +84,7 @@ def segments(words: list[LayerWord]) -> list[Segment]:
         run = list(neighbours)
         main = max(run, key=lambda w: len(w.word.text))
         bold = 2 * sum(len(w.word.text) for w in run if w.bold) > sum(len(w.word.text) for w in run)
-        estimate = main.hidden and usual / SIZE_ERROR < main.size < usual * SIZE_ERROR
-        size = usual if estimate else main.size
+        size = usual if main.hidden and usual / SIZE_ERROR < main.size < usual * SIZE_ERROR else main.size
         out.append(Segment(_with_leaders([w.word for w in run]), direction, size, bold))
     return out
 

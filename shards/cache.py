@@ -30,10 +30,7 @@ class Cache:
         self._held = self._trim()
 
     def range(self, name: str, start: int, end: int, fetch: Callable[[int, int], bytes]) -> bytes:
-        """Bytes [start, end) of the file `name`, fewer if it is shorter. fetch: reads a range of the file itself.
-
-        Files of different content must have different names.
-        """
+        """Bytes [start, end), or fewer, of the file `name`, which names its content. fetch: reads a range of it."""
         out = []
         for number in range(start // self.block, -(-end // self.block)):
             low = number * self.block

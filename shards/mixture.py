@@ -145,10 +145,7 @@ class Mixture:
 
 
 def load(mixture: Mixture | Mapping[str, Any] | str | Path) -> Mixture:
-    """A mixture from a file, from a mapping of the same shape, or a preset by name.
-
-    Raises MixtureError naming the key, FileNotFoundError.
-    """
+    """A mixture from a file, a mapping of that shape, or a preset's name. Raises MixtureError, FileNotFoundError."""
     if isinstance(mixture, Mixture):
         return mixture
     if isinstance(mixture, Mapping):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar
@@ -118,9 +119,8 @@ class Pack:
         except tar.TarError as error:
             raise RefusedError("sample_too_large", document["id"]) from error
         sides = [(image.width, image.height) for image in images.values()]
-        described = {name: document[name] for name in ("id", "kind", "url", "lang")}
         index = {
-            **described,
+            **{name: document[name] for name in ("id", "kind", "url", "lang")},
             **shared,
             "key": key,
             "split": self.split,
@@ -147,7 +147,7 @@ class Pack:
             raise RefusedError("image_undecodable", place["url"]) from error
 
 
-class Blobs:
+class Blobs(AbstractContextManager["Blobs"]):
     """Ranges of the `blobs` files, by part: local files by pread, others by fsspec. `with` closes them."""
 
     def __init__(self, paths: Mapping[int, str]) -> None:
@@ -177,9 +177,6 @@ class Blobs:
         for file in self._open.values():
             os.close(file) if isinstance(file, int) else file.close()
         self._open.clear()
-
-    def __enter__(self) -> Blobs:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

@@ -8,8 +8,8 @@ tokens are Idefics2's (the model card)::
 
 ``User:`` has no blank after it before an image. Only the answers and their ``<end_of_utterance>`` are predicted.
 Questions can be shuffled together with their answers (the paper, section 4.2: "shuffled turns"). Images of the first
-question then stay at the start of the conversation. The template adds tokens that the index does not count, so a row
-can be longer than its sequence.
+question then stay at the start. The index does not count the template's tokens, so a row can be longer than its
+sequence.
 """
 
 from __future__ import annotations
@@ -55,10 +55,7 @@ def conversation(parts: Sequence[str | int]) -> list[Exchange] | None:
 
 
 def shuffled(exchanges: Sequence[Exchange], rng: random.Random) -> list[Exchange]:
-    """The exchanges in random order, with the images of the first at the start.
-
-    If a later exchange has images, the order stays.
-    """
+    """The exchanges in random order, the first one's images at the start; as they are if a later one has images."""
     if any(exchange.images for exchange in exchanges[1:]):
         return list(exchanges)
     order = list(exchanges)

@@ -39,9 +39,8 @@ def logits(model: nn.Module, batch: Tensors, noise: float = 0.0) -> torch.Tensor
     places = batch.ids == image_token
     tokens, expected = int(places.sum()), batch.images * (each if in_text(inner) else 1)
     if tokens != expected:
-        raise ValueError(
-            f"{tokens} image tokens for {batch.images} images of {expected // max(batch.images, 1)} tokens"
-        )
+        of_each = expected // max(batch.images, 1)
+        raise ValueError(f"{tokens} image tokens for {batch.images} images of {of_each} tokens")
     embedded = parts.text_model.get_input_embeddings()(batch.ids)
     more = {}
     if not in_text(inner):
@@ -66,7 +65,6 @@ def token_losses(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """
     # The labels are shifted instead of the logits, which saves a copy of the largest tensor.
     targets = torch.cat([labels[:, 1:], labels.new_full((len(labels), 1), IGNORED)], dim=1)
-    losses = nn.functional.cross_entropy(
-        scores.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
-    )
+    scores, targets = scores.flatten(0, 1).float(), targets.flatten()
+    losses = nn.functional.cross_entropy(scores, targets, ignore_index=IGNORED, reduction="none")
     return losses.view(labels.shape)[:, :-1]

@@ -123,9 +123,7 @@ def fit(
             every = recipe.train.save_every
             if step == recipe.train.steps or (every and step % every == 0):
                 rest = {"loader": position, "by_source": dict(run.by_source)}
-                checkpoint.save(
-                    folder, step=step, identity=identity, model=model, optimiser=optimiser, ranks=ranks, **rest
-                )
+                checkpoint.save(folder, step, identity, model, optimiser, ranks, **rest)
             if step == stop:
                 break
     finally:
@@ -162,24 +160,15 @@ def one_step(run: Training, step: int, batches: Iterator[StepData]) -> tuple[Ste
     run.by_source[data.source] = value
     check_divergence(run, step, value)
     seconds = time.perf_counter() - started
-    line = Step(
-        stage=recipe.stage,
-        step=step,
-        steps=recipe.train.steps,
-        source=data.source,
-        loss=value,
-        by_source=dict(run.by_source),
-        lr=rate,
-        gradient_norm=float(norm.full_tensor() if isinstance(norm, DTensor) else norm),
-        tokens=int(tokens),
-        images=int(images),
-        padding=1 - tokens / places,
-        seconds=seconds,
-        wait=wait,
-        flops=operations,
-        mfu=operations / seconds / ranks.world / run.peak if run.peak else None,
-    )
-    return line, data.loader_state
+    rates = {
+        "lr": rate,
+        "gradient_norm": float(norm.full_tensor() if isinstance(norm, DTensor) else norm),
+        "mfu": operations / seconds / ranks.world / run.peak if run.peak else None,
+    }
+    sizes: dict[str, Any] = {"tokens": int(tokens), "images": int(images), "padding": 1 - tokens / places}
+    times = {"seconds": seconds, "wait": wait, "flops": operations}
+    place = (recipe.stage, step, recipe.train.steps, data.source)
+    return Step(*place, value, dict(run.by_source), **rates, **sizes, **times), data.loader_state
 
 
 def check_divergence(run: Training, step: int, value: float) -> None:

@@ -15,9 +15,9 @@ class Step:
     """A line of the log.
 
     source: name of the step's source. loss: nats per predicted token, mean over the step. by_source: the last loss of
-    each source so far, by its name. padding: share of the rows' places without a token. seconds: of the step; wait: the
-    part of them spent waiting for data. flops: operations of the step, see ``flops``; mfu: their share of the devices'
-    peak, null if the peak is unknown.
+    each source so far, by its name. padding: share of the rows' places without a token. seconds: of the step; wait: of
+    them, for data. flops: operations of the step, see ``flops``; mfu: their share of the devices' peak, null without a
+    peak.
     """
 
     stage: str

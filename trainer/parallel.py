@@ -96,5 +96,4 @@ def shard(module: ForwardModule, ranks: Ranks, bfloat16: bool) -> None:
 
 def full_state(model: nn.Module) -> dict[str, Any]:
     """The unsharded state on the first rank's CPU, an empty one elsewhere. Every rank must call it."""
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    return dict(get_model_state_dict(model, options=options))
+    return dict(get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)))

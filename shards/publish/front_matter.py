@@ -50,10 +50,7 @@ def indexed(run: RunFiles, manifest: Manifest, source: str) -> Indexed:
 def front_matter(
     manifest: Manifest, name: str, license: str, previews: Sequence[str], indexes: Mapping[str, Indexed]
 ) -> dict[str, Any]:
-    """The mapping that stands above the card as YAML.
-
-    previews: paths of the tars of shards/publish/preview.py, which become the first configuration.
-    """
+    """The mapping above the card, as YAML. previews: paths of the preview's tars, the first configuration."""
     configs: list[dict[str, Any]] = []
     infos: list[dict[str, Any]] = []
     if previews and "preview" not in indexes:  # a source may have that name

@@ -139,10 +139,7 @@ def _remote(fs: Any, path: str) -> str:
 
 
 def differences(api: Any, repo_id: str, revision: str, folder: Path, files: dict[str, int]) -> Iterator[str]:
-    """Files whose remote hash differs from the file in `folder`.
-
-    The hash is sha256 where the Hub keeps it (large files), else git's sha1 of the blob.
-    """
+    """Files whose remote hash (sha256 of large files, else git's sha1 of the blob) differs from that in `folder`."""
     tree = api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type="dataset")
     remote = {entry.path: entry for entry in tree}
     for path, size in files.items():
