@@ -154,24 +154,17 @@ def _images() -> Row:
 
 def _documents(documents: list[pa.RecordBatch], source: str) -> list[Row]:
     """Text scores, decisions and MinHash signatures of the documents."""
-    n = sum(b.num_rows for b in documents)
-    outputs: dict[str, list[Any]] = {"scores": [], "decisions": []}
-    score, decide, sign = TextScores(), Decide(load({"preset": "obelics"})), Sign()
-    list(score(documents[0].slice(0, 1)))  # warm up: word lists, the language model
-
-    def score_all() -> None:
-        outputs["scores"] = [rows for b in documents for _, rows in score(b)]
-
-    def decide_all() -> None:
-        pairs = zip(documents, outputs["scores"], strict=True)
-        outputs["decisions"] = [rows for b, s in pairs for _, rows in decide(joined(b, s))]
-
-    def sign_all() -> None:
-        for b, d in zip(documents, outputs["decisions"], strict=True):
-            list(sign(joined(b, d)))
-
-    steps = {"documents scored": score_all, "documents decided": decide_all, "documents signed for MinHash": sign_all}
-    return [_row(name, source, n, _seconds(step), sum(b.nbytes for b in documents)) for name, step in steps.items()]
+    n, size = sum(b.num_rows for b in documents), sum(b.nbytes for b in documents)
+    steps = {"scored": TextScores(), "decided": Decide(load({"preset": "obelics"})), "signed for MinHash": Sign()}
+    list(steps["scored"](documents[0].slice(0, 1)))  # warm up: word lists, the language model
+    table: list[Row] = []
+    batches = documents
+    for name, stage in steps.items():
+        start = time.process_time()
+        results = [rows for batch in batches for _, rows in stage(batch)]
+        table.append(_row(f"documents {name}", source, n, time.process_time() - start, size))
+        batches = [joined(*pair) for pair in zip(documents, results, strict=False)]
+    return table
 
 
 def _row(step: str, source: str, n: int, seconds: float, size: int) -> Row:

@@ -83,13 +83,10 @@ def theirs(preset: str, texts: list[list[str]], language: Any) -> list[Verdict]:
     verdicts: list[Verdict] = []
     with np.errstate(all="ignore"):
         for i, paragraphs in enumerate(texts):
-            verdict: Verdict = (True, "")
-            for filter_ in classes:
-                result = filter_.filter(Document(text="\n".join(paragraphs), id=str(i)))
-                if result is not True:
-                    verdict = (False, result[1] if isinstance(result, tuple) else "filtered")
-                    break
-            verdicts.append(verdict)
+            results = (one.filter(Document(text="\n".join(paragraphs), id=str(i))) for one in classes)
+            failure = next((result for result in results if result is not True), None)
+            why = failure[1] if isinstance(failure, tuple) else "filtered"
+            verdicts.append((True, "") if failure is None else (False, why))
     return verdicts
 
 

@@ -46,9 +46,8 @@ class Cache:
             self.hits += 1
             return data
         except FileNotFoundError:
-            pass
+            self.misses += 1
         data = fetch()
-        self.misses += 1
         handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".new")
         with os.fdopen(handle, "wb") as file:
             file.write(data)

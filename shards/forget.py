@@ -59,10 +59,8 @@ def entry(text: str) -> Entry:
         host = ""
     if _HOST.match(host):
         return Entry("host", host.rstrip("."))
-    raise ForgetError(
-        f"{text[:200]!r}: neither an id (32 hex digits), nor an image's sha256 (64), nor an address with its https://, "
-        "nor a host such as example.com"
-    )
+    forms = "an id (32 hex digits), nor an image's sha256 (64), nor an address with its https://, nor a host such as"
+    raise ForgetError(f"{text[:200]!r}: neither {forms} example.com")
 
 
 def entries(lines: Iterable[str], where: str) -> list[Entry]:

@@ -112,10 +112,8 @@ class Loader:
         if on_error not in ("raise", "skip"):
             raise LoaderError(f"on_error is {on_error!r}: 'raise' or 'skip'")
         if not 0 <= rank < world or self.batch_sequences % world:
-            raise LoaderError(
-                f"rank {rank} of {world}, batch_sequences {self.batch_sequences}: "
-                "the rank must be below the world size, and the batch a multiple of it"
-            )
+            needed = "the rank must be below the world size, and the batch a multiple of it"
+            raise LoaderError(f"rank {rank} of {world}, batch_sequences {self.batch_sequences}: {needed}")
         if threads < 0 or (epochs is not None and epochs < 1):
             raise LoaderError(f"threads is {threads}: 0 or more; epochs is {epochs}: at least 1, or None")
         self._threads = threads
@@ -198,10 +196,8 @@ class Loader:
             raise LoaderError("this state is of another data order: " + "; ".join(changed))
         owner = state.get("worker")
         if owner is not None and list(owner) != list(worker()):
-            raise LoaderError(
-                f"this state is of worker {owner[0]} of {owner[1]} of a DataLoader; to go on with other workers, keep "
-                "the `state` of the last batch"
-            )
+            remedy = "to go on with other workers, keep the `state` of the last batch"
+            raise LoaderError(f"this state is of worker {owner[0]} of {owner[1]} of a DataLoader; {remedy}")
         cursors = tuple(Cursor(*state["cursors"][source.name]) for source in self._sources)
         self._position = Position(int(state["position"]), cursors)
         self._turn = None if owner is None else owner[1] - 1

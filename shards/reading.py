@@ -140,9 +140,8 @@ class CheckedTokenizer:
     def __call__(self) -> tokens.Tokenizer:
         loaded = self._loaded or tokens.load(self._listed["name"])
         if loaded.sha256 != self._listed["sha256"]:
-            raise LoaderError(
-                f"tokenizer {loaded.name} is {loaded.sha256[:16]}, but the lengths in the index were counted with "
-                f"{self._listed['name']}, {self._listed['sha256'][:16]}; give that one, or pack again"
-            )
+            index = f"the lengths in the index were counted with {self._listed['name']}, {self._listed['sha256'][:16]}"
+            is_other = f"tokenizer {loaded.name} is {loaded.sha256[:16]}, but {index}"
+            raise LoaderError(f"{is_other}; give that one, or pack again")
         self._loaded = loaded
         return loaded

@@ -70,10 +70,8 @@ class Pack:
         mark = "" if self.split == "train" else self.split[0]  # no two splits of a source have a key in common
         digits = 6 - len(mark)
         if documents.num_rows > MAX_SAMPLES or not 0 <= ctx.part < 10**digits:
-            raise ValueError(
-                f"part {ctx.part} of {self.source}: {documents.num_rows} documents; "
-                f"at most {MAX_SAMPLES} in {10**digits} parts"
-            )
+            limits = f"at most {MAX_SAMPLES} in {10**digits} parts"
+            raise ValueError(f"part {ctx.part} of {self.source}: {documents.num_rows} documents; {limits}")
         if not documents.num_rows:
             return
         documents = documents.sort_by([("key", "ascending"), ("id", "ascending")])

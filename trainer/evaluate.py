@@ -14,7 +14,8 @@ from trainer.collate import Tensors
 from trainer.forward import logits, token_losses
 from trainer.schema import Evaluate
 
-Pairs, Collate = Sequence[Sample], Callable[..., Tensors]
+Pairs = Sequence[Sample]
+Collate = Callable[..., Tensors]
 
 
 @dataclass(frozen=True)

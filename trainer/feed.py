@@ -14,8 +14,6 @@ from trainer.collate import Collator, Tensors
 
 @dataclass(frozen=True)
 class StepData:
-    """The data of a step."""
-
     source: str  #: name of the source of all samples
     micro_batches: list[Tensors]
     loader_state: dict[str, Any]  #: to resume after this step

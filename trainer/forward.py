@@ -42,7 +42,7 @@ def logits(model: nn.Module, batch: Tensors, noise: float = 0.0) -> torch.Tensor
         of_each = expected // max(batch.images, 1)
         raise ValueError(f"{tokens} image tokens for {batch.images} images of {of_each} tokens")
     embedded = parts.text_model.get_input_embeddings()(batch.ids)
-    more = {}
+    more: dict[str, Any] = {}
     if not in_text(inner):
         context = fusion.image_context(batch.ids, batch.documents, image_token, features.view(images, each, -1))
         more = {"image_context": context}
@@ -51,10 +51,8 @@ def logits(model: nn.Module, batch: Tensors, noise: float = 0.0) -> torch.Tensor
     if noise and model.training:
         lengths = (batch.documents != 0).sum(1, keepdim=True).clamp(min=1)[:, :, None]
         embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * noise / (lengths * embedded.shape[-1]).sqrt()
-    hidden = parts.text_model(
-        inputs_embeds=embedded, attention_mask=mask, position_ids=batch.positions, use_cache=False, **more
-    ).last_hidden_state
-    scores: torch.Tensor = inner.lm_head(hidden)
+    more |= {"inputs_embeds": embedded, "attention_mask": mask, "position_ids": batch.positions, "use_cache": False}
+    scores: torch.Tensor = inner.lm_head(parts.text_model(**more).last_hidden_state)
     return scores if batch.images else scores + 0.0 * features.sum()
 
 

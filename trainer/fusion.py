@@ -79,17 +79,14 @@ def attach(model: nn.Module, every: int, deviation: float) -> None:
             nn.init.ones_(weight)
     for number, layer in enumerate(layers):
         block = inner.cross[number // every] if number % every == 0 else None
-        layer.register_forward_pre_hook(_before(block), with_kwargs=True)
+        layer.register_forward_pre_hook(partial(_before, block), with_kwargs=True)
 
 
-def _before(block: Block | None) -> Any:
-    def hook(layer: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        context = kwargs.pop("image_context", None)
-        if block is None or context is None:
-            return args, kwargs
-        return (block(args[0], context), *args[1:]), kwargs
-
-    return hook
+def _before(block: Block | None, layer: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    context = kwargs.pop("image_context", None)
+    if block is None or context is None:
+        return args, kwargs
+    return (block(args[0], context), *args[1:]), kwargs
 
 
 def image_context(ids: torch.Tensor, documents: torch.Tensor, image: int, features: torch.Tensor) -> ImageContext:

@@ -70,10 +70,8 @@ def speed(steps: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
 def speed_line(rates: Mapping[str, float | None]) -> str:
     """The result of `speed` as text."""
     mfu = "" if rates["mfu"] is None else f", MFU {rates['mfu']:.1%}"
-    return (
-        f"{rates['seconds']:,.0f} s after the first step: {rates['tokens_per_s']:,.0f} tokens/s, "
-        f"{rates['images_per_s']:,.1f} images/s{mfu}, {rates['wait']:.1%} of it waiting for data"
-    )
+    read = f"{rates['tokens_per_s']:,.0f} tokens/s, {rates['images_per_s']:,.1f} images/s{mfu}"
+    return f"{rates['seconds']:,.0f} s after the first step: {read}, {rates['wait']:.1%} of it waiting for data"
 
 
 @dataclass

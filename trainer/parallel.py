@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from trainer.collate import Tensors
@@ -92,8 +91,3 @@ def shard(module: ForwardModule, ranks: Ranks, bfloat16: bool) -> None:
     for unit in (*parts.text_model.layers, *getattr(parts, "cross", ()), parts.vision_model, parts.connector):
         fully_shard(unit, mp_policy=policy)
     fully_shard(module, mp_policy=policy)
-
-
-def full_state(model: nn.Module) -> dict[str, Any]:
-    """The unsharded state on the first rank's CPU, an empty one elsewhere. Every rank must call it."""
-    return dict(get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)))

@@ -122,8 +122,8 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
         score = held_out(model, pairs, collate_pairs, spec, recipe.seed)
         result["held_out"] = asdict(score)
         permuted = f"with images permuted {score.permuted:.4f} (+{score.gap:.4f} ± {score.error:.4f})"
-        line = f"{recipe.stage} held-out pairs {score.pairs}: caption loss {score.normal:.4f}, {permuted}"
-        print(line, file=sys.stderr)
+        summary = f"{recipe.stage} held-out pairs {score.pairs}: caption loss {score.normal:.4f}, {permuted}"
+        print(summary, file=sys.stderr)
     if spec.answers:
         image = (first_size.mode, first_size.longest, first_size.shortest)
         turns = bool(run.of_layout(mixed, "conversations"))
@@ -161,10 +161,9 @@ def start_of(recipe: Recipe, out: Path) -> tuple[schema.Model, str]:
     is_stage = (earlier / RESULT).is_file()
     folder = earlier / MODEL if is_stage else Path(recipe.init_from)
     if not (folder / "config.json").is_file():
-        raise RecipeError(
-            f"{recipe.stage}: init_from: neither a trained stage of {out} nor a model's folder: {recipe.init_from!r}; "
-            f"train {recipe.init_from} first, or set init_from to a folder or null"
-        )
+        fault = f"neither a trained stage of {out} nor a model's folder: {recipe.init_from!r}"
+        remedy = f"train {recipe.init_from} first, or set init_from to a folder or null"
+        raise RecipeError(f"{recipe.stage}: init_from: {fault}; {remedy}")
     start = recipe.model.model_copy(update={"pretrained": str(folder)})
     if is_stage:
         return start, json.dumps(json.loads((earlier / RESULT).read_text())["identity"], sort_keys=True)

@@ -116,10 +116,5 @@ def _type(kind: pa.DataType) -> dict[str, Any]:
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
 
 
-def columns(run: RunFiles, manifest: Manifest, source: str) -> int:
-    """Number of columns of a source that `datasets` sees."""
-    return len(features(manifest.sources[source].layout, indexed(run, manifest, source).images))
-
-
 def samples(manifest: Manifest, source: str) -> int:
     return sum(shard.samples for split in manifest.sources[source].splits for shard in manifest.shards(source, split))

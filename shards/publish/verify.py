@@ -60,10 +60,8 @@ def verify(path: str | Path, reader: str | None = None) -> Iterator[Problem]:
         if reader:
             importlib.import_module(reader)
     except ImportError as error:
-        raise ReaderError(
-            f"the reader {reader} needs the package {reader}, of the extra `pipeline`: "
-            f"pip install 'panoramix[pipeline]' ({error})"
-        ) from error
+        remedy = f"of the extra `pipeline`: pip install 'panoramix[pipeline]' ({error})"
+        raise ReaderError(f"the reader {reader} needs the package {reader}, {remedy}") from error
     if str(path).endswith(".tar"):
         folder, _, name = str(path).rpartition("/")
         run = RunFiles(folder or ".")
