@@ -9,8 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-#: bytes of a block, which one request fetches. A loader reads the samples of a few shards in random order, so it soon
-#: needs a block again
+#: bytes of a block, which one request fetches. A loader reads a few shards in random order, so it needs a block again
 BLOCK = 4 << 20
 
 

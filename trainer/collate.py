@@ -155,15 +155,10 @@ def pack(
     else:
         positions = torch.arange(width).expand(len(rows), width).contiguous()
     numbers = ([np.full(len(d.ids), n if isolated else 1) for n, d in enumerate(row, 1)] for row in rows)
-    return Tensors(
-        ids=fill(([document.ids for document in row] for row in rows), pad),
-        labels=fill(([document.labels for document in row] for row in rows), IGNORED),
-        positions=positions,
-        documents=fill(numbers, 0),
-        text=fill(([document.text for document in row] for row in rows), 0).bool(),
-        pixels=pixels,
-        images=images,
-    )
+    ids = fill(([document.ids for document in row] for row in rows), pad)
+    labels = fill(([document.labels for document in row] for row in rows), IGNORED)
+    text = fill(([document.text for document in row] for row in rows), 0).bool()
+    return Tensors(ids, labels, positions, fill(numbers, 0), text, pixels, images)
 
 
 def attention_mask(documents: torch.Tensor) -> torch.Tensor:

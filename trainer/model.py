@@ -155,10 +155,8 @@ def _configuration(spec: schema.Model, text: dict[str, Any], vision: dict[str, A
     perceiver = {names[key]: value for key, value in spec.perceiver.model_dump().items()}
     # transformers would set the same width, with a warning
     perceiver |= {"hidden_size": text["hidden_size"], "rms_norm_eps": text["rms_norm_eps"]}
-    parts = {
-        "text_config": {"model_type": "mistral", **text},
-        "vision_config": vision,
-        "perceiver_config": {**perceiver, "initializer_range": spec.deviation},
-    }
+    perceiver["initializer_range"] = spec.deviation
+    text = {"model_type": "mistral", **text}
+    parts = {"text_config": text, "vision_config": vision, "perceiver_config": perceiver}
     tokens = {"image_token_id": specials.image, "pad_token_id": specials.pad, "tie_word_embeddings": False}
     return Idefics2Config(**parts, **tokens, initializer_range=spec.deviation)

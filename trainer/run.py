@@ -98,20 +98,11 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     for line in trained.steps:
         by_source.setdefault(line["source"], []).append(line["loss"])
     losses = [line["loss"] for line in trained.steps]
-    result = {
-        "stage": recipe.stage,
-        "steps": len(losses),
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
-        "by_source": {name: [own[0], own[-1]] for name, own in sorted(by_source.items())},
-        "speed": speed(trained.steps),
-        "weights": weights,
-        "tokens_per_image": size.tokens,
-        "model": str(folder / MODEL),
-        "log": str(folder / LOG),
-        "held_out": None,
-        "identity": identity,
-    }
+    result: dict[str, Any] = {"stage": recipe.stage, "steps": len(losses)}
+    result |= {"first_loss": losses[0], "last_loss": losses[-1]}
+    result["by_source"] = {name: [own[0], own[-1]] for name, own in sorted(by_source.items())}
+    result |= {"speed": speed(trained.steps), "weights": weights, "tokens_per_image": size.tokens}
+    result |= {"model": str(folder / MODEL), "log": str(folder / LOG), "held_out": None, "identity": identity}
     print(f"{recipe.stage}: {speed_line(result['speed'])}", file=sys.stderr)
 
     spec = recipe.evaluate
