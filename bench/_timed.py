@@ -17,10 +17,7 @@ T = TypeVar("T")
 
 
 def interleaved(contenders: Mapping[str, Callable[[], T]], rounds: int = ROUNDS) -> dict[str, list[T]]:
-    """The results of each contender by name, one for each round.
-
-    All contenders run in every round, so that other work on the machine slows all of them. Compare medians.
-    """
+    """The results of each contender, one a round; all run in every round, so load slows all alike. Compare medians."""
     results: dict[str, list[T]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():

@@ -159,12 +159,12 @@ class Loader:
 
     def _fingerprint(self) -> dict[str, Any]:
         shards = [(s.name, [shard.sha256 for shard in s.shards]) for s in self._sources]
-        digest, mixture = hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16], self.mixture
+        digest = hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16]
         data = {"split": self.split, "shards": digest, "tokenizer": self.manifest.tokenizer["sha256"][:16]}
-        sizes = {"batch_sequences": self.batch_sequences, "tokens_per_image": mixture.tokens_per_image}
+        sizes = {"batch_sequences": self.batch_sequences, "tokens_per_image": self.mixture.tokens_per_image}
         entries = {f"sources.{s.name}": _order_of(s.entry) for s in self._sources}
         code = {"plan": plan.VERSION, "block": BLOCK_SAMPLES}
-        return {**code, **data, "mixture_seed": mixture.seed, **sizes, **entries}
+        return {**code, **data, "mixture_seed": self.mixture.seed, **sizes, **entries}
 
     def state_dict(self) -> dict[str, Any]:
         """The state after the last batch: the same on every rank, unless it is taken in a DataLoader's worker."""

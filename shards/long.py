@@ -67,10 +67,7 @@ def window(parts: Sequence[Part], chance: float, limits: Limits, repeat: bool, t
 
 
 def _units(parts: Sequence[Part], image: int, tokenizer: Tokenizer, repeat: bool) -> tuple[list[_Unit], float]:
-    """Words and images with their places in the stream of tokens, and the tokens in all.
-
-    The tokens of a slot are shared among its words by their characters. repeat: leave the images out.
-    """
+    """Words and images at their places in tokens, and the total. A slot's words share its tokens. repeat: no images."""
     units: list[_Unit] = []
     place = 0.0
     for slot, part in enumerate(parts):

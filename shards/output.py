@@ -28,10 +28,7 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class WriteOutput:
-    """Exchange by part: `index` of a shard, and the path of its `tar` -> the raw file "output" of the writer's bytes.
-
-    Raises what the writer raises: a fault of its code stops the run.
-    """
+    """Exchange by part: a shard's `index` and `tar` -> the raw file "output". Raises what the writer raises."""
 
     source: str
     layout: str

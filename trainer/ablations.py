@@ -230,10 +230,7 @@ def measure(arm: Arm, recipe: Recipe, run: Run, data: str | Path, folder: Path) 
 
 
 def answer(question: Question, scores: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """How much lower the second arm's loss is than the first's, its standard error over captions, and a verdict.
-
-    A gain below two standard errors counts as "not told apart".
-    """
+    """How much lower the second arm's loss is, its standard error over captions, a verdict (from two errors on)."""
     first, second = scores[question.first], scores[question.second]
     gains = (first[:, 0] - second[:, 0]) * len(first) / first[:, 1].sum()
     gain, error = float(gains.mean()), float(gains.std() / len(first) ** 0.5)

@@ -154,10 +154,7 @@ def consensus(text: str, answers: Sequence[str]) -> float:
 
 
 def anls(text: str, answers: Sequence[str], threshold: float = 0.5) -> float:
-    """Average normalised Levenshtein similarity (Biten et al., arXiv 1905.13648, equation 1).
-
-    1 - distance / length of the longer text, for the best of the answers; 0 below the threshold.
-    """
+    """ANLS (Biten et al., arXiv 1905.13648, eq. 1): 1 - distance / longer length, best answer; 0 below threshold."""
     best = 0.0
     for answer in answers:
         a, b = text.strip().lower(), answer.strip().lower()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -35,12 +36,8 @@ class Exchange:
 
 def conversation(parts: Sequence[str | int]) -> list[Exchange] | None:
     """The exchanges of a sample's parts; None if there are none. A turn without its partner is left out."""
-    turns: list[list[str | int]] = [[]]
-    for part in parts:
-        if part == END_OF_TOPIC:
-            turns.append([])
-        else:
-            turns[-1].append(part)
+    runs = groupby(parts, lambda part: part == END_OF_TOPIC)
+    turns = [list(run) for is_break, run in runs if not is_break]
     out: list[Exchange] = []
     question: tuple[tuple[int, ...], str] | None = None
     for turn in turns:

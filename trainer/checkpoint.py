@@ -31,10 +31,7 @@ class CheckpointError(ValueError):
 def save(
     folder: Path, step: int, identity: dict[str, str], model: nn.Module, optimiser: Optimizer, ranks: Ranks, **rest: Any
 ) -> None:
-    """Writes a checkpoint and removes the one before. rest: further plain values, such as the loader's state.
-
-    identity: what a run must share with this one to resume from it, see `find`.
-    """
+    """Writes a checkpoint, removes the one before. rest: plain values. identity: what a run that resumes must share."""
     new = folder / f"checkpoint-{step:08d}.new"
     if ranks.first:
         shutil.rmtree(new, ignore_errors=True)

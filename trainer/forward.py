@@ -57,10 +57,7 @@ def logits(model: nn.Module, batch: Tensors, noise: float = 0.0) -> torch.Tensor
 
 
 def token_losses(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """float32 [rows, T - 1]: the cross-entropy of each next token in nats, 0 for a token that is not predicted.
-
-    scores: float [rows, T, vocabulary]. labels: int64 [rows, T].
-    """
+    """float32 [rows, T - 1]: cross-entropy of the next token (nats), 0 if not predicted. labels: int64 [rows, T]."""
     # The labels are shifted instead of the logits, which saves a copy of the largest tensor.
     targets = torch.cat([labels[:, 1:], labels.new_full((len(labels), 1), IGNORED)], dim=1)
     scores, targets = scores.flatten(0, 1).float(), targets.flatten()

@@ -101,10 +101,7 @@ def image_context(ids: torch.Tensor, documents: torch.Tensor, image: int, featur
     latents, width = features.shape[1:]
     keys = features.new_zeros(len(ids), most, latents, width)
     slots = torch.arange(most, device=ids.device)[None] < counts[:, None]
-    if bool(slots.any()):
-        keys = keys.masked_scatter(slots[:, :, None, None], features)
-    else:
-        keys = keys + 0.0 * features.sum()
+    keys = keys.masked_scatter(slots[:, :, None, None], features) if slots.any() else keys + 0.0 * features.sum()
     until = is_image.cumsum(1)  # images at or before a token, in its row
     # a document's first token is never an image, so the count there is that of the images of the documents before
     starts = torch.cat([torch.ones_like(documents[:, :1], dtype=torch.bool), documents[:, 1:] != documents[:, :-1]], 1)

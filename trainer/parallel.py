@@ -51,10 +51,7 @@ class Ranks:
 
 
 def start(device: str = "auto") -> Ranks:
-    """This process's rank, from its launcher's RANK, WORLD_SIZE and LOCAL_RANK; without them the only rank.
-
-    device: `auto` takes the accelerator of this rank if there is one, else the CPU.
-    """
+    """This process's rank by its launcher's variables, else the only one. device: `auto`: an accelerator if any."""
     place = torch.device(device) if device != "auto" else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Ranks(0, 1, place)
