@@ -100,11 +100,8 @@ class Mixture:
         for a name that no source has, for a source that two entries stand for, and if no entry is left.
         """
         self.check(sources)
-        sizes = {
-            name: sum(shard.tokens + shard.images * self.tokens_per_image for shard in source.shards(split)) or 1
-            for name, source in sources.items()
-            if source.shards(split)
-        }
+        shards = {name: source.shards(split) for name, source in sources.items() if source.shards(split)}
+        sizes = {n: sum(s.tokens + s.images * self.tokens_per_image for s in own) or 1 for n, own in shards.items()}
         resolved: dict[str, Entry] = {}
         absent = []
         for label, entry in self.sources.items():

@@ -198,10 +198,7 @@ def bootstrap(kind: str, steps: int, base: Recipe, run: Run, folder: Path) -> Pa
 
 
 def measure(arm: Arm, recipe: Recipe, run: Run, data: str | Path, folder: Path) -> tuple[ArmResult, torch.Tensor]:
-    """Trains the arm, unless it is trained already, and evaluates it.
-
-    The second value is float64 [pairs, 2]: loss and tokens of each caption, NaN for an arm that diverged.
-    """
+    """The result of an arm, trained first if it is not, and float64 [pairs, 2]: loss, tokens (NaN if it diverged)."""
     diverged = None
     try:
         trained = train_stage(recipe, data, folder)["weights"]["trained"]
