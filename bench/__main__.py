@@ -13,9 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("name", choices=names)
     parser.add_argument("--json", action="store_true", help="print a JSON list of rows")
-    parser.add_argument(
-        "--python", help="loader: Python of an environment with peers that this environment cannot hold"
-    )
+    parser.add_argument("--python", help="loader: Python of an environment with the peers that this one cannot hold")
     options = parser.parse_args()
     compare = importlib.import_module(f"bench.{options.name}").rows
     rows = compare(options.python) if options.python else compare()

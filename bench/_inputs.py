@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,13 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 def random_words(rng: random.Random, count: int) -> list[str]:
     return ["".join(rng.choices(LETTERS, k=rng.randint(2, 9))) for _ in range(count)]
+
+
+def reference_texts() -> list[list[str]]:
+    """The paragraphs of each real text, without blank lines, with single blanks."""
+    with TRUTH.open(encoding="utf-8") as file:
+        texts = [row["text"] for row in map(json.loads, file) if row.get("text")]
+    return [[" ".join(line.split()) for line in text.split("\n") if line.strip()] for text in texts]
 
 
 def joined(a: Any, b: Any) -> Any:

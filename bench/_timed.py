@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,10 +17,7 @@ T = TypeVar("T")
 
 
 def interleaved(contenders: Mapping[str, Callable[[], T]], rounds: int = ROUNDS) -> dict[str, list[T]]:
-    """The results of each contender by name, one for each round.
-
-    All contenders run in every round, so that other work on the machine slows all of them. Compare medians.
-    """
+    """The results of each contender, one a round; all run in every round, so load slows all alike. Compare medians."""
     results: dict[str, list[T]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
@@ -33,11 +31,15 @@ def in_new_process(work: Callable[..., T], *arguments: Any) -> T:
         return pool.submit(work, *arguments).result()
 
 
+def peak_mb() -> float:
+    """The largest memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def timed(reads: Mapping[str, Callable[[], Iterator[Any]]], samples: int) -> dict[str, dict[str, float]]:
     """Medians of each reader by name: samples a second, processor ms a sample, and seconds to the first sample.
 
-    Processor time includes threads and worker processes. samples: the number that every reader must yield; another
-    number raises RuntimeError.
+    Processor time includes threads and worker processes. samples: that each must yield, or RuntimeError.
     """
 
     def processor_seconds() -> float:

@@ -58,6 +58,7 @@ def _index(path: Path) -> None:
     hosts = sorted(f"{rng.randrange(1 << 40):010x}.example" for _ in range(CAPTURES // 40))
     host = [hosts[i * len(hosts) // CAPTURES] for i in range(CAPTURES)]
     languages = rng.choices(["eng", "deu", "rus,eng", "zho", None], [SHARE, 0.2, 0.2, 0.1, 0.1], k=CAPTURES)
+    folder = "crawl-data/CC-MAIN-2024-10/segments/1/warc"
     table = pa.table(
         {
             "url": [f"https://www.{h}/some/path/{i}.html" for i, h in enumerate(host)],
@@ -65,10 +66,7 @@ def _index(path: Path) -> None:
             "fetch_status": pa.array([200] * CAPTURES, pa.int16()),
             "content_mime_detected": ["text/html"] * CAPTURES,
             "content_languages": languages,
-            "warc_filename": [
-                f"crawl-data/CC-MAIN-2024-10/segments/1/warc/CC-MAIN-20240220211055-{rng.randrange(900):05d}.warc.gz"
-                for _ in host
-            ],
+            "warc_filename": [f"{folder}/CC-MAIN-20240220211055-{rng.randrange(900):05d}.warc.gz" for _ in host],
             "warc_record_offset": pa.array([rng.randrange(1 << 30) for _ in host], pa.int32()),
             "warc_record_length": pa.array([rng.randrange(1 << 15) for _ in host], pa.int32()),
         }
@@ -156,24 +154,17 @@ def _images() -> Row:
 
 def _documents(documents: list[pa.RecordBatch], source: str) -> list[Row]:
     """Text scores, decisions and MinHash signatures of the documents."""
-    n = sum(b.num_rows for b in documents)
-    outputs: dict[str, list[Any]] = {"scores": [], "decisions": []}
-    score, decide, sign = TextScores(), Decide(load({"preset": "obelics"})), Sign()
-    list(score(documents[0].slice(0, 1)))  # warm up: word lists, the language model
-
-    def score_all() -> None:
-        outputs["scores"] = [rows for b in documents for _, rows in score(b)]
-
-    def decide_all() -> None:
-        pairs = zip(documents, outputs["scores"], strict=True)
-        outputs["decisions"] = [rows for b, s in pairs for _, rows in decide(joined(b, s))]
-
-    def sign_all() -> None:
-        for b, d in zip(documents, outputs["decisions"], strict=True):
-            list(sign(joined(b, d)))
-
-    steps = {"documents scored": score_all, "documents decided": decide_all, "documents signed for MinHash": sign_all}
-    return [_row(name, source, n, _seconds(step), sum(b.nbytes for b in documents)) for name, step in steps.items()]
+    n, size = sum(b.num_rows for b in documents), sum(b.nbytes for b in documents)
+    steps = {"scored": TextScores(), "decided": Decide(load({"preset": "obelics"})), "signed for MinHash": Sign()}
+    list(steps["scored"](documents[0].slice(0, 1)))  # warm up: word lists, the language model
+    table: list[Row] = []
+    batches = documents
+    for name, stage in steps.items():
+        start = time.process_time()
+        results = [rows for batch in batches for _, rows in stage(batch)]
+        table.append(_row(f"documents {name}", source, n, time.process_time() - start, size))
+        batches = [joined(*pair) for pair in zip(documents, results, strict=False)]
+    return table
 
 
 def _row(step: str, source: str, n: int, seconds: float, size: int) -> Row:

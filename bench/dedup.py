@@ -1,18 +1,16 @@
 """Speed of MinHash signatures, and recall of planted copies: ours, datasketch and datatrove on the same texts.
 
 Texts: the main content of the real pages beside the checkout (../shared/realweb) if they exist, else random words; each
-row says which. Contenders take turns for three rounds, each in a new process, so that its peak memory is its own. Speed
-and memory are medians of the rounds; speed is by processor time on one core, after a warm-up. Only signing is timed,
-from a text in memory to signature and band keys (ours: the whole `Sign` stage, with addresses and exact hashes).
-Recall: of copies of half of the documents, with 3 % of their words changed, the share where exactly one of the two is
-dropped. `lost`: documents without a copy that are dropped. datasketch is also the check of our signatures:
-tests/dedup/test_minhash.py.
+row says which. Contenders take turns for three rounds, each in a new process, so that its peak memory is its own.
+Figures are medians; speed is by processor time on one core, after a warm-up. Only signing is timed, from a text in
+memory to signature and band keys (ours: the whole `Sign` stage, with addresses and exact hashes). Recall: of copies of
+half of the documents, with 3 % of their words changed, the share where exactly one of the two is dropped. `lost`:
+documents without a copy that are dropped. tests/dedup/test_minhash.py checks our signatures against datasketch.
 """
 
 from __future__ import annotations
 
 import random
-import resource
 import statistics
 import tempfile
 import time
@@ -22,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from bench._inputs import LETTERS, PAGES, random_words
-from bench._timed import in_new_process, interleaved
+from bench._timed import in_new_process, interleaved, peak_mb
 
 ROUNDS = 3
 SHARE = 0.03  # of the words changed in a planted copy
@@ -81,9 +79,6 @@ class Ours:
 
         self.sign, self.verify = Sign(bands=bands, rows=rows), Verify(threshold)
 
-    def prepare(self, documents: Sequence[str]) -> Any:
-        return _batches(documents)
-
     def run(self, batches: Any) -> dict[str, list[Any]]:
         from manifests.stage import DirectContext
 
@@ -105,7 +100,7 @@ class Ours:
         def one(stage: Any, **tables: Any) -> dict[str, Any]:
             return {name: pa.Table.from_batches([rows]) for name, rows in stage(tables)}
 
-        signed = {name: pa.Table.from_batches(t) for name, t in self.run(self.prepare(documents)).items()}
+        signed = {name: pa.Table.from_batches(t) for name, t in self.run(_batches(documents)).items()}
         membership = one(Components(), **one(Group(), bands=signed["bands"]))["membership"]
         clusters = one(GatherClusters(), membership=membership, signatures=signed["signatures"])
         return set(one(self.verify, **clusters)["duplicates"]["row"].to_pylist())
@@ -122,9 +117,6 @@ class Datasketch:
         import xxhash
 
         self.lib, self.threshold, self.hash = datasketch, threshold, xxhash.xxh32_intdigest
-
-    def prepare(self, documents: Sequence[str]) -> Any:
-        return documents
 
     def run(self, documents: Sequence[str]) -> list[Any]:
         hashed = self.lib.MinHash.generator((grams(t) for t in documents), num_perm=112, seed=1, hashfunc=self.hash)
@@ -159,9 +151,6 @@ class Datatrove:
         if blanks:
             self.step.word_tokenizer = _Blanks()
 
-    def prepare(self, documents: Sequence[str]) -> Any:
-        return documents
-
     def run(self, documents: Sequence[str]) -> list[Any]:
         return [self.step.get_signature(self.step.get_shingles(t)) for t in documents]
 
@@ -192,19 +181,16 @@ CONTENDERS: dict[str, Callable[[], Any]] = {
 }
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def speed(name: str) -> dict[str, float]:
     """Processor seconds of signing all texts, the peak memory and its growth by the contender, measured here."""
     contender = CONTENDERS[name]()
-    ready = contender.prepare(texts()[1])
-    before = _peak_mb()
+    _, documents = texts()
+    ready: Any = _batches(documents) if isinstance(contender, Ours) else documents
+    before = peak_mb()
     contender.run(ready)  # warm up
     start = time.process_time()
     contender.run(ready)
-    seconds, peak = time.process_time() - start, _peak_mb()
+    seconds, peak = time.process_time() - start, peak_mb()
     return {"seconds": seconds, "peak_mb": peak, "grew_mb": peak - before}
 
 

@@ -5,13 +5,13 @@ limit; a regular expression counts the letters row by row in Python. Output: Par
 Seconds are for the complete job, with the start of the workers. Megabytes are the peak of the summed proportional set
 sizes of all processes; processor seconds are summed over all processes. Both are sampled twice a second.
 
-Every contender runs in its own process. Each round runs all contenders. The table shows medians over the rounds; the
-ratio to the pool is the median of the ratios of the rounds, so that other load on the machine counts for all contenders
-of a round.
+Each round runs all contenders, each in its own process. The table shows medians over the rounds; the ratio to the pool
+is the median of the ratios of the rounds, so that other load on the machine counts for all contenders of a round.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -22,7 +22,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -165,43 +164,35 @@ def _measure(contender: str, folder: str) -> tuple[float, float, float, int]:
     ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     code = f"import sys; from bench.engine import {contender}\nif __name__ == '__main__': {contender}(*sys.argv[1:])"
     command, env = [sys.executable, "-c", code, f"{folder}/in", out], {**os.environ, "PYTHONPATH": str(ROOT), **ray}
-    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     began = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, env=env, **pipes)
-    usage = _Usage(process)
-    _, errors = process.communicate()
-    seconds = time.monotonic() - began
-    usage.join()
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=errors)
+        used: dict[int, float] = {}
+        peak = 0.0
+        while process.poll() is None:
+            peak = max(peak, _sample(process.pid, used))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+        seconds = time.monotonic() - began
+        errors.seek(0)
+        error_text = errors.read()
     if process.returncode:
-        raise RuntimeError(f"{contender} ended with {process.returncode}: {errors[-2000:]}")
+        raise RuntimeError(f"{contender} ended with {process.returncode}: {error_text[-2000:]}")
     files = (path for path in pathlib.Path(out).rglob("*.parquet") if path.name != "parts.parquet")
     kept = sum(pq.ParquetFile(path).metadata.num_rows for path in files)
     shutil.rmtree(out)
-    return seconds, sum(usage.used.values()), usage.peak, kept
+    return seconds, sum(used.values()), peak, kept
 
 
-class _Usage(threading.Thread):
-    """Samples a process and its descendants twice a second until it ends."""
-
-    def __init__(self, process: subprocess.Popen[str]):
-        super().__init__()
-        self.process, self.peak, self.used = process, 0.0, dict[int, float]()
-        self.start()
-
-    def run(self) -> None:
-        while self.process.poll() is None:
-            total = 0
-            try:
-                top = psutil.Process(self.process.pid)
-                family = [top, *top.children(recursive=True)]
-            except psutil.NoSuchProcess:
-                return
-            for p in family:
-                try:
-                    total += p.memory_full_info().pss
-                    used = p.cpu_times()
-                    self.used[p.pid] = used.user + used.system
-                except psutil.Error:
-                    continue
-            self.peak = max(self.peak, total / 1e6)
-            time.sleep(0.5)
+def _sample(top: int, used: dict[int, float]) -> float:
+    """Megabytes of a process and its descendants now. Notes the processor seconds of each in `used`, by its id."""
+    total = 0
+    try:
+        family = [psutil.Process(top), *psutil.Process(top).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0.0
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_full_info().pss
+            used[process.pid] = sum(process.cpu_times()[:2])
+    return total / 1e6

@@ -1,9 +1,9 @@
 """HTML to main content on one core: this project, trafilatura with images, resiliparse. The limit is lexbor's parse.
 
 Pages: the real ones beside the checkout (../shared/realweb) where they exist, else generated ones; each row says which.
-All contenders read the same bytes in one process, in turns, so that other load of the machine affects them alike. The
-figure is the median of ROUNDS rounds of processor time. `of_limit` is the speed as a share of lexbor's parse with one
-full walk in the same run.
+All contenders read the same bytes in one process, in turns, so that other load of the machine affects them alike.
+Figures are medians of processor time. `of_limit` is the speed as a share of lexbor's parse with one full walk in the
+same run.
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ def _ours(url: str, html: bytes) -> object:
 def _lexbor(url: str, html: bytes) -> object:
     from selectolax.lexbor import LexborHTMLParser
 
-    root = LexborHTMLParser(html).root
-    nodes = root.traverse(include_text=True)
+    nodes = LexborHTMLParser(html).root.traverse(include_text=True)
     return sum(len(node.text_content or "") if node.is_text_node else len(node.attributes) for node in nodes)
 
 

@@ -6,15 +6,12 @@ count. Ours computes all text scores (OBELICS', Gopher's of quality and repetiti
 language). A datatrove filter gives one verdict and stops at the first rule that fails. Ours also runs over a tenth of
 the documents: memory must not grow with their number.
 
-Each contender runs three times, alternating with the others. A row is the median run by processor time, with the range
-of all runs.
+Contenders take turns for three rounds. A row is the median run by processor time, with the range of all runs.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +20,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from bench._inputs import TRUTH, joined
-from bench._timed import in_new_process, interleaved
+from bench._inputs import TRUTH, joined, reference_texts
+from bench._timed import in_new_process, interleaved, peak_mb
 
 BATCH = 512
 MANY, FEW = 20_480, 1_024  # documents for ours, and for contenders that are a hundred times slower
@@ -33,15 +30,8 @@ FILTERS = ("GopherQualityFilter", "GopherRepetitionFilter", "C4QualityFilter", "
 OURS = "ours: every text score"
 
 
-def texts() -> list[str]:
-    """The real documents, with blank lines between paragraphs."""
-    with TRUTH.open(encoding="utf-8") as file:
-        rows_ = [row["text"] for row in map(json.loads, file) if row.get("text")]
-    return ["\n\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip()) for text in rows_]
-
-
 def batches(count: int) -> Iterator[list[str]]:
-    real = texts()
+    real = ["\n\n".join(paragraphs) for paragraphs in reference_texts()]
     for first in range(0, count, BATCH):
         yield [f"{real[i % len(real)]} {i}" for i in range(first, min(first + BATCH, count))]
 
@@ -49,10 +39,8 @@ def batches(count: int) -> Iterator[list[str]]:
 def _documents(batch: list[str]) -> pa.RecordBatch:
     from manifests.schema import DOCUMENT
 
-    rows = [
-        {"id": str(i), "nodes": [{"kind": "text", "text": p} for p in text.split("\n\n")]}
-        for i, text in enumerate(batch)
-    ]
+    nodes = ([{"kind": "text", "text": paragraph} for paragraph in text.split("\n\n")] for text in batch)
+    rows = [{"id": str(i), "nodes": own} for i, own in enumerate(nodes)]
     return pa.RecordBatch.from_pylist(rows, schema=DOCUMENT)
 
 
@@ -87,9 +75,7 @@ def datatrove(names: tuple[str, ...], spacy: bool, batch: list[str]) -> Callable
     filters = [getattr(theirs, name)() for name in names]
     # a copy for each filter: C4's rewrites the text
     copies = [[Document(text=text, id=str(i)) for i, text in enumerate(batch)] for _ in filters]
-    return lambda: [
-        filter_.filter(document) for filter_, documents in zip(filters, copies, strict=True) for document in documents
-    ]
+    return lambda: [list(map(one.filter, documents)) for one, documents in zip(filters, copies, strict=True)]
 
 
 CONTENDERS: dict[str, tuple[int, Callable[[list[str]], Callable[[], object]]]] = {
@@ -105,7 +91,7 @@ CONTENDERS: dict[str, tuple[int, Callable[[list[str]], Callable[[], object]]]] =
 def _measure(contender: str, limit: int | None) -> dict[str, Any]:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     count, prepare = CONTENDERS[contender]
-    prepare(texts()[:4])()  # tables and tokenizers load on first use
+    prepare(next(batches(4)))()  # tables and tokenizers load on first use
     done, words, wall, cpu = 0, 0, 0.0, 0.0
     for batch in batches(min(count, limit or count)):
         run = prepare(batch)
@@ -120,15 +106,12 @@ def _measure(contender: str, limit: int | None) -> dict[str, Any]:
         "docs_per_s": round(done / wall, 1),
         "docs_per_cpu_s": round(done / cpu, 1),  # comparable on a busy machine too
         "of_500_words_per_cpu_s": round(words / 500 / cpu, 1),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(peak_mb()),
     }
 
 
 def rows(limit: int | None = None, runs: int = RUNS) -> list[dict[str, Any]]:
-    """One row for each contender: its median run, the range of all runs, and how many times faster ours is.
-
-    limit: most documents for each.
-    """
+    """One row a contender: its median run, the range of all, how many times faster ours is. limit: of documents."""
     if not TRUTH.exists():
         raise SystemExit(f"bench filters needs the real documents of {TRUTH.parent}")
     results = interleaved({name: partial(in_new_process, _measure, name, limit) for name in CONTENDERS}, runs)

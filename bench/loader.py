@@ -12,9 +12,8 @@ All read the same samples in one run, from the page cache.
   shards.image.decoders.
 * `resume`: `resume_s` from a saved state after sample 100,000 to the next batch, with an index of 200,000 samples.
 
-Contenders take turns, each reads everything five times, and the median counts. `cpu_ms`: processor time for a sample,
-with threads and workers; it holds even if the machine has other work. `ratio`: samples a second against the faster of
-webdataset's ways.
+Figures are medians of five interleaved rounds. `cpu_ms`: processor time for a sample, with threads and workers; it
+holds even if the machine has other work. `ratio`: samples a second against the faster of webdataset's ways.
 
 A peer that is not installed is left out, and stderr says so. streaming conflicts with this project's pins (numpy,
 datasets); give it an environment of its own: `python -m bench loader --python ENV/bin/python`.
@@ -115,10 +114,7 @@ def make(folder: Path, shape: tuple[int, int], width: int, height: int, repeat: 
 
 
 def rows(python: str | None = None) -> list[dict[str, Any]]:
-    """One row a contender: what, name, order, samples_per_s, cpu_ms, ratio, ready_s or resume_s.
-
-    python: the interpreter of the environment with streaming.
-    """
+    """Rows: what, name, order, samples_per_s, cpu_ms, ratio, ready_s or resume_s. python: one that has streaming."""
     out: list[dict[str, Any]] = []
     threads = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as temporary:

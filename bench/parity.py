@@ -7,15 +7,21 @@ datatrove's own words, which are spaCy's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from bench._inputs import TRUTH, joined
+from bench._inputs import PAGES, REAL, TRUTH, joined, reference_texts
+from filters.characters import MORE_SPACES, folded
+from filters.decide import Decide
+from filters.flat import flat_of
+from filters.lines import line_scores
+from filters.rules import load
+from filters.text import TextScores
 from manifests.schema import DOCUMENT, TEXT
+from pipelines.html.interleave import extract_files
 
 PRESETS = {
     "gopher": ("GopherQualityFilter", "GopherRepetitionFilter"),
@@ -27,23 +33,14 @@ Verdict = tuple[bool, str]
 
 def documents() -> Iterator[list[str]]:
     """The paragraphs of each real document."""
-    from pipelines.html.interleave import extract_files
-
-    with TRUTH.open(encoding="utf-8") as file:
-        for row in map(json.loads, file):
-            if row.get("text"):
-                yield [" ".join(line.split()) for line in row["text"].split("\n") if line.strip()]
-    for page in extract_files([str(TRUTH.parent / "pages.warc.gz")]):
+    yield from reference_texts()
+    for page in extract_files([str(PAGES)]):
         if texts := [t for t in page["texts"] if t]:
             yield texts
 
 
 def ours(preset: str, texts: list[list[str]]) -> list[Verdict]:
     """Whether each document is kept, and why not, by one of our presets."""
-    from filters.decide import Decide
-    from filters.rules import load
-    from filters.text import TextScores
-
     rows = [{"id": str(i), "nodes": [{"kind": TEXT, "text": p} for p in lines]} for i, lines in enumerate(texts)]
     batch = pa.RecordBatch.from_pylist(rows, schema=DOCUMENT)
     ((_, scores),) = TextScores()(batch)
@@ -54,9 +51,6 @@ def ours(preset: str, texts: list[list[str]]) -> list[Verdict]:
 
 def split_words(text: str) -> list[str]:
     """The words and numbers of a text, case folded, as the scores count them."""
-    from filters.characters import folded
-    from filters.flat import flat_of
-
     flat = flat_of([[text]])
     characters = folded()[flat.codes].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
     return [characters[a:b] for a, b in zip(flat.terms.start.tolist(), flat.terms.end.tolist(), strict=True)]
@@ -65,9 +59,6 @@ def split_words(text: str) -> list[str]:
 def tokenizer() -> Any:
     """Our words and sentences, as a tokenizer of datatrove."""
     from datatrove.utils.word_tokenizers import WordTokenizer
-
-    from filters.flat import flat_of
-    from filters.lines import line_scores
 
     class Ours(WordTokenizer):
         def word_tokenize(self, text: str) -> list[str]:
@@ -92,20 +83,15 @@ def theirs(preset: str, texts: list[list[str]], language: Any) -> list[Verdict]:
     verdicts: list[Verdict] = []
     with np.errstate(all="ignore"):
         for i, paragraphs in enumerate(texts):
-            verdict: Verdict = (True, "")
-            for filter_ in classes:
-                result = filter_.filter(Document(text="\n".join(paragraphs), id=str(i)))
-                if result is not True:
-                    verdict = (False, result[1] if isinstance(result, tuple) else "filtered")
-                    break
-            verdicts.append(verdict)
+            results = (one.filter(Document(text="\n".join(paragraphs), id=str(i))) for one in classes)
+            failure = next((result for result in results if result is not True), None)
+            why = failure[1] if isinstance(failure, tuple) else "filtered"
+            verdicts.append((True, "") if failure is None else (False, why))
     return verdicts
 
 
 def cause(preset: str, paragraphs: list[str]) -> str:
     """A known reason for two different verdicts on a document."""
-    from filters.characters import MORE_SPACES
-
     if any(p and not p.strip(MORE_SPACES) for p in paragraphs):
         return "our scores do not count lines of zero-width spaces alone"
     if preset == "c4" and any("\n" in p for p in paragraphs):
@@ -127,7 +113,7 @@ def compare(preset: str, texts: list[list[str]], language: Any) -> tuple[float, 
 def rows(limit: int | None = None, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
     """One row for each preset. ``say`` gets a line for each disagreement."""
     if not TRUTH.exists():
-        raise SystemExit(f"bench parity needs the real documents of {TRUTH.parent}")
+        raise SystemExit(f"bench parity needs the real documents of {REAL}")
     texts = list(documents())[:limit]
     table = []
     for preset in PRESETS:

@@ -99,7 +99,7 @@ def layout(segments: Sequence[Segment], width: float, height: float) -> Layout:
     return _layout_of(groups, width, height)
 
 
-def _gap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+def _gap(a: Box, b: Box) -> float:
     """Horizontal distance of two boxes; negative where they overlap."""
     return max(b[0] - a[2], a[0] - b[2])
 
@@ -164,7 +164,7 @@ class _RowFacts:
         first = own[0].words[0].text
         bullet = bool(_BULLET.fullmatch(first) or (_BULLET.match(first) and first[0] in "•‣▪●■➢\uf0b7"))
         item = (bullet or bool(_NUMBERED.fullmatch(first))) and sum(len(s.words) for s in own) > 1
-        gaps = [abs(_gap(a.box, b.box)) > 2 * main.height for a, b in pairwise(row.pieces)]
+        gaps = [abs(max(b.x0 - a.x1, a.x0 - b.x1)) > 2 * main.height for a, b in pairwise(row.pieces)]
         return cls(
             segments=own,
             x0=min(p.x0 for p in row.pieces),

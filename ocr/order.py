@@ -7,8 +7,7 @@ A recursive XY-cut (Nagy and Seth, 1984) over line segments, with two changes to
 * a gutter between the columns of a *table* does not count: the cells are read row by row. Aligned lines of few words
   are a table; other columns are prose.
 
-Everything here is geometry in a frame where text runs from left to right and lines go down; `layout` turns and mirrors
-other text.
+The geometry here is of text that runs from left to right, with lines that go down; `layout` turns other text.
 """
 
 from __future__ import annotations
@@ -51,10 +50,6 @@ class Piece:
     @property
     def height(self) -> float:
         return self.y1 - self.y0
-
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        return (self.x0, self.y0, self.x1, self.y1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +220,7 @@ def is_column_gutter(pieces: Sequence[Piece], x: float) -> bool:
     """Whether the pieces on the two sides of `x` are columns, each of which is read down.
 
     They are not where a side has fewer than three lines or is very narrow, where they are not side by side (for a third
-    of the shorter side's height), or where they are a table: most lines have a neighbour at their height and one side
-    has few words a line.
+    of the shorter side), or in a table: most lines have a neighbour at their height and one side has few words a line.
     """
     left = [p for p in pieces if p.x1 <= x]
     right = [p for p in pieces if p.x1 > x]

@@ -45,8 +45,7 @@ class Page:
 def read_page(pdf: Pdf, number: int, render: Render = Render(), ocr: Ocr = AUTO) -> Page:  # noqa: B008 (frozen)
     """Page `number` (from 0) of an open PDF.
 
-    Raises RefusedError: page_broken, page_size, too_many_words, blank, no_text_layer, no_text, ocr_poor, ocr_failed,
-    ocr_timeout.
+    Raises RefusedError: page_broken, page_size, too_many_words, blank, no_text_layer, and those of `tesseract.read`.
     """
     with mupdf_call("page_broken"):
         page = pdf.handle.load_page(number)

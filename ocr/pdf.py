@@ -100,8 +100,7 @@ def open_pdf(data: bytes) -> Iterator[Pdf]:
     """An open PDF. At the end of the block the file is closed and MuPDF's cache is emptied.
 
     MuPDF's cache otherwise keeps up to 256 MB of pictures and fonts (PyMuPDF issues 130 and 3625), and parts of one
-    document can show up in another (issue 4388).
-    Raises RefusedError: empty, not_pdf, corrupt, encrypted, no_pages.
+    document can show up in another (issue 4388). Raises RefusedError: empty, not_pdf, corrupt, encrypted, no_pages.
     """
     pymupdf = mupdf()
     if not data:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -44,8 +45,7 @@ AUTO = Ocr()
 def available(ocr: Ocr) -> bool:
     """Whether the engine can be used on this machine.
 
-    Raises EngineError where `engine` is "tesseract" and Tesseract or one of the languages is not installed, and for an
-    engine that does not exist.
+    Raises EngineError for an unknown engine, and for "tesseract" where it or one of the languages is not installed.
     """
     if ocr.engine == "none":
         return False
@@ -57,10 +57,8 @@ def available(ocr: Ocr) -> bool:
         return not missing
     if not installed:
         raise EngineError("OCR needs Tesseract, which is not installed: apt-get install tesseract-ocr")
-    raise EngineError(
-        f"ocr_languages names {'+'.join(missing)}, for which Tesseract has no data on this machine: "
-        f"apt-get install tesseract-ocr-{missing[0]}"
-    )
+    fault = f"ocr_languages names {'+'.join(missing)}, for which Tesseract has no data on this machine"
+    raise EngineError(f"{fault}: apt-get install tesseract-ocr-{missing[0]}")
 
 
 def _output(option: str) -> str:
@@ -93,7 +91,9 @@ def read(image: bytes, dpi: float, scale: tuple[float, float], ocr: Ocr) -> list
     command, pipe = ["tesseract", "stdin", "stdout", *options], subprocess.PIPE
     env = {**os.environ, "OMP_THREAD_LIMIT": "1", "LC_ALL": "C.UTF-8"}
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=env) as process:
-        _limit_cpu(process.pid, TIMEOUT_S)
+        if sys.platform == "linux":  # it ends by itself after that much CPU time, should this process be killed before
+            with contextlib.suppress(ProcessLookupError):  # it has already ended
+                resource.prlimit(process.pid, resource.RLIMIT_CPU, (int(TIMEOUT_S) + 5, int(TIMEOUT_S) + 5))
         try:
             out, _ = process.communicate(image, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -111,16 +111,6 @@ def read(image: bytes, dpi: float, scale: tuple[float, float], ocr: Ocr) -> list
     if sum(w.score for w in words) / len(words) < ocr.min_confidence:
         refuse("ocr_poor")
     return segments
-
-
-def _limit_cpu(pid: int, seconds: float) -> None:
-    """Let the process end by itself after that much CPU time, should this process be killed before it."""
-    if sys.platform == "linux":
-        import resource
-
-        cpu = max(1, int(seconds) + 5)
-        with contextlib.suppress(ProcessLookupError):  # the process has already ended
-            resource.prlimit(pid, resource.RLIMIT_CPU, (cpu, cpu))
 
 
 def parse(tsv: str, scale: tuple[float, float]) -> list[Segment]:

@@ -11,9 +11,8 @@ import numpy as np
 from ocr.layout import DOWN, LEFT, RIGHT, SLANTED, UP, Box, Segment, Word, union
 from ocr.pdf import clean, mupdf_call
 
-#: MuPDF flags: clip to the visible page (64). Two flags are off on purpose: keep ligatures (1), so that "ﬁ" becomes
-#: "fi"; use the character id where there is no Unicode (128), which would turn U+FFFD, the sign of a broken font, into
-#: plausible garbage.
+#: MuPDF flags: clip to the visible page (64). Off on purpose: keep ligatures (1), so that "ﬁ" becomes "fi"; the
+#: character id where there is no Unicode (128), which would hide U+FFFD, the sign of a broken font.
 FLAGS = 64
 BOLD = 16  # flag of a span
 _BULLETS = {"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢"}  # where the fonts Symbol and Wingdings have them
@@ -84,8 +83,7 @@ def segments(words: list[LayerWord]) -> list[Segment]:
         run = list(neighbours)
         main = max(run, key=lambda w: len(w.word.text))
         bold = 2 * sum(len(w.word.text) for w in run if w.bold) > sum(len(w.word.text) for w in run)
-        estimate = main.hidden and usual / SIZE_ERROR < main.size < usual * SIZE_ERROR
-        size = usual if estimate else main.size
+        size = usual if main.hidden and usual / SIZE_ERROR < main.size < usual * SIZE_ERROR else main.size
         out.append(Segment(_with_leaders([w.word for w in run]), direction, size, bold))
     return out
 

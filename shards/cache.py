@@ -9,8 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-#: bytes of a block, which one request fetches. A loader reads the samples of a few shards in random order, so it soon
-#: needs a block again
+#: bytes of a block, which one request fetches. A loader reads a few shards in random order, so it needs a block again
 BLOCK = 4 << 20
 
 
@@ -30,10 +29,7 @@ class Cache:
         self._held = self._trim()
 
     def range(self, name: str, start: int, end: int, fetch: Callable[[int, int], bytes]) -> bytes:
-        """Bytes [start, end) of the file `name`, fewer if it is shorter. fetch: reads a range of the file itself.
-
-        Files of different content must have different names.
-        """
+        """Bytes [start, end), or fewer, of the file `name`, which names its content. fetch: reads a range of it."""
         out = []
         for number in range(start // self.block, -(-end // self.block)):
             low = number * self.block
@@ -49,9 +45,8 @@ class Cache:
             self.hits += 1
             return data
         except FileNotFoundError:
-            pass
+            self.misses += 1
         data = fetch()
-        self.misses += 1
         handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".new")
         with os.fdopen(handle, "wb") as file:
             file.write(data)

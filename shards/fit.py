@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import ExifTags, Image
 
@@ -15,6 +15,7 @@ from shards.image import ORIENTATION, image_errors, opened, rgb, upright
 QUALITY = 95
 #: EXIF tags that the JSON of a pair has; none of them is about a place
 EXIF = ("ImageDescription", "Make", "Model", "Orientation", "Software", "DateTime", "Artist", "Copyright")
+_EXIF = {number: name for number, name in ExifTags.TAGS.items() if name in EXIF}
 
 
 class Fitted(NamedTuple):
@@ -36,7 +37,8 @@ def fit(data: bytes, longest: int) -> Fitted:
     with image_errors():
         image = opened(data)
         tags = image.getexif()
-        exif, orientation = _exif_json(tags), tags.get(ORIENTATION, 1)
+        named = {name: str(tags[number]).strip("\0 ")[:500] for number, name in _EXIF.items() if number in tags}
+        exif, orientation = json.dumps(named, sort_keys=True, separators=(",", ":")), tags.get(ORIENTATION, 1)
         width, height = image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
         scale = min(1.0, longest / max(width, height))
         if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L") and orientation in (0, 1) and scale == 1.0:
@@ -51,9 +53,3 @@ def fit(data: bytes, longest: int) -> Fitted:
         out = io.BytesIO()
         pixels.save(out, "JPEG", quality=QUALITY, subsampling=0, comment=b"")  # full chroma: coloured text stays sharp
         return Fitted(out.getvalue(), *target, (width, height), exif)
-
-
-def _exif_json(tags: Any) -> str:
-    names = {number: name for number, name in ExifTags.TAGS.items() if name in EXIF}
-    values = {names[n]: str(v).strip("\0 ")[:500] for n, v in tags.items() if n in names}
-    return json.dumps(values, sort_keys=True, separators=(",", ":"))

@@ -59,10 +59,8 @@ def entry(text: str) -> Entry:
         host = ""
     if _HOST.match(host):
         return Entry("host", host.rstrip("."))
-    raise ForgetError(
-        f"{text[:200]!r}: neither an id (32 hex digits), nor an image's sha256 (64), nor an address with its https://, "
-        "nor a host such as example.com"
-    )
+    forms = "an id (32 hex digits), nor an image's sha256 (64), nor an address with its https://, nor a host such as"
+    raise ForgetError(f"{text[:200]!r}: neither {forms} example.com")
 
 
 def entries(lines: Iterable[str], where: str) -> list[Entry]:
@@ -86,13 +84,10 @@ def address(url: str) -> str:
 
 
 class Forgotten:
-    """The entries of a list as sets: does one of them cover this document, image or host?"""
+    """The entries of a list as a set: does one of them cover this document, image or host?"""
 
     def __init__(self, listed: Iterable[Entry | tuple[str, str]]) -> None:
-        values: dict[str, set[str]] = {"id": set(), "url": set(), "host": set(), "hash": set()}
-        for kind, value in listed:
-            values[kind].add(value)
-        self._ids, self._urls, self._hosts, self._hashes = values.values()
+        self._listed = {(kind, value) for kind, value in listed}
 
     @classmethod
     def of(cls, table: pa.Table | None) -> Forgotten:
@@ -100,23 +95,23 @@ class Forgotten:
         return cls([] if table is None else _entries(table))
 
     def __bool__(self) -> bool:
-        return bool(self._ids or self._urls or self._hosts or self._hashes)
+        return bool(self._listed)
 
     def document(self, id: str | None, url: str | None) -> bool:
-        return id in self._ids or self._address(url)
+        return ("id", id) in self._listed or self._address(url)
 
     def image(self, url: str | None, sha256: str | None) -> bool:
-        return sha256 in self._hashes or self._address(url)
+        return ("hash", sha256) in self._listed or self._address(url)
 
     def _address(self, url: str | None) -> bool:
-        if not url or not (self._urls or self._hosts):
+        if not url or not self._listed:
             return False
-        return address(url) in self._urls or self.host(host_of(url).rstrip("."))
+        return ("url", address(url)) in self._listed or self.host(host_of(url).rstrip("."))
 
     def host(self, host: str) -> bool:
         """Whether the host, or a domain above it, is on the list."""
         parts = host.lower().split(".")
-        return any(".".join(parts[i:]) in self._hosts for i in range(len(parts)))
+        return any(("host", ".".join(parts[i:])) in self._listed for i in range(len(parts)))
 
 
 def read(data: bytes | None, where: str) -> list[Entry]:

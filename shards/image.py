@@ -86,10 +86,7 @@ def size_for(width: int, height: int, mode: str, longest: int, shortest: int) ->
 
 
 def patches_of(width: np.ndarray, height: np.ndarray, mode: str, longest: int, shortest: int, patch: int) -> np.ndarray:
-    """Patches (n,) int64 of images of these widths and heights (n,), at the size that `size_for` gives them.
-
-    A patch that an image covers only in part counts.
-    """
+    """Patches (n,) int64 of images (widths and heights (n,)) at `size_for`'s size; a patch covered in part counts."""
     if mode == "square":
         return np.full(len(width), (-(-longest // patch)) ** 2, np.int64)
     width, height = width.astype(np.float64), height.astype(np.float64)

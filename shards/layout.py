@@ -135,12 +135,11 @@ def encode(fields: Row) -> bytes:
 
 def _common(document: Row, n_images: int) -> dict[str, Any]:
     fetched = document["fetched_at"]
-    meta = {"optout": document["optout"] or [], "provenance": document["provenance"] or {}}
     return {
         **{name: document[name] for name in ("id", "kind", "url", "lang", "license", "title")},
         "fetched_at": None if fetched is None else fetched.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "n_images": n_images,
-        "meta": encode(meta).decode(),
+        "meta": encode({"optout": document["optout"] or [], "provenance": document["provenance"] or {}}).decode(),
     }
 
 

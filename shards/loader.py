@@ -112,10 +112,8 @@ class Loader:
         if on_error not in ("raise", "skip"):
             raise LoaderError(f"on_error is {on_error!r}: 'raise' or 'skip'")
         if not 0 <= rank < world or self.batch_sequences % world:
-            raise LoaderError(
-                f"rank {rank} of {world}, batch_sequences {self.batch_sequences}: "
-                "the rank must be below the world size, and the batch a multiple of it"
-            )
+            needed = "the rank must be below the world size, and the batch a multiple of it"
+            raise LoaderError(f"rank {rank} of {world}, batch_sequences {self.batch_sequences}: {needed}")
         if threads < 0 or (epochs is not None and epochs < 1):
             raise LoaderError(f"threads is {threads}: 0 or more; epochs is {epochs}: at least 1, or None")
         self._threads = threads
@@ -161,17 +159,12 @@ class Loader:
 
     def _fingerprint(self) -> dict[str, Any]:
         shards = [(s.name, [shard.sha256 for shard in s.shards]) for s in self._sources]
-        return {
-            "plan": plan.VERSION,
-            "block": BLOCK_SAMPLES,
-            "split": self.split,
-            "shards": hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16],
-            "tokenizer": self.manifest.tokenizer["sha256"][:16],
-            "mixture_seed": self.mixture.seed,
-            "batch_sequences": self.batch_sequences,
-            "tokens_per_image": self.mixture.tokens_per_image,
-            **{f"sources.{s.name}": _order_of(s.entry) for s in self._sources},
-        }
+        digest = hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16]
+        data = {"split": self.split, "shards": digest, "tokenizer": self.manifest.tokenizer["sha256"][:16]}
+        sizes = {"batch_sequences": self.batch_sequences, "tokens_per_image": self.mixture.tokens_per_image}
+        entries = {f"sources.{s.name}": _order_of(s.entry) for s in self._sources}
+        code = {"plan": plan.VERSION, "block": BLOCK_SAMPLES}
+        return {**code, **data, "mixture_seed": self.mixture.seed, **sizes, **entries}
 
     def state_dict(self) -> dict[str, Any]:
         """The state after the last batch: the same on every rank, unless it is taken in a DataLoader's worker."""
@@ -179,14 +172,10 @@ class Loader:
         return {**state, "worker": list(worker())} if self._turn is not None else state
 
     def _state(self, position: Position) -> dict[str, Any]:
-        return {
-            "version": 1,
-            "seed": self.seed,
-            "epoch": min(cursor.epoch for cursor in position.cursors),
-            "position": position.step,
-            "cursors": {s.name: list(cursor) for s, cursor in zip(self._sources, position.cursors, strict=True)},
-            "fingerprint": self.fingerprint,
-        }
+        cursors = {s.name: list(cursor) for s, cursor in zip(self._sources, position.cursors, strict=True)}
+        epoch = min(cursor.epoch for cursor in position.cursors)
+        place = {"epoch": epoch, "position": position.step, "cursors": cursors}
+        return {"version": 1, "seed": self.seed, **place, "fingerprint": self.fingerprint}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Resumes after the batch at which the state was taken. Raises LoaderError saying what has changed."""
@@ -198,10 +187,8 @@ class Loader:
             raise LoaderError("this state is of another data order: " + "; ".join(changed))
         owner = state.get("worker")
         if owner is not None and list(owner) != list(worker()):
-            raise LoaderError(
-                f"this state is of worker {owner[0]} of {owner[1]} of a DataLoader; to go on with other workers, keep "
-                "the `state` of the last batch"
-            )
+            remedy = "to go on with other workers, keep the `state` of the last batch"
+            raise LoaderError(f"this state is of worker {owner[0]} of {owner[1]} of a DataLoader; {remedy}")
         cursors = tuple(Cursor(*state["cursors"][source.name]) for source in self._sources)
         self._position = Position(int(state["position"]), cursors)
         self._turn = None if owner is None else owner[1] - 1

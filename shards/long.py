@@ -1,8 +1,8 @@
 """Samples longer than their sequence: the pieces that the plan foresaw, cut from the sample once it is read.
 
-Cuts fall between words (within a word only if it is longer than 64 characters), and images are never cut. A piece is
-measured with the tokenizer of the index, so it never has more tokens than the plan gave it; the tokens that this costs
-at its end are counted.
+Cuts fall between words (within a word only above 64 characters), never within images. A piece is measured with the
+tokenizer of the index, so it never has more tokens than the plan gave it; the tokens that this costs at its end are
+counted.
 """
 
 from __future__ import annotations
@@ -44,10 +44,7 @@ class _Unit(NamedTuple):
 
 
 def chunk(parts: Sequence[Part], piece: int, pieces: int, limits: Limits, repeat: bool, tokenizer: Tokenizer) -> Piece:
-    """Piece `piece` of `pieces` pieces of about equal length.
-
-    repeat: the images are in every piece, and only the text is cut.
-    """
+    """Piece `piece` of `pieces` of about equal length. repeat: every piece has all images; only the text is cut."""
     units, total = _units(parts, limits.image, tokenizer, repeat)
     low, high = total * piece / pieces, total * (piece + 1) / pieces
     if piece + 1 == pieces:  # rounding must not lose the last word
@@ -56,10 +53,7 @@ def chunk(parts: Sequence[Part], piece: int, pieces: int, limits: Limits, repeat
 
 
 def window(parts: Sequence[Part], chance: float, limits: Limits, repeat: bool, tokenizer: Tokenizer) -> Piece:
-    """One stretch of at most `limits.tokens` tokens, around an image if there is one.
-
-    chance: in [0, 1), decides which image, and where in the window it is.
-    """
+    """At most `limits.tokens` tokens, around an image if any. chance: in [0, 1), decides image and place."""
     units, total = _units(parts, limits.image, tokenizer, repeat)
     width = limits.tokens * (1 - SLACK) - (limits.image * sum(isinstance(p, int) for p in parts) if repeat else 0)
     images = [unit.middle for unit in units if isinstance(unit.content, int)]
@@ -73,10 +67,7 @@ def window(parts: Sequence[Part], chance: float, limits: Limits, repeat: bool, t
 
 
 def _units(parts: Sequence[Part], image: int, tokenizer: Tokenizer, repeat: bool) -> tuple[list[_Unit], float]:
-    """Words and images with their places in the stream of tokens, and the tokens in all.
-
-    The tokens of a slot are shared among its words by their characters. repeat: leave the images out.
-    """
+    """Words and images at their places in tokens, and the total. A slot's words share its tokens. repeat: no images."""
     units: list[_Unit] = []
     place = 0.0
     for slot, part in enumerate(parts):

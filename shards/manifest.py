@@ -8,8 +8,8 @@
 NAME is the user's name of a source. `layout` is a row of shards.layout.LAYOUTS. Paths are relative to the manifest's
 folder. A shard without a row here does not exist.
 
-Version 1 has {"configs": {CONFIG: {SPLIT: [...]}}} in the place of "sources"; it is read as if CONFIG were the name and
-the layout of a source.
+Version 1 has {"configs": {CONFIG: {SPLIT: [...]}}} in the place of "sources"; CONFIG is then read as name and layout of
+a source.
 """
 
 from __future__ import annotations

@@ -100,11 +100,8 @@ class Mixture:
         for a name that no source has, for a source that two entries stand for, and if no entry is left.
         """
         self.check(sources)
-        sizes = {
-            name: sum(shard.tokens + shard.images * self.tokens_per_image for shard in source.shards(split)) or 1
-            for name, source in sources.items()
-            if source.shards(split)
-        }
+        shards = {name: source.shards(split) for name, source in sources.items() if source.shards(split)}
+        sizes = {n: sum(s.tokens + s.images * self.tokens_per_image for s in own) or 1 for n, own in shards.items()}
         resolved: dict[str, Entry] = {}
         absent = []
         for label, entry in self.sources.items():
@@ -145,10 +142,7 @@ class Mixture:
 
 
 def load(mixture: Mixture | Mapping[str, Any] | str | Path) -> Mixture:
-    """A mixture from a file, from a mapping of the same shape, or a preset by name.
-
-    Raises MixtureError naming the key, FileNotFoundError.
-    """
+    """A mixture from a file, a mapping of that shape, or a preset's name. Raises MixtureError, FileNotFoundError."""
     if isinstance(mixture, Mixture):
         return mixture
     if isinstance(mixture, Mapping):

@@ -56,9 +56,8 @@ class WriteOutput:
 
     def _samples(self, tables: Mapping[str, Any], ctx: StageContext) -> Iterator[Sample]:
         path = tables["tar"][ctx.part]
-        rows = tables["index"].select(["offset", "size", "n_images"]).to_pylist()
         with fsspec.open(path, "rb") as file:
-            for row in rows:
+            for row in tables["index"].select(["offset", "size", "n_images"]).to_pylist():
                 file.seek(row["offset"])
                 yield parse(self.source, self.layout, file.read(row["size"]), row["n_images"], path)
 

@@ -5,8 +5,8 @@ plan is the same on every rank and in every version of numpy, and can be entered
 along this plan, with the index of real shards.
 
 A source is read in blocks. Its shards are shuffled and concatenated until a block has enough samples; the samples of a
-block are shuffled and packed. So an epoch is never completely in memory, and a block is planned from the index of its
-few shards.
+block are shuffled and packed. So an epoch is never completely in memory, and a block needs only the index of its
+shards.
 """
 
 from __future__ import annotations
@@ -73,10 +73,7 @@ def schedule(weights: np.ndarray, seed: int, start: int, n: int) -> tuple[np.nda
 
 
 def blocks(samples: Sequence[int], seed: int, size: int) -> list[np.ndarray]:
-    """Shards in a shuffled order, in blocks of at least `size` samples; the last block may have fewer.
-
-    samples: of each shard.
-    """
+    """Shards in shuffled order, in blocks of at least `size` samples (the last may have fewer). samples: of each."""
     order = shuffled(len(samples), seed)
     out: list[np.ndarray] = []
     first = held = 0

@@ -24,6 +24,7 @@ AHEAD = 2
 Result = tuple[Sample | None, dict[str, int]]
 #: returns the result for one sample; waits for it if a thread reads it
 Job = Callable[[], Result]
+ReadBatch = tuple[Planned, list[list[Sample]], Counter[str]]
 _Started = tuple[Planned, list[list[Job]]]
 
 
@@ -39,18 +40,16 @@ class Reader:
     skip: bool
     decoded: bool
 
-    def batches(
-        self, planned: Iterator[Planned], threads: int
-    ) -> Iterator[tuple[Planned, list[list[Sample]], Counter[str]]]:
+    def batches(self, planned: Iterator[Planned], threads: int) -> Iterator[ReadBatch]:
         """Each batch with its sequences, none of them empty, and the counts of `Loader.counts` for its samples."""
         for batch, jobs in self._ahead(planned, threads) if threads else self._now(planned):
             counts: Counter[str] = Counter()
             sequences = []
             for pack in jobs:
-                results = [job() for job in pack]
-                for _, counted in results:
+                sequence = []
+                for sample, counted in (job() for job in pack):
                     counts.update(counted)
-                sequence = [sample for sample, _ in results if sample is not None]
+                    sequence += [] if sample is None else [sample]
                 sequences += [sequence] if sequence else []
             yield batch, sequences, counts
 
@@ -81,11 +80,11 @@ class Reader:
 
     def _jobs(self, planned: Planned, submit: Callable[..., Job]) -> list[list[Job]]:
         """For each sequence, the jobs that return its samples."""
-        source, out = self.sources[planned.source], []
-        for block, pack, epoch in planned.packs:
-            items = range(block.packs.start[pack], block.packs.start[pack + 1])
-            out.append([submit(source, block, item, epoch) for item in items])
-        return out
+        source = self.sources[planned.source]
+        return [
+            [submit(source, block, item, epoch) for item in range(*block.packs.start[pack : pack + 2])]
+            for block, pack, epoch in planned.packs
+        ]
 
     def _sample(self, source: SourcePacks, block: Block, item: int, epoch: int) -> Result:
         packs, counts = block.packs, dict[str, int]()
@@ -141,9 +140,8 @@ class CheckedTokenizer:
     def __call__(self) -> tokens.Tokenizer:
         loaded = self._loaded or tokens.load(self._listed["name"])
         if loaded.sha256 != self._listed["sha256"]:
-            raise LoaderError(
-                f"tokenizer {loaded.name} is {loaded.sha256[:16]}, but the lengths in the index were counted with "
-                f"{self._listed['name']}, {self._listed['sha256'][:16]}; give that one, or pack again"
-            )
+            index = f"the lengths in the index were counted with {self._listed['name']}, {self._listed['sha256'][:16]}"
+            is_other = f"tokenizer {loaded.name} is {loaded.sha256[:16]}, but {index}"
+            raise LoaderError(f"{is_other}; give that one, or pack again")
         self._loaded = loaded
         return loaded

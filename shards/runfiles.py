@@ -15,10 +15,7 @@ _OPEN = 128  # file descriptors held open
 
 
 class RunFiles:
-    """The files below `root`, a folder or any URL that fsspec knows. Picklable, and safe for several threads.
-
-    cache: for ranges of remote files; None: no cache.
-    """
+    """The files below `root`: a folder or a URL of fsspec. Picklable, thread-safe. cache: of remote ranges."""
 
     def __init__(self, root: str | os.PathLike[str], cache: Cache | None = None) -> None:
         self.root = str(root).rstrip("/") or "/"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,8 @@ class Sample:
         """Texts, and numbers of images in `images`, in reading order; a break is `shards.tokens.END_OF_TOPIC`."""
         if text := LAYOUTS[self.layout].text:
             return [0, self.json[text]]
-        out: list[Part] = []
-        number = 0
-        for slot in self.json["texts"]:
-            out.append(number if slot is None else slot)
-            number += slot is None
-        return out
+        numbers = count()
+        return [next(numbers) if slot is None else slot for slot in self.json["texts"]]
 
     def with_parts(self, parts: list[Part], piece: tuple[int, int]) -> Sample:
         """The sample with only some of its parts. The images, named by their numbers, get new numbers."""

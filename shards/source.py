@@ -126,10 +126,7 @@ class SourcePacks:
         return plan.Patches(np.where(split, each + (VIEWS - 1) * crops, each), start, self.entry.patches)
 
     def take(self, cursor: Cursor) -> Iterator[tuple[Block, int, Cursor, Cursor]]:
-        """Packs from `cursor` on: (block, pack, its position, the position after it).
-
-        Raises LoaderError if no sample fits a sequence.
-        """
+        """Packs from `cursor` on: (block, pack, its position, the next one). Raises LoaderError if no sample fits."""
         while True:
             block = self.block(cursor.epoch, cursor.block)
             for pack in range(cursor.pack, len(block.packs)):
@@ -144,10 +141,7 @@ class SourcePacks:
             cursor = following
 
     def _next_block(self, cursor: Cursor) -> Cursor:
-        """The start of the next block of the epoch that has packs, else of the next epoch.
-
-        So the position after the last pack of an epoch is in the next epoch.
-        """
+        """The start of the next block of the epoch that has packs, else of the next epoch."""
         for number in range(cursor.block + 1, len(self.blocks(cursor.epoch))):
             if len(self.block(cursor.epoch, number).packs):
                 return Cursor(cursor.epoch, number)

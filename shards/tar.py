@@ -117,8 +117,8 @@ def scan(file: BinaryIO, where: str, limit: int = MAX_SAMPLE) -> Iterator[Member
     """The regular files of any tar, in order, by their headers. file: seekable. limit: most bytes of a member.
 
     Pax headers are skipped, unless they rename or resize a member: that, and GNU's long names, are errors, since the
-    name in the header would be wrong. Directories and links are left out. A name that is absolute, has ``..`` or holds
-    control characters is an error.
+    name in the header would be wrong. Directories and links are left out. An absolute name, ``..`` and control
+    characters are errors.
     """
     end = file.seek(0, 2)
     offset = 0

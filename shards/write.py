@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar
@@ -69,10 +70,8 @@ class Pack:
         mark = "" if self.split == "train" else self.split[0]  # no two splits of a source have a key in common
         digits = 6 - len(mark)
         if documents.num_rows > MAX_SAMPLES or not 0 <= ctx.part < 10**digits:
-            raise ValueError(
-                f"part {ctx.part} of {self.source}: {documents.num_rows} documents; "
-                f"at most {MAX_SAMPLES} in {10**digits} parts"
-            )
+            limits = f"at most {MAX_SAMPLES} in {10**digits} parts"
+            raise ValueError(f"part {ctx.part} of {self.source}: {documents.num_rows} documents; {limits}")
         if not documents.num_rows:
             return
         documents = documents.sort_by([("key", "ascending"), ("id", "ascending")])
@@ -118,9 +117,8 @@ class Pack:
         except tar.TarError as error:
             raise RefusedError("sample_too_large", document["id"]) from error
         sides = [(image.width, image.height) for image in images.values()]
-        described = {name: document[name] for name in ("id", "kind", "url", "lang")}
         index = {
-            **described,
+            **{name: document[name] for name in ("id", "kind", "url", "lang")},
             **shared,
             "key": key,
             "split": self.split,
@@ -147,7 +145,7 @@ class Pack:
             raise RefusedError("image_undecodable", place["url"]) from error
 
 
-class Blobs:
+class Blobs(AbstractContextManager["Blobs"]):
     """Ranges of the `blobs` files, by part: local files by pread, others by fsspec. `with` closes them."""
 
     def __init__(self, paths: Mapping[int, str]) -> None:
@@ -177,9 +175,6 @@ class Blobs:
         for file in self._open.values():
             os.close(file) if isinstance(file, int) else file.close()
         self._open.clear()
-
-    def __enter__(self) -> Blobs:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

@@ -21,9 +21,8 @@ import torch
 from pydantic import Field
 from transformers import MistralConfig, MistralForCausalLM, SiglipVisionConfig, SiglipVisionModel
 
-from shards.sample import Sample
 from trainer import schema
-from trainer.collate import Collator, Tensors
+from trainer.collate import Collator, Rows, Tensors
 from trainer.config import RecipeError, checked, find, merge, override, read, recipe_of
 from trainer.data import Run, collator
 from trainer.evaluate import held_out, losses
@@ -37,6 +36,7 @@ FINDINGS = tuple(f"finding-{n}" for n in range(1, 7))
 #: what a bootstrapped backbone reads: the sources of this layout
 LAYOUTS = {"text": "interleaved", "vision": "pairs"}
 NAN = float("nan")
+COLUMNS = "arm, paper, caption loss, with images permuted, tokens an image, trained weights, images, tokens, steps, s"
 
 
 class Arm(Section):
@@ -95,9 +95,7 @@ class ArmResult:
 class TextCollator(Collator):
     """Lays out the texts of documents without their images."""
 
-    def __call__(
-        self, sequences: Sequence[Sequence[Sample]], mode: str, longest: int, shortest: int, length: int | None = None
-    ) -> Tensors:
+    def __call__(self, sequences: Rows, mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
         rows = []
         for row in sequences:
             texts = [sample.with_parts([p for p in sample.parts() if isinstance(p, str)], (0, 1)) for sample in row]
@@ -123,9 +121,8 @@ def ablate(
     recipes = arm_recipes(path, spec, names, overrides or {})  # checks them before training
     base, place, folders = recipes[spec.arms[0].name], folder.parent / "backbones", dict[str, str]()
     if len(run.held_out_pairs(run.mix(base, 1), 2, base.seed)) < 2:
-        raise RecipeError(
-            f"{path}: the score needs two validation samples of layout pairs from a source of the mixture"
-        )
+        needed = "two validation samples of layout pairs from a source of the mixture"
+        raise RecipeError(f"{path}: the score needs {needed}")
     for kind, backbones in spec.bootstrap.items():
         folders |= {name: str(bootstrap(kind, steps, base, run, place)) for name, steps in backbones.items()}
     recipes = arm_recipes(path, spec, folders, overrides or {})
@@ -135,36 +132,28 @@ def ablate(
         result, scores[arm.name] = measure(arm, recipes[arm.of or arm.name], run, data, folder)
         results.append(result)
     answers = [answer(question, scores) for question in spec.questions]
-    summary: dict[str, Any] = {
-        "finding": path.stem,
-        "title": spec.title,
-        "arms": [asdict(result) for result in results],
-        "answers": answers,
-        "seed": recipes[spec.arms[0].name].seed,
-        "seconds": time.monotonic() - started,
-        "table": table(spec, results, answers),
-    }
+    arms = [asdict(result) for result in results]
+    summary: dict[str, Any] = {"finding": path.stem, "title": spec.title, "arms": arms, "answers": answers}
+    summary |= {"seed": base.seed, "seconds": time.monotonic() - started, "table": table(spec, results, answers)}
     (folder / "finding.md").write_text(summary["table"])
     (folder / "finding.json").write_text(json.dumps(summary, indent=1) + "\n")
     return summary
 
 
-def arm_recipes(
-    path: Path, spec: Finding, backbones: Mapping[str, str], overrides: Mapping[str, Any]
-) -> dict[str, Recipe]:
-    """The recipe of each arm. backbones: the folder of each name. Raises RecipeError for a name that is not in it."""
+def arm_recipes(path: Path, spec: Finding, folders: Mapping[str, str], changes: Mapping[str, Any]) -> dict[str, Recipe]:
+    """The recipe of each arm. folders: of backbones, by name. Raises RecipeError for a name that is not in it."""
     recipes = {}
     for arm in spec.arms:
         stage = "".join(c if c.isalnum() else "-" for c in arm.name.lower()).strip("-")
         raw = {**merge(spec.base, arm.set), "stage": stage}
         if arm.text or arm.vision:
             for name in (arm.text, arm.vision):
-                if name not in backbones:
-                    there = ", ".join(backbones)
+                if name not in folders:
+                    there = ", ".join(folders)
                     raise RecipeError(f"{path}: arms: {arm.name}: {name!r} is not in bootstrap; there are {there}")
-            folders = {"text": backbones[str(arm.text)], "vision": backbones[str(arm.vision)]}
-            raw = merge(raw, {"model": {"backbones": folders}})
-        recipes[arm.name] = recipe_of(override(raw, overrides), path)
+            backbones = {"text": folders[str(arm.text)], "vision": folders[str(arm.vision)]}
+            raw = merge(raw, {"model": {"backbones": backbones}})
+        recipes[arm.name] = recipe_of(override(raw, changes), path)
     return recipes
 
 
@@ -185,7 +174,7 @@ def bootstrap(kind: str, steps: int, base: Recipe, run: Run, folder: Path) -> Pa
     size = ImageTokens.of(model, run, recipe)
     collate = collator(run, recipe, size.tokens, size.patch, size.features)
     if kind == "text":
-        collate = TextCollator(**{name: getattr(collate, name) for name in collate.__dataclass_fields__})
+        collate = TextCollator(**vars(collate))
     mixed = run.mix(recipe, size.tokens)
     sources = run.of_layout(mixed, LAYOUTS[kind])
     if not sources:
@@ -209,10 +198,7 @@ def bootstrap(kind: str, steps: int, base: Recipe, run: Run, folder: Path) -> Pa
 
 
 def measure(arm: Arm, recipe: Recipe, run: Run, data: str | Path, folder: Path) -> tuple[ArmResult, torch.Tensor]:
-    """Trains the arm, unless it is trained already, and evaluates it.
-
-    The second value is float64 [pairs, 2]: loss and tokens of each caption, NaN for an arm that diverged.
-    """
+    """The result of an arm, trained first if it is not, and float64 [pairs, 2]: loss, tokens (NaN if it diverged)."""
     diverged = None
     try:
         trained = train_stage(recipe, data, folder)["weights"]["trained"]
@@ -241,10 +227,7 @@ def measure(arm: Arm, recipe: Recipe, run: Run, data: str | Path, folder: Path) 
 
 
 def answer(question: Question, scores: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """How much lower the second arm's loss is than the first's, its standard error over captions, and a verdict.
-
-    A gain below two standard errors counts as "not told apart".
-    """
+    """How much lower the second arm's loss is, its standard error over captions, a verdict (from two errors on)."""
     first, second = scores[question.first], scores[question.second]
     gains = (first[:, 0] - second[:, 0]) * len(first) / first[:, 1].sum()
     gain, error = float(gains.mean()), float(gains.std() / len(first) ** 0.5)
@@ -255,34 +238,23 @@ def answer(question: Question, scores: Mapping[str, torch.Tensor]) -> dict[str, 
     else:
         ours = "better" if gain > 0 else "worse"
     paper = {"more": "better", "same": "about as good", "less": "worse"}[question.expect]
-    return {
-        "first": question.first,
-        "second": question.second,
-        "paper": paper,
-        "ours": ours,
-        "gain": gain,
-        "error": error,
-    }
+    arms = {"first": question.first, "second": question.second}
+    return {**arms, "paper": paper, "ours": ours, "gain": gain, "error": error}
 
 
 def table(spec: Finding, arms: Sequence[ArmResult], answers: Sequence[Mapping[str, Any]]) -> str:
     """The arms and the answers in Markdown."""
-    columns = (
-        "arm, paper, caption loss, with images permuted, tokens an image, trained weights, images, tokens, steps, s"
-    )
-    rows = [columns.split(", "), ["---"] * 10]
+    rows = [COLUMNS.split(", "), ["---"] * 10]
     for arm in arms:
         paper = "" if arm.paper is None else f"{arm.paper:g}"
         loss = f"diverged: step {arm.diverged}" if arm.diverged else f"{arm.loss:.4f}"
         gap = "" if arm.diverged else f"{arm.gap:+.4f} ± {arm.gap_error:.4f}"
         numbers = [f"{n:,}" for n in (arm.trained, arm.images, arm.tokens)]
-        rows.append(
-            [arm.name, paper, loss, gap, f"{arm.tokens_per_image}", *numbers, f"{arm.steps}", f"{arm.seconds:.0f}"]
-        )
+        numbers = [f"{arm.tokens_per_image}", *numbers, f"{arm.steps}", f"{arm.seconds:.0f}"]
+        rows.append([arm.name, paper, loss, gap, *numbers])
     lines = [f"## {spec.title}", "", f"Paper: {spec.paper}", "", *(f"| {' | '.join(row)} |" for row in rows), ""]
     for a in answers:
         gain = f"{a['gain']:+.4f} ± {a['error']:.4f} nats" if a["gain"] == a["gain"] else ""
-        lines.append(
-            f"* {a['second']} against {a['first']}: the paper finds it {a['paper']}; here {a['ours']} ({gain})."
-        )
+        compared = f"{a['second']} against {a['first']}"
+        lines.append(f"* {compared}: the paper finds it {a['paper']}; here {a['ours']} ({gain}).")
     return "\n".join([*lines, "", spec.remark.strip(), ""])

@@ -73,16 +73,9 @@ def adapt(model: Idefics2ForConditionalGeneration, train: Train, new_tokens: Seq
     else:
         from peft import LoraConfig, get_peft_model
 
-        lora = LoraConfig(
-            r=train.lora.r,
-            lora_alpha=train.lora.alpha,
-            lora_dropout=train.lora.dropout,
-            bias="none",
-            init_lora_weights="gaussian",
-            use_dora=train.backbones == "dora",
-            target_modules=ADAPTED,
-        )
-        adapted = get_peft_model(model, lora)
+        sizes = {"r": train.lora.r, "lora_alpha": train.lora.alpha, "lora_dropout": train.lora.dropout}
+        kind = {"bias": "none", "init_lora_weights": "gaussian", "use_dora": train.backbones == "dora"}
+        adapted = get_peft_model(model, LoraConfig(target_modules=ADAPTED, **sizes, **kind))
     for name, weight in adapted.named_parameters():
         if ALWAYS.search(name):
             weight.requires_grad_(True)
@@ -105,10 +98,7 @@ _PARTS = {"new_rows": "new_rows", "connector": "connector.", "vision": "vision_m
 
 
 def counts(model: nn.Module) -> dict[str, int]:
-    """The number of weights (`all`), of trained weights (`trained`), and of trained weights of each part.
-
-    The parts are vision, connector, cross, new_rows and text.
-    """
+    """The weights (`all`), the trained ones, and those of each part: vision, connector, cross, new_rows, text."""
     out = {"all": 0, "trained": 0}
     for name, weight in model.named_parameters():
         part = next((part for part, piece in _PARTS.items() if piece in name), "text")

@@ -2,8 +2,8 @@
 
 The file has a JSON object a line: ``{"image": PATH, "question": TEXT, "answers": [TEXT, ...]}``, with paths relative to
 the file. A line without a question is a captioning task; ``choices`` makes it multiple choice. Decoding is greedy, one
-question at a time (the paper, appendix A.3). A model that was trained on conversations is asked in turns, others in
-running text.
+question at a time (the paper, appendix A.3). A model trained on conversations is asked in turns, others in running
+text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import nn
 from trainer.chat import Exchange, lay_out_turns
 from trainer.collate import Collator, pack
 from trainer.forward import logits
-from trainer.images import to_pixels
+from trainer.images import Size, to_pixels
 from trainer.layout import DocumentTokens, Specials, lay_out
 from trainer.schema import Evaluate
 
@@ -100,7 +100,7 @@ def answer(
     model: nn.Module,
     item: Item,
     collate: Collator,
-    image: tuple[str, int, int],
+    image: Size,
     shots: Sequence[Item] = (),
     longest: int = 32,
     turns: bool = False,
@@ -136,10 +136,7 @@ def answer(
 
 
 def normalised(text: str) -> str:
-    """Lower case without punctuation, articles and double blanks.
-
-    VQA's evaluation does the same to an answer, and it also expands contractions.
-    """
+    """Lower case without punctuation, articles and double blanks. VQA's evaluation also expands contractions."""
     return " ".join(_ARTICLES.sub(" ", _MARKS.sub(" ", text.lower())).split())
 
 
@@ -149,10 +146,7 @@ def exact(text: str, answers: Sequence[str]) -> float:
 
 
 def consensus(text: str, answers: Sequence[str]) -> float:
-    """VQA accuracy (Antol et al. 2015): min(1, people with this answer / 3), mean over leaving out each person.
-
-    For fewer than three answers it is `exact`.
-    """
+    """VQA accuracy (Antol et al. 2015): min(1, people with this answer / 3), mean over leaving out each person."""
     if len(answers) < 3:
         return exact(text, answers)
     same = [normalised(text) == normalised(answer) for answer in answers]
@@ -160,10 +154,7 @@ def consensus(text: str, answers: Sequence[str]) -> float:
 
 
 def anls(text: str, answers: Sequence[str], threshold: float = 0.5) -> float:
-    """Average normalised Levenshtein similarity (Biten et al., arXiv 1905.13648, equation 1).
-
-    1 - distance / length of the longer text, for the best of the answers; 0 below the threshold.
-    """
+    """ANLS (Biten et al., arXiv 1905.13648, eq. 1): 1 - distance / longer length, best answer; 0 below threshold."""
     best = 0.0
     for answer in answers:
         a, b = text.strip().lower(), answer.strip().lower()
@@ -181,13 +172,10 @@ def distance(a: str, b: str) -> int:
     return row[-1]
 
 
-def evaluate(
-    model: nn.Module, spec: Evaluate, collate: Collator, image: tuple[str, int, int], turns: bool = False
-) -> dict[str, float]:
+def evaluate(model: nn.Module, spec: Evaluate, collate: Collator, image: Size, turns: bool = False) -> dict[str, float]:
     """The mean scores of the items of the file `spec.answers`: ``{"items", "exact", "consensus", "anls"}``.
 
-    The first `spec.shots` items are examples and are not scored. For image and turns, see `answer`. Raises
-    AnswersError.
+    The first `spec.shots` items are examples, without a score. image, turns: see `answer`. Raises AnswersError.
     """
     items = read(str(spec.answers))
     examples, questions = items[: spec.shots], items[spec.shots :]

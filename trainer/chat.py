@@ -8,8 +8,8 @@ tokens are Idefics2's (the model card)::
 
 ``User:`` has no blank after it before an image. Only the answers and their ``<end_of_utterance>`` are predicted.
 Questions can be shuffled together with their answers (the paper, section 4.2: "shuffled turns"). Images of the first
-question then stay at the start of the conversation. The template adds tokens that the index does not count, so a row
-can be longer than its sequence.
+question then stay at the start. The index does not count the template's tokens, so a row can be longer than its
+sequence.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -35,12 +36,8 @@ class Exchange:
 
 def conversation(parts: Sequence[str | int]) -> list[Exchange] | None:
     """The exchanges of a sample's parts; None if there are none. A turn without its partner is left out."""
-    turns: list[list[str | int]] = [[]]
-    for part in parts:
-        if part == END_OF_TOPIC:
-            turns.append([])
-        else:
-            turns[-1].append(part)
+    runs = groupby(parts, lambda part: part == END_OF_TOPIC)
+    turns = [list(run) for is_break, run in runs if not is_break]
     out: list[Exchange] = []
     question: tuple[tuple[int, ...], str] | None = None
     for turn in turns:
@@ -55,10 +52,7 @@ def conversation(parts: Sequence[str | int]) -> list[Exchange] | None:
 
 
 def shuffled(exchanges: Sequence[Exchange], rng: random.Random) -> list[Exchange]:
-    """The exchanges in random order, with the images of the first at the start.
-
-    If a later exchange has images, the order stays.
-    """
+    """The exchanges in random order, the first one's images at the start; as they are if a later one has images."""
     if any(exchange.images for exchange in exchanges[1:]):
         return list(exchanges)
     order = list(exchanges)

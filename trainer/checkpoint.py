@@ -16,6 +16,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.optim import Optimizer
 
 from trainer.parallel import Ranks
 
@@ -28,19 +29,9 @@ class CheckpointError(ValueError):
 
 
 def save(
-    folder: Path,
-    *,
-    step: int,
-    identity: dict[str, str],
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    ranks: Ranks,
-    **rest: Any,
+    folder: Path, step: int, identity: dict[str, str], model: nn.Module, optimiser: Optimizer, ranks: Ranks, **rest: Any
 ) -> None:
-    """Writes a checkpoint and removes the one before. rest: further plain values, such as the loader's state.
-
-    identity: what a run must share with this one to resume from it, see `find`.
-    """
+    """Writes a checkpoint, removes the one before. rest: plain values. identity: what a run that resumes must share."""
     new = folder / f"checkpoint-{step:08d}.new"
     if ranks.first:
         shutil.rmtree(new, ignore_errors=True)
@@ -66,24 +57,19 @@ def listed(folder: Path) -> list[Path]:
 
 
 def find(folder: Path, identity: dict[str, str]) -> dict[str, Any] | None:
-    """The plain values of the last checkpoint, and its `path`; None if there is no checkpoint.
-
-    Raises CheckpointError if it is of another recipe or other data.
-    """
+    """The last checkpoint's plain values and `path`, or None. Raises CheckpointError: other recipe or data."""
     paths = listed(folder)
     if not paths:
         return None
     state: dict[str, Any] = torch.load(paths[-1] / _STATE, map_location="cpu", weights_only=True)
     for name, value in identity.items():
         if state["identity"].get(name) != value:
-            raise CheckpointError(
-                f"{paths[-1]}: the {name} has changed since this run began; choose another --out, or set "
-                "train.overwrite to start anew"
-            )
+            remedy = "choose another --out, or set train.overwrite to start anew"
+            raise CheckpointError(f"{paths[-1]}: the {name} has changed since this run began; {remedy}")
     return {**state, "path": paths[-1]}
 
 
-def restore(state: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer, ranks: Ranks) -> None:
+def restore(state: dict[str, Any], model: nn.Module, optimiser: Optimizer, ranks: Ranks) -> None:
     """Loads a checkpoint into a model of the same shape, on any number of ranks.
 
     state: of `find`. On another number of ranks the random generators start anew, so dropout and noise differ.

@@ -13,8 +13,10 @@ from shards.sample import Sample
 from shards.source import VIEWS
 from shards.tokens import Tokenizer
 from trainer import chat
-from trainer.images import ImageReader, Pixels, dummy_pixels, to_pixels
+from trainer.images import ImageReader, Pixels, Size, dummy_pixels, to_pixels
 from trainer.layout import IGNORED, DocumentTokens, LayoutError, Specials, lay_out
+
+Rows = Sequence[Sequence[Sample]]
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Tensors:
     ids, labels, positions, documents: int64 [rows, T]. documents numbers the documents of a row from 1; 0 is padding.
     labels are not shifted: ``labels[r, t]`` is the target of ``logits[r, t - 1]``. text: bool [rows, T], tokens of
     texts and ``</s>``. pixels: the images of all rows in order. images: the number of real images; at 0, pixels holds a
-    dummy that no token refers to.
+    dummy.
     """
 
     ids: torch.Tensor
@@ -68,9 +70,7 @@ class Collator:
     features: int = 0
     shuffle_turns: bool = True
 
-    def __call__(
-        self, sequences: Sequence[Sequence[Sample]], mode: str, longest: int, shortest: int, length: int | None = None
-    ) -> Tensors:
+    def __call__(self, sequences: Rows, mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
         """Rows of documents as a batch. mode, longest, shortest: of images, see ``shards.image.decode``.
 
         length: tokens of a row; a single document that is longer is cut. Raises ValueError, naming the documents, if
@@ -88,9 +88,8 @@ class Collator:
                 pictures += self._decode(document, laid_out.images, (mode, longest, shortest))
             if length is not None and counts > length:
                 keys = ", ".join(document.key for document in sequence)
-                raise ValueError(
-                    f"documents {keys} are {counts} tokens in a row of {length}: packed for another layout"
-                )
+                size = f"{counts} tokens in a row of {length}"
+                raise ValueError(f"documents {keys} are {size}: packed for another layout")
             rows.append(row)
         pixels = to_pixels(pictures, self.patch) if pictures else dummy_pixels(self.patch)
         return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
@@ -103,10 +102,8 @@ class Collator:
         parts = document.parts()
         exchanges = chat.conversation(parts)
         if exchanges is None:
-            raise LayoutError(
-                f"{document.key} is no conversation: it needs turns that begin with User: or Assistant:, and a break "
-                "between them"
-            )
+            needed = "turns that begin with User: or Assistant:, and a break between them"
+            raise LayoutError(f"{document.key} is no conversation: it needs {needed}")
         if self.shuffle_turns:
             rng = random.Random(f"{self.reader.seed} {document.epoch} {document.key} turns")
             exchanges = chat.shuffled(exchanges, rng)
@@ -119,9 +116,9 @@ class Collator:
         row = [DocumentTokens(np.array([specials.bos]), np.array([IGNORED]), np.array([False]), ())]
         return pack([row], specials.pad, dummy_pixels(self.patch), 0, self.isolation)
 
-    def _decode(self, document: Sample, numbers: Sequence[int], size: tuple[str, int, int]) -> list[np.ndarray]:
+    def _decode(self, document: Sample, numbers: Sequence[int], size: Size) -> list[np.ndarray]:
         """The images of a document by number. If images are split, a number is that of a view; see `split`."""
-        images, settings = document.images, (*size, document.key, document.epoch)
+        images, settings = document.images, (size, document.key, document.epoch)
         if document.views == 1:
             return [self.reader.image(images[n], *settings, n) for n in numbers]
         views = {n: self.reader.views(images[n], *settings, n) for n in {number // VIEWS for number in numbers}}
@@ -158,23 +155,17 @@ def pack(
     else:
         positions = torch.arange(width).expand(len(rows), width).contiguous()
     numbers = ([np.full(len(d.ids), n if isolated else 1) for n, d in enumerate(row, 1)] for row in rows)
-    return Tensors(
-        ids=fill(([document.ids for document in row] for row in rows), pad),
-        labels=fill(([document.labels for document in row] for row in rows), IGNORED),
-        positions=positions,
-        documents=fill(numbers, 0),
-        text=fill(([document.text for document in row] for row in rows), 0).bool(),
-        pixels=pixels,
-        images=images,
-    )
+    ids = fill(([document.ids for document in row] for row in rows), pad)
+    labels = fill(([document.labels for document in row] for row in rows), IGNORED)
+    text = fill(([document.text for document in row] for row in rows), 0).bool()
+    return Tensors(ids, labels, positions, fill(numbers, 0), text, pixels, images)
 
 
 def attention_mask(documents: torch.Tensor) -> torch.Tensor:
     """bool [rows, 1, T, T]: True if query t may attend to key s, that is s <= t in the same document.
 
     The mask is explicit because transformers infers it from positions that restart only without a mask and without a
-    cache; with either, it packs wrongly and reports nothing. Padding counts as a document, so that no softmax is over
-    nothing.
+    cache; with either, it packs wrongly in silence. Padding counts as a document, so that no softmax is over nothing.
     """
     same = documents[:, :, None] == documents[:, None, :]
     causal = torch.ones(same.shape[1:], dtype=torch.bool, device=documents.device).tril()

@@ -1,7 +1,7 @@
 """Connectors: from the patches of the vision tower to the image features of the decoder.
 
-Idefics2's own (the modality projection, then the perceiver) is transformers' module. The others are those that the
-paper compares with it (arXiv 2405.02246, tables 3, 11 and 12), and Idefics3's pixel shuffle (arXiv 2408.12637, section
+Idefics2's own (the modality projection, then the perceiver) is transformers' module. The others are those of the
+paper's comparison (arXiv 2405.02246, tables 3, 11 and 12), and Idefics3's pixel shuffle (arXiv 2408.12637, section
 3.1).
 """
 
@@ -26,17 +26,14 @@ class ConnectorError(ValueError):
 def tokens(spec: Connector, perceiver: Perceiver, patch: int, images: Iterable[Image]) -> int:
     """The number of features of an image, the same for every size in `images`. Raises ConnectorError if they differ.
 
-    patch: of the vision tower, in pixels. An image is extended to full patches, so a square of side s has
-    ceil(s / patch)^2 of them.
+    patch: of the tower, pixels. An image is extended to full patches: a square of side s has ceil(s / patch)^2.
     """
     if spec.kind == "perceiver":
         return perceiver.latents
     sizes = {(image.mode, image.longest) for image in images}
     if len(sizes) != 1 or next(iter(sizes))[0] != "square":
-        raise ConnectorError(
-            f"model.connector.kind {spec.kind} needs square images of one size: set image.mode: square and "
-            "image.longest"
-        )
+        remedy = "set image.mode: square and image.longest"
+        raise ConnectorError(f"model.connector.kind {spec.kind} needs square images of one size: {remedy}")
     side = math.ceil(next(iter(sizes))[1] / patch)
     if spec.kind in ("avg_pool", "pixel_shuffle"):
         return math.ceil(side / spec.factor) ** 2

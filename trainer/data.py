@@ -34,9 +34,8 @@ class Run:
         listed = manifest.read(RunFiles(root))
         tokenizer = tokens.load(listed.tokenizer["name"])
         if tokenizer.sha256 != listed.tokenizer["sha256"]:
-            raise RecipeError(
-                f"{root}: the shards were counted by another version of tokenizer {tokenizer.name}: use that file"
-            )
+            another = f"another version of tokenizer {tokenizer.name}"
+            raise RecipeError(f"{root}: the shards were counted by {another}: use that file")
         table = listed.raw["configs" if listed.raw["version"] == 1 else "sources"]
         shards = json.dumps(table, sort_keys=True).encode()
         return cls(str(root), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest(), listed)
@@ -50,13 +49,9 @@ class Run:
         file = Path(self.root) / "mixtures" / f"{recipe.mixture}.json"
         mixed = mixture.load(file if file.is_file() else recipe.mixture)
         packing, image = recipe.packing, recipe.image
-        changes: dict[str, Any] = {
-            "sequence_length": packing.sequence_length,
-            "long": packing.long,
-            "image": mixture.Image(image.mode, image.longest, image.shortest) if image.mode else None,
-            "split": image.split or None,
-        }
-        changes = {key: value for key, value in changes.items() if value is not None}
+        size = mixture.Image(image.mode, image.longest, image.shortest) if image.mode else None
+        own = {"sequence_length": packing.sequence_length, "long": packing.long, "image": size, "split": image.split}
+        changes: dict[str, Any] = {key: value for key, value in own.items() if value}
         entries = {label: replace(entry, **changes) for label, entry in mixed.sources.items()}
         rows = packing.sequences or mixed.batch_sequences
         mixed = replace(mixed, sources=entries, tokens_per_image=latents, batch_sequences=rows)

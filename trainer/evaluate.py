@@ -14,6 +14,9 @@ from trainer.collate import Tensors
 from trainer.forward import logits, token_losses
 from trainer.schema import Evaluate
 
+Pairs = Sequence[Sample]
+Collate = Callable[..., Tensors]
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -26,9 +29,7 @@ class HeldOut:
     error: float
 
 
-def held_out(
-    model: nn.Module, pairs: Sequence[Sample], collate: Callable[..., Tensors], spec: Evaluate, seed: int = 0
-) -> HeldOut:
+def held_out(model: nn.Module, pairs: Pairs, collate: Collate, spec: Evaluate, seed: int = 0) -> HeldOut:
     """Scores pairs with their own images and with those of `spec.permutations` permutations.
 
     collate: rows of samples as a batch, a `Collator` with the size of images. No pair has its own image in a
@@ -50,7 +51,7 @@ def held_out(
     return HeldOut(len(pairs), normal, permuted, permuted - normal, float(gaps.std() / len(pairs) ** 0.5))
 
 
-def losses(model: nn.Module, pairs: Sequence[Sample], collate: Callable[..., Tensors], batch: int) -> torch.Tensor:
+def losses(model: nn.Module, pairs: Pairs, collate: Collate, batch: int) -> torch.Tensor:
     """float64 [pairs, 2]: the summed loss and the number of the caption tokens of each pair."""
     device = next(model.parameters()).device
     was_training = model.training

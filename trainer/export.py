@@ -1,13 +1,13 @@
 """The tokenizer and the processor of transformers beside a trained model's weights.
 
-With them, ``AutoProcessor`` and ``AutoModelForImageTextToText`` load a stage's ``model`` folder, and lmms-eval accepts
-it as an Idefics2::
+With them, ``AutoProcessor`` and ``AutoModelForImageTextToText`` load a stage's ``model`` folder, which lmms-eval
+accepts::
 
     lmms-eval --model idefics2 --model_args pretrained=RUN/train/sft/model --tasks docvqa_val
 
-transformers' processor prepares two things in another way than this trainer does: it inserts a blank between an image
-and the text next to it, and it drops patches at the edges that an image covers only in part; the trainer extends the
-image to full patches.
+transformers' processor differs from this trainer in two things: it inserts a blank between an image and the text next
+to it, and it drops patches at the edges that an image covers only in part; the trainer extends the image to full
+patches.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Native
 from transformers import Idefics2Processor, PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2ImageProcessorPil
 
 from shards import tokens
@@ -56,14 +57,11 @@ def fast(tokenizer: tokens.Tokenizer) -> PreTrainedTokenizerFast:
     missing = [AddedToken(name, special=True, normalized=False) for name in SPECIALS if name not in vocabulary]
     native.add_special_tokens(missing)
     for name, number in tokenizer.specials.items():
-        if native.token_to_id(name) != number:
-            there = native.token_to_id(name)
-            raise ExportError(
-                f"tokenizer {tokenizer.name}: {name} is {number} in the shards and {there} in transformers"
-            )
-    native.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.specials[BOS])]
-    )
+        if (there := native.token_to_id(name)) != number:
+            numbers = f"{number} in the shards and {there} in transformers"
+            raise ExportError(f"tokenizer {tokenizer.name}: {name} is {numbers}")
+    start = [(BOS, tokenizer.specials[BOS])]
+    native.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=start)
     extra = [FAKE, IMAGE, END_OF_UTTERANCE, END_OF_TOPIC]
     return PreTrainedTokenizerFast(
         tokenizer_object=native, bos_token=BOS, eos_token=EOS, pad_token=PAD, additional_special_tokens=extra,
@@ -73,10 +71,7 @@ def fast(tokenizer: tokens.Tokenizer) -> PreTrainedTokenizerFast:
 
 def _bytes() -> Native:
     """`shards.tokens.Bytes` as a BPE of the 256 bytes without merges."""
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    # printable bytes stand for themselves; the others are the characters from 256 on, in order
-    plain = [b for b in range(256) if chr(b) in alphabet]
-    names = {b: chr(b) for b in plain} | {b: chr(256 + n) for n, b in enumerate(sorted(set(range(256)) - set(plain)))}
+    names = bytes_to_unicode()  # printable bytes stand for themselves; the others are the characters from 256 on
     native = Native(models.BPE(vocab={name: byte for byte, name in names.items()}, merges=[]))
     native.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     native.decoder = decoders.ByteLevel()

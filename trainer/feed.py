@@ -14,8 +14,6 @@ from trainer.collate import Collator, Tensors
 
 @dataclass(frozen=True)
 class StepData:
-    """The data of a step."""
-
     source: str  #: name of the source of all samples
     micro_batches: list[Tensors]
     loader_state: dict[str, Any]  #: to resume after this step
@@ -39,10 +37,7 @@ def collated(loader: Loader, collate: Collator, micro: int | None, rows: int | N
 
 
 def prefetch(items: Callable[[], Iterable[StepData]], depth: int = 2) -> Generator[StepData, None, None]:
-    """The items of `items()`, produced by one thread up to `depth` ahead. Its exception is raised here.
-
-    Close the generator to end the thread.
-    """
+    """The items of `items()`, from one thread up to `depth` ahead, or its exception. Closing it ends the thread."""
     pool = ThreadPoolExecutor(1, "batches")  # one thread, so the items stay in order
     try:
         iterator = iter(items())

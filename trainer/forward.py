@@ -39,11 +39,10 @@ def logits(model: nn.Module, batch: Tensors, noise: float = 0.0) -> torch.Tensor
     places = batch.ids == image_token
     tokens, expected = int(places.sum()), batch.images * (each if in_text(inner) else 1)
     if tokens != expected:
-        raise ValueError(
-            f"{tokens} image tokens for {batch.images} images of {expected // max(batch.images, 1)} tokens"
-        )
+        of_each = expected // max(batch.images, 1)
+        raise ValueError(f"{tokens} image tokens for {batch.images} images of {of_each} tokens")
     embedded = parts.text_model.get_input_embeddings()(batch.ids)
-    more = {}
+    more: dict[str, Any] = {}
     if not in_text(inner):
         context = fusion.image_context(batch.ids, batch.documents, image_token, features.view(images, each, -1))
         more = {"image_context": context}
@@ -52,21 +51,15 @@ def logits(model: nn.Module, batch: Tensors, noise: float = 0.0) -> torch.Tensor
     if noise and model.training:
         lengths = (batch.documents != 0).sum(1, keepdim=True).clamp(min=1)[:, :, None]
         embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * noise / (lengths * embedded.shape[-1]).sqrt()
-    hidden = parts.text_model(
-        inputs_embeds=embedded, attention_mask=mask, position_ids=batch.positions, use_cache=False, **more
-    ).last_hidden_state
-    scores: torch.Tensor = inner.lm_head(hidden)
+    more |= {"inputs_embeds": embedded, "attention_mask": mask, "position_ids": batch.positions, "use_cache": False}
+    scores: torch.Tensor = inner.lm_head(parts.text_model(**more).last_hidden_state)
     return scores if batch.images else scores + 0.0 * features.sum()
 
 
 def token_losses(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """float32 [rows, T - 1]: the cross-entropy of each next token in nats, 0 for a token that is not predicted.
-
-    scores: float [rows, T, vocabulary]. labels: int64 [rows, T].
-    """
+    """float32 [rows, T - 1]: cross-entropy of the next token (nats), 0 if not predicted. labels: int64 [rows, T]."""
     # The labels are shifted instead of the logits, which saves a copy of the largest tensor.
     targets = torch.cat([labels[:, 1:], labels.new_full((len(labels), 1), IGNORED)], dim=1)
-    losses = nn.functional.cross_entropy(
-        scores.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
-    )
+    scores, targets = scores.flatten(0, 1).float(), targets.flatten()
+    losses = nn.functional.cross_entropy(scores, targets, ignore_index=IGNORED, reduction="none")
     return losses.view(labels.shape)[:, :-1]

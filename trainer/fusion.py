@@ -1,14 +1,14 @@
 """Cross-attention fusion: blocks between the decoder's layers read image features (Flamingo, arXiv 2204.14198, 2.3).
 
-The vision tower, the connector and the decoder are those of the autoregressive model, so that the two can be compared
-(arXiv 2405.02246, section 3.2). A block stands before every k-th decoder layer: cross-attention and a gated MLP, each
-multiplied by tanh of a gate that starts at 0, so that the model starts as the plain decoder. A token attends to the
-last image at or before it in its own document, and to nothing before the first image. In the text an image is one
-token.
+The vision tower, the connector and the decoder are those of the autoregressive model, for comparison (arXiv 2405.02246,
+section 3.2). A block stands before every k-th decoder layer: cross-attention and a gated MLP, each multiplied by tanh
+of a gate that starts at 0, so that the model starts as the plain decoder. A token attends to the last image at or
+before it in its own document, and to nothing before the first image. In the text an image is one token.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -31,21 +31,19 @@ class ImageContext(NamedTuple):
 class Block(nn.Module):  # type: ignore[misc]
     """Cross-attention and a gated MLP.
 
-    Its linear layers have other names than those of the backbones, because adapters select layers by name and a block
-    is trained in full.
+    Its linear layers are not named as the backbones' are: adapters select by name, and a block is trained in full.
     """
 
     def __init__(self, width: int, intermediate: int, heads: int, kv_heads: int, eps: float) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.size = heads, kv_heads, width // heads
         self.norm, self.key_norm, self.mlp_norm = nn.RMSNorm(width, eps), nn.RMSNorm(width, eps), nn.RMSNorm(width, eps)
-        self.query = nn.Linear(width, heads * self.size, bias=False)
-        self.key = nn.Linear(width, kv_heads * self.size, bias=False)
-        self.value = nn.Linear(width, kv_heads * self.size, bias=False)
-        self.out = nn.Linear(heads * self.size, width, bias=False)
-        self.open = nn.Linear(width, intermediate, bias=False)
-        self.up = nn.Linear(width, intermediate, bias=False)
-        self.down = nn.Linear(intermediate, width, bias=False)
+        linear = partial(nn.Linear, bias=False)
+        self.query = linear(width, heads * self.size)
+        self.key, self.value = (linear(width, kv_heads * self.size) for _ in range(2))
+        self.out = linear(heads * self.size, width)
+        self.open, self.up = (linear(width, intermediate) for _ in range(2))
+        self.down = linear(intermediate, width)
         self.attention_gate, self.mlp_gate = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
 
     def forward(self, hidden: torch.Tensor, context: ImageContext) -> torch.Tensor:
@@ -55,13 +53,9 @@ class Block(nn.Module):  # type: ignore[misc]
         def split(x: torch.Tensor, heads: int) -> torch.Tensor:
             return x.view(rows, -1, heads, self.size).transpose(1, 2)
 
-        attention = functional.scaled_dot_product_attention(
-            split(self.query(self.norm(hidden)), self.heads),
-            split(self.key(keys), self.kv_heads),
-            split(self.value(keys), self.kv_heads),
-            attn_mask=context.mask,
-            enable_gqa=True,
-        )
+        query = split(self.query(self.norm(hidden)), self.heads)
+        key, value = split(self.key(keys), self.kv_heads), split(self.value(keys), self.kv_heads)
+        attention = functional.scaled_dot_product_attention(query, key, value, attn_mask=context.mask, enable_gqa=True)
         attention = self.out(attention.transpose(1, 2).reshape(rows, length, -1)) * context.any
         hidden = hidden + self.attention_gate.tanh() * attention
         x = self.mlp_norm(hidden)
@@ -71,8 +65,7 @@ class Block(nn.Module):  # type: ignore[misc]
 def attach(model: nn.Module, every: int, deviation: float) -> None:
     """Adds ``model.model.cross``, a block before decoder layers 0, every, 2 * every ...
 
-    The blocks get their input as the decoder's keyword argument `image_context`, so that gradient checkpointing has it
-    when it recomputes a layer.
+    Their input is the decoder's keyword argument `image_context`, so that gradient checkpointing has it too.
     """
     inner: Any = model.model
     text = inner.config.text_config
@@ -86,17 +79,14 @@ def attach(model: nn.Module, every: int, deviation: float) -> None:
             nn.init.ones_(weight)
     for number, layer in enumerate(layers):
         block = inner.cross[number // every] if number % every == 0 else None
-        layer.register_forward_pre_hook(_before(block), with_kwargs=True)
+        layer.register_forward_pre_hook(partial(_before, block), with_kwargs=True)
 
 
-def _before(block: Block | None) -> Any:
-    def hook(layer: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        context = kwargs.pop("image_context", None)
-        if block is None or context is None:
-            return args, kwargs
-        return (block(args[0], context), *args[1:]), kwargs
-
-    return hook
+def _before(block: Block | None, layer: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    context = kwargs.pop("image_context", None)
+    if block is None or context is None:
+        return args, kwargs
+    return (block(args[0], context), *args[1:]), kwargs
 
 
 def image_context(ids: torch.Tensor, documents: torch.Tensor, image: int, features: torch.Tensor) -> ImageContext:
@@ -111,17 +101,13 @@ def image_context(ids: torch.Tensor, documents: torch.Tensor, image: int, featur
     latents, width = features.shape[1:]
     keys = features.new_zeros(len(ids), most, latents, width)
     slots = torch.arange(most, device=ids.device)[None] < counts[:, None]
-    if bool(slots.any()):
-        keys = keys.masked_scatter(slots[:, :, None, None], features)
-    else:
-        keys = keys + 0.0 * features.sum()
+    keys = keys.masked_scatter(slots[:, :, None, None], features) if slots.any() else keys + 0.0 * features.sum()
     until = is_image.cumsum(1)  # images at or before a token, in its row
     # a document's first token is never an image, so the count there is that of the images of the documents before
     starts = torch.cat([torch.ones_like(documents[:, :1], dtype=torch.bool), documents[:, 1:] != documents[:, :-1]], 1)
     before = torch.where(starts, until, 0).cummax(1).values
     some = until > before
-    place = torch.arange(most, device=ids.device)
-    mask = ((until - 1)[:, :, None] == place) & some[:, :, None]
+    mask = ((until - 1)[:, :, None] == torch.arange(most, device=ids.device)) & some[:, :, None]
     mask = mask | ~some[:, :, None]  # so that no softmax is over nothing; `any` removes the result
     mask = mask.repeat_interleave(latents, dim=2)[:, None]
     return ImageContext(keys.flatten(1, 2), mask, some[:, :, None].to(features.dtype))

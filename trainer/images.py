@@ -18,6 +18,7 @@ from trainer.schema import Upscale
 
 #: decode(bytes, mode, longest, shortest) -> uint8 [height, width, 3]
 Decoder = Callable[[bytes, str, int, int], np.ndarray]
+Size = tuple[str, int, int]  # mode, longest and shortest side: see ``shards.image.size_for``
 
 
 class Pixels(NamedTuple):
@@ -53,18 +54,16 @@ class Cache:
 class ImageReader:
     """Decodes and augments the images of a sample. The result depends only on the seed, the epoch and the sample's key.
 
-    upscale: see ``schema.Upscale``. The paper names it without numbers; the distribution is that of Hugging Face's
-    training code.
+    upscale: see ``schema.Upscale``. The paper gives no numbers; the distribution is Hugging Face's training code's.
     """
 
     decode: Decoder
     seed: int = 0
     upscale: Upscale = field(default_factory=Upscale)
 
-    def image(
-        self, data: bytes, mode: str, longest: int, shortest: int, sample: str = "", epoch: int = 0, number: int = 0
-    ) -> np.ndarray:
+    def image(self, data: bytes, size: Size, sample: str = "", epoch: int = 0, number: int = 0) -> np.ndarray:
         """One image at the size for the model, uint8 [height, width, 3]. number: of the image in its sample."""
+        mode, longest, shortest = size
         plain = self.decode(data, mode, longest, shortest)
         if mode != "native" or not self.upscale.chance:
             return plain
@@ -72,12 +71,10 @@ class ImageReader:
         if rng.random() >= self.upscale.chance:
             return plain
         factor = rng.triangular(1.5, self.upscale.most, self.upscale.most)
-        size = min(round(min(plain.shape[:2]) * factor), longest)
-        return self.decode(data, mode, longest, max(shortest, size))
+        enlarged = min(round(min(plain.shape[:2]) * factor), longest)
+        return self.decode(data, mode, longest, max(shortest, enlarged))
 
-    def views(
-        self, data: bytes, mode: str, longest: int, shortest: int, sample: str = "", epoch: int = 0, number: int = 0
-    ) -> list[np.ndarray]:
+    def views(self, data: bytes, size: Size, sample: str = "", epoch: int = 0, number: int = 0) -> list[np.ndarray]:
         """Four equal crops, row by row, then the full image, each scaled as an image of its own.
 
         The crops are made before scaling, from the stored image (the paper, section 3.4; transformers does the same).
@@ -87,8 +84,8 @@ class ImageReader:
         stored = np.pad(stored, ((0, height - stored.shape[0]), (0, width - stored.shape[1]), (0, 0)), mode="edge")
         rows = slice(0, height // 2), slice(height // 2, height)
         columns = slice(0, width // 2), slice(width // 2, width)
-        crops = [scaled(stored[row, column], mode, longest, shortest) for row in rows for column in columns]
-        return [*crops, self.image(data, mode, longest, shortest, sample, epoch, number)]
+        crops = [scaled(stored[row, column], *size) for row in rows for column in columns]
+        return [*crops, self.image(data, size, sample, epoch, number)]
 
 
 def scaled(image: np.ndarray, mode: str, longest: int, shortest: int) -> np.ndarray:

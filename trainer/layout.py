@@ -26,8 +26,6 @@ class LayoutError(ValueError):
 
 @dataclass(frozen=True)
 class Specials:
-    """Ids of the special tokens."""
-
     image: int
     fake: int
     pad: int
@@ -93,9 +91,8 @@ def lay_out(
         ids.append(specials.eos)
         text.append(True)
     if len(ids) < 2:
-        raise LayoutError(
-            f"an image of {latents} tokens does not fit a sequence of {longest}: lengthen packing.sequence_length"
-        )
+        fault = f"an image of {latents} tokens does not fit a sequence of {longest}"
+        raise LayoutError(f"{fault}: lengthen packing.sequence_length")
     tokens = np.asarray(ids, dtype=np.int64)
     labels = np.where(tokens == specials.image, IGNORED, tokens)
     labels[0] = IGNORED  # the document before it in a packed row must not predict it

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.tensor import DTensor
 from transformers import Idefics2ForConditionalGeneration
 
@@ -50,8 +51,6 @@ class Fit:
 
 @dataclass
 class Training:
-    """What a step needs."""
-
     recipe: Recipe
     ranks: Ranks
     model: ForwardModule
@@ -123,9 +122,7 @@ def fit(
             every = recipe.train.save_every
             if step == recipe.train.steps or (every and step % every == 0):
                 rest = {"loader": position, "by_source": dict(run.by_source)}
-                checkpoint.save(
-                    folder, step=step, identity=identity, model=model, optimiser=optimiser, ranks=ranks, **rest
-                )
+                checkpoint.save(folder, step, identity, model, optimiser, ranks, **rest)
             if step == stop:
                 break
     finally:
@@ -162,24 +159,15 @@ def one_step(run: Training, step: int, batches: Iterator[StepData]) -> tuple[Ste
     run.by_source[data.source] = value
     check_divergence(run, step, value)
     seconds = time.perf_counter() - started
-    line = Step(
-        stage=recipe.stage,
-        step=step,
-        steps=recipe.train.steps,
-        source=data.source,
-        loss=value,
-        by_source=dict(run.by_source),
-        lr=rate,
-        gradient_norm=float(norm.full_tensor() if isinstance(norm, DTensor) else norm),
-        tokens=int(tokens),
-        images=int(images),
-        padding=1 - tokens / places,
-        seconds=seconds,
-        wait=wait,
-        flops=operations,
-        mfu=operations / seconds / ranks.world / run.peak if run.peak else None,
-    )
-    return line, data.loader_state
+    measured: dict[str, Any] = {
+        "lr": rate,
+        "gradient_norm": float(norm.full_tensor() if isinstance(norm, DTensor) else norm),
+        "mfu": operations / seconds / ranks.world / run.peak if run.peak else None,
+    }
+    measured |= {"tokens": int(tokens), "images": int(images), "padding": 1 - tokens / places}
+    measured |= {"seconds": seconds, "wait": wait, "flops": operations}
+    place = (recipe.stage, step, recipe.train.steps, data.source)
+    return Step(*place, value, dict(run.by_source), **measured), data.loader_state
 
 
 def check_divergence(run: Training, step: int, value: float) -> None:
@@ -210,7 +198,8 @@ def unsharded(model: nn.Module, trainable: Callable[[], nn.Module], ranks: Ranks
     """The model itself with one rank; with several, all of it on the first rank's CPU, and None elsewhere."""
     if ranks.world == 1:
         return model
-    state = parallel.full_state(model)
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    state = get_model_state_dict(model, options=options)  # of all ranks, so every rank calls it
     if not ranks.first:
         return None
     plain = trainable()

@@ -15,9 +15,9 @@ class Step:
     """A line of the log.
 
     source: name of the step's source. loss: nats per predicted token, mean over the step. by_source: the last loss of
-    each source so far, by its name. padding: share of the rows' places without a token. seconds: of the step; wait: the
-    part of them spent waiting for data. flops: operations of the step, see ``flops``; mfu: their share of the devices'
-    peak, null if the peak is unknown.
+    each source so far, by its name. padding: share of the rows' places without a token. seconds: of the step; wait: of
+    them, for data. flops: operations of the step, see ``flops``; mfu: their share of the devices' peak, null without a
+    peak.
     """
 
     stage: str
@@ -70,10 +70,8 @@ def speed(steps: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
 def speed_line(rates: Mapping[str, float | None]) -> str:
     """The result of `speed` as text."""
     mfu = "" if rates["mfu"] is None else f", MFU {rates['mfu']:.1%}"
-    return (
-        f"{rates['seconds']:,.0f} s after the first step: {rates['tokens_per_s']:,.0f} tokens/s, "
-        f"{rates['images_per_s']:,.1f} images/s{mfu}, {rates['wait']:.1%} of it waiting for data"
-    )
+    read = f"{rates['tokens_per_s']:,.0f} tokens/s, {rates['images_per_s']:,.1f} images/s{mfu}"
+    return f"{rates['seconds']:,.0f} s after the first step: {read}, {rates['wait']:.1%} of it waiting for data"
 
 
 @dataclass

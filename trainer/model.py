@@ -64,10 +64,7 @@ def with_variants(model: Idefics2ForConditionalGeneration, spec: schema.Model) -
 
 
 def resolve(spec: schema.Model) -> tuple[schema.Model, int]:
-    """The specification that `build` will follow, and the vision tower's patch in pixels.
-
-    A checkpoint's own connector, fusion and latents replace the recipe's.
-    """
+    """What `build` follows: a checkpoint's own connector, fusion and latents win. And the tower's patch, pixels."""
     if spec.pretrained:
         settings = Idefics2Config.from_pretrained(spec.pretrained)
         file = Path(spec.pretrained) / ARCHITECTURE
@@ -121,16 +118,9 @@ def in_text(model: nn.Module) -> bool:
 def from_scratch(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
     """A model of the sizes `spec.text` and `spec.vision` with random weights."""
     assert spec.text and spec.vision  # schema.Model checks it
-    text = MistralConfig(
-        vocab_size=vocabulary,
-        **_sizes(spec.text),
-        rms_norm_eps=1e-5,
-        sliding_window=None,
-        initializer_range=spec.deviation,
-        pad_token_id=specials.pad,
-        bos_token_id=specials.bos,
-        eos_token_id=specials.eos,
-    )
+    tokens = {"pad_token_id": specials.pad, "bos_token_id": specials.bos, "eos_token_id": specials.eos}
+    settings = {"rms_norm_eps": 1e-5, "sliding_window": None, "initializer_range": spec.deviation}
+    text = MistralConfig(vocab_size=vocabulary, **_sizes(spec.text), **settings, **tokens)
     vision = {**_sizes(spec.vision), "initializer_range": spec.deviation}
     return Idefics2ForConditionalGeneration(_configuration(spec, text.to_dict(), vision, specials))
 
@@ -159,25 +149,14 @@ def from_backbones(spec: schema.Model, vocabulary: int, specials: Specials) -> I
     return model
 
 
-def _configuration(
-    spec: schema.Model, text: dict[str, Any], vision: dict[str, Any], specials: Specials
-) -> Idefics2Config:
-    perceiver = {
-        "hidden_size": text["hidden_size"],  # transformers would set the same width, with a warning
-        "rms_norm_eps": text["rms_norm_eps"],
-        "resampler_n_latents": spec.perceiver.latents,
-        "resampler_depth": spec.perceiver.depth,
-        "resampler_n_heads": spec.perceiver.heads,
-        "resampler_head_dim": spec.perceiver.head_dim,
-        "num_key_value_heads": spec.perceiver.kv_heads,
-        "initializer_range": spec.deviation,
-    }
-    return Idefics2Config(
-        text_config={"model_type": "mistral", **text},
-        vision_config=vision,
-        perceiver_config=perceiver,
-        image_token_id=specials.image,
-        pad_token_id=specials.pad,
-        tie_word_embeddings=False,
-        initializer_range=spec.deviation,
-    )
+def _configuration(spec: schema.Model, text: dict[str, Any], vision: dict[str, Any], specials: Specials) -> Any:
+    resampler = {"latents": "resampler_n_latents", "depth": "resampler_depth", "heads": "resampler_n_heads"}
+    names = {**resampler, "head_dim": "resampler_head_dim", "kv_heads": "num_key_value_heads"}
+    perceiver = {names[key]: value for key, value in spec.perceiver.model_dump().items()}
+    # transformers would set the same width, with a warning
+    perceiver |= {"hidden_size": text["hidden_size"], "rms_norm_eps": text["rms_norm_eps"]}
+    perceiver["initializer_range"] = spec.deviation
+    text = {"model_type": "mistral", **text}
+    parts = {"text_config": text, "vision_config": vision, "perceiver_config": perceiver}
+    tokens = {"image_token_id": specials.image, "pad_token_id": specials.pad, "tie_word_embeddings": False}
+    return Idefics2Config(**parts, **tokens, initializer_range=spec.deviation)

@@ -3,8 +3,7 @@
     from trainer.on_ray import train
     train("stage2", "s3://bucket/run", "/shared/train", workers=8, gpu=True)
 
-`out` must be a folder that every worker can reach. If a worker dies, Ray starts all workers again, and they resume from
-the last checkpoint.
+`out` must be a folder that every worker can reach. If a worker dies, Ray starts all again from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -39,12 +38,9 @@ def train(
         ray.init(log_to_driver=True)
     job: dict[str, Any] = {"recipe": str(recipe), "data": str(data), "out": str(Path(out).absolute())}
     job["overrides"] = dict(overrides or {})
-    TorchTrainer(
-        work,
-        train_loop_config=job,
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu),
-        run_config=RunConfig(name="ray", storage_path=job["out"], failure_config=FailureConfig(max_failures=failures)),
-    ).fit()
+    scaling, failing = ScalingConfig(num_workers=workers, use_gpu=gpu), FailureConfig(max_failures=failures)
+    settings = RunConfig(name="ray", storage_path=job["out"], failure_config=failing)
+    TorchTrainer(work, train_loop_config=job, scaling_config=scaling, run_config=settings).fit()
     # every stage is finished, so this only reads the results
     return trainer.train(job["recipe"], data, job["out"], overrides=overrides)
 

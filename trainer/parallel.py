@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from trainer.collate import Tensors
@@ -52,10 +51,7 @@ class Ranks:
 
 
 def start(device: str = "auto") -> Ranks:
-    """This process's rank, from its launcher's RANK, WORLD_SIZE and LOCAL_RANK; without them the only rank.
-
-    device: `auto` takes the accelerator of this rank if there is one, else the CPU.
-    """
+    """This process's rank by its launcher's variables, else the only one. device: `auto`: an accelerator if any."""
     place = torch.device(device) if device != "auto" else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Ranks(0, 1, place)
@@ -92,9 +88,3 @@ def shard(module: ForwardModule, ranks: Ranks, bfloat16: bool) -> None:
     for unit in (*parts.text_model.layers, *getattr(parts, "cross", ()), parts.vision_model, parts.connector):
         fully_shard(unit, mp_policy=policy)
     fully_shard(module, mp_policy=policy)
-
-
-def full_state(model: nn.Module) -> dict[str, Any]:
-    """The unsharded state on the first rank's CPU, an empty one elsewhere. Every rank must call it."""
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    return dict(get_model_state_dict(model, options=options))

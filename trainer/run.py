@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import Idefics2ForConditionalGeneration
-
 from trainer import checkpoint, config, connector, parallel, schema
 from trainer.adapters import counts, merged
 from trainer.answers import evaluate
@@ -66,9 +64,9 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     run = Run.open(data)
     start, lineage = start_of(recipe, out)
     identity = {"recipe": recipe.digest, "data": run.digest, "start": lineage}
-    finished = finished_result(folder, identity)
+    finished: dict[str, Any] = json.loads((folder / RESULT).read_text()) if (folder / RESULT).is_file() else {}
     ranks.wait()  # every rank has read the folder before one writes to it
-    if finished:
+    if finished.get("identity") == identity:
         if ranks.first:
             print(f"{recipe.stage}: trained already, {folder / RESULT}", file=sys.stderr)
         return finished
@@ -81,9 +79,7 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     collate = collator(run, recipe, size.tokens, size.patch, size.features)
     mixed = run.mix(recipe, size.tokens, partial(print, file=sys.stderr) if ranks.first else lambda line: None)
 
-    def make() -> Idefics2ForConditionalGeneration:
-        return build(start, run.tokenizer.vocab_size, specials)
-
+    make = partial(build, start, run.tokenizer.vocab_size, specials)
     loader = run.loader(mixed, recipe.seed, ranks.rank, ranks.world)
     new_tokens = specials.new if recipe.train.backbones != "full" else ()
     rows = mixed.batch_sequences // ranks.world if ranks.world > 1 else None
@@ -101,20 +97,12 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     by_source: dict[str, list[float]] = {}
     for line in trained.steps:
         by_source.setdefault(line["source"], []).append(line["loss"])
-    result = {
-        "stage": recipe.stage,
-        "steps": len(trained.steps),
-        "first_loss": trained.steps[0]["loss"],
-        "last_loss": trained.steps[-1]["loss"],
-        "by_source": {name: [losses[0], losses[-1]] for name, losses in sorted(by_source.items())},
-        "speed": speed(trained.steps),
-        "weights": weights,
-        "tokens_per_image": size.tokens,
-        "model": str(folder / MODEL),
-        "log": str(folder / LOG),
-        "held_out": None,
-        "identity": identity,
-    }
+    losses = [line["loss"] for line in trained.steps]
+    result: dict[str, Any] = {"stage": recipe.stage, "steps": len(losses)}
+    result |= {"first_loss": losses[0], "last_loss": losses[-1]}
+    result["by_source"] = {name: [own[0], own[-1]] for name, own in sorted(by_source.items())}
+    result |= {"speed": speed(trained.steps), "weights": weights, "tokens_per_image": size.tokens}
+    result |= {"model": str(folder / MODEL), "log": str(folder / LOG), "held_out": None, "identity": identity}
     print(f"{recipe.stage}: {speed_line(result['speed'])}", file=sys.stderr)
 
     spec = recipe.evaluate
@@ -124,11 +112,9 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
         collate_pairs = partial(collate, **asdict(entry.image), length=entry.sequence_length)
         score = held_out(model, pairs, collate_pairs, spec, recipe.seed)
         result["held_out"] = asdict(score)
-        print(
-            f"{recipe.stage} held-out pairs {score.pairs}: caption loss {score.normal:.4f}, with images permuted "
-            f"{score.permuted:.4f} (+{score.gap:.4f} ± {score.error:.4f})",
-            file=sys.stderr,
-        )
+        permuted = f"with images permuted {score.permuted:.4f} (+{score.gap:.4f} ± {score.error:.4f})"
+        summary = f"{recipe.stage} held-out pairs {score.pairs}: caption loss {score.normal:.4f}, {permuted}"
+        print(summary, file=sys.stderr)
     if spec.answers:
         image = (first_size.mode, first_size.longest, first_size.shortest)
         turns = bool(run.of_layout(mixed, "conversations"))
@@ -140,10 +126,7 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ImageTokens:
-    """The size of an image for the model.
-
-    tokens: in the text. features: vectors for the decoder. patch: of the vision tower, in pixels.
-    """
+    """Sizes of an image. tokens: in the text. features: vectors for the decoder. patch: of the tower, pixels."""
 
     tokens: int
     features: int
@@ -169,22 +152,14 @@ def start_of(recipe: Recipe, out: Path) -> tuple[schema.Model, str]:
     is_stage = (earlier / RESULT).is_file()
     folder = earlier / MODEL if is_stage else Path(recipe.init_from)
     if not (folder / "config.json").is_file():
-        raise RecipeError(
-            f"{recipe.stage}: init_from: neither a trained stage of {out} nor a model's folder: {recipe.init_from!r}; "
-            f"train {recipe.init_from} first, or set init_from to a folder or null"
-        )
+        fault = f"neither a trained stage of {out} nor a model's folder: {recipe.init_from!r}"
+        remedy = f"train {recipe.init_from} first, or set init_from to a folder or null"
+        raise RecipeError(f"{recipe.stage}: init_from: {fault}; {remedy}")
     start = recipe.model.model_copy(update={"pretrained": str(folder)})
     if is_stage:
         return start, json.dumps(json.loads((earlier / RESULT).read_text())["identity"], sort_keys=True)
     files = [(file.name, file.stat()) for file in sorted(folder.glob("*.safetensors"))]
     return start, " ".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in files)
-
-
-def finished_result(folder: Path, identity: dict[str, str]) -> dict[str, Any] | None:
-    """The stage's result, if it was trained under this identity."""
-    path = folder / RESULT
-    result: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return result if result.get("identity") == identity else None
 
 
 def remove_other_run(folder: Path, identity: dict[str, str]) -> None:

@@ -183,12 +183,8 @@ class Recipe(Section):
     @property
     def digest(self) -> str:
         """A hash of every key that decides the weights. A run is resumed only under the same digest."""
-        exclude: Any = {
-            "evaluate": True,
-            "tensorboard": True,
-            "train": {"save_every", "overwrite", "peak_tflops"},
-            "image": {"cache_mb"},
-        }
+        exclude: Any = {"evaluate": True, "tensorboard": True, "image": {"cache_mb"}}
+        exclude["train"] = {"save_every", "overwrite", "peak_tflops"}
         text = json.dumps(self.model_dump(mode="json", exclude=exclude), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

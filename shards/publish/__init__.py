@@ -1,4 +1,1 @@
-"""Publishing a run: the dataset card, a preview, metadata for other readers, the upload, and the check of shards.
-
-All but `verify` needs the packages of the extra `pipeline`.
-"""
+"""Publishing a run: card, preview, metadata for readers, upload, check. All but `verify` needs the extra `pipeline`."""

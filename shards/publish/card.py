@@ -170,10 +170,8 @@ def _about(word: str, counts: Mapping[str, int] | None) -> dict[str, int]:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table of GitHub's Markdown. Columns of numbers are aligned to the right."""
-    right = [
-        bool(rows) and all(isinstance(row[i], int) or not row[i] or str(row[i]).endswith("%") for row in rows)
-        for i in range(len(head))
-    ]
+    columns = list(zip(*rows, strict=True)) or [("text",)] * len(head)
+    right = [all(isinstance(cell, int) or not cell or str(cell).endswith("%") for cell in column) for column in columns]
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in row] for row in rows]
     lines = [head, ["---:" if number else "---" for number in right], *cells]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -50,10 +50,7 @@ def indexed(run: RunFiles, manifest: Manifest, source: str) -> Indexed:
 def front_matter(
     manifest: Manifest, name: str, license: str, previews: Sequence[str], indexes: Mapping[str, Indexed]
 ) -> dict[str, Any]:
-    """The mapping that stands above the card as YAML.
-
-    previews: paths of the tars of shards/publish/preview.py, which become the first configuration.
-    """
+    """The mapping above the card, as YAML. previews: paths of the preview's tars, the first configuration."""
     configs: list[dict[str, Any]] = []
     infos: list[dict[str, Any]] = []
     if previews and "preview" not in indexes:  # a source may have that name
@@ -117,11 +114,6 @@ def _type(kind: pa.DataType) -> dict[str, Any]:
         item = _type(kind.value_type)
         return {"list": item.get("dtype") or item.get("struct") or item}
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
-
-
-def columns(run: RunFiles, manifest: Manifest, source: str) -> int:
-    """Number of columns of a source that `datasets` sees."""
-    return len(features(manifest.sources[source].layout, indexed(run, manifest, source).images))
 
 
 def samples(manifest: Manifest, source: str) -> int:

@@ -92,13 +92,10 @@ def publish(
         api.create_repo(to, repo_type="dataset", private=private, exist_ok=True)
         remote = api.list_repo_files(to, repo_type="dataset")
         stale = [path for path in remote if path.startswith(OURS) and path not in files]
-        options: dict[str, Any] = {"create_pr": create_pr, "delete_patterns": stale or None}
-        commit: Any = api.upload_folder(
-            repo_id=to, repo_type="dataset", folder_path=folder, commit_message=message, **options
-        )
+        options: dict[str, Any] = {"folder_path": folder, "create_pr": create_pr, "delete_patterns": stale or None}
+        commit: Any = api.upload_folder(repo_id=to, repo_type="dataset", commit_message=message, **options)
         revision = commit.pr_revision if create_pr and commit.pr_revision else commit.oid
-        bad = list(differences(api, to, revision, folder, files))
-        if bad:
+        if bad := list(differences(api, to, revision, folder, files)):
             raise PublishError(f"{to}: after the upload: " + "; ".join(bad[:10]))
         if squash and not create_pr:
             api.super_squash_history(to, repo_type="dataset", commit_message=message)
@@ -139,10 +136,7 @@ def _remote(fs: Any, path: str) -> str:
 
 
 def differences(api: Any, repo_id: str, revision: str, folder: Path, files: dict[str, int]) -> Iterator[str]:
-    """Files whose remote hash differs from the file in `folder`.
-
-    The hash is sha256 where the Hub keeps it (large files), else git's sha1 of the blob.
-    """
+    """Files whose remote hash (sha256 of large files, else git's sha1 of the blob) differs from that in `folder`."""
     tree = api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type="dataset")
     remote = {entry.path: entry for entry in tree}
     for path, size in files.items():

@@ -36,10 +36,7 @@ _MOST_IMAGES, _MOST_LINES, _CHARACTERS = 12, 24, 88  # the last: of a line
 
 
 def files(run: RunFiles, manifest: Manifest, samples: int = SAMPLES) -> dict[str, bytes]:
-    """Path -> content: ``preview/NAME-000000.tar`` for each source with samples in the split `train`.
-
-    The same run gives the same bytes.
-    """
+    """Path -> content: ``preview/NAME-000000.tar`` of each source with samples in `train`; always the same bytes."""
     out = {}
     for source in sorted(manifest.sources):
         shown = enumerate(_chosen(run, manifest, source, samples))

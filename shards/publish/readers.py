@@ -1,5 +1,4 @@
-"""Files that other readers want beside the shards: the dataset card, for Hugging Face `datasets`, and ``.nv-meta``, for
-Megatron-Energon.
+"""Files for other readers: the dataset card for Hugging Face `datasets`, and ``.nv-meta`` for Megatron-Energon.
 
 They are small and made from the manifest. Energon finds samples by the ``.tar.idx`` files that were written with the
 shards, so `energon prepare` is not needed.

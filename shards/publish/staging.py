@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shards import forget, manifest
-from shards.publish import front_matter, preview, readers
+from shards.publish import preview, readers
+from shards.publish.front_matter import features, indexed
 from shards.runfiles import RunFiles
 
 #: the Hub's limits (its documentation, "Storage limits"): bytes of a file, files of a repository, entries of a folder
@@ -47,7 +48,11 @@ def staged(root: Path, name: str, license: str) -> Iterator[Path]:
     """
     run = RunFiles(root)
     listed = manifest.read(run)
-    _check_takedowns(run, listed)
+    data = run.read(forget.NAME) if run.exists(forget.NAME) else None
+    entries = forget.read(data, f"{root}/{forget.NAME}")
+    if listed.raw.get("forgotten", forget.digest([])) != forget.digest(entries):
+        remedy = "run `panoramix forget` or `panoramix run` again"
+        raise PublishError(f"{root}: the shards were made before the last takedown; {remedy}")
     paths = [manifest.NAME]
     for source in listed.sources.values():
         for shards in source.splits.values():
@@ -92,14 +97,6 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _check_takedowns(run: RunFiles, listed: manifest.Manifest) -> None:
-    data = run.read(forget.NAME) if run.exists(forget.NAME) else None
-    entries = forget.read(data, f"{run.root}/{forget.NAME}")
-    if listed.raw.get("forgotten", forget.digest([])) != forget.digest(entries):
-        remedy = "run `panoramix forget` or `panoramix run` again"
-        raise PublishError(f"{run.root}: the shards were made before the last takedown; {remedy}")
-
-
 def problems(folder: Path, files: dict[str, int]) -> Iterator[str]:
     """Limits of the Hub and its viewer that the files exceed, and files that look as if they held a credential."""
     if len(files) > MAX_FILES:
@@ -111,8 +108,8 @@ def problems(folder: Path, files: dict[str, int]) -> Iterator[str]:
         if size > MAX_FILE:
             yield f"{path}: {size} bytes; a file has at most {MAX_FILE}"
     listed = manifest.read(RunFiles(folder))
-    for source in listed.sources:
-        columns = front_matter.columns(RunFiles(folder), listed, source)
+    for source, shards in listed.sources.items():
+        columns = len(features(shards.layout, indexed(RunFiles(folder), listed, source).images))
         if columns > MAX_COLUMNS:
             yield f"{source}: {columns} columns, one for each image; the viewer shows at most {MAX_COLUMNS}"
     for path in files:

@@ -60,10 +60,8 @@ def verify(path: str | Path, reader: str | None = None) -> Iterator[Problem]:
         if reader:
             importlib.import_module(reader)
     except ImportError as error:
-        raise ReaderError(
-            f"the reader {reader} needs the package {reader}, of the extra `pipeline`: "
-            f"pip install 'panoramix[pipeline]' ({error})"
-        ) from error
+        remedy = f"of the extra `pipeline`: pip install 'panoramix[pipeline]' ({error})"
+        raise ReaderError(f"the reader {reader} needs the package {reader}, {remedy}") from error
     if str(path).endswith(".tar"):
         folder, _, name = str(path).rpartition("/")
         run = RunFiles(folder or ".")
@@ -171,10 +169,7 @@ def _members(run: RunFiles, path: str) -> tuple[Groups, list[Problem]]:
 
 
 def _index(run: RunFiles, shard: manifest.Shard, labels: dict[str, str]) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """The rows of a shard's index, none where it cannot be used, and the problems of the index.
-
-    labels: columns that have the same value in every row.
-    """
+    """The rows of a shard's index, none where it is unusable, and its problems. labels: columns of one value."""
     try:
         data = run.read(shard.index)
         if shard.index_sha256 is not None and hashlib.sha256(data).hexdigest() != shard.index_sha256:
@@ -188,13 +183,11 @@ def _index(run: RunFiles, shard: manifest.Shard, labels: dict[str, str]) -> tupl
     if absent := [name for name in columns if name not in table.schema.names]:
         return [], [Problem(shard.index, "index", f"lacks the column {absent[0]}")]
     rows = table.select(columns).to_pylist()
+    images, tokens = (sum(row[name] for row in rows) for name in ("n_images", "n_text_tokens"))
+    sums = {"samples": (len(rows), shard.samples), "images": (images, shard.images), "tokens": (tokens, shard.tokens)}
     problems = [
         Problem(shard.index, "count", f"{what} come to {count}, the manifest says {expected}")
-        for what, count, expected in (
-            ("samples", len(rows), shard.samples),
-            ("images", sum(row["n_images"] for row in rows), shard.images),
-            ("tokens", sum(row["n_text_tokens"] for row in rows), shard.tokens),
-        )
+        for what, (count, expected) in sums.items()
         if count != expected
     ]
     if foreign := [row["key"] for row in rows if any(row[name] != value for name, value in labels.items())]:

@@ -27,7 +27,7 @@ def data(tmp_path_factory):
 
 def test_a_split_image_is_four_crops_and_the_full_image():
     data, _ = picture(3)
-    views = ImageReader(decode).views(data, "square", 56, 28)
+    views = ImageReader(decode).views(data, ("square", 56, 28))
     assert [view.shape for view in views] == [(56, 56, 3)] * 5
     assert np.array_equal(views[4], decode(data, "square", 56, 28))
     mosaic = np.block([[[views[0]], [views[1]]], [[views[2]], [views[3]]]]).astype(float)
@@ -44,14 +44,14 @@ def test_a_split_image_gives_five_consecutive_images_in_the_text():
 def test_enlarging_is_bounded_and_depends_only_on_seed_epoch_and_sample():
     data, _ = picture(4)
     reader = ImageReader(decode, seed=1, upscale=Upscale(chance=0.5, most=3.0))
-    sizes = [reader.image(data, "native", 1200, 100, f"s{i}").shape[:2] for i in range(60)]
+    sizes = [reader.image(data, ("native", 1200, 100), f"s{i}").shape[:2] for i in range(60)]
     plain = decode(data, "native", 1200, 100).shape[:2]
     larger = [size for size in sizes if size != plain]
     assert 15 < len(larger) < 45 and all(max(size) <= 1200 and min(size) >= 1.4 * min(plain) for size in larger)
     assert all(size[0] / size[1] == pytest.approx(plain[0] / plain[1], rel=0.02) for size in sizes)
-    assert sizes == [reader.image(data, "native", 1200, 100, f"s{i}").shape[:2] for i in range(60)]
-    assert sizes != [reader.image(data, "native", 1200, 100, f"s{i}", epoch=1).shape[:2] for i in range(60)]
-    assert reader.image(data, "square", 56, 28).shape == (56, 56, 3)
+    assert sizes == [reader.image(data, ("native", 1200, 100), f"s{i}").shape[:2] for i in range(60)]
+    assert sizes != [reader.image(data, ("native", 1200, 100), f"s{i}", epoch=1).shape[:2] for i in range(60)]
+    assert reader.image(data, ("square", 56, 28)).shape == (56, 56, 3)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
