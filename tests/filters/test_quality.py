@@ -69,7 +69,7 @@ def test_the_former_content_of_the_heap_does_not_change_the_model(model: str, tm
 
 def test_a_wrong_model_and_too_few_texts_are_errors(model: str, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("__label__hq one two\n__label__lq three four\n")
-    # fastText reads memory that it did not write. Only a matrix of the full size is memory that the system gave as zeros.
+    # fastText reads memory that it did not write. Only a matrix of the full size is zeros from the system.
     assert _train(str(tmp_path / "other.txt"), str(tmp_path / "other.bin"), **SETTINGS)
     with pytest.raises(ValueError, match=r"no label `positive`; it has hq, lq"):
         list(Quality(str(tmp_path / "other.bin"))(documents(["text"])))
