@@ -47,7 +47,7 @@ DUPLICATES = pa.schema(
 
 @dataclass(frozen=True)
 class GatherClusters:
-    """Exchange by partition: ``membership`` (`dedup.components.MEMBERSHIP`) and the rows ``signatures`` of the same
+    """Exchange by partition: ``membership`` (`dedup.group.MEMBERSHIP`) and the rows ``signatures`` of the same
     partition -> ``clusters``: one row for each document of a cluster, with the columns of the signatures after ``key``
     (a hash of the root) and ``root``.
 

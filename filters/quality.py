@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from filters.language import load_model
 from filters.needs import readable
 from manifests.flat import texts as texts_of
 from manifests.hashing import key64
@@ -47,16 +47,9 @@ class Quality:
         yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=self.tables["scores"])
 
 
-@lru_cache(maxsize=2)
 def load(path: str) -> Any:
     """The model of a file, which must have the label `POSITIVE`."""
-    import fasttext
-
-    try:
-        model = fasttext.load_model(path)
-    except ValueError as error:
-        raise ValueError(f"quality model `{path}`: {error}") from error
-    labels = [label.removeprefix("__label__") for label in model.get_labels()]
+    model, labels = load_model(path, "quality model")
     if POSITIVE not in labels:
         raise ValueError(f"quality model `{path}`: no label `{POSITIVE}`; it has {', '.join(labels)}")
     return model

@@ -33,7 +33,8 @@ class Repeats:
         """Share of the most frequent grams (OBELICS' character repetition); 0 without grams. Their number is the
         smaller of int(sqrt(unique)) and the number of grams that occur twice or more.
         """
-        by_count = np.sort((self.group << 32) - self.count)  # one sort of whole numbers: by slice, then the most frequent gram first
+        # one sort of whole numbers: by slice, then the most frequent gram first
+        by_count = np.sort((self.group << 32) - self.count)
         group, count = (by_count >> 32) + 1, -by_count & 0xFFFFFFFF
         repeated = np.bincount(group, minlength=len(self.total))
         rank = np.arange(len(group)) - (np.cumsum(repeated) - repeated)[group]
