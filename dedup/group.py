@@ -15,14 +15,10 @@ from manifests.flat import run_starts
 from manifests.hashing import U64, mix64
 from manifests.stage import NO_ENGINE, Output, StageContext
 
-EDGES = pa.schema(
-    [
-        ("key", pa.uint64()),  # of the root, for a caller that exchanges edges
-        ("a", pa.uint64()),  # the smallest document of the cluster within this bucket
-        ("b", pa.uint64()),  # a document of that cluster; at most once in a bucket
-        ("kind", pa.int8()),  # the surest kind of key that b shares (dedup.sign: URL, EXACT, BAND, PAIR)
-    ]
-)
+#: `key`: hash of the root, for a caller that exchanges edges; `a`: the smallest document of the cluster within this
+#: bucket; `b`: a document of that cluster, at most once in a bucket; `kind`: the surest kind of key that b shares
+#: (dedup.sign: URL, EXACT, BAND, PAIR)
+EDGES = pa.schema([("key", pa.uint64()), ("a", pa.uint64()), ("b", pa.uint64()), ("kind", pa.int8())])
 
 #: which cluster a document is in; `key` is the document's partition, `root` the smallest document of the cluster
 MEMBERSHIP = pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("root", pa.uint64())])
@@ -46,10 +42,7 @@ def forest(a: U64, b: U64) -> tuple[U64, U64]:
 
 @dataclass(frozen=True)
 class Group:
-    """Exchange by ``key``: ``bands`` (`dedup.sign.BANDS`) -> ``edges`` (`EDGES`).
-
-    The edges of a bucket are contracted to a forest: at most one row for each document that shares a key.
-    """
+    """Exchange by ``key``: ``bands`` (`dedup.sign.BANDS`) -> ``edges`` (`EDGES`), for each bucket a forest."""
 
     tables: ClassVar[Mapping[str, pa.Schema]] = {"edges": EDGES}
 

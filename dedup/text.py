@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.columns import required
-from manifests.flat import FlatNodes, bools, flat_nodes, lengths, offsets
+from manifests.flat import FlatNodes, bools, flat_nodes, lengths, offsets, within
 from manifests.hashing import U64, hash_strings
 from manifests.schema import TEXT
 
@@ -48,10 +48,7 @@ class KeptNodes:
 
 
 def kept_nodes(batch: pa.RecordBatch, stage: str) -> KeptNodes:
-    """Nodes of a zipped DOCUMENT and DECISION batch.
-
-    Raises ValueError where a document has another number of nodes than its decision.
-    """
+    """Nodes of a zipped DOCUMENT and DECISION batch. Raises ValueError where they differ in the number of nodes."""
     lists, keep, node_keep = required(batch, ("nodes", "keep", "node_keep"), stage)
     kept_documents, sizes, flags = bools(keep), lengths(lists), lengths(node_keep)
     # A dropped document may have no decisions on its nodes; a kept one must have them.
@@ -88,8 +85,7 @@ def words(texts: pa.Array, fold_numbers: bool = True) -> tuple[U64, I64]:
     if len(starts) == len(hashes) and (sizes == 1).all():
         return hashes[starts[index]], edges
     # hashes[s : s + n] for each (start s, size n), one after another
-    before = np.cumsum(each) - each
-    return hashes[np.repeat(starts[index] - before, each) + np.arange(int(each.sum()))], edges
+    return hashes[np.repeat(starts[index], each) + within(each)], edges
 
 
 def _normalised(tokens: pa.Array, fold_numbers: bool) -> tuple[U64, I64, I64]:

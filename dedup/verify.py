@@ -184,9 +184,7 @@ class _Rows:
         self.signature: U32 = lists.flatten().to_numpy().reshape(-1, lists.type.list_size)
 
     def compare(self, left: I64, right: I64, threshold: float) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-        """For each pair of rows: the code of the reason (NONE: no duplicates) and the estimated similarity (NaN without
-        signatures).
-        """
+        """Of each pair of rows: the reason's code (NONE: no duplicates) and the similarity (NaN without signatures)."""
         alike = np.full(len(left), np.nan, np.float32)
         both = np.flatnonzero(self.signed[left] & self.signed[right])
         for low in range(0, len(both), 1 << 16):  # 65,536 pairs of signatures: 60 MB

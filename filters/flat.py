@@ -141,7 +141,6 @@ class Flat:
 
     @cached_property
     def paragraph_words(self) -> Spans:
-        """Each paragraph's words, as slices of ``words``."""
         return self._within(self.paragraphs, self.words)
 
     @cached_property

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from filters import characters as ch
@@ -81,16 +80,6 @@ def vote(guess: Guess, flat: Flat) -> Guess:
     return Guess(guess.labels, np.where(decided, best, -1), np.minimum(score, 1.0), decided)
 
 
-def or_declared(guess: Guess, declared: list[str | None]) -> pa.Array:
-    """The documents' languages as strings. Where the text gives none (as in short captions), the declared one (column
-    ``lang``), whose confidence is null. The text comes first because templates of pages declare a wrong language.
-    """
-    return pc.coalesce(guess.strings(), pa.array(declared, pa.string()))
-
-
-# --- function words ---------------------------------------------------------------------------------------------------
-
-
 @lru_cache
 def labels() -> tuple[str, ...]:
     return tuple(sorted({*languages(), *SCRIPT_LANGUAGE.values(), "zh", "ja"}))
@@ -145,8 +134,6 @@ def _by_script(flat: Flat, code: NDArray[np.int64], score: NDArray[np.float64]) 
     score[won] = share[won]
 
 
-# --- fastText ---------------------------------------------------------------------------------------------------------
-
 # the first bytes of a fastText model (FASTTEXT_FILEFORMAT_MAGIC_INT32 of its source)
 MAGIC = (793712314).to_bytes(4, "little")
 
@@ -171,10 +158,7 @@ def load_model(path: str, what: str = "language_model") -> tuple[Any, tuple[str,
 
 
 def by_fasttext(flat: Flat, path: str, ctx: Callable[[int], bool], first: int) -> tuple[Guess, NDArray[np.bool_]]:
-    """Language of each paragraph by the fastText model at ``path``; and which documents the stage context refused.
-
-    ``first``: the row of the first document.
-    """
+    """Language of each paragraph; and which documents the context refused. ``first``: the row of the first document."""
     model, names = load_model(path)
     index = {label: i for i, label in enumerate(names)}
     paragraphs, documents = len(flat.paragraphs), len(flat.of)

@@ -71,10 +71,7 @@ def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:
 
 
 def equal(hashes: UInt64s, places: Ints | None = None) -> tuple[Ints, Bools]:
-    """Places of the hashes that occur twice or more, equal hashes together and ascending; and which begin a group.
-
-    ``places``: the place of each hash, ascending; default 0, 1, 2 ...
-    """
+    """Places of the hashes that occur twice or more, equal ones together and ascending; and which begin a group."""
     none = np.zeros(0, np.int64), np.zeros(0, np.bool_)
     if len(hashes) < 2:
         return none

@@ -182,9 +182,6 @@ def dictionary(code: NDArray[np.int8], names: tuple[str, ...]) -> pa.DictionaryA
     return pa.DictionaryArray.from_arrays(pa.array(code, mask=code < 0), pa.array(names, pa.string()))
 
 
-# --- tables -----------------------------------------------------------------------------------------------------------
-
-
 @lru_cache
 def presets() -> tuple[str, ...]:
     """Names of the rule tables of this project."""

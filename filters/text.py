@@ -82,7 +82,10 @@ class TextScores:
             else:
                 each, out[first:last] = language.by_fasttext(flat, self.language_model, ctx, first)
             of_documents = language.vote(each, flat)
-            languages_.append((language.or_declared(of_documents, declared[first:last]), each.strings()))
+            # Where the text gives no language (as in short captions), the declared one, without a confidence. The text
+            # comes first because templates of pages declare a wrong language.
+            of_declared = pc.coalesce(of_documents.strings(), pa.array(declared[first:last], pa.string()))
+            languages_.append((of_declared, each.strings()))
             by_document, by_paragraph = text_scores(flat, hits, of_documents)
             common_scores = _common(flat, of_documents, self.common_words)
             by_document["common_words"], by_paragraph["common_words"] = common_scores

@@ -100,10 +100,7 @@ def unit(vectors: NDArray) -> Floats:
 
 
 def ranks(own: NDArray, negatives: NDArray) -> NDArray[np.int64]:
-    """The number of each row's negatives with the row's own similarity or a higher one; 0 where its own is the highest.
-
-    ``own``: n similarities; ``negatives``: n x k.
-    """
+    """How many of each row's negatives (n x k) have the row's own similarity (n) or a higher one; 0 for the nearest."""
     return np.sum(np.asarray(negatives) >= np.asarray(own)[:, None], axis=1, dtype=np.int64)
 
 

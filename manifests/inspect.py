@@ -22,10 +22,7 @@ class InspectError(ValueError):
 
 
 def samples(run: str, source: str | None, number: int) -> list[Row]:
-    """The first `number` samples of a source, of the first one if None: their JSON, and `rendered` for a terminal.
-
-    Raises InspectError.
-    """
+    """The first samples of a source (None: the first one): their JSON, and `rendered` for a terminal."""
     sources = _sources(run)
     name = source or next(iter(sources), "")
     if name not in sources:
@@ -61,10 +58,7 @@ def _rendered(key: str, fields: Row) -> str:
 
 
 def explain(run: str, what: str) -> list[Row]:
-    """All rows of the ledger and the index about a document's id, a page's URL or an image's URL.
-
-    Each row has a line to read, `says`. Raises InspectError.
-    """
+    """All rows of the ledger and the index about a document's id or a URL, each with a line to read, `says`."""
     _sources(run)
     out: list[Row] = []
     ids: set[str] = set()

@@ -29,14 +29,9 @@ DOCUMENTS = pa.schema(
     ]
 )
 
+#: `text`: the first 200 characters
 TEXTS = pa.schema(
-    [
-        ("id", pa.string()),
-        ("node", pa.int32()),
-        ("reason", REASON),
-        ("score", pa.float32()),
-        ("text", pa.string()),  # the first 200 characters
-    ]
+    [("id", pa.string()), ("node", pa.int32()), ("reason", REASON), ("score", pa.float32()), ("text", pa.string())]
 )
 
 IMAGES = pa.schema(
