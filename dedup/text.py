@@ -55,16 +55,12 @@ def kept_nodes(batch: pa.RecordBatch, stage: str) -> KeptNodes:
     wrong = np.flatnonzero((sizes != flags) & (kept_documents | (flags != 0)))
     if wrong.size:
         row = int(wrong[0])
-        raise ValueError(
-            f"{stage}: row {row} has {sizes[row]} nodes but {flags[row]} node decisions; "
-            "zip documents with their own decisions"
-        )
+        found = f"row {row} has {sizes[row]} nodes but {flags[row]} node decisions"
+        raise ValueError(f"{stage}: {found}; zip documents with their own decisions")
     flat = flat_nodes(lists)
-    document = flat.document
-    kept = np.zeros(len(document), bool)
+    kept = np.zeros(len(flat.nodes), bool)
     kept[np.repeat(sizes == flags, sizes)] = bools(pc.list_flatten(node_keep))
-    kept &= kept_documents[document]
-    return KeptNodes(flat, document, np.arange(len(document)) - flat.offsets[document], kept)
+    return KeptNodes(flat, flat.document, within(sizes), kept & kept_documents[flat.document])
 
 
 def words(texts: pa.Array, fold_numbers: bool = True) -> tuple[U64, I64]:

@@ -95,7 +95,7 @@ def _edge(flat: Flat, spans: Spans, back: int) -> NDArray[np.uint32]:
 
 def _dotted(flat: Flat, spans: Spans) -> Bools:
     """Slices that end in three full stops."""
-    return np.all([_edge(flat, spans, i) == ord(".") for i in (1, 2, 3)], axis=0)
+    return np.asarray(np.all([_edge(flat, spans, i) == ord(".") for i in (1, 2, 3)], axis=0))
 
 
 def _ends(flat: Flat) -> Bools:

@@ -185,8 +185,7 @@ def dictionary(code: NDArray[np.int8], names: tuple[str, ...]) -> pa.DictionaryA
 @lru_cache
 def presets() -> tuple[str, ...]:
     """Names of the rule tables of this project."""
-    names = (f.name for f in files("filters.presets").iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+    return tuple(sorted(f.name[:-5] for f in files("filters.presets").iterdir() if f.name.endswith(".yaml")))
 
 
 @lru_cache

@@ -30,9 +30,7 @@ DOCUMENTS = pa.schema(
 )
 
 #: `text`: the first 200 characters
-TEXTS = pa.schema(
-    [("id", pa.string()), ("node", pa.int32()), ("reason", REASON), ("score", pa.float32()), ("text", pa.string())]
-)
+TEXTS = pa.schema({"id": pa.string(), "node": pa.int32(), "reason": REASON, "score": pa.float32(), "text": pa.string()})
 
 IMAGES = pa.schema(
     [
