@@ -74,10 +74,8 @@ class GatherClusters:
         present[present] = signed[by_doc[place[present]]] == doc[present]
         if not present.all():
             lost = int(doc[~present][0])
-            where = f"row {lost & 0xFFFFFFFF} of part {lost >> 32}"
-            raise ValueError(
-                f"GatherClusters: no signature for {where}; its input needs the signatures of the parts in membership"
-            )
+            found = f"no signature for row {lost & 0xFFFFFFFF} of part {lost >> 32}"
+            raise ValueError(f"GatherClusters: {found}; its input needs the signatures of the parts in membership")
         rows = signatures.take(pa.array(by_doc[place]))
         rows = rows.add_column(0, "root", pa.array(root)).add_column(0, "key", pa.array(mix64(root)))
         yield "clusters", one_batch(rows)

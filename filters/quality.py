@@ -84,8 +84,7 @@ def train(
         lines = [line for text in texts if (line := " ".join(text.split()))]
         aside = [key64(f"held out {seed} {line}") < held_out * 2**64 for line in lines]
         if all(aside) or not any(aside):
-            number = f"{len(lines)} {label} texts"
-            raise ValueError(f"classifier: {number} are too few to train on some and hold out others")
+            raise ValueError(f"classifier: {len(lines)} {label} texts are too few to train on some and hold out others")
         held += [(line, is_positive) for line, out in zip(lines, aside, strict=True) if out]
         some = [line for line, out in zip(lines, aside, strict=True) if not out]
         kept += [f"__label__{label} {line.replace('__label__', '')}" for line in some]
@@ -95,8 +94,9 @@ def train(
         file.write_text("\n".join(kept) + "\n", encoding="utf-8")
         tries = (rate for rate in LEARNING_RATES if _train(str(file), output, lr=rate, seed=seed, **SETTINGS))
         if (rate := next(tries, None)) is None:
-            rates = ", ".join(map(str, LEARNING_RATES))
-            raise ValueError(f"classifier: training ended in NaN at learning rates {rates}")
+            raise ValueError(
+                f"classifier: training ended in NaN at learning rates {', '.join(map(str, LEARNING_RATES))}"
+            )
     model = fasttext.load_model(output)
     predicted = np.array([probability(model, line) or 0.0 for line, _ in held]) >= 0.5
     positive_ = np.array([is_positive for _, is_positive in held])
