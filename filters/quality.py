@@ -94,9 +94,8 @@ def train(
         file.write_text("\n".join(kept) + "\n", encoding="utf-8")
         tries = (rate for rate in LEARNING_RATES if _train(str(file), output, lr=rate, seed=seed, **SETTINGS))
         if (rate := next(tries, None)) is None:
-            raise ValueError(
-                f"classifier: training ended in NaN at learning rates {', '.join(map(str, LEARNING_RATES))}"
-            )
+            rates = ", ".join(map(str, LEARNING_RATES))
+            raise ValueError(f"classifier: training ended in NaN at learning rates {rates}")
     model = fasttext.load_model(output)
     predicted = np.array([probability(model, line) or 0.0 for line, _ in held]) >= 0.5
     positive_ = np.array([is_positive for _, is_positive in held])

@@ -18,7 +18,6 @@ import pyarrow as pa
 TEXT, IMAGE, BREAK = "text", "image", "break"
 #: beginning of the address of an image that came with its document and is never fetched; its sha256 follows
 EMBEDDED = "sha256:"
-KINDS = (TEXT, IMAGE, BREAK)
 
 #: what a text node was on its page, or who says it in a conversation; null for images and breaks
 ROLES = ("heading", "paragraph", "item", "quote", "table", "code", "caption", "user", "assistant")
@@ -30,7 +29,7 @@ WORD = pa.struct([("text", pa.string()), ("box", BOX), ("score", pa.float32()), 
 
 NODE = pa.struct(
     [
-        ("kind", pa.string()),  # one of KINDS
+        ("kind", pa.string()),  # TEXT, IMAGE or BREAK
         ("role", pa.string()),  # one of ROLES
         ("text", pa.string()),  # text nodes: one paragraph
         ("image", pa.string()),  # image nodes: canonical URL, the key into the image outcomes
