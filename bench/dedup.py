@@ -93,8 +93,7 @@ class Ours:
     def dropped(self, documents: Sequence[str]) -> set[int]:
         import pyarrow as pa
 
-        from dedup.components import Components
-        from dedup.group import Group
+        from dedup.group import Components, Group
         from dedup.verify import GatherClusters
 
         def one(stage: Any, **tables: Any) -> dict[str, Any]:

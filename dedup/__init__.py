@@ -1,6 +1,6 @@
 """Duplicates: documents, images, paragraphs.
 
-* `sign` -> `group` -> `components` -> `verify`: documents by address, text, pair and MinHash; each duplicate is checked
+* `sign` -> `group` -> `verify`: documents by address, text, pair and MinHash; each duplicate is checked
   against one survivor
 * `images`: how many documents use an image
 * `paragraphs`: what a site repeats

@@ -32,9 +32,7 @@ def required(batch: pa.RecordBatch, names: tuple[str, ...], stage: str) -> list[
 
 
 def column(table: pa.Table, name: str, kind: Any = np.uint64) -> npt.NDArray[Any]:
-    """A column as numpy. Raises ValueError where it has nulls: numpy would turn its integers into floats, which cannot
-    represent every document number.
-    """
+    """A column as numpy. Raises ValueError for nulls: numpy's floats cannot represent every document number."""
     values = table.column(name)
     if values.null_count:
         raise ValueError(f"column {name} has {values.null_count} nulls; it may have none here")

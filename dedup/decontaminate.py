@@ -26,23 +26,13 @@ from manifests.stage import NO_ENGINE, Output, StageContext
 I64 = npt.NDArray[np.int64]
 
 GRAM, WHOLE, PICTURE = "gram", "whole", "picture"
-EVALUATED = pa.schema(
-    [
-        ("kind", pa.string()),  # GRAM, WHOLE or PICTURE
-        ("hash", pa.uint64()),  # of words; for pictures the perceptual hash
-        ("item", pa.string()),  # the place in the evaluation, as FILE:LINE
-    ]
-)
+#: `kind`: GRAM, WHOLE or PICTURE; `hash`: of words, or a picture's perceptual hash; `item`: its place, as FILE:LINE
+EVALUATED = pa.schema([("kind", pa.string()), ("hash", pa.uint64()), ("item", pa.string())])
 #: places of documents that share words with an evaluation; `key`: the hash of the words
 MATCHES = pa.schema([("key", pa.uint64()), ("doc", pa.uint64()), ("item", pa.string())])
-CONTAMINATED = pa.schema(
-    [
-        ("key", pa.uint64()),  # the document's partition
-        ("row", pa.int32()),
-        ("runs", pa.int32()),  # number of distinct runs of words that it shares with the evaluation
-        ("item", pa.string()),  # the place of one of them
-    ]
-)
+#: `key`: the document's partition; `runs`: number of distinct runs of words that it shares with the evaluation; `item`:
+#: the place of one of them
+CONTAMINATED = pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("runs", pa.int32()), ("item", pa.string())])
 
 _ROWS = 1024  # documents in one step
 
@@ -147,8 +137,7 @@ class Evaluated:
             self._by_kind[kind] = self.hashes[rows], rows
 
     def items(self, rows: I64) -> list[str]:
-        places: list[str] = self._items.take(pa.array(rows)).to_pylist()
-        return places
+        return list(self._items.take(pa.array(rows)).to_pylist())
 
     def find(self, kind: str, hashes: U64) -> tuple[I64, I64]:
         """(index into `hashes`, row) of the hashes that the evaluation has."""

@@ -1,4 +1,7 @@
-"""Group: documents that share a key become a star of edges: k - 1 edges for k documents, never k squared."""
+"""Group and Components: from shared keys to edges, and from edges to clusters of candidates.
+
+Documents that share a key become a star of edges: k - 1 edges for k documents, never k squared.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,19 +10,18 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from dedup.columns import column
+from dedup.columns import column, part_of, row_of
 from manifests.flat import run_starts
 from manifests.hashing import U64, mix64
 from manifests.stage import NO_ENGINE, Output, StageContext
 
-EDGES = pa.schema(
-    [
-        ("key", pa.uint64()),  # of the root, for a caller that exchanges edges
-        ("a", pa.uint64()),  # the smallest document of the cluster within this bucket
-        ("b", pa.uint64()),  # a document of that cluster; at most once in a bucket
-        ("kind", pa.int8()),  # the surest kind of key that b shares (dedup.sign: URL, EXACT, BAND, PAIR)
-    ]
-)
+#: `key`: hash of the root, for a caller that exchanges edges; `a`: the smallest document of the cluster within this
+#: bucket; `b`: a document of that cluster, at most once in a bucket; `kind`: the surest kind of key that b shares
+#: (dedup.sign: URL, EXACT, BAND, PAIR)
+EDGES = pa.schema([("key", pa.uint64()), ("a", pa.uint64()), ("b", pa.uint64()), ("kind", pa.int8())])
+
+#: which cluster a document is in; `key` is the document's partition, `root` the smallest document of the cluster
+MEMBERSHIP = pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("root", pa.uint64())])
 
 
 def forest(a: U64, b: U64) -> tuple[U64, U64]:
@@ -40,10 +42,7 @@ def forest(a: U64, b: U64) -> tuple[U64, U64]:
 
 @dataclass(frozen=True)
 class Group:
-    """Exchange by ``key``: ``bands`` (`dedup.sign.BANDS`) -> ``edges`` (`EDGES`).
-
-    The edges of a bucket are contracted to a forest: at most one row for each document that shares a key.
-    """
+    """Exchange by ``key``: ``bands`` (`dedup.sign.BANDS`) -> ``edges`` (`EDGES`), for each bucket a forest."""
 
     tables: ClassVar[Mapping[str, pa.Schema]] = {"edges": EDGES}
 
@@ -62,3 +61,19 @@ class Group:
             np.minimum.at(surest, np.searchsorted(node, end), kind)
         leaf = node != root
         yield "edges", pa.record_batch([mix64(root[leaf]), root[leaf], node[leaf], surest[leaf]], schema=EDGES)
+
+
+@dataclass(frozen=True)
+class Components:
+    """Reduce over all ``edges`` (`EDGES`) -> ``membership`` (`MEMBERSHIP`): every document of a cluster of
+    two or more, the root included.
+
+    Memory: about 72 bytes for each edge. In each bucket a document that shares a key has at most one edge.
+    """
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"membership": MEMBERSHIP}
+
+    def __call__(self, tables: Mapping[str, Any], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
+        edges = tables["edges"]
+        doc, root = forest(column(edges, "a"), column(edges, "b"))
+        yield "membership", pa.record_batch([part_of(doc), row_of(doc), root], schema=MEMBERSHIP)

@@ -20,10 +20,7 @@ CHUNK = 4096
 
 
 def shingles(words: U64, offsets: I64, size: int = 5) -> tuple[U32, I64]:
-    """Hashed word n-grams of each text: (hashes, offsets).
-
-    A text of fewer than ``size`` words has one shingle, of all its words; an empty text has none.
-    """
+    """Hashed word n-grams of each text: (hashes, offsets). A text of less than ``size`` words has one, of all words."""
     lengths = np.diff(offsets)
     counts = np.where(lengths == 0, 0, np.maximum(lengths - size + 1, 1))
     out = running_totals(counts)
@@ -38,10 +35,7 @@ def shingles(words: U64, offsets: I64, size: int = 5) -> tuple[U32, I64]:
 
 
 def permutations(count: int, seed: int) -> tuple[U32, U32]:
-    """Multipliers (odd) and addends of ``count`` permutations of 32 bits.
-
-    They are hashes of the seed: a random generator of a library might change its stream.
-    """
+    """Multipliers (odd) and addends of permutations of 32 bits: hashes of the seed, so no library can change them."""
     base = mix64(np.array([(seed + 1) & 0xFFFFFFFFFFFFFFFF], np.uint64))
     raw = mix64(base + np.arange(2 * count, dtype=np.uint64) * GOLDEN) >> np.uint64(32)
     return raw[:count].astype(np.uint32) | np.uint32(1), raw[count:].astype(np.uint32)
@@ -74,10 +68,7 @@ def signatures(hashes: U32, offsets: I64, count: int = 112, seed: int = 1) -> U3
 
 
 def band_keys(signature: U32, bands: int, rows: int) -> U64:
-    """64-bit keys (texts, bands) of the ``bands`` groups of ``rows`` minima.
-
-    Within one band, equal minima have equal keys. The number of the band is part of the key.
-    """
+    """64-bit keys (texts, bands) of groups of ``rows`` minima. The number of the band is part of the key."""
     grouped = signature.reshape(len(signature), bands, rows).astype(np.uint64)
     keys = np.broadcast_to(mix64(np.arange(1, bands + 1, dtype=np.uint64) * GOLDEN), grouped.shape[:2])
     for r in range(rows):

@@ -19,22 +19,11 @@ from manifests.schema import TEXT
 from manifests.stage import NO_ENGINE, Output, StageContext
 from manifests.urls import netloc_of
 
-PARAGRAPHS = pa.schema(
-    [
-        ("key", pa.uint64()),  # hash of (host, paragraph), or of the text alone
-        ("doc", pa.uint64()),
-        ("node", pa.int32()),
-        ("user", pa.uint64()),  # what counts as one use: the document, or all copies of a pair
-    ]
-)
-REPEATED = pa.schema(
-    [
-        ("key", pa.uint64()),  # the document's partition
-        ("row", pa.int32()),
-        ("node", pa.int32()),  # index among the document's nodes
-        ("uses", pa.int32()),  # documents (of this host) with the paragraph
-    ]
-)
+#: `key`: hash of (host, paragraph), or of the text alone; `user`: what counts as one use, the document or all copies of
+#: a pair
+PARAGRAPHS = pa.schema([("key", pa.uint64()), ("doc", pa.uint64()), ("node", pa.int32()), ("user", pa.uint64())])
+#: `key`: the document's partition; `node`: index among its nodes; `uses`: documents (of this host) with the paragraph
+REPEATED = pa.schema([("key", pa.uint64()), ("row", pa.int32()), ("node", pa.int32()), ("uses", pa.int32())])
 
 
 @dataclass(frozen=True)

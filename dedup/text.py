@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.columns import required
-from manifests.flat import FlatNodes, bools, flat_nodes, lengths, offsets
+from manifests.flat import FlatNodes, bools, flat_nodes, lengths, offsets, within
 from manifests.hashing import U64, hash_strings
 from manifests.schema import TEXT
 
@@ -48,26 +48,19 @@ class KeptNodes:
 
 
 def kept_nodes(batch: pa.RecordBatch, stage: str) -> KeptNodes:
-    """Nodes of a zipped DOCUMENT and DECISION batch.
-
-    Raises ValueError where a document has another number of nodes than its decision.
-    """
+    """Nodes of a zipped DOCUMENT and DECISION batch. Raises ValueError where they differ in the number of nodes."""
     lists, keep, node_keep = required(batch, ("nodes", "keep", "node_keep"), stage)
     kept_documents, sizes, flags = bools(keep), lengths(lists), lengths(node_keep)
     # A dropped document may have no decisions on its nodes; a kept one must have them.
     wrong = np.flatnonzero((sizes != flags) & (kept_documents | (flags != 0)))
     if wrong.size:
         row = int(wrong[0])
-        raise ValueError(
-            f"{stage}: row {row} has {sizes[row]} nodes but {flags[row]} node decisions; "
-            "zip documents with their own decisions"
-        )
+        found = f"row {row} has {sizes[row]} nodes but {flags[row]} node decisions"
+        raise ValueError(f"{stage}: {found}; zip documents with their own decisions")
     flat = flat_nodes(lists)
-    document = flat.document
-    kept = np.zeros(len(document), bool)
+    kept = np.zeros(len(flat.nodes), bool)
     kept[np.repeat(sizes == flags, sizes)] = bools(pc.list_flatten(node_keep))
-    kept &= kept_documents[document]
-    return KeptNodes(flat, document, np.arange(len(document)) - flat.offsets[document], kept)
+    return KeptNodes(flat, flat.document, within(sizes), kept & kept_documents[flat.document])
 
 
 def words(texts: pa.Array, fold_numbers: bool = True) -> tuple[U64, I64]:
@@ -88,8 +81,7 @@ def words(texts: pa.Array, fold_numbers: bool = True) -> tuple[U64, I64]:
     if len(starts) == len(hashes) and (sizes == 1).all():
         return hashes[starts[index]], edges
     # hashes[s : s + n] for each (start s, size n), one after another
-    before = np.cumsum(each) - each
-    return hashes[np.repeat(starts[index] - before, each) + np.arange(int(each.sum()))], edges
+    return hashes[np.repeat(starts[index], each) + within(each)], edges
 
 
 def _normalised(tokens: pa.Array, fold_numbers: bool) -> tuple[U64, I64, I64]:

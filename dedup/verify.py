@@ -47,7 +47,7 @@ DUPLICATES = pa.schema(
 
 @dataclass(frozen=True)
 class GatherClusters:
-    """Exchange by partition: ``membership`` (`dedup.components.MEMBERSHIP`) and the rows ``signatures`` of the same
+    """Exchange by partition: ``membership`` (`dedup.group.MEMBERSHIP`) and the rows ``signatures`` of the same
     partition -> ``clusters``: one row for each document of a cluster, with the columns of the signatures after ``key``
     (a hash of the root) and ``root``.
 
@@ -74,10 +74,8 @@ class GatherClusters:
         present[present] = signed[by_doc[place[present]]] == doc[present]
         if not present.all():
             lost = int(doc[~present][0])
-            where = f"row {lost & 0xFFFFFFFF} of part {lost >> 32}"
-            raise ValueError(
-                f"GatherClusters: no signature for {where}; its input needs the signatures of the parts in membership"
-            )
+            found = f"no signature for row {lost & 0xFFFFFFFF} of part {lost >> 32}"
+            raise ValueError(f"GatherClusters: {found}; its input needs the signatures of the parts in membership")
         rows = signatures.take(pa.array(by_doc[place]))
         rows = rows.add_column(0, "root", pa.array(root)).add_column(0, "key", pa.array(mix64(root)))
         yield "clusters", one_batch(rows)
@@ -184,9 +182,7 @@ class _Rows:
         self.signature: U32 = lists.flatten().to_numpy().reshape(-1, lists.type.list_size)
 
     def compare(self, left: I64, right: I64, threshold: float) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-        """For each pair of rows: the code of the reason (NONE: no duplicates) and the estimated similarity (NaN without
-        signatures).
-        """
+        """Of each pair of rows: the reason's code (NONE: no duplicates) and the similarity (NaN without signatures)."""
         alike = np.full(len(left), np.nan, np.float32)
         both = np.flatnonzero(self.signed[left] & self.signed[right])
         for low in range(0, len(both), 1 << 16):  # 65,536 pairs of signatures: 60 MB

@@ -60,10 +60,7 @@ class DatatroveScore:
 
 
 def datatrove_score(name: str, path: str, arguments: Mapping[str, Any] | None = None) -> DatatroveScore:
-    """The stage of a datatrove filter class.
-
-    Raises ValueError, one line, where the path leads nowhere or the class does not take the arguments.
-    """
+    """The stage of a datatrove filter class. Raises ValueError, one line, for a wrong path or wrong arguments."""
     stage = DatatroveScore(name, path, frozen_arguments(arguments or {}))
     _filter(stage.filter, stage.arguments)
     return stage

@@ -85,10 +85,7 @@ def symbols() -> NDArray[np.uint64]:
 
 @lru_cache
 def folded() -> NDArray[np.int64]:
-    """The case-folded form of each code point: lower case, and one apostrophe for all three.
-
-    Each code point is folded alone: a final sigma stays one, and İ is its own form.
-    """
+    """The folded form of each code point alone (a final sigma stays one): lower case, one apostrophe for all three."""
     lower = np.arange(CODES)
     for code in range(LAST_DENSE):
         small = chr(code).lower()

@@ -37,10 +37,7 @@ REMEASURED = (*SUMMED, "images", "paragraphs", "longest_paragraph", "words_per_i
 
 @dataclass(frozen=True)
 class Decide:
-    """Map: documents zipped with their scores -> ("decisions", DECISION), one row for each document.
-
-    Raises RuleError where a rule's score is not among the columns.
-    """
+    """Map: documents with their scores -> ("decisions", DECISION). Raises RuleError for a rule without a column."""
 
     rules: Rules
 

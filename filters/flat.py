@@ -69,7 +69,6 @@ class Flat:
 
     @cached_property
     def document_lines(self) -> Spans:
-        """Each document's lines, as slices of ``lines``."""
         return self._within(self.documents, self.lines)
 
     @cached_property
@@ -141,17 +140,14 @@ class Flat:
 
     @cached_property
     def paragraph_words(self) -> Spans:
-        """Each paragraph's words, as slices of ``words``."""
         return self._within(self.paragraphs, self.words)
 
     @cached_property
     def document_words(self) -> Spans:
-        """Each document's words, as slices of ``words``."""
         return self._within(self.documents, self.words)
 
     @cached_property
     def document_terms(self) -> Spans:
-        """Each document's terms, as slices of ``terms``."""
         return self._within(self.documents, self.terms)
 
     def where(self, kind: int) -> Bools:

@@ -36,10 +36,7 @@ DUPLICATED: Final = (5, 6, 7, 8, 9, 10)
 
 
 def repetition_scores(flat: Flat, characters: Ints) -> dict[str, Floats]:
-    """``top_2_gram`` to ``top_4_gram`` and ``duplicate_5_grams`` to ``duplicate_10_grams``; 0 for a short document.
-
-    ``characters``: of each document's text, with one line break between two paragraphs.
-    """
+    """The scores. ``characters``: of each document's text, with one line break between two paragraphs."""
     documents, letters = flat.document_terms, np.append(0, np.cumsum(flat.terms.size))
     running = Running.of(flat.term_hashes)
     owner = documents.owner(len(flat.terms))

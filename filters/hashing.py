@@ -21,9 +21,7 @@ CACHED = 1 << 20  # number of powers that stay in memory: more than a chunk (`fi
 
 def word_hashes(words: list[str]) -> UInt64s:
     """The hash of each string as a word of a text (`Running.words`)."""
-    if not words:
-        return np.zeros(0, np.uint64)
-    lengths = np.array([len(w) for w in words])
+    lengths = np.array([len(w) for w in words], np.int64)
     codes = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
     end = np.cumsum(lengths)
     return Running.of(np.take(ch.folded_symbols(), codes)).words(end - lengths, end)

@@ -22,14 +22,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from filters import characters as ch
 from filters.flat import Flat
 from filters.needs import readable
-from filters.wordlists import Hits, Lexicon, languages
-from manifests.flat import within
+from filters.wordlists import Hits, languages
 
 #: scripts that (nearly) one language alone uses; Han with kana is Japanese
 SCRIPT_LANGUAGE = {
@@ -82,51 +80,21 @@ def vote(guess: Guess, flat: Flat) -> Guess:
     return Guess(guess.labels, np.where(decided, best, -1), np.minimum(score, 1.0), decided)
 
 
-def or_declared(guess: Guess, declared: list[str | None]) -> pa.Array:
-    """The documents' languages as strings. Where the text gives none (as in short captions), the declared one (column
-    ``lang``), whose confidence is null. The text comes first because templates of pages declare a wrong language.
-    """
-    return pc.coalesce(guess.strings(), pa.array(declared, pa.string()))
-
-
-# --- function words ---------------------------------------------------------------------------------------------------
-
-
 @lru_cache
 def labels() -> tuple[str, ...]:
     return tuple(sorted({*languages(), *SCRIPT_LANGUAGE.values(), "zh", "ja"}))
 
 
-class _Evidence:
-    """For each entry of a lexicon, the languages that have it, and its weight: 1 / (number of these languages)²."""
-
-    def __init__(self, lexicon: Lexicon) -> None:
-        columns = [(lexicon.names.index(f"stop_{code}"), labels().index(code)) for code in languages()]
-        member = lexicon.member[:, [c for c, _ in columns]]
-        entry, which = np.nonzero(member)
-        shared = member.sum(1)
-        self.language = np.array([label for _, label in columns])[which]
-        self.weight = 1.0 / shared[entry] ** 2
-        self.size = shared.astype(np.int64)
-        self.first = np.cumsum(self.size) - self.size
-
-
-@lru_cache(maxsize=4)
-def _evidence(lexicon: Lexicon) -> _Evidence:
-    return _Evidence(lexicon)
-
-
 def by_function_words(flat: Flat, words: Hits) -> Guess:
     """Language of each paragraph by its function words and its script."""
-    evidence, kinds, paragraphs = _evidence(words.lexicon), len(labels()), len(flat.paragraphs)
-    per_paragraph = flat.paragraph_words.size
-    functional = evidence.size[words.entry] > 0
+    kinds, paragraphs, per_paragraph = len(labels()), len(flat.paragraphs), flat.paragraph_words.size
+    member = words.lexicon.member[:, [words.lexicon.names.index(f"stop_{code}") for code in languages()]]
+    shared = member.sum(1)  # number of languages that have each entry
+    functional = shared[words.entry] > 0
     entry, paragraph = words.entry[functional], words.paragraph[functional]
-    size = evidence.size[entry]
-    # the rows of all hits in the evidence table, one hit after another
-    place = np.repeat(evidence.first[entry], size) + within(size)
-    cell = np.repeat(paragraph * kinds, size) + evidence.language[place]
-    votes = np.bincount(cell, evidence.weight[place], paragraphs * kinds).reshape(paragraphs, kinds)
+    hit, which = np.nonzero(member[entry])
+    cell = paragraph[hit] * kinds + np.array([labels().index(code) for code in languages()])[which]
+    votes = np.bincount(cell, 1.0 / shared[entry[hit]] ** 2, paragraphs * kinds).reshape(paragraphs, kinds)
     counts = np.bincount(cell, minlength=paragraphs * kinds).reshape(paragraphs, kinds)
 
     # Weighted votes decide the language. The confidence is the share of all hits that are words of that language.
@@ -166,8 +134,6 @@ def _by_script(flat: Flat, code: NDArray[np.int64], score: NDArray[np.float64]) 
     score[won] = share[won]
 
 
-# --- fastText ---------------------------------------------------------------------------------------------------------
-
 # the first bytes of a fastText model (FASTTEXT_FILEFORMAT_MAGIC_INT32 of its source)
 MAGIC = (793712314).to_bytes(4, "little")
 
@@ -179,24 +145,21 @@ def check_model(path: str) -> None:
             raise ValueError(f"{path} is not a fastText model")
 
 
-@lru_cache(maxsize=2)
-def _model(path: str) -> tuple[Any, tuple[str, ...]]:
-    """A fastText model and its labels."""
+@lru_cache(maxsize=4)
+def load_model(path: str, what: str = "language_model") -> tuple[Any, tuple[str, ...]]:
+    """A fastText model and its labels. Raises ValueError, one line that begins with ``what``."""
     import fasttext
 
     try:
         model = fasttext.load_model(path)
     except ValueError as error:
-        raise ValueError(f"language_model `{path}`: {error}") from error
+        raise ValueError(f"{what} `{path}`: {error}") from error
     return model, tuple(label.removeprefix("__label__") for label in model.get_labels())
 
 
 def by_fasttext(flat: Flat, path: str, ctx: Callable[[int], bool], first: int) -> tuple[Guess, NDArray[np.bool_]]:
-    """Language of each paragraph by the fastText model at ``path``; and which documents the stage context refused.
-
-    ``first``: the row of the first document.
-    """
-    model, names = _model(path)
+    """Language of each paragraph; and which documents the context refused. ``first``: the row of the first document."""
+    model, names = load_model(path)
     index = {label: i for i, label in enumerate(names)}
     paragraphs, documents = len(flat.paragraphs), len(flat.of)
     code, score = np.full(paragraphs, -1, np.int64), np.zeros(paragraphs)

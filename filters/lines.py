@@ -47,15 +47,12 @@ def line_scores(flat: Flat) -> tuple[dict[str, Floats], dict[str, Floats]]:
 
 
 def document_scores(flat: Flat, hits: Hits, images: Ints) -> dict[str, Floats]:
-    """`filters.scores.DOCUMENT_ONLY` without Gopher's repetition and word_confidence, NaN where null.
-
-    ``images``: number of image nodes of each document.
-    """
+    """`filters.scores.DOCUMENT_ONLY` but Gopher's repetition and word_confidence. ``images``: of each document."""
     paragraphs, total = flat.of.size, flat.of.sum
     words = flat.paragraph_words.size
     count, terms = total(words), total(flat.paragraph_terms.size)
     lines_, of = flat.lines, flat.document_lines
-    size, repeated, last = lines_.size, _repeated(flat), _edge(flat, lines_, -1)
+    size, repeated, last = lines_.size, _repeated(flat), _edge(flat, lines_, 1)
     first = flat.codes[flat.spaced.start[np.searchsorted(flat.spaced.start, lines_.start)]]  # after its indentation
 
     def share(where: Bools) -> Floats:
@@ -87,10 +84,10 @@ def _codes(characters: str) -> NDArray[np.uint32]:
     return np.array([ord(c) for c in characters], np.uint32)
 
 
-def _edge(flat: Flat, spans: Spans, place: int) -> NDArray[np.uint32]:
-    """The code point at ``place`` (negative: from the end) of each slice, 0 where the slice is too short."""
-    at = (spans.start if place >= 0 else spans.end) + place
-    inside = (at >= spans.start) & (at < spans.end)
+def _edge(flat: Flat, spans: Spans, back: int) -> NDArray[np.uint32]:
+    """The code point ``back`` places before the end of each slice, 0 where the slice is too short."""
+    at = spans.end - back
+    inside = at >= spans.start
     codes = np.zeros(len(at), np.uint32)
     codes[inside] = flat.codes[at[inside]]
     return codes
@@ -98,13 +95,12 @@ def _edge(flat: Flat, spans: Spans, place: int) -> NDArray[np.uint32]:
 
 def _dotted(flat: Flat, spans: Spans) -> Bools:
     """Slices that end in three full stops."""
-    dotted: Bools = np.logical_and.reduce([_edge(flat, spans, -i) == ord(".") for i in (1, 2, 3)])
-    return dotted
+    return np.asarray(np.all([_edge(flat, spans, i) == ord(".") for i in (1, 2, 3)], axis=0))
 
 
 def _ends(flat: Flat) -> Bools:
     """Paragraphs with an end that C4 accepts: a terminal mark, not three full stops, after citations are removed."""
-    last = _edge(flat, flat.paragraphs, -1)
+    last = _edge(flat, flat.paragraphs, 1)
     ends = np.isin(last, _codes(TERMINAL)) & ~_dotted(flat, flat.paragraphs)
     for p in np.flatnonzero(last == ord("]")).tolist():
         text = CITATION.sub("", flat.text[flat.paragraphs.start[p] : flat.paragraphs.end[p]])

@@ -52,7 +52,8 @@ class View:
             top, left = (height - side) // 2, (width - side) // 2
             pixels = pixels[top : top + side, left : left + side]
         square = Image.fromarray(pixels).resize((self.side, self.side), Image.Resampling.BICUBIC)
-        scaled = (np.asarray(square, np.float32) / 255 - np.float32(self.mean)) / np.float32(self.deviation)
+        mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
+        scaled = (np.asarray(square, np.float32) / 255 - mean) / deviation
         return np.ascontiguousarray(scaled.transpose(2, 0, 1), np.float32)
 
 

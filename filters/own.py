@@ -69,10 +69,7 @@ class Document:
 
 
 class Image:
-    """A fetched image. bytes: as encoded; width, height: pixels, as encoded; format: Pillow's name in lower case.
-
-    Raises OSError where Pillow cannot read the header.
-    """
+    """A fetched image as encoded; sizes in pixels, format in lower case. Raises OSError for a header that is broken."""
 
     def __init__(self, data: bytes) -> None:
         self.bytes = data
@@ -134,11 +131,7 @@ class OwnScore:
 
 
 def own_score(name: str, path: str, level: str | None = None, arguments: Mapping[str, Any] | None = None) -> OwnScore:
-    """The stage of a score by import path.
-
-    Raises ValueError, one line, where the path leads nowhere, the level does not exist, or the object cannot be called
-    with the arguments and one value.
-    """
+    """The stage of a score by import path. Raises ValueError, one line, for a wrong path, level or arguments."""
     pairs = frozen_arguments(arguments or {})
     score, target, keywords = load(path, pairs), resolve_import(path), dict(pairs)
     if isinstance(target, type):

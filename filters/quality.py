@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from filters.language import load_model
 from filters.needs import readable
 from manifests.flat import texts as texts_of
 from manifests.hashing import key64
@@ -47,16 +47,9 @@ class Quality:
         yield "scores", pa.RecordBatch.from_arrays([pa.array(scores, pa.float32())], schema=self.tables["scores"])
 
 
-@lru_cache(maxsize=2)
 def load(path: str) -> Any:
     """The model of a file, which must have the label `POSITIVE`."""
-    import fasttext
-
-    try:
-        model = fasttext.load_model(path)
-    except ValueError as error:
-        raise ValueError(f"quality model `{path}`: {error}") from error
-    labels = [label.removeprefix("__label__") for label in model.get_labels()]
+    model, labels = load_model(path, "quality model")
     if POSITIVE not in labels:
         raise ValueError(f"quality model `{path}`: no label `{POSITIVE}`; it has {', '.join(labels)}")
     return model
@@ -87,27 +80,20 @@ def train(
     kept: list[str] = []
     held: list[tuple[str, bool]] = []
     for is_positive, texts in ((True, positive), (False, negative)):
-        sides = [0, 0]
-        for line in (" ".join(text.split()) for text in texts):
-            if not line:
-                continue
-            aside = key64(f"held out {seed} {line}") < held_out * 2**64
-            sides[aside] += 1
-            if aside:
-                held.append((line, is_positive))
-            else:
-                kept.append(f"__label__{POSITIVE if is_positive else NEGATIVE} {line.replace('__label__', '')}")
-        if not all(sides):
-            number = f"{sum(sides)} {POSITIVE if is_positive else NEGATIVE} texts"
-            raise ValueError(f"classifier: {number} are too few to train on some and hold out others")
+        label = POSITIVE if is_positive else NEGATIVE
+        lines = [line for text in texts if (line := " ".join(text.split()))]
+        aside = [key64(f"held out {seed} {line}") < held_out * 2**64 for line in lines]
+        if all(aside) or not any(aside):
+            raise ValueError(f"classifier: {len(lines)} {label} texts are too few to train on some and hold out others")
+        held += [(line, is_positive) for line, out in zip(lines, aside, strict=True) if out]
+        some = [line for line, out in zip(lines, aside, strict=True) if not out]
+        kept += [f"__label__{label} {line.replace('__label__', '')}" for line in some]
     kept.sort(key=lambda line: key64(f"order {seed} {line}"))
     with TemporaryDirectory() as folder:
-        lines = Path(folder) / "train.txt"
-        lines.write_text("\n".join(kept) + "\n", encoding="utf-8")
-        for rate in LEARNING_RATES:
-            if _train(str(lines), output, lr=rate, seed=seed, **SETTINGS):
-                break
-        else:
+        file = Path(folder) / "train.txt"
+        file.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        tries = (rate for rate in LEARNING_RATES if _train(str(file), output, lr=rate, seed=seed, **SETTINGS))
+        if (rate := next(tries, None)) is None:
             rates = ", ".join(map(str, LEARNING_RATES))
             raise ValueError(f"classifier: training ended in NaN at learning rates {rates}")
     model = fasttext.load_model(output)
@@ -145,10 +131,7 @@ def _train(lines: str, output: str, **settings: Any) -> bool:
 
 
 def read_texts(paths: Sequence[str]) -> Iterator[str]:
-    """Texts of files, which may be gzipped: the key ``text`` of each line of ``.jsonl`` files, else each line.
-
-    Raises ValueError, one line.
-    """
+    """Texts of files, also gzipped: the lines, or the key ``text`` of ``.jsonl`` lines. Raises ValueError, one line."""
     for path in paths:
         plain = path.removesuffix(".gz")
         with readable(path), (gzip.open if plain != path else open)(path, "rt", encoding="utf-8") as file:

@@ -33,7 +33,8 @@ class Repeats:
         """Share of the most frequent grams (OBELICS' character repetition); 0 without grams. Their number is the
         smaller of int(sqrt(unique)) and the number of grams that occur twice or more.
         """
-        by_count = np.sort((self.group << 32) - self.count)  # one sort of whole numbers: by slice, then the most frequent gram first
+        # one sort of whole numbers: by slice, then the most frequent gram first
+        by_count = np.sort((self.group << 32) - self.count)
         group, count = (by_count >> 32) + 1, -by_count & 0xFFFFFFFF
         repeated = np.bincount(group, minlength=len(self.total))
         rank = np.arange(len(group)) - (np.cumsum(repeated) - repeated)[group]
@@ -70,10 +71,7 @@ def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:
 
 
 def equal(hashes: UInt64s, places: Ints | None = None) -> tuple[Ints, Bools]:
-    """Places of the hashes that occur twice or more, equal hashes together and ascending; and which begin a group.
-
-    ``places``: the place of each hash, ascending; default 0, 1, 2 ...
-    """
+    """Places of the hashes that occur twice or more, equal ones together and ascending; and which begin a group."""
     none = np.zeros(0, np.int64), np.zeros(0, np.bool_)
     if len(hashes) < 2:
         return none

@@ -182,14 +182,10 @@ def dictionary(code: NDArray[np.int8], names: tuple[str, ...]) -> pa.DictionaryA
     return pa.DictionaryArray.from_arrays(pa.array(code, mask=code < 0), pa.array(names, pa.string()))
 
 
-# --- tables -----------------------------------------------------------------------------------------------------------
-
-
 @lru_cache
 def presets() -> tuple[str, ...]:
     """Names of the rule tables of this project."""
-    names = (f.name for f in files("filters.presets").iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+    return tuple(sorted(f.name[:-5] for f in files("filters.presets").iterdir() if f.name.endswith(".yaml")))
 
 
 @lru_cache

@@ -60,14 +60,8 @@ DOCUMENT_ONLY: Final[Mapping[str, str]] = {
     "bullets": "share of lines that begin with a bullet or a dash; null without lines",
     "ellipsis_ends": "share of lines that end in an ellipsis; null without lines",
     "sentence_ends": "share of lines that end in a sentence terminator of any script; null without lines",
-    **{
-        f"top_{n}_gram": f"characters of the most frequent {n} words in a row, times their count, share of all"
-        for n in (2, 3, 4)
-    },
-    **{
-        f"duplicate_{n}_grams": f"characters of {n} words in a row that occur earlier, share of all"
-        for n in range(5, 11)
-    },
+    **{f"top_{n}_gram": f"share of characters in copies of the most frequent {n} words in a row" for n in (2, 3, 4)},
+    **{f"duplicate_{n}_grams": f"share of characters in {n} words in a row that occur earlier" for n in range(5, 11)},
     "emails": "number of e-mail addresses",
     "phones": "number of telephone numbers",
     "ips": "number of public IP addresses",

@@ -31,10 +31,7 @@ class Spans:
         return self.end - self.start
 
     def count(self, where: Bools) -> Ints:
-        """How many are true in each slice.
-
-        It is a difference of two ranks, and the rank of a place is a sum over the words of a bitmap before it.
-        """
+        """How many are true in each slice: a difference of two ranks. A rank is a sum over the words of a bitmap."""
         bits = np.packbits(where, bitorder="little")
         words = np.zeros((len(where) >> 6) + 1, "<u8")
         words.view(np.uint8)[: len(bits)] = bits

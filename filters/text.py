@@ -82,7 +82,10 @@ class TextScores:
             else:
                 each, out[first:last] = language.by_fasttext(flat, self.language_model, ctx, first)
             of_documents = language.vote(each, flat)
-            languages_.append((language.or_declared(of_documents, declared[first:last]), each.strings()))
+            # Where the text gives no language (as in short captions), the declared one, without a confidence. The text
+            # comes first because templates of pages declare a wrong language.
+            of_declared = pc.coalesce(of_documents.strings(), pa.array(declared[first:last], pa.string()))
+            languages_.append((of_declared, each.strings()))
             by_document, by_paragraph = text_scores(flat, hits, of_documents)
             common_scores = _common(flat, of_documents, self.common_words)
             by_document["common_words"], by_paragraph["common_words"] = common_scores
@@ -122,7 +125,7 @@ def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str
     """The scores that documents and paragraphs share (`filters.scores.TEXT`, without the language), NaN where null."""
     paragraphs, documents, total = flat.paragraphs, flat.documents, flat.of.sum
 
-    points = flat.count(ch.POINT)
+    points, in_token = flat.count(ch.POINT), flat.where(ch.TOKEN)
     counts = {
         "words": flat.paragraph_words.size,
         "terms": flat.paragraph_terms.size,
@@ -130,7 +133,7 @@ def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str
         "letters_of_words": flat.paragraph_words.sum(flat.words.size),
         "special": flat.count(ch.SPECIAL),
         "points": points,
-        "tokens": paragraphs.count(_starts(flat.where(ch.TOKEN))) + points,
+        "tokens": paragraphs.count(in_token & ~np.append(False, in_token[:-1])) + points,
         "alpha_words": flat.paragraph_terms.count(_lettered(flat)),
         "upper": flat.count(ch.UPPER),
         "alpha": flat.count(ch.ALPHA),
@@ -232,13 +235,6 @@ def _lettered(flat: Flat) -> Bools:
     others = np.flatnonzero(~lettered)
     lettered[others] = Spans(terms.start[others], terms.end[others]).count(alpha) > 0
     return lettered
-
-
-def _starts(where: Bools) -> Bools:
-    """The first place of each run."""
-    starts = where.copy()
-    starts[1:] &= ~where[:-1]
-    return starts
 
 
 def _join(parts: list[dict[str, Floats]], score: str) -> Floats:

@@ -96,15 +96,12 @@ def unit(vectors: NDArray) -> Floats:
     """Vectors scaled to length 1 (a vector of zeros stays); a row of more dimensions is flattened."""
     flat = np.asarray(vectors, np.float32).reshape(len(vectors), -1)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.divide(flat, length, out=np.zeros_like(flat), where=length > 0)
+    return np.asarray(np.divide(flat, length, out=np.zeros_like(flat), where=length > 0))
 
 
 def ranks(own: NDArray, negatives: NDArray) -> NDArray[np.int64]:
-    """The number of each row's negatives with the row's own similarity or a higher one; 0 where its own is the highest.
-
-    ``own``: n similarities; ``negatives``: n x k.
-    """
-    return np.sum(np.asarray(negatives) >= np.asarray(own)[:, None], axis=1, dtype=np.int64)
+    """How many of each row's negatives (n x k) have the row's own similarity (n) or a higher one; 0 for the nearest."""
+    return np.asarray((np.asarray(negatives) >= np.asarray(own)[:, None]).sum(axis=1), np.int64)
 
 
 @lru_cache(maxsize=2)

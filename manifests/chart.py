@@ -13,10 +13,7 @@ _STYLE = "text{font:11px system-ui,sans-serif;fill:#1d2330}.soft{fill:#667085}.b
 
 
 def bars(rows: Sequence[tuple[str, int]], of: int | None = None, most: int = 14) -> str:
-    """Horizontal bars with lengths in proportion to the numbers.
-
-    of: print each number also as a share of this one. Rows beyond `most` become one bar with their sum.
-    """
+    """Horizontal bars with numbers, and shares of the number `of`. Rows beyond `most` become one bar with their sum."""
     if len(rows) > most:
         rest = rows[most - 1 :]
         rows = [*rows[: most - 1], (f"{len(rest)} others", sum(n for _, n in rest))]

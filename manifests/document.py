@@ -56,10 +56,7 @@ def provenance(file: str, offset: int | None = None, length: int | None = None, 
 
 
 def batches(items: Iterable[tuple[str, Row | bytes]], tables: Mapping[str, pa.Schema]) -> Iterator[Output]:
-    """What a stage yields, from (table name, row) and (file name, bytes): batches of at most BATCH rows; bytes at once.
-
-    tables: name and schema of each table, as the stage declares them.
-    """
+    """What a stage yields, from (table name, row) and (file name, bytes). tables: the schemas that it declares."""
     waiting: dict[str, list[Row]] = {name: [] for name in tables}
     for name, item in items:
         if isinstance(item, bytes):

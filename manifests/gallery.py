@@ -46,10 +46,8 @@ def gallery(source: str, stats: Row, rows: Sequence[Row], album: Album) -> str:
     kept = "".join(_card(source, stats["layout"], row, album) for row in [r for r in rows if not r["reason"]][:_KEPT])
     dropped = "".join(_card(source, stats["layout"], row, album) for row in rows if row["reason"])
     note = "<p>Chosen by hash. What the rules removed from a document is struck through.</p>"
-    return (
-        f"<h2>{title}, kept</h2>{note}<div class=cards>{kept}</div>"
-        f"<h2>{title}, dropped</h2><div class=cards>{dropped}</div>"
-    )
+    first = f"<h2>{title}, kept</h2>{note}<div class=cards>{kept}</div>"
+    return f"{first}<h2>{title}, dropped</h2><div class=cards>{dropped}</div>"
 
 
 def _card(source: str, layout: str, row: Row, album: Album) -> str:

@@ -17,10 +17,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def mix64(x: U64) -> U64:
-    """A bijection of 64 bits in which every input bit affects every output bit.
-
-    The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-    """
+    """The finaliser of SplitMix64, a bijection of 64 bits (Steele, Lea and Flood, OOPSLA 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -65,10 +65,7 @@ def _rendered(key: str, fields: Row) -> str:
 
 
 def explain(run: str, what: str) -> list[Row]:
-    """All rows of the ledger and the index about a document's id, a page's URL or an image's URL.
-
-    Each row has a line to read, `says`. Raises InspectError.
-    """
+    """All rows of the ledger and the index about a document's id or a URL, each with a line to read, `says`."""
     _sources(run)
     out: list[Row] = []
     ids: set[str] = set()

@@ -29,15 +29,8 @@ DOCUMENTS = pa.schema(
     ]
 )
 
-TEXTS = pa.schema(
-    [
-        ("id", pa.string()),
-        ("node", pa.int32()),
-        ("reason", REASON),
-        ("score", pa.float32()),
-        ("text", pa.string()),  # the first 200 characters
-    ]
-)
+#: `text`: the first 200 characters
+TEXTS = pa.schema({"id": pa.string(), "node": pa.int32(), "reason": REASON, "score": pa.float32(), "text": pa.string()})
 
 IMAGES = pa.schema(
     [

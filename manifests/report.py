@@ -131,8 +131,8 @@ def _source(s: Row) -> str:
         if bins.keys() - {ZERO}
     ]
     rules = [
-        [level, r["score"], _limit(r["min"]), _limit(r["max"]), ", ".join(r["any_of"] or ()), ", ".join(r["spares"]),
-         r["source"]]
+        [level, r["score"], *("" if r[key] is None else f"{r[key]:g}" for key in ("min", "max")),
+         ", ".join(r["any_of"] or ()), ", ".join(r["spares"]), r["source"]]
         for level, of_level in s["rules"].items()
         for r in of_level
     ]  # fmt: skip
@@ -157,10 +157,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     titles = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _limit(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
 
 
 def _n(value: int) -> str:

@@ -18,25 +18,18 @@ import pyarrow as pa
 TEXT, IMAGE, BREAK = "text", "image", "break"
 #: beginning of the address of an image that came with its document and is never fetched; its sha256 follows
 EMBEDDED = "sha256:"
-KINDS = (TEXT, IMAGE, BREAK)
 
 #: what a text node was on its page, or who says it in a conversation; null for images and breaks
 ROLES = ("heading", "paragraph", "item", "quote", "table", "code", "caption", "user", "assistant")
 
 BOX = pa.list_(pa.float32(), 4)
 
-WORD = pa.struct(
-    [
-        ("text", pa.string()),
-        ("box", BOX),
-        ("score", pa.float32()),  # 1.0 from a text layer, the engine's confidence (0..1) from OCR
-        ("line", pa.int32()),  # line number within the page, from 0
-    ]
-)
+#: `score`: 1.0 from a text layer, the engine's confidence (0..1) from OCR; `line`: line number within the page, from 0
+WORD = pa.struct([("text", pa.string()), ("box", BOX), ("score", pa.float32()), ("line", pa.int32())])
 
 NODE = pa.struct(
     [
-        ("kind", pa.string()),  # one of KINDS
+        ("kind", pa.string()),  # TEXT, IMAGE or BREAK
         ("role", pa.string()),  # one of ROLES
         ("text", pa.string()),  # text nodes: one paragraph
         ("image", pa.string()),  # image nodes: canonical URL, the key into the image outcomes
@@ -50,14 +43,9 @@ NODE = pa.struct(
     ]
 )
 
-PROVENANCE = pa.struct(
-    [
-        ("file", pa.string()),  # the input as the recipe names it
-        ("offset", pa.int64()),  # bytes, of the WARC record; null for whole files
-        ("length", pa.int64()),
-        ("page", pa.int32()),  # PDF page from 0; null elsewhere
-    ]
-)
+#: `file`: the input as the recipe names it; `offset`, `length`: bytes, of the WARC record, null for whole files;
+#: `page`: PDF page from 0, null elsewhere
+PROVENANCE = pa.struct([("file", pa.string()), ("offset", pa.int64()), ("length", pa.int64()), ("page", pa.int32())])
 
 DOCUMENT = pa.schema(
     [

@@ -20,9 +20,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from dedup.components import Components
 from dedup.decontaminate import Contaminated, Matches, Overlap
-from dedup.group import Group
+from dedup.group import Components, Group
 from dedup.paragraphs import RepeatedParagraphs
 from dedup.verify import GatherClusters, Verify
 from filters.decide import Decide

@@ -9,8 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dedup.components import Components
-from dedup.group import Group
+from dedup.group import Components, Group
 from dedup.sign import Sign
 from dedup.verify import GatherClusters, Verify
 from manifests.schema import DECISION, DOCUMENT

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.components import MEMBERSHIP, Components
-from dedup.group import EDGES, Group
+from dedup.group import EDGES, MEMBERSHIP, Components, Group
 from dedup.images import ADDED, NEEDED, ImageCounts
 from dedup.paragraphs import Paragraphs, RepeatedParagraphs
 from dedup.sign import BANDS, Sign, signatures_schema
