@@ -1,7 +1,5 @@
 """`python -m bench NAME [--json]`: a comparison with peers on one machine. Prints a row for each contender."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Inputs that several comparisons share: the real pages and texts beside the checkout, random words, joined batches."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path

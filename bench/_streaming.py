@@ -3,8 +3,6 @@
 It runs in the environment of streaming, which may be without this project's packages, so it imports nothing else.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import tarfile

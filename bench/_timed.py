@@ -1,7 +1,5 @@
 """Measurements in interleaved rounds. It needs only Python, so that peers in other environments can use it too."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import resource

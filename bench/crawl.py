@@ -6,8 +6,6 @@ by rule (`bench extract`) and written to a WARC file. Ranges and images come fro
 process, so their rate is what they cost the processor, and says nothing about a network.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import random

@@ -8,8 +8,6 @@ half of the documents, with 3 % of their words changed, the share where exactly 
 documents without a copy that are dropped. tests/dedup/test_minhash.py checks our signatures against datasketch.
 """
 
-from __future__ import annotations
-
 import random
 import statistics
 import tempfile

@@ -9,8 +9,6 @@ Each round runs all contenders, each in its own process. The table shows medians
 is the median of the ratios of the rounds, so that other load on the machine counts for all contenders of a round.
 """
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os

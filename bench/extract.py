@@ -6,8 +6,6 @@ Figures are medians of processor time. `of_limit` is the speed as a share of lex
 same run.
 """
 
-from __future__ import annotations
-
 import random
 import statistics
 import time

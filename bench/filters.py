@@ -9,8 +9,6 @@ the documents: memory must not grow with their number.
 Contenders take turns for three rounds. A row is the median run by processor time, with the range of all runs.
 """
 
-from __future__ import annotations
-
 import os
 import statistics
 import time

@@ -19,8 +19,6 @@ A peer that is not installed is left out, and stderr says so. streaming conflict
 datasets); give it an environment of its own: `python -m bench loader --python ENV/bin/python`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import io

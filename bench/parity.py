@@ -5,8 +5,6 @@ each document as lines, with our words (`split_words`) and sentences as its toke
 datatrove's own words, which are spaCy's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """PDFs -> a picture and a JSON file for each page, with the fields of PDFA (pixparse/pdfa-eng-wds)."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -10,8 +10,6 @@ A recursive XY-cut (Nagy and Seth, 1984) over line segments, with two changes to
 The geometry here is of text that runs from left to right, with lines that go down; `layout` turns other text.
 """
 
-from __future__ import annotations
-
 import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

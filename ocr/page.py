@@ -1,7 +1,5 @@
 """One page of a PDF: its picture, and its words, lines and blocks in reading order."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ PyMuPDF parses the file in this process. A hostile file can crash or hang it, so
 and say first which file and page they are on. PyMuPDF is not thread-safe: one document at a time in a process.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

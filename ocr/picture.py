@@ -1,7 +1,5 @@
 """The picture of a page: rendered within a pixel budget, and its JPEG."""
 
-from __future__ import annotations
-
 import io
 import math
 from dataclasses import dataclass

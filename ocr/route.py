@@ -4,8 +4,6 @@ Simple rules on what the page has, like those of MinerU and FinePDFs (MinerU pdf
 run_finepdfs_pipeline). Where MinerU has a threshold, it is MinerU's.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

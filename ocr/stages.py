@@ -1,7 +1,5 @@
 """The stage `Pages`: PDF files -> one document a page, its picture, and a row for everything that is refused."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping

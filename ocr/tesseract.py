@@ -5,8 +5,6 @@ one thread (OMP_THREAD_LIMIT=1), because its own threads make it three to four t
 (measured; also datashare issue 2234).
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import os

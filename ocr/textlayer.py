@@ -1,7 +1,5 @@
 """The text layer of a PDF page: its words with boxes on the page as a reader sees it, and the boxes of its pictures."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any

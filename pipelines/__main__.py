@@ -2,8 +2,6 @@
 lacks.
 """
 
-from __future__ import annotations
-
 import sys
 
 

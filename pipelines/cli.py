@@ -3,8 +3,6 @@
 Every command imports what it needs when it is called, so that help and a run with nothing to do are quick.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

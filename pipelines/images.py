@@ -4,8 +4,6 @@ Images are in the blobs of the steps that hold them: `fetch`, and steps whose do
 blobs of one scope are numbered in one sequence: first those of its own steps, then those of `fetch`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

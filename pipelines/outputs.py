@@ -5,8 +5,6 @@ that is no longer part of the run is removed. The same run writes the same bytes
 nothing.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 import json

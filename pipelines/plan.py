@@ -13,8 +13,6 @@ Documents of several sources meet in the steps of a kind. Images are fetched onc
 SOURCE.step, KIND.step and step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

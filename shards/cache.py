@@ -1,7 +1,5 @@
 """A cache of blocks of remote files on the local disk, with a limit in bytes."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tempfile

@@ -5,8 +5,6 @@ free-form goes into `meta` as a JSON string. So `datasets`, Parquet and Energon 
 card declares these schemas, and the tests hold the writer to them. shards.layout.LAYOUTS says which layout has which.
 """
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 _TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()

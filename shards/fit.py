@@ -1,7 +1,5 @@
 """Images for a shard: JPEG, upright, within a longest side, without metadata."""
 
-from __future__ import annotations
-
 import io
 import json
 from contextlib import suppress

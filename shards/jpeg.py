@@ -4,8 +4,6 @@ A photograph carries EXIF (its place and camera), XMP, IPTC, and thumbnails that
 it is needed to show the picture, so packing removes it. The pixels remain those of the original, bit for bit.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import NamedTuple

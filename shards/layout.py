@@ -4,8 +4,6 @@ A function gives the JSON (by a schema of shards/fields.py), the members after i
 the order in which a model reads them. `LAYOUTS` has one row a layout.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC

@@ -29,8 +29,6 @@ Needs numpy, pyarrow, pillow and fsspec; decodes faster with simplejpeg and open
 `pread`; on remote stores that is a ranged request, held in a bounded `cache` on the local disk if one is given.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

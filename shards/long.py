@@ -5,8 +5,6 @@ tokenizer of the index, so it never has more tokens than the plan gave it; the t
 counted.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import groupby

@@ -12,8 +12,6 @@ Version 1 has {"configs": {CONFIG: {SPLIT: [...]}}} in the place of "sources"; C
 a source.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

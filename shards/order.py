@@ -4,8 +4,6 @@ Every rank and worker walks alike. Only the index is read. A position is a few n
 depend on how it was reached. The pure functions that it uses (schedule, shuffle, packing) are in shards/plan.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

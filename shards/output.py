@@ -4,8 +4,6 @@ The class is named by its import path. It is built with the recipe's arguments; 
 samples of one shard and yield the bytes of one file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol

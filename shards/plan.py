@@ -9,8 +9,6 @@ block are shuffled and packed. So an epoch is never completely in memory, and a 
 shards.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Read access to the files of a run: local files by pread, others by ranges through fsspec."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """The packs of one source as one endless stream, planned block by block from the index."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -11,8 +11,6 @@ Nothing here writes to disk or extracts, and every size is checked against the b
 archive can cause a `TarError` and nothing else.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Iterator, Sequence

@@ -5,8 +5,6 @@ identified by its name and the sha256 of its definition. Each text slot of a sam
 is ever read as a special token, however it is spelled, except a slot that is exactly `END_OF_TOPIC`.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache

@@ -15,8 +15,6 @@ loses no batch. Lightning asks a DataLoader for one batch more than it trains on
 `Batch.state` in the module's `on_save_checkpoint`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

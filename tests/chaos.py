@@ -10,8 +10,6 @@ the clean run; and no part that was committed when a driver died was run again. 
 the crawl to the shards, over a crawl and a fetch that are recorded once, and compares all files of the run.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """docs/extending.md: each example is written to files as it stands there, and run."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,7 +1,5 @@
 """The reference trainer: Idefics2's training stages on shards of the pipeline. Start with `train`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -6,8 +6,6 @@ tower by captioning under a decoder that is thrown away. The score is the loss o
 compared pair by pair on the same captions.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

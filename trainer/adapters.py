@@ -5,8 +5,6 @@ embeddings and the norms are trained too (Hugging Face's training code). Adapter
 of a stage, so each stage starts from a plain model.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

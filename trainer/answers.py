@@ -6,8 +6,6 @@ question at a time (the paper, appendix A.3). A model trained on conversations i
 text.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys

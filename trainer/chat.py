@@ -12,8 +12,6 @@ question then stay at the start. The index does not count the template's tokens,
 sequence.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ read by any other number. A checkpoint is a folder that is written under another
 absent. Frozen weights are left out, because they come from the stage's start.
 """
 
-from __future__ import annotations
-
 import shutil
 import warnings
 from pathlib import Path

@@ -5,8 +5,6 @@ CPU, seconds), ``tiny`` (a CPU, minutes) and ``full`` (the paper's numbers). ``p
 ``chain`` lists stages to train one after the other.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path

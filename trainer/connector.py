@@ -5,8 +5,6 @@ paper's comparison (arXiv 2405.02246, tables 3, 11 and 12), and Idefics3's pixel
 3.1).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any

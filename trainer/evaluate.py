@@ -1,7 +1,5 @@
 """Whether the model uses the images: the loss on held-out pairs with their own images and with permuted images."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

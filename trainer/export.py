@@ -10,8 +10,6 @@ to it, and it drops patches at the edges that an image covers only in part; the 
 patches.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Batches of the loader as tensors, prepared by one thread ahead of the model."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """A batch through the model: the logits of every architecture by one path, and the loss of each token."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -6,8 +6,6 @@ of a gate that starts at 0, so that the model starts as the plain decoder. A tok
 before it in its own document, and to nothing before the first image. In the text an image is one token.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, NamedTuple
 

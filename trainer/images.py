@@ -1,7 +1,5 @@
 """Images as input of the vision tower: floats in about [-1, 1], padded to one size, with a mask of the real pixels."""
 
-from __future__ import annotations
-
 import hashlib
 import random
 from collections import OrderedDict

@@ -3,8 +3,6 @@
 The same loop runs on one device, under torchrun and as a Ray Train worker. `Ranks` tells which, and only FSDP differs.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """The log of a stage: one line a step, on stderr, in JSON Lines and for TensorBoard."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ the paper compares with it (another connector, cross-attention) are the same cla
 ``architecture.json`` beside the weights names them.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

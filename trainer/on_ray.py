@@ -6,8 +6,6 @@
 `out` must be a folder that every worker can reach. If a worker dies, Ray starts all again from the last checkpoint.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

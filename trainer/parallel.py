@@ -1,7 +1,5 @@
 """Several processes as one training run: the ranks of torchrun or Ray Train, and FSDP2 over them."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from typing import Any

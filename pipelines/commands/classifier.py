@@ -1,7 +1,5 @@
 """`panoramix classifier`: quality classifiers of your own."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """What all commands share: where they print, their common options, and how a known fault ends them."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Iterator, Mapping

@@ -4,8 +4,6 @@ Starts the sample web on loopback, runs `pipelines/recipes/sample.yaml` through 
 shards, stops the web.
 """
 
-from __future__ import annotations
-
 import os
 import pathlib
 import subprocess

@@ -7,8 +7,6 @@ run that was complete (4 of 300 small scripts on a busy machine). So this module
 exit, and then ends the process without finalising the interpreter.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import sys

@@ -1,7 +1,5 @@
 """A takedown: the run's list grows, and the last selection and the shards are made again without what it covers."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The commands that look into a finished run and change nothing."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One run from recipe to report, for the command line and for Python."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -1,7 +1,5 @@
 """`panoramix sweep`: what other thresholds would keep of a finished run, from its stored scores."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

@@ -3,8 +3,6 @@
 A recorded stage: what was fetched is an input of all later steps, and a wider choice fetches only what is new.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -5,8 +5,6 @@ with the date of their fetch. So the new WARC file is complete without the old o
 still need.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ The index is Parquet, one row for each capture, in
 alone. The columns are those of commoncrawl/cc-index-table (``cc-index-schema-flat.json``).
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import re

@@ -4,8 +4,6 @@ To find links no tree is needed, and a scanner in plain Python cannot crash on a
 the size of the page.
 """
 
-from __future__ import annotations
-
 import html
 import re
 import zlib

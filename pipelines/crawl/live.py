@@ -5,8 +5,6 @@ A recorded stage. A host gets one request at a time, with a pause between two; s
 When the crawl is refreshed, pages of the earlier crawl are requested under a condition (conditional.py).
 """
 
-from __future__ import annotations
-
 import io
 import tempfile
 import time

@@ -3,8 +3,6 @@
 Nothing here depends on what the bytes are.
 """
 
-from __future__ import annotations
-
 import random
 import threading
 import time

@@ -2,8 +2,6 @@
 names, and unfinished files.
 """
 
-from __future__ import annotations
-
 import json
 
 from pipelines.engine.lock import hold

@@ -6,8 +6,6 @@ crashed. A child exits when its parent does. There is no address-space limit, be
 parent watches the resident memory instead.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import mmap

@@ -1,7 +1,5 @@
 """The local backend: parts run in long-lived child processes of this machine."""
 
-from __future__ import annotations
-
 import glob
 import os
 import time

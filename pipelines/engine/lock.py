@@ -1,7 +1,5 @@
 """One driver for each run: a file lock on local disks, an object with a heartbeat on object stores."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import itertools

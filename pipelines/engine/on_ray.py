@@ -7,8 +7,6 @@ A stage with `open` (a model) runs in a pool of actors, one for each share of a 
 if it needs none. The child process of an actor holds the model.
 """
 
-from __future__ import annotations
-
 import importlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """Runs one part: reads its inputs, calls the stage, commits the output. The backend chooses the process."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import itertools

@@ -1,7 +1,5 @@
 """From the steps of a plan to tasks: functions of what the parents have committed. Nothing here starts work."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence

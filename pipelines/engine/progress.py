@@ -1,7 +1,5 @@
 """What a person sees of a run on stderr: bars on a terminal, else a line every 30 seconds; a table at the end."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The record of a recorded step, `stages/NAME.json`: the folders of its generations."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

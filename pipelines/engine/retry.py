@@ -15,8 +15,6 @@ A worker that SIGKILL ends counts as lost. After five times on the same part it 
 the kernel sends SIGKILL to a process that uses all memory.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Literal
 

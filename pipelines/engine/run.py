@@ -4,8 +4,6 @@ The driver holds names and counts, never data. It may be killed at any moment: c
 run does the rest.
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

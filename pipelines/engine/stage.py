@@ -10,8 +10,6 @@ A stage with a method ``open`` (a model) is not called itself. The engine calls 
 calls the result for every part that the process runs.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import importlib.metadata

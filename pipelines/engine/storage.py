@@ -3,8 +3,6 @@
 A local file is synced and then renamed. A PUT to an object store is atomic.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

@@ -9,8 +9,6 @@ unchanged; it runs in the caller's thread, so that a decoder that crashes is at 
 Not used: its distributors, its reader and its writers.
 """
 
-from __future__ import annotations
-
 import functools
 import io
 import os

@@ -8,8 +8,6 @@ Private is what IANA's special-purpose registries call not globally reachable (R
 `ipaddress` module, and also multicast and reserved addresses.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ipaddress
 import queue

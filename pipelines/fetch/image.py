@@ -5,8 +5,6 @@ is read first, and the limit of pixels is checked before anything is decoded. Th
 reduced scale, which still reads to the end; so a file that was cut off is detected.
 """
 
-from __future__ import annotations
-
 import functools
 import io
 import warnings

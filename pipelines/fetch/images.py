@@ -4,8 +4,6 @@ A recorded stage: what the web answered is an input of all later steps. The exch
 partition, so that limits of a host hold. The row number that the engine gets is the URL's place among the sorted URLs.
 """
 
-from __future__ import annotations
-
 import tempfile
 import threading
 import time

@@ -5,8 +5,6 @@ most (brotli: twice as many). The caller can stop after any piece, so a decompre
 caller takes.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterable, Iterator
 

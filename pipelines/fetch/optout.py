@@ -10,8 +10,6 @@ These directives reserve an image against training: ``noai`` and ``noimageai`` (
 too. TDM-Reservation: 1 is the reservation of the W3C community group's TDM Reservation Protocol.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """The proxy that the environment names (http_proxy, https_proxy, all_proxy, no_proxy), and connections through it."""
 
-from __future__ import annotations
-
 import base64
 import time
 import urllib.parse

@@ -5,8 +5,6 @@ allows everything; 5xx and 429 (which Google counts among the server's faults) d
 connection, every URL of the host fails for that reason.
 """
 
-from __future__ import annotations
-
 import re
 from concurrent.futures import Future
 from dataclasses import dataclass

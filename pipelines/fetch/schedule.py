@@ -3,8 +3,6 @@
 A thread takes any row whose host has a free slot. So a slow host holds as many threads as it has slots, and no more.
 """
 
-from __future__ import annotations
-
 import heapq
 import threading
 import time

@@ -5,8 +5,6 @@ thread without end. Here each read has the time that is left of one deadline. Al
 decoded body.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import socket

@@ -8,8 +8,6 @@
 Idefics2's template has a turn's images before its text. So they go there, wherever in the text the mark stands.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Documents of a datatrove reader (JSONL, Parquet, CSV, Arrow, the Hub, or a class of the user's)."""
 
-from __future__ import annotations
-
 import gzip
 import os
 from collections.abc import Generator, Iterator, Mapping

@@ -4,8 +4,6 @@ A format is a function: a row -> (address of the page, nodes in reading order). 
 built in. A recipe may name another function by its import path (`my.module:function`).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The readers of this folder take their rows from `documents`. `read` is the one p
 a row that cannot be read is refused as `bad_row`, the rest of a broken file as one row `file_broken`.
 """
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

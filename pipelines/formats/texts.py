@@ -4,8 +4,6 @@ Columns that are read: `text` (a string: the whole document), and `url` where th
 Blank lines separate the paragraphs of a text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar

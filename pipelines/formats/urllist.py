@@ -1,7 +1,5 @@
 """Lists of image addresses with their texts, as LAION, COYO, CC3M and DataComp publish them, as pair documents."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Values in other people's rows, as this project writes them: lines of text, pixels, addresses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -4,8 +4,6 @@ Leaves and boxes stand in flat lists, both in document order. So the content of 
 scoring needs only sums over ranges. The walk is a loop with its own stack, so deep pages do not use the interpreter's.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

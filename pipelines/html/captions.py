@@ -3,8 +3,6 @@
 Tables by purpose, in many languages: such a line is no caption on any site. What an image shows is for models to judge.
 """
 
-from __future__ import annotations
-
 import html
 import re
 

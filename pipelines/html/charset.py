@@ -3,8 +3,6 @@
 Source: WHATWG HTML §13.2.3.2 "Determining the character encoding"; resiliparse has the Encoding Standard's labels.
 """
 
-from __future__ import annotations
-
 import codecs
 import re
 from functools import lru_cache

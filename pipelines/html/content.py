@@ -1,7 +1,5 @@
 """The article out of its box: remove what does not belong to it, add what stands just above it."""
 
-from __future__ import annotations
-
 import re
 from itertools import takewhile
 

@@ -1,7 +1,5 @@
 """What each element means to the walk, by tag, role and style; which boxes named like boilerplate hold the article."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -7,8 +7,6 @@ tag (each is compared with all others). Measured with lexbor: 20,000 nested tags
 Only suspicious pages are rewritten.
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

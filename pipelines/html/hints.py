@@ -4,8 +4,6 @@ Names are split at dashes, underscores and camel case (`postBody__text` is post,
 `icon` and `shadow` no `ad`: the lists of OBELICS and Readability match substrings, and misfire there.
 """
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 from itertools import pairwise

@@ -4,8 +4,6 @@ The address is not always `src`: lazy loaders keep it elsewhere until the reader
 several sizes (WHATWG HTML §4.8.4), AMP has its own element. Data URIs are left out: they are placeholders and icons.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from operator import itemgetter

@@ -1,7 +1,5 @@
 """Documents as OBELICS' parallel lists, for `panoramix extract`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The facts in the head of a page: title, language, date, licence, base address, and opt-out signals."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The main function of this folder: the bytes of a page in, its title, language, licence, signals and nodes out."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping

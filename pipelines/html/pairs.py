@@ -1,7 +1,5 @@
 """Image-text pairs out of documents: each image with the best words its page has for it."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 The phrases stand in phrases.yaml, by purpose and language; so do those of captions.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

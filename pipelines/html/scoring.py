@@ -5,8 +5,6 @@ away, class names say what the author calls the box. The differences: names are 
 differences over ranges of leaves, and an ancestor is taken where the article comes in several pieces.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import accumulate, compress
 

@@ -1,7 +1,5 @@
 """The stage that reads WARC slices: documents, PDFs, and a row for every response that became neither."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar

@@ -4,8 +4,6 @@ The equivalences are those of RFC 3986 §6.2.2 and §6.2.3: case of scheme and h
 segments, case of percent-encoding. The query stays: its order may matter to the server. The fragment is never sent.
 """
 
-from __future__ import annotations
-
 import re
 from urllib.parse import quote, urljoin, urlsplit
 

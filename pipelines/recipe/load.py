@@ -1,7 +1,5 @@
 """A recipe from its file: YAML with settings over it. Each fault is one line that names the key."""
 
-from __future__ import annotations
-
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any

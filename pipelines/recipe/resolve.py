@@ -4,8 +4,6 @@ Nothing else does input or output for a recipe, and nothing here knows of the pl
 one line that names the key.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterable

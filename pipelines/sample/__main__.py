@@ -1,7 +1,5 @@
 """``python -m pipelines.sample --port N [--pairs FILE]``: the sample web in the foreground, until it is interrupted."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import threading

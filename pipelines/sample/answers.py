@@ -1,7 +1,5 @@
 """An answer of the sample web to one request: status, headers, body, and the way in which the body is sent."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

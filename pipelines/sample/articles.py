@@ -1,7 +1,5 @@
 """The regular pages: one article for each subject of each topic, with pictures, comments and links."""
 
-from __future__ import annotations
-
 import functools
 import random
 import re

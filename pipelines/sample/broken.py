@@ -1,7 +1,5 @@
 """Image addresses that do not simply answer with an image: one maker for each fault."""
 
-from __future__ import annotations
-
 import functools
 import io
 import random

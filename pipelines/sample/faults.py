@@ -6,8 +6,6 @@ of `manifests.schema.STATUSES` and, from ``side_min_low`` on, of the image rules
 side of the limit.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

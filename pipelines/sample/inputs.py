@@ -1,7 +1,5 @@
 """The files that the sample recipe reads beside the sample web, and the settings that name them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pipelines.sample import write_conversations, write_pairs, write_texts

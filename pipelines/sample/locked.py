@@ -3,8 +3,6 @@
 The standard security handler, revision 2 (40-bit RC4), as PDF 32000-1:2008, 7.6.3, algorithms 1 to 4, describes it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import textwrap
 

@@ -1,7 +1,5 @@
 """The host of everything odd: pages that carry the broken images, and pages that are themselves the fault."""
 
-from __future__ import annotations
-
 import functools
 import html
 import random

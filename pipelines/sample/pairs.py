@@ -1,7 +1,5 @@
 """A list of image addresses and captions, as image-text data sets are published; some rows are bad."""
 
-from __future__ import annotations
-
 import csv
 import functools
 from pathlib import Path

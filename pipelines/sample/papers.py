@@ -3,8 +3,6 @@
 Needs PyMuPDF (the extra `pdf`), which is loaded only when a PDF is asked for.
 """
 
-from __future__ import annotations
-
 import functools
 import io
 import random

@@ -9,8 +9,6 @@ with a fact. A section has more forms than one page uses, so two pages of a topi
 patterns, but hardly ever five words in a row.
 """
 
-from __future__ import annotations
-
 import random
 import re
 from collections.abc import Mapping

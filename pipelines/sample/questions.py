@@ -1,7 +1,5 @@
 """Questions about the sample's pictures, in two formats of sets for fine-tuning: pictures by address, and as bytes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

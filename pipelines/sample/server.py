@@ -4,8 +4,6 @@
 ...     requests.get("http://skywatch.example/", proxies={"http": web.proxy})
 """
 
-from __future__ import annotations
-
 import collections
 import contextlib
 import email.utils

@@ -1,7 +1,5 @@
 """Documents of text alone, in the sample's prose: some of them are near-copies, and some are too short."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The whole sample web as one table: address -> answer. Nothing here depends on time, port or process."""
 
-from __future__ import annotations
-
 import functools
 import gzip
 import io

@@ -1,7 +1,5 @@
 """Registered domains: the unit of the validation split, so that no site is in both splits."""
 
-from __future__ import annotations
-
 import functools
 import urllib.parse
 

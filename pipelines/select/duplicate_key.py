@@ -1,7 +1,5 @@
 """Keys of documents by a function of the user's: documents with the same key are duplicates (dedup.sign)."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout

@@ -5,8 +5,6 @@ A file is one that `trainer.answers` evaluates by: a JSON object a line, ``{"ima
 under its name is read again when the file is touched.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Takedown lists as a table that stages can read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar

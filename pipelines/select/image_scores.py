@@ -1,7 +1,5 @@
 """Scores of images and of texts: each distinct image, and each distinct text, is scored once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """What became of an image's address, and the scores of the image, joined to every place that shows it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar

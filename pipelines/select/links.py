@@ -1,7 +1,5 @@
 """Which image addresses to fetch, and where in which documents they stand."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """How near each image is to the text of its document, by vectors of images and of texts (filters.vectors)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar

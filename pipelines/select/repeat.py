@@ -5,8 +5,6 @@ times, of others a hundredth. The whole part of a factor is copies of every docu
 the documents that a hash of their id chooses.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pyarrow as pa

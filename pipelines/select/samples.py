@@ -1,7 +1,5 @@
 """Documents to look at: a few kept ones and a few for each reason, chosen by hash, so every run chooses the same."""
 
-from __future__ import annotations
-
 import heapq
 from typing import Any
 

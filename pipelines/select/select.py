@@ -1,7 +1,5 @@
 """The last decision: which images stay, which documents have enough left, what is packed of them, why the rest left."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

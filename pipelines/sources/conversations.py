@@ -1,7 +1,5 @@
 """The kind `conversations`: turns of a user and an assistant about images, for fine-tuning."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Input files: patterns and folders resolved, each file as a row that fingerprints can use."""
 
-from __future__ import annotations
-
 import glob
 import os
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The kind `pairs`: image-text pairs, from the pages of other sources and from lists of addresses."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

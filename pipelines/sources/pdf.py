@@ -1,7 +1,5 @@
 """The kind `pdf`: PDF pages as images with words and boxes, from files and from the PDFs that a crawl met."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal

@@ -1,7 +1,5 @@
 """The recipe tables that all kinds of sources share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal

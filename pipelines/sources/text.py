@@ -1,7 +1,5 @@
 """The kind `text`: documents of text alone, for training beside images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

@@ -3,8 +3,6 @@
 Readers: WARC files, a crawl from seeds, Common Crawl's index, a datatrove reader, and releases of other projects.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from functools import partial

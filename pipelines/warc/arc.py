@@ -6,8 +6,6 @@ that many bytes as they came from the network, and a line end. The first record,
 A ``.arc.gz`` file compresses each record as a gzip member.
 """
 
-from __future__ import annotations
-
 import re
 
 from pipelines.warc.bytestream import ByteStream

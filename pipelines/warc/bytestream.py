@@ -1,7 +1,5 @@
 """The bytes that the record parsers read: one gzip member, or a plain file. Reads are buffered and bounded."""
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections.abc import Callable

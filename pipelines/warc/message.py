@@ -1,7 +1,5 @@
 """HTTP messages as archives store them: header blocks, and bodies with their codings undone up to a size."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

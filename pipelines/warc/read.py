@@ -13,8 +13,6 @@ warcio reads as fast (2,900 against 2,800 real pages a second on one core), but 
 member.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """One record of an archive: a page as it was fetched, or the reason why it cannot be read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime

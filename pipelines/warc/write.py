@@ -5,8 +5,6 @@ headers that describe the transfer are renamed to X-Crawl-Content-Encoding and X
 proxy needs (its login, the absolute form of the request line) is left out.
 """
 
-from __future__ import annotations
-
 import io
 from typing import BinaryIO
 from urllib.parse import urlsplit

@@ -3,8 +3,6 @@
 The text is made from the manifest, its recipe and `stats.json`. It leaves out the sections that they say nothing about.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath

@@ -4,8 +4,6 @@ It declares the features of every source, with as many image columns as its larg
 declaration, `datasets` infers the columns from the first five samples and fails on a later sample with others.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from collections import Counter

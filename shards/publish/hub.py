@@ -9,8 +9,6 @@
 Shards have the same bytes every time, so publishing an unchanged run again makes no commit.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ with ``<image>`` in place of images, its address, its number of images, and its 
 tar, as the shards are, because `datasets` reads a complete repository in one way.
 """
 
-from __future__ import annotations
-
 import io
 import textwrap
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ They are small and made from the manifest. Energon finds samples by the ``.tar.i
 shards, so `energon prepare` is not needed.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The folder that is uploaded: the files that a run's manifest names and the files for readers; and its problems."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -5,8 +5,6 @@ Parquet index. Where bytes have changed, the problem names the samples that cont
 sha256 of each sample. On request, each shard is also read with `webdataset`, which must find the same samples.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import io

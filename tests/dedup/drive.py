@@ -1,7 +1,5 @@
 """A small engine for the tests: documents in partitions, shuffles by key, and the chain of stages of one run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

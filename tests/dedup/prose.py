@@ -1,7 +1,5 @@
 """Random sentences over a fixed vocabulary, and copies with some words changed."""
 
-from __future__ import annotations
-
 import random
 
 SYLLABLES = ("ba", "den", "cor", "li", "mar", "sto", "ven", "tra", "pul", "gen", "hor", "vi", "sal", "wer", "nok", "ti")

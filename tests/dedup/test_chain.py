@@ -1,7 +1,5 @@
 """The complete deduplication, from documents to the rows of duplicates, against a brute-force reference."""
 
-from __future__ import annotations
-
 import random
 
 import numpy as np

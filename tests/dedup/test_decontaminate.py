@@ -1,7 +1,5 @@
 """Texts and pictures that match an evaluation, and similar ones that do not match."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pytest

@@ -1,7 +1,5 @@
 """Each stage between signatures and decisions alone: groups, components, the gathering of clusters, verification."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

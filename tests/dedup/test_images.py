@@ -1,7 +1,5 @@
 """Counts of images, and the distance of perceptual hashes."""
 
-from __future__ import annotations
-
 import random
 
 import pyarrow as pa

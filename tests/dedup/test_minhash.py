@@ -1,7 +1,5 @@
 """Signatures against exact Jaccard similarity and against datasketch."""
 
-from __future__ import annotations
-
 import itertools
 
 import datasketch

@@ -1,7 +1,5 @@
 """Paragraphs that many documents of a host have."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from dedup.paragraphs import Paragraphs, RepeatedParagraphs

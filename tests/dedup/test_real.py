@@ -1,7 +1,5 @@
 """Deduplication of the texts of real pages: copies are dropped, originals and unlike pages stay."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Words, canonical addresses, and the columns that Sign computes from a batch."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pytest

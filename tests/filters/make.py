@@ -1,7 +1,5 @@
 """Documents for the tests, from plain lists."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Small ONNX models for the tests: the mean colour of an image, and the sum of the colours of a text's words."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -3,8 +3,6 @@
 They follow the definitions in OBELICS' paper (arXiv 2306.16527, A.2), not its code.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """datatrove's filters as columns of scores."""
 
-from __future__ import annotations
-
 import pickle
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Hosts and addresses of a block-list."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """Decisions from the columns of documents and their scores."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 from typing import Any

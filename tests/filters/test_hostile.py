@@ -1,7 +1,5 @@
 """Scores, all presets and redaction accept any text: no text raises an error, and each document has a row."""
 
-from __future__ import annotations
-
 import math
 
 import pyarrow as pa

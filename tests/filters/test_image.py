@@ -1,7 +1,5 @@
 """Image scores from the outcomes of fetching and from the nodes of pages."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pyarrow as pa

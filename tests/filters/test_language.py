@@ -1,7 +1,5 @@
 """Languages by the embedded default method and by a small fastText model that the test trains."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

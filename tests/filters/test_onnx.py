@@ -1,7 +1,5 @@
 """Models in ONNX files: scores of images, vectors of images and texts, and ranks by cosine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

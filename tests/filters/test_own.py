@@ -1,7 +1,5 @@
 """Scores of texts, documents and images that the user writes: functions and classes by import path."""
 
-from __future__ import annotations
-
 import functools
 import os
 import pickle

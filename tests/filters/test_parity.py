@@ -1,7 +1,5 @@
 """Our presets give the verdicts of the datatrove classes that they are taken from, with the same split into words."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.filters import TRUTH

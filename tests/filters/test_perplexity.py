@@ -1,7 +1,5 @@
 """Perplexity by a small model: the probability of each word is written in the test."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

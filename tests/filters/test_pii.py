@@ -1,7 +1,5 @@
 """Personal data: each form is matched, similar text is not matched, and any text takes linear time."""
 
-from __future__ import annotations
-
 import itertools
 import time
 

@@ -1,7 +1,5 @@
 """Scores from the pixels of an image."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The quality classifier: its training, its file and its score."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tables of rules: their reading, their changes, their errors, and decisions over columns."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Counts, sums and maxima over slices, compared with a loop."""
 
-from __future__ import annotations
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

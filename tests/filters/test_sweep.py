@@ -1,7 +1,5 @@
 """A sweep gives the counts that decisions give at each threshold."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

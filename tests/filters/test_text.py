@@ -1,7 +1,5 @@
 """The columnar scores compared with values by hand, and with plain Python on random prose and hostile text."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pyarrow as pa

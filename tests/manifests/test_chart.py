@@ -1,7 +1,5 @@
 """Charts are well-formed SVG for any input, and their numbers are those of the input."""
 
-from __future__ import annotations
-
 import re
 import xml.etree.ElementTree as ET
 

@@ -1,7 +1,5 @@
 """Training curves in a report."""
 
-from __future__ import annotations
-
 import json
 
 from manifests.curves import chart, section

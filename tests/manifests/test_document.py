@@ -1,7 +1,5 @@
 """Rows of documents, and the batches in which a stage yields rows."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Queries about a run, on a run of four rows that the test writes."""
 
-from __future__ import annotations
-
 import json
 import pathlib
 from typing import Any

@@ -1,7 +1,5 @@
 """The report: the text of a page is never markup, and only an unreadable picture itself is left out."""
 
-from __future__ import annotations
-
 import base64
 import html.parser
 import io

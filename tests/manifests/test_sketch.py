@@ -1,7 +1,5 @@
 """Merged histograms of pieces equal the histogram of all values. Percentiles are exact to the width of a bin."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """PDFs for tests: one function for each kind, which returns the bytes of the file."""
 
-from __future__ import annotations
-
 import io
 
 import pymupdf

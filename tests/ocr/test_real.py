@@ -1,7 +1,5 @@
 """Real PDFs, some of them broken: each gives pages or a refusal, in a separate process with a time limit."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

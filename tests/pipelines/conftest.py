@@ -1,7 +1,5 @@
 """The sample recipe, run once on the sample web, for all tests of a complete run."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import functools

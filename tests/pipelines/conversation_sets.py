@@ -1,7 +1,5 @@
 """Small generated conversation datasets in the published layouts."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Filters and readers of datatrove and functions of the user, from the YAML to the ledger. No network is used."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """Block-lists, models and redaction in a recipe, from the YAML to the shards. The pages have no images to fetch."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

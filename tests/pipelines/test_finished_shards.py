@@ -1,7 +1,5 @@
 """Publishing during a run: finished shards go out under their final names, the rest follows, no file is sent twice."""
 
-from __future__ import annotations
-
 import json
 import pathlib
 from typing import Any

@@ -3,8 +3,6 @@
 The images are those that the sample run has fetched.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

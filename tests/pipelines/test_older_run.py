@@ -3,8 +3,6 @@
 `data/run-of-8968b3d.tar.xz` holds the manifest, the shards and the recorded stages of a crawl of three pages.
 """
 
-from __future__ import annotations
-
 import json
 import tarfile
 from pathlib import Path

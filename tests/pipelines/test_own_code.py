@@ -1,7 +1,5 @@
 """A user's own code in whole runs: code that fails, code that changes, code that prints, at each level."""
 
-from __future__ import annotations
-
 import decimal
 import json
 import math

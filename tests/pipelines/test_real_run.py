@@ -3,8 +3,6 @@
 A local server (`origin.py`) answers for every address, with the faults of the real web.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -3,8 +3,6 @@
 Every planted fault has its reason, every row is counted, and no work is done twice.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import pathlib

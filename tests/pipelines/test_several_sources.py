@@ -2,8 +2,6 @@
 and each keeps its own shards, ledger and rules.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

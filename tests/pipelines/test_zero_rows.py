@@ -1,7 +1,5 @@
 """Zero rows: every stage of a plan works on empty inputs, and a run whose rows are all refused or dropped ends well."""
 
-from __future__ import annotations
-
 import io
 import json
 import sys

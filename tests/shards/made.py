@@ -1,7 +1,5 @@
 """Selected documents, blobs and complete runs, generated for tests."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -1,7 +1,5 @@
 """`pip install panoramix` alone: numpy, pyarrow, pillow and fsspec suffice to load and check a run."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tomllib

@@ -1,7 +1,5 @@
 """Conversations in shards: speakers, turns and images are as in the documents."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from shards.sample import parse

@@ -1,7 +1,5 @@
 """The list of takedowns: the kinds of entries, and the documents and images that each covers."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from pathlib import Path
 

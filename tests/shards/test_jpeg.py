@@ -1,7 +1,5 @@
 """JPEGs without metadata have the same pixels in every decoder. Hostile bytes are refused."""
 
-from __future__ import annotations
-
 import io
 import struct
 from collections.abc import Callable

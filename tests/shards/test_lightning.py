@@ -1,7 +1,5 @@
 """Lightning's trainer on our batches, interrupted and resumed: it gets every batch once, in order."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

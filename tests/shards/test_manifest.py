@@ -1,7 +1,5 @@
 """The manifest: its required keys, and runs of version 1."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from itertools import islice

@@ -1,7 +1,5 @@
 """Mixtures: the presets, how entries become sources, and the errors of a wrong mixture."""
 
-from __future__ import annotations
-
 import json
 from random import Random
 

@@ -1,7 +1,5 @@
 """With threads, with DataLoader workers and after kill -9, the samples have the order of one plain loop."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Torch uses one thread in tests: on a busy machine, several threads mostly wait for one another."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """Samples and a loader with the interface of ``shards.loader``, for tests without shards."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field

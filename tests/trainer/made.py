@@ -1,7 +1,5 @@
 """A run's folder with pictures that a model can learn: pairs, pages, OCR pages, conversations and plain texts."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 from tempfile import TemporaryDirectory

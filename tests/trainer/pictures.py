@@ -1,7 +1,5 @@
 """Pictures with captions that depend on a seed: charts, maps, diagrams and scenes."""
 
-from __future__ import annotations
-
 import io
 import math
 import random

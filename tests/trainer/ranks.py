@@ -3,8 +3,6 @@
 The result is OUT/s/log.jsonl.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

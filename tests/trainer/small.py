@@ -1,7 +1,5 @@
 """The smallest model, for tests that need no useful weights."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """Ablations: the bundled findings are valid, and a small one runs from its bootstrap to its table."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Scores compared with results by hand, the prompts of the paper, and a model that has learnt its captions."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Connectors and fusions, with the same vision tower and decoder for each."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Conversations: the template, the loss on answers, the order of turns, and fine-tuning from the model of stage 2."""
 
-from __future__ import annotations
-
 import json
 import math
 import random

@@ -1,7 +1,5 @@
 """Recipes: the priority of values, and one line for each fault."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

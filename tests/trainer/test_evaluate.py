@@ -1,7 +1,5 @@
 """The held-out evaluation: its gap shows whether a model uses images."""
 
-from __future__ import annotations
-
 import random
 from functools import partial
 

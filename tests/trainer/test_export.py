@@ -1,7 +1,5 @@
 """Plain transformers loads the model of a stage, gives the same tokens, and generates the learnt caption."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The positions of images among the tokens of a document, and the tokens that are predicted."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """The layout of a source, and not its name, decides how its samples are trained."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The training loop: exact resume, micro-batches, the learning rate, the log, and the prefetch thread."""
 
-from __future__ import annotations
-
 import json
 import threading
 

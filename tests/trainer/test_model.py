@@ -1,7 +1,5 @@
 """Models: built from published backbones, adapted, merged, and loaded by plain transformers."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

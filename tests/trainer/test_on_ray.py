@@ -1,7 +1,5 @@
 """Training on workers of Ray Train has the losses of one process."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Packed rows: documents do not attend to each other, and images reach their own tokens."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Two processes over gloo: they have the losses of one process, and one process resumes their checkpoint."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

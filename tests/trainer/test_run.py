@@ -1,7 +1,5 @@
 """Stages on shards, as the command `train` runs them."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -1,7 +1,5 @@
 """The split of images into crops and their enlargement depend on seed, epoch and id, and are planned in advance."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

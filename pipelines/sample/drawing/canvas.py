@@ -1,7 +1,5 @@
 """A canvas that is drawn at twice its size and then reduced, so that edges are smooth."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Bar charts, line plots and pie charts: the colour fills a good part of the picture, and the items can be counted."""
 
-from __future__ import annotations
-
 import math
 import random
 

@@ -1,7 +1,5 @@
 """Maps, route maps and labelled diagrams."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import random

@@ -1,7 +1,5 @@
 """Scenes: a night sky over hills, boats, a garden, a street, things on a table."""
 
-from __future__ import annotations
-
 import math
 import random
 

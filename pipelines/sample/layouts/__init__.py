@@ -4,8 +4,6 @@ semantic: HTML5 elements. blog: a blog engine. tables: the old web. soup: divs w
 the start of a line joins it to the line before, so that long lines of the page have short lines in the template.
 """
 
-from __future__ import annotations
-
 import html
 import random
 from collections.abc import Sequence

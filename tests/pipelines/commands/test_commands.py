@@ -1,7 +1,5 @@
 """The `panoramix` command on a finished run: data on stdout, messages on stderr, the result as the exit code."""
 
-from __future__ import annotations
-
 import json
 import os
 import pathlib

@@ -1,7 +1,5 @@
 """How a command ends: with its exit code and all its output, even while a thread of Arrow is about to call Python."""
 
-from __future__ import annotations
-
 import pathlib
 import subprocess
 import sys

@@ -3,8 +3,6 @@
 A forgotten item is in no shard, no kept row of the ledger and no report, also after later runs. All else is unchanged.
 """
 
-from __future__ import annotations
-
 import json
 import pathlib
 

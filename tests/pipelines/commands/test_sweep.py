@@ -1,7 +1,5 @@
 """`panoramix sweep` on a finished run: at the limits of the run, the counts are those of the run."""
 
-from __future__ import annotations
-
 import json
 import time
 

@@ -1,7 +1,5 @@
 """Ranges of WARC files over HTTP and from a folder: their merging, their retries and their outcomes."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A crawl after an earlier one: pages are requested under a condition, and unchanged pages are copied."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

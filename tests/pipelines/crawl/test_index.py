@@ -1,7 +1,5 @@
 """The choice of captures in an index with Common Crawl's columns."""
 
-from __future__ import annotations
-
 import datetime
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Stages whose results are recorded: their names, fields and defaults must stay, or earlier results are not used."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A Ray cluster of `ray start` nodes on this machine, with a token of its own, stopped process by process."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pathlib

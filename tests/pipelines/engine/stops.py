@@ -1,7 +1,5 @@
 """Drivers in processes of their own that stop after a number of parts, so that no clock decides how far they get."""
 
-from __future__ import annotations
-
 import os
 import pathlib
 import signal

@@ -1,7 +1,5 @@
 """A few of the kills of `make chaos`."""
 
-from __future__ import annotations
-
 import pathlib
 
 import pytest

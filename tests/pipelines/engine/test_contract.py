@@ -1,7 +1,5 @@
 """What steps and stages declare: tables, numbering after other steps, and fingerprints without the names of steps."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import pathlib

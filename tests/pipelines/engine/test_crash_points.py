@@ -1,7 +1,5 @@
 """Every crash point of docs/reliability.md: the driver and its part die before their n-th change to the disk."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import pathlib

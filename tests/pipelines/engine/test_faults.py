@@ -1,7 +1,5 @@
 """Full disks, folders without access, lost files, interrupted refreshes: nothing wrong is committed."""
 
-from __future__ import annotations
-
 import json
 import os
 import pathlib

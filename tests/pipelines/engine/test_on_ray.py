@@ -1,7 +1,5 @@
 """The same plan on Ray clusters: the same bytes, one row lost for one bad row, and nodes that are lost."""
 
-from __future__ import annotations
-
 import json
 import os
 import pathlib

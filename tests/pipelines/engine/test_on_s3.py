@@ -1,7 +1,5 @@
 """The same promises on an object store: moto's S3 server on loopback, which supports conditional writes."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

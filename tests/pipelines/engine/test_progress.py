@@ -1,7 +1,5 @@
 """What a person sees without a terminal: a line every 30 seconds, and a table of all stages at the end."""
 
-from __future__ import annotations
-
 import io
 
 import pytest

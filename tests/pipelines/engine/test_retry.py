@@ -1,7 +1,5 @@
 """The table of retries, line by line."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

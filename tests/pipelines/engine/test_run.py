@@ -1,7 +1,5 @@
 """The engine on toy stages: the same bytes in all cases, one row lost for one bad row, no part run twice."""
 
-from __future__ import annotations
-
 import fcntl
 import functools
 import hashlib

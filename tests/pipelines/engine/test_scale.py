@@ -1,7 +1,5 @@
 """The cost of a driver and its workers for large runs."""
 
-from __future__ import annotations
-
 import json
 import os
 import pathlib

@@ -1,7 +1,5 @@
 """Small stages for the tests of the engine, some of which misbehave."""
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import hashlib

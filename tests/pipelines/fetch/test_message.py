@@ -1,7 +1,5 @@
 """The decoding of content codings, piece by piece."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Iterator

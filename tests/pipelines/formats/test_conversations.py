@@ -1,7 +1,5 @@
 """Conversation datasets in their published layouts, read as documents."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

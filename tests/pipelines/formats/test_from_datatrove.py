@@ -1,7 +1,5 @@
 """Documents of datatrove readers: text, media, metadata, refused rows and errors of recipes."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import pickle

@@ -1,7 +1,5 @@
 """Small files in the layouts of OBELICS, MINT-1T and mmc4, read as documents."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import io

@@ -1,7 +1,5 @@
 """The reader of rows: kinds of files, faults, and pieces of a file."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

@@ -1,7 +1,5 @@
 """Documents without images, from JSON and Parquet."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path

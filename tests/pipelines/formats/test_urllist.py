@@ -1,7 +1,5 @@
 """Lists of image addresses and captions, in each kind of file, read as pairs."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json

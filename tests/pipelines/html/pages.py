@@ -1,7 +1,5 @@
 """Small pages for tests: an article of sufficient length, with the content of a test in it."""
 
-from __future__ import annotations
-
 from manifests.nodes import Node, Page
 from pipelines.html.page import extract
 

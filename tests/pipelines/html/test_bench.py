@@ -1,7 +1,5 @@
 """The benchmark of extraction runs. It uses generated pages where the real ones do not exist."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Captions: which texts beside an image describe the image."""
 
-from __future__ import annotations
-
 import pytest
 
 from manifests.nodes import image_node

@@ -1,7 +1,5 @@
 """The charset of a page, by the rules of browsers."""
 
-from __future__ import annotations
-
 import codecs
 
 import pytest

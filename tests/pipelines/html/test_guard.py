@@ -1,7 +1,5 @@
 """Hostile pages: the time of extraction is at most linear in their size."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

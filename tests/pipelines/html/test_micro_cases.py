@@ -1,7 +1,5 @@
 """Small cases of images and nodes that OBELICS' published extraction loses or reads wrongly."""
 
-from __future__ import annotations
-
 import pytest
 
 from pipelines.html.page import extract

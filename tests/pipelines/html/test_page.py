@@ -1,7 +1,5 @@
 """Extraction of articles: boilerplate is removed, the body is kept, and the metadata of the head is read."""
 
-from __future__ import annotations
-
 import pytest
 
 from pipelines.html.page import extract

@@ -1,7 +1,5 @@
 """The scores of extraction on real pages with reference articles."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

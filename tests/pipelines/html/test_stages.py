@@ -1,7 +1,5 @@
 """The stages from slices of WARC files to documents, PDFs and refusals, and from documents to pairs."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 from typing import Any

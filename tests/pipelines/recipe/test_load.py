@@ -1,7 +1,5 @@
 """Recipes: a mistake gives one line that names the key and the nearest valid name, before the run starts."""
 
-from __future__ import annotations
-
 import json
 import os
 import pathlib

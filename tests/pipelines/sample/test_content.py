@@ -1,7 +1,5 @@
 """The content of the sample web: it has enough of each kind, its bytes are fixed, and its prose passes the rules."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The sample web through its proxy: pages, pictures and the answer of each fault."""
 
-from __future__ import annotations
-
 import gzip
 import http.client
 import io

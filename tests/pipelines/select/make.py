@@ -1,7 +1,5 @@
 """Short functions that make documents, decisions and image outcomes for tests."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pyarrow as pa

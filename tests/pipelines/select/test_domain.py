@@ -1,7 +1,5 @@
 """The split is by registered domain: all hosts, pages and schemes of a site are in one split."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Evaluations are read into hashes; a perceptual hash distinguishes real photographs."""
 
-from __future__ import annotations
-
 import io
 import itertools
 import json

@@ -1,7 +1,5 @@
 """Scores of images: each distinct image once, by a stage of the project or a class by import path."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Each outcome is joined with every place of its address."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from filters.rules import Rules

@@ -1,7 +1,5 @@
 """Which images are requested, and their places in the documents."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 import pytest
 

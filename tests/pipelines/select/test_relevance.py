@@ -1,7 +1,5 @@
 """Vectors of images and texts: the nearest paragraph, and its rank among the texts of other documents."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The documents in the report: at most a fixed number for each reason, independent of the order of the input."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

@@ -3,8 +3,6 @@
 The ledger has a row for each of them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """Sources of conversations: from dataset files to shards and to fine-tuning. No network is used."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Web sources from Common Crawl and from releases, from the recipe to the ledger. No image can be fetched."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

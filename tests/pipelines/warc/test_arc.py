@@ -1,7 +1,5 @@
 """ARC files: they are read in the same way as WARC files."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Reading of WARC: files, slices of files, broken members and encodings."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from pathlib import Path

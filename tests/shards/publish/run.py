@@ -1,7 +1,5 @@
 """Adds the files for readers to a run's folder, as a finished run has them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from shards import manifest

@@ -1,7 +1,5 @@
 """The dataset card: it has the facts of the run's files and no others, and its code runs."""
 
-from __future__ import annotations
-
 import json
 import re
 import xml.etree.ElementTree as ET

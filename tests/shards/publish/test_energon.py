@@ -1,7 +1,5 @@
 """Megatron-Energon reads the shards without `energon prepare`: its checks, every field, and a saved state."""
 
-from __future__ import annotations
-
 import io
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Readers of other packages read the shards: every field is compared."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path
