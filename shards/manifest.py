@@ -115,7 +115,7 @@ def _mapping(raw: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
 def _shard(row: Any, where: str) -> Shard:
     values: dict[str, Any] = {}
     for field in fields(Shard):
-        kind = int if field.type == "int" else str
+        kind = int if field.type is int else str
         value = row.get(field.name) if isinstance(row, dict) else None
         if value is None and field.default is None:
             continue
