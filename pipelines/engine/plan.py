@@ -27,9 +27,13 @@ class StepOutput:
     """What a step has committed: its parts in order, those of a recorded step over all generations."""
 
     def __init__(
-        self, name: str, parts: Sequence[Sidecar], counts: Counts | None = None, folders: Sequence[str] = (),
+        self,
+        name: str,
+        parts: Sequence[Sidecar],
+        counts: Counts | None = None,
+        folders: Sequence[str] = (),
         stage: Any = None,
-    ):  # fmt: skip
+    ):
         self.name, self.parts, self.counts, self.folders = name, Parts.of(parts), counts or {}, list(folders)
         self.schemas: Mapping[str, pa.Schema] = {} if stage is None else stage.tables
 
@@ -92,9 +96,14 @@ class StepPlan:
 
 
 def plan_step(
-    step: Step, outputs: Mapping[str, StepOutput], keyed: Mapping[str, int], store: Store, partitions: int,
-    folders: dict[str, str], refresh: bool = False,
-) -> StepPlan:  # fmt: skip
+    step: Step,
+    outputs: Mapping[str, StepOutput],
+    keyed: Mapping[str, int],
+    store: Store,
+    partitions: int,
+    folders: dict[str, str],
+    refresh: bool = False,
+) -> StepPlan:
     """Plan a step whose parents have finished. `folders`: fingerprint -> folder of the stages of this run.
 
     The name of a step is not in its fingerprint, so that a renamed step finds its folder. `refresh`: record it again.

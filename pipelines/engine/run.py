@@ -71,9 +71,14 @@ class Outcome:
 
 
 def run(
-    steps: Sequence[Step], root: str, backend: Any, *, partitions: int = 16, refresh: Collection[str] = (),
+    steps: Sequence[Step],
+    root: str,
+    backend: Any,
+    *,
+    partitions: int = 16,
+    refresh: Collection[str] = (),
     progress: Progress | None = None,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Run every step of a plan below `root`. `backend` is a function that starts one; it is called only if needed.
 
     `partitions`: key ranges of the exchanges, a power of two. `refresh`: recorded steps to record again.
@@ -230,20 +235,28 @@ class State:
     done: int = 0
     bytes_in: int = 0  # of the tables that it reads, all parts together
     bytes: int = 0  # of what it has committed
-    committed: Parts | None = field(default=None, repr=False, compare=False)  # None: it waits
 
 
 def states(steps: Sequence[Step], root: str, partitions: int) -> list[State]:
     """The state of every step of a plan. Raises RunError."""
+    return [state for state, _ in _states(steps, root, partitions)]
+
+
+def committed(steps: Sequence[Step], root: str, partitions: int) -> dict[str, tuple[int, Parts]]:
+    """For each step whose parents have finished: the number of its parts, and its committed parts. Raises RunError."""
+    return {s.stage: (s.parts, parts) for s, parts in _states(steps, root, partitions) if parts is not None}
+
+
+def _states(steps: Sequence[Step], root: str, partitions: int) -> Iterator[tuple[State, Parts | None]]:
+    """The state of every step, and its committed parts; None for a step that waits."""
     check(steps)
-    states: list[State] = []
     outputs: dict[str, StepOutput] = {}
     with store_errors(root):
         store, keyed = Store(root), keyed_tables(steps, partitions)
         folders = _stage_folders(store)
         for step in steps:
             if any(p not in outputs for p in step.parents):
-                states.append(State(step.name, "waits", step.parents))
+                yield State(step.name, "waits", step.parents), None
                 continue
             plan = plan_step(step, outputs, keyed[step.name], store, partitions, folders)
             if plan.output is None:
@@ -253,10 +266,4 @@ def states(steps: Sequence[Step], root: str, partitions: int) -> list[State]:
                 outputs[step.name], parts, done = plan.output, plan.output.parts, plan.count
                 state = "recorded" if plan.record is not None and plan.folder in plan.record.generations else "done"
             read = sum(outputs[n].parts.bytes(i.table) for i in step.inputs.values() for n in i.steps)
-            states.append(State(step.name, state, step.parents, plan.count, done, read, parts.bytes(), parts))
-    return states
-
-
-def committed(steps: Sequence[Step], root: str, partitions: int) -> dict[str, tuple[int, Parts]]:
-    """For each step whose parents have finished: the number of its parts, and its committed parts. Raises RunError."""
-    return {s.stage: (s.parts, s.committed) for s in states(steps, root, partitions) if s.committed is not None}
+            yield State(step.name, state, step.parents, plan.count, done, read, parts.bytes()), parts

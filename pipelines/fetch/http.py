@@ -139,10 +139,17 @@ class Session:
             self._idle.clear()
 
     def get(
-        self, url: str, *, deadline_s: float, max_bytes: int, max_redirects: int = MAX_REDIRECTS,
-        headers: Mapping[str, str] | None = None, partial: bool = False, judge: Judge | None = None,
+        self,
+        url: str,
+        *,
+        deadline_s: float,
+        max_bytes: int,
+        max_redirects: int = MAX_REDIRECTS,
+        headers: Mapping[str, str] | None = None,
+        partial: bool = False,
+        judge: Judge | None = None,
         on_redirect: OnRedirect | None = None,
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         """GET ``url``. All hops together take at most ``deadline_s`` seconds of wall clock, and the decoded body is at
         most ``max_bytes``.
 

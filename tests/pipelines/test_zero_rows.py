@@ -267,7 +267,7 @@ def literal_rows(step: Step, steps: Mapping[str, Step]) -> pa.Table:
     for other in (step, *steps.values()):
         fetches = any(name.endswith((".crawl", ".commoncrawl")) for name in other.after)
         if other.rows is not None and type(other.stage) is type(step.stage) and not fetches:
-            rows = other.rows({name: StepOutput(name) for name in other.after})
+            rows = other.rows({name: StepOutput(name, ()) for name in other.after})
             table: pa.Table = rows if isinstance(rows, pa.Table) else rows[0]
             return table
     raise AssertionError(f"{step.name}: no rows")
