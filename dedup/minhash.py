@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from manifests.flat import offsets as running_totals
-from manifests.flat import within
 from manifests.hashing import GOLDEN, U64, mix64, ngram_hashes
 
 U32 = npt.NDArray[np.uint32]
@@ -27,10 +26,12 @@ def shingles(words: U64, offsets: I64, size: int = 5) -> tuple[U32, I64]:
     values = np.zeros(int(out[-1]), np.uint64)
     for n in range(1, size + 1):
         texts = np.flatnonzero(lengths == n) if n < size else np.flatnonzero(lengths >= size)
+        if not len(texts):
+            continue
         each = counts[texts]
-        place = within(each)
-        first = np.repeat(offsets[texts], each) + place
-        values[np.repeat(out[texts], each) + place] = ngram_hashes(words, first, n)
+        place, begin = np.arange(int(each.sum())), np.cumsum(each) - each
+        first = place + np.repeat(offsets[texts] - begin, each)
+        values[place + np.repeat(out[texts] - begin, each)] = ngram_hashes(words, first, n)
     return (values >> np.uint64(32)).astype(np.uint32), out
 
 
