@@ -159,9 +159,10 @@ def _documents(documents: list[pa.RecordBatch], source: str) -> list[Row]:
     batches = documents
     for name, stage in steps.items():
         start = time.process_time()
-        results = [rows for batch in batches for _, rows in stage(batch)]
+        results = [dict(stage(batch)) for batch in batches]
         table.append(_row(f"documents {name}", source, n, time.process_time() - start, size))
-        batches = [joined(*pair) for pair in zip(documents, results, strict=False)]
+        if name != "signed for MinHash":  # one row for each document, which the next stage reads beside it
+            batches = [joined(batch, *rows.values()) for batch, rows in zip(documents, results, strict=True)]
     return table
 
 
