@@ -153,16 +153,21 @@ def _images() -> Row:
 def _documents(documents: list[pa.RecordBatch], source: str) -> list[Row]:
     """Text scores, decisions and MinHash signatures of the documents."""
     n, size = sum(b.num_rows for b in documents), sum(b.nbytes for b in documents)
-    steps = {"scored": TextScores(), "decided": Decide(load({"preset": "obelics"})), "signed for MinHash": Sign()}
-    list(steps["scored"](documents[0].slice(0, 1)))  # warm up: word lists, the language model
+    score, decide, sign = TextScores(), Decide(load({"preset": "obelics"})), Sign()
+    list(score(documents[0].slice(0, 1)))  # warm up: word lists, the language model
     table: list[Row] = []
-    batches = documents
-    for name, stage in steps.items():
+
+    def measure(step: str, stage: Any, batches: list[pa.RecordBatch]) -> list[dict[str, pa.RecordBatch]]:
         start = time.process_time()
         results = [dict(stage(batch)) for batch in batches]
-        table.append(_row(f"documents {name}", source, n, time.process_time() - start, size))
-        if name != "signed for MinHash":  # one row for each document, which the next stage reads beside it
-            batches = [joined(batch, *rows.values()) for batch, rows in zip(documents, results, strict=True)]
+        table.append(_row(step, source, n, time.process_time() - start, size))
+        return results
+
+    scores = measure("documents scored", score, documents)
+    with_scores = [joined(batch, rows["scores"]) for batch, rows in zip(documents, scores, strict=True)]
+    decisions = measure("documents decided", decide, with_scores)
+    with_decisions = [joined(batch, rows["decisions"]) for batch, rows in zip(documents, decisions, strict=True)]
+    measure("documents signed for MinHash", sign, with_decisions)
     return table
 
 

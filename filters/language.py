@@ -68,9 +68,9 @@ def vote(guess: Guess, flat: Flat) -> Guess:
     documents, kinds = len(flat.of), len(guess.labels)
     document = np.repeat(np.arange(documents), flat.of.size)
     length = flat.paragraphs.size
-    known = guess.code >= 0
-    weight = (length * guess.score)[known]
-    place = document[known] * kinds + guess.code[known]
+    has_language = guess.code >= 0
+    weight = (length * guess.score)[has_language]
+    place = document[has_language] * kinds + guess.code[has_language]
     votes = np.bincount(place, weight, documents * kinds).reshape(documents, kinds)
     best = votes.argmax(1)
     won = votes[np.arange(documents), best]

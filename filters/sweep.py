@@ -156,8 +156,8 @@ def sweep_images(rules: Rules, what: Sweep, images: Iterable[pa.Table]) -> list[
         last = pc.fill_null(pc.equal(decided.reason.cast(pa.string()), changed[-1].reasons()[0]), False)
         values.append(np.asarray(decided.score.filter(last).to_numpy(zero_copy_only=False), np.float32))
     score = np.concatenate(values)
-    kept = {t: always + int(np.count_nonzero(~_failed(what, score, t))) for t in what.thresholds}
-    return [{"threshold": t, "images": total, "kept_images": number} for t, number in kept.items()]
+    numbers = {t: always + int(np.count_nonzero(~_failed(what, score, t))) for t in what.thresholds}
+    return [{"threshold": t, "images": total, "kept_images": number} for t, number in numbers.items()]
 
 
 def of_fetched(what: Sweep) -> bool:

@@ -39,6 +39,7 @@ def hash_strings(strings: Sequence[str]) -> U64:
 def ngram_hashes(symbols: U64, first: I64, n: int) -> U64:
     """Hashes of the n-grams of `symbols` that begin at the places `first`; the length is part of the hash."""
     h = np.full(len(first), n, np.uint64)
-    for k in range(n):
-        h = h * GOLDEN + symbols[first + k]
+    for k in range(n):  # in place: new arrays of this size cost more than the arithmetic
+        h *= GOLDEN
+        h += symbols[k:][first]
     return mix64(h)

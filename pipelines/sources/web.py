@@ -148,8 +148,8 @@ def _captures(source: Source, reading: Reading) -> list[Step]:
     """Choose captures in Common Crawl's index, then fetch them."""
     table = source.table.commoncrawl
     conditions = index.where(table.where)
-    wanted = [file for file in source.files["commoncrawl.index"] if index.wanted(file["path"], conditions)]
-    files = choose_files(wanted, reading.limit)
+    matching = [file for file in source.files["commoncrawl.index"] if index.wanted(file["path"], conditions)]
+    files = choose_files(matching, reading.limit)
     if not files:
         raise RunError(f"{source.name}.commoncrawl.index: no file of the crawl and subset that `where` asks for")
     choice = index.Choose(index.field_of(conditions))

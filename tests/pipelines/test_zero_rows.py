@@ -339,9 +339,9 @@ def test_every_stage_declares_its_tables_and_works_without_rows(folder: Path, ac
 def test_a_source_may_have_the_name_of_any_kind(folder: Path) -> None:
     """Steps of a source and steps of a kind have different names, also where a source is called as another kind."""
     kinds = list(KINDS)
-    made = {"web": refused_pages, "pairs": bad_addresses, "pdf": pdfs_without_text, "text": empty_texts}
-    made["conversations"] = images_gone
-    sources = {kind: make(folder)[0] for kind, make in made.items()}
+    makers = {"web": refused_pages, "pairs": bad_addresses, "pdf": pdfs_without_text, "text": empty_texts}
+    makers["conversations"] = images_gone
+    sources = {kind: make(folder)[0] for kind, make in makers.items()}
     own = {"outputs": OUTPUTS, "duplicate_key": KEY}
     for source in sources.values():
         source |= {**own, "scores": SCORES[:2] if source["kind"] == "text" else SCORES}
@@ -515,8 +515,8 @@ FAULTS = {
 def test_all_sources_that_keep_nothing_together(folder: Path) -> None:
     """Also with own scores, models, writers, evaluations and a block-list; then each command on the finished run."""
     tables = everything(folder)
-    made = {name: make(folder) for name, make in SOURCES.items()}
-    sources = {name: {**source, "outputs": OUTPUTS, "duplicate_key": KEY} for name, (source, _) in made.items()}
+    inputs = {name: make(folder) for name, make in SOURCES.items()}
+    sources = {name: {**source, "outputs": OUTPUTS, "duplicate_key": KEY} for name, (source, _) in inputs.items()}
     for source in sources.values():
         source["scores"] = SCORES[:2] if source["kind"] == "text" else SCORES
     recipe = write_recipe(folder, sources, **tables)
@@ -524,7 +524,7 @@ def test_all_sources_that_keep_nothing_together(folder: Path) -> None:
     assert result.exit_code == 0, result.output + repr(result.exception)
     assert "dropped, by reason" in result.stdout and "image_missing" in result.stdout  # the table of the run
     stats = json.loads((folder / "run" / "stats.json").read_text())
-    assert_nothing_is_kept(folder, stats, {name: by_reason for name, (_, by_reason) in made.items()})
+    assert_nothing_is_kept(folder, stats, {name: by_reason for name, (_, by_reason) in inputs.items()})
     assert not (folder / "run" / "outputs").exists()
     finished = (folder / "run" / "run.json").read_bytes()
     for name, arguments in COMMANDS.items():
