@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
+
+from manifests.parquet import read_parquet
 
 Row = dict[str, Any]
 
@@ -37,7 +38,8 @@ def samples(run: str, source: str | None, number: int) -> list[Row]:
     out: list[Row] = []
     for shards in sources[name].values():
         for shard in shards:
-            index = pq.read_table(os.path.join(run, shard["index"]), columns=["key", "offset"])
+            with open(os.path.join(run, shard["index"]), "rb") as f:
+                index = read_parquet(f, ["key", "offset"])
             with open(os.path.join(run, shard["path"]), "rb") as f:
                 for row in index.slice(0, number - len(out)).to_pylist():
                     f.seek(row["offset"])

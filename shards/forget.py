@@ -24,6 +24,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.parquet import read_parquet
 from manifests.urls import host_of
 
 NAME = "forgotten.parquet"
@@ -119,7 +120,7 @@ def read(data: bytes | None, where: str) -> list[Entry]:
     if data is None:
         return []
     try:
-        table = pq.read_table(io.BytesIO(data), columns=LIST.names)
+        table = read_parquet(data, LIST.names)
     except (pa.ArrowException, OSError) as error:
         raise ForgetError(f"{where}: no list that can be read ({str(error).splitlines()[0]})") from error
     return sorted(set(_entries(table)))
@@ -137,7 +138,7 @@ def added(data: bytes | None, new: Sequence[Entry], where: str) -> bytes:
         return data
     now = datetime.now(UTC).replace(microsecond=0)
     rows = pa.Table.from_pylist([{**entry._asdict(), "asked_at": now} for entry in missing], schema=_STORED)
-    table = rows if data is None else pa.concat_tables([pq.read_table(io.BytesIO(data)), rows])
+    table = rows if data is None else pa.concat_tables([read_parquet(data), rows])
     sink = io.BytesIO()
     pq.write_table(table, sink)
     return sink.getvalue()

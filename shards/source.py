@@ -1,13 +1,12 @@
 """The packs of one source as one endless stream, planned block by block from the index."""
 
-import io
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from manifests.parquet import read_parquet
 from manifests.schema import key64
 from shards import plan
 from shards.image import patches_of
@@ -92,7 +91,7 @@ class SourcePacks:
         columns = [*_COLUMNS, *(_SIDES if self.entry.patches is not None else ())]
         columns += ["id"] if self.entry.split else []
         try:
-            table = pq.read_table(io.BytesIO(self._files.read(shard.index)), columns=columns)
+            table = read_parquet(self._files.read(shard.index), columns)
         except (pa.ArrowException, OSError) as error:
             raise LoaderError(f"{self._files.root}/{shard.index}: no index that can be read ({error})") from error
         rows = table.num_rows

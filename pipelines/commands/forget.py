@@ -1,12 +1,10 @@
 """A takedown: the run's list grows, and the last selection and the shards are made again without what it covers."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from manifests.parquet import read_parquet
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
 from pipelines.engine.storage import Store
@@ -63,7 +61,7 @@ def _without_effect(store: Store, entries: Sequence[Entry]) -> list[str]:
         columns = {"documents": ["id", "url"], "outcomes": ["url", "sha256"]}.get(table)
         if columns is None or not left:
             continue
-        rows = pq.read_table(io.BytesIO(store.read(f"ledger/{name}")), columns=columns)
+        rows = read_parquet(store.read(f"ledger/{name}"), columns)
         for first, second in zip(*(rows[column].to_pylist() for column in columns), strict=True):
             for entry, list_ in list(left.items()):
                 if list_.document(first, second) if table == "documents" else list_.image(first, second):

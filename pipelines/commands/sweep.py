@@ -11,6 +11,7 @@ from filters.decide import REMEASURED
 from filters.rules import RuleError
 from filters.sweep import Sweep, of_fetched, parse, sweep, sweep_images
 from manifests.nearest import nearest
+from manifests.parquet import read_parquet
 from pipelines.engine.storage import Store
 from pipelines.plan import without_image_limit
 from pipelines.recipe.load import of_manifest
@@ -71,7 +72,7 @@ def _files(store: Store, folders: Folders, steps: list[str], table: str) -> Iter
     """The files of a table over all parts of some steps, in the order of the parts."""
     for step in steps:
         for folder in folders.get(step, ()):
-            parts = pq.read_table(pa.BufferReader(store.read(f"{folder}/parts.parquet")), columns=["table", "file"])
+            parts = read_parquet(store.read(f"{folder}/parts.parquet"), ["table", "file"])
             yield from (r["file"] for r in parts.to_pylist() if r["table"] == table)
 
 
@@ -80,4 +81,4 @@ def _read(store: Store, name: str, columns: tuple[str, ...] | None = None) -> pa
     if name.endswith(".arrow"):  # tables that are shuffled or read by part
         return pa.ipc.open_file(data).read_all()
     # ParquetFile reads single fields of nested columns, which read_table does not
-    return pq.ParquetFile(data).read(list(columns) if columns is not None else None)
+    return pq.ParquetFile(data).read(list(columns) if columns is not None else None, use_threads=False)

@@ -81,7 +81,7 @@ def earlier_pages(files: Iterable[tuple[str, str]], hosts: set[str]) -> dict[str
                 parquet = pq.ParquetFile(file)
                 if not set(columns) <= set(parquet.schema_arrow.names):
                     continue
-                table = parquet.read(columns)
+                table = parquet.read(columns, use_threads=False)
         except FileNotFoundError:
             continue
         table = table.filter(pc.and_(pc.equal(table["status"], "ok"), pc.is_valid(table["offset"])))

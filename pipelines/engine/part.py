@@ -203,7 +203,7 @@ def _table(task: Task, inputs: InputFiles) -> Any:
     for i, path in enumerate(inputs.files):
         with _open_file(task.root, path) as f:
             if not path.endswith(".arrow"):
-                tables.append(pq.ParquetFile(f).read(columns=columns or None))
+                tables.append(pq.ParquetFile(f).read(columns=columns or None, use_threads=False))
                 continue
             file = pa.ipc.open_file(f)
             numbers = inputs.record_batches[i] if inputs.record_batches else range(file.num_record_batches)

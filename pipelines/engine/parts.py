@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from manifests.parquet import read_parquet
 from pipelines.engine.commit import Counts, File, Sidecar
 from pipelines.engine.part import BrokenFileError
 from pipelines.engine.stage import Quarantined
@@ -195,7 +196,7 @@ def read_manifest(store: Store, folder: str) -> tuple[Parts, Counts] | None:
         return None
     try:
         about = json.loads(store.read(f"{folder}/manifest.json"))
-        table = pq.read_table(pa.BufferReader(store.read(f"{folder}/parts.parquet")))
+        table = read_parquet(store.read(f"{folder}/parts.parquet"))
     except (OSError, ValueError) as e:  # ArrowInvalid is a ValueError
         fault = f"{store.path(folder)}: manifest.json or parts.parquet cannot be read ({e})"
         raise BrokenFileError(f"{fault}; {_REMEDY.format(folder)}") from e

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from manifests.parquet import read_parquet
 from pipelines.engine.commit import Counts, Sidecar
 from pipelines.engine.parts import Parts, read_manifest
 from pipelines.engine.recorded import Record
@@ -48,7 +48,7 @@ class StepOutput:
     def read(self, store: Store, table: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A complete Parquet table, for small ones. Without files it has the columns that the stage declares."""
         files = store.read_all(name for _, name in self.parts.files(table))
-        tables = [pq.read_table(pa.BufferReader(data), columns=columns) for data in files]
+        tables = [read_parquet(data, columns) for data in files]
         return pa.concat_tables(tables) if tables else self.schemas.get(table, pa.schema([])).empty_table()
 
 

@@ -227,7 +227,7 @@ def _parquet(part: Row, choose: Choose | None, rows: int) -> Iterator[tuple[int,
         number = 0
         for group in range(file.num_row_groups):
             if group * part["pieces"] // file.num_row_groups == part["piece"]:
-                for batch in file.iter_batches(rows, row_groups=[group], columns=columns):
+                for batch in file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False):
                     for row in batch.to_pylist():
                         yield number, row
                         number += 1

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from manifests.document import Row, batches, document, provenance
+from manifests.parquet import read_parquet
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.html.page import extract
@@ -101,5 +101,5 @@ def _origins(path: str, name: str | None) -> dict[int, tuple[str, int]]:
     if name is None:
         return {}
     with fsspec.open(f"{path.rpartition('/')[0]}/{name}", "rb") as f:
-        start, file, offset = (c.to_pylist() for c in pq.read_table(f, columns=["start", "file", "offset"]).columns)
+        start, file, offset = (c.to_pylist() for c in read_parquet(f, ["start", "file", "offset"]).columns)
     return dict(zip(start, zip(file, offset, strict=True), strict=True))

@@ -4,7 +4,6 @@ It declares the features of every source, with as many image columns as its larg
 declaration, `datasets` infers the columns from the first five samples and fails on a later sample with others.
 """
 
-import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from manifests.parquet import read_parquet
 from shards.layout import LAYOUTS
 from shards.manifest import Manifest
 from shards.publish.preview import FEATURES
@@ -39,7 +38,7 @@ def indexed(run: RunFiles, manifest: Manifest, source: str) -> Indexed:
     most, languages = 0, Counter[str]()
     for split in manifest.sources[source].splits:
         for shard in manifest.shards(source, split):
-            table = pq.read_table(io.BytesIO(run.read(shard.index)), columns=["n_images", "lang"])
+            table = read_parquet(run.read(shard.index), ["n_images", "lang"])
             most = max(most, *table["n_images"].to_pylist(), 0)
             languages.update(lang or "" for lang in table["lang"].to_pylist())
     return Indexed(most, languages)

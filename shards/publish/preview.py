@@ -11,10 +11,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
+from manifests.parquet import read_parquet
 from manifests.schema import key64
 from shards import tar
 from shards.image import ImageError, decode
@@ -49,7 +48,7 @@ def _chosen(run: RunFiles, manifest: Manifest, source: str, samples: int) -> Ite
     columns = ["id", "offset", "size", "n_images"]
     rows: list[tuple[int, Any, dict[str, Any]]] = []
     for shard in manifest.shards(source, "train")[:SHARDS]:
-        index = pq.read_table(pa.BufferReader(run.read(shard.index)), columns=columns).to_pylist()
+        index = read_parquet(run.read(shard.index), columns).to_pylist()
         rows += [(key64(f"preview {row['id']}"), shard, row) for row in index]
     for _, shard, row in sorted(rows, key=lambda x: (x[0], x[2]["id"]))[:samples]:
         start, end = row["offset"], row["offset"] + row["size"]

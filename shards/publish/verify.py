@@ -7,7 +7,6 @@ sha256 of each sample. On request, each shard is also read with `webdataset`, wh
 
 import hashlib
 import importlib
-import io
 import itertools
 import tarfile
 from collections.abc import Iterator
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from manifests.parquet import read_parquet
 from shards import manifest, tar
 from shards.fields import INDEX
 from shards.runfiles import RunFiles
@@ -172,7 +171,7 @@ def _index(run: RunFiles, shard: manifest.Shard, labels: dict[str, str]) -> tupl
         data = run.read(shard.index)
         if shard.index_sha256 is not None and hashlib.sha256(data).hexdigest() != shard.index_sha256:
             return [], [Problem(shard.index, "damaged", f"its sha256 is not {shard.index_sha256[:16]}")]
-        table = pq.read_table(io.BytesIO(data))
+        table = read_parquet(data)
     except FileNotFoundError:
         return [], [Problem(shard.index, "missing", f"the index of {shard.path}")]
     except (pa.ArrowException, OSError) as error:

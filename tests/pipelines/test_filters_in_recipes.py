@@ -118,7 +118,7 @@ def test_a_wrong_perplexity_model_is_reported_in_one_line(web: dict[str, Any], t
     pytest.importorskip("kenlm", reason="needs the package kenlm")
     with pytest.raises(
         RecipeError,
-        match=r"web.text.perplexity_model: perplexity model `.*` is neither an ARPA file nor one of KenLM's$",
+        match=r"web.text.perplexity_model: perplexity model `.*` is neither an ARPA file nor a KenLM binary$",
     ):
         resolve(read(str(recipe(tmp_path, {**web, "text": {"perplexity_model": __file__}}))))
 
