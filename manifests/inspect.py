@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from manifests.ledger import QUARANTINE
 from manifests.parquet import read_parquet
+from manifests.quarantine import about
 
 Row = dict[str, Any]
 
@@ -96,10 +98,19 @@ def explain(run: str, what: str) -> list[Row]:
     for row in _where(run, "texts", ("id",), what, ids):
         paragraph = f"paragraph at node {row['node']} of document {row['id']}"
         add(row, f"{paragraph}: dropped, {_why(row)}: {row['text'][:80]!r}")
+    out += about(_quarantine(run), what, ids)
     for row in _index(run, ids):
         sample = f"sample {row['key']} of {row['source']} {row['split']}"
         add(row, f"document {row['id']}: {sample}, byte {row['offset']} of its shard")
     return out
+
+
+def _quarantine(run: str) -> pa.Table:
+    path = os.path.join(run, "ledger", "quarantine.parquet")
+    if not os.path.exists(path):
+        return QUARANTINE.empty_table()
+    with open(path, "rb") as f:
+        return read_parquet(f)
 
 
 def _why(row: Row) -> str:
@@ -145,9 +156,9 @@ def diff(first: Row, second: Row) -> list[Row]:
 def _numbers(s: Row | None) -> dict[str, int]:
     if s is None:
         return {}
-    counts = {k: s[k] for k in ("documents", "samples", "images", "tokens", "bytes", "shards")}
-    groups = ("refused", "dropped", "unpacked")
-    return counts | {f"{group}: {reason}": n for group in groups for reason, n in s[group].items()}
+    counts = {k: s[k] for k in ("in", "documents", "samples", "images", "tokens", "bytes", "shards") if k in s}
+    groups = ("packed", "refused", "dropped", "unpacked", "quarantined")  # not all of them in runs of older versions
+    return counts | {f"{group}: {reason}": n for group in groups for reason, n in s.get(group, {}).items()}
 
 
 def _sources(run: str) -> Mapping[str, Mapping[str, list[Row]]]:

@@ -41,12 +41,13 @@ def run(
 ) -> None:
     """Take raw web, image lists, PDFs, conversations and texts to shards, as a recipe says."""
     from pipelines.commands import show
-    from pipelines.commands.run import execute
+    from pipelines.commands.interrupt import resumable
+    from pipelines.commands.run import execute, shortfalls
     from pipelines.engine.run import RunError, states
     from pipelines.recipe import load
     from pipelines.recipe.schema import RecipeError
 
-    with one_line(RecipeError, RunError):
+    with resumable(), one_line(RecipeError, RunError):
         parsed = load.read(recipe, settings or ())
         root = folder or f"runs/{parsed.name}"
         if plan:
@@ -61,13 +62,17 @@ def run(
                 out.print(show.steps(rows))
             return
         stats = execute(parsed, root, on=on, limit=limit, refresh=refresh or (), workers=workers)
+        silent_sources, silent_files = shortfalls(parsed, root, stats)
     if as_json:
         print(json.dumps(stats))
-        return
-    out.print(*show.run_tables(stats), sep="\n")
-    base = root.rstrip("/")
-    for name in ("shards", "report.html", "manifest.json"):
-        out.print(f"{name:14s} {base}/{name}", highlight=False)
+    else:
+        out.print(*show.run_tables(stats), sep="\n")
+        base = root.rstrip("/")
+        for name in ("shards", "report.html", "manifest.json"):
+            out.print(f"{name:14s} {base}/{name}", highlight=False)
+    for line in (*silent_files, *silent_sources):
+        err.print(f"panoramix: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if silent_sources else 0)
 
 
 @app.command()
@@ -110,7 +115,7 @@ for command in looks:
 @app.command()
 def gc(
     run_folder: Annotated[str, typer.Argument(help="A run's folder or fsspec URL.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go; remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go, and why; remove nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Remove stage folders that a finished run no longer uses, files that no record names, and unfinished ones."""
@@ -118,13 +123,14 @@ def gc(
     from pipelines.engine.run import RunError
 
     with one_line(RunError):
-        sizes = collect(run_folder, dry_run)
+        removed = collect(run_folder, dry_run)
     if as_json:
-        print(json.dumps(sizes))
+        print(json.dumps([vars(item) for item in removed]))
         return
-    sizes_of_files(sizes)
-    outcome = "would be removed" if dry_run else "removed"
-    err.print(f"{len(sizes)} files and folders, {sum(sizes.values()):,} bytes, {outcome}", highlight=False)
+    for item in removed:
+        print(f"{item.bytes:14,d}  {item.name}: {item.why}")
+    outcome, size = "would be removed" if dry_run else "removed", sum(item.bytes for item in removed)
+    err.print(f"{len(removed)} files and folders, {size:,} bytes, {outcome}", highlight=False)
 
 
 @app.command()

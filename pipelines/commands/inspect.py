@@ -7,18 +7,42 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.common import Json, Run, SourceName, err, one_line, out, read_json
+from pipelines.commands.common import Json, Run, SourceName, err, fail, one_line, out, read_json
 
 
-def stats(run_folder: Run, as_json: Json = False) -> None:
+def stats(
+    run_folder: Run,
+    of_files: Annotated[bool, typer.Option("--files", help="What each input file gave, worst first.")] = False,
+    as_json: Json = False,
+) -> None:
     """A run's mixture, funnel and reasons."""
     from pipelines.commands.show import run_tables
 
     numbers = read_json(run_folder, "stats.json")
-    if as_json:
+    if of_files:
+        _files(str(run_folder), as_json)
+    elif as_json:
         print(json.dumps(numbers))
     else:
         out.print(*run_tables(numbers), sep="\n")
+
+
+def _files(run: str, as_json: bool) -> None:
+    from pipelines.commands import show
+    from pipelines.commands.files import by_file
+    from pipelines.counts import FILES_NAME, read_files
+    from pipelines.engine.storage import Store
+
+    try:
+        rows = by_file(read_files(Store(run)))
+    except FileNotFoundError:
+        fail(f"{run}: no {FILES_NAME}, which tells the input files; run its recipe again, which makes it")
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    out.print(show.files(rows, out.width))
+    if len(rows) > show.MOST_FILES:
+        err.print(f"{len(rows) - show.MOST_FILES:,} more files gave more; --json has all", highlight=False)
 
 
 def report(run_folder: Run, output: Annotated[Path, typer.Option("-o", help="Where to put the HTML file.")]) -> None:
@@ -63,16 +87,36 @@ def explain(
         print(json.dumps(row, ensure_ascii=False, default=str) if as_json else row["says"])
 
 
-def diff(first: Run, second: Run, as_json: Json = False) -> None:
-    """The differences of two runs: documents, images, tokens, reasons."""
+def diff(
+    first: Run,
+    second: Run,
+    jsonl: Annotated[Path | None, typer.Option(help="Write a line for each document that moved.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The differences of two runs: numbers, and which documents have another outcome."""
     from manifests.inspect import diff as compare
-    from pipelines.commands.show import differences
+    from pipelines.commands import show
+    from pipelines.commands.moved import moved, summary
 
-    rows = compare(read_json(first, "stats.json"), read_json(second, "stats.json"))
+    numbers = compare(read_json(first, "stats.json"), read_json(second, "stats.json"))
+    try:
+        documents = moved(str(first), str(second))
+    except FileNotFoundError as e:
+        err.print(f"only numbers are compared: {e}", markup=False, highlight=False)
+        documents = None
+    groups = [] if documents is None else summary(documents)
+    if jsonl is not None and documents is not None:
+        with one_line(OSError), open(jsonl, "w", encoding="utf-8") as f:
+            for batch in documents.to_batches(10_000):
+                f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
     if as_json:
-        print(json.dumps(rows))
+        print(json.dumps({"numbers": numbers, "documents": groups}))
+    elif not numbers and not groups:
+        out.print("the runs are equal: the same numbers, and the same outcome of every document", highlight=False)
     else:
-        out.print(differences(rows, str(first), str(second)))
+        out.print(*show.differences(numbers, groups, str(first), str(second), out.width), sep="\n")
+    if jsonl is not None and documents is not None:
+        err.print(f"{documents.num_rows:,} documents in {jsonl}", markup=False, highlight=False)
 
 
 def sweep(
@@ -90,7 +134,11 @@ def sweep(
     with one_line(RuleError, RecipeError, FileNotFoundError):
         name, what, current, rows = sweep_run(str(run_folder), rule, source)
     if as_json:
-        print(json.dumps({"source": name, **dataclasses.asdict(what), "current": current, "rows": rows}))
+        swept = {
+            **dataclasses.asdict(what),
+            "thresholds": [row["threshold"] for row in rows],
+        }  # an infinite one is null
+        print(json.dumps({"source": name, **swept, "current": current, "rows": rows}))
     else:
         out.print(thresholds(f"{name}: {what.level} {what.score}.{what.limit}", rows, current))
 

@@ -2,12 +2,15 @@
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Collection
 from typing import Any
 
 from filters.adapters import DatatroveScore, raised
 from filters.own import OwnScore, failure
+from pipelines.commands import files
+from pipelines.counts import read_files
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
@@ -16,6 +19,7 @@ from pipelines.plan import Plan, plan
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
 from pipelines.select.duplicate_key import DuplicateKeys
+from pipelines.sources import KINDS
 
 
 def execute(
@@ -56,6 +60,14 @@ def execute(
             times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.parts}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
+
+
+def shortfalls(recipe: Recipe, root: str, stats: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Lines about the sources and about the input files that gave nothing. stats: what `execute` returned."""
+    rows = files.by_file(read_files(Store(root)))
+    read_from = {name: KINDS[table.kind].read_from(table) for name, table in recipe.sources.items()}
+    sources, run = stats["sources"], shlex.quote(root)
+    return files.silent(sources, rows, read_from, run), files.silent_files(sources, rows, run)
 
 
 def _check_scores(planned: Plan, outcome: Outcome) -> None:

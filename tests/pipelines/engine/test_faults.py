@@ -124,7 +124,7 @@ def test_every_row_of_a_part_may_be_bad(tmp_path: pathlib.Path) -> None:
     outcome = go(tmp_path, _one_a_part(Score(bad=3)))
     scores = outcome.outputs["score"].read(Store(str(tmp_path)), "scores")["score"].to_pylist()
     assert scores == [0, 1, 2, None, 4, 5]
-    assert [(p, r) for p, r, _, _ in outcome.outputs["score"].quarantined] == [(3, 0)]
+    assert [(p, q.row) for p, q in outcome.outputs["score"].quarantined] == [(3, 0)]
 
 
 def _one_a_part(stage: Any) -> list[Step]:
