@@ -246,11 +246,22 @@ def test_gc_removes_files_without_a_name_and_unused_stages(tmp_path: pathlib.Pat
     orphan = tmp_path / new.outputs["sums"].folders[0] / "00000-sums-0123456789.arrow"
     orphan.write_bytes(b"of an attempt that lost the race")
     (tmp_path / "tmp" / "left").mkdir(parents=True)
+    unfinished = tmp_path / "stages" / "earlier-0123456789ab"
+    unfinished.mkdir()
+    (unfinished / "00003.json").write_text("{}")
     removed = collect(str(tmp_path), dry_run=True)
+    why = {item.name: item.why for item in removed}
+    superseded, by = old.outputs["sums"].folders[0], new.outputs["sums"].folders[0]
+    assert why[superseded] == f"superseded by {by} (finished)"
+    assert why["stages/earlier-0123456789ab"] == (
+        "the last finished run has no step earlier (unfinished: 1 parts are committed)"
+    )
+    assert why[str(orphan.relative_to(tmp_path))].startswith("no record names it")
+    assert why[f"{by}/00000.json"].startswith("the record of one part")
     assert orphan.exists()
     assert collect(str(tmp_path)) == removed
     assert not orphan.exists() and not (tmp_path / "tmp").exists()
     assert not (tmp_path / old.outputs["sums"].folders[0]).exists()
     assert go(tmp_path, plan(), lambda: None).parts == {}
     assert totals(tmp_path, go(tmp_path, plan())) == expected()
-    assert collect(str(tmp_path)) == {}
+    assert collect(str(tmp_path)) == []
