@@ -50,23 +50,23 @@ def sources(stats: Row, most: int = 5) -> Table:
 
 
 def files(rows: list[Row], width: int) -> Table:
-    """`panoramix stats --files`: the first MOST_FILES files. width: columns of the terminal."""
-    t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    """`panoramix stats --files`: the first MOST_FILES files. width: columns of the terminal.
+
+    Numbers that are zero for all of them have no column.
+    """
+    t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    rows = rows[:MOST_FILES]
+    shown = {title: name for name, title in _OF_FILE.items() if name in ("in", "kept") or any(r[name] for r in rows)}
     lines = []
-    for row in rows[:MOST_FILES]:
-        numbers = [f"{row[name]:,}" if row[name] or name in ("in", "kept") else "" for name in _OF_FILE]
+    for row in rows:
+        numbers = [f"{row[name]:,}" if row[name] or name in ("in", "kept") else "" for name in shown.values()]
         reason = ranked(row["reasons"])[0][0] if row["reasons"] else "" if row["in"] else "no rows"
-        lines.append([row["source"], row["file"] or "(no file)", *numbers, reason])
-    heads = ["source", "file", *_OF_FILE.values(), "why not"]
+        lines.append([row["source"], row["file"] or "(no file)", *numbers, cut(reason, 18)])
+    heads = ["source", "file", *shown, "why not"]
     widths = [max(map(len, (*head.split("\n"), *column))) for head, *column in zip(heads, *lines, strict=True)]
     room = max(16, width - sum(widths) + widths[1] - len(widths) - 1)
-    for n, head in enumerate(heads):
-        t.add_column(
-            head,
-            justify="right" if head in _OF_FILE.values() else "left",
-            no_wrap=True,
-            min_width=widths[n] if n != 1 else None,
-        )
+    for head in heads:
+        t.add_column(head, justify="right" if head in shown else "left", no_wrap=True)
     for source, file, *cells in lines:
         t.add_row(source, cut(file, room), *cells)
     return t
@@ -119,7 +119,7 @@ def differences(numbers: list[Row], moved: list[Row], first: str, second: str, w
     tables = []
     a, b = cut_apart(first, second, max(16, (width - 48) // 2))
     if numbers:
-        t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
         for name in ("source", "what", a, b, "change"):
             t.add_column(name, justify="left" if name in ("source", "what") else "right", no_wrap=True)
         for r in numbers:
@@ -127,13 +127,13 @@ def differences(numbers: list[Row], moved: list[Row], first: str, second: str, w
             t.add_row(r["source"], cut(r["what"], 36), f"{r['first']:,}", f"{r['second']:,}", change)
         tables.append(t)
     if moved:
-        t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
         t.add_column("documents", justify="right", no_wrap=True)
         for name in ("source", a, b):
             t.add_column(name, no_wrap=True)
         cells = [[f"{r['documents']:,}", r["source"], cut(r["first"], 30), cut(r["second"], 30)] for r in moved]
         used = sum(max(map(len, column)) for column in zip(("documents", "source", a, b), *cells, strict=True))
-        room = width - used - 7
+        room = width - used - 6
         if room >= 16:
             t.add_column("such as", no_wrap=True)
         for row, r in zip(cells, moved, strict=True):
