@@ -126,8 +126,9 @@ def _fault_text(fault: Any, loc: Place, place: Place, written: str) -> str:
     # as in a setting: of a source's key, the name of the source stands first
     key = ".".join(_short(str(part)) for part in (place[1:] if len(place) > 2 and place[0] == "sources" else place))
     if kind in ("string_type", "invalid_key") and isinstance(value, bool | int | float | date | None):
-        remedy = strict_yaml.reading(_short(written), value) if written else "put it in quotes"
-        return f"{key}: expected text, not {_short(str(value).lower())}; {remedy}"
+        if not written:
+            return f"{key}: expected text, not {_short(str(value).lower())}; put it in quotes"
+        return f"{key}: expected text; {strict_yaml.reading(_short(written), value)}"
     if kind == "value_error":
         return f"{key}: {fault['ctx']['error']}" if key else str(fault["ctx"]["error"])
     if place[:1] == ("sources",) and place[2:3] == ("rules",) and len(place) > 3:
