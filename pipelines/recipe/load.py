@@ -19,6 +19,10 @@ LONGEST = 80  # characters of a value in a message
 
 Place = tuple[str | int, ...]
 
+_TABLE = "expected a table of keys"
+#: faults of pydantic that speak of Python
+_TYPES = {"dict_type": _TABLE, "model_type": _TABLE, "model_attributes_type": _TABLE, "list_type": "expected a list"}
+
 
 class Layer(NamedTuple):
     """YAML that gives a recipe's value at a place: its file, or a setting."""
@@ -123,11 +127,13 @@ def _first_fault(e: ValidationError, where: str, layers: Sequence[Layer]) -> str
 def _fault_text(fault: Any, loc: Place, place: Place, written: str) -> str:
     """A fault of pydantic's in words. place: as the user wrote it; written: the value there, empty if not known."""
     value, kind = fault["input"], fault["type"]
+    message = _TYPES.get(kind) or fault["msg"].lower()
     # as in a setting: of a source's key, the name of the source stands first
     key = ".".join(_short(str(part)) for part in (place[1:] if len(place) > 2 and place[0] == "sources" else place))
     if kind in ("string_type", "invalid_key") and isinstance(value, bool | int | float | date | None):
-        if not written:
-            return f"{key}: expected text, not {_short(str(value).lower())}; put it in quotes"
+        if not written or value is None:
+            given = "nothing" if value is None else f"{_short(str(value).lower())}; put it in quotes"
+            return f"{key}: expected text, not {given}"
         return f"{key}: expected text; {strict_yaml.reading(_short(written), value)}"
     if kind == "value_error":
         return f"{key}: {fault['ctx']['error']}" if key else str(fault["ctx"]["error"])
@@ -140,10 +146,10 @@ def _fault_text(fault: Any, loc: Place, place: Place, written: str) -> str:
             hint = f"; it goes under `sources`: {{{place[-1]}: {{kind: {place[-1]}, ...}}}}"
         return f"{key}: no such key{hint}"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        given = value.get("kind") if isinstance(value, dict) else None
+        name = value.get("kind") if isinstance(value, dict) else None
         key = key if key.startswith("sources.") else f"sources.{key}"
-        return f"{key}.kind: one of {', '.join(KINDS)}" + ("" if given is None else f", not {_short(repr(given))}")
-    return f"{key}: {fault['msg'].lower()}" + ("" if kind == "missing" else f", not {_short(repr(value))}")
+        return f"{key}.kind: one of {', '.join(KINDS)}" + ("" if name is None else f", not {_short(repr(name))}")
+    return f"{key}: {message}" + ("" if kind == "missing" else f", not {_short(repr(value))}")
 
 
 def _short(text: str) -> str:
