@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from manifests.ledger import DROPPED, FILES, KEPT, QUARANTINE, QUARANTINED, REFUSED
 from manifests.parquet import read_parquet
+from manifests.runfiles import RunFiles
 from pipelines.engine.plan import StepOutput
 from pipelines.engine.stage import fingerprint
 from pipelines.engine.storage import Store
@@ -187,6 +188,6 @@ def _parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def read_files(store: Store) -> pa.Table:
-    """The table FILES of a run. Raises FileNotFoundError for a run of an older version."""
-    return read_parquet(store.read(FILES_NAME))
+def read_files(run: RunFiles) -> pa.Table:
+    """The table FILES of a run. Raises FileNotFoundError for a published copy, and a run of an older version."""
+    return read_parquet(run.read(FILES_NAME))

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.common import Json, Run, SourceName, err, fail, one_line, out, read_json
+from manifests.runfiles import RunFiles, RunFilesError, root_of
+from pipelines.commands.common import Json, Run, SourceName, err, fail, one_line, out
 
 
 def stats(
@@ -18,9 +19,10 @@ def stats(
     """A run's mixture, funnel and reasons."""
     from pipelines.commands.show import run_tables
 
-    numbers = read_json(run_folder, "stats.json")
+    with one_line(RunFilesError):
+        numbers = RunFiles(run_folder).json("stats.json", "sources")
     if of_files:
-        _files(str(run_folder), as_json)
+        _files(run_folder, as_json)
     elif as_json:
         print(json.dumps(numbers))
     else:
@@ -31,10 +33,9 @@ def _files(run: str, as_json: bool) -> None:
     from pipelines.commands import show
     from pipelines.commands.files import by_file
     from pipelines.counts import FILES_NAME, read_files
-    from pipelines.engine.storage import Store
 
     try:
-        rows = by_file(read_files(Store(run)))
+        rows = by_file(read_files(RunFiles(run)))
     except FileNotFoundError:
         fail(f"{run}: no {FILES_NAME}, which tells the input files; run its recipe again, which makes it")
     if as_json:
@@ -49,14 +50,19 @@ def report(run_folder: Run, output: Annotated[Path, typer.Option("-o", help="Whe
     """A run's report as one HTML file, with the curves of what was trained below RUN/train."""
     from manifests.report import with_training
 
-    read_json(run_folder, "stats.json")
-    output.write_text(with_training((run_folder / "report.html").read_text("utf-8"), run_folder / "train"), "utf-8")
+    files = RunFiles(run_folder)
+    with one_line(RunFilesError):
+        files.json("stats.json", "sources")
+        page = with_training(files.text("report.html"), files)
+    with one_line(OSError):
+        output.write_text(page, "utf-8")
     err.print(f"{output}", highlight=False)
 
 
 def samples(
     run_folder: Run,
-    source: SourceName = None,
+    source: Annotated[str | None, typer.Argument(help="Name of a source; the run's first if not given.")] = None,
+    option: SourceName = None,
     number: Annotated[int, typer.Option("-n", min=1)] = 3,
     as_json: Json = False,
 ) -> None:
@@ -64,8 +70,8 @@ def samples(
     from manifests.inspect import InspectError
     from manifests.inspect import samples as read
 
-    with one_line(InspectError, FileNotFoundError):
-        for document in read(str(run_folder), source, number):
+    with one_line(InspectError, RunFilesError, FileNotFoundError):
+        for document in read(RunFiles(run_folder), source or option, number):
             print(json.dumps(document, ensure_ascii=False) if as_json else document["rendered"])
 
 
@@ -75,11 +81,10 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Why a document, page or image is, or is not, in the data."""
-    from manifests.inspect import InspectError
     from manifests.inspect import explain as lines
 
-    with one_line(InspectError, FileNotFoundError):
-        rows = lines(str(run_folder), what)
+    with one_line(RunFilesError, FileNotFoundError):
+        rows = lines(RunFiles(run_folder), what)
     if not rows:
         err.print(f"{what}: not among what the run read", highlight=False)
         raise typer.Exit(1)
@@ -98,9 +103,11 @@ def diff(
     from pipelines.commands import show
     from pipelines.commands.moved import moved, summary
 
-    numbers = compare(read_json(first, "stats.json"), read_json(second, "stats.json"))
+    with one_line(RunFilesError):
+        runs = RunFiles(first), RunFiles(second)
+        numbers = compare(*(run.json("stats.json", "sources") for run in runs))
     try:
-        documents = moved(str(first), str(second))
+        documents = moved(*runs)
     except FileNotFoundError as e:
         err.print(f"only numbers are compared: {e}", markup=False, highlight=False)
         documents = None
@@ -114,7 +121,7 @@ def diff(
     elif not numbers and not groups:
         out.print("the runs are equal: the same numbers, and the same outcome of every document", highlight=False)
     else:
-        out.print(*show.differences(numbers, groups, str(first), str(second), out.width), sep="\n")
+        out.print(*show.differences(numbers, groups, first, second, out.width), sep="\n")
     if jsonl is not None and documents is not None:
         err.print(f"{documents.num_rows:,} documents in {jsonl}", markup=False, highlight=False)
 
@@ -131,20 +138,19 @@ def sweep(
     from pipelines.commands.sweep import sweep_run
     from pipelines.recipe.schema import RecipeError
 
-    with one_line(RuleError, RecipeError, FileNotFoundError):
-        name, what, current, rows = sweep_run(str(run_folder), rule, source)
+    with one_line(RuleError, RecipeError, RunFilesError):
+        name, what, current, rows = sweep_run(run_folder, rule, source)
     if as_json:
-        swept = {
-            **dataclasses.asdict(what),
-            "thresholds": [row["threshold"] for row in rows],
-        }  # an infinite one is null
+        swept = dataclasses.asdict(what) | {"thresholds": [row["threshold"] for row in rows]}  # null: no limit
         print(json.dumps({"source": name, **swept, "current": current, "rows": rows}))
     else:
         out.print(thresholds(f"{name}: {what.level} {what.score}.{what.limit}", rows, current))
 
 
 def verify(
-    path: Annotated[Path, typer.Argument(help="A run, a folder of shards, or one shard.")],
+    path: Annotated[
+        str, typer.Argument(help="A run or a published copy: a folder or fsspec URL; or one shard.", parser=root_of)
+    ],
     reader: Annotated[str | None, typer.Option(help="webdataset: read each shard with that library too.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -152,7 +158,9 @@ def verify(
     from shards.publish.verify import verify as check
 
     with one_line(FileNotFoundError, ValueError):
-        problems = list(check(str(path), reader))
+        problems = list(check(path, reader))
+    if [problem.kind for problem in problems] == ["manifest"]:
+        fail(problems[0].detail)
     for problem in problems:
         print(json.dumps(vars(problem), default=str) if as_json else str(problem))
     if problems:

@@ -15,41 +15,43 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests.ledger import DROPPED, KEPT, QUARANTINED, REFUSED
-from pipelines.engine.storage import Store
+from manifests.runfiles import RunFiles
 
 ABSENT = "absent"
 
 #: `first`, `second`: the outcome in each run; ABSENT, or kept, dropped, refused or quarantined with the split or reason
 MOVED = pa.schema({name: pa.string() for name in ("source", "id", "url", "first", "second")})
 
-_LEDGER = re.compile(r"([^.]+)(\..+)?-(documents|refused)-\d+\.parquet")
+#: of a source, and of one of its splits (documents that were refused at packing)
+_LEDGER = re.compile(r"ledger/([^.]+)(\.[^.]+)?-(documents|refused)-\d+\.parquet")
+_QUARANTINE = "ledger/quarantine.parquet"
 _ROW = pa.schema({name: pa.string() for name in ("source", "key", "id", "url", "outcome")})
 _PLACE = ("file", "offset", "page")
 
 
-def moved(first: str, second: str) -> pa.Table:
+def moved(first: RunFiles, second: RunFiles) -> pa.Table:
     """Rows of MOVED for the documents whose outcome differs between two runs, by source, outcomes and address.
 
     Raises FileNotFoundError where a run has no ledger.
     """
-    stores = Store(first), Store(second)
+    runs = first, second
     # outcome by outcome: how often the second run has it more often than the first
-    signed = [_counted(store, sign) for store, sign in zip(stores, (-1, 1), strict=True)]
+    signed = [_counted(run, sign) for run, sign in zip(runs, (-1, 1), strict=True)]
     sums = pa.concat_tables(signed).group_by(["source", "key", "outcome"], use_threads=False)
     sums = sums.aggregate([("n", "sum")]).rename_columns(["source", "key", "outcome", "n"])
     sides = [_one_by_one(sums, sign, name) for sign, name in ((-1, "first"), (1, "second"))]
     rows = sides[0].join(sides[1], ["source", "key", "number"], join_type="full outer", use_threads=False)
-    rows = rows.join(_names(stores, rows), ["source", "key"], use_threads=False)
+    rows = rows.join(_names(runs, rows), ["source", "key"], use_threads=False)
     rows = _met_again(rows.select(MOVED.names))
     filled = [pc.fill_null(rows[name], ABSENT) if name in ("first", "second") else rows[name] for name in MOVED.names]
     order = [(name, "ascending") for name in ("source", "first", "second", "url", "id")]
     return pa.table(filled, schema=MOVED).sort_by(order)
 
 
-def _counted(store: Store, sign: int) -> pa.Table:
+def _counted(run: RunFiles, sign: int) -> pa.Table:
     """How often each document has each outcome; each number has the sign."""
     tables = [_ROW.empty_table().select(["source", "key", "outcome"])]
-    tables += [rows.select(["source", "key", "outcome"]) for rows in _ledger(store)]
+    tables += [rows.select(["source", "key", "outcome"]) for rows in _ledger(run)]
     counted = pa.concat_tables(tables).group_by(["source", "key", "outcome"], use_threads=False)
     counted = counted.aggregate([([], "count_all")]).rename_columns(["source", "key", "outcome", "n"])
     return counted.set_column(3, "n", pc.multiply(counted["n"], sign))
@@ -77,12 +79,12 @@ def _numbers(table: pa.Table, columns: list[str]) -> np.ndarray:
     return np.asarray(place - np.maximum.accumulate(np.where(starts, place, 0)), np.int64)
 
 
-def _names(stores: tuple[Store, Store], rows: pa.Table) -> pa.Table:
+def _names(runs: tuple[RunFiles, RunFiles], rows: pa.Table) -> pa.Table:
     """The id and the address of each key of some rows."""
     keys = pc.unique(rows["key"])
     tables = [_ROW.empty_table().select(["source", "key", "id", "url"])]
-    for store in stores:
-        for table in _ledger(store):
+    for run in runs:
+        for table in _ledger(run):
             tables.append(table.select(["source", "key", "id", "url"]).filter(pc.is_in(table["key"], value_set=keys)))
     named = pa.concat_tables(tables).group_by(["source", "key"], use_threads=False)
     named = named.aggregate([("id", "min"), ("url", "min")])
@@ -121,38 +123,38 @@ def summary(rows: pa.Table) -> list[dict[str, Any]]:
 # --- the ledger -------------------------------------------------------------------------------------------------------
 
 
-def _ledger(store: Store) -> Iterator[pa.Table]:
+def _ledger(run: RunFiles) -> Iterator[pa.Table]:
     """Rows of _ROW, file by file. Raises FileNotFoundError where there is no ledger."""
-    names = store.names("ledger")
+    names = run.list("ledger")
     if not names:
-        raise FileNotFoundError(f"{store.root} has no ledger")
+        raise FileNotFoundError(f"{run.root} has no ledger")
     for name in names:
         if match := _LEDGER.fullmatch(name):
             source, split, table = match.groups()
-            yield (_documents if table == "documents" else _refused)(_read(store, name, table), source, split)
-    if "quarantine.parquet" in names:
-        table = _read(store, "quarantine.parquet", "quarantine")
-        if "file" in table.schema.names:  # else of a run of an older version, which did not name the rows
-            yield _quarantined(table.filter(pc.is_valid(table["source"])))
+            if table == "documents":
+                yield _documents(_read(run, name, ["id", "url", "keep", "split", "reason"]), source)
+            else:
+                yield _refused(_read(run, name, ["url", "reason", "provenance"]), source, split is not None)
+        elif name == _QUARANTINE:
+            table = _read(run, name)
+            if "file" in table.schema.names:  # else of a run of an older version, which did not name the rows
+                yield _quarantined(table.filter(pc.is_valid(table["source"])))
 
 
-def _read(store: Store, name: str, table: str) -> pa.Table:
-    columns = {"documents": ["id", "url", "keep", "split", "reason"], "refused": ["url", "reason", "provenance"]}
-    file = pq.ParquetFile(pa.BufferReader(store.read(f"ledger/{name}")))
-    return file.read(columns.get(table), use_threads=False)
+def _read(run: RunFiles, name: str, columns: list[str] | None = None) -> pa.Table:
+    return pq.ParquetFile(pa.BufferReader(run.read(name))).read(columns, use_threads=False)
 
 
-def _documents(table: pa.Table, source: str, split: str | None) -> pa.Table:
+def _documents(table: pa.Table, source: str) -> pa.Table:
     kept = _outcome(KEPT, table["split"].cast(pa.string()))
     outcome = pc.if_else(table["keep"], kept, _outcome(DROPPED, table["reason"].cast(pa.string())))
     return _rows(source, table["id"], table["id"], table["url"], outcome)
 
 
-def _refused(table: pa.Table, source: str, split: str | None) -> pa.Table:
-    """split: of documents that were refused when they were packed, as .train."""
+def _refused(table: pa.Table, source: str, at_packing: bool) -> pa.Table:
     place = table["provenance"].combine_chunks()
     key, url = _place(table["url"], *(pc.struct_field(place, name) for name in _PLACE))
-    outcome = _outcome(f"{REFUSED} at packing" if split else REFUSED, table["reason"])
+    outcome = _outcome(f"{REFUSED} at packing" if at_packing else REFUSED, table["reason"])
     return _rows(source, key, pa.nulls(table.num_rows, pa.string()), url, outcome)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from filters.adapters import DatatroveScore, raised
 from filters.own import OwnScore, failure
+from manifests.runfiles import RunFiles
 from pipelines.commands import files
 from pipelines.counts import read_files
 from pipelines.engine.progress import Progress
@@ -20,6 +21,17 @@ from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
 from pipelines.select.duplicate_key import DuplicateKeys
 from pipelines.sources import KINDS
+
+
+def folder_of(out: str | None, name: str) -> str:
+    """The folder of a run: `--out`, or the one of the recipe's name. Raises RunError where it cannot be a folder."""
+    if out is None:
+        return f"runs/{name}"
+    if not out.strip():
+        raise RunError("--out is empty; give a folder, or leave it out for runs/NAME")
+    if os.path.isfile(out):
+        raise RunError(f"--out {out}: a file, not a folder; give another name")
+    return out
 
 
 def execute(
@@ -64,7 +76,7 @@ def execute(
 
 def shortfalls(recipe: Recipe, root: str, stats: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Lines about the sources and about the input files that gave nothing. stats: what `execute` returned."""
-    rows = files.by_file(read_files(Store(root)))
+    rows = files.by_file(read_files(RunFiles(root)))
     read_from = {name: KINDS[table.kind].read_from(table) for name, table in recipe.sources.items()}
     sources, run = stats["sources"], shlex.quote(root)
     return files.silent(sources, rows, read_from, run), files.silent_files(sources, rows, run)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from manifests.runfiles import RunFiles
 from pipelines.counts import read_files
 from pipelines.engine.storage import Store
 
@@ -19,7 +20,7 @@ def table(store: Store, folder: str, prefix: str) -> list[dict[str, Any]]:
 def assert_every_row_is_counted(stats: dict[str, Any], root: str) -> None:
     """In = kept + dropped + refused + quarantined, for every source; and the same by input file."""
     store = Store(root)
-    files = read_files(store).to_pylist()
+    files = read_files(RunFiles(root)).to_pylist()
     for name, s in stats["sources"].items():
         documents = table(store, "ledger", f"{name}-documents-")
         packed = {split: {r["id"]: 1 for r in table(store, "index", f"{name}-{split}-")} for split in s["splits"]}

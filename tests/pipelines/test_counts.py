@@ -17,12 +17,12 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
+from manifests.runfiles import RunFiles
 from pipelines.cli import app
 from pipelines.commands.files import by_file
 from pipelines.commands.run import execute
 from pipelines.counts import FILES_NAME, read_files
 from pipelines.engine.progress import Progress
-from pipelines.engine.storage import Store
 from pipelines.recipe.load import read
 from tests.ocr import pdfs
 from tests.pipelines.conftest import ROOT, without_proxies
@@ -120,7 +120,7 @@ def call(*arguments: str) -> Result:
 
 
 def files() -> dict[str, Row]:
-    return {row["file"]: row for row in by_file(read_files(Store("run")))}
+    return {row["file"]: row for row in by_file(read_files(RunFiles("run")))}
 
 
 BOOKS = {"kind": "text", "rules": none_of("fineweb")}
