@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from manifests.nearest import nearest
 from shards import manifest, mixture, tokens
 from shards.image import decode
 from shards.loader import Loader, Sample
@@ -46,8 +48,12 @@ class Run:
         A mixture of the run comes before a preset or a path of the same name. latents: tokens of an image. say: gets a
         line about entries without samples. Raises MixtureError (also if nothing is left to read), FileNotFoundError.
         """
-        file = Path(self.root) / "mixtures" / f"{recipe.mixture}.json"
-        mixed = mixture.load(file if file.is_file() else recipe.mixture)
+        folder, name = Path(self.root) / "mixtures", recipe.mixture
+        file = folder / f"{name}.json"
+        if not any(map(os.path.isfile, (file, name))) and name not in mixture.PRESETS:
+            names = nearest(name, {*mixture.PRESETS, *(path.stem for path in folder.glob("*.json"))})
+            raise FileNotFoundError(f"mixture {name}: none of {self.root}, no preset and no file{names}")
+        mixed = mixture.load(file if os.path.isfile(file) else name)
         packing, image = recipe.packing, recipe.image
         size = mixture.Image(image.mode, image.longest, image.shortest) if image.mode else None
         own = {"sequence_length": packing.sequence_length, "long": packing.long, "image": size, "split": image.split}
