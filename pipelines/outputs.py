@@ -25,6 +25,7 @@ from filters.scores import LEVELS
 from manifests.code import source_digest
 from manifests.ledger import QUARANTINE
 from manifests.report import report
+from manifests.runfiles import RunFiles
 from manifests.sketch import merge
 from pipelines.engine.commit import Sidecar
 from pipelines.engine.parts import Parts
@@ -42,7 +43,6 @@ from shards import manifest as shard_manifest
 from shards.output import writer
 from shards.publish import readers
 from shards.publish.staging import scratch
-from shards.runfiles import RunFiles
 from shards.tokens import load
 
 #: recipe and limit of a run that is at work or was interrupted, from which the shards that it has finished are found

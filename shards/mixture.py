@@ -1,8 +1,8 @@
 """What a training stage reads, and in which proportions: ``mixtures/<stage>.json``.
 
-A weight counts packed sequences, and a batch is of one source, as in Idefics2 (arXiv 2405.02246, section 4.1:
-"fractions of examples", each source with its own sequence length). So a weight of 0.7 means that seven batches of ten
-are of that source, whatever its size.
+A weight counts packed sequences: the paper of Idefics2 gives shares of the examples, and each source its own sequence
+length (arXiv 2405.02246, section 4.1). That a batch is of one source is a choice of this project; the paper does not
+say so. So a weight of 0.7 means that seven batches of ten are of that source, whatever its size.
 
 A mixture's table `sources` has one entry for each label. An entry without `match` is the source of that name. An entry
 with ``match: {layout: interleaved}`` or ``match: {tag: ...}`` is every source of that layout or tag, so a preset serves

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from manifests.nearest import nearest
+from manifests.runfiles import RunFiles, root_of
 from shards import manifest, mixture, tokens
 from shards.image import decode
 from shards.loader import Loader, Sample
-from shards.runfiles import RunFiles
 from trainer.collate import Collator
 from trainer.config import RecipeError
 from trainer.images import Cache, ImageReader
@@ -40,7 +39,7 @@ class Run:
             raise RecipeError(f"{root}: the shards were counted by {another}: use that file")
         table = listed.raw["configs" if listed.raw["version"] == 1 else "sources"]
         shards = json.dumps(table, sort_keys=True).encode()
-        return cls(str(root), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest(), listed)
+        return cls(root_of(str(root)), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest(), listed)
 
     def mix(self, recipe: Recipe, latents: int, say: Callable[[str], object] = lambda line: None) -> mixture.Mixture:
         """The recipe's mixture with an entry for each source by name, and the recipe's own settings in every entry.
@@ -48,12 +47,14 @@ class Run:
         A mixture of the run comes before a preset or a path of the same name. latents: tokens of an image. say: gets a
         line about entries without samples. Raises MixtureError (also if nothing is left to read), FileNotFoundError.
         """
-        folder, name = Path(self.root) / "mixtures", recipe.mixture
-        file = folder / f"{name}.json"
-        if not any(map(os.path.isfile, (file, name))) and name not in mixture.PRESETS:
-            names = nearest(name, {*mixture.PRESETS, *(path.stem for path in folder.glob("*.json"))})
-            raise FileNotFoundError(f"mixture {name}: none of {self.root}, no preset and no file{names}")
-        mixed = mixture.load(file if os.path.isfile(file) else name)
+        files, own_file = RunFiles(self.root), f"mixtures/{recipe.mixture}.json"
+        try:
+            mixed = mixture.load(files.json(own_file) if files.exists(own_file) else recipe.mixture)
+        except FileNotFoundError:
+            own = self.manifest.raw.get("mixtures") or {}  # name -> file, or why it was left out
+            names = nearest(recipe.mixture, {*mixture.PRESETS, *own})
+            why = own.get(recipe.mixture) or f"none of the run's, no preset and no file{names}"
+            raise FileNotFoundError(f"{self.root}: mixture {recipe.mixture}: {why}") from None
         packing, image = recipe.packing, recipe.image
         size = mixture.Image(image.mode, image.longest, image.shortest) if image.mode else None
         own = {"sequence_length": packing.sequence_length, "long": packing.long, "image": size, "split": image.split}
@@ -86,5 +87,5 @@ class Run:
 
 def collator(run: Run, recipe: Recipe, latents: int, patch: int, features: int) -> Collator:
     cached = Cache(decode, recipe.image.cache_mb) if recipe.image.cache_mb else decode
-    reader = ImageReader(cached, recipe.seed, recipe.image.upscale)
+    reader = ImageReader(cached, patch, recipe.seed, recipe.image.upscale)
     return Collator(run.tokenizer, reader, latents, patch, recipe.packing.isolation, features, recipe.shuffle_turns)

@@ -51,7 +51,9 @@ def read(path: str, settings: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: a recipe is a table of keys, not a {type(given).__name__}")
     table = from_version_1(_without_aliases(given))
     layers = [Layer(path, (), document), *[_set(table, setting) for setting in settings]]
-    return parse(table, path, layers)
+    recipe = parse(table, path, layers)
+    recipe._file = path
+    return recipe
 
 
 def parse(table: Mapping[str, Any], where: str, layers: Sequence[Layer] = ()) -> Recipe:

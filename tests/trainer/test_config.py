@@ -6,6 +6,7 @@ import pytest
 
 from trainer.ablations import Finding
 from trainer.config import RECIPES, RecipeError, checked, load, settings
+from trainer.schema import Upscale
 
 STAGE = """
 stage: mine
@@ -93,6 +94,13 @@ def test_full_has_the_papers_numbers():
 def test_a_recipe_may_have_a_byte_order_mark_and_numbers_with_an_exponent(tmp_path):
     (tmp_path / "mine.yaml").write_text(STAGE.replace("0.001", "1e-3"), "utf-8-sig")
     assert load(tmp_path / "mine.yaml")[0].train.lr == 0.001
+
+
+@pytest.mark.parametrize("profile", ["smoke", "tiny", "full"])
+def test_stage_two_scales_images_up_at_random(profile):
+    """The paper, section 4.1: "Additionally, we randomly scale up images". The numbers are its authors' code's."""
+    assert load("stage2", {"profile": profile})[0].image.upscale == Upscale(chance=0.5, most=3.0)
+    assert load("stage1", {"profile": profile})[0].image.upscale.chance == 0
 
 
 def test_a_profile_has_priority_over_the_file_and_overrides_over_both(tmp_path):
