@@ -117,7 +117,8 @@ def test_samples(sample_run: SampleRun) -> None:
     assert sample_run.packed("pairs")[0]["caption"] in table.stdout and table.exit_code == 0
     pages = rows(call("samples", sample_run.folder, "--json", "--source", "pdf", "-n", 10_000))
     assert [d["id"] for d in pages] == [d["id"] for d in sample_run.packed("pdf")]
-    wrong = call("samples", sample_run.folder, "--source", "paris")
+    assert call("samples", sample_run.folder, "pairs", "-n", 1).stdout == table.stdout
+    wrong = call("samples", sample_run.folder, "paris")
     assert (wrong.exit_code, wrong.stdout) == (2, "") and "pairs" in wrong.stderr
 
 
