@@ -12,6 +12,7 @@ import torch
 from shards.sample import Sample
 from shards.source import VIEWS
 from shards.tokens import Tokenizer
+from shards.turns import conversation
 from trainer import chat
 from trainer.images import ImageReader, Pixels, Size, dummy_pixels, to_pixels
 from trainer.layout import IGNORED, DocumentTokens, LayoutError, Specials, lay_out
@@ -89,7 +90,8 @@ class Collator:
             if length is not None and counts > length:
                 keys = ", ".join(document.key for document in sequence)
                 size = f"{counts} tokens in a row of {length}"
-                raise ValueError(f"documents {keys} are {size}: packed for another layout")
+                remedy = "packed for another layout, or by an older version: make the shards again"
+                raise ValueError(f"documents {keys} are {size}: {remedy}")
             rows.append(row)
         pixels = to_pixels(pictures, self.patch) if pictures else dummy_pixels(self.patch)
         return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
@@ -100,15 +102,16 @@ class Collator:
             tokens = lay_out(split(document), self.tokenizer, specials, self.latents, length)
             return tokens, len(tokens.ids)
         parts = document.parts()
-        exchanges = chat.conversation(parts)
-        if exchanges is None:
+        exchanges = conversation(parts)
+        if not exchanges:
             needed = "turns that begin with User: or Assistant:, and a break between them"
             raise LayoutError(f"{document.key} is no conversation: it needs {needed}")
         if self.shuffle_turns:
             rng = random.Random(f"{self.reader.seed} {document.epoch} {document.key} turns")
             exchanges = chat.shuffled(exchanges, rng)
         tokens = chat.lay_out_turns(exchanges, self.tokenizer, specials, self.latents, document.views)
-        return tokens, chat.indexed_tokens(parts, self.tokenizer, self.latents, document.views)
+        # a piece of a conversation was cut by its texts, so its template may exceed the row by a few tokens
+        return tokens, len(tokens.ids) if document.piece is None else 0
 
     def empty(self) -> Tensors:
         """A batch without a predicted token."""

@@ -91,10 +91,11 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
 
     weights = counts(trained.model)
     model = merged(trained.model)
-    save(model, folder / MODEL)
+    turns = bool(run.of_layout(mixed, "conversations"))
+    save(model, folder / MODEL, [specials.eos, specials.end] if turns else [specials.eos])
     first_size = next(iter(mixed.sources.values())).image
     if not (folder / MODEL / ARCHITECTURE).is_file():
-        save_processor(folder / MODEL, run.tokenizer, size.tokens, first_size)
+        save_processor(folder / MODEL, run.tokenizer, size.tokens, first_size, size.patch)
     by_source: dict[str, list[float]] = {}
     for line in trained.steps:
         by_source.setdefault(line["source"], []).append(line["loss"])
@@ -118,7 +119,6 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
         print(summary, file=sys.stderr)
     if spec.answers:
         image = (first_size.mode, first_size.longest, first_size.shortest)
-        turns = bool(run.of_layout(mixed, "conversations"))
         result["answers"] = evaluate(model, spec, collate, image, turns)
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
     ranks.wait()

@@ -15,6 +15,7 @@ class Sample:
     source: str = "mine"
     epoch: int = 0
     views: int = 1
+    piece: tuple[int, int] | None = None
 
     def parts(self) -> list[str | int]:
         return self.content

@@ -1,23 +1,26 @@
 """Plain transformers loads the model of a stage, gives the same tokens, and generates the learnt caption."""
 
 import io
+import itertools
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from tokenizers import Tokenizer as Native
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from shards import mixture, tokens
-from shards.tokens import END_OF_UTTERANCE, SPECIALS
+from shards.tokens import END_OF_TOPIC, END_OF_UTTERANCE, SPECIALS
+from shards.turns import Exchange, conversation, count
 from tests.trainer import small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
-from trainer.chat import Exchange, lay_out_turns
+from trainer.chat import lay_out_turns
 from trainer.export import ExportError, fast, save_processor
-from trainer.layout import Specials
+from trainer.layout import IGNORED, Specials
 from trainer.model import save
 
 
@@ -65,30 +68,85 @@ def test_a_tokenizer_with_other_numbers_in_transformers_is_refused():
         fast(Shifted())
 
 
-def test_the_chat_template_gives_the_tokens_of_the_turns(tmp_path):
-    save_processor(tmp_path, small.TOKENIZER, small.LATENTS, mixture.Image("native", 56, 28))
-    processor = AutoProcessor.from_pretrained(tmp_path)
-    ask = lambda *content: {"role": "user", "content": list(content)}
+def sentencepiece(folder: Path, kind: str) -> str:
+    """A BPE of SentencePiece's kind: `prepend` as Mistral-7B-v0.1's file has it, else a scheme of Metaspace."""
+    native = Native(models.BPE(unk_token="<unk>", byte_fallback=True))
+    if kind == "prepend":
+        native.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        native.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=kind)
+    native.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    alphabet = [f"<0x{byte:02X}>" for byte in range(256)]
+    trainer = trainers.BpeTrainer(vocab_size=420, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False)
+    words = "User: What is it? Where?\nAssistant: A mill. By the river."
+    native.train_from_iterator([words, *words.split()] * 9, trainer)
+    model = json.loads(native.to_str())
+    for name in alphabet:
+        model["model"]["vocab"].setdefault(name, len(model["model"]["vocab"]))
+    (folder / "tokenizer.json").write_text(json.dumps(model))
+    return str(folder / "tokenizer.json")
+
+
+@pytest.mark.parametrize("name", ["bytes", "byte-level", "prepend", "first", "always"])
+def test_the_chat_template_gives_the_tokens_of_training(name, tmp_path):
+    make = {"bytes": lambda folder: "bytes", "byte-level": train_tokenizer}.get(name, lambda f: sentencepiece(f, name))
+    tokenizer = tokens.load(make(tmp_path))
+    specials = Specials.of(tokenizer)
+    save_processor(tmp_path / "model", tokenizer, small.LATENTS, mixture.Image("native", 56, 28))
+    processor = AutoProcessor.from_pretrained(tmp_path / "model")
     text = lambda words: {"type": "text", "text": words}
     turns = [
-        ask({"type": "image"}, text("What is it?")),
+        {"role": "user", "content": [{"type": "image"}, text("What is it?")]},
         {"role": "assistant", "content": [text("A mill.")]},
-        ask(text("Where?")),
+        {"role": "user", "content": " Where? "},
+        {"role": "assistant", "content": "By the\n\nriver."},
     ]
-    prompt = processor.apply_chat_template(turns, add_generation_prompt=True)
-    data = Image.open(io.BytesIO(picture(1)[0]))
-    ids = processor(text=prompt, images=[data], return_tensors="pt").input_ids[0].tolist()
-    document = lay_out_turns(
-        [Exchange((0,), "What is it?", "A mill."), Exchange((), "Where?", "x")],
-        small.TOKENIZER,
-        small.SPECIALS,
-        small.LATENTS,
-    )
-    ours = document.ids.tolist()[:-3]  # without the last answer and the ends
-    blank = len(small.TOKENIZER.encode("User:")) + 1 + small.LATENTS + 2
-    # transformers inserts a blank at this position
-    assert ids[:blank] == ours[:blank] and ids[blank] == ord(" ") and ids[blank + 1 :] == ours[blank:]
-    assert processor.apply_chat_template([{"role": "user", "content": "Hi"}]) == f"User: Hi{END_OF_UTTERANCE}\n"
+    data = [Image.open(io.BytesIO(picture(1)[0]))]
+
+    def exported(turns: list, asks: bool) -> list[int]:
+        prompt = processor.apply_chat_template(turns, add_generation_prompt=asks)
+        return processor(text=prompt, images=data, return_tensors="pt").input_ids[0].tolist()
+
+    exchanges = [Exchange((0,), "What is it?", "A mill."), Exchange((), "Where?", "By the\n\nriver.")]
+    trained = lay_out_turns(exchanges, tokenizer, specials, small.LATENTS)
+    assert exported(turns, False) == trained.ids.tolist()[:-1]  # without </s>
+    asked = lay_out_turns([exchanges[0], Exchange((), "Where?", None)], tokenizer, specials, small.LATENTS).ids.tolist()
+    assert exported(turns[:3], True) == asked == trained.ids.tolist()[: len(asked)]
+    answer = trained.labels[len(asked) :]
+    assert (answer[:-1] != IGNORED).all() and trained.labels[len(asked) - 1] == IGNORED  # all of it is predicted
+    assert processor.decode(answer[:-2]).strip() == "By the\n\nriver."
+
+
+@pytest.mark.parametrize("name", ["prepend", "first", "byte-level"])
+def test_a_row_of_conversations_has_space_for_its_template_under_every_tokenizer(name, tmp_path):
+    tokenizer = tokens.load(train_tokenizer(tmp_path) if name == "byte-level" else sentencepiece(tmp_path, name))
+    slots = ["User: What is it?", END_OF_TOPIC, "Assistant: A mill.", END_OF_TOPIC, "User: Where?", END_OF_TOPIC]
+    n_indexed = count([*slots, "Assistant: By the river."], True, tokenizer) + 2 + small.LATENTS + 2
+    for order in itertools.permutations(conversation([0, *slots, "Assistant: By the river."])):
+        images = [Exchange((0,) if not n else (), e.question, e.answer) for n, e in enumerate(order)]
+        laid_out = lay_out_turns(images, tokenizer, Specials.of(tokenizer), small.LATENTS)
+        assert n_indexed - 6 <= len(laid_out.ids) <= n_indexed
+
+
+def test_a_fine_tuned_model_stops_at_the_end_of_its_answer_under_plain_generate(tmp_path):
+    model, data = small.model(), picture(1)[0]
+    specials = Specials.of(small.TOKENIZER)
+    slots = [0, "User: What?", END_OF_TOPIC, "Assistant: A mill.", END_OF_TOPIC, "User: And?", END_OF_TOPIC]
+    sample = Sample("c", "conversations", [*slots, "Assistant: A mill."], [data])
+    batch = small.collator()([[sample]], "square", 56, 56)
+    small.learn(model, batch, 60)
+    save(model.eval(), tmp_path, [specials.eos, specials.end])
+    save_processor(tmp_path, small.TOKENIZER, small.LATENTS, mixture.Image("square", 56, 56))
+    loaded = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
+    processor = AutoProcessor.from_pretrained(tmp_path)
+    question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}
+    prompt = processor.apply_chat_template([question], add_generation_prompt=True)
+    inputs = processor(text=prompt, images=[Image.open(io.BytesIO(data)).convert("RGB")], return_tensors="pt")
+    with torch.no_grad():
+        out = loaded.generate(**inputs, max_new_tokens=40, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+    assert processor.decode(out) == f" A mill.{END_OF_UTTERANCE}"
 
 
 def test_plain_transformers_generates_the_caption_that_the_model_learnt(tmp_path):
