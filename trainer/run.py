@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.mixture import Mixture
-from trainer import checkpoint, config, connector, parallel, schema
+from trainer import checkpoint, config, connector, parallel, schema, vocabulary
 from trainer.adapters import counts, merged
 from trainer.answers import evaluate
 from trainer.config import RecipeError
@@ -64,6 +64,7 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     ranks = parallel.start(recipe.device)
     run = Run.open(data)
     start, lineage = start_of(recipe, out)
+    vocabulary.check(recipe.stage, start, run.tokenizer, run.root)
     identity = {"recipe": recipe.digest, "data": run.digest, "start": lineage}
     finished: dict[str, Any] = json.loads((folder / RESULT).read_text()) if (folder / RESULT).is_file() else {}
     ranks.wait()  # every rank has read the folder before one writes to it

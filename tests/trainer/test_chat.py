@@ -165,6 +165,8 @@ def test_fine_tuning_starts_from_stage_two_and_chat_from_fine_tuning(data, tmp_p
     evaluation = {"evaluate.answers": str(tmp_path / "asked.jsonl"), "evaluate.longest": 4}
     result = trainer.train("sft", data, tmp_path, overrides={**settings, **evaluation})["stages"][0]
     assert result["answers"]["items"] == 2 and 0 <= result["answers"]["anls"] <= 1
+    exported = json.loads((tmp_path / "sft" / "model" / "generation_config.json").read_text())
+    assert exported["eos_token_id"] == [small.SPECIALS.eos, small.SPECIALS.end]
     assert result["first_loss"] > 0 and 0 < result["weights"]["trained"] < result["weights"]["all"]
     chat = trainer.train(
         "chat", data, tmp_path, overrides={**settings, "train.lr": 1e-9, "image.split": 0, "train.neftune": 0}
