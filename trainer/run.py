@@ -56,9 +56,10 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     """Trains and evaluates one stage. Returns the content of ``result.json``:
 
     stage; steps; first_loss and last_loss, of the first and last step, nats per token; by_source, the same two of each
-    source's own steps, by its name; speed, see ``metrics.speed``; weights, see ``adapters.counts``; tokens_per_image;
-    model and log, paths; held_out, the fields of ``evaluate.HeldOut``, or null without validation pairs; answers, see
-    ``answers.evaluate``, if the recipe asks for it; identity, of the recipe, the data and the start.
+    source's own steps, by its name; samples, and of them skipped, see ``metrics.Step``; speed, see ``metrics.speed``;
+    weights, see ``adapters.counts``; tokens_per_image; model and log, paths; held_out, the fields of
+    ``evaluate.HeldOut``, or null without validation pairs; answers, see ``answers.evaluate``, if the recipe asks for
+    it; identity, of the recipe, the data and the start.
     """
     folder = out / recipe.stage
     ranks = parallel.start(recipe.device)
@@ -82,7 +83,7 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     mixed = run.mix(recipe, size.tokens, partial(print, file=sys.stderr) if ranks.first else lambda line: None)
 
     make = partial(build, start, run.tokenizer.vocab_size, specials, largest(mixed))
-    loader = run.loader(mixed, recipe.seed, ranks.rank, ranks.world)
+    loader = run.loader(mixed, recipe.seed, ranks.rank, ranks.world, recipe.on_error)
     new_tokens = specials.new if recipe.train.backbones != "full" else ()
     rows = mixed.batch_sequences // ranks.world if ranks.world > 1 else None
     trained = fit(recipe, make, loader, collate, folder, identity, ranks=ranks, new_tokens=new_tokens, rows=rows)
@@ -104,11 +105,12 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"stage": recipe.stage, "steps": len(losses)}
     result |= {"first_loss": losses[0], "last_loss": losses[-1]}
     result["by_source"] = {name: [own[0], own[-1]] for name, own in sorted(by_source.items())}
+    result |= {name: sum(line.get(name, 0) for line in trained.steps) for name in ("samples", "skipped")}
     result |= {"speed": speed(trained.steps), "weights": weights, "tokens_per_image": size.tokens}
     result |= {"model": str(folder / MODEL), "log": str(folder / LOG), "held_out": None, "identity": identity}
     print(f"{recipe.stage}: {speed_line(result['speed'])}", file=sys.stderr)
 
-    spec = recipe.evaluate
+    spec, collate = recipe.evaluate, collate.for_evaluation()
     pairs = run.held_out_pairs(mixed, spec.pairs, recipe.seed)
     if len(pairs) > 1:
         entry = mixed.sources[run.of_layout(mixed, "pairs")[0]]

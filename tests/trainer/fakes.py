@@ -28,6 +28,7 @@ class Batch:
     sequence_length: int
     image: dict[str, Any]
     sequences: list[list[Sample]]
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 class Loader:
