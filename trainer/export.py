@@ -5,9 +5,14 @@ accepts::
 
     lmms-eval --model idefics2 --model_args pretrained=RUN/train/sft/model --tasks docvqa_val
 
-transformers' processor differs from this trainer in two things: it inserts a blank between an image and the text next
-to it, and it drops patches at the edges that an image covers only in part; the trainer extends the image to full
-patches.
+The tokens of a conversation are those of training. transformers' processor differs from training in three things:
+
+* It inserts a blank between an image and the text after it. Pages and pairs are trained without this blank,
+  conversations with it.
+* It drops the pixels beyond an image's last full patch. Training scales the image to full patches, at most 13 pixels
+  less, so the grid of patches is the same.
+* It scales each side that is below the minimum alone, so it makes a small image square. ``native_size.py`` in the
+  model's folder scales as training does; ``AutoProcessor.from_pretrained(folder, trust_remote_code=True)`` takes it.
 """
 
 import json
@@ -25,6 +30,7 @@ from shards.image import size_for
 from shards.mixture import Image
 from shards.tokens import BOS, END_OF_TOPIC, END_OF_UTTERANCE, EOS, FAKE, IMAGE, PAD, SPECIALS
 from shards.turns import ANSWER
+from trainer.native_size import NativeSizeImageProcessor
 
 #: the turns of ``shards.turns`` as a Jinja template
 TEMPLATE = (
@@ -40,6 +46,9 @@ TEMPLATE = (
 )
 
 
+NativeSizeImageProcessor.register_for_auto_class("AutoImageProcessor")
+
+
 class ExportError(ValueError):
     """A tokenizer whose tokens would have other numbers in transformers."""
 
@@ -47,13 +56,21 @@ class ExportError(ValueError):
 def save_processor(
     folder: str | Path, tokenizer: tokens.Tokenizer, latents: int, image: Image, patch: int = 14
 ) -> None:
-    """Writes the processor to a model's folder. latents: tokens of an image. patch: pixels. Raises ExportError."""
+    """Writes the processor to a model's folder. latents: tokens of an image. patch: pixels. Raises ExportError.
+
+    For images in their own aspect ratio the folder also gets ``native_size.py``, see there.
+    """
     longest, _ = size_for(1, 1, "square", image.longest, image.shortest, patch)
-    size = {"height": longest, "width": longest}
+    images = Idefics2ImageProcessorPil(size={"height": longest, "width": longest}, do_image_splitting=False)
     if image.mode == "native":
         size = {"longest_edge": longest, "shortest_edge": image.shortest}
-    images = Idefics2ImageProcessorPil(size=size, do_image_splitting=False)
+        images = NativeSizeImageProcessor(size=size, do_image_splitting=False, patch_size=patch)
     Idefics2Processor(images, fast(tokenizer), image_seq_len=latents, chat_template=TEMPLATE).save_pretrained(folder)
+    file = Path(folder) / "processor_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    # the class of transformers, which is taken where code of a model's folder is not trusted
+    settings["image_processor"]["image_processor_type"] = Idefics2ImageProcessorPil.__name__.removesuffix("Pil")
+    file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def fast(tokenizer: tokens.Tokenizer) -> PreTrainedTokenizerFast:

@@ -5,6 +5,7 @@ import itertools
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,6 +14,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from shards import mixture, tokens
+from shards.image import size_for
 from shards.tokens import END_OF_TOPIC, END_OF_UTTERANCE, SPECIALS
 from shards.turns import Exchange, conversation, count
 from tests.trainer import small
@@ -128,6 +130,63 @@ def test_a_row_of_conversations_has_space_for_its_template_under_every_tokenizer
         images = [Exchange((0,) if not n else (), e.question, e.answer) for n, e in enumerate(order)]
         laid_out = lay_out_turns(images, tokenizer, Specials.of(tokenizer), small.LATENTS)
         assert n_indexed - 6 <= len(laid_out.ids) <= n_indexed
+
+
+SIDES = [378, 735, 1200, 1999]
+
+
+def grid(pixels: dict[str, torch.Tensor]) -> tuple[int, int]:
+    """The patches, by rows and columns, that Idefics2 in transformers makes of one image."""
+    mask = pixels["pixel_attention_mask"][0, 0].bool()
+    return int(mask[:, 0].sum()) // 14, int(mask[0].sum()) // 14
+
+
+def ours(width: int, height: int) -> tuple[int, int]:
+    columns, rows = (side // 14 for side in size_for(width, height, "native", 980, 378, 14))
+    return rows, columns
+
+
+def processors_of(folder: Path, monkeypatch) -> list:
+    """Of an exported model, without and with the code in its folder."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(folder / "modules"))
+    save_processor(folder, small.TOKENIZER, small.LATENTS, mixture.Image("native", 980, 378))
+    return [AutoProcessor.from_pretrained(folder, trust_remote_code=trust).image_processor for trust in (False, True)]
+
+
+def test_images_have_the_patches_of_training(tmp_path, monkeypatch):
+    """The processor of transformers on images that it does not distort, and ours on every image."""
+    plain, own = processors_of(tmp_path, monkeypatch)
+    assert type(plain).__name__.startswith("Idefics2ImageProcessor")
+    small_sides = [1, 100, 300]
+    for width, height in itertools.product([*small_sides, *SIDES], repeat=2):
+        image = Image.fromarray(np.full((height, width, 3), 200, np.uint8))
+        asked = ours(width, height)
+        scaled = size_for(width, height, "native", 980, 378)
+        if min(scaled) >= 378 and min(width, height) >= 378:
+            given = grid(plain(image, return_tensors="pt"))
+            # a side that transformers rounds down and we round may differ by a pixel, hence by a patch
+            assert all(abs(a - b) <= 1 for a, b in zip(given, asked, strict=True)), (width, height)
+        pixels = own(image, return_tensors="pt")
+        assert grid(pixels) == asked and pixels["pixel_values"].shape[-2:] == tuple(14 * n for n in asked)
+
+
+@pytest.mark.parametrize(("width", "height"), [(200, 100), (300, 200), (1200, 300)])
+def test_transformers_alone_makes_small_images_square_and_the_code_in_the_folder_does_not(
+    width, height, tmp_path, monkeypatch
+):
+    plain, own = processors_of(tmp_path, monkeypatch)
+    image = Image.fromarray(np.full((height, width, 3), 200, np.uint8))
+    rows, columns = grid(plain(image, return_tensors="pt"))
+    assert columns / rows < 0.8 * width / height  # documented in trainer/export.py
+    rows, columns = grid(own(image, return_tensors="pt"))
+    assert columns / rows == pytest.approx(width / height, rel=0.06)
+
+
+def test_a_square_of_stage_one_is_exported_at_its_own_size(tmp_path):
+    save_processor(tmp_path, small.TOKENIZER, small.LATENTS, mixture.Image("square", 384, 378))
+    processor = AutoProcessor.from_pretrained(tmp_path).image_processor
+    image = Image.fromarray(np.full((100, 200, 3), 200, np.uint8))
+    assert processor(image, return_tensors="pt")["pixel_values"].shape[-2:] == (378, 378)
 
 
 def test_a_fine_tuned_model_stops_at_the_end_of_its_answer_under_plain_generate(tmp_path):
