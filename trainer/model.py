@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
+    GenerationConfig,
     Idefics2Config,
     Idefics2ForConditionalGeneration,
     MistralConfig,
@@ -109,7 +110,9 @@ def save(model: Idefics2ForConditionalGeneration, folder: str | Path, ends: Sequ
     ends: the tokens at which `generate` stops; by default the decoder's ``</s>`` alone.
     """
     if ends:
-        model.generation_config.eos_token_id = list(ends)
+        text = model.config.text_config
+        others = {"bos_token_id": text.bos_token_id, "pad_token_id": text.pad_token_id}
+        model.generation_config = GenerationConfig(eos_token_id=list(ends), **others)
     model.save_pretrained(folder)
     file = Path(folder) / ARCHITECTURE
     if model.spec.fusion != "autoregressive" or model.spec.connector != schema.Connector():

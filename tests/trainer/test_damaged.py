@@ -39,12 +39,12 @@ def test_one_damaged_sample_is_left_out_and_counted(fault, tmp_path, capsys):
     error = capsys.readouterr().err
     assert f"skipped {max(line['skipped'] for line in lines)}" in error
     if fault == "image":
-        assert re.search(r"pairs 000000000000: left out: UnidentifiedImageError", error)
+        assert re.search(r"pairs 000000000000: left out: no image of a known kind", error)
 
 
 def test_on_error_raise_names_the_sample(tmp_path):
     data = data_with(tmp_path / "run", 1, 12)
-    with pytest.raises(ImageError, match="pairs 000000000000: UnidentifiedImageError"):
+    with pytest.raises(ImageError, match="pairs 000000000000: no image of a known kind"):
         trainer.train("stage1", data, tmp_path / "out", overrides={**SETTINGS, "on_error": "raise"})
 
 
