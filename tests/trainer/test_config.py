@@ -103,6 +103,14 @@ def test_stage_two_scales_images_up_at_random(profile):
     assert load("stage1", {"profile": profile})[0].image.upscale.chance == 0
 
 
+def test_a_run_keeps_its_identity_on_other_devices_and_loses_it_with_another_rate():
+    digest = load("stage1")[0].digest
+    for same in ("device=cuda", "threads=4", "packing.micro_sequences=1", "train.checkpointing=true", "on_error=raise"):
+        assert load("stage1", settings([same]))[0].digest == digest, same
+    for other in ("train.lr=1e-5", "packing.sequences=4", "dtype=bfloat16", "seed=1", "image.split=0.5"):
+        assert load("stage1", settings([other]))[0].digest != digest, other
+
+
 def test_a_profile_has_priority_over_the_file_and_overrides_over_both(tmp_path):
     path = write(tmp_path, STAGE)
     assert load(path)[0].train.steps == 2
