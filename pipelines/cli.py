@@ -156,16 +156,17 @@ def forget(
         lines = [*entries(items or (), "argument")]
         if file is not None:
             lines += entries(file.read_text("utf-8").splitlines(), str(file))
-        if not lines:
-            raise ForgetError("nothing to forget: give ids, addresses, hosts or hashes, or a file of them with --from")
-        result = take_down(
-            run_folder, RunFiles(run_folder).json("manifest.json", "recipe"), lines, on=on, workers=workers
-        )
+        result = take_down(run_folder, lines, on=on, workers=workers)
+    nothing = bool(lines) and len(result["without_effect"]) == len(lines)
+    outcome = "nothing was changed" if nothing else "it is on the list for further runs"
+    for line in result["without_effect"]:
+        err.print(f"{line}: covers nothing of this run; {outcome}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps(result))
+    if nothing:
+        raise typer.Exit(1)
+    if as_json:
         return
-    for line in result["without_effect"]:
-        err.print(f"{line}: covers nothing of this run; it is on the list", markup=False, highlight=False)
     removed = f"{result['documents']} documents and {result['images']} images are out"
     out.print(f"{removed}; {result['rewritten']} of {result['shards']} shards are new", highlight=False)
 
