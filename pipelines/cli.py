@@ -44,14 +44,14 @@ def run(
 ) -> None:
     """Take raw web, image lists, PDFs, conversations and texts to shards, as a recipe says."""
     from pipelines.commands import show
-    from pipelines.commands.run import execute
+    from pipelines.commands.run import execute, folder_of
     from pipelines.engine.run import RunError, states
     from pipelines.recipe import load
     from pipelines.recipe.schema import RecipeError
 
     with one_line(RecipeError, RunError):
         parsed = load.read(recipe, settings or ())
-        root = folder or f"runs/{parsed.name}"
+        root = folder_of(folder, parsed.name)
         if plan:
             from pipelines.plan import plan as make_plan
             from pipelines.recipe.resolve import resolve

@@ -9,9 +9,11 @@ import io
 import itertools
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +197,8 @@ def _mixtures(
             out[stage] = mixed.resolve(sources, say)
         except mixture.MixtureError as e:
             out[stage] = f"left out: {e}"
+            if "mixtures" in recipe.model_fields_set:  # a default that fits no source is no news
+                (say or partial(print, file=sys.stderr))(f"mixtures.{stage}: {out[stage]}")
     return out
 
 

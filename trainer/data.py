@@ -80,5 +80,5 @@ class Run:
 
 def collator(run: Run, recipe: Recipe, latents: int, patch: int, features: int) -> Collator:
     cached = Cache(decode, recipe.image.cache_mb) if recipe.image.cache_mb else decode
-    reader = ImageReader(cached, recipe.seed, recipe.image.upscale)
+    reader = ImageReader(cached, patch, recipe.seed, recipe.image.upscale)
     return Collator(run.tokenizer, reader, latents, patch, recipe.packing.isolation, features, recipe.shuffle_turns)

@@ -38,7 +38,8 @@ def report(run_folder: Run, output: Annotated[Path, typer.Option("-o", help="Whe
 
 def samples(
     run_folder: Run,
-    source: SourceName = None,
+    source: Annotated[str | None, typer.Argument(help="Name of a source; the run's first if not given.")] = None,
+    option: SourceName = None,
     number: Annotated[int, typer.Option("-n", min=1)] = 3,
     as_json: Json = False,
 ) -> None:
@@ -47,7 +48,7 @@ def samples(
     from manifests.inspect import samples as read
 
     with one_line(InspectError, RunFilesError, FileNotFoundError):
-        for document in read(RunFiles(run_folder), source, number):
+        for document in read(RunFiles(run_folder), source or option, number):
             print(json.dumps(document, ensure_ascii=False) if as_json else document["rendered"])
 
 
