@@ -184,17 +184,26 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Publish a run's shards to the Hub or any storage, with a dataset card. Run it again to resume."""
-    from pipelines.engine.run import RunError
+    from pipelines.engine.run import RunError, store_errors
     from pipelines.outputs import finished_shards
     from pipelines.recipe.schema import RecipeError
+    from shards.publish.hub import RefusedError
     from shards.publish.hub import publish as send
+
+    def say(line: str) -> None:
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
 
     part: Any = finished_shards(run_folder) if unfinished else contextlib.nullcontext(run_folder)
     with one_line(FileNotFoundError, ValueError, RunError, RecipeError), part as folder:
         license = RunFiles(folder).json("manifest.json", "recipe")["recipe"]["license"]
         how: dict[str, Any] = {"dry_run": dry_run, "private": private, "create_pr": pr, "tag": tag, "squash": squash}
         title = os.path.basename(os.path.abspath(run_folder))  # not the temporary folder of --so-far
-        result = send(folder, repo, license=license, title=title, say=err.print, **how)
+        try:
+            with store_errors(repo):
+                result = send(folder, repo, license=license, title=title, say=say, **how)
+        except RefusedError as e:
+            say(f"panoramix: {e}")
+            raise typer.Exit(1) from None
     if as_json:
         print(json.dumps({**dataclasses.asdict(result), "bytes": result.bytes, "commits": result.commits}))
     else:

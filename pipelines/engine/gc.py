@@ -18,11 +18,11 @@ def collect(root: str, dry_run: bool = False) -> dict[str, int]:
     are removed: finish that run first. Raises RunFilesError if no run has finished, RunError if
     one is at work.
     """
-    store = Store(root)
+    store, files = Store(root), RunFiles(root)
     with store_errors(root):
-        manifest = RunFiles(root).json("manifest.json")
-    if "stages" not in manifest:
-        raise RunError(f"{root}/manifest.json names no stages, as in a published copy: there is nothing to remove")
+        manifest = files.json("manifest.json")
+    if files.is_copy(manifest):
+        raise RunError(f"{root}/manifest.json names no stages that are here, as in a published copy: nothing to remove")
     with store_errors(root), hold(store):
         used = {folder for stage in manifest["stages"] for folder in stage["folders"]}
         for name in store.names("stages"):
