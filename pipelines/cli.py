@@ -141,34 +141,31 @@ def forget(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Take documents or images out of a run, now and in all its further runs.
+    """Take documents or images out of a run, now and in all its further runs, or out of a published copy.
 
-    The last selection and the shards are made again without them, and publishing waits until that is done. `stages/`,
-    which is never published, still holds what was fetched; earlier commits on the Hub still hold what was published
+    Of a run, the last selection and the shards are made again from its own tables, and publishing waits until that is
+    done. `stages/`, which is never published, still holds what was fetched. A copy on the Hub (hf://datasets/NAME/NAME)
+    gets a pull request, a copy elsewhere is rewritten. Earlier commits on the Hub still hold what was published
     (`panoramix publish --squash`).
     """
     from pipelines.commands.forget import forget as take_down
     from pipelines.engine.run import RunError
     from pipelines.recipe.schema import RecipeError
     from shards.forget import ForgetError, entries
+    from shards.publish.staging import PublishError
 
-    with one_line(ForgetError, RecipeError, RunError, RunFilesError, FileNotFoundError):
+    with one_line(ForgetError, RecipeError, RunError, RunFilesError, PublishError, FileNotFoundError):
         lines = [*entries(items or (), "argument")]
         if file is not None:
             lines += entries(file.read_text("utf-8").splitlines(), str(file))
         result = take_down(run_folder, lines, on=on, workers=workers)
-    nothing = bool(lines) and len(result["without_effect"]) == len(lines)
-    outcome = "nothing was changed" if nothing else "it is on the list for further runs"
     for line in result["without_effect"]:
-        err.print(f"{line}: covers nothing of this run; {outcome}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"{line}: covers nothing; {result['unmatched']}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps(result))
-    if nothing:
-        raise typer.Exit(1)
-    if as_json:
-        return
-    removed = f"{result['documents']} documents and {result['images']} images are out"
-    out.print(f"{removed}; {result['rewritten']} of {result['shards']} shards are new", highlight=False)
+    elif result["done"]:
+        out.print(result["says"], markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if result["done"] else 1)
 
 
 @app.command()

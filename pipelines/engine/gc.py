@@ -18,10 +18,10 @@ def collect(root: str, dry_run: bool = False) -> dict[str, int]:
     are removed: finish that run first. Raises RunFilesError if no run has finished, RunError if
     one is at work.
     """
-    store, files = Store(root), RunFiles(root)
+    store, run = Store(root), RunFiles(root)
     with store_errors(root):
-        manifest = files.json("manifest.json")
-    if files.is_copy(manifest):
+        manifest = run.json("manifest.json")
+    if run.is_copy(manifest):
         raise RunError(f"{root}/manifest.json names no stages that are here, as in a published copy: nothing to remove")
     with store_errors(root), hold(store):
         used = {folder for stage in manifest["stages"] for folder in stage["folders"]}

@@ -29,7 +29,8 @@ __all__ = ["PublishError", "Published", "RefusedError", "publish"]
 COMMIT_FILES = 250
 
 
-_REPOSITORY = "hf://datasets/"
+#: the beginning of the URL of a dataset on the Hub
+REPOSITORY = "hf://datasets/"
 #: packages whose errors say that the Hub does not answer, or refuses
 _HUB_PACKAGES = ("huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore", "httpcore2", "requests")
 
@@ -79,7 +80,7 @@ def publish(
     answer, where the shards are older than the last takedown, or where a remote file differs from the local one. It may
     be called again at any time.
     """
-    to = to.removeprefix(_REPOSITORY)
+    to = to.removeprefix(REPOSITORY)
     _check_target(to, {"--private": private, "--pr": create_pr, "--tag": tag is not None, "--squash": squash})
     name = str(run).rstrip("/").rpartition("/")[2] if "://" in str(run) else Path(run).resolve().name
     message = f"Publish {title or name}"
@@ -97,7 +98,7 @@ def publish(
             return _to_url(folder, files, to, digests, say)
         from huggingface_hub import HfApi
 
-        with _hub_errors(to):
+        with hub_errors(to):
             api = HfApi(endpoint=endpoint, token=token)
             api.create_repo(to, repo_type="dataset", private=private, exist_ok=True)
             remote = api.list_repo_files(to, repo_type="dataset")
@@ -133,7 +134,7 @@ def _check_target(to: str, options: Mapping[str, bool]) -> None:
 
 
 @contextmanager
-def _hub_errors(to: str) -> Iterator[None]:
+def hub_errors(to: str) -> Iterator[None]:
     """Turns an error of the network or of the Hub into a PublishError of one line."""
     try:
         yield
