@@ -58,8 +58,9 @@ def entry(text: str) -> Entry:
     host = host_as_stored(text)
     if host is not None and _HOST.match(host):
         return Entry("host", host)
-    forms = "an id (32 hex digits), nor an image's sha256 (64), nor an address with its https://, nor a host such as"
-    raise ForgetError(f"{text[:200]!r}: neither {forms} example.com")
+    forms = "an id (32 hex digits), an image's sha256 (64), an address with its https:// (of a row of a file:"
+    forms += " conversations:FILE/ROW, as explain prints it), a host such as example.com"
+    raise ForgetError(f"{text[:200]!r} is none of these: {forms}")
 
 
 def entries(lines: Iterable[str], where: str) -> list[Entry]:

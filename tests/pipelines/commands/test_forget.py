@@ -88,7 +88,7 @@ def test_a_block_list_is_checked_before_the_run_starts(tmp_path: pathlib.Path) -
     (tmp_path / "urls.csv").write_text("url,text\nhttp://a.example/x.jpg,a caption\n")
     path = str(BUNDLED / "pairs.yaml")
     settings = [f"pairs.urls={tmp_path}/urls.csv"]
-    with pytest.raises(RecipeError, match=r"forget: .*list\.txt, line 3: 'what is this': neither an id"):
+    with pytest.raises(RecipeError, match=r"forget: .*list\.txt, line 3: 'what is this' is none of these: an id"):
         resolve(read(path, [*settings, f"forget={tmp_path}/list.txt"]))
     with pytest.raises(RecipeError, match=r"forget: no file .*absent\.txt"):
         resolve(read(path, [*settings, f"forget={tmp_path}/absent.txt"]))
