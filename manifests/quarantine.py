@@ -8,14 +8,15 @@ import pyarrow as pa
 Row = dict[str, Any]
 
 
-def about(table: pa.Table, what: str, ids: Collection[str] = ()) -> list[Row]:
-    """The rows that `what` means: an id, an address, a file, or FILE/ROW, with or without ``SCHEME:`` before it.
+def about(table: pa.Table, spellings: Collection[str], ids: Collection[str] = ()) -> list[Row]:
+    """The rows of an id, an address, a file, or FILE/ROW, with or without ``SCHEME:`` before it.
 
-    table: manifests.ledger.QUARANTINE. ids: of documents that are meant too. Each row has a line to read, `says`.
+    table: manifests.ledger.QUARANTINE. spellings: of what is asked for, in any form. ids: of documents that are meant too.
+    Each row has a line to read, `says`.
     """
     if "file" not in table.schema.names:  # a run of an older version, which did not name the rows
         return []
-    names = {what, what.partition(":")[2]} - {""}
+    names = {name for text in spellings for name in (text, text.partition(":")[2])} - {""}
     rows = []
     for row in table.to_pylist():
         place = f"{row['file']}/{row['offset']}"

@@ -147,33 +147,31 @@ def forget(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Take documents or images out of a run, now and in all its further runs.
+    """Take documents or images out of a run, now and in all its further runs, or out of a published copy.
 
-    The last selection and the shards are made again without them, and publishing waits until that is done. `stages/`,
-    which is never published, still holds what was fetched; earlier commits on the Hub still hold what was published
+    Of a run, the last selection and the shards are made again from its own tables, and publishing waits until that is
+    done. `stages/`, which is never published, still holds what was fetched. A copy on the Hub (hf://datasets/NAME/NAME)
+    gets a pull request, a copy elsewhere is rewritten. Earlier commits on the Hub still hold what was published
     (`panoramix publish --squash`).
     """
     from pipelines.commands.forget import forget as take_down
     from pipelines.engine.run import RunError
     from pipelines.recipe.schema import RecipeError
     from shards.forget import ForgetError, entries
+    from shards.publish.staging import PublishError
 
-    with one_line(ForgetError, RecipeError, RunError, RunFilesError, FileNotFoundError):
+    with one_line(ForgetError, RecipeError, RunError, RunFilesError, PublishError, FileNotFoundError):
         lines = [*entries(items or (), "argument")]
         if file is not None:
             lines += entries(file.read_text("utf-8").splitlines(), str(file))
-        if not lines:
-            raise ForgetError("nothing to forget: give ids, addresses, hosts or hashes, or a file of them with --from")
-        result = take_down(
-            run_folder, RunFiles(run_folder).json("manifest.json", "recipe"), lines, on=on, workers=workers
-        )
+        result = take_down(run_folder, lines, on=on, workers=workers)
+    for line in result["without_effect"]:
+        err.print(f"{line}: covers nothing; {result['unmatched']}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps(result))
-        return
-    for line in result["without_effect"]:
-        err.print(f"{line}: covers nothing of this run; it is on the list", markup=False, highlight=False)
-    removed = f"{result['documents']} documents and {result['images']} images are out"
-    out.print(f"{removed}; {result['rewritten']} of {result['shards']} shards are new", highlight=False)
+    elif result["done"]:
+        out.print(result["says"], markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if result["done"] else 1)
 
 
 @app.command()
@@ -189,17 +187,26 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Publish a run's shards to the Hub or any storage, with a dataset card. Run it again to resume."""
-    from pipelines.engine.run import RunError
+    from pipelines.engine.run import RunError, store_errors
     from pipelines.outputs import finished_shards
     from pipelines.recipe.schema import RecipeError
+    from shards.publish.hub import RefusedError
     from shards.publish.hub import publish as send
+
+    def say(line: str) -> None:
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
 
     part: Any = finished_shards(run_folder) if unfinished else contextlib.nullcontext(run_folder)
     with one_line(FileNotFoundError, ValueError, RunError, RecipeError), part as folder:
         license = RunFiles(folder).json("manifest.json", "recipe")["recipe"]["license"]
         how: dict[str, Any] = {"dry_run": dry_run, "private": private, "create_pr": pr, "tag": tag, "squash": squash}
         title = os.path.basename(os.path.abspath(run_folder))  # not the temporary folder of --so-far
-        result = send(folder, repo, license=license, title=title, say=err.print, **how)
+        try:
+            with store_errors(repo):
+                result = send(folder, repo, license=license, title=title, say=say, **how)
+        except RefusedError as e:
+            say(f"panoramix: {e}")
+            raise typer.Exit(1) from None
     if as_json:
         print(json.dumps({**dataclasses.asdict(result), "bytes": result.bytes, "commits": result.commits}))
     else:

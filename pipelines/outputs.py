@@ -69,7 +69,7 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
     store.replace("ledger/quarantine.parquet", counts.quarantine(run, outputs))
     if (files := counts.file_counts(run, outputs, store)) is not None:
         store.replace(counts.FILES_NAME, files)
-    mixtures = _mixtures(recipe, manifest)
+    mixtures = _mixtures(recipe, manifest, store)
     for name, mixed in mixtures.items():
         if isinstance(mixed, mixture.Mixture):
             store.replace(f"mixtures/{name}.json", mixed.to_json().encode())
@@ -85,10 +85,19 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
 
 
 def _steps_of(planned: PlannedSource, outputs: Outputs) -> Row:
-    """The steps that have a source's documents, and the one that has its images with their scores."""
-    relevance = planned.step("relevance")
+    """The steps of a source that the last selection reads: those that have its documents, its images with their scores,
+    and so on (`pipelines.sources.base.Documents`).
+    """
+    relevance, of = planned.step("relevance"), planned.documents
     images = relevance if relevance in outputs else f"{planned.scope}.count"
-    return {"documents": list(planned.documents.documents), "images": images if images in outputs else None}
+    return {
+        "documents": list(of.documents),
+        "images": images if images in outputs else None,
+        "readers": [step.name for step in of.steps],
+        "own_images": list(of.images),
+        "pages": list(of.pages),
+        "crawls": list(of.crawls),
+    }
 
 
 def _remove_stale_manifest(manifest: Mapping[str, Any], store: Store) -> None:
@@ -169,13 +178,21 @@ def _manifest(recipe: Recipe, run: Plan, sources: Mapping[str, Row], store: Stor
     }
 
 
-def _mixtures(recipe: Recipe, manifest: Mapping[str, Any], say: Any = None) -> dict[str, mixture.Mixture | str]:
-    """The recipe's training stages with the sources that this run has, or why a stage is left out."""
+def _mixtures(
+    recipe: Recipe, manifest: Mapping[str, Any], store: Store, say: Any = None
+) -> dict[str, mixture.Mixture | str]:
+    """The recipe's training stages with the sources that this run has, or why a stage is left out.
+
+    A file of the recipe that is gone leaves the mixture that an earlier run has made of it.
+    """
     sources = shard_manifest.parse(manifest, "manifest.json").sources
     out: dict[str, mixture.Mixture | str] = {}
     for stage, given in recipe.mixtures.items():
         try:
-            out[stage] = mixture.load(given).resolve(sources, say)
+            own = f"mixtures/{stage}.json"
+            gone = isinstance(given, str) and given not in mixture.PRESETS and not os.path.isfile(given)
+            mixed = mixture.load(json.loads(store.read(own)) if gone and store.exists(own) else given)
+            out[stage] = mixed.resolve(sources, say)
         except mixture.MixtureError as e:
             out[stage] = f"left out: {e}"
             if "mixtures" in recipe.model_fields_set:  # a default that fits no source is no news
@@ -358,7 +375,7 @@ def finished_shards(root: str) -> Iterator[Path]:
         if store.exists(forget.NAME):
             (folder / forget.NAME).write_bytes(store.read(forget.NAME))
         (folder / "mixtures").mkdir()
-        for stage, mixed in _mixtures(recipe, manifest, lambda line: None).items():
+        for stage, mixed in _mixtures(recipe, manifest, store, lambda line: None).items():
             if isinstance(mixed, mixture.Mixture):
                 (folder / f"mixtures/{stage}.json").write_text(mixed.to_json())
         (folder / shard_manifest.NAME).write_bytes(_json(manifest))

@@ -77,19 +77,31 @@ def samples(
 
 def explain(
     run_folder: Run,
-    what: Annotated[str, typer.Argument(help="A document's id, a page's or an image's URL.")],
+    what: Annotated[
+        str,
+        typer.Argument(help="An id, a sample's key, an address, a host, an image's sha256, or FILE/ROW of an input."),
+    ],
+    number: Annotated[int, typer.Option("-n", min=1, help="Matches to show.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Why a document, page or image is, or is not, in the data."""
-    from manifests.inspect import explain as lines
+    """Why a document, page or image is, or is not, in the data.
+
+    Ids and hashes may be cut to their first digits. A host stands for all its pages.
+    """
+    from manifests.explain import counts
+    from manifests.explain import explain as ask
 
     with one_line(RunFilesError, FileNotFoundError):
-        rows = lines(RunFiles(run_folder), what)
-    if not rows:
-        err.print(f"{what}: not among what the run read", highlight=False)
-        raise typer.Exit(1)
-    for row in rows:
+        answer = ask(RunFiles(run_folder), what, number)
+    for row in answer.rows:
         print(json.dumps(row, ensure_ascii=False, default=str) if as_json else row["says"])
+    if left := counts(answer.more):
+        err.print(f"not shown: {left}; -n shows more", highlight=False)
+    if not answer.rows:
+        if answer.lacks:
+            err.print(answer.lacks, markup=False, highlight=False, soft_wrap=True)
+        err.print(f"{what}: not among what the run {'holds' if answer.lacks else 'read'}", highlight=False)
+        raise typer.Exit(1)
 
 
 def diff(

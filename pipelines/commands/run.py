@@ -60,7 +60,7 @@ def execute(
     def start() -> Any:
         unfinished = {"recipe": recipe.dump(), "limit": limit}
         Store(root).replace(UNFINISHED, json.dumps(unfinished, indent=1).encode())
-        return _backend(on, workers)
+        return backend(on, workers)
 
     outcome = run(planned.steps, root, start, partitions=planned.partitions, refresh=refresh, progress=progress)
     _check_scores(planned, outcome)
@@ -101,7 +101,8 @@ def _check_scores(planned: Plan, outcome: Outcome) -> None:
             raise RunError(f"{step.name}: {line}")
 
 
-def _backend(on: str, workers: int | None) -> Any:
+def backend(on: str, workers: int | None) -> Any:
+    """What runs the parts; on: see `execute`."""
     if on == "auto":
         on = "ray" if os.environ.get("RAY_ADDRESS") else "local"
     if on == "local":

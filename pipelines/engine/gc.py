@@ -29,11 +29,11 @@ def collect(root: str, dry_run: bool = False) -> list[Removed]:
     are removed: finish that run first. Raises RunFilesError if no run has finished, RunError if
     one is at work.
     """
-    store = Store(root)
+    store, run = Store(root), RunFiles(root)
     with store_errors(root):
-        manifest = RunFiles(root).json("manifest.json")
-    if "stages" not in manifest:
-        raise RunError(f"{root}/manifest.json names no stages, as in a published copy: there is nothing to remove")
+        manifest = run.json("manifest.json")
+    if run.is_copy(manifest):
+        raise RunError(f"{root}/manifest.json names no stages that are here, as in a published copy: nothing to remove")
     with store_errors(root), hold(store):
         folders = {stage["node"]: stage["folders"] for stage in manifest["stages"]}
         used = {folder for of_stage in folders.values() for folder in of_stage}

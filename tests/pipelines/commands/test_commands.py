@@ -231,7 +231,7 @@ def test_publish_without_sending(sample_run: SampleRun, tmp_path: pathlib.Path) 
 def test_plan_shows_the_state_of_each_step_and_starts_nothing(
     sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.commands.run._backend", None)
+    monkeypatch.setattr("pipelines.commands.run.backend", None)
     arguments = ["run", RECIPE, *sets(sample_run), "--plan", "--json"]
     unchanged = json.loads(call(*arguments, "--out", sample_run.folder).stdout)
     assert {r["state"] for r in unchanged} == {"done", "recorded"}
