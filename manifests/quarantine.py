@@ -11,7 +11,7 @@ Row = dict[str, Any]
 def about(table: pa.Table, spellings: Collection[str], ids: Collection[str] = ()) -> list[Row]:
     """The rows of an id, an address, a file, or FILE/ROW, with or without ``SCHEME:`` before it.
 
-    table: manifests.ledger.QUARANTINE. spellings: of what is asked for, in any form. ids: of documents that are meant too.
+    table: manifests.ledger.QUARANTINE. spellings: what is asked for, in any form. ids: of documents that are meant too.
     Each row has a line to read, `says`.
     """
     if "file" not in table.schema.names:  # a run of an older version, which did not name the rows
