@@ -8,6 +8,7 @@ from typing import Any
 
 from filters.adapters import DatatroveScore, raised
 from filters.own import OwnScore, failure
+from manifests.ray_cluster import usual_address
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
@@ -97,4 +98,4 @@ def _backend(on: str, workers: int | None) -> Any:
         return Local(workers)
     from pipelines.engine.on_ray import OnRay
 
-    return OnRay(os.environ.get("RAY_ADDRESS") if on == "ray" else on, workers)
+    return OnRay(usual_address() if on == "ray" else on, workers)
