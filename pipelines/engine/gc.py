@@ -2,6 +2,7 @@
 names, and unfinished files.
 """
 
+import contextlib
 import json
 
 from manifests.runfiles import RunFiles
@@ -15,15 +16,15 @@ def collect(root: str, dry_run: bool = False) -> dict[str, int]:
     """Returns what was removed (or would be) and its bytes.
 
     Recordings are kept, even if the last run did not use them. The stages of an interrupted run with other parameters
-    are removed: finish that run first. Raises RunFilesError if no run has finished, RunError if
-    one is at work.
+    are removed: finish that run first. A dry run writes nothing. Raises RunFilesError if no run has finished, RunError
+    if one is at work.
     """
     store = Store(root)
     with store_errors(root):
         manifest = RunFiles(root).json("manifest.json")
     if "stages" not in manifest:
         raise RunError(f"{root}/manifest.json names no stages, as in a published copy: there is nothing to remove")
-    with store_errors(root), hold(store):
+    with store_errors(root), contextlib.nullcontext() if dry_run else hold(store):
         used = {folder for stage in manifest["stages"] for folder in stage["folders"]}
         for name in store.names("stages"):
             used.update(json.loads(store.read(f"stages/{name}"))["generations"])
