@@ -65,21 +65,21 @@ class ClusterError(Exception):
     """A driver cannot connect. The message is one line with the address, the cause and what to do."""
 
 
-def auth_mode(address: str) -> str | None:
+def auth_mode(address: str, seconds: int | None = None) -> str | None:
     """The value of RAY_AUTH_MODE with which a driver can connect to `address`; None if the environment is right.
 
     address: HOST:PORT or ray://HOST:PORT. The token at hand is sent only to a cluster that asks for one, and only where
-    RAY_AUTH_MODE is not set. Raises ClusterError within about ten seconds.
+    RAY_AUTH_MODE is not set. seconds: for the cluster's answer, ASK_S if None. Raises ClusterError within that time.
     """
     _check_port(address)
     mode, source = os.environ.get(MODE), token_source(os.environ)
     if mode == "token" and source is None:
         raise ClusterError(f"{address}: {MODE} is `token`, but this machine has no token; {_TOKEN_REMEDY}")
     wanted = None
-    reply = _ask(address, os.environ)
+    reply = _ask(address, os.environ, seconds or ASK_S)
     if reply.get("fault") == "token" and mode is None and source is not None:
         wanted = "token"
-        reply = _ask(address, {**os.environ, MODE: wanted})
+        reply = _ask(address, {**os.environ, MODE: wanted}, seconds or ASK_S)
     if line := _fault(reply, address, mode, source):
         raise ClusterError(f"{address}: {line}")
     return wanted
@@ -137,12 +137,12 @@ def _check_port(address: str) -> None:
         raise ClusterError(f"{address}: no Ray cluster answers there ({fault}); {remedy}") from None
 
 
-def _ask(address: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def _ask(address: str, environ: Mapping[str, str], seconds: int) -> dict[str, Any]:
     """What the child found; nothing if it could not tell, as with another version of Ray.
 
     Then the driver tries to connect, and Ray's own error counts.
     """
-    command = [sys.executable, "-c", _ASK, address, str(ASK_S)]
+    command = [sys.executable, "-c", _ASK, address, str(seconds)]
     done = subprocess.run(command, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, text=True)
     lines = done.stdout.splitlines()
     if lines and lines[-1].startswith("{"):

@@ -1,4 +1,4 @@
-"""The `panoramix` command. stdout is data, stderr is progress; exit 0 ok, 1 problems, 2 wrong usage or recipe, 3 a fault of ours.
+"""The `panoramix` command. stdout is data, stderr is progress; exit 0 ok, 1 problems, 2 wrong usage or recipe, 3 a bug
 
 Every command imports what it needs when it is called, so that help and a run with nothing to do are quick.
 """
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from manifests.runfiles import RunFiles, RunFilesError, root_of
-from pipelines.commands import classifier, inspect, train
+from pipelines.commands import classifier, doctor, inspect, train
 from pipelines.commands.common import Json, On, Run, Settings, Workers, err, json_line, one_line, out, sizes_of_files
 from pipelines.commands.exit import leave
 from pipelines.commands.faults import TRACEBACK, Commands, version
@@ -225,6 +225,7 @@ def publish(
     raise typer.Exit(1 if result.problems else 0)
 
 
+app.command()(doctor.doctor)
 app.command()(train.train)
 app.command()(train.ablate)
 app.add_typer(classifier.app, name="classifier")
