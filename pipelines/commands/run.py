@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Collection
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from filters.adapters import DatatroveScore, raised
 from filters.own import OwnScore, failure
 from manifests.ray_cluster import usual_address
+from manifests.runfiles import RunFiles
+from pipelines.commands import files
+from pipelines.counts import read_files
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
@@ -17,6 +21,7 @@ from pipelines.plan import Plan, plan
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
 from pipelines.select.duplicate_key import DuplicateKeys
+from pipelines.sources import KINDS
 
 
 def folder_of(out: str | None, name: str) -> str:
@@ -56,7 +61,7 @@ def execute(
     def start() -> Any:
         unfinished = {"recipe": recipe.dump(), "limit": limit}
         Store(root).replace(UNFINISHED, json.dumps(unfinished, indent=1).encode())
-        return _backend(on, workers)
+        return backend(on, workers)
 
     outcome = run(planned.steps, root, start, partitions=planned.partitions, refresh=refresh, progress=progress)
     _check_scores(planned, outcome)
@@ -68,6 +73,14 @@ def execute(
             times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.parts}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
+
+
+def shortfalls(recipe: Recipe, root: str, stats: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Lines about the sources and about the input files that gave nothing. stats: what `execute` returned."""
+    rows = files.by_file(read_files(RunFiles(root)))
+    read_from = {name: KINDS[table.kind].read_from(table) for name, table in recipe.sources.items()}
+    sources, run = stats["sources"], shlex.quote(root)
+    return files.silent(sources, rows, read_from, run), files.silent_files(sources, rows, run)
 
 
 def _check_scores(planned: Plan, outcome: Outcome) -> None:
@@ -89,7 +102,8 @@ def _check_scores(planned: Plan, outcome: Outcome) -> None:
             raise RunError(f"{step.name}: {line}")
 
 
-def _backend(on: str, workers: int | None) -> Any:
+def backend(on: str, workers: int | None) -> Any:
+    """What runs the parts; on: see `execute`."""
     if on == "auto":
         on = "ray" if os.environ.get("RAY_ADDRESS") else "local"
     if on == "local":

@@ -44,6 +44,7 @@ class OnRay:
     """
 
     def __init__(self, address: str | None = None, slots: int | None = None):
+        self.folder = os.getcwd()  # Ray may remove that of a submitted job
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         modules = [str(pathlib.Path(next(iter(importlib.import_module(p).__path__)))) for p in PACKAGES]
@@ -93,7 +94,7 @@ class OnRay:
         if actor is not None:
             self.pool[actor] += 1
         run = self.remote if actor is None else actor.run
-        self.busy[run.remote(task, self.digests, os.getcwd())] = (task, actor)
+        self.busy[run.remote(task, self.digests, self.folder)] = (task, actor)
 
     def _actor(self, task: Task) -> Any:
         """The least busy actor of the pool. The pool holds the models of one stage at a time."""

@@ -10,7 +10,7 @@ import functools
 import operator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from filters.onnx import DEVIATION, MEAN
 from pipelines.sources import KINDS
@@ -122,6 +122,9 @@ class Recipe(Table):
     forget: str | None = Field(
         None, description="a block-list: ids, addresses, hosts, sha256 of images, one a line; none is fetched or packed"
     )
+
+    #: the file that it was read from, for messages; empty for the recipe of a manifest
+    _file: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _names_are_free(self) -> Recipe:

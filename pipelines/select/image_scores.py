@@ -96,6 +96,9 @@ class _Shifted:
     def __call__(self, row: int, sub: int = 0) -> bool:
         return self.ctx(self.first_row + row, sub)
 
+    def lost(self, row: int, sub: int = 0, **names: Any) -> None:
+        self.ctx.lost(self.first_row + row, sub, **names)
+
 
 def _new_rows(tables: Mapping[str, Any], table: str, by: str) -> pa.Table:
     """The rows of a table that are not in "previous", one for each value of ``by``, sorted by it."""

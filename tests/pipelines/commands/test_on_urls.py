@@ -61,6 +61,20 @@ def test_the_plan_of_a_finished_run_has_nothing_to_do(run: str, chats: pathlib.P
     assert {row["state"] for row in json.loads(result.stdout)} == {"done", "recorded"}, result.output
 
 
+def test_a_takedown_of_a_run_in_a_bucket(s3: str, chats: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_proxies(monkeypatch)
+    url, fs = f"{s3}/taken", fsspec.filesystem("s3", use_listings_cache=False)
+    fs.put(f"{chats}/", f"{url}/", recursive=True)
+    (first, *others) = rows(call("samples", url, "--json", "-n", 50))
+    result = call("forget", url, f" {first['id'].upper()} ", "--workers", 1)
+    assert result.exit_code == 0 and result.stdout.startswith("1 documents and 0 images are out"), result.output
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # a command is a process of its own
+    left = rows(call("samples", url, "--json", "-n", 50))
+    assert {row["id"] for row in left} <= {row["id"] for row in others}
+    assert call("verify", url).exit_code == 0
+    assert "dropped, forgotten" in call("explain", url, first["id"]).stdout
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
