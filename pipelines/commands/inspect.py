@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from manifests.runfiles import RunFiles, RunFilesError, root_of
-from pipelines.commands.common import Json, Run, SourceName, err, fail, one_line, out
+from pipelines.commands.common import Json, Run, SourceName, err, fail, json_line, one_line, out
 
 
 def stats(
@@ -54,8 +54,8 @@ def report(run_folder: Run, output: Annotated[Path, typer.Option("-o", help="Whe
     with one_line(RunFilesError):
         files.json("stats.json", "sources")
         page = with_training(files.text("report.html"), files)
-    with one_line(OSError):
-        output.write_text(page, "utf-8")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page, "utf-8")
     err.print(f"{output}", highlight=False)
 
 
@@ -72,7 +72,7 @@ def samples(
 
     with one_line(InspectError, RunFilesError, FileNotFoundError):
         for document in read(RunFiles(run_folder), source or option, number):
-            print(json.dumps(document, ensure_ascii=False) if as_json else document["rendered"])
+            print(json_line(document) if as_json else document["rendered"])
 
 
 def explain(
@@ -94,7 +94,7 @@ def explain(
     with one_line(RunFilesError, FileNotFoundError):
         answer = ask(RunFiles(run_folder), what, number)
     for row in answer.rows:
-        print(json.dumps(row, ensure_ascii=False, default=str) if as_json else row["says"])
+        print(json_line(row) if as_json else row["says"])
     if left := counts(answer.more):
         err.print(f"not shown: {left}; -n shows more", highlight=False)
     if not answer.rows:

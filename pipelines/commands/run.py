@@ -9,6 +9,7 @@ from typing import Any
 
 from filters.adapters import DatatroveScore, raised
 from filters.own import OwnScore, failure
+from manifests.ray_cluster import usual_address
 from manifests.runfiles import RunFiles
 from pipelines.commands import files
 from pipelines.counts import read_files
@@ -111,4 +112,4 @@ def backend(on: str, workers: int | None) -> Any:
         return Local(workers)
     from pipelines.engine.on_ray import OnRay
 
-    return OnRay(os.environ.get("RAY_ADDRESS") if on == "ray" else on, workers)
+    return OnRay(usual_address() if on == "ray" else on, workers)

@@ -2,6 +2,7 @@
 names, and unfinished files.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,15 +27,15 @@ def collect(root: str, dry_run: bool = False) -> list[Removed]:
     """Returns what was removed (or would be).
 
     Recordings are kept, even if the last run did not use them. The stages of an interrupted run with other parameters
-    are removed: finish that run first. Raises RunFilesError if no run has finished, RunError if
-    one is at work.
+    are removed: finish that run first. A dry run writes nothing. Raises RunFilesError if no run has finished, RunError
+    if one is at work.
     """
     store, run = Store(root), RunFiles(root)
     with store_errors(root):
         manifest = run.json("manifest.json")
     if run.is_copy(manifest):
         raise RunError(f"{root}/manifest.json names no stages that are here, as in a published copy: nothing to remove")
-    with store_errors(root), hold(store):
+    with store_errors(root), contextlib.nullcontext() if dry_run else hold(store):
         folders = {stage["node"]: stage["folders"] for stage in manifest["stages"]}
         used = {folder for of_stage in folders.values() for folder in of_stage}
         for name in store.names("stages"):
