@@ -23,8 +23,14 @@ from pipelines.fetch.image import look
 #: input rows: a file
 INPUTS = pa.schema([("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string())])
 #: of each file: its lines, those that are passed over because they hold nothing, the hashes of texts, and pictures
-FILES = pa.schema(
-    [("file", pa.string()), ("lines", pa.int64()), ("empty", pa.int64()), ("texts", pa.int64()), ("pictures", pa.int64())]
+READ = pa.schema(
+    [
+        ("file", pa.string()),
+        ("lines", pa.int64()),
+        ("empty", pa.int64()),
+        ("texts", pa.int64()),
+        ("pictures", pa.int64()),
+    ]
 )
 MAX_PIXELS = 100e6
 TEXTS = ("question", "answers", "choices")
@@ -38,7 +44,7 @@ class EvaluationError(InputError):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Map: INPUTS -> ``evaluated`` (EVALUATED) and ``files`` (FILES). Raises EvaluationError, FileNotFoundError.
+    """Map: INPUTS -> ``evaluated`` (EVALUATED) and ``read`` (READ). Raises EvaluationError, FileNotFoundError.
 
     A file that protects nothing is an error: one without lines, and one without pictures whose texts are all shorter
     than `Overlap` compares.
@@ -47,7 +53,7 @@ class Evaluation:
     overlap: Overlap = Overlap()  # noqa: RUF009 (frozen)
 
     libraries: ClassVar[tuple[str, ...]] = ("pillow",)
-    tables: ClassVar[Mapping[str, pa.Schema]] = {"evaluated": EVALUATED, "files": FILES}
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"evaluated": EVALUATED, "read": READ}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         for row, file in enumerate(batch.to_pylist()):
@@ -74,7 +80,7 @@ class Evaluation:
             yield from (("evaluated", b) for b in evaluated.to_batches())
             yield "evaluated", pa.RecordBatch.from_pylist(pictures, EVALUATED)
             counts = [[v] for v in (file["file"], number, empty, evaluated.num_rows, len(pictures))]
-            yield "files", pa.record_batch(counts, schema=FILES)
+            yield "read", pa.record_batch(counts, schema=READ)
 
     def _nothing(self, lines: int, empty: int) -> str:
         """Why a file protects nothing."""
@@ -82,11 +88,15 @@ class Evaluation:
         if lines == empty:
             return f"no line has a question, an answer or a picture ({lines} lines); {keys}"
         least = min(self.overlap.whole, self.overlap.words)
-        return f"no text has {least} words or more, so it protects nothing ({lines} lines, {empty} of them empty); {keys}"
+        return (
+            f"no text has {least} words or more, so it protects nothing ({lines} lines, {empty} of them empty); {keys}"
+        )
 
 
 def _read(where: str, line: Any) -> tuple[str | None, list[str]]:
     """The image (or None) and the texts of a line. Raises EvaluationError."""
+    if line is None:
+        return None, []
     if not isinstance(line, dict):
         raise EvaluationError(f"{where}: expected an object with {', '.join(KEYS)}, not a {type(line).__name__}")
     for key in line:
@@ -110,11 +120,15 @@ def _read(where: str, line: Any) -> tuple[str | None, list[str]]:
 
 
 def _lines(path: str) -> Iterator[Any]:
-    with fsspec.open(path, "rt", compression="infer", encoding="utf-8-sig") as f:
+    """The value of each line; None for a blank one."""
+    with fsspec.open(path, "rb", compression="infer") as f:
         for number, line in enumerate(f, 1):
             try:
-                yield json.loads(line)
-            except ValueError:
+                text = line.decode("utf-8-sig")
+                yield json.loads(text) if text.strip() else None
+            except UnicodeDecodeError:
+                raise EvaluationError(f"{path}: line {number}: not UTF-8") from None
+            except (ValueError, RecursionError):
                 raise EvaluationError(f"{path}: line {number}: not JSON") from None
 
 
