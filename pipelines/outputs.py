@@ -256,6 +256,8 @@ def _stats(
         "fetch": {"status": fetch.get("status", {}), "format": formats},
         "crawl": dict(sorted(counts_of(outputs, crawls, "pages", "status").items())),
         "quarantined": {name: len(o.quarantined) for name, o in sorted(outputs.items()) if o.quarantined},
+        "own_code": [vars(failure) for failure in failures(run.steps, outputs, store)],
+        "evaluations": outputs["evaluated"].read(store, "read").to_pylist() if "evaluated" in outputs else [],
         "mixtures": {name: json.loads(m.to_json()) for name, m in mixtures.items() if not isinstance(m, str)},
     }
 

@@ -3,9 +3,11 @@
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.commands.files import lost, ranked
+from pipelines.select.failures import Failure
 
 Row = dict[str, Any]
 
@@ -21,7 +23,16 @@ def run_tables(stats: Row) -> list[Table | str]:
     if stats.get("quarantined"):
         steps = ", ".join(f"{n:,} of {step}" for step, n in stats["quarantined"].items())
         tables.append(f"rows in quarantine: {steps}; ledger/quarantine.parquet has their causes")
+    tables += [escape(str(Failure(**failure))) for failure in stats.get("own_code", ())]
+    tables += [escape(_evaluation(read)) for read in stats.get("evaluations", ())]
     return tables
+
+
+def _evaluation(read: Row) -> str:
+    """What an evaluation's file keeps out of the data. read: a row of `pipelines.select.evaluation.READ`."""
+    passed_over = f", {read['empty']:,} of them empty" if read["empty"] else ""
+    keeps_out = f"{read['texts']:,} runs of words and {read['pictures']:,} pictures are kept out"
+    return f"evaluation {read['file']}: {read['lines']:,} lines{passed_over}; {keeps_out}"
 
 
 def sources(stats: Row, most: int = 5) -> Table:

@@ -18,6 +18,7 @@ from manifests.ledger import DOCUMENTS, IMAGES, TEXTS
 from manifests.schema import DOCUMENT, IMAGE, SELECTED, STATUSES, TEXT, key64
 from manifests.sketch import SKETCH, sketch
 from manifests.stage import NO_ENGINE, Output, StageContext
+from manifests.words import count_words
 from pipelines.select.domain import split_of
 from pipelines.select.links import surviving_rows
 from pipelines.select.repeat import ANSWERS, Repeats
@@ -276,7 +277,7 @@ def _measure(measures: dict[str, list[float]], selected: Row) -> None:
     """What the report draws of a kept document."""
     texts = [n["text"] or "" for n in selected["nodes"] if n["kind"] == TEXT]
     measures.setdefault("tokens", []).append(selected["tokens"])
-    measures.setdefault("words", []).append(sum(len(t.split()) for t in texts))
+    measures.setdefault("words", []).append(sum(map(count_words, texts)))
     measures.setdefault("images", []).append(len(selected["images"]))
     for image in selected["images"]:
         sides = sorted((image["width"] or 0, image["height"] or 0))
