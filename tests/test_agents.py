@@ -21,7 +21,7 @@ SKILL = (ROOT / "docs/skill/SKILL.md").read_text("utf-8")
 
 def commands(text: str) -> list[list[str]]:
     """The arguments of each `panoramix` command of a page: those of indented lines, and those in backticks."""
-    lines = re.findall(r"^ {4}(?:.*-- )?panoramix ([^#\n]+)", text, re.M) + re.findall(r"`panoramix ([^`]+)`", text)
+    lines = re.findall(r"^ {4}(?:.*-- |\S*/)?panoramix ([^#\n]+)", text, re.M) + re.findall(r"`panoramix ([^`]+)`", text)
     return [shlex.split(line.rstrip(" \\")) for line in lines]
 
 
@@ -48,7 +48,7 @@ def check(arguments: list[str]) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_exists(page: str) -> None:
     found = commands((ROOT / page).read_text("utf-8"))
-    assert len(found) >= 2
+    assert found
     for arguments in found:
         check(arguments)
 
