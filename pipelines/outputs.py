@@ -33,6 +33,7 @@ from pipelines.plan import SPLITS, Plan, PlannedSource, plan
 from pipelines.recipe.load import parse
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
+from pipelines.select.failures import failures
 from pipelines.select.samples import KEPT, OF_A_REASON
 from shards import forget, mixture
 from shards import manifest as shard_manifest
