@@ -73,11 +73,13 @@ def explain(
     for row in answer.rows:
         print(json.dumps(row, ensure_ascii=False, default=str) if as_json else row["says"])
     if left := counts(answer.more):
-        err.print(f"not shown: {left}; -n shows more", highlight=False)
+        err.print(f"not shown: {left}; -n shows more", highlight=False, soft_wrap=True)
     if not answer.rows:
         if answer.lacks:
             err.print(answer.lacks, markup=False, highlight=False, soft_wrap=True)
-        err.print(f"{what}: not among what the run {'holds' if answer.lacks else 'read'}", highlight=False)
+        err.print(
+            f"{what}: not among what the run {'holds' if answer.lacks else 'read'}", markup=False, highlight=False
+        )
         raise typer.Exit(1)
 
 

@@ -1,5 +1,6 @@
 """Every command takes a run by its path, by a file:// URL and by an s3:// URL (moto's server on loopback)."""
 
+import gzip
 import json
 import pathlib
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import fsspec
 import pytest
 
+from filters.quality import read_texts
 from tests.pipelines.commands.test_commands import call, rows
 from tests.pipelines.conftest import without_proxies
 
@@ -52,6 +54,30 @@ def test_a_run_is_published_from_there(run: str, chats: pathlib.Path, tmp_path: 
     shard = "shards/chat/train-000000.tar"
     assert (tmp_path / "copy" / shard).read_bytes() == (chats / shard).read_bytes()
     assert call("verify", f"file://{tmp_path}/copy").exit_code == 0
+
+
+def test_a_run_is_trained_on_from_there(run: str, chats: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from trainer.data import Run
+
+    assert Run.open(run).digest == Run.open(chats).digest
+    seen: list[Any] = []
+    monkeypatch.setattr("trainer.train", lambda *arguments, **more: seen.append(arguments) or {})
+    trained = call("train", "recipe.yaml", "--data", run)
+    if "s3" in run:
+        line = " ".join(trained.stderr.split())
+        assert trained.exit_code == 2 and "is not on a local disk: give a folder for checkpoints" in line and not seen
+        assert call("train", "recipe.yaml", "--data", run, "--out", "here").exit_code == 0
+    assert str(seen[0][1]) == run.rstrip("/").removeprefix("file://")
+
+
+def test_a_classifier_reads_texts_from_there(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_proxies(monkeypatch)
+    fs = fsspec.filesystem("s3", use_listings_cache=False)
+    fs.pipe(f"{s3}/texts/good.txt.gz", gzip.compress(b"one text\nanother text\n"))
+    assert list(read_texts([f"{s3}/texts/good.txt.gz"])) == ["one text\n", "another text\n"]
+    with pytest.raises(ValueError, match=r"absent\.txt cannot be read"):
+        list(read_texts([f"{s3}/texts/absent.txt"]))
 
 
 def test_the_plan_of_a_finished_run_has_nothing_to_do(run: str, chats: pathlib.Path, tmp_path: pathlib.Path) -> None:
