@@ -21,6 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from manifests.ledger import QUARANTINE
+from manifests.parquet import read_parquet
+from manifests.quarantine import about
 from manifests.runfiles import RunFiles
 from manifests.urls import OF_FILES, as_stored, host_as_stored, host_of
 
@@ -94,10 +97,17 @@ def explain(run: RunFiles, what: str, most: int = MOST) -> Answer:
         answer.more[f"dropped {table}"] += number - len(others)
         for row in others:
             answer.add(row, _part(table, row))
+    for row in about(_quarantine(run), {what.strip(), as_stored(what) or ""}, ids):
+        answer.rows.append(row)
     places, _ = _rows(run, index, {"id": one_of(ids)}, most, ["id", "key", "source", "split", "offset"])
     for row in places:
         answer.add(row, f"document {row['id']}: {_place(row)}")
     return answer
+
+
+def _quarantine(run: RunFiles) -> pa.Table:
+    name = "ledger/quarantine.parquet"
+    return read_parquet(run.read(name)) if run.exists(name) else QUARANTINE.empty_table()
 
 
 # --- questions --------------------------------------------------------------------------------------------------------

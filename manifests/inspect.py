@@ -77,9 +77,9 @@ def diff(first: Row, second: Row) -> list[Row]:
 def _numbers(s: Row | None) -> dict[str, int]:
     if s is None:
         return {}
-    counts = {k: s[k] for k in ("documents", "samples", "images", "tokens", "bytes", "shards")}
-    groups = ("refused", "dropped", "unpacked")
-    return counts | {f"{group}: {reason}": n for group in groups for reason, n in s[group].items()}
+    counts = {k: s[k] for k in ("in", "documents", "samples", "images", "tokens", "bytes", "shards") if k in s}
+    groups = ("packed", "refused", "dropped", "unpacked", "quarantined")  # not all of them in runs of older versions
+    return counts | {f"{group}: {reason}": n for group in groups for reason, n in s.get(group, {}).items()}
 
 
 def _sources(run: RunFiles) -> Mapping[str, Mapping[str, list[Row]]]:

@@ -81,13 +81,13 @@ def plan(resolved: Resolved, root: str, limit: int | None = None) -> Plan:
     reading = Reading(root, limit, recipe.fetch, Forgotten(list(resolved.blocklist)), resolved.user_agent)
     steps = _lists(resolved, root)
     lists = [step.name for step in steps]
+    if (table := recipe.decontaminate) is not None:  # first: a fault of its files is known before other work
+        stage = Evaluation(Overlap(table.words, table.whole))
+        steps.append(Step("evaluated", stage, rows=row_tables(resolved.evaluations, INPUTS)))
     documents: dict[str, Documents] = {}
     for source in resolved.sources:
         documents[source.name] = source.kind.steps(source, reading, documents)
         steps += documents[source.name].steps
-    if (table := recipe.decontaminate) is not None:
-        stage = Evaluation(Overlap(table.words, table.whole))
-        steps.append(Step("evaluated", stage, rows=row_tables(resolved.evaluations, INPUTS)))
     scopes = scopes_of(recipe, resolved.sources, documents)
     for scope in scopes:
         steps += _decided(scope, resolved, lists)

@@ -29,6 +29,8 @@ from trainer.schema import Recipe, Train
 LOG = "log.jsonl"
 #: consecutive steps above the limit that count as divergence
 PATIENCE = 5
+#: so many skipped samples stop no run, whatever their share
+FEW = 10
 
 
 class DivergedError(FloatingPointError):
@@ -37,6 +39,10 @@ class DivergedError(FloatingPointError):
     def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
         self.step = step
+
+
+class DamagedError(ValueError):
+    """More samples are skipped than `max_skipped` allows."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Training:
     by_source: dict[str, float] = field(default_factory=dict)
     lowest: float = math.inf
     above: int = 0
+    samples: int = 0
+    skipped: int = 0
 
 
 def fit(
@@ -81,7 +89,7 @@ def fit(
 
     A run that resumes on a CPU with the same number of threads and ranks ends with the same weights, bit for bit, as a
     run without interruption. On another number of ranks the steps differ by rounding, and by dropout and noise if the
-    recipe has them. Raises DivergedError.
+    recipe has them. Raises DivergedError, DamagedError.
     """
     ranks = ranks or parallel.start(recipe.device)
     if recipe.threads and ranks.device.type == "cpu":
@@ -108,6 +116,7 @@ def fit(
     if state:
         checkpoint.restore(state, model, optimiser, ranks)
         first, position, run.by_source = state["step"] + 1, state["loader"], state["by_source"]
+        run.samples, run.skipped = state.get("samples", 0), state.get("skipped", 0)
         loader.load_state_dict(position)
     log.resume(first - 1)
     module.train()
@@ -119,7 +128,8 @@ def fit(
             log.write(line)
             every = recipe.train.save_every
             if step == recipe.train.steps or (every and step % every == 0):
-                rest = {"loader": position, "by_source": dict(run.by_source)}
+                rest: dict[str, Any] = {"loader": position, "by_source": dict(run.by_source)}
+                rest |= {"samples": run.samples, "skipped": run.skipped}
                 checkpoint.save(folder, step, identity, model, optimiser, ranks, **rest)
             if step == stop:
                 break
@@ -153,9 +163,12 @@ def one_step(run: Training, step: int, batches: Iterator[StepData]) -> tuple[Ste
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     counts = [(float(b.tokens), float(b.ids.numel()), float(b.images), run.costs.step(b)) for b in data.micro_batches]
-    value, tokens, places, images, operations = ranks.sum([float(total), *map(sum, zip(*counts, strict=True))])
-    run.by_source[data.source] = value
-    check_divergence(run, step, value)
+    sums = [float(total), float(data.samples), float(data.skipped), *map(sum, zip(*counts, strict=True))]
+    value, samples, skipped, tokens, places, images, operations = ranks.sum(sums)
+    check_skipped(run, int(samples), int(skipped))
+    if targets:
+        run.by_source[data.source] = value
+        check_divergence(run, step, value)
     seconds = time.perf_counter() - started
     measured: dict[str, Any] = {
         "lr": rate,
@@ -163,9 +176,20 @@ def one_step(run: Training, step: int, batches: Iterator[StepData]) -> tuple[Ste
         "mfu": operations / seconds / ranks.world / run.peak if run.peak else None,
     }
     measured |= {"tokens": int(tokens), "images": int(images), "padding": 1 - tokens / places}
+    measured |= {"samples": int(samples), "skipped": int(skipped)}
     measured |= {"seconds": seconds, "wait": wait, "flops": operations}
     place = (recipe.stage, step, recipe.train.steps, data.source)
     return Step(*place, value, dict(run.by_source), **measured), data.loader_state
+
+
+def check_skipped(run: Training, samples: int, skipped: int) -> None:
+    """Adds a step's samples to the run's. Raises DamagedError if the share of skipped ones is above `max_skipped`."""
+    run.samples, run.skipped = run.samples + samples, run.skipped + skipped
+    limit = run.recipe.max_skipped
+    if run.skipped > FEW and run.skipped > limit * run.samples:
+        share = f"{run.skipped} of {run.samples} samples could not be read, more than max_skipped {limit:g} allows"
+        remedy = "the lines above name them; panoramix verify RUN finds damaged shards"
+        raise DamagedError(f"{run.recipe.stage}: {share}; {remedy}")
 
 
 def check_divergence(run: Training, step: int, value: float) -> None:

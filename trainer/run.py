@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.mixture import Mixture
-from trainer import checkpoint, config, connector, parallel, schema
+from trainer import checkpoint, config, connector, parallel, schema, vocabulary
 from trainer.adapters import counts, merged
 from trainer.answers import evaluate
 from trainer.config import RecipeError
@@ -56,14 +56,16 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     """Trains and evaluates one stage. Returns the content of ``result.json``:
 
     stage; steps; first_loss and last_loss, of the first and last step, nats per token; by_source, the same two of each
-    source's own steps, by its name; speed, see ``metrics.speed``; weights, see ``adapters.counts``; tokens_per_image;
-    model and log, paths; held_out, the fields of ``evaluate.HeldOut``, or null without validation pairs; answers, see
-    ``answers.evaluate``, if the recipe asks for it; identity, of the recipe, the data and the start.
+    source's own steps, by its name; samples, and of them skipped, see ``metrics.Step``; speed, see ``metrics.speed``;
+    weights, see ``adapters.counts``; tokens_per_image; model and log, paths; held_out, the fields of
+    ``evaluate.HeldOut``, or null without validation pairs; answers, see ``answers.evaluate``, if the recipe asks for
+    it; identity, of the recipe, the data and the start.
     """
     folder = out / recipe.stage
     ranks = parallel.start(recipe.device)
     run = Run.open(data)
     start, lineage = start_of(recipe, out)
+    vocabulary.check(recipe.stage, start, run.tokenizer, run.root)
     identity = {"recipe": recipe.digest, "data": run.digest, "start": lineage}
     finished: dict[str, Any] = json.loads((folder / RESULT).read_text()) if (folder / RESULT).is_file() else {}
     ranks.wait()  # every rank has read the folder before one writes to it
@@ -81,7 +83,7 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     mixed = run.mix(recipe, size.tokens, partial(print, file=sys.stderr) if ranks.first else lambda line: None)
 
     make = partial(build, start, run.tokenizer.vocab_size, specials, largest(mixed))
-    loader = run.loader(mixed, recipe.seed, ranks.rank, ranks.world)
+    loader = run.loader(mixed, recipe.seed, ranks.rank, ranks.world, recipe.on_error)
     new_tokens = specials.new if recipe.train.backbones != "full" else ()
     rows = mixed.batch_sequences // ranks.world if ranks.world > 1 else None
     trained = fit(recipe, make, loader, collate, folder, identity, ranks=ranks, new_tokens=new_tokens, rows=rows)
@@ -91,10 +93,11 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
 
     weights = counts(trained.model)
     model = merged(trained.model)
-    save(model, folder / MODEL)
+    turns = bool(run.of_layout(mixed, "conversations"))
+    save(model, folder / MODEL, [specials.eos, specials.end] if turns else [specials.eos])
     first_size = next(iter(mixed.sources.values())).image
     if not (folder / MODEL / ARCHITECTURE).is_file():
-        save_processor(folder / MODEL, run.tokenizer, size.tokens, first_size)
+        save_processor(folder / MODEL, run.tokenizer, size.tokens, first_size, size.patch)
     by_source: dict[str, list[float]] = {}
     for line in trained.steps:
         by_source.setdefault(line["source"], []).append(line["loss"])
@@ -102,11 +105,12 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"stage": recipe.stage, "steps": len(losses)}
     result |= {"first_loss": losses[0], "last_loss": losses[-1]}
     result["by_source"] = {name: [own[0], own[-1]] for name, own in sorted(by_source.items())}
+    result |= {name: sum(line.get(name, 0) for line in trained.steps) for name in ("samples", "skipped")}
     result |= {"speed": speed(trained.steps), "weights": weights, "tokens_per_image": size.tokens}
     result |= {"model": str(folder / MODEL), "log": str(folder / LOG), "held_out": None, "identity": identity}
     print(f"{recipe.stage}: {speed_line(result['speed'])}", file=sys.stderr)
 
-    spec = recipe.evaluate
+    spec, collate = recipe.evaluate, collate.for_evaluation()
     pairs = run.held_out_pairs(mixed, spec.pairs, recipe.seed)
     if len(pairs) > 1:
         entry = mixed.sources[run.of_layout(mixed, "pairs")[0]]
@@ -118,7 +122,6 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
         print(summary, file=sys.stderr)
     if spec.answers:
         image = (first_size.mode, first_size.longest, first_size.shortest)
-        turns = bool(run.of_layout(mixed, "conversations"))
         result["answers"] = evaluate(model, spec, collate, image, turns)
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
     ranks.wait()

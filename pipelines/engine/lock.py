@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pipelines.engine.retry import RunError
 from pipelines.engine.storage import Store
 
+LOCK = "lock"  # the file of a local run; every node of a cluster sees it if it sees the run's folder
 BEAT_S = 10.0  # interval at which the holder of an object rewrites it
 SILENT_S = 35.0  # a holder that has not rewritten its object for this time is dead
 
@@ -31,7 +32,7 @@ def hold(store: Store) -> Iterator[threading.Event]:
 def _file_lock(store: Store) -> Iterator[threading.Event]:
     """A lock that the system releases when the driver dies."""
     os.makedirs(store.root, exist_ok=True)
-    with open(store.path("lock"), "a+") as f:
+    with open(store.path(LOCK), "a+", encoding="utf-8") as f:
         f.seek(0)
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,7 +12,18 @@ from manifests.parquet import read_parquet
 from pipelines.engine.commit import Counts, Sidecar
 from pipelines.engine.parts import Parts, read_manifest
 from pipelines.engine.recorded import Record
-from pipelines.engine.stage import Input, InputFiles, Step, Task, code_of, describe, files_of, fingerprint, versions_of
+from pipelines.engine.stage import (
+    Input,
+    InputFiles,
+    Quarantined,
+    Step,
+    Task,
+    code_of,
+    describe,
+    files_of,
+    fingerprint,
+    versions_of,
+)
 from pipelines.engine.storage import Store
 
 FORMAT = 1  # of the files that the engine writes; part of every fingerprint but those of recorded steps
@@ -41,9 +52,9 @@ class StepOutput:
         return self.parts.tables().get(table, 0)
 
     @property
-    def quarantined(self) -> list[tuple[int, int, int, str]]:
-        """(part, row, sub-row, cause)"""
-        return [(n, *q) for n, rows in sorted(self.parts.quarantined.items()) for q in rows]
+    def quarantined(self) -> list[tuple[int, Quarantined]]:
+        """(part, row) of each quarantined row."""
+        return [(n, q) for n, rows in sorted(self.parts.quarantined.items()) for q in rows]
 
     def read(self, store: Store, table: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A complete Parquet table, for small ones. Without files it has the columns that the stage declares."""

@@ -222,7 +222,7 @@ def _stage_folders(store: Store) -> dict[str, str]:
 
 
 def _check_quarantine(active: _ActiveStep) -> None:
-    causes = [cause for rows in active.committed.quarantined.values() for _, _, cause in rows]
+    causes = [row.cause for rows in active.committed.quarantined.values() for row in rows]
     if len(causes) > QUARANTINE_ROWS and len(causes) > QUARANTINE_SHARE * active.committed.rows:
         table = "\n".join(f"  {n:6d}  {cause}" for cause, n in Counter(causes).most_common(10))
         rows = f"{len(causes)} of {active.committed.rows} rows quarantined"

@@ -98,7 +98,7 @@ def test_a_submitted_job(tmp_path: pathlib.Path, two: Cluster) -> None:
         "--out",
         str(tmp_path / "run"),
         "--on",
-        two.address,
+        "ray",  # the address that Ray gives to a job
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
