@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from manifests.runfiles import RunFiles, RunFilesError, root_of
-from pipelines.commands.common import Json, Run, SourceName, err, fail, json_line, one_line, out
+from manifests.runfiles import RunFiles, RunFilesError
+from pipelines.commands.common import Json, Run, SourceName, err, fail, folder_of_run, json_line, one_line, out
 
 
 def stats(
@@ -163,7 +163,8 @@ def sweep(
 
 def verify(
     path: Annotated[
-        str, typer.Argument(help="A run or a published copy: a folder or fsspec URL; or one shard.", parser=root_of)
+        str,
+        typer.Argument(help="A run or a published copy: a folder or fsspec URL; or one shard.", parser=folder_of_run),
     ],
     reader: Annotated[str | None, typer.Option(help="webdataset: read each shard with that library too.")] = None,
     as_json: Json = False,

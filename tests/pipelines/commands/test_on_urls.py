@@ -9,6 +9,7 @@ import fsspec
 import pytest
 
 from filters.quality import read_texts
+from manifests.runfiles import root_of
 from tests.pipelines.commands.test_commands import call, rows
 from tests.pipelines.conftest import without_proxies
 
@@ -28,6 +29,41 @@ def run(request: pytest.FixtureRequest, chats: pathlib.Path, monkeypatch: pytest
 
 def manifest(chats: pathlib.Path) -> dict[str, Any]:
     return dict(json.loads((chats / "manifest.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("text", "root"),
+    [
+        ("runs/a/", "runs/a"),
+        ("file:///data/run/", "/data/run"),
+        ("s3://bucket/run//", "s3://bucket/run"),
+        ("hf://datasets/me/x", "hf://datasets/me/x"),
+        ("/", "/"),
+        ("", ""),  # never the root of the disk
+        (" ", " "),
+        ("file://", ""),
+    ],
+)
+def test_the_root_of_a_run(text: str, root: str) -> None:
+    assert root_of(text) == root
+
+
+@pytest.mark.parametrize("out", ["", " ", "/", "//", "file:///", "file://"])
+def test_no_run_is_made_in_the_root_of_the_disk(
+    out: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.commands.run.run", lambda *arguments, **more: pytest.fail("a run began"))
+    (tmp_path / "texts.jsonl").write_text('{"text": "one"}\n')
+    (tmp_path / "r.yaml").write_text(f"sources: {{a: {{kind: text, files: {tmp_path}/texts.jsonl}}}}\n")
+    result = call("run", tmp_path / "r.yaml", "--out", out)
+    assert result.exit_code == 2 and result.stderr.startswith("panoramix: --out"), result.output
+
+
+def test_an_empty_run_is_wrong_usage() -> None:
+    for command in ("stats", "verify", "gc", "samples", "report -o r.html", "forget x"):
+        name, *options = command.split()
+        result = call(name, "", *options)
+        assert result.exit_code == 2 and "empty" in result.stderr, result.output
 
 
 def test_each_command_reads_the_run(run: str, chats: pathlib.Path, tmp_path: pathlib.Path) -> None:
