@@ -164,7 +164,9 @@ def sweep(
 def verify(
     path: Annotated[
         str,
-        typer.Argument(help="A run or a published copy: a folder or fsspec URL; or one shard.", parser=folder_of_run),
+        typer.Argument(
+            help="A run or its published copy (a folder or fsspec URL), or one shard.", parser=folder_of_run
+        ),
     ],
     reader: Annotated[str | None, typer.Option(help="webdataset: read each shard with that library too.")] = None,
     as_json: Json = False,
