@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
@@ -220,6 +221,16 @@ def test_a_host_names_its_pages_and_those_of_its_subdomains_and_the_list_is_cut(
     answer = explain(RunFiles(run), "big.example", 5)
     assert [row["url"] for row in answer.rows] == [urls[0], urls[1], *urls[4:7]]
     assert counts(answer.more) == "27 documents"
+
+
+def test_every_source_with_a_match_is_in_a_list_that_is_cut(run: pathlib.Path) -> None:
+    for source, number in (("pairs", 50), ("web", 1), ("pdf", 3)):
+        row = {"source": source, "url": "http://s.example/#page=1", "keep": False}
+        rows = [{**row, "id": f"{n:032x}"} for n in range(number)]
+        table(run, f"ledger/{source}-documents-00009.parquet", DOCUMENTS, rows)
+    answer = explain(RunFiles(run), "http://s.example/", 10)
+    assert Counter(row["source"] for row in answer.rows) == {"web": 1, "pdf": 3, "pairs": 6}
+    assert counts(answer.more) == "44 documents"
 
 
 def test_only_row_groups_that_may_hold_a_match_are_read(run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

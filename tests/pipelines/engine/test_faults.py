@@ -15,7 +15,7 @@ from manifests.runfiles import RunFilesError
 from pipelines.engine.gc import collect
 from pipelines.engine.run import RunError
 from pipelines.engine.stage import Step, aligned
-from pipelines.engine.storage import Store
+from pipelines.engine.storage import SCRATCH, Store
 
 from .stops import killed_after
 from .test_run import PARTS, ROWS, WORLD, expected, files, go, plan, totals
@@ -246,7 +246,7 @@ def test_gc_removes_files_without_a_name_and_unused_stages(tmp_path: pathlib.Pat
     (tmp_path / "manifest.json").write_text(json.dumps({"stages": stages}))
     orphan = tmp_path / new.outputs["sums"].folders[0] / "00000-sums-0123456789.arrow"
     orphan.write_bytes(b"of an attempt that lost the race")
-    (tmp_path / "tmp" / "left").mkdir(parents=True)
+    (tmp_path / SCRATCH / "left").mkdir(parents=True)
     unfinished = tmp_path / "stages" / "earlier-0123456789ab"
     unfinished.mkdir()
     (unfinished / "00003.json").write_text("{}")
@@ -261,7 +261,7 @@ def test_gc_removes_files_without_a_name_and_unused_stages(tmp_path: pathlib.Pat
     assert why[f"{by}/00000.json"].startswith("the record of one part")
     assert orphan.exists()
     assert collect(str(tmp_path)) == removed
-    assert not orphan.exists() and not (tmp_path / "tmp").exists()
+    assert not orphan.exists() and not (tmp_path / SCRATCH).exists()
     assert not (tmp_path / old.outputs["sums"].folders[0]).exists()
     assert go(tmp_path, plan(), lambda: None).parts == {}
     assert totals(tmp_path, go(tmp_path, plan())) == expected()
