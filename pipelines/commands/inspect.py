@@ -39,7 +39,7 @@ def _files(run: str, as_json: bool) -> None:
     except FileNotFoundError:
         fail(f"{run}: no {FILES_NAME}, which tells the input files; run its recipe again, which makes it")
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
+        print(json_line(rows))
         return
     out.print(show.files(rows, out.width))
     if len(rows) > show.MOST_FILES:

@@ -13,6 +13,7 @@ import pytest
 
 from manifests.runfiles import RunFilesError
 from pipelines.engine.gc import collect
+from pipelines.engine.lock import hold
 from pipelines.engine.run import RunError
 from pipelines.engine.stage import Step, aligned
 from pipelines.engine.storage import SCRATCH, Store
@@ -235,6 +236,23 @@ def test_a_refresh_gets_the_files_of_the_recording_before_it(tmp_path: pathlib.P
     for manifest in tmp_path.glob("stages/world-*/manifest.json"):
         manifest.unlink()
     assert earlier(refresh=["world"]) == [[], []]  # gc or a user has removed them
+
+
+def test_a_run_removes_nothing_of_the_users(tmp_path: pathlib.Path) -> None:
+    """A run in a folder that holds other things, such as `--out .`."""
+    for name in ("tmp", "stages/mine", "lock.d"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").write_text("the user's")
+    go(tmp_path, plan())
+    assert all((tmp_path / name / "file").exists() for name in ("tmp", "stages/mine", "lock.d"))
+    assert not (tmp_path / SCRATCH).exists()
+
+
+@pytest.mark.parametrize("root", ["/", "", ".", "//", "/usr/.."])
+def test_the_root_of_the_disk_is_no_folder_of_a_run(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    with pytest.raises(RunError, match="a run needs a folder of its own"), hold(Store(root)):
+        pass
 
 
 def test_gc_removes_files_without_a_name_and_unused_stages(tmp_path: pathlib.Path) -> None:
