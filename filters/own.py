@@ -200,11 +200,9 @@ class Failures:
             logging.getLogger(__name__).warning("`%s` failed for a row: %s", self.path, self._of[kind][0])
 
     def outputs(self) -> Iterator[Output]:
-        if self._of:
-            yield (
-                "failures",
-                pa.RecordBatch.from_pylist([{"error": e, "rows": n} for e, n in self._of.values()], FAILURES),
-            )
+        rows = [{"error": error, "rows": number} for error, number in self._of.values()]
+        if rows:
+            yield "failures", pa.RecordBatch.from_pylist(rows, FAILURES)
 
 
 def _call(score: Callable[[Any], Any], value: Any, failures: Failures) -> tuple[float | None, float | None]:

@@ -33,7 +33,7 @@ class Decontaminate(Table):
 
     files: Strings = Field(
         min_length=1,
-        description="JSON lines with image (relative to the file), question, answers, choices: paths, globs, fsspec URLs",
+        description="JSON lines with image (relative to them), question, answers, choices: paths, globs, fsspec URLs",
     )
     words: int = Field(13, ge=1, description="words in a row that document and evaluation may not share (GPT-3: 13)")
     whole: int = Field(8, ge=1, description="shorter texts are matched whole, from this many words on (GPT-3: 8)")

@@ -1,10 +1,10 @@
 """The evaluations that training data must not hold: files of questions, answers and pictures, read into hashes.
 
 A file is one that `trainer.answers` evaluates by: a JSON object a line, ``{"image": PATH, "question": TEXT, "answers":
-[TEXT, ...], "choices": [TEXT, ...]}``. Every key is optional, but one must be there; an ``id`` is ignored, and any other
-key is an error, because what it holds would not be protected. ``answers`` and ``choices`` may also be one text. A number
-counts as its text. A line whose values are all null, or empty, is passed over and counted. Paths are relative to the
-file. A picture that is replaced under its name is read again when the file is touched.
+[TEXT, ...], "choices": [TEXT, ...]}``. Every key is optional, but one must be there. An ``id`` is ignored. Any other
+key is an error, because what it holds would not be protected. ``answers`` and ``choices`` may also be one text. A
+number counts as its text. A line whose values are all null, or empty, is passed over and counted. Paths are relative to
+the file. A picture that is replaced under its name is read again when the file is touched.
 """
 
 import json
@@ -23,15 +23,7 @@ from pipelines.fetch.image import look
 #: input rows: a file
 INPUTS = pa.schema([("path", pa.string()), ("file", pa.string()), ("size", pa.int64()), ("changed", pa.string())])
 #: of each file: its lines, those that are passed over because they hold nothing, the hashes of texts, and pictures
-READ = pa.schema(
-    [
-        ("file", pa.string()),
-        ("lines", pa.int64()),
-        ("empty", pa.int64()),
-        ("texts", pa.int64()),
-        ("pictures", pa.int64()),
-    ]
-)
+READ = pa.schema([("file", pa.string()), *((n, pa.int64()) for n in ("lines", "empty", "texts", "pictures"))])
 MAX_PIXELS = 100e6
 TEXTS = ("question", "answers", "choices")
 KEYS = ("image", *TEXTS)
@@ -88,9 +80,8 @@ class Evaluation:
         if lines == empty:
             return f"no line has a question, an answer or a picture ({lines} lines); {keys}"
         least = min(self.overlap.whole, self.overlap.words)
-        return (
-            f"no text has {least} words or more, so it protects nothing ({lines} lines, {empty} of them empty); {keys}"
-        )
+        found = f"{lines} lines, {empty} of them empty"
+        return f"no text has {least} words or more, so the file protects nothing ({found}); {keys}"
 
 
 def _read(where: str, line: Any) -> tuple[str | None, list[str]]:
