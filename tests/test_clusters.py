@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -163,5 +164,8 @@ def test_the_sbatch_file_runs(tmp_path: Path) -> None:
     env |= {"SLURM_CPUS_PER_TASK": "2", "PANORAMIX_VENV": str(tmp_path), "PYTHONPATH": str(ROOT)}
     env |= {"PATH": f"{fakes}:{os.path.dirname(sys.executable)}:{env['PATH']}", "RAY_TMPDIR": f"/tmp/r{os.getpid()}"}
     command = ["bash", str(CLUSTERS / "panoramix.sbatch"), "r.yaml", str(tmp_path / "run")]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=540)
+    try:
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=540)
+    finally:
+        shutil.rmtree(env["RAY_TMPDIR"], ignore_errors=True)
     assert (tmp_path / "run" / "stats.json").exists(), done.stdout + done.stderr
