@@ -31,7 +31,8 @@ Row = dict[str, Any]
 
 MOST = 20  # matches that are shown
 #: of so few documents, also their dropped paragraphs and images and their samples are shown
-DETAILED = 3
+DETAILED = 10
+_LEAST = 3  # of each kind of match, however many others there are
 _THREADS = 8
 _TABLE = re.compile(r"-(documents|refused|pages|outcomes|images|texts)-\d+\.parquet\Z")
 _NAMES = {"documents": "documents", "refused": "refused inputs", "pages": "crawled pages", "outcomes": "images"}
@@ -76,23 +77,24 @@ def explain(run: RunFiles, what: str, most: int = MOST) -> Answer:
         answer.lacks = f"{run.root} has no ledger, as a published copy: it does not tell what was left out, and why"
         _samples(run, index, tests, most, answer)
         return answer
-    by_id = {"id": [*tests["id"], *_keys(run, index, tests["key"])]}
-    shown, found = _rows(run, ledger.get("documents", []), {**by_id, "url": tests["url"]}, most)
+    matched = {"id": [*tests["id"], *_keys(run, index, tests["key"])], "url": tests["url"]}
+    shown, found = _of_each_source(run, ledger.get("documents", []), matched, most)
     answer.more["documents"] += found - len(shown)
     for row in shown:
         answer.add(row, _document(row))
     columns = {"refused": ("url",), "pages": ("url",), "outcomes": ("url", "sha256")}
     for table, names in columns.items():
         matched = {name: tests[name] for name in names}
-        others, found = _rows(run, ledger.get(table, []), matched, max(0, most - len(answer.rows)))
-        answer.more[_NAMES[table]] += found - len(others)
+        others, number = _rows(run, ledger.get(table, []), matched, max(_LEAST, most - len(answer.rows)))
+        answer.more[_NAMES[table]] += number - len(others)
         for row in others:
             answer.add(row, _other(table, row))
-    ids = [row["id"] for row in shown] if found_few(answer, shown) else []
+    ids = [row["id"] for row in shown] if found <= DETAILED else []
+    # of many documents, images are told by their own address alone, and texts not at all
     details = {"images": {"image": tests["url"], "id": one_of(ids)}, "texts": {"id": one_of(ids)}}
     for table, matched in details.items():
-        others, found = _rows(run, ledger.get(table, []), matched, most)
-        answer.more[f"dropped {table}"] += found - len(others)
+        others, number = _rows(run, ledger.get(table, []), matched, most if ids else _LEAST)
+        answer.more[f"dropped {table}"] += number - len(others)
         for row in others:
             answer.add(row, _part(table, row))
     for row in about(_quarantine(run), {what.strip(), as_stored(what) or ""}, ids):
@@ -106,10 +108,6 @@ def explain(run: RunFiles, what: str, most: int = MOST) -> Answer:
 def _quarantine(run: RunFiles) -> pa.Table:
     name = "ledger/quarantine.parquet"
     return read_parquet(run.read(name)) if run.exists(name) else QUARANTINE.empty_table()
-
-
-def found_few(answer: Answer, documents: Sequence[Row]) -> bool:
-    return len(documents) <= DETAILED and not answer.more["documents"]
 
 
 # --- questions --------------------------------------------------------------------------------------------------------
@@ -207,6 +205,20 @@ def _rows(
             found += number
             rows += some[: most - len(rows)]
     return rows, found
+
+
+def _of_each_source(
+    run: RunFiles, files: Sequence[str], tests: Mapping[str, Sequence[Match]], most: int
+) -> tuple[list[Row], int]:
+    """Rows of the ledger's documents. If there are more than `most`, every source with a match is among them."""
+    sources: dict[str, list[str]] = {}
+    for file in files:
+        sources.setdefault(_TABLE.sub("", file), []).append(file)
+    matched = sorted((_rows(run, own, tests, most) for own in sources.values()), key=lambda rows: rows[1])
+    rows: list[Row] = []
+    for place, (some, _) in enumerate(matched):  # the smallest first; what it does not need is left for the others
+        rows += some[: (most - len(rows)) // (len(matched) - place)]
+    return rows, sum(found for _, found in matched)
 
 
 def _of_file(

@@ -19,8 +19,8 @@ def about(table: pa.Table, spellings: Collection[str], ids: Collection[str] = ()
     names = {name for text in spellings for name in (text, text.partition(":")[2])} - {""}
     rows = []
     for row in table.to_pylist():
-        place = f"{row['file']}/{row['offset']}"
+        place = None if row["file"] is None or row["offset"] is None else f"{row['file']}/{row['offset']}"
         if row["id"] in ids or names & {row["id"], row["url"], row["file"], place} - {None}:
-            name = row["url"] or (row["file"] if row["offset"] is None else place)
+            name = row["url"] or place or row["file"]
             rows.append({**row, "says": f"{name}: quarantined in {row['stage']}, {row['cause']}"})
     return rows

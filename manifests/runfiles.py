@@ -20,11 +20,14 @@ class RunFilesError(ValueError):
 
 
 def root_of(text: str) -> str:
-    """A run's folder or fsspec URL as a command was given it: a path for ``file://`` URLs, no slash at the end."""
+    """A run's folder or fsspec URL as a command was given it: a path for ``file://`` URLs, no slash at the end.
+
+    An empty text stays empty: it is no folder, and above all not the root of the disk.
+    """
     scheme, separator, path = text.partition("://")
     if separator and scheme in ("file", "local"):
         text = path
-    return text.rstrip("/") or "/"
+    return text.rstrip("/") or text[:1]
 
 
 class RunFiles:

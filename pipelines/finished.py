@@ -8,7 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from filters.rules import Rule, Rules
+from manifests.runfiles import RunFiles
+from pipelines.counts import FILES_NAME, read_files
 from pipelines.engine.plan import StepOutput
 from pipelines.engine.recorded import read_folders
 from pipelines.engine.retry import RunError
@@ -45,9 +49,16 @@ def selection(manifest: Row, stats: Row, root: str, takedowns: Sequence[Entry]) 
         name, folders = stage["node"], stage["folders"]
         parts, counts = read_folders(store, folders, f"{root}/manifest.json names it", again)
         outputs[name] = StepOutput(name, parts, counts, folders)
-    documents = {name: _documents(steps) for name, steps in of_sources.items()}
+    files = _files(RunFiles(root))
+    documents = {name: _documents(steps, files.get(name, [])) for name, steps in of_sources.items()}
     sources = [
-        Source(name, KINDS[recipe.sources[name].kind], recipe.sources[name], _rules(stats["sources"][name]["rules"]))
+        Source(
+            name,
+            KINDS[recipe.sources[name].kind],
+            recipe.sources[name],
+            _rules(stats["sources"][name]["rules"]),
+            files={"": [{"file": file} for file in files.get(name, [])]},
+        )
         for name in of_sources
     ]
     steps = [listed_step(ASKED, takedowns)]
@@ -67,9 +78,20 @@ def selection(manifest: Row, stats: Row, root: str, takedowns: Sequence[Entry]) 
     return Plan(tuple(steps), partitions, tuple(planned[name] for name in of_sources), manifest.get("limit")), outputs
 
 
-def _documents(steps: Row) -> Documents:
-    """The steps of a source as its manifest names them, without their stages."""
-    readers = tuple(Step(name, None) for name in steps["readers"])
+def _files(run: RunFiles) -> dict[str, list[str]]:
+    """The input files of each source, as the ledger names them."""
+    files: dict[str, list[str]] = {}
+    if run.exists(FILES_NAME):
+        table = read_files(run)
+        for source, file in sorted({(r["source"], r["file"]) for r in table.to_pylist() if r["file"] is not None}):
+            files.setdefault(source, []).append(file)
+    return files
+
+
+def _documents(steps: Row, files: Sequence[str]) -> Documents:
+    """The steps of a source as its manifest names them, without their stages. files: what they read."""
+    read = pa.table({"file": pa.array(files, pa.string())})
+    readers = tuple(Step(name, None, rows=lambda outputs: [read]) for name in steps["readers"])
     documents, images, pages, crawls = (tuple(steps[key]) for key in ("documents", "own_images", "pages", "crawls"))
     return Documents(readers, documents, images=images, pages=pages, crawls=crawls)
 

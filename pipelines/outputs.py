@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -49,8 +49,11 @@ Row = dict[str, Any]
 Outputs = Mapping[str, StepOutput]
 
 
-def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
-    """Write everything that a run's folder holds beside `stages/`; returns the statistics (`stats.json`)."""
+def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str, own_code: Sequence[Row] | None = None) -> Row:
+    """Write everything that a run's folder holds beside `stages/`; returns the statistics (`stats.json`).
+
+    own_code: the failures of the user's code, for a plan that holds the last steps of a run alone.
+    """
     store = Store(root)
     outputs = outcome.outputs
     sources, links = _sources(run, lambda step: list(enumerate(outputs[step].parts)))
@@ -76,7 +79,9 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
             store.replace(f"mixtures/{name}.json", mixed.to_json().encode())
     names = {name: m if isinstance(m, str) else f"mixtures/{name}.json" for name, m in mixtures.items()}
     store.replace("manifest.json", _json({**manifest, "mixtures": names}))
-    stats = _stats(recipe, run, outputs, manifest, mixtures, store)
+    if own_code is None:
+        own_code = [vars(failure) for failure in failures(run.steps, outputs, store)]
+    stats = _stats(recipe, run, outputs, manifest, mixtures, own_code, store)
     store.replace("stats.json", _json(stats))
     shards = RunFiles(root)
     for name, data in readers.files(shards, shard_manifest.read(shards), recipe.name, recipe.license).items():
@@ -245,6 +250,7 @@ def _stats(
     outputs: Outputs,
     manifest: Mapping[str, Any],
     mixtures: Mapping[str, mixture.Mixture | str],
+    own_code: Sequence[Row],
     store: Store,
 ) -> Row:
     fetch = outputs["fetch"].counts.get("outcomes", {}) if "fetch" in outputs else {}
@@ -257,7 +263,7 @@ def _stats(
         "fetch": {"status": fetch.get("status", {}), "format": formats},
         "crawl": dict(sorted(counts_of(outputs, crawls, "pages", "status").items())),
         "quarantined": {name: len(o.quarantined) for name, o in sorted(outputs.items()) if o.quarantined},
-        "own_code": [vars(failure) for failure in failures(run.steps, outputs, store)],
+        "own_code": own_code,
         "evaluations": outputs["evaluated"].read(store, "read").to_pylist() if "evaluated" in outputs else [],
         "mixtures": {name: json.loads(m.to_json()) for name, m in mixtures.items() if not isinstance(m, str)},
     }

@@ -24,10 +24,11 @@ from trainer.collate import Collator, Rows, Tensors
 from trainer.config import RecipeError, checked, find, merge, override, read, recipe_of
 from trainer.data import Run, collator
 from trainer.evaluate import held_out, losses
+from trainer.finish import MODEL
 from trainer.layout import Specials
 from trainer.loop import LOG, DivergedError, fit
 from trainer.model import build
-from trainer.run import MODEL, ImageTokens, largest, train_stage
+from trainer.run import ImageTokens, largest, train_stage
 from trainer.schema import Recipe, Section
 
 FINDINGS = tuple(f"finding-{n}" for n in range(1, 7))

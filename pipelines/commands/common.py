@@ -16,7 +16,16 @@ out = Console()
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Run = Annotated[str, typer.Argument(help="A run's folder or fsspec URL.", parser=root_of, metavar="RUN")]
+
+
+def folder_of_run(text: str) -> str:
+    """The argument RUN of a command."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty; give a run's folder or fsspec URL")
+    return root_of(text)
+
+
+Run = Annotated[str, typer.Argument(help="A run's folder or fsspec URL.", parser=folder_of_run, metavar="RUN")]
 On = Annotated[str, typer.Option(help="local, ray, HOST:PORT, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Parts at a time; one a core if not given.")]
 SourceName = Annotated[str | None, typer.Option("--source", help="Name of a source; the run's first if not given.")]

@@ -65,7 +65,7 @@ def forget(
     start = lambda: backend(on, workers)
     outcome = run(plan.steps, root, start, partitions=plan.partitions, progress=progress, finished=finished)
     with store_errors(root):
-        sources = assemble(of_manifest(manifest), plan, outcome, root)["sources"].values()
+        sources = assemble(of_manifest(manifest), plan, outcome, root, stats.get("own_code", []))["sources"].values()
         store.remove(UNFINISHED)
     new = _hashes(files.json("manifest.json"))
     result |= {

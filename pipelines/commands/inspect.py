@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from manifests.runfiles import RunFiles, RunFilesError, root_of
-from pipelines.commands.common import Json, Run, SourceName, err, fail, json_line, one_line, out
+from manifests.runfiles import RunFiles, RunFilesError
+from pipelines.commands.common import Json, Run, SourceName, err, fail, folder_of_run, json_line, one_line, out
 
 
 def stats(
@@ -39,7 +39,7 @@ def _files(run: str, as_json: bool) -> None:
     except FileNotFoundError:
         fail(f"{run}: no {FILES_NAME}, which tells the input files; run its recipe again, which makes it")
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
+        print(json_line(rows))
         return
     out.print(show.files(rows, out.width))
     if len(rows) > show.MOST_FILES:
@@ -96,11 +96,13 @@ def explain(
     for row in answer.rows:
         print(json_line(row) if as_json else row["says"])
     if left := counts(answer.more):
-        err.print(f"not shown: {left}; -n shows more", highlight=False)
+        err.print(f"not shown: {left}; -n shows more", highlight=False, soft_wrap=True)
     if not answer.rows:
         if answer.lacks:
             err.print(answer.lacks, markup=False, highlight=False, soft_wrap=True)
-        err.print(f"{what}: not among what the run {'holds' if answer.lacks else 'read'}", highlight=False)
+        err.print(
+            f"{what}: not among what the run {'holds' if answer.lacks else 'read'}", markup=False, highlight=False
+        )
         raise typer.Exit(1)
 
 
@@ -161,7 +163,10 @@ def sweep(
 
 def verify(
     path: Annotated[
-        str, typer.Argument(help="A run or a published copy: a folder or fsspec URL; or one shard.", parser=root_of)
+        str,
+        typer.Argument(
+            help="A run or its published copy (a folder or fsspec URL), or one shard.", parser=folder_of_run
+        ),
     ],
     reader: Annotated[str | None, typer.Option(help="webdataset: read each shard with that library too.")] = None,
     as_json: Json = False,

@@ -28,6 +28,8 @@ def folder_of(out: str | None, name: str) -> str:
         return f"runs/{name}"
     if not out.strip():
         raise RunError("--out is empty; give a folder, or leave it out for runs/NAME")
+    if os.path.abspath(out) == "/":
+        raise RunError(f"--out {out}: the root of the disk; give a folder of the run's own")
     if os.path.isfile(out):
         raise RunError(f"--out {out}: a file, not a folder; give another name")
     return out

@@ -92,13 +92,19 @@ def cut(name: str, width: int) -> str:
 
 
 def cut_apart(first: str, second: str, width: int) -> tuple[str, str]:
-    """Two names of at most `width` characters (16 at least) that differ where the names differ."""
+    """Two names of at most `width` characters (16 at least), which differ if the names do."""
     a, b = cut(first, width), cut(second, width)
     if a != b or first == second:
         return a, b
-    start = next(i for i, (x, y) in enumerate(zip(f"{first}\0", f"{second}\0", strict=False)) if x != y)
-    start = max(0, start - width // 3)
-    return tuple(cut(f"…{name[start:]}", width) if start else cut(name, width) for name in (first, second))  # type: ignore[return-value]
+    place = next(i for i, (x, y) in enumerate(zip(f"{first}\0", f"{second}\0", strict=False)) if x != y)
+    return _around(first, place, width), _around(second, place, width)
+
+
+def _around(name: str, place: int, width: int) -> str:
+    """The part of a name around a place."""
+    start = max(0, place - width // 2)
+    part = f"…{name[start:]}" if start else name
+    return part if len(part) <= width else f"{part[: width - 1]}…"
 
 
 def conversations(answers: dict[str, Row]) -> Table:

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
@@ -128,6 +129,34 @@ def test_an_absent_source_or_run_is_one_line(run: pathlib.Path, tmp_path_factory
             query()
 
 
+def test_quarantined_rows_by_every_name_that_they_have(run: pathlib.Path) -> None:
+    rows = [
+        {
+            "stage": "web.extract",
+            "cause": "crash: SIGSEGV",
+            "url": "http://d.example/",
+            "file": "w.warc.gz",
+            "offset": 7,
+        },
+        {"stage": "web.releases", "cause": "hang", "file": "r.jsonl", "offset": 3},
+        {"stage": "pdf.pages", "cause": "memory", "file": "p.pdf"},
+        {"stage": "web.score.own", "cause": "exception: E", "id": KEPT, "url": "http://a.example/"},
+        {"stage": "web.group", "cause": "exception: E"},
+    ]
+    table(run, "ledger/quarantine.parquet", QUARANTINE, [{"part": 0, "row": 0, "sub": 0, **row} for row in rows])
+    assert answers(run, "http://d.example/") == ["http://d.example/: quarantined in web.extract, crash: SIGSEGV"]
+    assert answers(run, "w.warc.gz/7") == answers(run, "http://d.example/")
+    assert (
+        answers(run, "r.jsonl/3")
+        == answers(run, "release:r.jsonl/3")
+        == ["r.jsonl/3: quarantined in web.releases, hang"]
+    )
+    assert answers(run, "p.pdf") == ["p.pdf: quarantined in pdf.pages, memory"]
+    (line,) = (line for line in answers(run, KEPT) if "quarantined" in line)
+    assert line == "http://a.example/: quarantined in web.score.own, exception: E"
+    assert answers(run, "r.jsonl") != [] and answers(run, "r.jsonl/4") == answers(run, "None/None") == []
+
+
 def test_diff_has_only_the_numbers_that_changed() -> None:
     numbers = {"documents": 9, "samples": 4, "images": 2, "tokens": 7, "bytes": 8, "shards": 1}
     one = {**numbers, "refused": {}, "dropped": {"words_low": 2}, "unpacked": {}}
@@ -192,6 +221,16 @@ def test_a_host_names_its_pages_and_those_of_its_subdomains_and_the_list_is_cut(
     answer = explain(RunFiles(run), "big.example", 5)
     assert [row["url"] for row in answer.rows] == [urls[0], urls[1], *urls[4:7]]
     assert counts(answer.more) == "27 documents"
+
+
+def test_every_source_with_a_match_is_in_a_list_that_is_cut(run: pathlib.Path) -> None:
+    for source, number in (("pairs", 50), ("web", 1), ("pdf", 3)):
+        row = {"source": source, "url": "http://s.example/#page=1", "keep": False}
+        rows = [{**row, "id": f"{n:032x}"} for n in range(number)]
+        table(run, f"ledger/{source}-documents-00009.parquet", DOCUMENTS, rows)
+    answer = explain(RunFiles(run), "http://s.example/", 10)
+    assert Counter(row["source"] for row in answer.rows) == {"web": 1, "pdf": 3, "pairs": 6}
+    assert counts(answer.more) == "44 documents"
 
 
 def test_only_row_groups_that_may_hold_a_match_are_read(run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

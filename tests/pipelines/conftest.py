@@ -17,6 +17,7 @@ import pytest
 
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
+from pipelines.engine.storage import SCRATCH
 from pipelines.outputs import assemble
 from pipelines.recipe.load import parse, read
 from pipelines.sample import serve
@@ -85,7 +86,7 @@ class SampleRun:
     def copy(self, folder: pathlib.Path) -> pathlib.Path:
         """The run in another folder, by hard links, because a run replaces files and never changes them."""
         return pathlib.Path(
-            shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", "tmp"))
+            shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", SCRATCH))
         )
 
 

@@ -147,7 +147,7 @@ def test_a_takedown_needs_neither_the_inputs_nor_the_folder_of_the_recipe(
     monkeypatch.chdir("/")
     result = _call("forget", run, " TEXT:in/a/notes.jsonl/7#x", "nowhere.example", "--workers", "1")
     assert result.exit_code == 0, result.output
-    assert "nowhere.example: covers nothing of this run; it is on the list" in result.stderr
+    assert "nowhere.example: covers nothing; it is on the list for further runs" in result.stderr
     # the other file of that name keeps its row
     assert "text:in/a/notes.jsonl/7" not in _addresses(run) and "text:in/b/notes.jsonl/7" in _addresses(run)
     assert len(_addresses(run)) == 59 and list(verify(run)) == []
