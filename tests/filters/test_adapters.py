@@ -3,6 +3,7 @@
 import pickle
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from filters.adapters import DatatroveScore, datatrove_score, raised

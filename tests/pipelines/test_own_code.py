@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from filters.decide import Decide
 from filters.own import own_score
-from filters.rules import load
+from filters.rules import Rule, Rules
 from manifests.inspect import samples
 from manifests.runfiles import RunFiles
 from pipelines.commands.run import execute
@@ -296,7 +296,7 @@ def test_any_value_is_a_number_or_null(values: list[Any]) -> None:
         assert row["own_failed"] in (0, 1)
         assert (row["own"] is None) == (value is None or row["own_failed"] == 1)
         assert row["own"] is None or not math.isnan(row["own"])
-    rules = load({"own": ["own", "own_failed"], "document": {"own": {"min": -math.inf, "max": math.inf}}})
+    rules = Rules(document=(Rule("own", -math.inf, math.inf),))
     ((_, decisions),) = Decide(rules)(zipped(batch, scores))
     assert all(decisions["keep"].to_pylist())
 
