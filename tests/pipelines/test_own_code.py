@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from filters.decide import Decide
 from filters.own import own_score
-from filters.rules import Rule, Rules
+from filters.rules import Rule, Rules, load
 from manifests.inspect import samples
 from manifests.runfiles import RunFiles
 from pipelines.commands.run import execute
