@@ -101,12 +101,12 @@ def test_lines_of_nulls_are_passed_over_and_counted(tmp_path: Path) -> None:
     [
         (
             "",
-            r"e\.jsonl: no line has a question, an answer or a picture \(0 lines\); the keys that are read are image, ",
+            r"e\.jsonl: no line has a question, an answer or a picture \(lines: 0\); the keys that are read",
         ),
-        ('{"question": null}\n', r"e\.jsonl: no line has a question, an answer or a picture \(1 lines\); the keys"),
+        ('{"question": null}\n', r"e\.jsonl: no line has a question, an answer or a picture \(lines: 1\); the keys"),
         (
             '{"question": "How many?", "answers": [3]}\n{"answers": null}\n',
-            r"e\.jsonl: no text has 8 words or more, so the file protects nothing \(2 lines, 1 of them empty\)",
+            r"e\.jsonl: no text has 8 words or more, so the file protects nothing \(lines: 2, empty: 1\)",
         ),
     ],
 )
