@@ -14,7 +14,7 @@ from pipelines.counts import read_files
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
-from pipelines.outputs import UNFINISHED, assemble
+from pipelines.outputs import OWN_FOLDERS, UNFINISHED, assemble
 from pipelines.plan import Plan, plan
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
@@ -57,6 +57,7 @@ def execute(
         if name not in recorded:
             names = ", ".join(sorted(recorded)) or "none"
             raise RunError(f"--refresh {name}: not a recorded step of this recipe; those are {names}")
+    _check_folder(root)
 
     def start() -> Any:
         unfinished = {"recipe": recipe.dump(), "limit": limit}
@@ -73,6 +74,15 @@ def execute(
             times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.parts}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
+
+
+def _check_folder(root: str) -> None:
+    """Raises RunError for a folder that is no run's and holds folders of names that a run empties at its end."""
+    with store_errors(root):
+        there = set(Store(root).folders(""))
+    if "stages" not in there and (others := sorted(there & OWN_FOLDERS)):
+        names = ", ".join(f"{name}/" for name in others)
+        raise RunError(f"{root} holds {names}, which no run has made there; give a folder of the run's own with --out")
 
 
 def shortfalls(recipe: Recipe, root: str, stats: dict[str, Any]) -> tuple[list[str], list[str]]:
