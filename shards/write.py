@@ -81,6 +81,8 @@ class Pack:
         with Blobs(tables["blobs"]) as blobs:
             for row, document in enumerate(chain.from_iterable(b.to_pylist() for b in documents.to_batches(_BATCH))):
                 if not ctx(row):
+                    where = {name: document["provenance"][name] for name in ("file", "offset", "page")}
+                    ctx.lost(row, id=document["id"], url=document["url"], **where)
                     continue
                 key = f"{mark}{ctx.part:0{digits}d}{len(rows):06d}"
                 try:

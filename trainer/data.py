@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from manifests.nearest import nearest
 from manifests.runfiles import RunFiles, root_of
 from shards import manifest, mixture, tokens
 from shards.image import decode
@@ -47,7 +48,13 @@ class Run:
         line about entries without samples. Raises MixtureError (also if nothing is left to read), FileNotFoundError.
         """
         files, own_file = RunFiles(self.root), f"mixtures/{recipe.mixture}.json"
-        mixed = mixture.load(files.json(own_file) if files.exists(own_file) else recipe.mixture)
+        try:
+            mixed = mixture.load(files.json(own_file) if files.exists(own_file) else recipe.mixture)
+        except FileNotFoundError:
+            own = self.manifest.raw.get("mixtures") or {}  # name -> file, or why it was left out
+            names = nearest(recipe.mixture, {*mixture.PRESETS, *own})
+            why = own.get(recipe.mixture) or f"none of the run's, no preset and no file{names}"
+            raise FileNotFoundError(f"{self.root}: mixture {recipe.mixture}: {why}") from None
         packing, image = recipe.packing, recipe.image
         size = mixture.Image(image.mode, image.longest, image.shortest) if image.mode else None
         own = {"sequence_length": packing.sequence_length, "long": packing.long, "image": size, "split": image.split}
