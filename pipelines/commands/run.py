@@ -11,6 +11,7 @@ from filters.own import OwnScore, failure
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
+from pipelines.engine.usage import Meter
 from pipelines.outputs import UNFINISHED, assemble
 from pipelines.plan import Plan, plan
 from pipelines.recipe.resolve import resolve
@@ -33,7 +34,7 @@ def execute(
     on: local, ray, the address of a Ray cluster, or auto. limit: about so many inputs of each kind. refresh: names of
     recorded steps to run again. workers: partitions at a time. Raises RecipeError, RunError.
     """
-    began = time.time()
+    began, meter = time.time(), Meter()
     planned = plan(resolve(recipe), root, limit)
     recorded = {step.name for step in planned.steps if step.recorded}
     for name in refresh:
@@ -54,6 +55,9 @@ def execute(
             Store(root).remove(UNFINISHED)
         if outcome.parts:  # times are here alone, so that no hash depends on them
             times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.parts}
+            usage = {name: vars(used) for name, used in outcome.usage.items()}
+            driver = meter.usage()  # without its bytes: those of its children that have ended would be among them
+            times |= {"usage": usage, "driver": {"cpu_s": driver.cpu_s, "peak_bytes": driver.peak_bytes}}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
 
