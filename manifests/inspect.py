@@ -4,7 +4,6 @@ They read only the run's own files: manifest, index, ledger, and a few bytes of 
 """
 
 import json
-import os
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -14,38 +13,37 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from manifests.parquet import read_parquet
+from manifests.runfiles import RunFiles
 
 Row = dict[str, Any]
 
 
 class InspectError(ValueError):
-    """A run or a source that does not exist. The message is one line."""
+    """A source that does not exist or has no samples. The message is one line."""
 
 
-def samples(run: str, source: str | None, number: int) -> list[Row]:
+def samples(run: RunFiles, source: str | None, number: int) -> list[Row]:
     """The first `number` samples of a source: their JSON, and `rendered` for a terminal.
 
-    source: None for the first one with samples. Raises InspectError, also where the source has no sample.
+    source: None for the first one with samples. Raises RunFilesError, and InspectError for a source without samples.
     """
     sources = _sources(run)
     name = source or next((name for name, splits in sources.items() if splits), next(iter(sources), ""))
     if name not in sources:
-        raise InspectError(f"{run} has no source {name!r}; it has {', '.join(sources) or 'none'}")
+        raise InspectError(f"{run.root} has no source {name!r}; it has {', '.join(sources) or 'none'}")
     if not sources[name]:
         raise InspectError(
-            f"{run}: the source {name!r} has no samples; `panoramix stats` shows where its documents went"
+            f"{run.root}: the source {name!r} has no samples; `panoramix stats` shows where its documents went"
         )
     out: list[Row] = []
     for shards in sources[name].values():
         for shard in shards:
-            with open(os.path.join(run, shard["index"]), "rb") as f:
-                index = read_parquet(f, ["key", "offset"])
-            with open(os.path.join(run, shard["path"]), "rb") as f:
-                for row in index.slice(0, number - len(out)).to_pylist():
-                    f.seek(row["offset"])
-                    head = f.read(512)  # the sample's first member is its JSON (USTAR: the size is octal, at byte 124)
-                    fields = json.loads(f.read(int(head[124:135], 8)))
-                    out.append({**fields, "key": row["key"], "rendered": _rendered(row["key"], fields)})
+            index = read_parquet(run.read(shard["index"]), ["key", "offset"])
+            for row in index.slice(0, number - len(out)).to_pylist():
+                start = row["offset"] + 512  # the sample's first member is its JSON: its size is octal, at byte 124
+                size = int(run.range(shard["path"], start - 512, start)[124:135], 8)
+                fields = json.loads(run.range(shard["path"], start, start + size))
+                out.append({**fields, "key": row["key"], "rendered": _rendered(row["key"], fields)})
             if len(out) >= number:
                 return out
     return out
@@ -66,7 +64,7 @@ def _rendered(key: str, fields: Row) -> str:
     return "\n".join(lines) + "\n"
 
 
-def explain(run: str, what: str) -> list[Row]:
+def explain(run: RunFiles, what: str) -> list[Row]:
     """All rows of the ledger and the index about a document's id or a URL, each with a line to read, `says`."""
     _sources(run)
     out: list[Row] = []
@@ -110,25 +108,29 @@ def _why(row: Row) -> str:
     return f"{row['reason']} ({row['score']:.4g}{limit})"
 
 
-def _where(run: str, table: str, columns: tuple[str, ...], what: str, ids: Collection[str] = ()) -> list[Row]:
+def _where(run: RunFiles, table: str, columns: tuple[str, ...], what: str, ids: Collection[str] = ()) -> list[Row]:
     """Rows of a ledger table where one of the columns is `what`, or the document is one of `ids`."""
-    folder = os.path.join(run, "ledger")
     pattern = re.compile(rf"-{table}-\d+\.parquet\Z")
-    files = sorted(os.path.join(folder, f) for f in os.listdir(folder) if pattern.search(f))
+    files = [file for file in run.list("ledger") if pattern.search(file)]
     if not files:
         return []
     match = pc.field("id").isin(pa.array(sorted(ids))) if ids else pc.scalar(False)
     for column in columns:
         match = match | (pc.field(column) == what)
-    return list(ds.dataset(files).to_table(filter=match).to_pylist())
+    return _rows(run, files, match)
 
 
-def _index(run: str, ids: set[str]) -> list[Row]:
-    folder = os.path.join(run, "index")
-    if not ids or not os.path.isdir(folder):
+def _index(run: RunFiles, ids: set[str]) -> list[Row]:
+    files = run.list("index") if ids else []
+    if not files:
         return []
-    columns, match = ["id", "key", "source", "split", "offset"], pc.field("id").isin(pa.array(sorted(ids)))
-    return list(ds.dataset(folder, format="parquet").to_table(columns, filter=match).to_pylist())
+    match = pc.field("id").isin(pa.array(sorted(ids)))
+    return _rows(run, files, match, ["id", "key", "source", "split", "offset"])
+
+
+def _rows(run: RunFiles, files: list[str], match: pc.Expression, columns: list[str] | None = None) -> list[Row]:
+    table = ds.dataset(run.paths(files), filesystem=run.fs).to_table(columns, filter=match)
+    return list(table.to_pylist())
 
 
 def diff(first: Row, second: Row) -> list[Row]:
@@ -150,11 +152,7 @@ def _numbers(s: Row | None) -> dict[str, int]:
     return counts | {f"{group}: {reason}": n for group in groups for reason, n in s[group].items()}
 
 
-def _sources(run: str) -> Mapping[str, Mapping[str, list[Row]]]:
+def _sources(run: RunFiles) -> Mapping[str, Mapping[str, list[Row]]]:
     """Rows of shards by source and split. Version 1 of the manifest has them in `configs`."""
-    path = os.path.join(run, "manifest.json")
-    if not os.path.exists(path):
-        raise InspectError(f"{run} is no finished run: it has no manifest.json")
-    with open(path, encoding="utf-8") as f:
-        manifest: Row = json.load(f)
+    manifest = run.json("manifest.json", "version")
     return manifest.get("configs") or {name: source["splits"] for name, source in manifest.get("sources", {}).items()}

@@ -6,12 +6,12 @@ It uses the statistics and a few sample documents that the run's stages wrote. I
 import html
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from manifests.chart import bars, histogram
 from manifests.curves import section
 from manifests.gallery import Album, Blob, gallery
+from manifests.runfiles import RunFiles
 from manifests.sketch import ZERO, quantile
 
 Row = dict[str, Any]
@@ -42,10 +42,10 @@ def report(stats: Row, samples: Mapping[str, Sequence[Row]], blob: Blob) -> str:
     return f"<!doctype html><html lang=en>{head}<h1>{title}</h1>{''.join(parts)}</html>"
 
 
-def with_training(page: str, folder: Path) -> str:
-    """The page with the curves of the training stages below `folder`, which did not exist when the run ended."""
+def with_training(page: str, run: RunFiles) -> str:
+    """The page with the curves of the run's training stages, which did not exist when the run ended."""
     head, end, tail = page.rpartition("</html>")
-    return f"{head}{section(folder)}{end}{tail}"
+    return f"{head}{section(run)}{end}{tail}"
 
 
 def answers(stats: Mapping[str, Any]) -> list[tuple[str, Row, float]]:

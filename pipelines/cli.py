@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from manifests.runfiles import RunFiles, RunFilesError, root_of
 from pipelines.commands import classifier, inspect, train
-from pipelines.commands.common import Json, On, Run, Settings, Workers, err, one_line, out, read_json, sizes_of_files
+from pipelines.commands.common import Json, On, Run, Settings, Workers, err, one_line, out, sizes_of_files
 from pipelines.commands.exit import leave
 
 HELP = __doc__.splitlines()[0]
@@ -29,7 +30,9 @@ def main() -> None:
 def run(
     recipe: Annotated[str, typer.Argument(help="A recipe, such as pipelines/recipes/idefics2.yaml.")],
     settings: Settings = None,
-    folder: Annotated[str | None, typer.Option("--out", help="Folder or fsspec URL; runs/NAME if not given.")] = None,
+    folder: Annotated[
+        str | None, typer.Option("--out", help="Folder or fsspec URL; runs/NAME if not given.", parser=root_of)
+    ] = None,
     on: On = "auto",
     plan: Annotated[bool, typer.Option("--plan", help="Print steps, parts and what is done; start nothing.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="About so many inputs a kind, always the same ones.")] = None,
@@ -41,14 +44,14 @@ def run(
 ) -> None:
     """Take raw web, image lists, PDFs, conversations and texts to shards, as a recipe says."""
     from pipelines.commands import show
-    from pipelines.commands.run import execute
+    from pipelines.commands.run import execute, folder_of
     from pipelines.engine.run import RunError, states
     from pipelines.recipe import load
     from pipelines.recipe.schema import RecipeError
 
     with one_line(RecipeError, RunError):
         parsed = load.read(recipe, settings or ())
-        root = folder or f"runs/{parsed.name}"
+        root = folder_of(folder, parsed.name)
         if plan:
             from pipelines.plan import plan as make_plan
             from pipelines.recipe.resolve import resolve
@@ -65,9 +68,8 @@ def run(
         print(json.dumps(stats))
         return
     out.print(*show.run_tables(stats), sep="\n")
-    base = root.rstrip("/")
     for name in ("shards", "report.html", "manifest.json"):
-        out.print(f"{name:14s} {base}/{name}", highlight=False)
+        out.print(f"{name:14s} {root}/{name}", highlight=False)
 
 
 @app.command()
@@ -109,7 +111,7 @@ for command in looks:
 
 @app.command()
 def gc(
-    run_folder: Annotated[str, typer.Argument(help="A run's folder or fsspec URL.")],
+    run_folder: Run,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go; remove nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -117,7 +119,7 @@ def gc(
     from pipelines.engine.gc import collect
     from pipelines.engine.run import RunError
 
-    with one_line(RunError):
+    with one_line(RunError, RunFilesError):
         sizes = collect(run_folder, dry_run)
     if as_json:
         print(json.dumps(sizes))
@@ -150,13 +152,15 @@ def forget(
     from pipelines.recipe.schema import RecipeError
     from shards.forget import ForgetError, entries
 
-    with one_line(ForgetError, RecipeError, RunError, FileNotFoundError):
+    with one_line(ForgetError, RecipeError, RunError, RunFilesError, FileNotFoundError):
         lines = [*entries(items or (), "argument")]
         if file is not None:
             lines += entries(file.read_text("utf-8").splitlines(), str(file))
         if not lines:
             raise ForgetError("nothing to forget: give ids, addresses, hosts or hashes, or a file of them with --from")
-        result = take_down(str(run_folder), read_json(run_folder, "manifest.json"), lines, on=on, workers=workers)
+        result = take_down(
+            run_folder, RunFiles(run_folder).json("manifest.json", "recipe"), lines, on=on, workers=workers
+        )
     if as_json:
         print(json.dumps(result))
         return
@@ -184,11 +188,12 @@ def publish(
     from pipelines.recipe.schema import RecipeError
     from shards.publish.hub import publish as send
 
-    part = finished_shards(str(run_folder)) if unfinished else contextlib.nullcontext(run_folder)
+    part: Any = finished_shards(run_folder) if unfinished else contextlib.nullcontext(run_folder)
     with one_line(FileNotFoundError, ValueError, RunError, RecipeError), part as folder:
-        license = read_json(folder, "manifest.json")["recipe"]["license"]
+        license = RunFiles(folder).json("manifest.json", "recipe")["recipe"]["license"]
         how: dict[str, Any] = {"dry_run": dry_run, "private": private, "create_pr": pr, "tag": tag, "squash": squash}
-        result = send(folder, repo, license=license, title=run_folder.resolve().name, say=err.print, **how)
+        title = os.path.basename(os.path.abspath(run_folder))  # not the temporary folder of --so-far
+        result = send(folder, repo, license=license, title=title, say=err.print, **how)
     if as_json:
         print(json.dumps({**dataclasses.asdict(result), "bytes": result.bytes, "commits": result.commits}))
     else:

@@ -9,9 +9,11 @@ import io
 import itertools
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from filters.scores import LEVELS
 from manifests.code import source_digest
 from manifests.ledger import QUARANTINE
 from manifests.report import report
+from manifests.runfiles import RunFiles
 from manifests.sketch import merge
 from pipelines.engine.commit import Sidecar
 from pipelines.engine.parts import Parts
@@ -40,7 +43,6 @@ from shards import manifest as shard_manifest
 from shards.output import writer
 from shards.publish import readers
 from shards.publish.staging import scratch
-from shards.runfiles import RunFiles
 from shards.tokens import load
 
 #: recipe and limit of a run that is at work or was interrupted, from which the shards that it has finished are found
@@ -178,6 +180,8 @@ def _mixtures(recipe: Recipe, manifest: Mapping[str, Any], say: Any = None) -> d
             out[stage] = mixture.load(given).resolve(sources, say)
         except mixture.MixtureError as e:
             out[stage] = f"left out: {e}"
+            if "mixtures" in recipe.model_fields_set:  # a default that fits no source is no news
+                (say or partial(print, file=sys.stderr))(f"mixtures.{stage}: {out[stage]}")
     return out
 
 

@@ -12,14 +12,13 @@ Version 1 has {"configs": {CONFIG: {SPLIT: [...]}}} in the place of "sources"; C
 a source.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any
 
+from manifests.runfiles import RunFiles, RunFilesError
 from shards.layout import LAYOUTS
-from shards.runfiles import RunFiles
 
 NAME = "manifest.json"
 VERSION = 2
@@ -68,14 +67,11 @@ class Manifest:
 
 def read(files: RunFiles) -> Manifest:
     """The manifest at the root of `files`. Raises ManifestError."""
-    where = f"{files.root}/{NAME}"
     try:
-        raw = json.loads(files.read(NAME))
-    except FileNotFoundError as error:
-        raise ManifestError(f"{where}: no such file; give the folder of a finished run") from error
-    except ValueError as error:
-        raise ManifestError(f"{where}: not JSON ({error})") from error
-    return parse(raw, where)
+        raw = files.json(NAME)
+    except RunFilesError as error:
+        raise ManifestError(str(error)) from error
+    return parse(raw, f"{files.root}/{NAME}")
 
 
 def parse(raw: Any, where: str) -> Manifest:

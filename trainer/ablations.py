@@ -27,7 +27,7 @@ from trainer.evaluate import held_out, losses
 from trainer.layout import Specials
 from trainer.loop import LOG, DivergedError, fit
 from trainer.model import build
-from trainer.run import MODEL, ImageTokens, train_stage
+from trainer.run import MODEL, ImageTokens, largest, train_stage
 from trainer.schema import Recipe, Section
 
 FINDINGS = tuple(f"finding-{n}" for n in range(1, 7))
@@ -180,7 +180,7 @@ def bootstrap(kind: str, steps: int, base: Recipe, run: Run, folder: Path) -> Pa
     identity = {"recipe": recipe.digest, "data": run.digest, "start": "new"}
     place.mkdir(parents=True, exist_ok=True)
     loader = run.loader(mixed.only(*sources), recipe.seed)
-    make = lambda: build(model, run.tokenizer.vocab_size, specials)
+    make = lambda: build(model, run.tokenizer.vocab_size, specials, largest(mixed))
     trained: Any = fit(recipe, make, loader, collate, place / "training", identity).model
     if kind == "text":
         backbone: Any = MistralForCausalLM(MistralConfig(**trained.config.text_config.to_dict()))

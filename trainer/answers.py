@@ -109,7 +109,7 @@ def answer(
     """
     parts, paths = few_shot(item, shots)
     tokenizer, specials = collate.tokenizer, Specials.of(collate.tokenizer)
-    pixels = to_pixels([collate.reader.decode(path.read_bytes(), *image) for path in paths], collate.patch)
+    pixels = to_pixels([collate.reader.plain(path.read_bytes(), *image) for path in paths], collate.patch)
     running_text = lay_out(parts, tokenizer, specials, collate.latents).ids[:-1]  # without </s>
     prompt = in_turns(item, shots, collate) if turns else running_text
     images = tuple(range(len(paths)))

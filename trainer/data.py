@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from manifests.runfiles import RunFiles, root_of
 from shards import manifest, mixture, tokens
 from shards.image import decode
 from shards.loader import Loader, Sample
-from shards.runfiles import RunFiles
 from trainer.collate import Collator
 from trainer.config import RecipeError
 from trainer.images import Cache, ImageReader
@@ -38,7 +38,7 @@ class Run:
             raise RecipeError(f"{root}: the shards were counted by {another}: use that file")
         table = listed.raw["configs" if listed.raw["version"] == 1 else "sources"]
         shards = json.dumps(table, sort_keys=True).encode()
-        return cls(str(root), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest(), listed)
+        return cls(root_of(str(root)), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest(), listed)
 
     def mix(self, recipe: Recipe, latents: int, say: Callable[[str], object] = lambda line: None) -> mixture.Mixture:
         """The recipe's mixture with an entry for each source by name, and the recipe's own settings in every entry.
@@ -46,8 +46,8 @@ class Run:
         A mixture of the run comes before a preset or a path of the same name. latents: tokens of an image. say: gets a
         line about entries without samples. Raises MixtureError (also if nothing is left to read), FileNotFoundError.
         """
-        file = Path(self.root) / "mixtures" / f"{recipe.mixture}.json"
-        mixed = mixture.load(file if file.is_file() else recipe.mixture)
+        files, own_file = RunFiles(self.root), f"mixtures/{recipe.mixture}.json"
+        mixed = mixture.load(files.json(own_file) if files.exists(own_file) else recipe.mixture)
         packing, image = recipe.packing, recipe.image
         size = mixture.Image(image.mode, image.longest, image.shortest) if image.mode else None
         own = {"sequence_length": packing.sequence_length, "long": packing.long, "image": size, "split": image.split}
@@ -80,5 +80,5 @@ class Run:
 
 def collator(run: Run, recipe: Recipe, latents: int, patch: int, features: int) -> Collator:
     cached = Cache(decode, recipe.image.cache_mb) if recipe.image.cache_mb else decode
-    reader = ImageReader(cached, recipe.seed, recipe.image.upscale)
+    reader = ImageReader(cached, patch, recipe.seed, recipe.image.upscale)
     return Collator(run.tokenizer, reader, latents, patch, recipe.packing.isolation, features, recipe.shuffle_turns)

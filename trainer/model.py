@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from trainer import connector, fusion, schema
+from trainer import connector, fusion, positions, schema
 from trainer.layout import Specials
 
 # transformers warns of settings that are intended here, and its progress bars would stand between the log's lines
@@ -40,16 +40,21 @@ _SIZES = {
 }  # fmt: skip
 
 
-def build(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
+def build(spec: schema.Model, vocabulary: int, specials: Specials, side: int = 0) -> Idefics2ForConditionalGeneration:
     """A model for a vocabulary of that many tokens, with the special tokens. Random weights follow torch's seed.
 
+    side: of the largest images, pixels; the tower gets a position for each of their patches, see ``positions.fit``.
     The architecture of a checkpoint wins over the recipe's. ``model.spec`` is the specification that was followed.
     Raises OSError if a folder or name is not a model's, RuntimeError if weights do not fit.
     """
     if spec.pretrained:
-        return from_checkpoint(spec, vocabulary, specials)
+        model = from_checkpoint(spec, vocabulary, specials)
+        positions.fit(model, side)
+        return model
     start = from_backbones if spec.backbones else from_scratch
-    return with_variants(start(spec, vocabulary, specials), spec)
+    model = start(spec, vocabulary, specials)
+    positions.fit(model, side)
+    return with_variants(model, spec)
 
 
 def with_variants(model: Idefics2ForConditionalGeneration, spec: schema.Model) -> Idefics2ForConditionalGeneration:

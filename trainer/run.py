@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shards.mixture import Mixture
 from trainer import checkpoint, config, connector, parallel, schema
 from trainer.adapters import counts, merged
 from trainer.answers import evaluate
@@ -79,7 +80,7 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     collate = collator(run, recipe, size.tokens, size.patch, size.features)
     mixed = run.mix(recipe, size.tokens, partial(print, file=sys.stderr) if ranks.first else lambda line: None)
 
-    make = partial(build, start, run.tokenizer.vocab_size, specials)
+    make = partial(build, start, run.tokenizer.vocab_size, specials, largest(mixed))
     loader = run.loader(mixed, recipe.seed, ranks.rank, ranks.world)
     new_tokens = specials.new if recipe.train.backbones != "full" else ()
     rows = mixed.batch_sequences // ranks.world if ranks.world > 1 else None
@@ -142,6 +143,11 @@ class ImageTokens:
         except connector.ConnectorError as error:
             raise RecipeError(f"{recipe.stage}: {error}") from None
         return cls(features if start.fusion == "autoregressive" else 1, features, patch)
+
+
+def largest(mixed: Mixture) -> int:
+    """The longest side of an image in any source, pixels."""
+    return max(entry.image.longest for entry in mixed.sources.values())
 
 
 def start_of(recipe: Recipe, out: Path) -> tuple[schema.Model, str]:

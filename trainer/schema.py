@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from manifests.names import checked_name
 
 
 class Section(BaseModel):
     """A part of a recipe: unknown keys are refused, and values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Text(Section):
@@ -165,7 +167,7 @@ class Evaluate(Section):
 class Recipe(Section):
     """One stage at one size."""
 
-    stage: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    stage: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$"), AfterValidator(checked_name)]  # its folder has this name
     init_from: str | None = None  # an earlier stage of the same output folder, or a model's folder; None: new weights
     mixture: str  # a file of the run's mixtures/, a preset, or a path
     seed: int = 0

@@ -1,19 +1,19 @@
 """What all commands share: where they print, their common options, and how a known fault ends them."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from manifests.runfiles import root_of
 
 out = Console()
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Run = Annotated[Path, typer.Argument(help="A run's folder.")]
+Run = Annotated[str, typer.Argument(help="A run's folder or fsspec URL.", parser=root_of, metavar="RUN")]
 On = Annotated[str, typer.Option(help="local, ray, ray://HOST:PORT, or auto: Ray where RAY_ADDRESS is set.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Parts at a time; one a core if not given.")]
 SourceName = Annotated[str | None, typer.Option("--source", help="Name of a source; the run's first if not given.")]
@@ -40,11 +40,3 @@ def sizes_of_files(sizes: Mapping[str, int]) -> None:
     """Print a line with bytes and name for each file."""
     for name, size in sizes.items():
         print(f"{size:14,d}  {name}")
-
-
-def read_json(folder: Path, name: str) -> Any:
-    """A JSON file of a finished run."""
-    try:
-        return json.loads((folder / name).read_text("utf-8"))
-    except FileNotFoundError:
-        fail(f"{folder} is no finished run: it has no {name}")

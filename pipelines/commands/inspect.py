@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.common import Json, Run, SourceName, err, one_line, out, read_json
+from manifests.runfiles import RunFiles, RunFilesError, root_of
+from pipelines.commands.common import Json, Run, SourceName, err, fail, one_line, out
 
 
 def stats(run_folder: Run, as_json: Json = False) -> None:
     """A run's mixture, funnel and reasons."""
     from pipelines.commands.show import run_tables
 
-    numbers = read_json(run_folder, "stats.json")
+    with one_line(RunFilesError):
+        numbers = RunFiles(run_folder).json("stats.json", "sources")
     if as_json:
         print(json.dumps(numbers))
     else:
@@ -25,14 +27,19 @@ def report(run_folder: Run, output: Annotated[Path, typer.Option("-o", help="Whe
     """A run's report as one HTML file, with the curves of what was trained below RUN/train."""
     from manifests.report import with_training
 
-    read_json(run_folder, "stats.json")
-    output.write_text(with_training((run_folder / "report.html").read_text("utf-8"), run_folder / "train"), "utf-8")
+    files = RunFiles(run_folder)
+    with one_line(RunFilesError):
+        files.json("stats.json", "sources")
+        page = with_training(files.text("report.html"), files)
+    with one_line(OSError):
+        output.write_text(page, "utf-8")
     err.print(f"{output}", highlight=False)
 
 
 def samples(
     run_folder: Run,
-    source: SourceName = None,
+    source: Annotated[str | None, typer.Argument(help="Name of a source; the run's first if not given.")] = None,
+    option: SourceName = None,
     number: Annotated[int, typer.Option("-n", min=1)] = 3,
     as_json: Json = False,
 ) -> None:
@@ -40,8 +47,8 @@ def samples(
     from manifests.inspect import InspectError
     from manifests.inspect import samples as read
 
-    with one_line(InspectError, FileNotFoundError):
-        for document in read(str(run_folder), source, number):
+    with one_line(InspectError, RunFilesError, FileNotFoundError):
+        for document in read(RunFiles(run_folder), source or option, number):
             print(json.dumps(document, ensure_ascii=False) if as_json else document["rendered"])
 
 
@@ -51,11 +58,10 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Why a document, page or image is, or is not, in the data."""
-    from manifests.inspect import InspectError
     from manifests.inspect import explain as lines
 
-    with one_line(InspectError, FileNotFoundError):
-        rows = lines(str(run_folder), what)
+    with one_line(RunFilesError, FileNotFoundError):
+        rows = lines(RunFiles(run_folder), what)
     if not rows:
         err.print(f"{what}: not among what the run read", highlight=False)
         raise typer.Exit(1)
@@ -68,11 +74,12 @@ def diff(first: Run, second: Run, as_json: Json = False) -> None:
     from manifests.inspect import diff as compare
     from pipelines.commands.show import differences
 
-    rows = compare(read_json(first, "stats.json"), read_json(second, "stats.json"))
+    with one_line(RunFilesError):
+        rows = compare(*(RunFiles(run).json("stats.json", "sources") for run in (first, second)))
     if as_json:
         print(json.dumps(rows))
     else:
-        out.print(differences(rows, str(first), str(second)))
+        out.print(differences(rows, first, second))
 
 
 def sweep(
@@ -87,8 +94,8 @@ def sweep(
     from pipelines.commands.sweep import sweep_run
     from pipelines.recipe.schema import RecipeError
 
-    with one_line(RuleError, RecipeError, FileNotFoundError):
-        name, what, current, rows = sweep_run(str(run_folder), rule, source)
+    with one_line(RuleError, RecipeError, RunFilesError):
+        name, what, current, rows = sweep_run(run_folder, rule, source)
     if as_json:
         print(json.dumps({"source": name, **dataclasses.asdict(what), "current": current, "rows": rows}))
     else:
@@ -96,7 +103,9 @@ def sweep(
 
 
 def verify(
-    path: Annotated[Path, typer.Argument(help="A run, a folder of shards, or one shard.")],
+    path: Annotated[
+        str, typer.Argument(help="A run or a published copy: a folder or fsspec URL; or one shard.", parser=root_of)
+    ],
     reader: Annotated[str | None, typer.Option(help="webdataset: read each shard with that library too.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -104,7 +113,9 @@ def verify(
     from shards.publish.verify import verify as check
 
     with one_line(FileNotFoundError, ValueError):
-        problems = list(check(str(path), reader))
+        problems = list(check(path, reader))
+    if [problem.kind for problem in problems] == ["manifest"]:
+        fail(problems[0].detail)
     for problem in problems:
         print(json.dumps(vars(problem), default=str) if as_json else str(problem))
     if problems:

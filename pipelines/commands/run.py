@@ -19,6 +19,17 @@ from pipelines.recipe.schema import Recipe
 from pipelines.select.duplicate_key import DuplicateKeys
 
 
+def folder_of(out: str | None, name: str) -> str:
+    """The folder of a run: `--out`, or the one of the recipe's name. Raises RunError where it cannot be a folder."""
+    if out is None:
+        return f"runs/{name}"
+    if not out.strip():
+        raise RunError("--out is empty; give a folder, or leave it out for runs/NAME")
+    if os.path.isfile(out):
+        raise RunError(f"--out {out}: a file, not a folder; give another name")
+    return out
+
+
 def execute(
     recipe: Recipe,
     root: str,

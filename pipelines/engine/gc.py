@@ -4,6 +4,7 @@ names, and unfinished files.
 
 import json
 
+from manifests.runfiles import RunFiles
 from pipelines.engine.lock import hold
 from pipelines.engine.parts import read_committed, read_manifest, record_names
 from pipelines.engine.run import RunError, store_errors
@@ -14,13 +15,16 @@ def collect(root: str, dry_run: bool = False) -> dict[str, int]:
     """Returns what was removed (or would be) and its bytes.
 
     Recordings are kept, even if the last run did not use them. The stages of an interrupted run with other parameters
-    are removed: finish that run first. Raises RunError if no run has finished, or if one is at work.
+    are removed: finish that run first. Raises RunFilesError if no run has finished, RunError if
+    one is at work.
     """
     store = Store(root)
-    if not store.exists("manifest.json"):
-        raise RunError(f"{root} is no finished run: it has no manifest.json, so nothing says what is still needed")
+    with store_errors(root):
+        manifest = RunFiles(root).json("manifest.json")
+    if "stages" not in manifest:
+        raise RunError(f"{root}/manifest.json names no stages, as in a published copy: there is nothing to remove")
     with store_errors(root), hold(store):
-        used = {folder for stage in json.loads(store.read("manifest.json"))["stages"] for folder in stage["folders"]}
+        used = {folder for stage in manifest["stages"] for folder in stage["folders"]}
         for name in store.names("stages"):
             used.update(json.loads(store.read(f"stages/{name}"))["generations"])
         removed: dict[str, int] = {}

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from filters.onnx import DEVIATION, MEAN
 from pipelines.sources import KINDS
-from pipelines.sources.tables import Fetch, RecipeError, ScoreName, SourceTable, Strings, Table
+from pipelines.sources.tables import Fetch, FileName, PlainName, RecipeError, ScoreName, SourceTable, Strings, Table
 
 __all__ = ["Recipe", "RecipeError", "SourceTable"]
 
@@ -104,9 +104,9 @@ class Dedup(Table):
 
 
 class Recipe(Table):
-    name: str = "run"
+    name: FileName = Field("run", description="of the dataset; the run's folder is runs/NAME if --out is not given")
     license: str = Field("other", description="the dataset's, in the Hub's names; a document keeps its page's licence")
-    sources: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")], AnySource] = Field(
+    sources: dict[PlainName, AnySource] = Field(
         {}, description="name -> {kind: web | pairs | pdf | conversations | text, ...}; the names are yours"
     )
     dedup: Dedup = Dedup()
@@ -115,7 +115,7 @@ class Recipe(Table):
     decontaminate: Decontaminate | None = None
     shards: Shards = Shards()
     tokenizer: str = Field("bytes", description="`bytes`, or the path of a tokenizer.json")
-    mixtures: dict[str, Any] = Field(
+    mixtures: dict[FileName, Any] = Field(
         {"stage1": "stage1", "stage2": "stage2"}, description="training stage -> preset, or a whole mixture"
     )
     seed: int = 0
@@ -128,8 +128,12 @@ class Recipe(Table):
         for name in self.sources:
             if name in type(self).model_fields:
                 raise ValueError(f"sources.{name}: `{name}` is a key of recipes; give the source another name")
+            for split in ("train", "validation"):
+                if f"{name}-{split}" in self.sources:
+                    files = f"files of the ledger have this name, for the source `{name}`"
+                    raise ValueError(f"sources.{name}-{split}: {files}; give the source another name")
         return self
 
     def dump(self) -> dict[str, Any]:
         """The recipe as plain values, as the manifest stores it."""
-        return self.model_dump(by_alias=True)
+        return self.model_dump(mode="json", by_alias=True)

@@ -69,9 +69,9 @@ def publish(
     Raises ManifestError, and PublishError where a limit is exceeded, a credential would be published, the shards are
     older than the last takedown, or a remote file differs from the local one. It may be called again at any time.
     """
-    root = Path(run)
-    message = f"Publish {title or root.name}"
-    with staged(root, to, license) as folder:
+    name = str(run).rstrip("/").rpartition("/")[2] if "://" in str(run) else Path(run).resolve().name
+    message = f"Publish {title or name}"
+    with staged(run, to, license) as folder:
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
         plan = Published(to, files, list(problems(folder, files)))

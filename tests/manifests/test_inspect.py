@@ -10,6 +10,7 @@ import pytest
 
 from manifests.inspect import InspectError, diff, explain, samples
 from manifests.ledger import DOCUMENTS, IMAGES, QUARANTINE, TEXTS
+from manifests.runfiles import RunFiles, RunFilesError
 from manifests.schema import OUTCOME, REFUSED
 from shards import tar
 
@@ -67,7 +68,7 @@ def run(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def answers(run: pathlib.Path, query: str) -> list[str]:
-    return [r["says"] for r in explain(str(run), query)]
+    return [r["says"] for r in explain(RunFiles(run), query)]
 
 
 def test_all_rows_about_a_kept_document_by_id_and_by_url(run: pathlib.Path) -> None:
@@ -94,18 +95,18 @@ def test_images_and_refused_pages_by_their_address(run: pathlib.Path) -> None:
 
 
 def test_samples_are_read_from_the_shard(run: pathlib.Path) -> None:
-    (sample,) = samples(str(run), "web", 5)
+    (sample,) = samples(RunFiles(run), "web", 5)
     assert (sample["key"], sample["id"]) == ("000", KEPT)
     assert sample["rendered"] == f"── 000  http://a.example/\nHello\n[image 0.jpg  4x3  a boat  {IMAGE}]\n"
-    assert samples(str(run), None, 5) == [sample]  # by default the first source
+    assert samples(RunFiles(run), None, 5) == [sample]  # by default the first source
 
 
 def test_samples_of_a_manifest_of_version_1(run: pathlib.Path) -> None:
     sources = json.loads((run / "manifest.json").read_text())["sources"]
     manifest = {"version": 1, "configs": {"interleaved": sources["web"]["splits"]}}
-    expected = samples(str(run), "web", 5)
+    expected = samples(RunFiles(run), "web", 5)
     (run / "manifest.json").write_text(json.dumps(manifest))
-    assert samples(str(run), "interleaved", 5) == samples(str(run), None, 5) == expected
+    assert samples(RunFiles(run), "interleaved", 5) == samples(RunFiles(run), None, 5) == expected
 
 
 def test_a_source_with_the_name_of_a_ledger_table_is_not_read_as_that_table(run: pathlib.Path) -> None:
@@ -118,10 +119,10 @@ def test_a_source_with_the_name_of_a_ledger_table_is_not_read_as_that_table(run:
 
 def test_an_absent_source_or_run_is_one_line(run: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.raises(InspectError, match=r"no source 'pairs'; it has web$"):
-        samples(str(run), "pairs", 1)
+        samples(RunFiles(run), "pairs", 1)
     empty = tmp_path_factory.mktemp("empty")
-    for query in (lambda: explain(str(empty), "x"), lambda: samples(str(empty), "pairs", 1)):
-        with pytest.raises(InspectError, match="no finished run"):
+    for query in (lambda: explain(RunFiles(empty), "x"), lambda: samples(RunFiles(empty), "pairs", 1)):
+        with pytest.raises(RunFilesError, match="no finished run"):
             query()
 
 

@@ -4,20 +4,23 @@ import contextlib
 import fcntl
 import functools
 import json
+import logging
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
-from pipelines.recipe.load import read
+from pipelines.recipe.load import parse, read
 from pipelines.sample import serve
 from pipelines.sample.inputs import write_inputs
+from tests.pipelines.conversation_sets import llava
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "pipelines" / "recipes" / "sample.yaml"
@@ -108,3 +111,43 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
                 recipe = read(str(RECIPE), settings)
                 execute(recipe, str(folder), on="local", workers=2, progress=Progress(quiet=True))
     return SampleRun(folder, json.loads((base / "inputs" / "settings.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of a bucket."""
+    server = pytest.importorskip("moto.server", reason="needs moto[server] and s3fs").ThreadedMotoServer(
+        "127.0.0.1", 0, verbose=False
+    )
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line for each request would hide the output of a test
+    server.start()
+    host, port = server.get_host_and_port()
+    s3_class = fsspec.get_filesystem_class("s3")
+    s3_class.clear_instance_cache()  # fsspec caches connections by their arguments, not by the environment
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*PROXIES, "SSL_CERT_FILE", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+            patch.delenv(name, raising=False)
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        }.items():
+            patch.setenv(name, value)
+        fs = fsspec.filesystem("s3", use_listings_cache=False)
+        if not fs.exists("bucket"):  # the servers of one process share their contents
+            fs.mkdir("bucket")
+        yield "s3://bucket"
+    s3_class.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def chats(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The folder of a small finished run: 42 conversations. A test that changes it makes a copy."""
+    folder = tmp_path_factory.mktemp("chats")
+    file = llava(folder / "in", range(40))
+    source = {"kind": "conversations", "files": [str(file)]}
+    recipe = parse({"name": "chats", "sources": {"chat": source}, "shards": {"validation": 0.2}}, "test")
+    execute(recipe, str(folder / "run"), on="local", workers=1, progress=Progress(quiet=True))
+    return folder / "run"

@@ -6,6 +6,7 @@ import pytest
 
 from trainer.ablations import Finding
 from trainer.config import RECIPES, RecipeError, checked, load, settings
+from trainer.schema import Upscale
 
 STAGE = """
 stage: mine
@@ -68,6 +69,13 @@ def test_full_has_the_papers_numbers():
     (recipe,) = load("stage1", {"profile": "full"})
     assert recipe.packing.sequences == 2048 and recipe.train.lr == 1e-4 and recipe.model.perceiver.latents == 64
     assert recipe.image.mode is None and recipe.packing.sequence_length is None  # the value of the mixture
+
+
+@pytest.mark.parametrize("profile", ["smoke", "tiny", "full"])
+def test_stage_two_scales_images_up_at_random(profile):
+    """The paper, section 4.1: "Additionally, we randomly scale up images". The numbers are its authors' code's."""
+    assert load("stage2", {"profile": profile})[0].image.upscale == Upscale(chance=0.5, most=3.0)
+    assert load("stage1", {"profile": profile})[0].image.upscale.chance == 0
 
 
 def test_a_profile_has_priority_over_the_file_and_overrides_over_both(tmp_path):

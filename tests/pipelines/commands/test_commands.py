@@ -79,7 +79,7 @@ def test_a_folder_without_a_run_gives_one_line_that_names_it(
     (tmp_path / "empty").mkdir()
     result = call(command, "empty", *(["empty"] if command == "diff" else []), *RUN_COMMANDS[command])
     text = result.stdout + result.stderr
-    assert result.exit_code == (1 if command == "verify" else 2), text  # verify reports a problem with 1
+    assert result.exit_code == 2, text
     assert ("empty" in text and "manifest.json" in text) or "stats.json" in text
     assert "Traceback" not in text and len(" ".join(text.split())) < 300
     assert os.listdir(tmp_path) == ["empty"] and os.listdir(tmp_path / "empty") == []

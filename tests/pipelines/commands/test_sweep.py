@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from filters.rules import RuleError
+from manifests.runfiles import RunFilesError
 from pipelines.cli import app
 from pipelines.commands.sweep import sweep_run
 from tests.pipelines.conftest import SampleRun
@@ -47,5 +48,5 @@ def test_the_command(sample_run: SampleRun) -> None:
     assert "no rule on `wrods`; did you mean `words`?" in " ".join(wrong.stderr.split())
     with pytest.raises(RuleError, match="this run has no source `book`"):
         sweep_run(str(sample_run.folder), "words.min=1..2", "book")
-    with pytest.raises(FileNotFoundError, match="no finished run"):
+    with pytest.raises(RunFilesError, match="no finished run"):
         sweep_run(str(sample_run.folder / "shards"), "words.min=1..2")

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
+from manifests.runfiles import RunFilesError
 from pipelines.engine.gc import collect
 from pipelines.engine.run import RunError
 from pipelines.engine.stage import Step, aligned
@@ -237,7 +238,7 @@ def test_a_refresh_gets_the_files_of_the_recording_before_it(tmp_path: pathlib.P
 
 
 def test_gc_removes_files_without_a_name_and_unused_stages(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(RunError, match="no finished run"):
+    with pytest.raises(RunFilesError, match="no finished run"):
         collect(str(tmp_path))
     old = go(tmp_path, plan(modulo=7))
     new = go(tmp_path, plan())

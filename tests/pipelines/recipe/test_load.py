@@ -50,7 +50,7 @@ WRONG = {
     "unknown kind": (["sources.x={kind: webb}"], ["sources.x.kind: one of web, pairs, pdf", "'webb'"]),
     "no kind": (["sources.x={seeds: a}"], ["sources.x.kind: one of web, pairs, pdf"]),
     "a reserved name": (["sources.fetch={kind: web, seeds: a}"], ["sources.fetch: `fetch` is a key of recipes"]),
-    "a name that is no name": (["sources={../x: {kind: web, seeds: a}}"], ["sources.../x", "should match pattern"]),
+    "a name that is no name": (["sources={../x: {kind: web, seeds: a}}"], ["sources.../x", "part of a path", "no '/'"]),
     "from a source that is not there": (
         ["sources.p={kind: pairs, from: wbe}"],
         ["p.from: no source `wbe`; did you mean `web`?"],
@@ -64,8 +64,14 @@ WRONG = {
     "wrong choice": ([PDF + "x.pdf, ocr: maybe}"], ["pdf.ocr: ", "'auto' or 'never'", "'maybe'"]),
     "value for a table": (["fetch=7"], ["fetch: ", "7"]),
     "key below a value": (["web.seeds.x=7"], ["--set web.seeds.x=7", "'seeds' is a value"]),
-    "a name that YAML reads as a truth value": (["sources={yes: {kind: web}}"], ["YAML reads as True", "in quotes"]),
-    "a key that YAML reads as a truth value": (["web.near={on: false}"], ["web.near", "YAML reads as True"]),
+    "a name that YAML reads as a truth value": (
+        ["sources={yes: {kind: web}}"],
+        ["yes: YAML reads `yes` as true", "in quotes"],
+    ),
+    "a key that YAML reads as a truth value": (
+        ["web.near={on: false}"],
+        ["web.near", "on: YAML reads `on` as true", "in quotes"],
+    ),
     "no equals sign": (["web.warc"], ["--set web.warc: expected key=value"]),
     "missing file": (["web.warc=nowhere.warc.gz"], ["web.warc: nowhere.warc.gz matches no file"]),
     "glob without a match": ([PDF + "'*.pdf'}"], ["pdf.paths: *.pdf matches no file"]),

@@ -14,12 +14,12 @@ import fsspec
 import pytest
 import yaml
 
+from manifests.runfiles import RunFiles
 from shards import forget, manifest
 from shards.loader import Loader
 from shards.publish import preview, staging
 from shards.publish.hub import PublishError, publish
 from shards.publish.staging import staged
-from shards.runfiles import RunFiles
 from tests.shards import made
 
 ROOT = Path(__file__).resolve().parents[3]
