@@ -31,17 +31,17 @@ I64 = npt.NDArray[np.int64]
 _SYLLABLES = ["ka", "re", "mi", "lo", "tan", "ver", "sel", "dor", "wick", "ham", "bry", "gus", "no", "pel", "qui"]
 
 
-def write_parquet(path: Path, rows: int) -> None:
-    """The columns `url` and `text`, in row groups of BLOCK rows."""
+def write_parquet(path: Path, rows: int, first: int = 0) -> None:
+    """The columns `url` and `text` of `rows` rows, in row groups of BLOCK. first: a multiple of BLOCK."""
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        for batch in blocks(rows):
+        for batch in blocks(rows, first):
             writer.write_batch(batch)
 
 
-def blocks(rows: int) -> Iterator[pa.RecordBatch]:
-    """The first `rows` rows, in batches of BLOCK."""
+def blocks(rows: int, first: int = 0) -> Iterator[pa.RecordBatch]:
+    """`rows` rows from row `first`, in batches of BLOCK."""
     for number in range(-(-rows // BLOCK)):
-        yield _block(number).slice(0, min(BLOCK, rows - number * BLOCK))
+        yield _block(first // BLOCK + number).slice(0, min(BLOCK, rows - number * BLOCK))
 
 
 def _block(number: int) -> pa.RecordBatch:
