@@ -81,7 +81,8 @@ def _measure(kind: str, size: int, on: Sequence[str], out: Path, records: Path) 
     files = [path for path in (folder / "run").rglob("*") if path.is_file()]
     places = {(stat.st_dev, stat.st_ino): stat.st_size for stat in map(os.stat, files)}  # hard links count once
     about = {"kind": kind, "size": size, "resumed": resumed, "load": [load, os.getloadavg()[0]]}
-    about |= {"disk_bytes": sum(places.values()), "input_bytes": sum(p.stat().st_size for p in folder.glob("*.parquet"))}
+    inputs = sum(path.stat().st_size for path in folder.glob("*.parquet"))
+    about |= {"disk_bytes": sum(places.values()), "input_bytes": inputs}
     records.write_text(json.dumps({**about, **times}, indent=1))
     shutil.rmtree(folder)
 
