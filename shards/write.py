@@ -59,6 +59,7 @@ class Pack:
 
     files: ClassVar[tuple[str, ...]] = ("tokenizer",)
     libraries: ClassVar[tuple[str, ...]] = ("pillow",)
+    raw_files: ClassVar[tuple[str, ...]] = ("tar", "tar.idx")
     tables: ClassVar[Mapping[str, pa.Schema]] = {"index": INDEX, "refused": REFUSED}
 
     def __post_init__(self) -> None:

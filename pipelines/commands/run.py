@@ -1,5 +1,6 @@
 """One run from recipe to report, for the command line and for Python."""
 
+import dataclasses
 import json
 import os
 import time
@@ -9,10 +10,11 @@ from typing import Any
 from filters.adapters import DatatroveScore, raised
 from filters.own import OwnScore, failure
 from pipelines.engine.progress import Progress
-from pipelines.engine.run import Outcome, RunError, run, store_errors
+from pipelines.engine.requests import requests
+from pipelines.engine.run import Outcome, RunError, run, states, store_errors
 from pipelines.engine.storage import Store
 from pipelines.engine.usage import Meter
-from pipelines.outputs import UNFINISHED, assemble
+from pipelines.outputs import UNFINISHED, assemble, shown_tables
 from pipelines.plan import Plan, plan
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
@@ -71,6 +73,21 @@ def execute(
             times |= {"usage": usage, "driver": {"cpu_s": driver.cpu_s, "peak_bytes": driver.peak_bytes}}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
+
+
+def plan_rows(recipe: Recipe, root: str, limit: int | None) -> list[dict[str, Any]]:
+    """What `--plan` prints: for each step its `pipelines.engine.run.State`, and the requests to an object store that
+    are left to do, with their price. Where the run's folder is local, they are those that it would make at a URL.
+
+    Raises RecipeError, RunError.
+    """
+    resolved = resolve(recipe)
+    planned = plan(resolved, root, limit)
+    rows = states(planned.steps, root, planned.partitions)
+    shown = {step: tables for source in planned.sources for step, tables in shown_tables(source).items()}
+    counted = requests(planned.steps, rows, planned.partitions, resolved.input_bytes, shown)
+    costs = {stage: {"requests": vars(n), "dollars": round(n.dollars, 6)} for stage, n in counted.items()}
+    return [{**dataclasses.asdict(row), **costs[row.stage]} for row in rows]
 
 
 def _check_scores(planned: Plan, outcome: Outcome) -> None:

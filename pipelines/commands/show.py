@@ -45,17 +45,26 @@ def conversations(answers: dict[str, Row]) -> Table:
     return t
 
 
-def steps(states: list[Any]) -> Table:
-    """`panoramix run --plan`. states: `pipelines.engine.run.State`."""
+def steps(rows: list[Row], requests: bool = False) -> Table:
+    """`panoramix run --plan`. rows: `pipelines.commands.run.plan_rows`. requests: with those to the object store."""
     t = Table("step", "reads", "state", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("parts", "done", "MB in", "MB out"):
+    for name in ("parts", "done", "MB in", "MB out", *(("PUT, LIST", "GET, HEAD", "dollars") if requests else ())):
         t.add_column(name, justify="right")
-    for s in states:
-        source = s.stage.partition(".")[0] + "."
-        reads = ", ".join(name.removeprefix(source) for name in s.reads)  # most steps read steps of their own source
-        sizes = [f"{n / 1e6:,.1f}" if n else "" for n in (s.bytes_in, s.bytes)]
-        t.add_row(s.stage, reads, s.state, str(s.parts or ""), str(s.done or ""), *sizes)
+    for s in rows:
+        source = s["stage"].partition(".")[0] + "."
+        reads = ", ".join(name.removeprefix(source) for name in s["reads"])  # most steps read steps of their own source
+        sizes = [f"{n / 1e6:,.1f}" if n else "" for n in (s["bytes_in"], s["bytes"])]
+        more = _costs([s]) if requests else []
+        t.add_row(s["stage"], reads, s["state"], str(s["parts"] or ""), str(s["done"] or ""), *sizes, *more)
+    if requests:
+        t.add_row("together", *[""] * 6, *_costs(rows))
     return t
+
+
+def _costs(rows: list[Row]) -> list[str]:
+    """Dear requests, cheap requests and dollars."""
+    numbers = [sum(r["requests"][kind] for r in rows for kind in kinds) for kinds in (("put", "list"), ("get", "head"))]
+    return [*(f"{n:,}" for n in numbers), f"{sum(r['dollars'] for r in rows):,.4f}"]
 
 
 def differences(rows: list[Row], first: str, second: str) -> Table:
