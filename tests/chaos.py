@@ -252,7 +252,7 @@ def contents(root: pathlib.Path) -> dict[str, str]:
     names |= {
         p
         for p in root.rglob("*")
-        if p.is_file() and p.relative_to(root).parts[0] not in ("stages", "tmp", "lock", "run.json")
+        if p.is_file() and p.relative_to(root).parts[0] not in ("stages", ".panoramix-tmp", "lock", "run.json")
     }
     inside = {str(p.relative_to(root)): p for p in names if not p.parent.name.startswith("world-")}
     return {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in sorted(inside.items())}

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 
 from pipelines.engine.retry import RunError
-from pipelines.engine.storage import Store
+from pipelines.engine.storage import SCRATCH, Store
 
 BEAT_S = 10.0  # interval at which the holder of an object rewrites it
 SILENT_S = 35.0  # a holder that has not rewritten its object for this time is dead
@@ -22,9 +22,9 @@ SILENT_S = 35.0  # a holder that has not rewritten its object for this time is d
 def hold(store: Store) -> Iterator[threading.Event]:
     """Hold the lock of a run; the event is set if another driver takes it. Raises RunError if another one has it."""
     with _file_lock(store) if store.local else _object_lock(store) as lost:
-        store.remove_folder("tmp")  # unfinished files of killed processes
+        store.remove_folder(SCRATCH)  # unfinished files of killed processes
         yield lost
-        store.remove_folder("tmp")
+        store.remove_folder(SCRATCH)
 
 
 @contextlib.contextmanager

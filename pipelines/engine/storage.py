@@ -17,6 +17,10 @@ from typing import Any
 
 import fsspec
 
+#: folder of unfinished files below a run, which a driver removes when it begins. No other program uses the name: a run
+#: may be in a folder that holds other things, and one in `/` must not remove `/tmp`.
+SCRATCH = ".panoramix-tmp"
+
 # libraries of object stores with errors that are not OSErrors: no credentials, no answer from an address
 _STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
 _REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room")
@@ -62,8 +66,8 @@ class Store:
     def scratch(self) -> Iterator[str]:
         """A folder for unfinished files. On a local disk it is within the run, so that a rename publishes a file."""
         if self.local:
-            os.makedirs(self.path("tmp"), exist_ok=True)
-        parent = self.path("tmp") if self.local else None
+            os.makedirs(self.path(SCRATCH), exist_ok=True)
+        parent = self.path(SCRATCH) if self.local else None
         with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
             yield folder
 

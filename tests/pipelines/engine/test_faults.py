@@ -15,7 +15,7 @@ from manifests.runfiles import RunFilesError
 from pipelines.engine.gc import collect
 from pipelines.engine.run import RunError
 from pipelines.engine.stage import Step, aligned
-from pipelines.engine.storage import Store
+from pipelines.engine.storage import SCRATCH, Store
 
 from .stops import killed_after
 from .test_run import PARTS, ROWS, WORLD, expected, files, go, plan, totals
@@ -45,7 +45,7 @@ def test_a_full_disk_stops_the_run_and_more_room_resumes_it(tmp_path: pathlib.Pa
         filler.unlink()
         outcome = go(disk / "run", plan())
         assert totals(disk / "run", outcome) == expected()
-        assert not list((disk / "run").glob("tmp/*"))
+        assert not list((disk / "run").glob(f"{SCRATCH}/*"))
         go(tmp_path / "clean", plan())
         assert _contents(disk / "run") == _contents(tmp_path / "clean")
     finally:
