@@ -214,10 +214,8 @@ def _ledger_links(run: Plan, outputs: Outputs) -> dict[str, str]:
     tables.append(("fetch", "outcomes", ["fetch"] if "fetch" in outputs else []))
     links = {}
     for label, table, steps in tables:
-        parts = [part for step in steps for part in outputs[step].parts]
-        for number, part in enumerate(parts):
-            if table in part.files and part.files[table].rows:
-                links[f"ledger/{label}-{table}-{number:05d}.parquet"] = part.files[table].name
+        for number, name in Parts.join([outputs[step].parts for step in steps]).files(table, least=1):
+            links[f"ledger/{label}-{table}-{number:05d}.parquet"] = name
     return links
 
 

@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
 )  # fmt: skip
 
 _CHUNK = 4096  # parts converted at a time
+_CHUNK_BATCHES = 1 << 18  # and record batches of keyed tables, which need 200 bytes each until then
 _REMEDY = "remove {} and run again to make that stage anew"
 
 
@@ -108,9 +109,10 @@ class Parts(Sequence[Sidecar]):
         """Bytes of one table, or of all."""
         return pc.sum((self.table if table is None else self._rows(table))["bytes"]).as_py() or 0
 
-    def files(self, table: str) -> Iterator[tuple[int, str]]:
-        """(part, file name) of one table."""
+    def files(self, table: str, least: int = 0) -> Iterator[tuple[int, str]]:
+        """(part, file name) of one table. least: rows of a file."""
         rows = self._rows(table)
+        rows = rows.filter(pc.greater_equal(rows["rows"], least))
         return zip(rows["part"].to_pylist(), rows["file"].to_pylist(), strict=True)
 
     def partitions(self, table: str) -> Partitions:
@@ -147,6 +149,7 @@ class Collector:
         self.quarantined: dict[int, tuple[Quarantined, ...]] = {}
         self.batches: list[pa.RecordBatch] = []
         self.pending: list[Sidecar] = []
+        self.pending_batches = 0  # record batches of their keyed tables
 
     def add(self, s: Sidecar) -> None:
         if self.have[s.part]:
@@ -158,7 +161,8 @@ class Collector:
         if s.quarantined:
             self.quarantined[s.part] = s.quarantined
         self.pending.append(s)
-        if len(self.pending) == _CHUNK:
+        self.pending_batches += sum(len(f.partitions) for f in s.files.values())
+        if len(self.pending) == _CHUNK or self.pending_batches > _CHUNK_BATCHES:
             self._flush()
 
     def missing(self) -> Iterator[int]:
@@ -174,7 +178,7 @@ class Collector:
         ]  # fmt: skip
         arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
         self.batches.append(pa.record_batch(arrays, schema=SCHEMA))
-        self.pending = []
+        self.pending, self.pending_batches = [], 0
 
     def parts(self) -> Parts:
         self._flush()

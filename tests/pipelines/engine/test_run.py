@@ -17,8 +17,7 @@ from pipelines.engine.local import Local
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, State, run, states
 from pipelines.engine.stage import Step, aligned, by_part, shuffle
-from pipelines.engine.storage import SCRATCH
-from pipelines.engine.storage import Store
+from pipelines.engine.storage import SCRATCH, Store
 
 from .stops import killed_after
 from .toys import SCORES, Join, Keys, Numbers, Pages, Score, Sums, World
