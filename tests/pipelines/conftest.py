@@ -83,7 +83,9 @@ class SampleRun:
     def copy(self, folder: pathlib.Path) -> pathlib.Path:
         """The run in another folder, by hard links, because a run replaces files and never changes them."""
         return pathlib.Path(
-            shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", ".panoramix-tmp"))
+            shutil.copytree(
+                self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", ".panoramix-tmp")
+            )
         )
 
 

@@ -113,7 +113,9 @@ def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
 
 
 def files(folder: pathlib.Path) -> set[str]:
-    return {str(p) for p in folder.parents[2].rglob("*")} | {str(p) for p in pathlib.Path("/tmp").glob("panoramix*evil*")}
+    return {str(p) for p in folder.parents[2].rglob("*")} | {
+        str(p) for p in pathlib.Path("/tmp").glob("panoramix*evil*")
+    }
 
 
 def test_every_key_that_names_something_is_in_one_of_the_tables() -> None:
@@ -135,7 +137,9 @@ def test_a_name_that_cannot_be_a_files_is_refused(folder: pathlib.Path, key: str
         resolve(parse(BECOME_PATHS[key](HOSTILE[what]), "mine.yaml"))
     line = str(e.value)
     assert line.isprintable() and len(line) < 500
-    assert any(why in line for why in ("a name ", "file of the name", "should match pattern", "at most 100", "at least 1"))
+    assert any(
+        why in line for why in ("a name ", "file of the name", "should match pattern", "at most 100", "at least 1")
+    )
 
 
 @pytest.mark.parametrize("key", BECOME_PATHS)
@@ -145,7 +149,9 @@ def test_the_command_writes_nothing_for_a_hostile_name(folder: pathlib.Path, key
         before = files(folder)
         for arguments in ([], ["--plan"], ["--out", "run"]):
             result = CliRunner().invoke(app, ["run", "mine.yaml", *arguments])
-            assert (result.exit_code, result.stdout) == (2, "") and result.stderr.startswith("panoramix: mine.yaml: line ")
+            assert (result.exit_code, result.stdout) == (2, "") and result.stderr.startswith(
+                "panoramix: mine.yaml: line "
+            )
             assert files(folder) == before
 
 
