@@ -36,7 +36,7 @@ class Requests:
 
     @property
     def dollars(self) -> float:
-        return sum(n * PRICES[kind] for kind, n in vars(self).items()) / 1000
+        return sum((PRICES[kind] * n for kind, n in vars(self).items()), 0.0) / 1000
 
 
 #: dollars for 1,000 requests: S3 Standard in us-east-1, list prices of November 2025 (aws.amazon.com/s3/pricing)

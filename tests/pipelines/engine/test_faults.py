@@ -246,11 +246,11 @@ def test_gc_removes_files_without_a_name_and_unused_stages(tmp_path: pathlib.Pat
     (tmp_path / "manifest.json").write_text(json.dumps({"stages": stages}))
     orphan = tmp_path / new.outputs["sums"].folders[0] / "00000-sums-0123456789.arrow"
     orphan.write_bytes(b"of an attempt that lost the race")
-    (tmp_path / "tmp" / "left").mkdir(parents=True)
+    (tmp_path / SCRATCH / "left").mkdir(parents=True)
     removed = collect(str(tmp_path), dry_run=True)
     assert orphan.exists()
     assert collect(str(tmp_path)) == removed
-    assert not orphan.exists() and not (tmp_path / "tmp").exists()
+    assert not orphan.exists() and not (tmp_path / SCRATCH).exists()
     assert not (tmp_path / old.outputs["sums"].folders[0]).exists()
     assert go(tmp_path, plan(), lambda: None).parts == {}
     assert totals(tmp_path, go(tmp_path, plan())) == expected()
