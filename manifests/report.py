@@ -116,14 +116,18 @@ def _fetch(stats: Row) -> str:
 
 
 def _source(s: Row) -> str:
-    reasons = {
-        "Never became documents": s["refused"],
-        "Documents dropped": {**s["dropped"], **{f"{reason} (at packing)": n for reason, n in s["unpacked"].items()}},
-        "Paragraphs dropped from kept documents": s["texts_dropped"],
-        "Images dropped from kept documents": s["images_dropped"],
+    numbers = {
+        "Never became documents, by reason": s["refused"],
+        "In quarantine, by step": s.get("quarantined", {}),
+        "Documents dropped, by reason": {
+            **s["dropped"],
+            **{f"{reason} (at packing)": n for reason, n in s["unpacked"].items()},
+        },
+        "Paragraphs dropped from kept documents, by reason": s["texts_dropped"],
+        "Images dropped from kept documents, by reason": s["images_dropped"],
     }
-    counts = {what: {reason: n for reason, n in rows.items() if reason != "kept"} for what, rows in reasons.items()}
-    figures = [_figure(f"{what}, by reason", _ranked(rows)) for what, rows in counts.items() if rows]
+    counts = {title: {name: n for name, n in rows.items() if name != "kept"} for title, rows in numbers.items()}
+    figures = [_figure(title, _ranked(rows)) for title, rows in counts.items() if rows]
     sketches = {key: {int(b): n for b, n in s["sketches"].get(key, {}).items()} for key in _HISTOGRAMS}
     charts = [
         _figure(_HISTOGRAMS[key], histogram(bins, whole=key != "aspect"))

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 import fsspec
@@ -20,11 +20,14 @@ class RunFilesError(ValueError):
 
 
 def root_of(text: str) -> str:
-    """A run's folder or fsspec URL as a command was given it: a path for ``file://`` URLs, no slash at the end."""
+    """A run's folder or fsspec URL as a command was given it: a path for ``file://`` URLs, no slash at the end.
+
+    An empty text stays empty: it is no folder, and above all not the root of the disk.
+    """
     scheme, separator, path = text.partition("://")
     if separator and scheme in ("file", "local"):
         text = path
-    return text.rstrip("/") or "/"
+    return text.rstrip("/") or text[:1]
 
 
 class RunFiles:
@@ -77,6 +80,11 @@ class RunFiles:
         if lacks := [key for key in keys if key not in table]:
             raise RunFilesError(f"{self.root}/{path} is damaged: it has no `{lacks[0]}`; {_REMEDY}")
         return table
+
+    def is_copy(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether this is a published copy of a run, which has no ``stages/``. manifest: its `manifest.json`."""
+        folders = [folder for stage in manifest.get("stages", ()) for folder in stage["folders"]]
+        return not folders or not self.exists(f"{folders[0]}/manifest.json")
 
     def range(self, path: str, start: int, end: int, version: str = "") -> bytes:
         """Bytes [start, end), fewer if the file is shorter. Raises FileNotFoundError.

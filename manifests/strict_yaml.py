@@ -29,8 +29,8 @@ class YamlError(ValueError):
     """YAML that is not read. The message is one line: the number of the line, where there is one, and `fault`."""
 
     def __init__(self, fault: str, line: int | None = None) -> None:
-        super().__init__(fault if line is None else f"line {line}: {fault}")
-        self.fault = fault
+        self.fault = printable(fault)
+        super().__init__(self.fault if line is None else f"line {line}: {self.fault}")
 
 
 class YamlSyntaxError(YamlError):
@@ -55,6 +55,8 @@ class Document(NamedTuple):
         None where no part of it is there.
         """
         node, line, text = self.node, None, ""
+        if node is not None and not place:
+            return Written(_line(node), node.value if isinstance(node, ScalarNode) else "")
         for i, part in enumerate(place):
             key, node = _child(node, part)
             if node is None:
@@ -99,6 +101,11 @@ def parse(text: str) -> Document:
         raise YamlSyntaxError(f"not YAML: {_joined(str(e))}") from None
     except RecursionError:
         raise YamlError("tables or lists stand too deep in each other") from None
+
+
+def printable(text: str) -> str:
+    """The text in one line: characters that break it, or that no terminal shows, are escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _joined(*texts: str | None) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -58,8 +58,9 @@ def entry(text: str) -> Entry:
     host = host_as_stored(text)
     if host is not None and _HOST.match(host):
         return Entry("host", host)
-    forms = "an id (32 hex digits), nor an image's sha256 (64), nor an address with its https://, nor a host such as"
-    raise ForgetError(f"{text[:200]!r}: neither {forms} example.com")
+    forms = "an id (32 hex digits), an image's sha256 (64), an address with its https:// (of a row of a file:"
+    forms += " conversations:FILE/ROW, as explain prints it), a host such as example.com"
+    raise ForgetError(f"{text[:200]!r} is none of these: {forms}")
 
 
 def entries(lines: Iterable[str], where: str) -> list[Entry]:
@@ -85,7 +86,7 @@ class Forgotten:
     """The entries of a list as a set: does one of them cover this document, image or host?"""
 
     def __init__(self, listed: Iterable[Entry | tuple[str, str]]) -> None:
-        self._listed = {(kind, value) for kind, value in listed}
+        self._listed = {Entry(kind, value) for kind, value in listed}
 
     @classmethod
     def of(cls, table: pa.Table | None) -> Forgotten:
@@ -96,20 +97,29 @@ class Forgotten:
         return bool(self._listed)
 
     def document(self, id: str | None, url: str | None) -> bool:
-        return ("id", id) in self._listed or self._address(url)
+        return any(self.covering(url, id=id))
 
     def image(self, url: str | None, sha256: str | None) -> bool:
-        return ("hash", sha256) in self._listed or self._address(url)
-
-    def _address(self, url: str | None) -> bool:
-        if not url or not self._listed:
-            return False
-        return ("url", address(url)) in self._listed or self.host(host_of(url).rstrip("."))
+        return any(self.covering(url, sha256=sha256))
 
     def host(self, host: str) -> bool:
         """Whether the host, or a domain above it, is on the list."""
-        parts = host.lower().split(".")
-        return any(("host", ".".join(parts[i:])) in self._listed for i in range(len(parts)))
+        return any(entry in self._listed for entry in _hosts(host))
+
+    def covering(self, url: str | None, id: str | None = None, sha256: str | None = None) -> Iterator[Entry]:
+        """The entries that cover a document or an image of this address, id and hash."""
+        if not self._listed:
+            return
+        entries = [Entry("id", id or ""), Entry("hash", sha256 or "")]
+        if url:
+            entries += [Entry("url", address(url)), *_hosts(host_of(url))]
+        yield from (entry for entry in entries if entry in self._listed)
+
+
+def _hosts(host: str) -> Iterator[Entry]:
+    """The entries that would cover a host: its own, and those of the domains above it."""
+    parts = host.lower().rstrip(".").split(".")
+    return (Entry("host", ".".join(parts[i:])) for i in range(len(parts)))
 
 
 def read(data: bytes | None, where: str) -> list[Entry]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from shards import jpeg
 
@@ -38,6 +38,8 @@ def image_errors() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except UnidentifiedImageError as error:  # its message has an address in memory
+        raise ImageError("no image of a known kind") from error
     except ERRORS as error:
         raise error if isinstance(error, ImageError) else ImageError(f"{type(error).__name__}: {error}") from error
 

@@ -101,6 +101,13 @@ def parse(raw: Any, where: str) -> Manifest:
     return Manifest(sources, {"name": tokenizer["name"], "sha256": tokenizer["sha256"]}, raw)
 
 
+def digests(manifest: Manifest) -> dict[str, str]:
+    """The sha256 of each shard, and of each index for which the manifest gives it, by path."""
+    rows = [row for source in manifest.sources.values() for shards in source.splits.values() for row in shards]
+    indexes = {row.index: row.index_sha256 for row in rows if row.index_sha256 is not None}
+    return {row.path: row.sha256 for row in rows} | indexes
+
+
 def _mapping(raw: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
     value = raw.get(key)
     if not isinstance(value, dict):

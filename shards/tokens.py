@@ -1,8 +1,9 @@
 """Tokenizers by name: ``bytes``, which needs no file, and ``tokenizer.json`` files.
 
 The index of a shard holds the length of every sample in tokens, so reader and writer must use the same tokenizer. It is
-identified by its name and the sha256 of its definition. Each text slot of a sample is encoded alone. No text of a page
-is ever read as a special token, however it is spelled, except a slot that is exactly `END_OF_TOPIC`.
+identified by its name and the sha256 of its definition. Each text slot of a sample is encoded alone; the turns of a
+conversation by the template of shards/turns.py. No text of a page is ever read as a special token, however it is
+spelled, except a slot that is exactly `END_OF_TOPIC`.
 """
 
 import hashlib

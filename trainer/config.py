@@ -5,6 +5,7 @@ CPU, seconds), ``tiny`` (a CPU, minutes) and ``full`` (the paper's numbers). ``p
 ``chain`` lists stages to train one after the other.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -70,7 +71,7 @@ def _stage(path: Path, raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
 def recipe_of(raw: dict[str, Any], path: Path) -> Recipe:
     """The checked recipe. The mixture may be a file beside the recipe's file. Raises RecipeError."""
     beside = path.parent / str(raw.get("mixture"))
-    return checked(Recipe, {**raw, "mixture": str(beside)} if beside.is_file() else raw, path)
+    return checked(Recipe, {**raw, "mixture": str(beside)} if os.path.isfile(beside) else raw, path)
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def find(recipe: str | Path, beside: Path | None = None) -> Path:
     """The file of a recipe: a path, a path relative to `beside`, or a bundled name. Raises RecipeError."""
     name = str(recipe)
     for place in (Path(name), *([beside / name] if beside else []), RECIPES / name, RECIPES / f"{name}.yaml"):
-        if place.is_file():
+        if os.path.isfile(place):  # False for a name that is too long, unlike Path.is_file
             return place
     bundled = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
     raise RecipeError(f"{name}: no such recipe; the bundled ones are {bundled}")

@@ -6,6 +6,7 @@ the paper compares with it (another connector, cross-attention) are the same cla
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
+    GenerationConfig,
     Idefics2Config,
     Idefics2ForConditionalGeneration,
     MistralConfig,
@@ -102,8 +104,15 @@ def from_checkpoint(spec: schema.Model, vocabulary: int, specials: Specials) -> 
     return model
 
 
-def save(model: Idefics2ForConditionalGeneration, folder: str | Path) -> None:
-    """Saves the model as transformers does, and a file that names its variants if it has any."""
+def save(model: Idefics2ForConditionalGeneration, folder: str | Path, ends: Sequence[int] = ()) -> None:
+    """Saves the model as transformers does, and a file that names its variants if it has any.
+
+    ends: the tokens at which `generate` stops; by default the decoder's ``</s>`` alone.
+    """
+    if ends:
+        text = model.config.text_config
+        others = {"bos_token_id": text.bos_token_id, "pad_token_id": text.pad_token_id}
+        model.generation_config = GenerationConfig(eos_token_id=list(ends), **others)
     model.save_pretrained(folder)
     file = Path(folder) / ARCHITECTURE
     if model.spec.fusion != "autoregressive" or model.spec.connector != schema.Connector():

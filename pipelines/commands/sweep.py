@@ -22,7 +22,8 @@ Folders = dict[str, list[str]]
 
 
 def sweep_run(root: str, text: str, name: str | None = None) -> tuple[str, Sweep, float | None, list[dict[str, Any]]]:
-    """The source, what is swept, the limit that the run has, and a row for each threshold (`filters.sweep`).
+    """The source, what is swept, the limit that the run has, and a row for each threshold and for that limit
+    (`filters.sweep`).
 
     name: of the source; the run's first if None. Raises RuleError, RecipeError, RunFilesError.
     """
@@ -30,12 +31,14 @@ def sweep_run(root: str, text: str, name: str | None = None) -> tuple[str, Sweep
     if "steps" not in manifest:
         why = "was made by an older version; run its recipe again first, which fetches nothing"
         raise RuleError(f"sweep: {root} {why}")
+    if RunFiles(root).is_copy(manifest):
+        raise RuleError(f"sweep: {root} is a published copy, which has no scores (stages/): ask the run itself")
     sources = {source.name: source for source in resolve(of_manifest(manifest), list_inputs=False).sources}
     name = next(iter(sources)) if name is None else name
     if name not in sources:
         raise RuleError(f"sweep: this run has no source `{name}`{nearest(name, sources)}")
     source = sources[name]
-    what = parse(text, source.rules)
+    what = parse(text, source.rules).with_current(source.rules)
     current = what.current(source.rules)
     folders: Folders = {stage["node"]: stage["folders"] for stage in manifest["stages"]}
     steps = manifest["steps"][source.name]

@@ -17,12 +17,11 @@ from typing import Any
 
 import fsspec
 
-#: folder of unfinished files below a run, which a driver removes when it begins. No other program uses the name: a run
-#: may be in a folder that holds other things, and one in `/` must not remove `/tmp`.
-SCRATCH = ".panoramix-tmp"
-
 # libraries of object stores with errors that are not OSErrors: no credentials, no answer from an address
 _STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
+#: the folder for unfinished files within a run. It is removed whole, so its name must be one that nobody else gives
+SCRATCH = ".panoramix-unfinished"
+
 _REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room")
 _REMEDIES |= {errno.EROFS: "make it writable", **dict.fromkeys((errno.EACCES, errno.EPERM), "give access")}
 

@@ -83,9 +83,12 @@ def documents(
         for sub, (number, row) in enumerate(read(part, choose, rows)):
             if limit is not None and n_documents >= limit:
                 break
-            if not ctx(index, sub):
-                continue
             place = Place(part, number)
+            if not ctx(index, sub):
+                own = row.get("url") if isinstance(row, dict) else None
+                url = own if isinstance(own, str) else scheme and place.address(scheme)
+                ctx.lost(index, sub, url=url, file=part["file"], offset=number)
+                continue
             try:
                 if isinstance(row, str):
                     raise RowError(row)

@@ -51,7 +51,9 @@ def read(path: str, settings: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: a recipe is a table of keys, not a {type(given).__name__}")
     table = from_version_1(_without_aliases(given))
     layers = [Layer(path, (), document), *[_set(table, setting) for setting in settings]]
-    return parse(table, path, layers)
+    recipe = parse(table, path, layers)
+    recipe._file = path
+    return recipe
 
 
 def parse(table: Mapping[str, Any], where: str, layers: Sequence[Layer] = ()) -> Recipe:
@@ -115,11 +117,15 @@ def _first_fault(e: ValidationError, where: str, layers: Sequence[Layer]) -> str
     # ("sources", NAME, kind, key ...): the kind is not part of what the user wrote
     loc = tuple(part for part in fault["loc"] if part != "[key]")
     place = (*loc[:2], *loc[3:]) if loc[:1] == ("sources",) and loc[2:3] and loc[2] in KINDS else loc
+    if fault["type"].startswith("union_tag"):
+        place = (*place, "kind")
     text = ""
     if layer := next((layer for layer in reversed(layers) if place[: len(layer.place)] == layer.place), None):
-        where = layer.label
-        inner = place[len(layer.place) :]
-        if written := layer.document.at(inner) or layer.document.at(inner[1:]):  # version 1 has no table `sources`
+        where, inner = layer.label, place[len(layer.place) :]
+        written = layer.document.at(inner)
+        if written is None and inner[:1] == ("sources",):  # a recipe of version 1 has no table `sources`
+            written = layer.document.at(inner[1:])
+        if written is not None:
             text, where = written.text, where if layer.place else f"{where}: line {written.line}"
     return f"{where}: {_fault_text(fault, loc, place, text)}"
 
@@ -129,7 +135,8 @@ def _fault_text(fault: Any, loc: Place, place: Place, written: str) -> str:
     value, kind = fault["input"], fault["type"]
     message = _TYPES.get(kind) or fault["msg"].lower()
     # as in a setting: of a source's key, the name of the source stands first
-    key = ".".join(_short(str(part)) for part in (place[1:] if len(place) > 2 and place[0] == "sources" else place))
+    own = place[:1] == ("sources",) and len(place) > 2 and not kind.startswith("union_tag")
+    key = ".".join(_short(str(part)) for part in (place[1:] if own else place))
     if kind in ("string_type", "invalid_key") and isinstance(value, bool | int | float | date | None):
         if not written or value is None:
             given = "nothing" if value is None else f"{_short(str(value).lower())}; put it in quotes"
@@ -147,8 +154,7 @@ def _fault_text(fault: Any, loc: Place, place: Place, written: str) -> str:
         return f"{key}: no such key{hint}"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         name = value.get("kind") if isinstance(value, dict) else None
-        key = key if key.startswith("sources.") else f"sources.{key}"
-        return f"{key}.kind: one of {', '.join(KINDS)}" + ("" if name is None else f", not {_short(repr(name))}")
+        return f"{key}: one of {', '.join(KINDS)}" + ("" if name is None else f", not {_short(repr(name))}")
     return f"{key}: {message}" + ("" if kind == "missing" else f", not {_short(repr(value))}")
 
 

@@ -58,10 +58,17 @@ class Resolved:
 
 
 def resolve(recipe: Recipe, list_inputs: bool = True) -> Resolved:
-    """The recipe with everything that it names. Raises RecipeError.
+    """The recipe with everything that it names. Raises RecipeError, which names the recipe's file.
 
     list_inputs: False for a finished run, whose input files may be gone; then the sources have no files.
     """
+    try:
+        return _resolve(recipe, list_inputs)
+    except RecipeError as e:
+        raise RecipeError(f"{recipe._file}: {e}" if recipe._file else str(e)) from None
+
+
+def _resolve(recipe: Recipe, list_inputs: bool) -> Resolved:
     if not recipe.sources:
         raise RecipeError("the recipe has no source; give it one: sources: {web: {kind: web, warc: pages.warc.gz}}")
     models, similarity = _image_models(recipe.images)

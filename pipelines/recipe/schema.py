@@ -10,7 +10,7 @@ import functools
 import operator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from filters.onnx import DEVIATION, MEAN
 from pipelines.sources import KINDS
@@ -33,7 +33,7 @@ class Decontaminate(Table):
 
     files: Strings = Field(
         min_length=1,
-        description="JSON lines with image (a path relative to the file), question, answers: paths, globs, fsspec URLs",
+        description="JSON lines with image (relative to them), question, answers, choices: paths, globs, fsspec URLs",
     )
     words: int = Field(13, ge=1, description="words in a row that document and evaluation may not share (GPT-3: 13)")
     whole: int = Field(8, ge=1, description="shorter texts are matched whole, from this many words on (GPT-3: 8)")
@@ -122,6 +122,9 @@ class Recipe(Table):
     forget: str | None = Field(
         None, description="a block-list: ids, addresses, hosts, sha256 of images, one a line; none is fetched or packed"
     )
+
+    #: the file that it was read from, for messages; empty for the recipe of a manifest
+    _file: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _names_are_free(self) -> Recipe:

@@ -8,14 +8,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from filters.rules import RulesTable
 from manifests.names import LONGEST, checked_name
+from manifests.strict_yaml import printable
 
 
 class RecipeError(Exception):
     """A recipe that cannot be run. The message is one line that names the key and what to do."""
 
     def __init__(self, line: str) -> None:
-        # names and values of the recipe are part of the line: what breaks a line or no terminal shows is escaped
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
+        super().__init__(printable(line))  # names and values of the recipe are part of it
 
 
 @contextmanager

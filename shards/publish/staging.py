@@ -1,5 +1,6 @@
 """The folder that is uploaded: the files that a run's manifest names and the files for readers; and its problems."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -37,13 +38,18 @@ class PublishError(ValueError):
     """A run that must not be published, or was published in part only. The message names the files."""
 
 
+class RefusedError(PublishError):
+    """Reasons against the publication, such as a shard unlike its manifest. Nothing was sent."""
+
+
 @contextmanager
 def staged(root: str | Path, name: str, license: str) -> Iterator[Path]:
     """A folder with all that is published of a run, until the block ends.
 
     It has the files that the manifest names, the mixtures, the statistics, the report, the preview, and the files of
-    shards/publish/readers.py. Files of a run on another store than the local disk are copied. Raises PublishError where
-    a file is missing or the shards are older than a takedown.
+    shards/publish/readers.py. Files of a run on another store than the local disk are copied. Raises RefusedError
+    where a shard or an index is not what the manifest says, and PublishError where a file is missing or the shards are
+    older than a takedown.
     """
     run = RunFiles(root)
     listed = manifest.read(run)
@@ -61,6 +67,8 @@ def staged(root: str | Path, name: str, license: str) -> Iterator[Path]:
     with scratch(Path(run.root) if run.local else None) as folder:
         for path in paths:
             _take(run, path, folder / path)
+        if damaged := list(_damaged(folder, run, listed)):
+            raise RefusedError(f"{name}: not published: " + "; ".join(damaged))
         previews = preview.files(run, listed)
         for path, content in {**previews, **readers.files(run, listed, name, license, tuple(previews))}.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -131,3 +139,26 @@ def problems(folder: Path, files: dict[str, int]) -> Iterator[str]:
             data = (folder / path).read_bytes()
             if match := _SECRETS.search(data) or (_PASSWORD.search(data) if path == manifest.NAME else None):
                 yield f"{path}: holds what looks like a credential ({match[0][:8].decode(errors='replace')}...)"
+
+
+def _damaged(folder: Path, run: RunFiles, listed: manifest.Manifest) -> Iterator[str]:
+    """Shards and indexes whose bytes are not those of the manifest, and what to do."""
+    stages = {stage["node"]: stage["folders"][0] for stage in listed.raw.get("stages", ())}
+    made_by = {
+        path: stages.get(f"{source}.{split}", "its folder in stages/")
+        for source, of_source in listed.sources.items()
+        for split, shards in of_source.splits.items()
+        for shard in shards
+        for path in (shard.path, shard.index)
+    }
+    for path, digest in manifest.digests(listed).items():
+        if sha256_of(folder / path) != digest:
+            remedy = f"`panoramix verify {run.root}` says more; remove {made_by[path]} and run the recipe again"
+            copies = "" if run.local else " (and links.json, so that the shard is copied again)"
+            yield f"{path}: its sha256 is not that of the manifest, so it was damaged or changed; {remedy}{copies}"
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a local file, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,10 +17,13 @@ import pytest
 
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
+from pipelines.engine.storage import SCRATCH
+from pipelines.outputs import assemble
 from pipelines.recipe.load import parse, read
 from pipelines.sample import serve
 from pipelines.sample.inputs import write_inputs
 from tests.pipelines.conversation_sets import llava
+from tests.pipelines.counting import assert_every_row_is_counted
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "pipelines" / "recipes" / "sample.yaml"
@@ -83,15 +86,27 @@ class SampleRun:
     def copy(self, folder: pathlib.Path) -> pathlib.Path:
         """The run in another folder, by hard links, because a run replaces files and never changes them."""
         return pathlib.Path(
-            shutil.copytree(
-                self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", ".panoramix-tmp")
-            )
+            shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", SCRATCH))
         )
 
 
 def without_proxies(patch: pytest.MonkeyPatch) -> None:
     for name in PROXIES:
         patch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_run_is_counted() -> Iterator[None]:
+    """In every run of these tests, each row of each source has a number."""
+
+    def checked(recipe: Any, planned: Any, outcome: Any, root: str) -> Row:
+        stats = assemble(recipe, planned, outcome, root)
+        assert_every_row_is_counted(stats, root)
+        return stats
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.commands.run.assemble", checked)
+        yield
 
 
 @pytest.fixture(scope="session")

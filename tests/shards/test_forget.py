@@ -37,7 +37,7 @@ def test_the_form_of_an_entry_gives_its_kind(text: str, expected: tuple[str, str
     "text", ["", "word", "a b.example", "https://", "http://[", "0" * 40, "/a/path", "-", "a..example", "x" * 300]
 )
 def test_text_that_is_not_an_entry_is_one_clear_line(text: str) -> None:
-    with pytest.raises(ForgetError, match="neither an id"):
+    with pytest.raises(ForgetError, match="is none of these: an id"):
         entry(text)
 
 

@@ -1,5 +1,6 @@
 """`panoramix sweep` on a finished run: at the limits of the run, the counts are those of the run."""
 
+import itertools
 import json
 import time
 
@@ -35,6 +36,29 @@ def test_a_sweep_of_an_image_score(sample_run: SampleRun) -> None:
     kept = {r["threshold"]: r["kept_images"] for r in rows}
     assert kept[0] > kept[400]
     assert current in kept
+
+
+@pytest.mark.parametrize(
+    ("rule", "at"),
+    [("words.min=20..80:30", 0), ("words.min=0..9:3", 4), ("side_min=100..400:60", 1), ("node.words.min=1..9:2", 2)],
+)
+def test_the_limit_of_the_run_has_a_row_off_the_grid(sample_run: SampleRun, rule: str, at: int) -> None:
+    _, _, current, rows = sweep_run(str(sample_run.folder), rule)
+    thresholds = [r["threshold"] for r in rows]
+    assert current is not None and thresholds == sorted(thresholds) and thresholds.index(current) == at
+    steps = {b - a for a, b in itertools.pairwise(t for t in thresholds if t != current)}
+    assert len(steps) == 1  # the grid without it
+    assert f"{current:g} (now)" in CliRunner().invoke(app, ["sweep", str(sample_run.folder), rule]).stdout
+
+
+def test_a_score_without_a_rule_has_a_row_without_limit(sample_run: SampleRun) -> None:
+    for rule, last in (("document.uppercase.max=0..1:0.5", -1), ("document.uppercase.min=0..1:0.5", 0)):
+        swept = json.loads(CliRunner().invoke(app, ["sweep", str(sample_run.folder), rule, "--json"]).stdout)
+        assert sorted(t for t in swept["thresholds"] if t is not None) == [0, 0.5, 1] and swept["current"] is None
+        assert swept["thresholds"][last] is None
+        funnel = dict(sample_run.stats["sources"]["web"]["funnel"])
+        assert swept["rows"][last]["kept"] == max(r["kept"] for r in swept["rows"]) == funnel["after text rules"]
+        assert "no limit (now)" in CliRunner().invoke(app, ["sweep", str(sample_run.folder), rule]).stdout
 
 
 def test_the_command(sample_run: SampleRun) -> None:

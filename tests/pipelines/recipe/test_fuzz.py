@@ -211,7 +211,7 @@ def test_a_recipe_of_any_content_is_read_or_refused_in_one_line(folder: pathlib.
 
 @pytest.mark.slow
 def test_many_recipes_of_any_content_are_read_or_refused_in_one_line(folder: pathlib.Path) -> None:
-    run_fuzz(folder, 3000)
+    run_fuzz(folder, 1500)
 
 
 @examples(200)
