@@ -408,6 +408,6 @@ def test_the_report_says_how_languages_were_detected(sample_run: SampleRun) -> N
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:
     """Name -> sha256 of the output of a run, without `stages` and without `run.json`, which holds the times."""
-    internal = ("stages/", ".panoramix-tmp/", "lock", "run.json")
+    internal = ("stages/", "tmp/", "lock", "run.json")
     names = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
     return {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in names.items() if not n.startswith(internal)}
