@@ -77,7 +77,7 @@ def run(
             if as_json:
                 print(json.dumps(rows))
             else:
-                out.print(show.steps(rows, requests="://" in root))
+                out.print(show.steps(rows), *([show.costs(rows)] if "://" in root else []), sep="\n")
             return
         stats = execute(parsed, root, on=on, limit=limit, refresh=refresh or (), workers=workers)
         silent_sources, silent_files = shortfalls(parsed, root, stats)

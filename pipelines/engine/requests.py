@@ -39,7 +39,7 @@ class Requests:
         return sum((PRICES[kind] * n for kind, n in vars(self).items()), 0.0) / 1000
 
 
-#: dollars for 1,000 requests: S3 Standard in us-east-1, list prices of November 2025 (aws.amazon.com/s3/pricing)
+#: dollars for 1,000 requests: S3 Standard in us-east-1, list prices of 2025 (aws.amazon.com/s3/pricing)
 PRICES = {"put": 0.005, "list": 0.005, "get": 0.0004, "head": 0.0004}
 
 _STEP = Requests(put=2, list=5, head=3)  # the driver: is it finished, what is committed, then the manifest

@@ -1,5 +1,6 @@
 """The requests that `--plan` counts, against those that moto's server sees."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from bench import _texts
+from pipelines.cli import app
 from pipelines.commands.run import execute, plan_rows
 from pipelines.engine.progress import Progress
 from pipelines.engine.requests import RUN, Requests
@@ -69,6 +72,17 @@ def test_the_plan_counts_the_requests_of_a_run(s3: str, seen: Counter[str], tmp_
     rows = plan_rows(texts, root, None)
     assert {row["state"] for row in rows} == {"done"}
     assert counted(rows, DEAR) < before / 4  # a finished step is only looked at
+
+
+def test_a_plan_at_a_url_ends_with_the_requests_of_each_step(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe(f"{tmp_path}/*.parquet").dump()))
+    arguments = ["run", str(tmp_path / "recipe.yaml"), "--plan", "--out"]
+    at_url, local = (CliRunner().invoke(app, [*arguments, out]) for out in ("memory://run", str(tmp_path / "run")))
+    assert at_url.exit_code == local.exit_code == 0, at_url.output
+    *_, last = (line.split() for line in at_url.stdout.splitlines() if line.strip())
+    assert last[:2] == ["all", "steps"] and len(last) == 7 and all(int(n) > 20 for n in last[2:6]), last
+    assert "dollars" not in local.stdout
 
 
 def test_dollars_are_the_sum_of_the_prices() -> None:
