@@ -63,10 +63,11 @@ class Flat:
         place = place[(kind > 0) & (kind < wordrule.MARK)]
         if not len(place):
             return None
-        mark = np.append(wordrule.kinds()[self.codes] == wordrule.MARK, False)
         end = place + 1
-        while len(more := np.flatnonzero(mark[end])):
+        more = np.flatnonzero(end < len(self.codes))
+        while len(more := more[wordrule.kinds()[self.codes[end[more]]] == wordrule.MARK]):
             end[more] += 1
+            more = more[end[more] < len(self.codes)]
         return Spans(place, end)
 
     @cached_property

@@ -118,4 +118,8 @@ class Weights:
         """
         if self.totals is None:
             return start + words
-        return np.asarray(np.searchsorted(self.totals, self.totals[start] + words * WORD), np.int64)
+        ends, aim = start + words, self.totals[start] + words * WORD
+        # tokens that are words, as most are in mixed text, need no search
+        others = np.flatnonzero(self.totals[np.minimum(ends, len(self.totals) - 1)] < aim)
+        ends[others] = np.searchsorted(self.totals, aim[others])
+        return ends
