@@ -22,17 +22,19 @@ from manifests.document import batches, document
 from manifests.schema import DOCUMENT, EMBEDDED, OUTCOME, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
 from pipelines.fetch.image import Looked, look
-from pipelines.formats import dialogue, rows
+from pipelines.formats import dialogue, pieces, rows
+from pipelines.formats.opened import file_kind
 from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import web_address
 
 KIND = "conversations"
 #: why a row became no document
 REASONS = ("bad_row", "bad_turns", "bad_images", "bad_image_path", "image_missing", "file_broken")
-#: input rows: those of `rows`; `label` is the file's name in addresses, `images` the folder of its image paths
-INPUTS = pa.schema([*rows.INPUTS, ("label", pa.string()), ("images", pa.string())])
+#: input rows: those of `pieces`; `label` is the file's name in addresses, `images` the folder of its image paths
+INPUTS = pa.schema([*pieces.INPUTS, ("label", pa.string()), ("images", pa.string())])
 
-JSON_PIECE = 32 << 20  # bytes of a JSON file in one partition: its images are elsewhere, and count in its output
+#: bytes of a file in one partition. The images of JSON rows are elsewhere, and count in the output of the partition
+PARQUET_PIECE, JSON_PIECE = 64 << 20, 8 << 20
 ROWS = 16  # Parquet rows in memory at a time: they hold images
 
 
@@ -43,10 +45,11 @@ def common_labels(files: Sequence[str]) -> dict[str, str]:
     return {file: "/".join(file.split("/")[common:]) for file in files}
 
 
-def pieces(file: Mapping[str, Any], label: str, images: str | None = None) -> list[Row]:
+def pieces_of(file: Mapping[str, Any], label: str, images: str | None = None) -> list[Row]:
     """INPUTS rows of a file (path, file, size and changed). images: None means the folder of the file."""
     folder = file["path"].rpartition("/")[0] if images is None else images
-    return rows.pieces(file, JSON_PIECE, label=label, images=folder)
+    size = PARQUET_PIECE if file_kind(file["path"]) == "parquet" else JSON_PIECE
+    return pieces.pieces(file, size, label=label, images=folder)
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def _columns(names: Sequence[str], part: Row) -> Sequence[str]:
     schema = dialogue.schema(names)
     if schema is not None:
         return [c for c in dialogue.COLUMNS[schema] if c in names]
-    if rows.file_kind(part["path"]) == "json":
+    if file_kind(part["path"]) == "json":
         return names  # those of one row; another may have a schema
     columns = " and ".join(dialogue.SCHEMAS.values())
     raise InputError(f"{part['path']}: none of the columns {columns}; is it a conversation dataset?")

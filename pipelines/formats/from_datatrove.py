@@ -18,7 +18,7 @@ from manifests.nodes import Node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.formats import values
-from pipelines.formats.rows import FILE, groups
+from pipelines.formats.pieces import FILE, groups
 
 #: input rows: a file of a reader of files (`path` and `file`: its name below the data folder), or one of `world` shards
 #: of another reader

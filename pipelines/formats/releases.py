@@ -18,13 +18,13 @@ from manifests.nearest import nearest
 from manifests.nodes import Node, break_node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
-from pipelines.formats import rows
+from pipelines.formats import opened, pieces, rows
 from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import one_line, pixels, web_address
 
 REASONS = ("bad_row", "no_text", "file_broken")  # why a row became no document
 #: input rows: those of `rows`, and the name or import path of the format of the file
-INPUTS = pa.schema([*rows.INPUTS, ("format", pa.string())])
+INPUTS = pa.schema([*pieces.INPUTS, ("format", pa.string())])
 
 END_OF_TOPIC = "END_OF_DOCUMENT_TOKEN_TO_BE_REPLACED"
 #: what the function of a format may raise for a row that it does not read
@@ -40,7 +40,7 @@ class Format:
     """
 
     read: Callable[[Row], tuple[Any, Iterable[Node]]]
-    suffixes: tuple[str, ...] = rows.SUFFIXES
+    suffixes: tuple[str, ...] = opened.SUFFIXES
     needed: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
 
@@ -109,7 +109,7 @@ def release_format(name: str) -> Format:
     function = resolve_import(name)
     if not callable(function):
         raise ValueError(f"`{name}` is not a function of a row")
-    return Format(function, tuple(getattr(function, "suffixes", rows.SUFFIXES)))
+    return Format(function, tuple(getattr(function, "suffixes", opened.SUFFIXES)))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ REASONS = ("bad_row", "no_text", "file_broken")  # why a row became no document
 
 @dataclass(frozen=True)
 class Texts:
-    """Map. rows.INPUTS -> `documents` (text nodes alone) and `refused`.
+    """Map. pieces.INPUTS -> `documents` (text nodes alone) and `refused`.
 
     text_column, url_column: names of the columns; url_column None reads `url` where a file has it. The address of a
     document is its canonical url, else `text:FILE/ROW`. limit: documents of an input row. Reasons: `bad_row` (no JSON

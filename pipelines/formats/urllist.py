@@ -10,13 +10,13 @@ from manifests.document import batches
 from manifests.nodes import image_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
-from pipelines.formats import rows
+from pipelines.formats import opened, rows
 from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import one_line, web_address
 from pipelines.html.pairs import pair
 
 #: endings of the files
-SUFFIXES = (*rows.SUFFIXES, *(e + c for e in (".csv", ".tsv", ".txt", ".tab") for c in ("", *rows.COMPRESSIONS)))
+SUFFIXES = (*opened.SUFFIXES, *(e + c for e in (".csv", ".tsv", ".txt", ".tab") for c in ("", *opened.COMPRESSIONS)))
 REASONS = ("bad_url", "no_text", "text_too_long", "bad_row", "file_broken")  # why a row became no document
 
 #: names of columns in published lists (LAION: URL, TEXT; COYO, DataComp: url, text; CC3M, CC12M: caption, url)
@@ -27,7 +27,7 @@ MAX_TEXT = 10_000  # characters of the longest text that is a caption (COYO take
 
 @dataclass(frozen=True)
 class UrlList:
-    """Map. rows.INPUTS -> `documents` (pairs) and `refused`. Files are CSV, TSV, JSON or Parquet.
+    """Map. pieces.INPUTS -> `documents` (pairs) and `refused`. Files are CSV, TSV, JSON or Parquet.
 
     url_column, text_column: names of the columns; None looks for the usual names. limit: documents of an input row.
     The provenance of a row is its file and its number. Reasons: `bad_url`, `no_text`, `text_too_long` (over MAX_TEXT),
@@ -43,20 +43,22 @@ class UrlList:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT, "refused": REFUSED}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        columns: list[str] = []  # of the file that is being read
+        urls = (self.url_column,) if self.url_column else URL_NAMES
+        texts = (self.text_column,) if self.text_column else TEXT_NAMES
 
         def choose(names: Sequence[str], part: Row) -> list[str]:
-            columns[:] = (
-                rows.column(names, part, "url_column", (self.url_column,) if self.url_column else URL_NAMES),
-                rows.column(names, part, "text_column", (self.text_column,) if self.text_column else TEXT_NAMES),
-            )
-            return columns
+            return [rows.column(names, part, "url_column", urls), rows.column(names, part, "text_column", texts)]
 
         def convert(row: Row, place: Place) -> Iterator[tuple[str, Row]]:
-            yield "documents", _pair(row.get(columns[0]), row.get(columns[1]), place)
+            yield "documents", _pair(_first(row, urls), _first(row, texts), place)
 
         items = rows.documents(batch, ctx, convert, choose=choose, limit=self.limit, rows=4096)
         return batches(items, self.tables)
+
+
+def _first(row: Row, names: Sequence[str]) -> Any:
+    """The first value that a row has under one of the names; the rows of a JSON file may have different names."""
+    return next((row[name] for name in names if row.get(name) is not None), None)
 
 
 def _pair(address: Any, caption: Any, place: Place) -> Row:

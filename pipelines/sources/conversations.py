@@ -7,9 +7,10 @@ from pydantic import Field
 
 from dedup.sign import Sign
 from pipelines.formats import conversations as formats
-from pipelines.formats import rows
-from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Source, choose_files, reader_step
+from pipelines.formats.opened import SUFFIXES
+from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Source, choose_files
 from pipelines.sources.files import lister
+from pipelines.sources.rows import row_steps
 from pipelines.sources.tables import RecipeError, SourceTable, Strings
 
 
@@ -29,18 +30,19 @@ class Conversations(SourceTable):
 def _listings(name: str, table: Conversations) -> list[Listing]:
     if not table.files:
         raise RecipeError(f"{name}: no input; give {name}.files, such as {name}.files=vqa/*.parquet")
-    return [Listing("files", lister(table.files, rows.SUFFIXES))]
+    return [Listing("files", lister(table.files, SUFFIXES))]
 
 
 def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) -> Documents:
     table: Conversations = source.table
     labels = formats.common_labels([file["file"] for file in source.files["files"]])
     files = choose_files(source.files["files"], reading.limit)
-    pieces = [piece for file in files for piece in formats.pieces(file, labels[file["file"]], table.images)]
+    pieces = [piece for file in files for piece in formats.pieces_of(file, labels[file["file"]], table.images)]
     stage = formats.Conversations(table.together, reading.fetch.max_bytes, reading.fetch.max_pixels)
     count = {**REFUSED, "outcomes": ("status",)}
-    step = reader_step(source.step("read"), stage, pieces, formats.INPUTS, reading, count=count, deadline_s=60)
-    return Documents((step,), (step.name,), images=(step.name,))
+    steps = row_steps(source, "read", stage, pieces, formats.INPUTS, reading, count=count, deadline_s=60)
+    read = (steps[-1].name,)
+    return Documents(tuple(steps), read, images=read)
 
 
 CONVERSATIONS = Kind(

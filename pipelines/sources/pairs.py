@@ -8,11 +8,12 @@ from pydantic import Field
 from dedup.paragraphs import Paragraphs
 from dedup.sign import Sign
 from pipelines.engine.stage import Step, aligned
-from pipelines.formats import rows
+from pipelines.formats import pieces
 from pipelines.formats.urllist import SUFFIXES, UrlList
 from pipelines.html.pairs import Pairs as PairsOfPages
-from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files, reader_step
+from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files
 from pipelines.sources.files import lister
+from pipelines.sources.rows import row_steps
 from pipelines.sources.tables import RecipeError, SourceTable, Strings
 
 
@@ -44,10 +45,10 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
     if pages:
         steps.append(Step(source.step("pages"), PairsOfPages(), {"documents": aligned("documents", *pages)}))
     if files := choose_files(source.files["urls"], reading.limit):
-        pieces = [piece for file in files for piece in rows.pieces(file)]
         stage = UrlList(pairs.url_column, pairs.text_column)
-        steps.append(reader_step(source.step("listed"), stage, pieces, rows.INPUTS, reading))
-    return Documents(tuple(steps), tuple(step.name for step in steps))
+        listed = [piece for file in files for piece in pieces.pieces(file)]
+        steps += row_steps(source, "listed", stage, listed, pieces.INPUTS, reading)
+    return Documents(tuple(steps), tuple(step.name for step in steps if "documents" in step.stage.tables))
 
 
 PAIRS = Kind(

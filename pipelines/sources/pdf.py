@@ -11,7 +11,7 @@ from ocr.stages import Pages
 from pipelines.engine.plan import StepOutput
 from pipelines.engine.stage import Step
 from pipelines.engine.storage import Store
-from pipelines.formats.rows import FILE, groups
+from pipelines.formats.pieces import FILE, groups
 from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Row, Source, choose_files
 from pipelines.sources.files import lister
 from pipelines.sources.tables import Near, RecipeError, SourceTable, Strings

@@ -5,9 +5,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipelines.formats import rows, texts
-from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files, reader_step
+from pipelines.formats import pieces, texts
+from pipelines.formats.opened import SUFFIXES
+from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files
 from pipelines.sources.files import lister
+from pipelines.sources.rows import row_steps
 from pipelines.sources.tables import Datatrove, Near, RecipeError, SourceTable, Strings
 from pipelines.sources.web import datatrove_listing, datatrove_step, sign_near
 
@@ -27,18 +29,18 @@ class Text(SourceTable):
 def _listings(name: str, table: Text) -> list[Listing]:
     if not (table.files or table.datatrove):
         raise RecipeError(f"{name}: no input; give {name}.files (JSON lines or Parquet) or {name}.datatrove (a reader)")
-    return [Listing("files", lister(table.files, rows.SUFFIXES)), *datatrove_listing(table.datatrove)]
+    return [Listing("files", lister(table.files, SUFFIXES)), *datatrove_listing(table.datatrove)]
 
 
 def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) -> Documents:
     table: Text = source.table
     steps = []
     if files := choose_files(source.files["files"], reading.limit):
-        pieces = [piece for file in files for piece in rows.pieces(file)]
         stage = texts.Texts(table.text_column, table.url_column)
-        steps.append(reader_step(source.step("read"), stage, pieces, rows.INPUTS, reading))
+        listed = [piece for file in files for piece in pieces.pieces(file)]
+        steps += row_steps(source, "read", stage, listed, pieces.INPUTS, reading)
     steps += datatrove_step(source, reading, "text")
-    return Documents(tuple(steps), tuple(step.name for step in steps))
+    return Documents(tuple(steps), tuple(step.name for step in steps if "documents" in step.stage.tables))
 
 
 TEXT = Kind(

@@ -22,7 +22,7 @@ from pipelines.engine.plan import StepOutput
 from pipelines.engine.run import RunError
 from pipelines.engine.stage import Step, shuffle
 from pipelines.engine.storage import Store
-from pipelines.formats import from_datatrove, releases, rows
+from pipelines.formats import from_datatrove, pieces, releases
 from pipelines.html.stages import Extract
 from pipelines.sources.base import (
     REFUSED,
@@ -38,6 +38,7 @@ from pipelines.sources.base import (
     reader_step,
 )
 from pipelines.sources.files import lister
+from pipelines.sources.rows import row_steps
 from pipelines.sources.tables import Datatrove, Near, RecipeError, SourceTable, Strings, Table, fault_of
 from pipelines.warc.read import warc_slices
 
@@ -126,7 +127,8 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
     if web.warc or crawls or captures:
         pages.append(_extract(source, reading, [step.name for step in (*crawls, *captures[-1:])]))
     others = [*datatrove_step(source, reading, "web"), *_releases(source, reading)]
-    crawl_names, page_names, other_names = ([step.name for step in steps] for steps in (crawls, pages, others))
+    crawl_names, page_names = ([step.name for step in steps] for steps in (crawls, pages))
+    other_names = [step.name for step in others if "documents" in step.stage.tables]
     documents = (*page_names, *other_names)
     steps = (*crawls, *captures, *pages, *others)
     return Documents(steps, documents, pdfs=tuple(page_names), crawls=tuple(crawl_names))
@@ -238,10 +240,10 @@ def _releases(source: Source, reading: Reading) -> list[Step]:
     ]
     if not files:
         return []
-    pieces = [piece for file in choose_files(files, reading.limit) for piece in rows.pieces(file)]
+    listed = [piece for file in choose_files(files, reading.limit) for piece in pieces.pieces(file)]
     formats = tuple(sorted({release.format for release in source.table.releases}))
-    stage, name = releases.Releases(formats), source.step("releases")
-    return [reader_step(name, stage, pieces, releases.INPUTS, reading, count=COUNT, deadline_s=60)]
+    options: dict[str, Any] = {"count": COUNT, "deadline_s": 60}
+    return row_steps(source, "releases", releases.Releases(formats), listed, releases.INPUTS, reading, **options)
 
 
 def sign_near(near: Near) -> Sign:

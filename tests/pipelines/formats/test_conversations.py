@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.stage import InputError
+from pipelines.formats import containers
 from pipelines.formats import conversations as sets
 from pipelines.formats import rows as reader
-from pipelines.formats.conversations import INPUTS, REASONS, Conversations, common_labels, pieces
+from pipelines.formats.conversations import INPUTS, REASONS, Conversations, common_labels, pieces_of
 from pipelines.formats.dialogue import Exchange, exchanges, groups, images
 from pipelines.formats.rows import Place, RowError
 from tests.pipelines.conversation_sets import cauldron, llava, llava_row
@@ -24,7 +25,7 @@ from tests.trainer.pictures import picture
 
 def read(path: Path, stage: Conversations | None = None, images: str | None = None) -> dict[str, Any]:
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-    return run(stage or Conversations(), pieces(file, path.name, images), INPUTS)
+    return run(stage or Conversations(), pieces_of(file, path.name, images), INPUTS)
 
 
 ROW = llava_row("images/0.png", 0)
@@ -116,7 +117,7 @@ def test_pieces_have_all_rows_of_a_file_and_a_broken_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "RUN", 3)
-    monkeypatch.setattr(reader, "CHUNK", 64)
+    monkeypatch.setattr(containers, "CHUNK", 64)
     array = llava(tmp_path, range(2), 20)
     lines = tmp_path / "lines.jsonl"
     lines.write_text("\ufeff" + "\n\n".join(json.dumps(r) for r in json.loads(array.read_text())))
@@ -125,7 +126,7 @@ def test_pieces_have_all_rows_of_a_file_and_a_broken_end_is_refused(
     monkeypatch.setattr(sets, "JSON_PIECE", 1500)
     for path, documents in documents_of.items():
         file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-        file_pieces = pieces(file, path.name)
+        file_pieces = pieces_of(file, path.name)
         parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in file_pieces]
         assert len(file_pieces) > 2 and sum(map(bool, parts)) > 2
         assert sorted(d["id"] for part in parts for d in part) == sorted(d["id"] for d in documents)
@@ -134,12 +135,12 @@ def test_pieces_have_all_rows_of_a_file_and_a_broken_end_is_refused(
     assert {r["reason"] for r in out["refused"]} == {"file_broken"} and len(out["documents"]) > 15
 
 
-def test_a_parquet_file_is_divided_by_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parquet_file_is_divided_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = cauldron(tmp_path / "c.parquet", range(20), 1)
-    monkeypatch.setattr(reader, "PIECE", path.stat().st_size // 3)
+    monkeypatch.setattr(sets, "PARQUET_PIECE", path.stat().st_size // 3)
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-    parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in pieces(file, path.name)]
-    assert len([part for part in parts if part]) == 3
+    parts = [run(Conversations(), [piece], INPUTS)["documents"] for piece in pieces_of(file, path.name)]
+    assert [len(part) for part in parts] == [5, 5, 6, 4]
     assert [d["provenance"]["offset"] for part in parts for d in part] == list(range(20))
 
 
@@ -204,7 +205,7 @@ def test_two_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
     urls = []
     for path in paths:
         file = {"path": str(path), "file": str(path), "size": path.stat().st_size, "changed": ""}
-        urls += [d["url"] for d in run(Conversations(), pieces(file, labels[str(path)]), INPUTS)["documents"]]
+        urls += [d["url"] for d in run(Conversations(), pieces_of(file, labels[str(path)]), INPUTS)["documents"]]
     assert urls == ["conversations:one%20set/llava.json/0", "conversations:other/llava.json/0"]
 
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from manifests.nodes import Node, image_node, text_node
 from manifests.stage import DirectContext, InputError
-from pipelines.formats import rows as reader
+from pipelines.formats import pieces as dividing
+from pipelines.formats.pieces import pieces
 from pipelines.formats.releases import BAD_ROW, FORMATS, INPUTS, REASONS, Releases, release_format
-from pipelines.formats.rows import pieces
 from tests.pipelines.html.test_stages import run
 
 IMAGE = {
@@ -108,7 +108,7 @@ def test_rows_of_obelics(tmp_path: Path) -> None:
 def test_row_groups_are_divided_and_numbered_as_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = parquet(tmp_path / "o.parquet", OBELICS, group=1)
     from_file = read(path, "obelics")
-    monkeypatch.setattr(reader, "PIECE", path.stat().st_size // 3)
+    monkeypatch.setattr(dividing, "PIECE", path.stat().st_size // 3)
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
     parts = pieces(file, format="obelics")
     assert len(parts) == 3

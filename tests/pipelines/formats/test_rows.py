@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 from manifests.stage import InputError
 from pipelines.formats import rows as reader
-from pipelines.formats.rows import SUFFIXES, file_kind, pieces, read
+from pipelines.formats.opened import SUFFIXES, file_kind
+from pipelines.formats.pieces import PIECE, pieces
+from pipelines.formats.rows import read
 
 ROWS = [{"a": i, "b": f"{i * 7919} é"} for i in range(600)]
 
@@ -55,7 +57,7 @@ def write(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def rows_of(path: Path, size: int = reader.PIECE, **options: Any) -> list[tuple[int, Any]]:
+def rows_of(path: Path, size: int = PIECE, **options: Any) -> list[tuple[int, Any]]:
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
     return [item for part in pieces(file, size) for item in read(part, **options)]
 
@@ -72,10 +74,9 @@ def test_rows_of_all_members_of_a_zip_are_numbered_together(tmp_path: Path) -> N
 @pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".json.gz", ".tar"])
 def test_pieces_of_a_file_have_each_row_once(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / f"a{ending}", ROWS)
-    monkeypatch.setattr(reader, "PIECE", path.stat().st_size // 3)
     monkeypatch.setattr(reader, "RUN", 16)
     file = {"path": str(path), "file": path.name, "size": path.stat().st_size, "changed": ""}
-    shares = [list(read(part)) for part in pieces(file, reader.PIECE)]
+    shares = [list(read(part)) for part in pieces(file, path.stat().st_size // 3)]
     assert (
         len(shares) > 2
         and all(shares)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from manifests.schema import document_id
 from manifests.stage import InputError
 from pipelines.formats.from_datatrove import FromDatatrove, inputs, parts
-from pipelines.formats.rows import INPUTS, pieces
+from pipelines.formats.pieces import INPUTS, pieces
 from pipelines.formats.texts import REASONS, Texts
 from tests.pipelines.html.test_stages import run
 

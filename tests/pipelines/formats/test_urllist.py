@@ -12,7 +12,7 @@ import pytest
 
 from manifests.schema import document_id
 from manifests.stage import InputError
-from pipelines.formats.rows import INPUTS, pieces
+from pipelines.formats.pieces import INPUTS, pieces
 from pipelines.formats.urllist import REASONS, UrlList
 from tests.pipelines.html.test_stages import run
 

@@ -1,0 +1,102 @@
+"""Rows in JSON arrays, zip archives and tar archives, which are read from their beginning."""
+
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.formats.lines import MAX_LINE, Lines, json_lines, json_object
+from pipelines.formats.opened import BOM, STEP, Steps, of_contents
+
+Row = dict[str, Any]
+
+CHUNK = 1 << 20  # characters of a JSON array that are read at a time
+_BETWEEN = " \t\r\n,["  # what stands before the first object of an array and between two objects
+
+
+def json_rows(
+    stream: io.BufferedReader, start: int | None = None, end: int | None = None
+) -> Iterator[bytes | Row | str]:
+    """JSON lines (not yet parsed), or the objects of an array; the first character tells which.
+
+    start, end: offsets of the lines to read; all of them if None.
+    """
+    if start is None and is_array(stream):
+        if stream.peek(len(BOM)).startswith(BOM):
+            stream.read(len(BOM))
+        # a byte that is no UTF-8 becomes a surrogate, which makes its row a bad one
+        yield from _array(io.TextIOWrapper(stream, "utf-8", errors="surrogateescape"))
+    else:
+        lines = Lines(stream)
+        if start is not None and end is not None:
+            lines.limit(start, end)
+        yield from json_lines(lines)
+
+
+def is_array(stream: io.BufferedReader) -> bool:
+    """Whether JSON begins with a bracket. Nothing is consumed."""
+    return stream.peek(1024).removeprefix(BOM).lstrip().startswith(b"[")
+
+
+def _array(text: io.TextIOWrapper) -> Iterator[Row | str]:
+    """The objects of an array, one at a time: such files are large. Arrays may follow one another.
+
+    Raises EOFError where an array has no end, or other text follows it.
+    """
+    decoder = json.JSONDecoder()
+    buffer, at = "", 0
+    while True:
+        while at < len(buffer) and buffer[at] in _BETWEEN:
+            at += 1
+        if buffer.startswith("]", at):
+            buffer, at = buffer[at + 1 :].lstrip(), 0
+            while not buffer and (more := text.read(CHUNK)):
+                buffer = more.lstrip()
+            if not buffer:
+                return
+            if not buffer.startswith("["):
+                raise EOFError("text behind the array")
+            continue
+        start = at
+        try:
+            row, at = decoder.raw_decode(buffer, start)
+        except (ValueError, RecursionError):
+            more = text.read(max(CHUNK, len(buffer) - at)) if len(buffer) - at < MAX_LINE else ""
+            if not more:
+                raise EOFError("an object without an end") from None
+            buffer, at = buffer[at:] + more, 0
+            continue
+        yield _object(row, buffer[start:at])
+
+
+def _object(row: Any, source: str) -> Row | str:
+    try:
+        source.encode()  # fails where the file was no UTF-8
+    except UnicodeEncodeError:
+        return "bad_row"
+    return json_object(row, "\\ud" in source.lower())
+
+
+def zip_rows(stream: io.BufferedReader) -> Iterator[bytes | Row | str]:
+    """Rows of all members, which hold JSON. A member that cannot be read to its end costs its rest."""
+    with zipfile.ZipFile(stream) as archive:
+        for info in archive.infolist():
+            if not info.is_dir():
+                try:
+                    with archive.open(info) as member:
+                        yield from json_rows(io.BufferedReader(Steps(member), STEP))
+                except Exception as e:
+                    if not of_contents(e):
+                        raise
+                    yield "file_broken"
+
+
+def tar_rows(stream: io.BufferedReader) -> Iterator[bytes | str]:
+    """A row for each member `.json`."""
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            if member.isfile() and member.name.endswith(".json"):
+                file = archive.extractfile(member) if member.size <= MAX_LINE else None
+                yield file.read() if file is not None else "bad_row"

@@ -1,0 +1,100 @@
+"""Files of rows by the endings of their names, opened as streams of decompressed bytes."""
+
+import csv
+import io
+import lzma
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+
+from manifests.stage import InputError
+
+#: kind of a file by its ending; a delimiter stands for a table of text
+KINDS = {
+    ".parquet": "parquet", ".jsonl": "json", ".json": "json", ".ndjson": "json", ".zip": "zip", ".tar": "tar",
+    ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t",
+}  # fmt: skip
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+#: endings of files of rows: Parquet and JSON
+SUFFIXES = (".parquet", *(e + c for e in (".jsonl", ".json", ".ndjson") for c in ("", *COMPRESSIONS)))
+#: endings of files whose rows are lines, so that a reader can begin in the middle
+LINES = (".jsonl", ".ndjson", ".csv", ".txt", ".tsv", ".tab")
+
+#: what decompressors and parsers raise for the contents of a file, beside some kinds of OSError
+_OF_CONTENTS = (
+    ValueError, ArithmeticError, LookupError, RuntimeError, TypeError, EOFError, pa.ArrowException, csv.Error,
+    struct.error, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile,
+)  # fmt: skip
+
+BOM = b"\xef\xbb\xbf"
+_BUFFER = 1 << 16  # bytes of a file that is not compressed
+STEP = 8192  # bytes that are decompressed at a time: what is lost before a damaged place is less than this
+
+
+def file_kind(path: str) -> str:
+    """A value of KINDS. Raises InputError for another ending."""
+    stem = path.lower()
+    for ending in COMPRESSIONS:
+        stem = stem.removesuffix(ending)
+    kind = next((kind for ending, kind in KINDS.items() if stem.endswith(ending)), None)
+    if kind is None:
+        raise InputError(f"{path}: not a .csv, .tsv, .jsonl, .json, .parquet, .zip or .tar file; rename or convert it")
+    return kind
+
+
+@contextmanager
+def opened(path: str, kind: str) -> Iterator[io.BufferedReader]:
+    """A file, decompressed as its ending says.
+
+    A damaged place raises an error only after all bytes before it were read (all but STEP). fsspec's own zst reader
+    ends silently at a cut, and after one frame.
+    """
+    zst = path.lower().endswith(".zst")
+    compressed = path.lower().endswith(COMPRESSIONS) and kind != "zip"
+    with fsspec.open(path, "rb", compression="infer" if compressed and not zst else None) as f:
+        stream = pa.CompressedInputStream(pa.PythonFile(f, mode="r"), "zstd") if zst else f
+        yield io.BufferedReader(Steps(stream), STEP) if compressed else io.BufferedReader(f, _BUFFER)
+
+
+class Steps(io.RawIOBase):
+    """A decompressing stream that is read in small steps.
+
+    `read` of Python's decompressors joins several steps, and loses them all when the last one fails.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.read_step = getattr(stream, "read1", stream.read)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read_step(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def check_encoding(head: bytes, path: str) -> None:
+    """head: the first bytes of a file. Raises InputError for UTF-16 and UTF-32, with and without a mark."""
+    marked = head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff"))
+    if marked or (len(head) >= 4 and sorted((head[0] == 0, head[1] == 0)) == [False, True] and 0 in head[2:4]):
+        raise InputError(
+            f"{path}: UTF-16 or UTF-32 text; convert it to UTF-8, such as with `iconv -f UTF-16 -t UTF-8 FILE > NEW`"
+        )
+
+
+def of_contents(e: Exception) -> bool:
+    """True where the contents of a file are at fault, and not the machine, the network or the program.
+
+    bz2, gzip and Arrow raise an OSError without a number for damaged data.
+    """
+    if isinstance(e, OSError):
+        return e.errno is None and not isinstance(e, (TimeoutError, ConnectionError))
+    return isinstance(e, _OF_CONTENTS) and not isinstance(e, InputError)
