@@ -133,7 +133,8 @@ def diff(
     if as_json:
         print(json.dumps({"numbers": numbers, "documents": groups}))
     elif not numbers and not groups:
-        out.print("the runs are equal: the same numbers, and the same outcome of every document", highlight=False)
+        what = "the same numbers" + (", and the same outcome of every document" if documents is not None else "")
+        out.print(f"the runs are equal: {what}", highlight=False, soft_wrap=True)
     else:
         out.print(*show.differences(numbers, groups, first, second, out.width), sep="\n")
     if jsonl is not None and documents is not None:

@@ -189,6 +189,7 @@ def test_diff_of_a_run_without_a_ledger_compares_its_numbers(sample_run: SampleR
     assert differences[("web", "dropped: words_low")] == 7 and {s for s, _ in differences} == {"web", "pdf"}
     assert differences[("pdf", "samples")] == -sample_run.stats["sources"]["pdf"]["samples"]
     assert "words_low" in call("diff", sample_run.folder, tmp_path).stdout
+    assert call("diff", tmp_path, tmp_path).stdout == "the runs are equal: the same numbers\n"
 
 
 def test_stats_of_the_input_files(sample_run: SampleRun) -> None:

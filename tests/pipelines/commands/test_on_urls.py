@@ -89,7 +89,8 @@ def test_each_command_reads_the_run(run: str, chats: pathlib.Path, tmp_path: pat
     assert first["id"] in call("explain", run, first["url"]).stdout
     swept = json.loads(call("sweep", run, "characters.min=0..400:100", "--json").stdout)
     assert swept["rows"][0]["kept"] == 42 > swept["rows"][-1]["kept"]
-    assert not any(json.loads(call("diff", run, chats, "--json").stdout).values())
+    assert json.loads(call("diff", run, chats, "--json").stdout) == {"numbers": [], "documents": []}
+    assert "more files" not in call("stats", run, "--files").stdout
     report = call("report", run, "-o", tmp_path / "r.html")
     assert report.exit_code == 0 and (tmp_path / "r.html").read_text() == (chats / "report.html").read_text()
     verified = call("verify", run)
