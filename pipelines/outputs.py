@@ -46,6 +46,9 @@ from shards.tokens import load
 #: recipe and limit of a run that is at work or was interrupted, from which the shards that it has finished are found
 UNFINISHED = "unfinished.json"
 
+#: folders in which every file belongs to the run: what it did not link there is removed
+OWN_FOLDERS = frozenset(("shards", "outputs", "index", "ledger"))
+
 Row = dict[str, Any]
 Outputs = Mapping[str, StepOutput]
 

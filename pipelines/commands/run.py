@@ -17,7 +17,7 @@ from pipelines.engine.requests import requests
 from pipelines.engine.run import Outcome, RunError, run, states, store_errors
 from pipelines.engine.storage import Store
 from pipelines.engine.usage import Meter
-from pipelines.outputs import UNFINISHED, assemble, shown_tables
+from pipelines.outputs import OWN_FOLDERS, UNFINISHED, assemble, shown_tables
 from pipelines.plan import Plan, plan
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
@@ -60,6 +60,7 @@ def execute(
         if name not in recorded:
             names = ", ".join(sorted(recorded)) or "none"
             raise RunError(f"--refresh {name}: not a recorded step of this recipe; those are {names}")
+    _check_folder(root)
 
     def start() -> Any:
         unfinished = {"recipe": recipe.dump(), "limit": limit}
@@ -79,6 +80,15 @@ def execute(
             times |= {"usage": usage, "driver": {"cpu_s": driver.cpu_s, "peak_bytes": driver.peak_bytes}}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
+
+
+def _check_folder(root: str) -> None:
+    """Raises RunError for a folder that is no run's and holds folders of names that a run empties at its end."""
+    with store_errors(root):
+        there = set(Store(root).folders(""))
+    if "stages" not in there and (others := sorted(there & OWN_FOLDERS)):
+        names = ", ".join(f"{name}/" for name in others)
+        raise RunError(f"{root} holds {names}, which no run has made there; give a folder of the run's own with --out")
 
 
 def plan_rows(recipe: Recipe, root: str, limit: int | None) -> list[dict[str, Any]]:
