@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipelines.engine.retry import KILLED, LOST, ROWS, TRIES, Kind, PartResult, RunError, next_attempt
-from pipelines.engine.stage import BATCH, OUTSIDE, WHOLE_ROW, Step, Task, shuffle
+from pipelines.engine.stage import BATCH, OUTSIDE, WHOLE_ROW, Quarantined, Step, Task, shuffle
 
 STEP = Step("score", None, same_rows=("scores",))
 MAP = Task(STEP, "/run", "stages/score-x", 3, 3)
@@ -22,10 +22,14 @@ def _failed(kind: Kind, row: int = 0, sub: int = OUTSIDE) -> PartResult:
     ("task", "result", "changes"),
     [
         (MAP, _failed("lost", 7, WHOLE_ROW), {"lost": 1}),
-        (MAP, _failed("crash", 7, WHOLE_ROW), {"skip": ((7, WHOLE_ROW, "crash: why"),)}),
-        (MAP, _failed("hang", 7, 2), {"skip": ((7, WHOLE_ROW, "hang: why"),)}),  # the null row stands for all sub-rows
-        (FANS_OUT, _failed("hang", 7, 2), {"skip": ((7, 2, "hang: why"),)}),
-        (EXCHANGE, _failed("crash", 7, 2), {"skip": ((7, 2, "crash: why"),)}),
+        (MAP, _failed("crash", 7, WHOLE_ROW), {"skip": (Quarantined(7, WHOLE_ROW, "crash: why"),)}),
+        (
+            MAP,
+            _failed("hang", 7, 2),
+            {"skip": (Quarantined(7, WHOLE_ROW, "hang: why"),)},
+        ),  # the null row stands for all sub-rows
+        (FANS_OUT, _failed("hang", 7, 2), {"skip": (Quarantined(7, 2, "hang: why"),)}),
+        (EXCHANGE, _failed("crash", 7, 2), {"skip": (Quarantined(7, 2, "crash: why"),)}),
         (MAP, _failed("crash", 64, BATCH), {"suspects": (64,)}),
         (MAP, _failed("memory", 64, BATCH), {"suspects": (64,)}),
         (MAP, _failed("crash"), {"tries": 1}),
@@ -62,7 +66,7 @@ def test_a_row_that_the_kernel_kills_for_is_quarantined_at_last() -> None:
     for _ in range(KILLED - 1):
         task, _ = next_attempt(task, _failed("lost", 7, WHOLE_ROW))
     retry, _ = next_attempt(task, _failed("lost", 7, WHOLE_ROW))
-    assert retry.skip == ((7, WHOLE_ROW, "lost: why"),)
+    assert retry.skip == (Quarantined(7, WHOLE_ROW, "lost: why"),)
 
 
 def test_too_many_rows_that_end_the_process_stop_the_run() -> None:

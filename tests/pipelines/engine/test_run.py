@@ -134,7 +134,7 @@ def test_a_bad_row_costs_that_row(
         tmp_path, plan(Score(bad=333, how=fault, hangs=str(tmp_path / "hangs")), memory=600 << 20), lambda: Local(1)
     )
     assert totals(tmp_path, outcome) == expected(without=(333,))
-    ((part, row, _, cause),) = outcome.outputs["score"].quarantined
+    ((part, (row, _, cause, _)),) = outcome.outputs["score"].quarantined
     assert (part, row) == (1, 133)
     assert word in cause
 
