@@ -41,13 +41,13 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from bench._timed import interleaved, timed
+from manifests.runfiles import RunFiles
 from manifests.schema import NODE, SELECTED, document_id, key64
 from manifests.stage import DirectContext
 from shards import manifest, plan, tar, tokens
 from shards.image import decode, decoders, size_for
 from shards.loader import Loader
 from shards.publish import readers
-from shards.runfiles import RunFiles
 from shards.write import Pack
 
 PICTURES = 16

@@ -2,7 +2,8 @@
 
 A text is contaminated where it shares thirteen words in a row with an evaluation, or where it is one of the
 evaluation's short texts. An evaluation is a table of hashes (`EVALUATED`), small enough for every partition to read.
-Words are those of `dedup.text`: case, punctuation and diacritics do not count.
+Words are those of `dedup.text`: case, punctuation and diacritics do not count. In scripts without blanks between words,
+as many letters in a row count as are thirteen words: 21 of Chinese or Japanese, 42 of Thai (`manifests.words`).
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.columns import column, numbers, part_of, row_of
-from dedup.text import kept_nodes, words
-from manifests.flat import within
-from manifests.hashing import U64, ngram_hashes
+from dedup.text import Words, kept_nodes, words
+from manifests.hashing import U64
 from manifests.schema import TEXT
 from manifests.stage import NO_ENGINE, Output, StageContext
 
@@ -69,8 +69,8 @@ class Overlap:
         return index[order], rows[order]
 
     def _hashes(self, texts: pa.Array) -> tuple[tuple[U64, I64], tuple[U64, I64]]:
-        hashes, offsets = words(texts, fold_numbers=False)
-        return runs(hashes, offsets, self.words), wholes(hashes, offsets, self.whole, self.words)
+        hashed = words(texts, fold_numbers=False)
+        return runs(hashed, self.words), wholes(hashed, self.whole, self.words)
 
 
 @dataclass(frozen=True)
@@ -162,16 +162,15 @@ def hamming(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     return np.asarray(np.bitwise_count(np.asarray(a, np.uint64) ^ np.asarray(b, np.uint64)), np.uint8)
 
 
-def runs(hashes: U64, offsets: I64, size: int) -> tuple[U64, I64]:
+def runs(words: Words, size: int) -> tuple[U64, I64]:
     """Every run of ``size`` words of each text: (hashes, index of the text). A shorter text has none."""
-    counts = np.maximum(np.diff(offsets) - size + 1, 0)
-    text = np.repeat(np.arange(len(counts)), counts)
-    return ngram_hashes(hashes, np.repeat(offsets[:-1], counts) + within(counts), size), text
+    hashes, counts = words.grams(size)
+    return hashes, np.repeat(np.arange(len(counts)), counts)
 
 
-def wholes(hashes: U64, offsets: I64, least: int, below: int) -> tuple[U64, I64]:
-    """The texts of ``least`` to below ``below`` words: (hashes, index of the text)."""
-    lengths = np.diff(offsets)
-    texts = [np.flatnonzero(lengths == size) for size in range(least, below)]
-    parts = [ngram_hashes(hashes, offsets[some], size) for size, some in zip(range(least, below), texts, strict=True)]
-    return np.concatenate([np.zeros(0, np.uint64), *parts]), np.concatenate([np.zeros(0, np.int64), *texts])
+def wholes(words: Words, least: int, below: int) -> tuple[U64, I64]:
+    """The texts of ``least`` to below ``below`` words, the shortest first: (hashes, index of the text)."""
+    sizes, lengths = words.sizes(), np.diff(words.offsets)
+    texts = np.flatnonzero((sizes >= least) & (sizes < below))
+    texts = texts[np.argsort(lengths[texts], kind="stable")]
+    return words.hashed(words.offsets[texts], lengths[texts]), texts

@@ -8,8 +8,9 @@ similarity s share at least one band with probability 1 - (1 - s^rows)^bands.
 import numpy as np
 import numpy.typing as npt
 
+from dedup.text import Words
 from manifests.flat import offsets as running_totals
-from manifests.hashing import GOLDEN, U64, mix64, ngram_hashes
+from manifests.hashing import GOLDEN, U64, mix64
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
@@ -18,21 +19,10 @@ I64 = npt.NDArray[np.int64]
 CHUNK = 4096
 
 
-def shingles(words: U64, offsets: I64, size: int = 5) -> tuple[U32, I64]:
+def shingles(words: Words, size: int = 5) -> tuple[U32, I64]:
     """Hashed word n-grams of each text: (hashes, offsets). A text of less than ``size`` words has one, of all words."""
-    lengths = np.diff(offsets)
-    counts = np.where(lengths == 0, 0, np.maximum(lengths - size + 1, 1))
-    out = running_totals(counts)
-    values = np.zeros(int(out[-1]), np.uint64)
-    for n in range(1, size + 1):
-        texts = np.flatnonzero(lengths == n) if n < size else np.flatnonzero(lengths >= size)
-        if not len(texts):
-            continue
-        each = counts[texts]
-        place, begin = np.arange(int(each.sum())), np.cumsum(each) - each
-        first = place + np.repeat(offsets[texts] - begin, each)
-        values[place + np.repeat(out[texts] - begin, each)] = ngram_hashes(words, first, n)
-    return (values >> np.uint64(32)).astype(np.uint32), out
+    hashes, counts = words.grams(size, short=True)
+    return (hashes >> np.uint64(32)).astype(np.uint32), running_totals(counts)
 
 
 def permutations(count: int, seed: int) -> tuple[U32, U32]:

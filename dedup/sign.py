@@ -40,7 +40,7 @@ def signatures_schema(permutations: int) -> pa.Schema:
             ("url_hash", pa.uint64()),  # of the canonical page address
             ("pair_hash", pa.uint64()),  # of the kept images' addresses and the kept text, unchanged
             ("own_hash", pa.uint64()),  # of the column `duplicate_key`
-            ("length", pa.int32()),  # words
+            ("length", pa.int32()),  # words; letters of scripts without blanks between words
             ("fetched", pa.int64()),  # seconds since 1970, UTC
         ]
     )
@@ -85,8 +85,8 @@ class Sign:
         ids, keep = required(batch, ("id", "keep"), "Sign")
         kept, nodes = bools(keep), kept_nodes(batch, "Sign")
         texts = nodes.texts()
-        hashed, offsets = words(texts, self.fold_numbers)
-        length = np.diff(offsets).astype(np.int32)
+        hashed = words(texts, self.fold_numbers)
+        length = np.diff(hashed.offsets).astype(np.int32)
         has_text = kept & (length > 0)
 
         # by kind: the hashes, and which documents have one
@@ -103,7 +103,7 @@ class Sign:
         keys = [(kind, doc[has], values[has]) for kind, (values, has) in hashes.items()]
         signature = np.zeros((rows, size), np.uint32)
         if self.near:
-            shingles, edges = minhash.shingles(hashed, offsets, self.shingle)
+            shingles, edges = minhash.shingles(hashed, self.shingle)
             signature = minhash.signatures(shingles, edges, size, self.seed)
             bands = minhash.band_keys(signature[has_text], self.bands, self.rows)
             keys.append((BAND, np.repeat(doc[has_text], self.bands), bands.reshape(-1)))

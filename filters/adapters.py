@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from filters.own import FAILURES, Failures
 from manifests.code import frozen_arguments, one_line, program_digests, resolve_import
 from manifests.flat import texts
 from manifests.stage import NO_ENGINE, Output, StageContext
@@ -21,8 +22,9 @@ class DatatroveScore:
     ``filter``: import path of a datatrove filter class, as ``datatrove.pipeline.filters:C4QualityFilter``;
     ``arguments``: its keyword arguments, as pairs. The filter gets the text nodes joined by blank lines, and url and
     language (as the page declares it) as metadata. Changes that it makes to the text are discarded. A document for
-    which it raises does not pass, with the reason ``raised_<Exception>``. Raises ImportError in a process that does not
-    find the class. `datatrove_score` makes the stage and checks the path.
+    which it raises does not pass, with the reason ``raised_<Exception>``; the errors are in ``failures``
+    (`filters.own.FAILURES`). Raises ImportError in a process that does not find the class. `datatrove_score` makes the
+    stage and checks the path.
     """
 
     name: str
@@ -31,7 +33,8 @@ class DatatroveScore:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": pa.schema([(f"{self.name}_passes", pa.float32()), (f"{self.name}_reason", pa.string())])}
+        scores = pa.schema([(f"{self.name}_passes", pa.float32()), (f"{self.name}_reason", pa.string())])
+        return {"scores": scores, "failures": FAILURES}
 
     @property
     def count(self) -> Mapping[str, tuple[str, ...]]:
@@ -48,15 +51,17 @@ class DatatroveScore:
             filter_ = _filter(self.filter, self.arguments)
         except ValueError as e:
             raise ImportError(str(e)) from e
+        failures = Failures(self.filter)
         rows: list[tuple[float | None, str | None]] = []
         columns = (batch[name].to_pylist() for name in ("id", "url", "lang"))
         with redirect_stdout(sys.stderr):
             for row, (text, id_, url, lang) in enumerate(zip(texts(batch), *columns, strict=True)):
                 metadata = {key: value for key, value in (("url", url), ("language", lang)) if value is not None}
                 document = Document(text=text, id=id_ or "", metadata=metadata)
-                rows.append(_apply(filter_, document) if ctx(row) else (None, None))
+                rows.append(_apply(filter_, document, failures) if ctx(row) else (None, None))
         arrays = [[row[i] for row in rows] for i in (0, 1)]
         yield "scores", pa.record_batch(arrays, schema=self.tables["scores"])
+        yield from failures.outputs()
 
 
 def datatrove_score(name: str, path: str, arguments: Mapping[str, Any] | None = None) -> DatatroveScore:
@@ -71,10 +76,11 @@ def raised(reasons: Mapping[str, int]) -> int:
     return sum(number for reason, number in reasons.items() if reason.startswith("raised_"))
 
 
-def _apply(filter_: Any, document: Any) -> tuple[float, str | None]:
+def _apply(filter_: Any, document: Any, failures: Failures) -> tuple[float, str | None]:
     try:
         (result,) = filter_.filter_batch([document])
     except Exception as e:  # any filter may fail for any text: the reason says so
+        failures.add(e)
         return 0.0, f"raised_{type(e).__name__}"
     passed, reason = result if isinstance(result, tuple) else (result, None)
     return float(bool(passed)), None if passed else str(reason) if reason else "filtered"

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from filters.needs import readable
 from manifests.stage import NO_ENGINE, Output, StageContext
-from manifests.urls import split_url
+from manifests.urls import canonical, host_of
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Blocklist:
     null without one). The rule ``blocked_host: {any_of: []}`` drops every document with an entry.
 
     ``path``: a file with one entry in a line: a host (with all its subdomains), or the beginning of an address, such as
-    ``a.example/forum/``. Lines of hosts files (``0.0.0.0 a.example``) are accepted; # begins a comment.
+    ``a.example/forum/``, in any spelling (`manifests.urls`). Lines of hosts files (``0.0.0.0 a.example``) are accepted;
+    # begins a comment.
     """
 
     path: str
@@ -35,16 +36,20 @@ class Blocklist:
 def covered(url: str, path: str) -> str | None:
     """The entry of a list's file that covers an address: its host, a parent domain, or a beginning of the address."""
     hosts, beginnings = entries(path)
-    parts = split_url(url)
-    if parts is None:  # malformed, so no entry covers it
+    address = canonical(url)
+    if address is None:  # no address on the web, so no entry covers it
         return None
-    host = name = (parts.hostname or "").rstrip(".")
+    host = name = host_of(address)
     while name:
         if name in hosts:
             return name
         name = name.partition(".")[2]  # the parent domain
-    address = f"{host}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
-    return next((b for b in beginnings.get(host, ()) if address.startswith(b)), None)
+    return next((b for b in beginnings.get(host, ()) if _below(address).startswith(b)), None)
+
+
+def _below(address: str) -> str:
+    """An address without scheme and port, which entries do not name."""
+    return host_of(address) + address[address.index("/", address.index("://") + 3) :]
 
 
 @lru_cache(maxsize=8)
@@ -58,13 +63,14 @@ def entries(path: str) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
         fields = line.split("#")[0].split()
         if not fields:
             continue
-        host, _, rest = fields[-1].rpartition("://")[2].partition("/")
-        host = host.lower().strip(".")
-        if len(fields) > 2 or not host:
+        text = fields[-1]
+        address = canonical(text if "://" in text else f"http://{text.strip('.')}")
+        if len(fields) > 2 or address is None:
             where = f"block-list `{path}`, line {number}"
             raise ValueError(f"{where}: expected a host or an address, got `{line.strip()[:80]}`")
-        if rest:
-            beginnings[host] = (*beginnings.get(host, ()), f"{host}/{rest}")
-        else:
+        host, beginning = host_of(address), _below(address)
+        if beginning == f"{host}/":
             hosts.add(host)
+        else:
+            beginnings[host] = (*beginnings.get(host, ()), beginning)
     return frozenset(hosts), beginnings

@@ -151,7 +151,7 @@ def _remeasured(
                 scores["longest_paragraph"] = longest
                 scores["words_per_image"] = ratio(scores[name], images)
     return {
-        name: pa.array(values.astype(np.float32), mask=np.isnan(values))
+        name: pa.array(values.astype(np.float32), mask=np.isnan(values) | ~bools(columns[name].is_valid()))
         for name, values in scores.items()
         if name in columns
     }

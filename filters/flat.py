@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from filters import characters as ch
 from filters.hashing import Running, UInt64s
-from filters.spans import Bools, Ints, Spans
+from filters.spans import Bools, Floats, Ints, Spans
+from manifests import words as wordrule
 from manifests.flat import offsets as running_totals
+from manifests.words import Weights
 
 GAP = "\n\n"
 # code points in one step: the arrays fit the cache, and memory does not grow with the input
@@ -54,6 +56,33 @@ class Flat:
         return Spans(edge[::2], edge[1::2])
 
     @cached_property
+    def letters(self) -> Spans | None:
+        """Letters of scripts without blanks between words (`manifests.words`), with their marks; None without any."""
+        place = np.flatnonzero(self.codes >= wordrule.FIRST)
+        kind = wordrule.kinds()[self.codes[place]]
+        place = place[(kind > 0) & (kind < wordrule.MARK)]
+        if not len(place):
+            return None
+        mark = np.append(wordrule.kinds()[self.codes] == wordrule.MARK, False)
+        end = place + 1
+        while len(more := np.flatnonzero(mark[end])):
+            end[more] += 1
+        return Spans(place, end)
+
+    @cached_property
+    def pieces(self) -> Spans:
+        """Runs without white space; a letter of a script without blanks between words is a piece of its own."""
+        if self.letters is None:
+            return self.spaced
+        cuts = np.unique(np.concatenate([self.letters.start, self.letters.end]))
+        run = np.searchsorted(self.spaced.start, cuts, "right") - 1
+        cuts = cuts[(self.spaced.start[run] < cuts) & (cuts < self.spaced.end[run])]
+        start, end = (
+            np.insert(edges, np.searchsorted(edges, cuts), cuts) for edges in (self.spaced.start, self.spaced.end)
+        )
+        return Spans(start, end)
+
+    @cached_property
     def points(self) -> Ints:
         """Places of , ; : ? ! and full stops."""
         return np.flatnonzero(self.where(ch.POINT))
@@ -74,7 +103,7 @@ class Flat:
     @cached_property
     def _terms(self) -> tuple[Spans, Bools]:
         """Words and numbers, and which are words."""
-        start, end = self.spaced.start, self.spaced.end
+        start, end = self.pieces.start, self.pieces.end
         plain = ~self.where(ch.SPECIAL)
         good = np.flatnonzero(plain)
         before = np.zeros(len(plain) + 1, np.int32)
@@ -93,7 +122,7 @@ class Flat:
 
     @property
     def terms(self) -> Spans:
-        """Words and numbers, in their order. A number is a run without a word, from its first to its last digit."""
+        """Words and numbers, in their order. A number is a piece without a word, from its first to its last digit."""
         return self._terms[0]
 
     @property
@@ -103,8 +132,49 @@ class Flat:
 
     @cached_property
     def words(self) -> Spans:
-        """Words: runs without white space, without the special characters at both ends, that are not empty."""
+        """Words: pieces, without the special characters at both ends, that are not empty."""
         return Spans(self.terms.start[self.is_word], self.terms.end[self.is_word])
+
+    @cached_property
+    def letter_weights(self) -> NDArray[np.uint8] | None:
+        """The weight of each term that is a letter of a script without blanks, else 0; None where no term is."""
+        if self.letters is None:
+            return None
+        kind = wordrule.kinds()[self.codes[self.terms.start]]
+        return np.where(kind == wordrule.MARK, np.uint8(0), kind)
+
+    @cached_property
+    def term_weights(self) -> Weights:
+        """How much of a word each term is."""
+        kind = self.letter_weights
+        return Weights.of(None if kind is None else np.where(kind, kind, np.uint8(wordrule.WORD)))
+
+    @cached_property
+    def word_weights(self) -> Weights:
+        """How much of a word each of the words is: a letter of a script without blanks is a part of one."""
+        kind = None if self.letter_weights is None else self.letter_weights[self.is_word]
+        return Weights.of(None if kind is None else np.where(kind, kind, np.uint8(wordrule.WORD)))
+
+    @cached_property
+    def word_count(self) -> Floats | Ints:
+        """The number of words of each paragraph."""
+        return self.word_weights.count(self.paragraph_words.start, self.paragraph_words.end)
+
+    @cached_property
+    def term_count(self) -> Floats | Ints:
+        """The number of words and numbers of each paragraph."""
+        return self.term_weights.count(self.paragraph_terms.start, self.paragraph_terms.end)
+
+    @cached_property
+    def without_blanks(self) -> tuple[Bools, Bools] | None:
+        """Which documents, and which paragraphs, have more than half of their words in scripts without blanks between
+        words; None where no text has a letter of such a script.
+        """
+        if self.letter_weights is None:
+            return None
+        some = Weights.of(self.letter_weights[self.is_word])
+        part, whole = some.count(self.paragraph_words.start, self.paragraph_words.end), self.word_count
+        return self.of.sum(part) * 2 > self.of.sum(whole), part * 2 > whole
 
     @cached_property
     def _folded(self) -> Running:

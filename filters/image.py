@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from filters.scores import IMAGE_FETCHED, IMAGE_ON_PAGE, STRINGS
 from filters.wordlists import words
+from manifests.words import count_words, letters
 
 
 def image_columns(images: pa.Table | pa.RecordBatch) -> Mapping[str, pa.Array]:
@@ -61,13 +62,18 @@ def page_columns(nodes: pa.StructArray) -> Mapping[str, pa.Array]:
 
 def _page(url: pa.Array, width: pa.Array, height: pa.Array, alt: pa.Array) -> dict[str, pa.Array]:
     text = pc.utf8_trim_whitespace(pc.fill_null(alt, ""))
-    alt_words = pc.if_else(pc.equal(pc.utf8_length(text), 0), 0, pc.add(pc.count_substring_regex(text, r"\s+"), 1))
+    blanks = pc.count_substring_regex(text, r"\s+").cast(pa.float64())
+    alt_words = pc.if_else(pc.equal(pc.utf8_length(text), 0), 0.0, pc.add(blanks, 1.0))
+    unspaced = pc.match_substring_regex(text, letters())
+    if pc.any(unspaced).as_py():
+        counts = pa.array([count_words(t) for t in text.filter(unspaced).to_pylist()], pa.float64())
+        alt_words = pc.replace_with_mask(alt_words, unspaced, counts)
     return {
         # where the page states one side, that side is judged
         "rendered_min": pc.min_element_wise(width, height, skip_nulls=True),
         "rendered_max": pc.max_element_wise(width, height, skip_nulls=True),
         "banned_url": pc.count_substring_regex(url, _banned()),
-        "alt_words": pc.if_else(pc.is_valid(url), alt_words, pa.scalar(None, pa.int32())),
+        "alt_words": pc.if_else(pc.is_valid(url), alt_words, pa.scalar(None, pa.float64())),
     }
 
 

@@ -32,7 +32,7 @@ from filters.wordlists import Hits, languages
 #: scripts that (nearly) one language alone uses; Han with kana is Japanese
 SCRIPT_LANGUAGE = {
     "hangul": "ko", "thai": "th", "greek": "el", "hebrew": "he", "devanagari": "hi", "bengali": "bn", "tamil": "ta",
-    "telugu": "te", "armenian": "hy", "georgian": "ka",
+    "telugu": "te", "armenian": "hy", "georgian": "ka", "lao": "lo", "khmer": "km", "myanmar": "my",
 }  # fmt: skip
 
 #: with a smaller share of function words, a paragraph's confidence is reduced; prose has 0.3 to 0.5
@@ -87,7 +87,7 @@ def labels() -> tuple[str, ...]:
 
 def by_function_words(flat: Flat, words: Hits) -> Guess:
     """Language of each paragraph by its function words and its script."""
-    kinds, paragraphs, per_paragraph = len(labels()), len(flat.paragraphs), flat.paragraph_words.size
+    kinds, paragraphs, per_paragraph = len(labels()), len(flat.paragraphs), flat.word_count
     member = words.lexicon.member[:, [words.lexicon.names.index(f"stop_{code}") for code in languages()]]
     shared = member.sum(1)  # number of languages that have each entry
     functional = shared[words.entry] > 0

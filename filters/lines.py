@@ -49,8 +49,8 @@ def line_scores(flat: Flat) -> tuple[dict[str, Floats], dict[str, Floats]]:
 def document_scores(flat: Flat, hits: Hits, images: Ints) -> dict[str, Floats]:
     """`filters.scores.DOCUMENT_ONLY` but Gopher's repetition and word_confidence. ``images``: of each document."""
     paragraphs, total = flat.of.size, flat.of.sum
-    words = flat.paragraph_words.size
-    count, terms = total(words), total(flat.paragraph_terms.size)
+    words = flat.word_count
+    count, terms = total(words), total(flat.term_count)
     lines_, of = flat.lines, flat.document_lines
     size, repeated, last = lines_.size, _repeated(flat), _edge(flat, lines_, 1)
     first = flat.codes[flat.spaced.start[np.searchsorted(flat.spaced.start, lines_.start)]]  # after its indentation

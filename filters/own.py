@@ -10,8 +10,10 @@
 
 The level is the recipe's, or else an attribute ``level`` of the function or class, or else "text". The value is then a
 `str`, a `Document` or an `Image`. A function gets the recipe's `arguments` as keyword arguments, a class as the
-arguments of its constructor. A score that raises, or gives no number, is null, and its column ``<name>_failed`` is 1.
-What Python code prints goes to stderr: stdout belongs to the command.
+arguments of its constructor. A score that raises, or gives no number (a text that is none, an array, NaN), is null, and
+its column ``<name>_failed`` is 1; a null score never drops. True and False are 1 and 0. Infinity is a number: a rule
+with ``max`` drops it. A run ends with an error where a score failed for every row. What Python code prints goes to
+stderr: stdout belongs to the command.
 """
 
 import functools
@@ -20,6 +22,7 @@ import inspect
 import io
 import logging
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
@@ -37,6 +40,9 @@ from manifests.schema import IMAGE
 from manifests.stage import NO_ENGINE, Output, StageContext
 
 LEVELS = ("text", "document", "image")
+MESSAGE = 200  # characters of an error that are kept
+#: the errors of the user's code: the last message of each kind in a batch, and how many rows had that kind
+FAILURES = pa.schema([("error", pa.string()), ("rows", pa.int64())])
 Arguments = tuple[tuple[str, Any], ...]
 
 
@@ -84,7 +90,8 @@ class Image:
 
 @dataclass(frozen=True)
 class OwnScore:
-    """Map: documents -> ("scores", ``<name>`` float32, ``<name>_failed`` float32 1 or 0), one row for each document.
+    """Map: documents -> ("scores", ``<name>`` float32, ``<name>_failed`` float32 1 or 0), one row for each document;
+    and ``failures`` (`FAILURES`).
 
     At the level "image" the input has a column ``image`` (encoded bytes) and a row for each image; both scores are null
     where Pillow cannot read it. ``path``: import path of a function or class. Raises ImportError in a process that does
@@ -98,11 +105,12 @@ class OwnScore:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": pa.schema([(self.name, pa.float32()), (f"{self.name}_failed", pa.float32())])}
+        scores = pa.schema([(self.name, pa.float32()), (f"{self.name}_failed", pa.float32())])
+        return {"scores": scores, "failures": FAILURES}
 
     @property
     def count(self) -> Mapping[str, tuple[str, ...]]:
-        """Columns that the engine sums (`Step.count`), for `failure`."""
+        """Columns that the engine sums (`Step.count`)."""
         return {"scores": (f"{self.name}_failed",)}
 
     def programs(self) -> dict[str, str]:
@@ -113,12 +121,14 @@ class OwnScore:
             score = load(self.path, self.arguments)
         except ValueError as e:
             raise ImportError(str(e)) from e
+        failures = Failures(self.path)
         scores: list[tuple[float | None, float | None]] = []
         with redirect_stdout(sys.stderr):
             for row, value in enumerate(batch["image"].to_pylist() if self.level == "image" else texts(batch)):
-                scores.append(_call(self.path, score, self._value(batch, row, value)) if ctx(row) else (None, None))
+                scores.append(_call(score, self._value(batch, row, value), failures) if ctx(row) else (None, None))
         columns = [[pair[i] for pair in scores] for i in (0, 1)]
         yield "scores", pa.record_batch(columns, schema=self.tables["scores"])
+        yield from failures.outputs()
 
     def _value(self, batch: pa.RecordBatch, row: int, value: Any) -> Any:
         """What the score gets for a row, from its text or its encoded image."""
@@ -166,13 +176,6 @@ def load(path: str, arguments: Arguments) -> Callable[[Any], Any]:
     return scored
 
 
-def failure(name: str, path: str, failed: float, rows: int) -> str | None:
-    """One line where a score failed for every row, else None. failed: sum of the column ``<name>_failed``."""
-    if not rows or failed < rows:
-        return None
-    return f"{name}: `{path}` failed for all of {rows} rows; its first error is in the log"
-
-
 def _image(data: bytes | None) -> Image | None:
     try:
         return None if data is None else Image(data)
@@ -180,7 +183,29 @@ def _image(data: bytes | None) -> Image | None:
         return None
 
 
-def _call(path: str, score: Callable[[Any], Any], value: Any) -> tuple[float | None, float | None]:
+class Failures:
+    """The errors of the user's code in a batch: how often each kind was raised, and its last message."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._of: dict[str, tuple[str, int]] = {}  # the kind of the last error is last
+
+    def add(self, error: BaseException) -> None:
+        kind = type(error).__name__
+        _, before = self._of.pop(kind, ("", 0))
+        message = _ADDRESS.sub("0x", one_line(error))[:MESSAGE]
+        self._of[kind] = (f"{kind}: {message}" if message else kind), before + 1
+        if (self.path, kind) not in _LOGGED:
+            _LOGGED.add((self.path, kind))
+            logging.getLogger(__name__).warning("`%s` failed for a row: %s", self.path, self._of[kind][0])
+
+    def outputs(self) -> Iterator[Output]:
+        rows = [{"error": error, "rows": number} for error, number in self._of.values()]
+        if rows:
+            yield "failures", pa.RecordBatch.from_pylist(rows, FAILURES)
+
+
+def _call(score: Callable[[Any], Any], value: Any, failures: Failures) -> tuple[float | None, float | None]:
     """Score and failure (1 or 0) of a value; null, both, where there is no value."""
     if value is None:
         return None, None
@@ -191,10 +216,9 @@ def _call(path: str, score: Callable[[Any], Any], value: Any) -> tuple[float | N
             raise ValueError("the score is not a number (NaN)")
         return number, 0.0
     except (Exception, SystemExit) as e:  # counted in the row's own column
-        if (key := (path, type(e).__name__)) not in _LOGGED:
-            _LOGGED.add(key)
-            logging.getLogger(__name__).warning("`%s` failed for a row: %s: %s", *key, one_line(e))
+        failures.add(e)
         return None, 1.0
 
 
 _LOGGED: set[tuple[str, str]] = set()  # the first error of each kind is logged, once in a process
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")  # of an object in memory: another one in each process

@@ -1,6 +1,5 @@
 """A quality classifier of the user: fastText, trained on wanted and on unwanted texts, and applied as a score."""
 
-import gzip
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 
@@ -134,7 +134,7 @@ def read_texts(paths: Sequence[str]) -> Iterator[str]:
     """Texts of files, also gzipped: the lines, or the key ``text`` of ``.jsonl`` lines. Raises ValueError, one line."""
     for path in paths:
         plain = path.removesuffix(".gz")
-        with readable(path), (gzip.open if plain != path else open)(path, "rt", encoding="utf-8") as file:
+        with readable(path), fsspec.open(path, "rt", encoding="utf-8", compression="infer") as file:
             for number, line in enumerate(file, 1):
                 if not plain.endswith((".jsonl", ".ndjson")):
                     yield line

@@ -12,6 +12,9 @@ from filters.hashing import Running, UInt64s
 from filters.spans import Bools, Floats, Ints, Spans, ratio
 from manifests.flat import run_starts
 from manifests.hashing import splitmix64
+from manifests.words import Weights
+
+_WHOLE = Weights()  # each symbol counts as one
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +45,42 @@ class Repeats:
         return ratio(np.bincount(group[top], count[top], len(self.total)), self.total, empty=0)
 
 
-def repeats(symbols: Running, n: int, documents: Spans, paragraphs: Spans) -> tuple[Repeats, Repeats]:
-    """Repeats of n-grams of ``symbols`` within each document, and within each paragraph of them."""
-    place, first = equal(salted(symbols.grams(n), n, documents))
+def repeats(
+    symbols: Running, n: int, documents: Spans, paragraphs: Spans, weights: Weights = _WHOLE
+) -> tuple[Repeats, Repeats]:
+    """Repeats of n-grams of ``symbols`` within each document, and within each paragraph of them.
+
+    ``weights``: of the symbols; an n-gram is as many symbols as are n words (`manifests.words`).
+    """
+    place, first = equal(salted_grams(symbols, n, documents, weights))
     length = len(symbols.sums) - 1
-    in_documents = _by(documents.owner(length)[place], first, documents, n)
+    in_documents = _by(documents.owner(length)[place], first, _grams(documents, n, weights))
     paragraph = paragraphs.owner(length)[place]
-    inside = np.flatnonzero(place + n <= paragraphs.end[paragraph])
+    inside = np.flatnonzero(weights.ends(place, n) <= paragraphs.end[paragraph])
     gram = np.cumsum(first)[inside]
     paragraph = paragraph[inside]
-    return in_documents, _by(paragraph, run_starts(gram, paragraph), paragraphs, n)
+    return in_documents, _by(paragraph, run_starts(gram, paragraph), _grams(paragraphs, n, weights))
+
+
+def _grams(slices: Spans, n: int, weights: Weights) -> Ints:
+    """How many n-grams each slice of the symbols has."""
+    if weights.totals is None:
+        return np.maximum(slices.size - n + 1, 0)
+    ends = weights.ends(np.arange(len(weights.totals) - 1), n)  # ascending
+    whole: Ints = np.searchsorted(ends, slices.end, "right") - slices.start
+    return np.maximum(whole, 0)
+
+
+def salted_grams(symbols: Running, n: int, documents: Spans, weights: Weights) -> UInt64s:
+    """`salted` hashes of the n-grams that begin at each symbol."""
+    if weights.totals is None:
+        return salted(symbols.grams(n), n, documents)
+    start = np.arange(len(weights.totals) - 1)
+    ends, owner = weights.ends(start, n), documents.owner(len(start))
+    hashes = symbols.between(start, np.minimum(ends, len(start))) ^ splitmix64(owner.astype(np.uint64))
+    out = np.flatnonzero(ends > documents.end[owner])
+    hashes[out] = splitmix64(out.astype(np.uint64) ^ np.uint64(1 << 63))
+    return hashes
 
 
 def salted(hashes: UInt64s, n: int, documents: Spans) -> UInt64s:
@@ -90,12 +119,11 @@ def equal(hashes: UInt64s, places: Ints | None = None) -> tuple[Ints, Bools]:
     return (index if places is None else places[index]), first
 
 
-def _by(owner: Ints, first: Bools, slices: Spans, n: int) -> Repeats:
-    """Counts of the groups (each begins where ``first``) in the slice of each place."""
+def _by(owner: Ints, first: Bools, total: Ints) -> Repeats:
+    """Counts of the groups (each begins where ``first``) in the slice of each place. ``total``: grams of each slice."""
     start = np.flatnonzero(first)
     count = np.diff(np.append(start, len(first)))
     some = count > 1
     group, count = owner[start[some]], count[some]
-    total = np.maximum(slices.size - n + 1, 0)
     unique = total - np.bincount(group, count - 1, len(total)).astype(np.int64)
     return Repeats(total, unique, group, count)

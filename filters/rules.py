@@ -23,11 +23,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from filters.scores import LEVELS, STRINGS
+from manifests import strict_yaml
 from manifests.nearest import nearest
 from manifests.schema import ROLES
 
@@ -41,7 +41,7 @@ class RuleError(ValueError):
 class _Table(BaseModel):
     """A table as it was written: a key that was left out stays out when the table is written again."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @model_serializer(mode="wrap")
     def _written_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _preset(name: str) -> tuple[RulesTable, ...]:
     """The table of a preset, after those of the presets that it starts from."""
     if name not in presets():
         raise RuleError(f"rules: no preset `{name}`{nearest(name, presets())}")
-    return _tables(yaml.safe_load((files("filters.presets") / f"{name}.yaml").read_text("utf-8")))
+    return _tables(strict_yaml.parse((files("filters.presets") / f"{name}.yaml").read_text("utf-8")).value)
 
 
 def load(which: str | Mapping[str, Any], own: Collection[str] = ()) -> Rules:
@@ -237,7 +237,8 @@ def fault_text(kind: str, place: Sequence[str | int], value: Any) -> str:
     if key == "drops":
         return f"{where}: image or document, not `{value}`"
     expected = {"min": "a number", "max": "a number", "source": "a string"}.get(key, "a list of strings")
-    return f"{where}: expected {expected}, got `{value}`"
+    text = f"the text '{value}'" if isinstance(value, str) and expected == "a number" else f"`{value}`"
+    return f"{where}: expected {expected}, got {text}"
 
 
 def _level(level: str, tables: list[Mapping[str, RuleLimits | None]], own: Collection[str]) -> tuple[Rule, ...]:

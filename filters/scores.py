@@ -9,7 +9,8 @@ from typing import Final
 
 #: of a text: a paragraph, or the text nodes of a document joined by blank lines
 TEXT: Final[Mapping[str, str]] = {
-    "words": "number of words: split at white space, without special characters at the ends, not empty",
+    "words": "number of words: split at white space, without special characters at the ends, not empty; in scripts "
+    "without blanks between words, letters by their part of a word (`manifests.words`)",
     "characters": "number of code points, without the blank lines between paragraphs",
     "mean_word_length": "mean code points of a word; null without words",
     "char_repetition": "10-character n-grams: share of the most frequent ones that occur twice or more (OBELICS)",
@@ -39,6 +40,15 @@ LINES: Final[Mapping[str, str]] = {
     "javascript": "share of paragraphs with the word javascript; null without paragraphs",
     "policy": "share of paragraphs with a phrase of cookie or privacy notices; null without any",
 }
+
+#: scores that blanks, the marks of English, or the lengths of its words and lines define. They are null for a text with
+#: more than half of its words in scripts without blanks between words (`manifests.words`): FineWeb-2 (arXiv 2506.20920)
+#: has other limits for each such language, as 0 lines with a mark at the end for Thai. ``spaced_words`` is ``words``
+#: there.
+NEED_BLANKS: Final = frozenset(
+    {"mean_word_length", "stop_words", "common_words", "punctuation", "longest_word", "sentences", "terminal_ends"}
+    | {"short_lines", "gopher_word_length", "gopher_stop_words", "sentence_ends"}
+)
 
 #: of a document only
 DOCUMENT_ONLY: Final[Mapping[str, str]] = {

@@ -50,7 +50,7 @@ class Spans:
         """Sum over each slice."""
         return self._reduce(np.add, values)
 
-    def largest(self, values: Ints) -> Ints:
+    def largest(self, values: NDArray) -> NDArray:
         """Largest value of each slice; 0 for an empty one."""
         return self._reduce(np.maximum, values)
 

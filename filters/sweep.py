@@ -46,6 +46,17 @@ class Sweep:
         """The limit that the rules have now."""
         return next((getattr(r, self.limit) for r in getattr(rules, self.level) if r.score == self.score), None)
 
+    def with_current(self, rules: Rules) -> "Sweep":
+        """The same with the limit that the rules have now among the thresholds; an infinite one where they have none.
+
+        A threshold that differs by a rounding error alone is the limit itself.
+        """
+        now = self.current(rules)
+        if now is None:
+            now = -math.inf if self.limit == "min" else math.inf
+        others = (t for t in self.thresholds if not math.isclose(t, now, rel_tol=1e-9, abs_tol=1e-12))
+        return replace(self, thresholds=tuple(sorted((*others, now))))
+
 
 def parse(text: str, rules: Rules) -> Sweep:
     """Reads ``[level.]score[.min|.max]=from..to[:step]``.
@@ -98,8 +109,8 @@ def _range(text: str, first: str, last: str, step: str | None) -> tuple[float, .
 
 
 def sweep(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch]) -> list[dict[str, Any]]:
-    """A row for each threshold: ``threshold``, the number of ``documents``, and how many documents, paragraphs and
-    images the rules would keep.
+    """A row for each threshold: ``threshold`` (None: no limit), the number of ``documents``, and how many documents,
+    paragraphs and images the rules would keep.
 
     ``batches``: documents zipped with their scores; the nodes need no text. Paragraphs and images are those of kept
     documents; images are judged by the page alone. Raises RuleError where a rule's score is not among the columns.
@@ -143,7 +154,8 @@ def _document_rows(rules: Rules, what: Sweep, batches: Iterable[pa.RecordBatch])
 
 
 def sweep_images(rules: Rules, what: Sweep, images: Iterable[pa.Table]) -> list[dict[str, Any]]:
-    """A row for each threshold: ``threshold``, ``images`` and how many of them the image rules would keep.
+    """A row for each threshold: ``threshold`` (None: no limit), ``images`` and how many of them the image rules would
+    keep.
 
     ``images``: rows with the columns that `filters.image.image_columns` reads. The effect on documents is not measured.
     """
@@ -157,7 +169,7 @@ def sweep_images(rules: Rules, what: Sweep, images: Iterable[pa.Table]) -> list[
         values.append(np.asarray(decided.score.filter(last).to_numpy(zero_copy_only=False), np.float32))
     score = np.concatenate(values)
     numbers = {t: always + int(np.count_nonzero(~_failed(what, score, t))) for t in what.thresholds}
-    return [{"threshold": t, "images": total, "kept_images": number} for t, number in numbers.items()]
+    return [{"threshold": _finite(t), "images": total, "kept_images": number} for t, number in numbers.items()]
 
 
 def of_fetched(what: Sweep) -> bool:
@@ -195,4 +207,10 @@ def _kept_nodes(batch: pa.RecordBatch, decisions: pa.RecordBatch) -> NDArray[np.
 
 def _rows(what: Sweep, counts: NDArray[np.int64], documents: int) -> list[dict[str, Any]]:
     rows = zip(what.thresholds, counts.tolist(), strict=True)
-    return [{"threshold": t, "documents": documents, "kept": k, "paragraphs": p, "images": i} for t, (k, p, i) in rows]
+    numbers = [(_finite(t), {"kept": k, "paragraphs": p, "images": i}) for t, (k, p, i) in rows]
+    return [{"threshold": threshold, "documents": documents, **kept} for threshold, kept in numbers]
+
+
+def _finite(threshold: float) -> float | None:
+    """The threshold of a row: None for no limit."""
+    return threshold if math.isfinite(threshold) else None

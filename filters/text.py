@@ -22,12 +22,13 @@ from filters.gopher import repetition_scores
 from filters.hashing import Running
 from filters.lines import document_scores, line_scores
 from filters.repetition import repeats
-from filters.scores import DOCUMENT, NODE, STRINGS
+from filters.scores import DOCUMENT, NEED_BLANKS, NODE, STRINGS
 from filters.spans import Bools, Floats, Ints, Spans, ratio
 from filters.wordlists import Hits, Lexicon, common, languages, words
 from manifests.flat import FlatNodes, flat_nodes, lengths, offsets
 from manifests.schema import IMAGE, TEXT
 from manifests.stage import NO_ENGINE, Output, StageContext
+from manifests.words import WORD, Weights
 
 CHARACTER_GRAM, WORD_GRAM = 10, 5  # OBELICS, A.2
 FEW_TOKENS = 12  # OBELICS: a paragraph of fewer tokens has no score of punctuation
@@ -94,6 +95,9 @@ class TextScores:
             by_document |= repetition_scores(flat, flat.documents.size - np.maximum(flat.of.size - 1, 0))
             by_document |= pii.counts(flat)
             by_paragraph |= lines_of_paragraph
+            if flat.without_blanks is not None:
+                for scores, where in zip((by_document, by_paragraph), flat.without_blanks, strict=True):
+                    _as_without_blanks(scores, where)
             by_document["language_score"] = np.where(of_documents.code >= 0, of_documents.score, np.nan)
             by_paragraph["language_score"] = np.where(each.code >= 0, each.score, np.nan)
             documents.append(by_document)
@@ -127,14 +131,14 @@ def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str
 
     points, in_token = flat.count(ch.POINT), flat.where(ch.TOKEN)
     counts = {
-        "words": flat.paragraph_words.size,
-        "terms": flat.paragraph_terms.size,
+        "words": flat.word_count,
+        "terms": flat.term_count,
         "characters": paragraphs.size,
         "letters_of_words": flat.paragraph_words.sum(flat.words.size),
         "special": flat.count(ch.SPECIAL),
         "points": points,
         "tokens": paragraphs.count(in_token & ~np.append(False, in_token[:-1])) + points,
-        "alpha_words": flat.paragraph_terms.count(_lettered(flat)),
+        "alpha_words": _alpha_words(flat),
         "upper": flat.count(ch.UPPER),
         "alpha": flat.count(ch.ALPHA),
         "digits": flat.count(ch.DIGIT),
@@ -150,7 +154,8 @@ def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str
 
     special = special_share, ratio(counts["special"], counts["characters"], empty=0)
     letters = repeats(flat.exact, CHARACTER_GRAM, documents, paragraphs)
-    words_ = repeats(Running.of(flat.word_hashes), WORD_GRAM, flat.document_words, flat.paragraph_words)
+    hashes = Running.of(flat.word_hashes)
+    words_ = repeats(hashes, WORD_GRAM, flat.document_words, flat.paragraph_words, flat.word_weights)
     by_document, by_paragraph = _ratios(totals), _ratios(counts)
     for i, scores in enumerate((by_document, by_paragraph)):
         scores["special_characters"] = special[i]
@@ -160,6 +165,13 @@ def text_scores(flat: Flat, hits: Hits, guess: language.Guess) -> tuple[dict[str
     by_paragraph["stop_words"][np.repeat(~listed, flat.of.size)] = np.nan
     by_paragraph["punctuation"][counts["tokens"] < FEW_TOKENS] = np.nan
     return by_document, by_paragraph
+
+
+def _as_without_blanks(scores: dict[str, Floats], where: Bools) -> None:
+    """Sets the scores of texts in scripts without blanks between words: see `filters.scores.NEED_BLANKS`."""
+    scores["spaced_words"] = np.where(where, scores["words"], scores["spaced_words"])
+    for name in NEED_BLANKS & scores.keys():
+        scores[name][where] = np.nan
 
 
 def _ratios(n: dict[str, NDArray]) -> dict[str, Floats]:
@@ -197,7 +209,7 @@ def _common(flat: Flat, guess: language.Guess, lists: tuple[tuple[str, str], ...
     if not lists:
         return np.full(len(flat.of), np.nan), np.full(len(flat.paragraphs), np.nan)
     number, listed = _listed(Hits.of(_common_lexicon(lists), flat), guess, "common")
-    words_ = flat.paragraph_words.size
+    words_ = flat.word_count
     by_document = ratio(flat.of.sum(number), flat.of.sum(words_), empty=0)
     by_paragraph = ratio(number, words_, empty=0)
     by_document[~listed] = np.nan
@@ -226,6 +238,16 @@ def _word_confidence(nodes: FlatNodes) -> Floats:
     known = ~np.isnan(score)
     total = np.append(0, np.cumsum(np.where(known, score, 0)))
     return ratio(np.diff(total[edges]), np.diff(offsets(known)[edges]))
+
+
+def _alpha_words(flat: Flat) -> Floats | Ints:
+    """The number of words and numbers of each paragraph that have a letter."""
+    lettered = _lettered(flat)
+    if flat.letter_weights is None:
+        return flat.paragraph_terms.count(lettered)
+    weights = np.where(flat.letter_weights, flat.letter_weights, np.uint8(WORD))
+    counted = Weights.of(np.where(lettered, weights, np.uint8(0)))
+    return counted.count(flat.paragraph_terms.start, flat.paragraph_terms.end)
 
 
 def _lettered(flat: Flat) -> Bools:

@@ -3,22 +3,29 @@
 import html
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
+
+from manifests.runfiles import RunFiles
 
 WIDTH, HEIGHT, LEFT = 420, 150, 46  # pixels; LEFT: of the labels at the axis
 COLOURS = ("#3b6fb6", "#b3412e", "#3f8f5b", "#8a5fb0")
+LOG = r"train/[^/]+/log\.jsonl"
 Points = Sequence[tuple[float, float]]  # step, value
 
 
-def section(folder: Path) -> str:
-    """The training section of a report: charts for each ``STAGE/log.jsonl`` below `folder`; empty without any."""
+def section(run: RunFiles) -> str:
+    """The training section of a report: charts for each ``train/STAGE/log.jsonl`` of a run; empty without any.
+
+    The stages are in the order in which their logs were last written.
+    """
+    changed = {path: time for path, time in run.changed("train").items() if re.fullmatch(LOG, path)}
     out = []
-    for log in sorted(folder.glob("*/log.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.parent.name)):
-        lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    for log in sorted(changed, key=lambda path: (changed[path], path)):
+        stage, lines = log.split("/")[1], [json.loads(line) for line in run.read(log).decode().splitlines()]
         if lines:
-            out.append(f"<h3>{html.escape(log.parent.name)}</h3><div class=row>{''.join(charts(lines))}</div>")
+            out.append(f"<h3>{html.escape(stage)}</h3><div class=row>{''.join(charts(lines))}</div>")
     return f"<h2>Training</h2>{''.join(out)}" if out else ""
 
 

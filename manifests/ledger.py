@@ -5,7 +5,8 @@ the name of the source. Beside them are:
 
 * ``NAME-refused-NNNNN.parquet``: inputs that never became documents (`manifests.schema.REFUSED`);
 * ``fetch-outcomes-NNNNN.parquet``: the outcome of each image address (`manifests.schema.OUTCOME`);
-* ``quarantine.parquet``: rows at which native code crashed or hung (QUARANTINE).
+* ``quarantine.parquet``: rows that raised an exception, crashed, hung or used all memory (QUARANTINE);
+* ``files.parquet``: what became of the rows of each input file (FILES).
 """
 
 import pyarrow as pa
@@ -43,6 +44,21 @@ IMAGES = pa.schema(
     ]
 )
 
+#: `part`, `row`, `sub`: the position in the step `stage`. The columns from `id` on say what is known of the row: of a
+#: document, or of a row of an input file
 QUARANTINE = pa.schema(
-    [("stage", pa.string()), ("part", pa.int64()), ("row", pa.int64()), ("sub", pa.int64()), ("cause", pa.string())]
+    [
+        ("stage", pa.string()), ("part", pa.int64()), ("row", pa.int64()), ("sub", pa.int64()), ("cause", pa.string()),
+        ("source", pa.string()),  # null for steps that sources share
+        ("id", pa.string()), ("url", pa.string()),
+        ("file", pa.string()), ("offset", pa.int64()), ("page", pa.int64()),  # as in manifests.schema.PROVENANCE
+    ]
+)  # fmt: skip
+
+KEPT, DROPPED, REFUSED, QUARANTINED = OUTCOMES = ("kept", "dropped", "refused", "quarantined")
+
+#: rows of an input file with one outcome and one reason (null where kept; the step where quarantined). A file that
+#: gave no row has one line here, with zero rows and without an outcome. `outcome`: one of OUTCOMES
+FILES = pa.schema(
+    {"source": pa.string(), "file": pa.string(), "outcome": pa.string(), "reason": pa.string(), "rows": pa.int64()}
 )

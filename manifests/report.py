@@ -6,12 +6,12 @@ It uses the statistics and a few sample documents that the run's stages wrote. I
 import html
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from manifests.chart import bars, histogram
 from manifests.curves import section
 from manifests.gallery import Album, Blob, gallery
+from manifests.runfiles import RunFiles
 from manifests.sketch import ZERO, quantile
 
 Row = dict[str, Any]
@@ -42,10 +42,10 @@ def report(stats: Row, samples: Mapping[str, Sequence[Row]], blob: Blob) -> str:
     return f"<!doctype html><html lang=en>{head}<h1>{title}</h1>{''.join(parts)}</html>"
 
 
-def with_training(page: str, folder: Path) -> str:
-    """The page with the curves of the training stages below `folder`, which did not exist when the run ended."""
+def with_training(page: str, run: RunFiles) -> str:
+    """The page with the curves of the run's training stages, which did not exist when the run ended."""
     head, end, tail = page.rpartition("</html>")
-    return f"{head}{section(folder)}{end}{tail}"
+    return f"{head}{section(run)}{end}{tail}"
 
 
 def answers(stats: Mapping[str, Any]) -> list[tuple[str, Row, float]]:
@@ -116,14 +116,18 @@ def _fetch(stats: Row) -> str:
 
 
 def _source(s: Row) -> str:
-    reasons = {
-        "Never became documents": s["refused"],
-        "Documents dropped": {**s["dropped"], **{f"{reason} (at packing)": n for reason, n in s["unpacked"].items()}},
-        "Paragraphs dropped from kept documents": s["texts_dropped"],
-        "Images dropped from kept documents": s["images_dropped"],
+    numbers = {
+        "Never became documents, by reason": s["refused"],
+        "In quarantine, by step": s.get("quarantined", {}),
+        "Documents dropped, by reason": {
+            **s["dropped"],
+            **{f"{reason} (at packing)": n for reason, n in s["unpacked"].items()},
+        },
+        "Paragraphs dropped from kept documents, by reason": s["texts_dropped"],
+        "Images dropped from kept documents, by reason": s["images_dropped"],
     }
-    counts = {what: {reason: n for reason, n in rows.items() if reason != "kept"} for what, rows in reasons.items()}
-    figures = [_figure(f"{what}, by reason", _ranked(rows)) for what, rows in counts.items() if rows]
+    counts = {title: {name: n for name, n in rows.items() if name != "kept"} for title, rows in numbers.items()}
+    figures = [_figure(title, _ranked(rows)) for title, rows in counts.items() if rows]
     sketches = {key: {int(b): n for b, n in s["sketches"].get(key, {}).items()} for key in _HISTOGRAMS}
     charts = [
         _figure(_HISTOGRAMS[key], histogram(bins, whole=key != "aspect"))

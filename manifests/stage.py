@@ -38,6 +38,11 @@ class StageContext(Protocol):
 
     def __call__(self, row: int, sub: int = 0) -> bool: ...
 
+    def lost(self, row: int, sub: int = 0, **names: Any) -> None:
+        """Says what a quarantined row is called, after the call returned False for it: `id`, `url`, `file`, `offset`,
+        `page`, as in `manifests.schema.DOCUMENT` and its provenance. The ledger tells the row by these names.
+        """
+
 
 @dataclass
 class DirectContext:
@@ -50,6 +55,9 @@ class DirectContext:
 
     def __call__(self, row: int, sub: int = 0) -> bool:
         return (self.first + row, sub) not in self.skip
+
+    def lost(self, row: int, sub: int = 0, **names: Any) -> None:
+        pass
 
 
 NO_ENGINE = DirectContext()

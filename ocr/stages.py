@@ -90,7 +90,10 @@ class Pages:
         pictures = bytearray()
         end = ctx.ends.get("blobs", 0)
         for number, row in enumerate(batch.to_pylist()):
-            for page, picture in self._file(number, row, ctx) if ctx(number) else ():
+            if not ctx(number):
+                ctx.lost(number, url=row["url"].partition("#")[0], file=_file_of(row))
+                continue
+            for page, picture in self._file(number, row, ctx):
                 if "outcomes" in page:
                     page["outcomes"] |= {"part": ctx.part, "offset": end}
                     pictures += picture
@@ -114,7 +117,7 @@ class Pages:
     def _file(self, number: int, row: Row, ctx: StageContext) -> Iterator[tuple[dict[str, Row], bytes]]:
         """For each page: its row of each table, and its picture. For each refusal: the row of `refused`."""
         url = row["url"].partition("#")[0]
-        place = functools.partial(provenance, row.get("file") or row["path"], row["offset"], row["length"])
+        place = functools.partial(provenance, _file_of(row), row["offset"], row["length"])
         render = Render(self.dpi, self.longest_side)
         ocr = Ocr("auto" if self.ocr else "none", self.languages, self.ocr_dpi, self.min_confidence)
 
@@ -126,9 +129,10 @@ class Pages:
             digest = hashlib.sha256(data).hexdigest()
             with open_pdf(data) as pdf:
                 for n in range(min(pdf.pages, self.max_pages)):
-                    if not ctx(number, n + 1):
-                        continue
                     address = f"{url}#page={n + 1}"
+                    if not ctx(number, n + 1):
+                        ctx.lost(number, n + 1, url=address, file=_file_of(row), page=n)
+                        continue
                     try:
                         page = read_page(pdf, n, render, ocr)
                     except RefusedError as e:
@@ -139,6 +143,11 @@ class Pages:
                     yield refused(url, "too_many_pages", self.max_pages)
         except RefusedError as e:
             yield refused(url, e.reason, None)
+
+
+def _file_of(row: Row) -> str:
+    """The name of an input file in provenance."""
+    return str(row.get("file") or row["path"])
 
 
 def _rows(pdf: Pdf, page: Page, digest: str, address: str, place: Row, fetched_at: Any) -> dict[str, Row]:

@@ -5,25 +5,24 @@ that is no longer part of the run is removed. The same run writes the same bytes
 nothing.
 """
 
-import io
 import itertools
 import json
 import os
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from filters import language
 from filters.scores import LEVELS
 from manifests.code import source_digest
-from manifests.ledger import QUARANTINE
 from manifests.report import report
+from manifests.runfiles import RunFiles
 from manifests.sketch import merge
+from pipelines import counts
+from pipelines.counts import counts_of
 from pipelines.engine.commit import Sidecar
 from pipelines.engine.parts import Parts
 from pipelines.engine.plan import StepOutput
@@ -34,13 +33,13 @@ from pipelines.plan import SPLITS, Plan, PlannedSource, plan
 from pipelines.recipe.load import parse
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
+from pipelines.select.failures import failures
 from pipelines.select.samples import KEPT, OF_A_REASON
 from shards import forget, mixture
 from shards import manifest as shard_manifest
 from shards.output import writer
 from shards.publish import readers
 from shards.publish.staging import scratch
-from shards.runfiles import RunFiles
 from shards.tokens import load
 
 #: recipe and limit of a run that is at work or was interrupted, from which the shards that it has finished are found
@@ -50,8 +49,11 @@ Row = dict[str, Any]
 Outputs = Mapping[str, StepOutput]
 
 
-def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
-    """Write everything that a run's folder holds beside `stages/`; returns the statistics (`stats.json`)."""
+def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str, own_code: Sequence[Row] | None = None) -> Row:
+    """Write everything that a run's folder holds beside `stages/`; returns the statistics (`stats.json`).
+
+    own_code: the failures of the user's code, for a plan that holds the last steps of a run alone.
+    """
     store = Store(root)
     outputs = outcome.outputs
     sources, links = _sources(run, lambda step: list(enumerate(outputs[step].parts)))
@@ -67,15 +69,19 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
     _remove_stale_manifest(manifest, store)
     store.link_all(links)
     with_shards = {name for name, source in sources.items() if source["splits"]}
-    _remove_unnamed({*links, "ledger/quarantine.parquet"}, with_shards, store)
-    store.replace("ledger/quarantine.parquet", _quarantine(outputs))
-    mixtures = _mixtures(recipe, manifest)
+    _remove_unnamed({*links, "ledger/quarantine.parquet", counts.FILES_NAME}, with_shards, store)
+    store.replace("ledger/quarantine.parquet", counts.quarantine(run, outputs))
+    if (files := counts.file_counts(run, outputs, store)) is not None:
+        store.replace(counts.FILES_NAME, files)
+    mixtures = _mixtures(recipe, manifest, store)
     for name, mixed in mixtures.items():
         if isinstance(mixed, mixture.Mixture):
             store.replace(f"mixtures/{name}.json", mixed.to_json().encode())
     names = {name: m if isinstance(m, str) else f"mixtures/{name}.json" for name, m in mixtures.items()}
     store.replace("manifest.json", _json({**manifest, "mixtures": names}))
-    stats = _stats(recipe, run, outputs, manifest, mixtures, store)
+    if own_code is None:
+        own_code = [vars(failure) for failure in failures(run.steps, outputs, store)]
+    stats = _stats(recipe, run, outputs, manifest, mixtures, own_code, store)
     store.replace("stats.json", _json(stats))
     shards = RunFiles(root)
     for name, data in readers.files(shards, shard_manifest.read(shards), recipe.name, recipe.license).items():
@@ -85,10 +91,19 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str) -> Row:
 
 
 def _steps_of(planned: PlannedSource, outputs: Outputs) -> Row:
-    """The steps that have a source's documents, and the one that has its images with their scores."""
-    relevance = planned.step("relevance")
+    """The steps of a source that the last selection reads: those that have its documents, its images with their scores,
+    and so on (`pipelines.sources.base.Documents`).
+    """
+    relevance, of = planned.step("relevance"), planned.documents
     images = relevance if relevance in outputs else f"{planned.scope}.count"
-    return {"documents": list(planned.documents.documents), "images": images if images in outputs else None}
+    return {
+        "documents": list(of.documents),
+        "images": images if images in outputs else None,
+        "readers": [step.name for step in of.steps],
+        "own_images": list(of.images),
+        "pages": list(of.pages),
+        "crawls": list(of.crawls),
+    }
 
 
 def _remove_stale_manifest(manifest: Mapping[str, Any], store: Store) -> None:
@@ -169,15 +184,25 @@ def _manifest(recipe: Recipe, run: Plan, sources: Mapping[str, Row], store: Stor
     }
 
 
-def _mixtures(recipe: Recipe, manifest: Mapping[str, Any], say: Any = None) -> dict[str, mixture.Mixture | str]:
-    """The recipe's training stages with the sources that this run has, or why a stage is left out."""
+def _mixtures(
+    recipe: Recipe, manifest: Mapping[str, Any], store: Store, say: Any = None
+) -> dict[str, mixture.Mixture | str]:
+    """The recipe's training stages with the sources that this run has, or why a stage is left out.
+
+    A file of the recipe that is gone leaves the mixture that an earlier run has made of it.
+    """
     sources = shard_manifest.parse(manifest, "manifest.json").sources
     out: dict[str, mixture.Mixture | str] = {}
     for stage, given in recipe.mixtures.items():
         try:
-            out[stage] = mixture.load(given).resolve(sources, say)
+            own = f"mixtures/{stage}.json"
+            gone = isinstance(given, str) and given not in mixture.PRESETS and not os.path.isfile(given)
+            mixed = mixture.load(json.loads(store.read(own)) if gone and store.exists(own) else given)
+            out[stage] = mixed.resolve(sources, say)
         except mixture.MixtureError as e:
             out[stage] = f"left out: {e}"
+            if "mixtures" in recipe.model_fields_set:  # a default that fits no source is no news
+                (say or partial(print, file=sys.stderr))(f"mixtures.{stage}: {out[stage]}")
     return out
 
 
@@ -205,7 +230,7 @@ def _ledger_links(run: Plan, outputs: Outputs) -> dict[str, str]:
         tables += [(name, table, [planned.step("select")]) for table in ("documents", "texts", "images")]
         tables.append((name, "refused", [step.name for step in documents.steps]))
         tables += [(name, "outcomes", documents.images), (name, "pages", documents.crawls)]
-        tables += [(f"{name}-{split}", "refused", [planned.step(split)]) for split in SPLITS]
+        tables += [(f"{name}.{split}", "refused", [planned.step(split)]) for split in SPLITS]  # no source has a dot
     tables.append(("fetch", "outcomes", ["fetch"] if "fetch" in outputs else []))
     links = {}
     for label, table, steps in tables:
@@ -214,17 +239,6 @@ def _ledger_links(run: Plan, outputs: Outputs) -> dict[str, str]:
             if table in part.files and part.files[table].rows:
                 links[f"ledger/{label}-{table}-{number:05d}.parquet"] = part.files[table].name
     return links
-
-
-def _quarantine(outputs: Outputs) -> bytes:
-    rows = [
-        {"stage": name, "part": part, "row": row, "sub": sub, "cause": cause}
-        for name, output in sorted(outputs.items())
-        for part, row, sub, cause in output.quarantined
-    ]
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=QUARANTINE), sink)
-    return sink.getvalue()
 
 
 # --- statistics -------------------------------------------------------------------------------------------------------
@@ -236,6 +250,7 @@ def _stats(
     outputs: Outputs,
     manifest: Mapping[str, Any],
     mixtures: Mapping[str, mixture.Mixture | str],
+    own_code: Sequence[Row],
     store: Store,
 ) -> Row:
     fetch = outputs["fetch"].counts.get("outcomes", {}) if "fetch" in outputs else {}
@@ -246,23 +261,20 @@ def _stats(
         "tokenizer": manifest["tokenizer"],
         "sources": {p.name: _source_stats(p, outputs, manifest, store) for p in run.sources},
         "fetch": {"status": fetch.get("status", {}), "format": formats},
-        "crawl": dict(sorted(_counts(outputs, crawls, "pages", "status").items())),
+        "crawl": dict(sorted(counts_of(outputs, crawls, "pages", "status").items())),
         "quarantined": {name: len(o.quarantined) for name, o in sorted(outputs.items()) if o.quarantined},
+        "own_code": own_code,
+        "evaluations": outputs["evaluated"].read(store, "read").to_pylist() if "evaluated" in outputs else [],
         "mixtures": {name: json.loads(m.to_json()) for name, m in mixtures.items() if not isinstance(m, str)},
     }
 
 
 def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[str, Any], store: Store) -> Row:
-    source, select = planned.source, outputs[planned.step("select")]
-    reasons, dropped_texts, dropped_images = (
-        _counts(outputs, [planned.step("select")], table, "reason") for table in ("documents", "texts", "images")
-    )
-    kept, title = reasons.pop("kept", 0), source.kind.title
-    refused = _counts(outputs, [step.name for step in planned.documents.steps], "refused", "reason")
-    unpacked = _counts(outputs, [planned.step(split) for split in SPLITS], "refused", "reason")
-    documents = sum(outputs[step].rows("documents") for step in planned.documents.documents)
-    after_rules = _counts(outputs, [planned.step("decide")], "decisions", "reason")["kept"]
-    duplicates = sum(n for reason, n in reasons.items() if reason.startswith(("duplicate_", "near_duplicate")))
+    source, select, title = planned.source, outputs[planned.step("select")], planned.source.kind.title
+    own = counts.source_counts(planned, outputs, store)
+    after_rules = counts_of(outputs, [planned.step("decide")], "decisions", "reason")["kept"]
+    duplicates = sum(n for reason, n in own["dropped"].items() if reason.startswith(("duplicate_", "near_duplicate")))
+    dropped = {f"{t}_dropped": dict(counts_of(outputs, [select.name], t, "reason")) for t in ("texts", "images")}
     splits = {
         split: {k: sum(r[k] for r in rows) for k in ("samples", "bytes", "images", "tokens")} | {"shards": len(rows)}
         for split, rows in manifest["sources"].get(source.name, {}).get("splits", {}).items()
@@ -272,26 +284,21 @@ def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[st
         "kind": source.kind.name,
         "layout": source.layout,
         "title": title if source.name in (source.kind.name, title.lower()) else f"{title}: {source.name}",
-        "documents": documents,
-        "refused": dict(sorted(refused.items())),
         "funnel": [
-            ["read", documents + refused.total()],
-            ["documents", documents],
+            ["read", own["in"]],
+            ["documents", own["documents"]],
             ["after text rules", after_rules],
             ["after dedup", after_rules - duplicates],
-            ["after image rules", kept],
+            ["after image rules", own["kept"]],
             ["packed", total["samples"]],
         ],
-        "kept": kept,
-        "dropped": dict(sorted(reasons.items())),
-        "unpacked": dict(sorted(unpacked.items())),
-        "texts_dropped": dict(dropped_texts),
-        "images_dropped": dict(dropped_images),
+        **own,
+        **dropped,
         "splits": splits,
         **total,
         "sketches": {
-            name: {str(bin_): n for bin_, n in counts.items()}
-            for name, counts in merge(select.read(store, "sketches")).items()
+            name: {str(bin_): n for bin_, n in bins.items()}
+            for name, bins in merge(select.read(store, "sketches")).items()
         },
         "rules": {level: [vars(rule) for rule in getattr(source.rules, level)] for level in LEVELS},
         "language": language.name(source.table.text.language_model),
@@ -301,14 +308,6 @@ def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[st
         sums = {name: sum(answers[name].to_pylist()) for name in answers.column_names}
         stats["answers"] = {"repeat": source.table.repeat, **sums}
     return stats
-
-
-def _counts(outputs: Outputs, steps: Iterable[str], table: str, column: str) -> Counter[str]:
-    """The counts of a column of a table over some steps."""
-    total: Counter[str] = Counter()
-    for step in steps:
-        total.update(outputs[step].counts.get(table, {}).get(column, {}))
-    return total
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
@@ -385,7 +384,7 @@ def finished_shards(root: str) -> Iterator[Path]:
         if store.exists(forget.NAME):
             (folder / forget.NAME).write_bytes(store.read(forget.NAME))
         (folder / "mixtures").mkdir()
-        for stage, mixed in _mixtures(recipe, manifest, lambda line: None).items():
+        for stage, mixed in _mixtures(recipe, manifest, store, lambda line: None).items():
             if isinstance(mixed, mixture.Mixture):
                 (folder / f"mixtures/{stage}.json").write_text(mixed.to_json())
         (folder / shard_manifest.NAME).write_bytes(_json(manifest))

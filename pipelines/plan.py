@@ -30,6 +30,7 @@ from pipelines.engine.stage import Input, Step, aligned, broadcast, by_part, pat
 from pipelines.engine.storage import Store
 from pipelines.images import ImageSteps
 from pipelines.recipe.resolve import Resolved
+from pipelines.recipe.schema import Recipe
 from pipelines.select.duplicate_key import DuplicateKeys
 from pipelines.select.evaluation import INPUTS, Evaluation
 from pipelines.select.forget import Listed
@@ -43,6 +44,7 @@ from shards.write import Pack
 
 SPLITS = ("train", "validation")
 LISTED = "forget.listed"  # the step with the recipe's block-list
+ASKED = "forget.asked"  # the step with the run's takedowns
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,14 @@ def plan(resolved: Resolved, root: str, limit: int | None = None) -> Plan:
     reading = Reading(root, limit, recipe.fetch, Forgotten(list(resolved.blocklist)), resolved.user_agent)
     steps = _lists(resolved, root)
     lists = [step.name for step in steps]
+    if (table := recipe.decontaminate) is not None:  # first: a fault of its files is known before other work
+        stage = Evaluation(Overlap(table.words, table.whole))
+        steps.append(Step("evaluated", stage, rows=row_tables(resolved.evaluations, INPUTS)))
     documents: dict[str, Documents] = {}
     for source in resolved.sources:
         documents[source.name] = source.kind.steps(source, reading, documents)
         steps += documents[source.name].steps
-    if (table := recipe.decontaminate) is not None:
-        stage = Evaluation(Overlap(table.words, table.whole))
-        steps.append(Step("evaluated", stage, rows=row_tables(resolved.evaluations, INPUTS)))
-    scopes = _scopes(resolved, documents)
+    scopes = scopes_of(recipe, resolved.sources, documents)
     for scope in scopes:
         steps += _decided(scope, resolved, lists)
     images = ImageSteps(resolved)
@@ -95,8 +97,12 @@ def plan(resolved: Resolved, root: str, limit: int | None = None) -> Plan:
     for scope in scopes:
         steps += [*images.counted(scope), *_repeated(scope, resolved)]
         for source in scope.members:
-            steps += _selected(scope, source, images, lists)
-            planned[source.name] = PlannedSource(source, documents[source.name], scope.name, images.holders[scope.name])
+            blobs, counted = images.holders[scope.name], None
+            if scope.kind.has_images:
+                relevance, counted = images.of_source(scope, source)
+                steps += relevance
+            steps += selected(recipe, scope, source, counted, blobs, lists)
+            planned[source.name] = PlannedSource(source, documents[source.name], scope.name, blobs)
     sources = tuple(planned[source.name] for source in resolved.sources)
     return Plan(tuple(steps), partitions_for(resolved.input_bytes), sources, limit)
 
@@ -109,12 +115,13 @@ def partitions_for(input_bytes: int) -> int:
     return 1 << min(14, max(4, (input_bytes >> 23).bit_length()))
 
 
-def _scopes(resolved: Resolved, documents: Mapping[str, Documents]) -> list[Scope]:
-    across = resolved.recipe.dedup.across == "kind"
+def scopes_of(recipe: Recipe, sources: Sequence[Source], documents: Mapping[str, Documents]) -> list[Scope]:
+    """The groups of sources whose documents are compared."""
+    across = recipe.dedup.across == "kind"
     members: dict[str, list[Source]] = {}
-    for source in resolved.sources:
+    for source in sources:
         members.setdefault(source.kind.name if across else source.name, []).append(source)
-    return [Scope(name, tuple(sources), documents) for name, sources in members.items()]
+    return [Scope(name, tuple(group), documents) for name, group in members.items()]
 
 
 # --- scores, decisions, duplicates ------------------------------------------------------------------------------------
@@ -200,8 +207,15 @@ def _repeated(scope: Scope, resolved: Resolved) -> list[Step]:
 # --- the last selection, and shards -----------------------------------------------------------------------------------
 
 
-def _selected(scope: Scope, source: Source, images: ImageSteps, lists: Sequence[str]) -> list[Step]:
-    recipe, kind, table = images.resolved.recipe, source.kind, source.table
+def selected(
+    recipe: Recipe, scope: Scope, source: Source, images: Input | None, blobs: Sequence[str], lists: Sequence[str]
+) -> list[Step]:
+    """The last steps of one source, which read only tables of earlier steps.
+
+    images: the source's images with their scores; None for a kind without images. blobs: the steps that hold the
+    images. lists: the steps with what must not be in the data.
+    """
+    kind, table = source.kind, source.table
     limits = next((rule for rule in source.rules.document if rule.score == "images"), Rule("images"))
     stage = Select(
         source.name,
@@ -219,8 +233,8 @@ def _selected(scope: Scope, source: Source, images: ImageSteps, lists: Sequence[
     )
     steps: list[Step] = []
     reads = scope.survivors(source)
-    if kind.has_images:
-        steps, reads["images"] = images.of_source(scope, source)
+    if images is not None:
+        reads["images"] = images
     if pages := scope.documents[source.name].pages:
         reads["pages"] = aligned("pages", *pages)
     if scope.text_uses:
@@ -238,7 +252,7 @@ def _selected(scope: Scope, source: Source, images: ImageSteps, lists: Sequence[
             Step(
                 source.step(split),
                 Pack(source.name, source.layout, split, recipe.shards.longest_side, recipe.tokenizer),
-                {"documents": shuffle(split, select), "blobs": paths("blobs", *images.holders[scope.name])},
+                {"documents": shuffle(split, select), "blobs": paths("blobs", *blobs)},
                 adds_up={"documents": ("index", "refused")},
                 per_part=("weight", recipe.shards.bytes),
                 count={"index": ("n_images", "n_text_tokens"), **REFUSED},
@@ -259,11 +273,16 @@ def _lists(resolved: Resolved, root: str) -> list[Step]:
     store = Store(root)
     taken_down = forget.read(store.read(forget.NAME) if store.exists(forget.NAME) else None, store.path(forget.NAME))
     steps = []
-    for name, entries in ((LISTED, resolved.blocklist), ("forget.asked", taken_down)):
+    for name, entries in ((LISTED, resolved.blocklist), (ASKED, taken_down)):
         if entries:
-            rows = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=forget.LIST)
-            steps.append(Step(name, Listed(), rows=lambda outputs, rows=rows: [rows]))  # type: ignore[misc]
+            steps.append(listed_step(name, entries))
     return steps
+
+
+def listed_step(name: str, entries: Sequence[forget.Entry]) -> Step:
+    """The step with the entries of a list."""
+    rows = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=forget.LIST)
+    return Step(name, Listed(), rows=lambda outputs: [rows])
 
 
 def _forgotten(lists: Sequence[str]) -> dict[str, Input]:

@@ -23,7 +23,7 @@ _COMMON = [
     *_each(_TEXT, "layout url lang license title"),
     ("fetched_at", _TEXT),  # ISO 8601, UTC
     ("n_images", _INT),
-    ("n_text_tokens", _INT),  # by the tokenizer that the manifest names; each text slot is encoded alone
+    ("n_text_tokens", _INT),  # by the tokenizer that the manifest names; of a conversation with its template
     ("meta", _TEXT),  # a JSON object: provenance, opt-out signals
 ]
 

@@ -4,12 +4,13 @@ An entry is of one of four kinds, recognised by its form:
 
     0123456789abcdef0123456789abcdef        id     a document
     https://example.com/a/page              url    the page, pair or PDF of that address, and the image of that address
+    conversations:vqa.jsonl/17              url    what was made of that row of a file (text:, conversations:, file:)
     example.com                             host   every page and every image of the host and its subdomains
     (64 hex digits)                         hash   every image whose original bytes have that sha256
 
 A run has its list in `forgotten.parquet`. A recipe may name a text file with one entry a line; `#` begins a comment.
-Addresses are compared without scheme, fragment and final slash, and with the host in lower case, since a takedown
-should rather remove one page too many.
+Addresses may be written in any spelling (`manifests.urls`). They are compared without scheme, fragment and final slash,
+since a takedown should rather remove one page too many.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.parquet import read_parquet
-from manifests.urls import host_of
+from manifests.urls import as_stored, host_as_stored, host_of
 
 NAME = "forgotten.parquet"
 #: the reason in the ledger for a document or an image that the list covers
@@ -34,7 +35,7 @@ LIST = pa.schema([("kind", pa.string()), ("value", pa.string())])
 _STORED = pa.schema([*LIST, ("asked_at", pa.timestamp("ms", tz="UTC"))])
 
 _ID, _HASH = re.compile(r"[0-9a-f]{32}\Z"), re.compile(r"[0-9a-f]{64}\Z")
-_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+\.?\Z|localhost\Z")
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+\Z|localhost\Z")
 
 
 class ForgetError(ValueError):
@@ -49,19 +50,17 @@ class Entry(NamedTuple):
 def entry(text: str) -> Entry:
     """The entry that `text` spells. Raises ForgetError."""
     text = text.strip()
-    low = text.lower()
+    low = text.lower().removeprefix("sha256:")
     if _ID.match(low) or _HASH.match(low):
         return Entry("id" if _ID.match(low) else "hash", low)
-    if "://" in text and host_of(text).rstrip("."):
+    if as_stored(text) is not None:
         return Entry("url", address(text))
-    try:
-        host = low.encode("idna").decode() if not low.isascii() else low
-    except UnicodeError:
-        host = ""
-    if _HOST.match(host):
-        return Entry("host", host.rstrip("."))
-    forms = "an id (32 hex digits), nor an image's sha256 (64), nor an address with its https://, nor a host such as"
-    raise ForgetError(f"{text[:200]!r}: neither {forms} example.com")
+    host = host_as_stored(text)
+    if host is not None and _HOST.match(host):
+        return Entry("host", host)
+    forms = "an id (32 hex digits), an image's sha256 (64), an address with its https:// (of a row of a file:"
+    forms += " conversations:FILE/ROW, as explain prints it), a host such as example.com"
+    raise ForgetError(f"{text[:200]!r} is none of these: {forms}")
 
 
 def entries(lines: Iterable[str], where: str) -> list[Entry]:
@@ -79,16 +78,15 @@ def entries(lines: Iterable[str], where: str) -> list[Entry]:
 
 def address(url: str) -> str:
     """The form in which addresses are compared: see the module's docstring."""
-    rest = url.strip().partition("#")[0].partition("://")[2] or url
-    host, slash, path = rest.partition("/")
-    return f"{host.lower()}{slash}{path}".rstrip("/")
+    stored = as_stored(url) or url.strip().partition("#")[0]
+    return (stored.partition("://")[2] or stored).rstrip("/")
 
 
 class Forgotten:
     """The entries of a list as a set: does one of them cover this document, image or host?"""
 
     def __init__(self, listed: Iterable[Entry | tuple[str, str]]) -> None:
-        self._listed = {(kind, value) for kind, value in listed}
+        self._listed = {Entry(kind, value) for kind, value in listed}
 
     @classmethod
     def of(cls, table: pa.Table | None) -> Forgotten:
@@ -99,20 +97,29 @@ class Forgotten:
         return bool(self._listed)
 
     def document(self, id: str | None, url: str | None) -> bool:
-        return ("id", id) in self._listed or self._address(url)
+        return any(self.covering(url, id=id))
 
     def image(self, url: str | None, sha256: str | None) -> bool:
-        return ("hash", sha256) in self._listed or self._address(url)
-
-    def _address(self, url: str | None) -> bool:
-        if not url or not self._listed:
-            return False
-        return ("url", address(url)) in self._listed or self.host(host_of(url).rstrip("."))
+        return any(self.covering(url, sha256=sha256))
 
     def host(self, host: str) -> bool:
         """Whether the host, or a domain above it, is on the list."""
-        parts = host.lower().split(".")
-        return any(("host", ".".join(parts[i:])) in self._listed for i in range(len(parts)))
+        return any(entry in self._listed for entry in _hosts(host))
+
+    def covering(self, url: str | None, id: str | None = None, sha256: str | None = None) -> Iterator[Entry]:
+        """The entries that cover a document or an image of this address, id and hash."""
+        if not self._listed:
+            return
+        entries = [Entry("id", id or ""), Entry("hash", sha256 or "")]
+        if url:
+            entries += [Entry("url", address(url)), *_hosts(host_of(url))]
+        yield from (entry for entry in entries if entry in self._listed)
+
+
+def _hosts(host: str) -> Iterator[Entry]:
+    """The entries that would cover a host: its own, and those of the domains above it."""
+    parts = host.lower().rstrip(".").split(".")
+    return (Entry("host", ".".join(parts[i:])) for i in range(len(parts)))
 
 
 def read(data: bytes | None, where: str) -> list[Entry]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from shards import jpeg
 
@@ -38,6 +38,8 @@ def image_errors() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except UnidentifiedImageError as error:  # its message has an address in memory
+        raise ImageError("no image of a known kind") from error
     except ERRORS as error:
         raise error if isinstance(error, ImageError) else ImageError(f"{type(error).__name__}: {error}") from error
 
@@ -71,18 +73,23 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
-def size_for(width: int, height: int, mode: str, longest: int, shortest: int) -> tuple[int, int]:
+def size_for(width: int, height: int, mode: str, longest: int, shortest: int, multiple: int = 1) -> tuple[int, int]:
     """The size (width, height) in pixels that a model sees.
 
     ``square``: longest x longest. ``native``: the same aspect ratio, the longest side at most `longest`, and the
-    shortest at least `shortest` as far as the longest side allows it (Idefics2: 378 to 980).
+    shortest at least `shortest` as far as the longest side allows it (Idefics2: 378 to 980). multiple: each side is
+    rounded down to a multiple of it, and is at least it. A tower with patches of 14 pixels drops what remains beyond
+    its last full patch, so 384 becomes 378, which are SigLIP's own 27 patches.
     """
     if mode == "square":
-        return longest, longest
-    if mode != "native":
+        sides = [longest, longest]
+    elif mode == "native":
+        scale = min(max(1.0, shortest / min(width, height)), longest / max(width, height))
+        sides = [max(1, round(side * scale)) for side in (width, height)]
+    else:
         raise ValueError(f"image mode {mode!r}: 'square' or 'native'")
-    scale = min(max(1.0, shortest / min(width, height)), longest / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    out_width, out_height = (max(side // multiple, 1) * multiple for side in sides)
+    return out_width, out_height
 
 
 def patches_of(width: np.ndarray, height: np.ndarray, mode: str, longest: int, shortest: int, patch: int) -> np.ndarray:
@@ -96,7 +103,13 @@ def patches_of(width: np.ndarray, height: np.ndarray, mode: str, longest: int, s
 
 
 def decode(
-    data: bytes, mode: str = "native", longest: int = 980, shortest: int = 378, by: str | None = None
+    data: bytes,
+    mode: str = "native",
+    longest: int = 980,
+    shortest: int = 378,
+    by: str | None = None,
+    *,
+    multiple: int = 1,
 ) -> np.ndarray:
     """Pixels (height, width, 3) uint8, writable, of an image at the size that `size_for` gives. Raises ImageError.
 
@@ -111,18 +124,18 @@ def decode(
         raise ValueError(f"decoder {by!r}: there are {', '.join(decoders())}")
     fast = _DECODERS[by][1]
     if fast is not None and data[:2] == b"\xff\xd8":
-        pixels = _jpeg(data, mode, longest, shortest, fast)
+        pixels = _jpeg(data, (mode, longest, shortest, multiple), fast)
         if pixels is not None:
             return pixels
     with image_errors():
         image = opened(data)
         orientation = image.getexif().get(ORIENTATION, 1)
-        size = size_for(image.width, image.height, mode, longest, shortest)
+        size = size_for(image.width, image.height, mode, longest, shortest, multiple)
         image.draft("RGB", size)
         return np.array(upright(rgb(image).resize(size, Image.Resampling.BILINEAR), orientation))
 
 
-def _jpeg(data: bytes, mode: str, longest: int, shortest: int, fast: _Fast) -> np.ndarray | None:
+def _jpeg(data: bytes, asked: tuple[str, int, int, int], fast: _Fast) -> np.ndarray | None:
     """The pixels by a fast decoder; None if the file is not for it."""
     try:
         frame = jpeg.frame(data)
@@ -130,7 +143,7 @@ def _jpeg(data: bytes, mode: str, longest: int, shortest: int, fast: _Fast) -> n
         return None
     if frame.orientation != 1 or frame.components not in (1, 3) or frame.width * frame.height > MAX_PIXELS:
         return None
-    size = size_for(frame.width, frame.height, mode, longest, shortest)
+    size = size_for(frame.width, frame.height, *asked)
     pixels = fast(data, frame, size)
     return None if pixels is None else _resized(pixels, size)
 

@@ -39,13 +39,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from manifests.cache import Cache
+from manifests.runfiles import RunFiles
 from shards import manifest, plan, tokens
 from shards import mixture as mixtures
-from shards.cache import Cache
 from shards.image import decode
 from shards.order import Order, Position
 from shards.reading import CheckedTokenizer, Reader
-from shards.runfiles import RunFiles
 from shards.sample import Sample
 from shards.source import BLOCK_SAMPLES, Cursor, LoaderError, SourcePacks
 

@@ -12,14 +12,13 @@ Version 1 has {"configs": {CONFIG: {SPLIT: [...]}}} in the place of "sources"; C
 a source.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any
 
+from manifests.runfiles import RunFiles, RunFilesError
 from shards.layout import LAYOUTS
-from shards.runfiles import RunFiles
 
 NAME = "manifest.json"
 VERSION = 2
@@ -68,14 +67,11 @@ class Manifest:
 
 def read(files: RunFiles) -> Manifest:
     """The manifest at the root of `files`. Raises ManifestError."""
-    where = f"{files.root}/{NAME}"
     try:
-        raw = json.loads(files.read(NAME))
-    except FileNotFoundError as error:
-        raise ManifestError(f"{where}: no such file; give the folder of a finished run") from error
-    except ValueError as error:
-        raise ManifestError(f"{where}: not JSON ({error})") from error
-    return parse(raw, where)
+        raw = files.json(NAME)
+    except RunFilesError as error:
+        raise ManifestError(str(error)) from error
+    return parse(raw, f"{files.root}/{NAME}")
 
 
 def parse(raw: Any, where: str) -> Manifest:
@@ -103,6 +99,13 @@ def parse(raw: Any, where: str) -> Manifest:
     if not all(isinstance(tokenizer.get(k), str) for k in ("name", "sha256")):
         raise ManifestError(f"{where}: tokenizer needs name and sha256")
     return Manifest(sources, {"name": tokenizer["name"], "sha256": tokenizer["sha256"]}, raw)
+
+
+def digests(manifest: Manifest) -> dict[str, str]:
+    """The sha256 of each shard, and of each index for which the manifest gives it, by path."""
+    rows = [row for source in manifest.sources.values() for shards in source.splits.values() for row in shards]
+    indexes = {row.index: row.index_sha256 for row in rows if row.index_sha256 is not None}
+    return {row.path: row.sha256 for row in rows} | indexes
 
 
 def _mapping(raw: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:

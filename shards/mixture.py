@@ -1,8 +1,8 @@
 """What a training stage reads, and in which proportions: ``mixtures/<stage>.json``.
 
-A weight counts packed sequences, and a batch is of one source, as in Idefics2 (arXiv 2405.02246, section 4.1:
-"fractions of examples", each source with its own sequence length). So a weight of 0.7 means that seven batches of ten
-are of that source, whatever its size.
+A weight counts packed sequences: the paper of Idefics2 gives shares of the examples, and each source its own sequence
+length (arXiv 2405.02246, section 4.1). That a batch is of one source is a choice of this project; the paper does not
+say so. So a weight of 0.7 means that seven batches of ten are of that source, whatever its size.
 
 A mixture's table `sources` has one entry for each label. An entry without `match` is the source of that name. An entry
 with ``match: {layout: interleaved}`` or ``match: {tag: ...}`` is every source of that layout or tag, so a preset serves
@@ -12,6 +12,7 @@ runs whose sources have any names. `Mixture.resolve` replaces the second form by
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +30,7 @@ from shards.manifest import SourceShards
 #: what happens to a sample longer than its sequence: cut into pieces, one piece around an image, or left out
 LONG = ("chunk", "window", "drop")
 MODES = ("square", "native")
+MOST_WEIGHT = 1e9  # so that the sum of weights is a number
 
 
 class MixtureError(ValueError):
@@ -82,12 +84,17 @@ class Mixture:
         raw = np.array([entry.weight for entry in self.sources.values()], float)
         return np.asarray(raw / raw.sum())
 
-    def check(self, names: Collection[str]) -> None:
-        """Raises MixtureError for an entry without `match` whose label is not among the names of sources."""
+    def check(self, names: Collection[str], tags: Collection[str] | None = None) -> None:
+        """Raises MixtureError for an entry without `match` whose label is not among the names of sources, and for a tag
+        that is not among `tags`, if they are given.
+        """
         for label, entry in self.sources.items():
             if entry.match is None and label not in names:
-                hint = f"; for every source of that layout: match: {{layout: {label}}}" if label in LAYOUTS else ""
+                near = get_close_matches(label, list(LAYOUTS), 1)
+                hint = f"; for every source of that layout: match: {{layout: {near[0]}}}" if near else ""
                 _known(label, names, f"mixture {self.stage}: no source", hint)
+            if tags is not None and entry.match is not None and entry.match.tag is not None:
+                _known(entry.match.tag, tags, f"mixture {self.stage}: sources.{label}.match: no source has the tag")
 
     def resolve(
         self, sources: Mapping[str, SourceShards], say: Callable[[str], object] | None = None, split: str = "train"
@@ -147,16 +154,29 @@ def load(mixture: Mixture | Mapping[str, Any] | str | Path) -> Mixture:
         return mixture
     if isinstance(mixture, Mapping):
         return _parse(dict(mixture), "mixture")
+    if not isinstance(mixture, str | Path):
+        raise MixtureError(f"{mixture!r}: expected one of {', '.join(PRESETS)}, a file, or a mixture")
     if str(mixture) in PRESETS:
         return PRESETS[str(mixture)]
-    path = Path(mixture)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such mixture file, and not one of {', '.join(PRESETS)}")
+    path = str(mixture)
+    if not os.path.isfile(path):
+        near = get_close_matches(path, list(PRESETS), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise FileNotFoundError(f"{path}: no such mixture file, and not one of {', '.join(PRESETS)}{hint}")
     try:
-        raw = json.loads(path.read_text())
-    except ValueError as error:
-        raise MixtureError(f"{path}: not JSON ({error})") from error
-    return _parse(raw, str(path))
+        raw = json.loads(Path(path).read_text("utf-8-sig"), object_pairs_hook=_each_key_once)
+    except MixtureError as error:
+        raise MixtureError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise MixtureError(f"{path}: not JSON ({error}); a mixture is a JSON file, or a table in the recipe") from error
+    return _parse(raw, path)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise MixtureError(f"the key {twice[0]!r} stands twice")
+    return dict(pairs)
 
 
 def _parse(raw: Any, where: str) -> Mixture:
@@ -166,8 +186,11 @@ def _parse(raw: Any, where: str) -> Mixture:
     seed = raw.get("seed", 0)
     if type(seed) is not int:
         raise MixtureError(f"{where}: seed is {seed!r}, not a whole number")
+    stage = raw.get("stage", "custom")
+    if not isinstance(stage, str):
+        raise MixtureError(f"{where}: stage is {stage!r}, not text; put it in quotes")
     return Mixture(
-        str(raw.get("stage", "custom")),
+        stage,
         {label: _entry(entry, f"{where}: sources.{label}") for label, entry in raw["sources"].items()},
         seed,
         _number(raw, "batch_sequences", where, int, Mixture.batch_sequences),
@@ -215,7 +238,7 @@ def _known(name: Any, names: Collection[str], where: str, hint: str = "") -> Non
     """Raises MixtureError with the nearest of the names, or all of them, if `name` is not among them."""
     if name not in names:
         nearest = get_close_matches(str(name), list(names), 1)
-        other = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(names)}"
+        other = f"did you mean {nearest[0]!r}?" if nearest else f"one of {', '.join(names) or 'none'}"
         raise MixtureError(f"{where} {name!r}; {other}{hint}")
 
 
@@ -227,9 +250,10 @@ def _one_of(value: Any, allowed: Collection[str], where: str) -> str:
 
 def _number(raw: Mapping[str, Any], key: str, where: str, kind: type, default: Any = None) -> Any:
     value = raw.get(key, default)
-    number = not isinstance(value, bool) and isinstance(value, (int, float) if kind is float else int)
-    if not number or not 0 < value < float("inf"):
-        name = "number" if kind is float else "whole number"
+    name = f"number up to {MOST_WEIGHT:g}" if kind is float else "whole number"
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= MOST_WEIGHT:
+        raise MixtureError(f"{where}: {key} is {value!r}, not a positive {name}")
+    if kind is int and value != int(value):
         raise MixtureError(f"{where}: {key} is {value!r}, not a positive {name}")
     return kind(value)
 

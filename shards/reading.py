@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from manifests.runfiles import RunFiles
 from manifests.schema import key64
 from shards import long, manifest, plan, tar, tokens
 from shards.image import ImageError, decode
 from shards.layout import LAYOUTS
 from shards.order import Planned
-from shards.runfiles import RunFiles
 from shards.sample import Sample, SampleError, parse
 from shards.source import Block, LoaderError, SourcePacks
 

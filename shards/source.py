@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.parquet import read_parquet
+from manifests.runfiles import RunFiles
 from manifests.schema import key64
 from shards import plan
 from shards.image import patches_of
 from shards.layout import LAYOUTS
 from shards.manifest import Shard, SourceShards
 from shards.mixture import Entry
-from shards.runfiles import RunFiles
 
 #: at least so many samples are shuffled and packed together; a rank plans one block at a time
 BLOCK_SAMPLES = 65_536

@@ -1,8 +1,9 @@
 """Tokenizers by name: ``bytes``, which needs no file, and ``tokenizer.json`` files.
 
 The index of a shard holds the length of every sample in tokens, so reader and writer must use the same tokenizer. It is
-identified by its name and the sha256 of its definition. Each text slot of a sample is encoded alone. No text of a page
-is ever read as a special token, however it is spelled, except a slot that is exactly `END_OF_TOPIC`.
+identified by its name and the sha256 of its definition. Each text slot of a sample is encoded alone; the turns of a
+conversation by the template of shards/turns.py. No text of a page is ever read as a special token, however it is
+spelled, except a slot that is exactly `END_OF_TOPIC`.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ class Tokenizer(Protocol):
     sha256: str  #: of the definition; the lengths in an index hold for this definition only
     vocab_size: int  #: base vocabulary and specials
     specials: dict[str, int]  #: id of each name of `SPECIALS`
+    appended: frozenset[str]  #: the names of `SPECIALS` that the base vocabulary lacks
 
     def encode(self, text: str) -> list[int]: ...
 
@@ -46,6 +48,7 @@ class Bytes:
 
     def __init__(self) -> None:
         self.specials = {name: 256 + i for i, name in enumerate(SPECIALS)}
+        self.appended = frozenset(SPECIALS)
         self.vocab_size = 256 + len(SPECIALS)
         self.sha256 = hashlib.sha256("\n".join(("utf-8 bytes, then:", *SPECIALS)).encode()).hexdigest()
 
@@ -84,6 +87,7 @@ class File:
         vocabulary: dict[str, int] = native.get_vocab(with_added_tokens=True)
         base = max(vocabulary.values(), default=-1) + 1
         missing = [name for name in SPECIALS if name not in vocabulary]
+        self.appended = frozenset(missing)
         self._added = dict(enumerate(missing, base))
         self.specials = {name: vocabulary[name] for name in SPECIALS if name in vocabulary}
         self.specials |= {name: i for i, name in self._added.items()}

@@ -21,7 +21,7 @@ import pyarrow as pa
 from manifests.schema import IMAGE, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
 from manifests.urls import host_of
-from shards import tar, tokens
+from shards import tar, tokens, turns
 from shards.fields import INDEX
 from shards.fit import Fitted, fit
 from shards.image import ImageError
@@ -81,6 +81,8 @@ class Pack:
         with Blobs(tables["blobs"]) as blobs:
             for row, document in enumerate(chain.from_iterable(b.to_pylist() for b in documents.to_batches(_BATCH))):
                 if not ctx(row):
+                    where = {name: document["provenance"][name] for name in ("file", "offset", "page")}
+                    ctx.lost(row, id=document["id"], url=document["url"], **where)
                     continue
                 key = f"{mark}{ctx.part:0{digits}d}{len(rows):06d}"
                 try:
@@ -109,7 +111,7 @@ class Pack:
         parts = layout.lay_out(key, document, images, places)
         if not any(parts.texts) and not (layout.slots and images):
             raise RefusedError("no_text", document["id"])
-        n_tokens = int(tokens.load(self.tokenizer).count(parts.texts).sum())
+        n_tokens = self._count(parts.texts, bool(images))
         shared = {"source": self.source, "layout": self.layout, "n_text_tokens": n_tokens}
         members = [("json", encode({**parts.fields, **shared})), *parts.members]
         try:
@@ -134,6 +136,13 @@ class Pack:
             "sha256": hashlib.sha256(sample).hexdigest(),
         }
         return sample, index
+
+    def _count(self, texts: list[str], images: bool) -> int:
+        """Text tokens of a sample as it is trained on; of a conversation, with its template."""
+        tokenizer = tokens.load(self.tokenizer)
+        if self.layout == "conversations":
+            return turns.count(texts, images, tokenizer)
+        return int(tokenizer.count(texts).sum())
 
     def _image(self, blobs: Blobs, place: Mapping[str, Any]) -> Fitted:
         data = blobs.read(place["part"], place["offset"], place["length"])

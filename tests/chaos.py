@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import run
 from pipelines.engine.stage import Step, aligned, by_part, shuffle
+from pipelines.engine.storage import SCRATCH
 from tests.pipelines.engine.toys import Join, Keys, Numbers, Score, Sums, World
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -252,7 +253,7 @@ def contents(root: pathlib.Path) -> dict[str, str]:
     names |= {
         p
         for p in root.rglob("*")
-        if p.is_file() and p.relative_to(root).parts[0] not in ("stages", "tmp", "lock", "run.json")
+        if p.is_file() and p.relative_to(root).parts[0] not in ("stages", SCRATCH, "lock", "run.json")
     }
     inside = {str(p.relative_to(root)): p for p in names if not p.parent.name.startswith("world-")}
     return {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in sorted(inside.items())}

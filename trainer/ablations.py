@@ -24,10 +24,11 @@ from trainer.collate import Collator, Rows, Tensors
 from trainer.config import RecipeError, checked, find, merge, override, read, recipe_of
 from trainer.data import Run, collator
 from trainer.evaluate import held_out, losses
+from trainer.finish import MODEL
 from trainer.layout import Specials
 from trainer.loop import LOG, DivergedError, fit
 from trainer.model import build
-from trainer.run import MODEL, ImageTokens, train_stage
+from trainer.run import ImageTokens, largest, train_stage
 from trainer.schema import Recipe, Section
 
 FINDINGS = tuple(f"finding-{n}" for n in range(1, 7))
@@ -179,8 +180,8 @@ def bootstrap(kind: str, steps: int, base: Recipe, run: Run, folder: Path) -> Pa
         raise RecipeError(f"{recipe.stage}: no source of layout {LAYOUTS[kind]} has samples in the mixture")
     identity = {"recipe": recipe.digest, "data": run.digest, "start": "new"}
     place.mkdir(parents=True, exist_ok=True)
-    loader = run.loader(mixed.only(*sources), recipe.seed)
-    make = lambda: build(model, run.tokenizer.vocab_size, specials)
+    loader = run.loader(mixed.only(*sources), recipe.seed, on_error=recipe.on_error)
+    make = lambda: build(model, run.tokenizer.vocab_size, specials, largest(mixed))
     trained: Any = fit(recipe, make, loader, collate, place / "training", identity).model
     if kind == "text":
         backbone: Any = MistralForCausalLM(MistralConfig(**trained.config.text_config.to_dict()))
@@ -213,7 +214,7 @@ def measure(arm: Arm, recipe: Recipe, run: Run, data: str | Path, folder: Path) 
         return result, torch.full((recipe.evaluate.pairs, 2), NAN)
     start = recipe.model.model_copy(update={"pretrained": str(folder / recipe.stage / MODEL)})
     model = build(start, run.tokenizer.vocab_size, Specials.of(run.tokenizer)).eval()
-    collate = collator(run, recipe, size.tokens, size.patch, size.features)
+    collate = collator(run, recipe, size.tokens, size.patch, size.features).for_evaluation()
     mixed = run.mix(recipe, size.tokens)
     pairs = sorted(run.held_out_pairs(mixed, recipe.evaluate.pairs, recipe.seed), key=lambda pair: pair.key)
     pairs = [replace(pair, views=arm.views) for pair in pairs]

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.chat import Exchange, lay_out_turns
+from shards.turns import Exchange
+from trainer.chat import lay_out_turns
 from trainer.collate import Collator, pack
 from trainer.forward import logits
 from trainer.images import Size, to_pixels
@@ -89,9 +90,8 @@ def few_shot(item: Item, shots: Sequence[Item]) -> tuple[list[str | int], list[P
 def in_turns(item: Item, shots: Sequence[Item], collate: Collator) -> np.ndarray:
     """The tokens of the examples and the question as a conversation, up to the start of the answer."""
     exchanges = [Exchange((n,), shot.turn, shot.answers[0]) for n, shot in enumerate(shots)]
-    exchanges.append(Exchange((len(shots),), item.turn, ""))
-    tokens = lay_out_turns(exchanges, collate.tokenizer, Specials.of(collate.tokenizer), collate.latents)
-    return tokens.ids[:-2]  # without <end_of_utterance> and </s>
+    exchanges.append(Exchange((len(shots),), item.turn, None))
+    return lay_out_turns(exchanges, collate.tokenizer, Specials.of(collate.tokenizer), collate.latents).ids
 
 
 def answer(
@@ -109,7 +109,7 @@ def answer(
     """
     parts, paths = few_shot(item, shots)
     tokenizer, specials = collate.tokenizer, Specials.of(collate.tokenizer)
-    pixels = to_pixels([collate.reader.decode(path.read_bytes(), *image) for path in paths], collate.patch)
+    pixels = to_pixels([collate.reader.plain(path.read_bytes(), *image) for path in paths], collate.patch)
     running_text = lay_out(parts, tokenizer, specials, collate.latents).ids[:-1]  # without </s>
     prompt = in_turns(item, shots, collate) if turns else running_text
     images = tuple(range(len(paths)))

@@ -38,7 +38,7 @@ def save(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns if there is only one process
         dcp.save({"model": weights, "optimiser": moments}, checkpoint_id=new)
-    generators = ranks.gather(torch.get_rng_state())
+    generators = ranks.gather(_generators(ranks.device))
     if ranks.first:
         torch.save({"step": step, "identity": identity, "generators": generators, **rest}, new / _STATE)
         final = folder / f"checkpoint-{step:08d}"
@@ -78,4 +78,13 @@ def restore(state: dict[str, Any], model: nn.Module, optimiser: Optimizer, ranks
         dcp.load({"model": weights, "optimiser": moments}, checkpoint_id=state["path"])
     set_state_dict(model, optimiser, model_state_dict=weights, optim_state_dict=moments, options=_TRAINED)
     if len(state["generators"]) == ranks.world:
-        torch.set_rng_state(state["generators"][ranks.rank])
+        own = state["generators"][ranks.rank]
+        torch.set_rng_state(own["cpu"])
+        if "cuda" in own and ranks.device.type == "cuda":
+            torch.cuda.set_rng_state(own["cuda"], ranks.device)
+
+
+def _generators(device: torch.device) -> dict[str, torch.Tensor]:
+    """The states of this rank's random generators. Dropout and noise on a GPU come from the GPU's."""
+    gpu = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    return {"cpu": torch.get_rng_state(), **gpu}

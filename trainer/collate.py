@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from shards.image import ImageError
 from shards.sample import Sample
 from shards.source import VIEWS
 from shards.tokens import Tokenizer
+from shards.turns import conversation
 from trainer import chat
 from trainer.images import ImageReader, Pixels, Size, dummy_pixels, to_pixels
 from trainer.layout import IGNORED, DocumentTokens, LayoutError, Specials, lay_out
+from trainer.schema import Upscale
 
 Rows = Sequence[Sequence[Sample]]
 
@@ -36,6 +40,7 @@ class Tensors:
     text: torch.Tensor
     pixels: Pixels
     images: int
+    skipped: int = 0  #: documents that were left out because an image of theirs cannot be decoded
 
     @property
     def targets(self) -> int:
@@ -59,7 +64,8 @@ class Collator:
     latents: tokens of an image in the text. patch: of the vision tower, in pixels. isolation: ``documents`` (a document
     attends to itself alone and counts its positions from 0) or ``none`` (neighbours in a row attend to each other, as
     in Idefics2's training code). features: vectors of an image for the decoder, more than `latents` under
-    cross-attention. shuffle_turns: of conversations.
+    cross-attention. shuffle_turns: of conversations. skip: leave out a document with an image that cannot be decoded,
+    with a line on stderr.
     """
 
     tokenizer: Tokenizer
@@ -69,30 +75,45 @@ class Collator:
     isolation: str = "documents"
     features: int = 0
     shuffle_turns: bool = True
+    skip: bool = False
+
+    def for_evaluation(self) -> Collator:
+        """The same without chance in the size of images, and with an error for an image that cannot be decoded."""
+        return replace(self, reader=replace(self.reader, upscale=Upscale()), skip=False)
 
     def __call__(self, sequences: Rows, mode: str, longest: int, shortest: int, length: int | None = None) -> Tensors:
         """Rows of documents as a batch. mode, longest, shortest: of images, see ``shards.image.decode``.
 
         length: tokens of a row; a single document that is longer is cut. Raises ValueError, naming the documents, if
-        several together are longer: they were packed for other settings.
+        several together are longer: they were packed for other settings. Raises ImageError unless `skip`.
         """
         specials = Specials.of(self.tokenizer)
         rows: list[list[DocumentTokens]] = []
         pictures: list[np.ndarray] = []
+        skipped = 0
         for sequence in sequences:
             row, counts = list[DocumentTokens](), 0
             for document in sequence:
                 laid_out, count = self._lay_out(document, specials, length)
+                try:
+                    pictures += self._decode(document, laid_out.images, (mode, longest, shortest))
+                except ImageError as error:
+                    if not self.skip:
+                        raise ImageError(f"{document.source} {document.key}: {error}") from error
+                    print(f"{document.source} {document.key}: left out: {error}", file=sys.stderr)
+                    skipped += 1
+                    continue
                 row.append(laid_out)
                 counts += count
-                pictures += self._decode(document, laid_out.images, (mode, longest, shortest))
             if length is not None and counts > length:
                 keys = ", ".join(document.key for document in sequence)
                 size = f"{counts} tokens in a row of {length}"
-                raise ValueError(f"documents {keys} are {size}: packed for another layout")
-            rows.append(row)
+                remedy = "packed for another layout, or by an older version: make the shards again"
+                raise ValueError(f"documents {keys} are {size}: {remedy}")
+            rows += [row] if row else []
         pixels = to_pixels(pictures, self.patch) if pictures else dummy_pixels(self.patch)
-        return pack(rows, specials.pad, pixels, len(pictures), self.isolation)
+        batch = pack(rows, specials.pad, pixels, len(pictures), self.isolation) if rows else self.empty()
+        return replace(batch, skipped=skipped)
 
     def _lay_out(self, document: Sample, specials: Specials, length: int | None) -> tuple[DocumentTokens, int]:
         """A document's tokens, and the number of tokens that packing counted. Its layout decides, never its source."""
@@ -100,15 +121,16 @@ class Collator:
             tokens = lay_out(split(document), self.tokenizer, specials, self.latents, length)
             return tokens, len(tokens.ids)
         parts = document.parts()
-        exchanges = chat.conversation(parts)
-        if exchanges is None:
+        exchanges = conversation(parts)
+        if not exchanges:
             needed = "turns that begin with User: or Assistant:, and a break between them"
             raise LayoutError(f"{document.key} is no conversation: it needs {needed}")
         if self.shuffle_turns:
             rng = random.Random(f"{self.reader.seed} {document.epoch} {document.key} turns")
             exchanges = chat.shuffled(exchanges, rng)
         tokens = chat.lay_out_turns(exchanges, self.tokenizer, specials, self.latents, document.views)
-        return tokens, chat.indexed_tokens(parts, self.tokenizer, self.latents, document.views)
+        # a piece of a conversation was cut by its texts, so its template may exceed the row by a few tokens
+        return tokens, len(tokens.ids) if document.piece is None else 0
 
     def empty(self) -> Tensors:
         """A batch without a predicted token."""

@@ -5,19 +5,20 @@ CPU, seconds), ``tiny`` (a CPU, minutes) and ``full`` (the paper's numbers). ``p
 ``chain`` lists stages to train one after the other.
 """
 
-import re
+import os
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
+from manifests import strict_yaml
 from manifests.nearest import nearest
+from manifests.strict_yaml import YamlError
 from trainer.schema import Chain, File, Recipe, Section
 
 RECIPES = Path(__file__).parent / "recipes"
-_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 _S = TypeVar("_S", bound=Section)
 
 
@@ -70,7 +71,7 @@ def _stage(path: Path, raw: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
 def recipe_of(raw: dict[str, Any], path: Path) -> Recipe:
     """The checked recipe. The mixture may be a file beside the recipe's file. Raises RecipeError."""
     beside = path.parent / str(raw.get("mixture"))
-    return checked(Recipe, {**raw, "mixture": str(beside)} if beside.is_file() else raw, path)
+    return checked(Recipe, {**raw, "mixture": str(beside)} if os.path.isfile(beside) else raw, path)
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def find(recipe: str | Path, beside: Path | None = None) -> Path:
     """The file of a recipe: a path, a path relative to `beside`, or a bundled name. Raises RecipeError."""
     name = str(recipe)
     for place in (Path(name), *([beside / name] if beside else []), RECIPES / name, RECIPES / f"{name}.yaml"):
-        if place.is_file():
+        if os.path.isfile(place):  # False for a name that is too long, unlike Path.is_file
             return place
     bundled = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
     raise RecipeError(f"{name}: no such recipe; the bundled ones are {bundled}")
@@ -106,24 +107,25 @@ def find(recipe: str | Path, beside: Path | None = None) -> Path:
 def read(path: Path) -> dict[str, Any]:
     """The YAML mapping of a file. Raises RecipeError."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        raw = strict_yaml.read(path).value
+    except YamlError as error:
+        raise RecipeError(f"{path}: {error}") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys")
     return raw
 
 
 def settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """``key=value`` pairs as overrides for `load`. Values are YAML, and ``1e-4`` is a number. Raises RecipeError."""
+    """``key=value`` pairs as overrides for `load`. Values are YAML. Raises RecipeError."""
     out: dict[str, Any] = {}
     for setting in pairs:
         key, equals, value = setting.partition("=")
-        if not equals or not key:
+        if not equals or not all(key.split(".")):
             raise RecipeError(f"--set {setting}: expected key=value, such as profile=tiny or train.lr=1e-4")
-        out[key] = yaml.safe_load(value)
-        if isinstance(out[key], str) and _SCIENTIFIC.fullmatch(value):  # YAML 1.1 reads only 1.0e-4 as a number
-            out[key] = float(value)
+        try:
+            out[key] = strict_yaml.parse(value).value
+        except YamlError as error:
+            raise RecipeError(f"--set {setting}: {error.fault}") from None
     return out
 
 
@@ -135,6 +137,8 @@ def checked(kind: type[_S], raw: Mapping[str, Any], path: Path) -> _S:
         # a misspelt key is reported before the required key that is absent because of it
         fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         key = ".".join(str(step) for step in fault["loc"])
+        if fault["type"] == "string_type" and isinstance(fault["input"], bool | int | float | date):
+            raise RecipeError(f"{path}: {key}: expected text, not {fault['input']}; put it in quotes") from None
         if fault["type"] != "extra_forbidden":
             raise RecipeError(f"{path}: {key or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}") from None
         owner: Any = kind

@@ -24,7 +24,7 @@ class ConnectorError(ValueError):
 def tokens(spec: Connector, perceiver: Perceiver, patch: int, images: Iterable[Image]) -> int:
     """The number of features of an image, the same for every size in `images`. Raises ConnectorError if they differ.
 
-    patch: of the tower, pixels. An image is extended to full patches: a square of side s has ceil(s / patch)^2.
+    patch: of the tower, pixels. A square of side s has floor(s / patch)^2 patches, see ``shards.image.size_for``.
     """
     if spec.kind == "perceiver":
         return perceiver.latents
@@ -32,7 +32,7 @@ def tokens(spec: Connector, perceiver: Perceiver, patch: int, images: Iterable[I
     if len(sizes) != 1 or next(iter(sizes))[0] != "square":
         remedy = "set image.mode: square and image.longest"
         raise ConnectorError(f"model.connector.kind {spec.kind} needs square images of one size: {remedy}")
-    side = math.ceil(next(iter(sizes))[1] / patch)
+    side = max(next(iter(sizes))[1] // patch, 1)
     if spec.kind in ("avg_pool", "pixel_shuffle"):
         return math.ceil(side / spec.factor) ** 2
     return spec.tokens if spec.kind == "linear_pool" else side * side

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from manifests.nearest import nearest
+from manifests.runfiles import RunFiles, root_of
 from shards import manifest, mixture, tokens
 from shards.image import decode
 from shards.loader import Loader, Sample
-from shards.runfiles import RunFiles
 from trainer.collate import Collator
 from trainer.config import RecipeError
 from trainer.images import Cache, ImageReader
@@ -38,7 +39,7 @@ class Run:
             raise RecipeError(f"{root}: the shards were counted by {another}: use that file")
         table = listed.raw["configs" if listed.raw["version"] == 1 else "sources"]
         shards = json.dumps(table, sort_keys=True).encode()
-        return cls(str(root), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest(), listed)
+        return cls(root_of(str(root)), tokenizer, hashlib.blake2b(shards, digest_size=16).hexdigest(), listed)
 
     def mix(self, recipe: Recipe, latents: int, say: Callable[[str], object] = lambda line: None) -> mixture.Mixture:
         """The recipe's mixture with an entry for each source by name, and the recipe's own settings in every entry.
@@ -46,8 +47,14 @@ class Run:
         A mixture of the run comes before a preset or a path of the same name. latents: tokens of an image. say: gets a
         line about entries without samples. Raises MixtureError (also if nothing is left to read), FileNotFoundError.
         """
-        file = Path(self.root) / "mixtures" / f"{recipe.mixture}.json"
-        mixed = mixture.load(file if file.is_file() else recipe.mixture)
+        files, own_file = RunFiles(self.root), f"mixtures/{recipe.mixture}.json"
+        try:
+            mixed = mixture.load(files.json(own_file) if files.exists(own_file) else recipe.mixture)
+        except FileNotFoundError:
+            own = self.manifest.raw.get("mixtures") or {}  # name -> file, or why it was left out
+            names = nearest(recipe.mixture, {*mixture.PRESETS, *own})
+            why = own.get(recipe.mixture) or f"none of the run's, no preset and no file{names}"
+            raise FileNotFoundError(f"{self.root}: mixture {recipe.mixture}: {why}") from None
         packing, image = recipe.packing, recipe.image
         size = mixture.Image(image.mode, image.longest, image.shortest) if image.mode else None
         own = {"sequence_length": packing.sequence_length, "long": packing.long, "image": size, "split": image.split}
@@ -61,18 +68,25 @@ class Run:
         """The sources of a resolved mixture whose samples have the layout."""
         return [name for name in mixed.sources if self.manifest.sources[name].layout == layout]
 
-    def loader(self, mixed: mixture.Mixture, seed: int, rank: int = 0, world: int = 1) -> Loader:
-        return Loader(self.root, mixed, split="train", seed=seed, tokenizer=self.tokenizer, rank=rank, world=world)
+    def loader(
+        self, mixed: mixture.Mixture, seed: int, rank: int = 0, world: int = 1, on_error: str = "raise"
+    ) -> Loader:
+        ranks: dict[str, Any] = {"rank": rank, "world": world}
+        return Loader(self.root, mixed, split="train", seed=seed, tokenizer=self.tokenizer, on_error=on_error, **ranks)
 
     def held_out_pairs(self, mixed: mixture.Mixture, n: int, seed: int) -> list[Sample]:
-        """The first n different validation samples of the sources with layout ``pairs``; fewer if there are fewer."""
+        """The first n different validation samples of the sources with layout ``pairs``; fewer if there are fewer.
+
+        A pair that is damaged, or has an image that cannot be decoded, is left out.
+        """
         names = [name for name in self.of_layout(mixed, "pairs") if self.manifest.shards(name, "validation")]
         if n == 0 or not names:
             return []
         pairs: dict[str, Sample] = {}
         only = replace(mixed.only(*names), batch_sequences=1)
-        for batch in Loader(self.root, only, split="validation", seed=seed, epochs=1):
-            pairs.update({sample.json["id"]: sample for sequence in batch.sequences for sample in sequence})
+        for batch in Loader(self.root, only, split="validation", seed=seed, epochs=1, on_error="skip", decoded=True):
+            samples = [replace(sample, pixels=None) for sequence in batch.sequences for sample in sequence]
+            pairs.update({sample.json["id"]: sample for sample in samples})
             if len(pairs) >= n:
                 break
         return list(pairs.values())[:n]
@@ -80,5 +94,7 @@ class Run:
 
 def collator(run: Run, recipe: Recipe, latents: int, patch: int, features: int) -> Collator:
     cached = Cache(decode, recipe.image.cache_mb) if recipe.image.cache_mb else decode
-    reader = ImageReader(cached, recipe.seed, recipe.image.upscale)
-    return Collator(run.tokenizer, reader, latents, patch, recipe.packing.isolation, features, recipe.shuffle_turns)
+    reader = ImageReader(cached, patch, recipe.seed, recipe.image.upscale)
+    skip = recipe.on_error == "skip"
+    rest = (recipe.packing.isolation, features, recipe.shuffle_turns, skip)
+    return Collator(run.tokenizer, reader, latents, patch, *rest)

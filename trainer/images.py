@@ -3,9 +3,9 @@
 import hashlib
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,9 +14,13 @@ from PIL import Image
 from shards.image import size_for
 from trainer.schema import Upscale
 
-#: decode(bytes, mode, longest, shortest) -> uint8 [height, width, 3]
-Decoder = Callable[[bytes, str, int, int], np.ndarray]
 Size = tuple[str, int, int]  # mode, longest and shortest side: see ``shards.image.size_for``
+
+
+class Decoder(Protocol):
+    """``shards.image.decode``: bytes of an image -> uint8 [height, width, 3]."""
+
+    def __call__(self, data: bytes, mode: str, longest: int, shortest: int, *, multiple: int = 1) -> np.ndarray: ...
 
 
 class Pixels(NamedTuple):
@@ -34,14 +38,14 @@ class Cache:
 
     def __init__(self, decode: Decoder, megabytes: float) -> None:
         self.decode, self.free = decode, int(megabytes * 2**20)
-        self.images: OrderedDict[tuple[bytes, str, int, int], np.ndarray] = OrderedDict()
+        self.images: OrderedDict[tuple[bytes, str, int, int, int], np.ndarray] = OrderedDict()
 
-    def __call__(self, data: bytes, mode: str, longest: int, shortest: int) -> np.ndarray:
-        key = (hashlib.blake2b(data, digest_size=16).digest(), mode, longest, shortest)
+    def __call__(self, data: bytes, mode: str, longest: int, shortest: int, *, multiple: int = 1) -> np.ndarray:
+        key = (hashlib.blake2b(data, digest_size=16).digest(), mode, longest, shortest, multiple)
         if key in self.images:
             self.images.move_to_end(key)
             return self.images[key]
-        image = self.images[key] = self.decode(data, mode, longest, shortest)
+        image = self.images[key] = self.decode(data, mode, longest, shortest, multiple=multiple)
         self.free -= image.nbytes
         while self.free < 0 and self.images:
             self.free += self.images.popitem(last=False)[1].nbytes
@@ -52,17 +56,23 @@ class Cache:
 class ImageReader:
     """Decodes and augments the images of a sample. The result depends only on the seed, the epoch and the sample's key.
 
+    patch: of the vision tower, pixels; the sides of images are multiples of it, see ``shards.image.size_for``.
     upscale: see ``schema.Upscale``. The paper gives no numbers; the distribution is Hugging Face's training code's.
     """
 
     decode: Decoder
+    patch: int = 14
     seed: int = 0
     upscale: Upscale = field(default_factory=Upscale)
+
+    def plain(self, data: bytes, mode: str, longest: int, shortest: int) -> np.ndarray:
+        """One image at the size for the model, never enlarged at random."""
+        return self.decode(data, mode, longest, shortest, multiple=self.patch)
 
     def image(self, data: bytes, size: Size, sample: str = "", epoch: int = 0, number: int = 0) -> np.ndarray:
         """One image at the size for the model, uint8 [height, width, 3]. number: of the image in its sample."""
         mode, longest, shortest = size
-        plain = self.decode(data, mode, longest, shortest)
+        plain = self.plain(data, *size)
         if mode != "native" or not self.upscale.chance:
             return plain
         rng = random.Random(f"{self.seed} {epoch} {sample} {number}")
@@ -70,7 +80,7 @@ class ImageReader:
             return plain
         factor = rng.triangular(1.5, self.upscale.most, self.upscale.most)
         enlarged = min(round(min(plain.shape[:2]) * factor), longest)
-        return self.decode(data, mode, longest, max(shortest, enlarged))
+        return self.plain(data, mode, longest, max(shortest, enlarged))
 
     def views(self, data: bytes, size: Size, sample: str = "", epoch: int = 0, number: int = 0) -> list[np.ndarray]:
         """Four equal crops, row by row, then the full image, each scaled as an image of its own.
@@ -82,13 +92,13 @@ class ImageReader:
         stored = np.pad(stored, ((0, height - stored.shape[0]), (0, width - stored.shape[1]), (0, 0)), mode="edge")
         rows = slice(0, height // 2), slice(height // 2, height)
         columns = slice(0, width // 2), slice(width // 2, width)
-        crops = [scaled(stored[row, column], *size) for row in rows for column in columns]
+        crops = [scaled(stored[row, column], *size, self.patch) for row in rows for column in columns]
         return [*crops, self.image(data, size, sample, epoch, number)]
 
 
-def scaled(image: np.ndarray, mode: str, longest: int, shortest: int) -> np.ndarray:
+def scaled(image: np.ndarray, mode: str, longest: int, shortest: int, multiple: int) -> np.ndarray:
     """The image at the size that ``shards.image.decode`` would give it."""
-    size = size_for(image.shape[1], image.shape[0], mode, longest, shortest)
+    size = size_for(image.shape[1], image.shape[0], mode, longest, shortest, multiple)
     if size == image.shape[1::-1]:
         return image
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))

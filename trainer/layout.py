@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shards.tokens import BOS, END_OF_UTTERANCE, EOS, FAKE, IMAGE, PAD, Tokenizer
+from shards.tokens import BOS, END_OF_TOPIC, END_OF_UTTERANCE, EOS, FAKE, IMAGE, PAD, SPECIALS, Tokenizer
 
 #: label of a token that is not predicted: torch's ``ignore_index``
 IGNORED = -100
@@ -32,15 +32,24 @@ class Specials:
     bos: int
     eos: int
     end: int  #: end of a turn
+    topic: int  #: end of a topic: a break of a page
+    #: tokens that a published decoder does not know; their rows of the embedding and the head are trained in each stage
+    new: tuple[int, ...]
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Specials:
-        return cls(*(tokenizer.specials[name] for name in (IMAGE, FAKE, PAD, BOS, EOS, END_OF_UTTERANCE)))
-
-    @property
-    def new(self) -> tuple[int, ...]:
-        """Tokens that a published decoder does not have. Their rows are trained in every stage."""
-        return self.image, self.fake, self.end
+        number = tokenizer.specials
+        untrained = {PAD} | ({BOS, EOS} - tokenizer.appended)
+        return cls(
+            image=number[IMAGE],
+            fake=number[FAKE],
+            pad=number[PAD],
+            bos=number[BOS],
+            eos=number[EOS],
+            end=number[END_OF_UTTERANCE],
+            topic=number[END_OF_TOPIC],
+            new=tuple(number[name] for name in SPECIALS if name not in untrained),
+        )
 
 
 @dataclass(frozen=True)

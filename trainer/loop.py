@@ -20,7 +20,7 @@ from shards.loader import Loader
 from trainer import checkpoint, flops, parallel
 from trainer.adapters import adapt, decay_groups
 from trainer.collate import Collator
-from trainer.feed import StepData, collated, prefetch
+from trainer.feed import MicroBatch, collated, prefetch
 from trainer.forward import token_losses
 from trainer.metrics import Log, Step
 from trainer.parallel import ForwardModule, Ranks
@@ -29,6 +29,10 @@ from trainer.schema import Recipe, Train
 LOG = "log.jsonl"
 #: consecutive steps above the limit that count as divergence
 PATIENCE = 5
+#: so many skipped samples stop no run, whatever their share
+FEW = 10
+#: what a step counts, summed over its micro-batches and over the ranks
+COUNTS = ("targets", "tokens", "places", "images", "samples", "skipped", "flops")
 
 
 class DivergedError(FloatingPointError):
@@ -37,6 +41,10 @@ class DivergedError(FloatingPointError):
     def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
         self.step = step
+
+
+class DamagedError(ValueError):
+    """More samples are skipped than `max_skipped` allows."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class Training:
     by_source: dict[str, float] = field(default_factory=dict)
     lowest: float = math.inf
     above: int = 0
+    samples: int = 0
+    skipped: int = 0
 
 
 def fit(
@@ -81,7 +91,7 @@ def fit(
 
     A run that resumes on a CPU with the same number of threads and ranks ends with the same weights, bit for bit, as a
     run without interruption. On another number of ranks the steps differ by rounding, and by dropout and noise if the
-    recipe has them. Raises DivergedError.
+    recipe has them. Raises DivergedError, DamagedError.
     """
     ranks = ranks or parallel.start(recipe.device)
     if recipe.threads and ranks.device.type == "cpu":
@@ -108,6 +118,7 @@ def fit(
     if state:
         checkpoint.restore(state, model, optimiser, ranks)
         first, position, run.by_source = state["step"] + 1, state["loader"], state["by_source"]
+        run.samples, run.skipped = state.get("samples", 0), state.get("skipped", 0)
         loader.load_state_dict(position)
     log.resume(first - 1)
     module.train()
@@ -119,7 +130,8 @@ def fit(
             log.write(line)
             every = recipe.train.save_every
             if step == recipe.train.steps or (every and step % every == 0):
-                rest = {"loader": position, "by_source": dict(run.by_source)}
+                rest: dict[str, Any] = {"loader": position, "by_source": dict(run.by_source)}
+                rest |= {"samples": run.samples, "skipped": run.skipped}
                 checkpoint.save(folder, step, identity, model, optimiser, ranks, **rest)
             if step == stop:
                 break
@@ -129,43 +141,65 @@ def fit(
     return Fit(unsharded(model, trainable, ranks), log.read())
 
 
-def one_step(run: Training, step: int, batches: Iterator[StepData]) -> tuple[Step, dict]:
+def one_step(run: Training, step: int, parts: Iterator[MicroBatch]) -> tuple[Step, dict[str, Any]]:
     """One step of the optimiser: its line of the log, and the loader's state after it.
 
-    The loss is the mean over all predicted tokens of the step, for any division into micro-batches and ranks.
+    The loss is the mean over all predicted tokens of the step, for any division into micro-batches and ranks. Their
+    number is not known before the last micro-batch, so the losses are divided by the places of the step's rows, and
+    the gradients are scaled at the end.
     """
     recipe, ranks, optimiser = run.recipe, run.ranks, run.optimiser
-    started = time.perf_counter()
-    data = next(batches)
-    wait = time.perf_counter() - started
-    (targets,) = ranks.sum([sum(batch.targets for batch in data.micro_batches)])
+    started, wait = time.perf_counter(), 0.0
     total = torch.zeros((), device=ranks.device)
-    for batch in data.micro_batches:
+    sums = dict.fromkeys(COUNTS, 0.0)
+    after: dict[str, Any] | None = None
+    while after is None:
+        asked = time.perf_counter()
+        part = next(parts)
+        wait, after = wait + time.perf_counter() - asked, part.after
+        batch = part.tensors
+        run.model.synchronise(after is not None or recipe.train.backbones == "full")
         with torch.autocast(ranks.device.type, torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
             moved = batch.to(ranks.device)
-            loss = token_losses(run.model(moved, recipe.train.neftune), moved.labels).sum() / max(targets, 1)
-        (loss * ranks.world).backward()  # type: ignore[no-untyped-call]  # FSDP averages the ranks' gradients
-        total += loss.detach()
-    norm = nn.utils.clip_grad_norm_([w for group in optimiser.param_groups for w in group["params"]], recipe.train.clip)
+            loss = token_losses(run.model(moved, recipe.train.neftune), moved.labels).sum() / part.places
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach() * part.places
+        counts = (batch.targets, batch.tokens, batch.ids.numel(), batch.images, part.samples, part.skipped)
+        for name, count in zip(COUNTS, (*counts, run.costs.step(batch)), strict=True):
+            sums[name] += count
+    summed, *values = ranks.sum([float(total), *sums.values()])
+    sums = dict(zip(COUNTS, values, strict=True))
+    value = summed / max(sums["targets"], 1)
+    weights = [weight for group in optimiser.param_groups for weight in group["params"] if weight.grad is not None]
+    for weight in weights:  # FSDP gives the mean of the ranks' gradients
+        weight.grad.mul_(part.places * ranks.world / max(sums["targets"], 1))
+    norm = nn.utils.clip_grad_norm_(weights, recipe.train.clip)
     rate = learning_rate(recipe.train, step)
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    counts = [(float(b.tokens), float(b.ids.numel()), float(b.images), run.costs.step(b)) for b in data.micro_batches]
-    value, tokens, places, images, operations = ranks.sum([float(total), *map(sum, zip(*counts, strict=True))])
-    run.by_source[data.source] = value
-    check_divergence(run, step, value)
+    check_skipped(run, int(sums["samples"]), int(sums["skipped"]))
+    if sums["targets"]:
+        run.by_source[part.source] = value
+        check_divergence(run, step, value)
     seconds = time.perf_counter() - started
-    measured: dict[str, Any] = {
-        "lr": rate,
-        "gradient_norm": float(norm.full_tensor() if isinstance(norm, DTensor) else norm),
-        "mfu": operations / seconds / ranks.world / run.peak if run.peak else None,
-    }
-    measured |= {"tokens": int(tokens), "images": int(images), "padding": 1 - tokens / places}
-    measured |= {"seconds": seconds, "wait": wait, "flops": operations}
-    place = (recipe.stage, step, recipe.train.steps, data.source)
-    return Step(*place, value, dict(run.by_source), **measured), data.loader_state
+    measured: dict[str, Any] = {name: int(sums[name]) for name in ("tokens", "images", "samples", "skipped")}
+    measured |= {"lr": rate, "gradient_norm": float(norm.full_tensor() if isinstance(norm, DTensor) else norm)}
+    measured |= {"mfu": sums["flops"] / seconds / ranks.world / run.peak if run.peak else None}
+    measured |= {"padding": 1 - sums["tokens"] / sums["places"], "seconds": seconds, "wait": wait}
+    place = (recipe.stage, step, recipe.train.steps, part.source)
+    return Step(*place, value, dict(run.by_source), **measured, flops=sums["flops"]), after
+
+
+def check_skipped(run: Training, samples: int, skipped: int) -> None:
+    """Adds a step's samples to the run's. Raises DamagedError if the share of skipped ones is above `max_skipped`."""
+    run.samples, run.skipped = run.samples + samples, run.skipped + skipped
+    limit = run.recipe.max_skipped
+    if run.skipped > FEW and run.skipped > limit * run.samples:
+        share = f"{run.skipped} of {run.samples} samples could not be read, more than max_skipped {limit:g} allows"
+        remedy = "the lines above name them; panoramix verify RUN finds damaged shards"
+        raise DamagedError(f"{run.recipe.stage}: {share}; {remedy}")
 
 
 def check_divergence(run: Training, step: int, value: float) -> None:

@@ -14,8 +14,8 @@ class Step:
 
     source: name of the step's source. loss: nats per predicted token, mean over the step. by_source: the last loss of
     each source so far, by its name. padding: share of the rows' places without a token. seconds: of the step; wait: of
-    them, for data. flops: operations of the step, see ``flops``; mfu: their share of the devices' peak, null without a
-    peak.
+    them, for data. samples: of the step; skipped: of them, left out because they are damaged. flops: operations of the
+    step, see ``flops``; mfu: their share of the devices' peak, null without a peak.
     """
 
     stage: str
@@ -31,6 +31,8 @@ class Step:
     padding: float
     seconds: float
     wait: float
+    samples: int = 0
+    skipped: int = 0
     flops: float = 0.0
     mfu: float | None = None
 
@@ -43,6 +45,7 @@ class Step:
             f"lr {self.lr:.2e} gn {self.gradient_norm:.2f} "
             f"{self.tokens / self.seconds:,.0f} tok/s {self.images / self.seconds:,.1f} img/s {rate} "
             f"pad {self.padding:.0%} wait {self.wait / self.seconds:.0%}"
+            f"{f' skipped {self.skipped}' if self.skipped else ''}"
         )
 
     def scalars(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ the paper compares with it (another connector, cross-attention) are the same cla
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
+    GenerationConfig,
     Idefics2Config,
     Idefics2ForConditionalGeneration,
     MistralConfig,
@@ -22,7 +24,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from trainer import connector, fusion, schema
+from trainer import connector, fusion, positions, schema
 from trainer.layout import Specials
 
 # transformers warns of settings that are intended here, and its progress bars would stand between the log's lines
@@ -40,16 +42,21 @@ _SIZES = {
 }  # fmt: skip
 
 
-def build(spec: schema.Model, vocabulary: int, specials: Specials) -> Idefics2ForConditionalGeneration:
+def build(spec: schema.Model, vocabulary: int, specials: Specials, side: int = 0) -> Idefics2ForConditionalGeneration:
     """A model for a vocabulary of that many tokens, with the special tokens. Random weights follow torch's seed.
 
+    side: of the largest images, pixels; the tower gets a position for each of their patches, see ``positions.fit``.
     The architecture of a checkpoint wins over the recipe's. ``model.spec`` is the specification that was followed.
     Raises OSError if a folder or name is not a model's, RuntimeError if weights do not fit.
     """
     if spec.pretrained:
-        return from_checkpoint(spec, vocabulary, specials)
+        model = from_checkpoint(spec, vocabulary, specials)
+        positions.fit(model, side)
+        return model
     start = from_backbones if spec.backbones else from_scratch
-    return with_variants(start(spec, vocabulary, specials), spec)
+    model = start(spec, vocabulary, specials)
+    positions.fit(model, side)
+    return with_variants(model, spec)
 
 
 def with_variants(model: Idefics2ForConditionalGeneration, spec: schema.Model) -> Idefics2ForConditionalGeneration:
@@ -97,8 +104,15 @@ def from_checkpoint(spec: schema.Model, vocabulary: int, specials: Specials) -> 
     return model
 
 
-def save(model: Idefics2ForConditionalGeneration, folder: str | Path) -> None:
-    """Saves the model as transformers does, and a file that names its variants if it has any."""
+def save(model: Idefics2ForConditionalGeneration, folder: str | Path, ends: Sequence[int] = ()) -> None:
+    """Saves the model as transformers does, and a file that names its variants if it has any.
+
+    ends: the tokens at which `generate` stops; by default the decoder's ``</s>`` alone.
+    """
+    if ends:
+        text = model.config.text_config
+        others = {"bos_token_id": text.bos_token_id, "pad_token_id": text.pad_token_id}
+        model.generation_config = GenerationConfig(eos_token_id=list(ends), **others)
     model.save_pretrained(folder)
     file = Path(folder) / ARCHITECTURE
     if model.spec.fusion != "autoregressive" or model.spec.connector != schema.Connector():

@@ -6,6 +6,7 @@
 `out` must be a folder that every worker can reach. If a worker dies, Ray starts all again from the last checkpoint.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, report
 from ray.train.torch import TorchTrainer
 
 import trainer
+from manifests import ray_cluster
 
 
 def train(
@@ -30,10 +32,11 @@ def train(
     """Trains as ``trainer.run.train`` does, and returns its result.
 
     workers: ranks, each with an accelerator if `gpu`; the recipe's sequences of a step must be a multiple of them.
-    failures: restarts before it gives up. Ray is started, or connected to by RAY_ADDRESS, unless it is already.
+    failures: restarts before it gives up. Unless Ray is connected already, this connects to RAY_ADDRESS or to the
+    cluster that `ray start` started here, or starts Ray. Raises ClusterError where the cluster lets no driver connect.
     """
     if not ray.is_initialized():
-        ray.init(log_to_driver=True)
+        _connect()
     job: dict[str, Any] = {"recipe": str(recipe), "data": str(data), "out": str(Path(out).absolute())}
     job["overrides"] = dict(overrides or {})
     scaling, failing = ScalingConfig(num_workers=workers, use_gpu=gpu), FailureConfig(max_failures=failures)
@@ -41,6 +44,14 @@ def train(
     TorchTrainer(work, train_loop_config=job, scaling_config=scaling, run_config=settings).fit()
     # every stage is finished, so this only reads the results
     return trainer.train(job["recipe"], data, job["out"], overrides=overrides)
+
+
+def _connect() -> None:
+    address = ray_cluster.usual_address()
+    if address and (mode := ray_cluster.auth_mode(address)):
+        os.environ[ray_cluster.MODE] = mode
+        ray._raylet.Config.initialize("")  # Ray has read the mode when it was imported
+    ray.init(address or "local", log_to_driver=True)
 
 
 def work(job: dict[str, Any]) -> None:

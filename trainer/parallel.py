@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from trainer.collate import Tensors
 from trainer.forward import logits, without_adapters
@@ -70,6 +70,14 @@ class ForwardModule(nn.Module):  # type: ignore[misc]
 
     def forward(self, batch: Tensors, noise: float = 0.0) -> torch.Tensor:
         return logits(self.model, batch, noise)
+
+    def synchronise(self, now: bool) -> None:
+        """Whether the next backward pass sums the gradients over the ranks; else they gather on this rank, unsharded.
+
+        Without FSDP there is nothing to sum.
+        """
+        if isinstance(self, FSDPModule):
+            self.set_requires_gradient_sync(now)
 
 
 def shard(module: ForwardModule, ranks: Ranks, bfloat16: bool) -> None:

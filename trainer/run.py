@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer import checkpoint, config, connector, parallel, schema
+from shards.mixture import Mixture
+from trainer import checkpoint, config, connector, finish, parallel, schema, vocabulary
 from trainer.adapters import counts, merged
-from trainer.answers import evaluate
 from trainer.config import RecipeError
 from trainer.data import Run, collator
-from trainer.evaluate import held_out
-from trainer.export import save_processor
+from trainer.finish import MODEL, RESULT
 from trainer.layout import Specials
 from trainer.loop import LOG, fit
-from trainer.metrics import speed, speed_line
-from trainer.model import ARCHITECTURE, build, resolve, save
+from trainer.metrics import speed_line
+from trainer.model import build, resolve
 from trainer.schema import Recipe
-
-MODEL, RESULT = "model", "result.json"
 
 
 def train(
@@ -55,21 +53,27 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     """Trains and evaluates one stage. Returns the content of ``result.json``:
 
     stage; steps; first_loss and last_loss, of the first and last step, nats per token; by_source, the same two of each
-    source's own steps, by its name; speed, see ``metrics.speed``; weights, see ``adapters.counts``; tokens_per_image;
-    model and log, paths; held_out, the fields of ``evaluate.HeldOut``, or null without validation pairs; answers, see
-    ``answers.evaluate``, if the recipe asks for it; identity, of the recipe, the data and the start.
+    source's own steps, by its name; samples, and of them skipped, see ``metrics.Step``; speed, see ``metrics.speed``;
+    weights, see ``adapters.counts``; tokens_per_image; model and log, paths; held_out, the fields of
+    ``evaluate.HeldOut``, or null without validation pairs; answers, see ``answers.evaluate``, if the recipe asks for
+    it; identity, of the recipe, the data and the start.
+
+    The result is written after the model, and again with the scores. A stage that was stopped in its evaluation is
+    evaluated from its model and not trained or exported again.
     """
     folder = out / recipe.stage
     ranks = parallel.start(recipe.device)
     run = Run.open(data)
     start, lineage = start_of(recipe, out)
+    vocabulary.check(recipe.stage, start, run.tokenizer, run.root)
     identity = {"recipe": recipe.digest, "data": run.digest, "start": lineage}
-    finished: dict[str, Any] = json.loads((folder / RESULT).read_text()) if (folder / RESULT).is_file() else {}
+    result = finish.read(folder)
     ranks.wait()  # every rank has read the folder before one writes to it
-    if finished.get("identity") == identity:
+    trained = result.get("identity") == identity
+    if trained and "held_out" in result:
         if ranks.first:
             print(f"{recipe.stage}: trained already, {folder / RESULT}", file=sys.stderr)
-        return finished
+        return result
     if recipe.train.overwrite and ranks.first:
         remove_other_run(folder, identity)
     ranks.wait()
@@ -79,49 +83,29 @@ def train_stage(recipe: Recipe, data: str | Path, out: Path) -> dict[str, Any]:
     collate = collator(run, recipe, size.tokens, size.patch, size.features)
     mixed = run.mix(recipe, size.tokens, partial(print, file=sys.stderr) if ranks.first else lambda line: None)
 
-    make = partial(build, start, run.tokenizer.vocab_size, specials)
-    loader = run.loader(mixed, recipe.seed, ranks.rank, ranks.world)
-    new_tokens = specials.new if recipe.train.backbones != "full" else ()
-    rows = mixed.batch_sequences // ranks.world if ranks.world > 1 else None
-    trained = fit(recipe, make, loader, collate, folder, identity, ranks=ranks, new_tokens=new_tokens, rows=rows)
-    if trained.model is None:  # the first rank writes and evaluates
-        ranks.wait()
-        return json.loads((folder / RESULT).read_text())  # type: ignore[no-any-return]
-
-    weights = counts(trained.model)
-    model = merged(trained.model)
-    save(model, folder / MODEL)
-    first_size = next(iter(mixed.sources.values())).image
-    if not (folder / MODEL / ARCHITECTURE).is_file():
-        save_processor(folder / MODEL, run.tokenizer, size.tokens, first_size)
-    by_source: dict[str, list[float]] = {}
-    for line in trained.steps:
-        by_source.setdefault(line["source"], []).append(line["loss"])
-    losses = [line["loss"] for line in trained.steps]
-    result: dict[str, Any] = {"stage": recipe.stage, "steps": len(losses)}
-    result |= {"first_loss": losses[0], "last_loss": losses[-1]}
-    result["by_source"] = {name: [own[0], own[-1]] for name, own in sorted(by_source.items())}
-    result |= {"speed": speed(trained.steps), "weights": weights, "tokens_per_image": size.tokens}
-    result |= {"model": str(folder / MODEL), "log": str(folder / LOG), "held_out": None, "identity": identity}
-    print(f"{recipe.stage}: {speed_line(result['speed'])}", file=sys.stderr)
-
-    spec = recipe.evaluate
-    pairs = run.held_out_pairs(mixed, spec.pairs, recipe.seed)
-    if len(pairs) > 1:
-        entry = mixed.sources[run.of_layout(mixed, "pairs")[0]]
-        collate_pairs = partial(collate, **asdict(entry.image), length=entry.sequence_length)
-        score = held_out(model, pairs, collate_pairs, spec, recipe.seed)
-        result["held_out"] = asdict(score)
-        permuted = f"with images permuted {score.permuted:.4f} (+{score.gap:.4f} ± {score.error:.4f})"
-        summary = f"{recipe.stage} held-out pairs {score.pairs}: caption loss {score.normal:.4f}, {permuted}"
-        print(summary, file=sys.stderr)
-    if spec.answers:
-        image = (first_size.mode, first_size.longest, first_size.shortest)
-        turns = bool(run.of_layout(mixed, "conversations"))
-        result["answers"] = evaluate(model, spec, collate, image, turns)
-    (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
+    if trained:
+        saved = schema.Model(pretrained=str(folder / MODEL))
+        model = build(saved, run.tokenizer.vocab_size, specials).to(ranks.device) if ranks.first else None
+    else:
+        loader = run.loader(mixed, recipe.seed, ranks.rank, ranks.world, recipe.on_error)
+        new_tokens = specials.new if recipe.train.backbones != "full" else ()
+        rows = mixed.batch_sequences // ranks.world if ranks.world > 1 else None
+        make = partial(build, start, run.tokenizer.vocab_size, specials, largest(mixed))
+        fitted = fit(recipe, make, loader, collate, folder, identity, ranks=ranks, new_tokens=new_tokens, rows=rows)
+        model = None
+        if fitted.model is not None:  # on the first rank
+            weights = counts(fitted.model)
+            model = merged(fitted.model)
+            finish.export(model, folder / MODEL, run, mixed, collate)
+            result = {"stage": recipe.stage, **finish.numbers(fitted.steps), "weights": weights}
+            result |= {"tokens_per_image": size.tokens, "model": str(folder / MODEL), "log": str(folder / LOG)}
+            finish.write(folder, {**result, "identity": identity})
+            print(f"{recipe.stage}: {speed_line(result['speed'])}", file=sys.stderr)
+    if model is not None:  # the first rank evaluates
+        scores = finish.evaluation(model, recipe, run, mixed, collate)
+        finish.write(folder, {**result, **scores, "identity": identity})
     ranks.wait()
-    return result
+    return finish.read(folder)
 
 
 @dataclass(frozen=True)
@@ -144,6 +128,11 @@ class ImageTokens:
         return cls(features if start.fusion == "autoregressive" else 1, features, patch)
 
 
+def largest(mixed: Mixture) -> int:
+    """The longest side of an image in any source, pixels."""
+    return max(entry.image.longest for entry in mixed.sources.values())
+
+
 def start_of(recipe: Recipe, out: Path) -> tuple[schema.Model, str]:
     """The start of a stage's model, and a text that changes with its weights. Raises RecipeError."""
     if recipe.init_from is None:
@@ -158,8 +147,22 @@ def start_of(recipe: Recipe, out: Path) -> tuple[schema.Model, str]:
     start = recipe.model.model_copy(update={"pretrained": str(folder)})
     if is_stage:
         return start, json.dumps(json.loads((earlier / RESULT).read_text())["identity"], sort_keys=True)
-    files = [(file.name, file.stat()) for file in sorted(folder.glob("*.safetensors"))]
-    return start, " ".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in files)
+    return start, " ".join(fingerprint(file) for file in sorted(folder.glob("*.safetensors")))
+
+
+def fingerprint(file: Path, pieces: int = 64, size: int = 1 << 16) -> str:
+    """The name, the bytes and a hash of `pieces` ranges of a file of weights, the first and the last among them.
+
+    A copy has the same fingerprint. Weights that were trained further differ in every range; to read all of them would
+    take minutes.
+    """
+    length = file.stat().st_size
+    digest = hashlib.blake2b(digest_size=8)
+    with file.open("rb") as data:
+        for piece in range(pieces):
+            data.seek(max(length - size, 0) * piece // (pieces - 1))
+            digest.update(data.read(size))
+    return f"{file.name}:{length}:{digest.hexdigest()}"
 
 
 def remove_other_run(folder: Path, identity: dict[str, str]) -> None:

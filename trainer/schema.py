@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from manifests.names import checked_name
 
 
 class Section(BaseModel):
     """A part of a recipe: unknown keys are refused, and values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Text(Section):
@@ -165,7 +167,7 @@ class Evaluate(Section):
 class Recipe(Section):
     """One stage at one size."""
 
-    stage: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    stage: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$"), AfterValidator(checked_name)]  # its folder has this name
     init_from: str | None = None  # an earlier stage of the same output folder, or a model's folder; None: new weights
     mixture: str  # a file of the run's mixtures/, a preset, or a path
     seed: int = 0
@@ -175,6 +177,8 @@ class Recipe(Section):
     threads: int | None = Field(default=None, gt=0)  # of torch, on a CPU
     model: Model
     image: Image = Image()
+    on_error: Literal["skip", "raise"] = "skip"  # a damaged sample, or one with an image that cannot be decoded
+    max_skipped: float = Field(default=0.01, ge=0, le=1)  # share of skipped samples above which training stops
     shuffle_turns: bool = True  # of conversations; false for dialogues whose turns depend on each other
     packing: Packing = Packing()
     train: Train
@@ -182,9 +186,13 @@ class Recipe(Section):
 
     @property
     def digest(self) -> str:
-        """A hash of every key that decides the weights. A run is resumed only under the same digest."""
-        exclude: Any = {"evaluate": True, "tensorboard": True, "image": {"cache_mb"}}
-        exclude["train"] = {"save_every", "overwrite", "peak_tflops"}
+        """A hash of the keys that decide what is learnt. A run is resumed only under the same digest.
+
+        Left out are the keys that change the weights by rounding alone, so that a run goes on with other devices.
+        """
+        whole = ("evaluate", "tensorboard", "device", "threads", "on_error", "max_skipped")
+        exclude: Any = dict.fromkeys(whole, True) | {"image": {"cache_mb"}, "packing": {"micro_sequences"}}
+        exclude["train"] = {"save_every", "overwrite", "peak_tflops", "checkpointing"}
         text = json.dumps(self.model_dump(mode="json", exclude=exclude), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -18,8 +18,8 @@ def _group() -> None:
 
 @app.command()
 def train(
-    positive: Annotated[list[Path], typer.Option(help="Good texts, one a line or .jsonl with `text`; repeatable.")],
-    negative: Annotated[list[Path], typer.Option(help="Bad texts, in the same form.")],
+    positive: Annotated[list[str], typer.Option(help="Good texts, one a line or .jsonl with `text`; repeatable.")],
+    negative: Annotated[list[str], typer.Option(help="Bad texts, in the same form.")],
     output: Annotated[Path, typer.Option("-o", help="The model's path; a recipe names it in NAME.text.quality_model.")],
     held_out: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Share of the texts held out to measure precision and recall.")
@@ -32,7 +32,7 @@ def train(
     from filters.quality import train as fit
 
     with one_line(ValueError, OSError):
-        good, bad = (read_texts([str(p) for p in files]) for files in (positive, negative))
+        good, bad = (read_texts(files) for files in (positive, negative))
         result = fit(good, bad, str(output), held_out, seed)
     if as_json:
         print(json.dumps(result))

@@ -8,18 +8,24 @@ exit, and then ends the process without finalising the interpreter.
 """
 
 import atexit
+import io
 import os
 import sys
 import threading
 from collections.abc import Callable
 from typing import NoReturn
 
+from pipelines.commands.faults import report
+
 
 def leave(main: Callable[[], object]) -> NoReturn:
     """Call `main` and end the process with the exit code of its SystemExit, or 0.
 
-    Other exceptions end the process as usual, with a traceback.
+    Other exceptions end it with one line and a code (`faults.report`). A character that the encoding of stdout does not
+    have is printed as `?`.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         main()
         code = 0
@@ -27,11 +33,17 @@ def leave(main: Callable[[], object]) -> NoReturn:
         if isinstance(e.code, str):
             print(e.code, file=sys.stderr)
         code = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
+    except BrokenPipeError:
+        code = 1
+    except Exception as e:
+        code = report(e)
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are not daemons, as the interpreter does
     atexit._run_exitfuncs()
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: the caller has closed it
+            stream.flush()
     except BrokenPipeError:  # the reader of the output has ended, as with `| head`
         code = code or 1
+    except OSError as e:  # the disk of the output is full
+        code = code or report(e)
     os._exit(code)

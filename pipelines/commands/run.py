@@ -2,12 +2,15 @@
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Collection
 from typing import Any
 
-from filters.adapters import DatatroveScore, raised
-from filters.own import OwnScore, failure
+from manifests.ray_cluster import usual_address
+from manifests.runfiles import RunFiles
+from pipelines.commands import files
+from pipelines.counts import read_files
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, run, store_errors
 from pipelines.engine.storage import Store
@@ -15,7 +18,21 @@ from pipelines.outputs import UNFINISHED, assemble
 from pipelines.plan import Plan, plan
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
-from pipelines.select.duplicate_key import DuplicateKeys
+from pipelines.select.failures import failures
+from pipelines.sources import KINDS
+
+
+def folder_of(out: str | None, name: str) -> str:
+    """The folder of a run: `--out`, or the one of the recipe's name. Raises RunError where it cannot be a folder."""
+    if out is None:
+        return f"runs/{name}"
+    if not out.strip():
+        raise RunError("--out is empty; give a folder, or leave it out for runs/NAME")
+    if os.path.abspath(out) == "/":
+        raise RunError(f"--out {out}: the root of the disk; give a folder of the run's own")
+    if os.path.isfile(out):
+        raise RunError(f"--out {out}: a file, not a folder; give another name")
+    return out
 
 
 def execute(
@@ -44,11 +61,11 @@ def execute(
     def start() -> Any:
         unfinished = {"recipe": recipe.dump(), "limit": limit}
         Store(root).replace(UNFINISHED, json.dumps(unfinished, indent=1).encode())
-        return _backend(on, workers)
+        return backend(on, workers)
 
     outcome = run(planned.steps, root, start, partitions=planned.partitions, refresh=refresh, progress=progress)
-    _check_scores(planned, outcome)
     with store_errors(root):
+        _check_own_code(planned, outcome, root)
         stats = assemble(recipe, planned, outcome, root)
         if Store(root).exists(UNFINISHED):
             Store(root).remove(UNFINISHED)
@@ -58,26 +75,23 @@ def execute(
     return stats
 
 
-def _check_scores(planned: Plan, outcome: Outcome) -> None:
+def shortfalls(recipe: Recipe, root: str, stats: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Lines about the sources and about the input files that gave nothing. stats: what `execute` returned."""
+    rows = files.by_file(read_files(RunFiles(root)))
+    read_from = {name: KINDS[table.kind].read_from(table) for name, table in recipe.sources.items()}
+    sources, run = stats["sources"], shlex.quote(root)
+    return files.silent(sources, rows, read_from, run), files.silent_files(sources, rows, run)
+
+
+def _check_own_code(planned: Plan, outcome: Outcome, root: str) -> None:
     """The user's code that failed on every row is at fault, not the data. Quarantined rows count as failed."""
-    for step in planned.steps:
-        stage, output = getattr(step.stage, "stage", step.stage), outcome.outputs[step.name]
-        counts, quarantined = output.counts.get("scores", {}), len(output.quarantined)
-        if isinstance(stage, OwnScore):
-            failed = counts.get(f"{stage.name}_failed", {}).get("sum", 0)
-            line = failure(stage.name, stage.path, failed + quarantined, output.rows("scores"))
-        elif isinstance(stage, DatatroveScore):
-            failed = raised(counts.get(f"{stage.name}_reason", {}))
-            line = failure(stage.name, stage.filter, failed + quarantined, output.rows("scores"))
-        elif isinstance(stage, DuplicateKeys):
-            line = failure("duplicate_key", stage.path, quarantined, output.rows("keys"))
-        else:
-            continue
-        if line is not None:
-            raise RunError(f"{step.name}: {line}")
+    for failure in failures(planned.steps, outcome.outputs, Store(root)):
+        if failure.failed == failure.rows:
+            raise RunError(str(failure))
 
 
-def _backend(on: str, workers: int | None) -> Any:
+def backend(on: str, workers: int | None) -> Any:
+    """What runs the parts; on: see `execute`."""
     if on == "auto":
         on = "ray" if os.environ.get("RAY_ADDRESS") else "local"
     if on == "local":
@@ -86,4 +100,4 @@ def _backend(on: str, workers: int | None) -> Any:
         return Local(workers)
     from pipelines.engine.on_ray import OnRay
 
-    return OnRay(os.environ.get("RAY_ADDRESS") if on == "ray" else on, workers)
+    return OnRay(usual_address() if on == "ray" else on, workers)

@@ -1,37 +1,110 @@
 """Tables for a terminal of 80 columns."""
 
-from collections import Counter
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
+
+from pipelines.commands.files import lost, ranked
+from pipelines.select.failures import Failure
 
 Row = dict[str, Any]
 
+MOST_FILES = 50  # input files in one table
+#: numbers of an input file, with their titles
+_OF_FILE = {n: n for n in ("in", "kept", "dropped", "refused", "broken")} | {"quarantined": "quaran-\ntined"}
 
-def run_tables(stats: Row) -> list[Table]:
-    """A run in one table, and its conversations in a second one, as table 14 of arXiv 2405.02246 has them."""
+
+def run_tables(stats: Row) -> list[Table | str]:
+    """A run in one table; its conversations in another, as table 14 of arXiv 2405.02246; its quarantine in a line."""
     answers = {name: s["answers"] for name, s in stats["sources"].items() if "answers" in s}
-    return [sources(stats), *([conversations(answers)] if answers else [])]
+    tables: list[Table | str] = [sources(stats), *([conversations(answers)] if answers else [])]
+    if stats.get("quarantined"):
+        steps = ", ".join(f"{n:,} of {step}" for step, n in stats["quarantined"].items())
+        tables.append(f"rows in quarantine: {steps}; ledger/quarantine.parquet has their causes")
+    tables += [escape(str(Failure(**failure))) for failure in stats.get("own_code", ())]
+    tables += [escape(_evaluation(read)) for read in stats.get("evaluations", ())]
+    return tables
+
+
+def _evaluation(read: Row) -> str:
+    """What an evaluation's file keeps out of the data. read: a row of `pipelines.select.evaluation.READ`."""
+    passed_over = f", {read['empty']:,} of them empty" if read["empty"] else ""
+    keeps_out = f"{read['texts']:,} runs of words and {read['pictures']:,} pictures are kept out"
+    return f"evaluation {read['file']}: {read['lines']:,} lines{passed_over}; {keeps_out}"
 
 
 def sources(stats: Row, most: int = 5) -> Table:
-    """What came in, what stayed, and the `most` frequent reasons why the rest left, refused rows included."""
+    """What came in, the documents that stayed, by split, and the `most` frequent reasons why the rest left."""
     t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     t.add_column("source", no_wrap=True)
     for name in ("in", "kept", "images", "tokens", "bytes"):
         t.add_column(name, justify="right", no_wrap=True)
-    t.add_column("dropped, by reason", no_wrap=True)
+    t.add_column("not kept, by reason", no_wrap=True)
     for name, s in stats["sources"].items():
-        reasons = sum((Counter(s[group]) for group in ("refused", "dropped", "unpacked")), Counter())
-        top = sorted(reasons.items(), key=lambda x: (-x[1], x[0]))
+        top = ranked(lost(s))
         lines = [f"{n:5,d} {reason}" for reason, n in top[:most]]
-        if len(top) > most:
+        if len(top) == most + 1:
+            lines.append(f"{top[most][1]:5,d} {top[most][0]}")
+        elif len(top) > most:
             lines.append(f"{sum(n for _, n in top[most:]):5,d} for {len(top) - most} other reasons")
+        # "packed": a run of an older version has no documents by split
+        packed = s.get("packed", {"train": s["samples"]})
+        kept = [f"{sum(packed.values()):,}"]
+        if packed.keys() - {"train"}:
+            kept += [f"{n:,} {split[:5]}" for split, n in packed.items()]
         size = f"{s['bytes'] / 1e6:,.1f} MB"
-        numbers = [f"{n:,}" for n in (s["funnel"][0][1], s["samples"], s["images"], s["tokens"])]
+        numbers = [f"{s['funnel'][0][1]:,}", "\n".join(kept), f"{s['images']:,}", f"{s['tokens']:,}"]
         t.add_row(name, *numbers, size, "\n".join(lines))
     return t
+
+
+def files(rows: list[Row], width: int) -> Table:
+    """`panoramix stats --files`: the first MOST_FILES files. width: columns of the terminal.
+
+    Numbers that are zero for all of them have no column.
+    """
+    t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    rows = rows[:MOST_FILES]
+    shown = {title: name for name, title in _OF_FILE.items() if name in ("in", "kept") or any(r[name] for r in rows)}
+    lines = []
+    for row in rows:
+        numbers = [f"{row[name]:,}" if row[name] or name in ("in", "kept") else "" for name in shown.values()]
+        reason = ranked(row["reasons"])[0][0] if row["reasons"] else "" if row["in"] else "no rows"
+        lines.append([row["source"], row["file"] or "(no file)", *numbers, cut(reason, 18)])
+    heads = ["source", "file", *shown, "why not"]
+    widths = [max(map(len, (*head.split("\n"), *column))) for head, *column in zip(heads, *lines, strict=True)]
+    room = max(16, width - sum(widths) + widths[1] - len(widths) - 1)
+    for head in heads:
+        t.add_column(head, justify="right" if head in shown else "left", no_wrap=True)
+    for source, file, *cells in lines:
+        t.add_row(source, cut(file, room), *cells)
+    return t
+
+
+def cut(name: str, width: int) -> str:
+    """A name of at most `width` characters: the middle of a longer one is left out."""
+    if len(name) <= width:
+        return name
+    tail = (width - 1) * 2 // 3  # the end of a path says more than its beginning
+    return f"{name[: width - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def cut_apart(first: str, second: str, width: int) -> tuple[str, str]:
+    """Two names of at most `width` characters (16 at least), which differ if the names do."""
+    a, b = cut(first, width), cut(second, width)
+    if a != b or first == second:
+        return a, b
+    place = next(i for i, (x, y) in enumerate(zip(f"{first}\0", f"{second}\0", strict=False)) if x != y)
+    return _around(first, place, width), _around(second, place, width)
+
+
+def _around(name: str, place: int, width: int) -> str:
+    """The part of a name around a place."""
+    start = max(0, place - width // 2)
+    part = f"…{name[start:]}" if start else name
+    return part if len(part) <= width else f"{part[: width - 1]}…"
 
 
 def conversations(answers: dict[str, Row]) -> Table:
@@ -58,17 +131,39 @@ def steps(states: list[Any]) -> Table:
     return t
 
 
-def differences(rows: list[Row], first: str, second: str) -> Table:
-    t = Table("source", "what", first, second, "change")
-    for r in rows:
-        t.add_row(r["source"], r["what"], str(r["first"]), str(r["second"]), f"{r['second'] - r['first']:+}")
-    return t
+def differences(numbers: list[Row], moved: list[Row], first: str, second: str, width: int) -> list[Table]:
+    """`panoramix diff`: the numbers that differ, and how many documents moved. width: columns of the terminal."""
+    tables = []
+    a, b = cut_apart(first, second, max(16, (width - 48) // 2))
+    if numbers:
+        t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+        for name in ("source", "what", a, b, "change"):
+            t.add_column(name, justify="left" if name in ("source", "what") else "right", no_wrap=True)
+        for r in numbers:
+            change = f"{r['second'] - r['first']:+,}"
+            t.add_row(r["source"], cut(r["what"], 36), f"{r['first']:,}", f"{r['second']:,}", change)
+        tables.append(t)
+    if moved:
+        t = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+        t.add_column("documents", justify="right", no_wrap=True)
+        for name in ("source", a, b):
+            t.add_column(name, no_wrap=True)
+        cells = [[f"{r['documents']:,}", r["source"], cut(r["first"], 30), cut(r["second"], 30)] for r in moved]
+        used = sum(max(map(len, column)) for column in zip(("documents", "source", a, b), *cells, strict=True))
+        room = width - used - 6
+        if room >= 16:
+            t.add_column("such as", no_wrap=True)
+        for row, r in zip(cells, moved, strict=True):
+            t.add_row(*row, *([cut(r["url"] or "", room)] if room >= 16 else []))
+        tables.append(t)
+    return tables
 
 
 def thresholds(title: str, rows: list[Row], current: float | None) -> Table:
     """`panoramix sweep`: a row for each threshold."""
     t = Table(title, *(c.replace("_", " ") for c in list(rows[0])[1:]))
     for r in rows:
+        limit = "no limit" if r["threshold"] is None else f"{r['threshold']:g}"
         mark = " (now)" if r["threshold"] == current else ""
-        t.add_row(f"{r['threshold']:g}{mark}", *(f"{v:,}" for v in list(r.values())[1:]))
+        t.add_row(f"{limit}{mark}", *(f"{v:,}" for v in list(r.values())[1:]))
     return t

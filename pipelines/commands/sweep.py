@@ -1,6 +1,5 @@
 """`panoramix sweep`: what other thresholds would keep of a finished run, from its stored scores."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from filters.rules import RuleError
 from filters.sweep import Sweep, of_fetched, parse, sweep, sweep_images
 from manifests.nearest import nearest
 from manifests.parquet import read_parquet
+from manifests.runfiles import RunFiles
 from pipelines.engine.storage import Store
 from pipelines.plan import without_image_limit
 from pipelines.recipe.load import of_manifest
@@ -22,24 +22,23 @@ Folders = dict[str, list[str]]
 
 
 def sweep_run(root: str, text: str, name: str | None = None) -> tuple[str, Sweep, float | None, list[dict[str, Any]]]:
-    """The source, what is swept, the limit that the run has, and a row for each threshold (`filters.sweep`).
+    """The source, what is swept, the limit that the run has, and a row for each threshold and for that limit
+    (`filters.sweep`).
 
-    name: of the source; the run's first if None. Raises RuleError, RecipeError; FileNotFoundError where the run has not
-    finished.
+    name: of the source; the run's first if None. Raises RuleError, RecipeError, RunFilesError.
     """
-    store = Store(root)
-    if not store.exists("manifest.json"):
-        raise FileNotFoundError(f"{root} is no finished run: it has no manifest.json")
-    manifest = json.loads(store.read("manifest.json"))
+    store, manifest = Store(root), RunFiles(root).json("manifest.json", "recipe")
     if "steps" not in manifest:
         why = "was made by an older version; run its recipe again first, which fetches nothing"
         raise RuleError(f"sweep: {root} {why}")
+    if RunFiles(root).is_copy(manifest):
+        raise RuleError(f"sweep: {root} is a published copy, which has no scores (stages/): ask the run itself")
     sources = {source.name: source for source in resolve(of_manifest(manifest), list_inputs=False).sources}
     name = next(iter(sources)) if name is None else name
     if name not in sources:
         raise RuleError(f"sweep: this run has no source `{name}`{nearest(name, sources)}")
     source = sources[name]
-    what = parse(text, source.rules)
+    what = parse(text, source.rules).with_current(source.rules)
     current = what.current(source.rules)
     folders: Folders = {stage["node"]: stage["folders"] for stage in manifest["stages"]}
     steps = manifest["steps"][source.name]

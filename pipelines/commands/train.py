@@ -6,13 +6,21 @@ from typing import Annotated
 
 import typer
 
+from manifests.runfiles import root_of
 from pipelines.commands.common import Json, one_line
 
-Data = Annotated[Path, typer.Option("--data", help="A run's folder.")]
+Data = Annotated[str, typer.Option("--data", help="A run's folder or fsspec URL.", parser=root_of)]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a key: profile=tiny, train.lr=1e-4, stage2.train.steps=50; may be given again."),
 ]
+
+
+def _below(data: str, name: str) -> Path:
+    """The folder `name` of a run on a local disk. Raises ValueError for a URL: the trainer writes local files."""
+    if "://" in data:
+        raise ValueError(f"{data} is not on a local disk: give a folder for checkpoints and logs with --out")
+    return Path(data) / name
 
 
 def train(
@@ -27,7 +35,7 @@ def train(
     from trainer.config import settings as parse
 
     with one_line(FileNotFoundError, ValueError):
-        result = trainer.train(recipe, data, folder or data / "train", overrides=parse(settings or ()))
+        result = trainer.train(recipe, data, folder or _below(data, "train"), overrides=parse(settings or ()))
     print(json.dumps(result, indent=None if as_json else 1, default=str))
 
 
@@ -44,6 +52,6 @@ def ablate(
 
     for finding in findings:
         with one_line(FileNotFoundError, ValueError):
-            out = (folder or data / "ablations") / Path(finding).stem
+            out = (folder or _below(data, "ablations")) / Path(finding).stem
             result = trainer.ablate(finding, data, out, parse(settings or ()))
         print(json.dumps(result) if as_json else result["table"], flush=True)

@@ -64,6 +64,7 @@ class CommonCrawl:
                 for i, result in zip(read.rows, results, strict=True):
                     row = rows[i]
                     if not ctx(i):
+                        ctx.lost(i, url=row["url"], file=row["file"], offset=row["offset"])
                         continue
                     if isinstance(result, str) or not result.startswith(b"\x1f\x8b"):
                         refused.append(_refused(row, result if isinstance(result, str) else "range_not_gzip"))

@@ -76,7 +76,12 @@ class Crawl:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"pages": PAGE}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        numbers = [i for i in range(batch.num_rows) if ctx(i)]
+        numbers = []
+        for i in range(batch.num_rows):
+            if ctx(i):
+                numbers.append(i)
+            else:
+                ctx.lost(i, url=batch["seeds"][i][0].as_py())
         rows = batch.select(["host", "seeds"]).take(pa.array(numbers, pa.int64())).to_pylist()
         files = batch["earlier"][0].as_py() if "earlier" in batch.schema.names and batch.num_rows else []
         earlier = earlier_pages(files, {row["host"].lower() for row in rows})

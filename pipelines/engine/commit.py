@@ -73,7 +73,7 @@ class Sidecar:
     def from_json(data: bytes) -> Sidecar:
         d = json.loads(data)
         files = {table: File.from_json(f) for table, f in d["files"].items()}
-        return Sidecar(d["part"], d["rows_in"], files, d["counts"], tuple((r, s, c) for r, s, c in d["quarantined"]))
+        return Sidecar(d["part"], d["rows_in"], files, d["counts"], tuple(Quarantined(*q) for q in d["quarantined"]))
 
 
 class _ParquetWriter:

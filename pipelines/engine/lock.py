@@ -12,26 +12,31 @@ import uuid
 from collections.abc import Iterator
 
 from pipelines.engine.retry import RunError
-from pipelines.engine.storage import Store
+from pipelines.engine.storage import SCRATCH, Store
 
+LOCK = "lock"  # the file of a local run; every node of a cluster sees it if it sees the run's folder
 BEAT_S = 10.0  # interval at which the holder of an object rewrites it
 SILENT_S = 35.0  # a holder that has not rewritten its object for this time is dead
 
 
 @contextlib.contextmanager
 def hold(store: Store) -> Iterator[threading.Event]:
-    """Hold the lock of a run; the event is set if another driver takes it. Raises RunError if another one has it."""
+    """Hold the lock of a run; the event is set if another driver takes it. Raises RunError if another one has it, or
+    where the run's folder is the root of the disk.
+    """
+    if store.local and os.path.abspath(store.path(".")) == "/":
+        raise RunError(f"{store.root or 'an empty path'}: a run needs a folder of its own")
     with _file_lock(store) if store.local else _object_lock(store) as lost:
-        store.remove_folder("tmp")  # unfinished files of killed processes
+        store.remove_folder(SCRATCH)  # unfinished files of killed processes
         yield lost
-        store.remove_folder("tmp")
+        store.remove_folder(SCRATCH)
 
 
 @contextlib.contextmanager
 def _file_lock(store: Store) -> Iterator[threading.Event]:
     """A lock that the system releases when the driver dies."""
     os.makedirs(store.root, exist_ok=True)
-    with open(store.path("lock"), "a+") as f:
+    with open(store.path(LOCK), "a+", encoding="utf-8") as f:
         f.seek(0)
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,10 +17,13 @@ from typing import Any
 
 import ray
 
+from manifests import ray_cluster
 from manifests.code import source_digest
 from pipelines.engine.isolate import Child, remove_stale_folders
+from pipelines.engine.lock import LOCK
 from pipelines.engine.retry import Kind, PartResult, RunError
 from pipelines.engine.stage import Task
+from pipelines.engine.storage import Store
 
 PACKAGES = ("pipelines", "filters", "ocr", "dedup", "manifests", "shards")
 # Parts in flight for each core. The cluster never waits for the driver, and a cluster that scales sees the demand.
@@ -34,21 +37,30 @@ _child: Child | None = None  # of this Ray worker process
 
 
 class OnRay:
-    """Runs parts on a Ray cluster at `address` (host:port, ray://host:port or auto); None starts one here.
+    """Runs parts on a Ray cluster at `address` (host:port or ray://host:port); None starts one here.
 
-    `slots`: parts in flight; by default twice the number of cores that the cluster has at the moment.
+    `slots`: parts in flight; by default twice the number of cores that the cluster has at the moment. Raises RunError
+    if the cluster does not let this driver connect.
     """
 
     def __init__(self, address: str | None = None, slots: int | None = None):
-        if address not in (None, "auto"):
-            _check_address(address)
+        self.folder = os.getcwd()  # Ray may remove that of a submitted job
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         modules = [str(pathlib.Path(next(iter(importlib.import_module(p).__path__)))) for p in PACKAGES]
         own = {} if address else {"num_cpus": slots, "include_dashboard": False, "object_store_memory": 200 << 20}
         variables = {k: v for k, v in os.environ.items() if k.lower() in _PASSED or k.startswith(_PASSED_PREFIXES)}
         env = {"py_modules": modules, "env_vars": variables}
-        ray.init(address=address, runtime_env=env, logging_level=logging.ERROR, log_to_driver=False, **own)
+        options = {"runtime_env": env, "logging_level": logging.ERROR, "log_to_driver": False, **own}
+        try:
+            if address and (mode := ray_cluster.auth_mode(address)):
+                os.environ[ray_cluster.MODE] = mode
+                ray._raylet.Config.initialize("")  # Ray has read the mode when it was imported
+            ray.init(address=address or "local", **options)
+        except ray_cluster.ClusterError as e:
+            raise RunError(f"--on {e}") from None
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as e:
+            raise RunError(f"--on {address or 'ray'}: Ray does not start: {' '.join(str(e).split())}") from e
         self.fixed_slots = slots
         self.remote = ray.remote(num_cpus=1, max_retries=0)(_run)
         self.digests = {package: source_digest(package) for package in PACKAGES}
@@ -82,7 +94,7 @@ class OnRay:
         if actor is not None:
             self.pool[actor] += 1
         run = self.remote if actor is None else actor.run
-        self.busy[run.remote(task, self.digests)] = (task, actor)
+        self.busy[run.remote(task, self.digests, self.folder)] = (task, actor)
 
     def _actor(self, task: Task) -> Any:
         """The least busy actor of the pool. The pool holds the models of one stage at a time."""
@@ -127,29 +139,26 @@ class OnRay:
         ray.shutdown()
 
 
-def _check_address(address: str) -> None:
-    """Raises RunError if nothing listens. Ray itself would wait for minutes and then end the process."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, ValueError) as e:
-        remedy = "start one with `ray start --head`, or use `--on local`"
-        raise RunError(f"--on {address}: no Ray cluster answers there ({e}); {remedy}") from None
-
-
 class _ModelActor:
     """An actor with one child process, which keeps the model that it has opened."""
 
-    def run(self, task: Task, digests: dict[str, str]) -> PartResult:
-        return _run(task, digests)
+    def run(self, task: Task, digests: dict[str, str], folder: str) -> PartResult:
+        return _run(task, digests, folder)
 
 
-def _run(task: Task, digests: dict[str, str]) -> PartResult:
+def _run(task: Task, digests: dict[str, str], folder: str) -> PartResult:
+    """Run a part in the child process. folder: the driver's current one, which relative paths start from."""
     global _child
     for package, digest in digests.items():
         if source_digest(package) != digest:
             reason = "its path has another folder of that name first"
             raise RuntimeError(f"this worker's package {package!r} is not the driver's: {reason}")
+    if os.path.isdir(folder):
+        os.chdir(folder)
+    store = Store(task.root)
+    if store.local and not os.path.exists(store.path(LOCK)):
+        remedy = "give --out a URL (s3://...) or a folder that all nodes share, as an absolute path"
+        return PartResult(None, kind="fatal", cause=f"{socket.gethostname()} has no folder {task.root}; {remedy}")
     if _child is None:
         remove_stale_folders()
         _child = Child()

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import fsspec
@@ -14,6 +14,9 @@ from manifests.stage import InputError, Output
 from pipelines.engine.commit import CommitError, PartWriter, Sidecar
 from pipelines.engine.stage import BATCH, OUTSIDE, WHOLE_ROW, InputFiles, Quarantined, Task, batches
 from pipelines.engine.storage import Store
+
+#: columns that name a row: of documents and of input files
+_NAMES = ("id", "url", "provenance", "path", "file")
 
 
 class BrokenFileError(Exception):
@@ -37,7 +40,8 @@ class RunningContext:
     def __init__(self, part: int, mark: Callable[[int, int], None], skip: tuple[Quarantined, ...]):
         self.part, self.first, self.mark = part, 0, mark
         self.ends: dict[str, int] = {}
-        self.skip = {(row, sub) for row, sub, _ in skip}
+        self.skip = {(row.row, row.sub) for row in skip}
+        self.names: dict[tuple[int, int], Mapping[str, Any]] = {}  # of quarantined rows
 
     def __call__(self, row: int, sub: int = 0) -> bool:
         row += self.first
@@ -45,6 +49,13 @@ class RunningContext:
             return False
         self.mark(row, sub)
         return True
+
+    def lost(self, row: int, sub: int = 0, **names: Any) -> None:
+        self.names[self.first + row, sub] = {name: value for name, value in names.items() if value is not None}
+
+    def named(self, quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
+        """The rows with the names that the stage gave them."""
+        return tuple(q._replace(names=self.names.get((q.row, q.sub), q.names)) for q in quarantined)
 
 
 _model: tuple[Any, Any] = (None, None)  # the stage whose model this process holds, and the model
@@ -81,7 +92,7 @@ def run_part(task: Task, mark: Callable[[int, int], None]) -> Sidecar:
         mark(0, OUTSIDE)
         # the rows of an exchange are those of its aligned input
         rows_in = max([t.num_rows for n, t in inputs.items() if task.inputs[n].how == "aligned"], default=0)
-        return writer.commit(rows_in, {name: inputs[name].num_rows for name in step.adds_up}, task.skip)
+        return writer.commit(rows_in, {name: inputs[name].num_rows for name in step.adds_up}, ctx.named(task.skip))
 
 
 class _Map:
@@ -92,7 +103,7 @@ class _Map:
 
     def __init__(self, task: Task, stage: Any, writer: PartWriter, ctx: RunningContext):
         self.task, self.stage, self.writer, self.ctx = task, stage, writer, ctx
-        self.quarantined = {(row, sub): cause for row, sub, cause in task.skip}
+        self.quarantined = {(q.row, q.sub): q.cause for q in task.skip}
 
     def run(self) -> Sidecar:
         step, end = self.task.step, 0
@@ -104,11 +115,13 @@ class _Map:
                     if isinstance(piece, bytes):
                         self.ctx.ends[name] = self.ctx.ends.get(name, 0) + len(piece)
                 if run.stop < end:  # a bad row follows
+                    self.ctx.first = 0
+                    self.ctx.lost(run.stop, WHOLE_ROW, **_names(batch.slice(run.stop - first, 1)))
                     for table in step.same_rows:
                         self.writer.add_null_row(table)
             self.ctx.mark(end, OUTSIDE)
-        skip = tuple((row, sub, cause) for (row, sub), cause in sorted(self.quarantined.items()))
-        return self.writer.commit(end, dict.fromkeys(step.adds_up, end), skip)
+        rows = [Quarantined(row, sub, cause) for (row, sub), cause in sorted(self.quarantined.items())]
+        return self.writer.commit(end, dict.fromkeys(step.adds_up, end), self.ctx.named(rows))
 
     def _outputs(self, batch: pa.RecordBatch, first: int) -> list[tuple[range, Iterable[Output]]]:
         """The runs of rows between the bad rows of a batch, and the output of each.
@@ -156,6 +169,14 @@ class _Map:
                     if fatal(e):
                         raise
                     self.quarantined[row, WHOLE_ROW] = cause_of(e)
+
+
+def _names(row: pa.RecordBatch) -> dict[str, Any]:
+    """What a row of a map is called, from those of its columns that name it; `path` where no column says `file`."""
+    (values,) = row.select([name for name in _NAMES if name in row.schema.names]).to_pylist()
+    path, place = values.pop("path", None), values.pop("provenance", None) or {}
+    place = {name: place[name] for name in ("file", "offset", "page") if name in place}
+    return {**values, "file": values.get("file") or path, **place}
 
 
 def _input_batches(task: Task) -> Iterator[pa.RecordBatch]:

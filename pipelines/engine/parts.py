@@ -201,8 +201,8 @@ def read_manifest(store: Store, folder: str) -> tuple[Parts, Counts] | None:
         fault = f"{store.path(folder)}: manifest.json or parts.parquet cannot be read ({e})"
         raise BrokenFileError(f"{fault}; {_REMEDY.format(folder)}") from e
     quarantined: dict[int, tuple[Quarantined, ...]] = {}
-    for part, row, sub, cause in about["quarantined"]:
-        quarantined[part] = (*quarantined.get(part, ()), (row, sub, cause))
+    for part, *row in about["quarantined"]:
+        quarantined[part] = (*quarantined.get(part, ()), Quarantined(*row))
     _check_sizes(store, folder, table)
     return Parts(table, about["parts"], quarantined), about["counts"]
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,18 @@ from manifests.parquet import read_parquet
 from pipelines.engine.commit import Counts, Sidecar
 from pipelines.engine.parts import Parts, read_manifest
 from pipelines.engine.recorded import Record
-from pipelines.engine.stage import Input, InputFiles, Step, Task, code_of, describe, files_of, fingerprint, versions_of
+from pipelines.engine.stage import (
+    Input,
+    InputFiles,
+    Quarantined,
+    Step,
+    Task,
+    code_of,
+    describe,
+    files_of,
+    fingerprint,
+    versions_of,
+)
 from pipelines.engine.storage import Store
 
 FORMAT = 1  # of the files that the engine writes; part of every fingerprint but those of recorded steps
@@ -41,9 +52,9 @@ class StepOutput:
         return self.parts.tables().get(table, 0)
 
     @property
-    def quarantined(self) -> list[tuple[int, int, int, str]]:
-        """(part, row, sub-row, cause)"""
-        return [(n, *q) for n, rows in sorted(self.parts.quarantined.items()) for q in rows]
+    def quarantined(self) -> list[tuple[int, Quarantined]]:
+        """(part, row) of each quarantined row."""
+        return [(n, q) for n, rows in sorted(self.parts.quarantined.items()) for q in rows]
 
     def read(self, store: Store, table: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A complete Parquet table, for small ones. Without files it has the columns that the stage declares."""
@@ -52,9 +63,12 @@ class StepOutput:
         return pa.concat_tables(tables) if tables else self.schemas.get(table, pa.schema([])).empty_table()
 
 
-def check(steps: Sequence[Step]) -> None:
-    """Raises PlanError unless names are unique, parents come first, and every table that is named is declared."""
-    stages: dict[str, Any] = {}
+def check(steps: Sequence[Step], finished: Iterable[str] = ()) -> None:
+    """Raises PlanError unless names are unique, parents come first, and every table that is named is declared.
+
+    finished: names of steps whose output is given. Their tables are not checked.
+    """
+    stages: dict[str, Any] = dict.fromkeys(finished)
     for step in steps:
         if unknown := [parent for parent in step.parents if parent not in stages]:
             raise PlanError(f"{step.name!r} reads {unknown[0]!r}, which is not an earlier step")
@@ -66,7 +80,7 @@ def check(steps: Sequence[Step]) -> None:
         own = [*step.same_rows, *(t for tables in step.adds_up.values() for t in tables), *step.count]
         reads = [(parent, i.table) for i in step.inputs.values() if i.how != "paths" for parent in i.steps]
         for name, table in [*reads, *((step.name, t) for t in own)]:
-            if table not in stages[name].tables:
+            if stages[name] is not None and table not in stages[name].tables:
                 names = ", ".join(stages[name].tables) or "no table"
                 raise PlanError(f"{step.name!r} names the table {table!r} of {name!r}, whose stage declares {names}")
 
@@ -76,7 +90,7 @@ def keyed_tables(steps: Sequence[Step], partitions: int) -> dict[str, dict[str, 
     keyed: dict[str, dict[str, int]] = {step.name: {} for step in steps}
     numbers = {"shuffle": partitions, "by_part": 0}
     for i in (i for step in steps for i in step.inputs.values() if i.how in numbers):
-        for parent in i.steps:
+        for parent in (name for name in i.steps if name in keyed):
             if keyed[parent].setdefault(i.table, numbers[i.how]) != numbers[i.how]:
                 raise PlanError(f"table {i.table!r} of {parent!r} is read both by key and by part")
     return keyed

@@ -1,7 +1,7 @@
 """The record of a recorded step, `stages/NAME.json`: the folders of its generations."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipelines.engine.commit import Counts
@@ -72,14 +72,21 @@ class Record:
 
     def read(self) -> tuple[Parts, Counts]:
         """The parts of all generations; a later generation without rows adds none, because earlier ones had all."""
-        parts: list[Parts] = []
-        counts: list[Counts] = []
-        for folder in self.generations:
-            finished = read_manifest(self.store, folder)
-            if finished is None:
-                fault = f"{folder}/manifest.json is gone, though {self.file} names it"
-                raise RunError(f"{fault}; restore it, or run with --refresh {self.name}")
-            if not parts or finished[0].has_content():
-                parts.append(finished[0])
-            counts.append(finished[1])
-        return Parts.join(parts), merge_counts(counts)
+        return read_folders(self.store, self.generations, f"{self.file} names it", f"run with --refresh {self.name}")
+
+
+def read_folders(store: Store, folders: Sequence[str], named_by: str, remedy: str) -> tuple[Parts, Counts]:
+    """The parts of finished folders, one after the other. Raises RunError where one is gone.
+
+    named_by, remedy: for its message, who names the folder, and what to do.
+    """
+    parts: list[Parts] = []
+    counts: list[Counts] = []
+    for folder in folders:
+        finished = read_manifest(store, folder)
+        if finished is None:
+            raise RunError(f"{folder}/manifest.json is gone, though {named_by}; restore it, or {remedy}")
+        if not parts or finished[0].has_content():
+            parts.append(finished[0])
+        counts.append(finished[1])
+    return Parts.join(parts), merge_counts(counts)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.engine.commit import Sidecar
-from pipelines.engine.stage import BATCH, OUTSIDE, WHOLE_ROW, Task
+from pipelines.engine.stage import BATCH, OUTSIDE, WHOLE_ROW, Quarantined, Task
 
 Kind = Literal["exception", "crash", "hang", "memory", "lost", "fatal"]
 
@@ -55,12 +55,12 @@ def next_attempt(task: Task, result: PartResult) -> tuple[Task, str]:
         raise stop
     if result.sub >= 0 or (step.is_map and result.sub == WHOLE_ROW):
         if len(task.skip) >= ROWS:
-            causes = "\n".join(f"  row {row}, {cause}" for row, _, cause in task.skip[-10:])
+            causes = "\n".join(f"  row {row}, {cause}" for row, _, cause, _ in task.skip[-10:])
             raise RunError(f"{where}: more than {ROWS} rows of this part end its process; the last were\n{causes}")
         # a table of `same_rows` needs a null row from the engine, which stands for the row with all its sub-rows
         sub = WHOLE_ROW if step.same_rows else result.sub
         row = f"row {result.row}" + (f", sub-row {result.sub}" if result.sub >= 0 else "")
-        skip = (*task.skip, (result.row, sub, result.cause))
+        skip = (*task.skip, Quarantined(result.row, sub, result.cause))
         return replace(task, skip=skip), f"{where}, {row}: {result.cause}; quarantined"
     if step.is_map and result.sub == BATCH and result.row not in task.suspects:
         suspects = (*task.suspects, result.row)

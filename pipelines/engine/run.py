@@ -8,7 +8,7 @@ import contextlib
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -78,16 +78,20 @@ def run(
     partitions: int = 16,
     refresh: Collection[str] = (),
     progress: Progress | None = None,
+    finished: Mapping[str, StepOutput] | None = None,
 ) -> Outcome:
     """Run every step of a plan below `root`. `backend` is a function that starts one; it is called only if needed.
 
     `partitions`: key ranges of the exchanges, a power of two. `refresh`: recorded steps to record again.
+    `finished`: outputs of further steps, which are taken as they are.
     Raises RunError and PlanError. Files of an interrupted run are either complete or ignored by the next run.
     """
-    check(steps)
+    finished = finished or {}
+    check(steps, finished)
     store = Store(root)
     with store_errors(root), hold(store) as lost:
-        return _Driver([*steps], store, backend, partitions, set(refresh), progress or Progress(), lost).run()
+        driver = _Driver([*steps], store, backend, partitions, set(refresh), progress or Progress(), lost, finished)
+        return driver.run()
 
 
 @contextlib.contextmanager
@@ -110,11 +114,12 @@ class _Driver:
     refresh: set[str]
     progress: Progress
     lost: threading.Event
+    finished: Mapping[str, StepOutput]
 
     def __post_init__(self) -> None:
         self.keyed = keyed_tables(self.waiting, self.partitions)
         self.folders = _stage_folders(self.store)
-        self.outcome = Outcome({})
+        self.outcome = Outcome(dict(self.finished))
         self.active: dict[str, _ActiveStep] = {}
         self.shared: dict[str, str] = {}  # step -> folder that another active step writes
         self.backend: Backend | None = None
@@ -217,7 +222,7 @@ def _stage_folders(store: Store) -> dict[str, str]:
 
 
 def _check_quarantine(active: _ActiveStep) -> None:
-    causes = [cause for rows in active.committed.quarantined.values() for _, _, cause in rows]
+    causes = [row.cause for rows in active.committed.quarantined.values() for row in rows]
     if len(causes) > QUARANTINE_ROWS and len(causes) > QUARANTINE_SHARE * active.committed.rows:
         table = "\n".join(f"  {n:6d}  {cause}" for cause, n in Counter(causes).most_common(10))
         rows = f"{len(causes)} of {active.committed.rows} rows quarantined"

@@ -17,7 +17,7 @@ import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -95,8 +95,14 @@ class Step:
         return tuple(dict.fromkeys([*self.after, *self.follows, *(n for i in self.inputs.values() for n in i.steps)]))
 
 
-#: row, sub-row or WHOLE_ROW, cause
-Quarantined = tuple[int, int, str]
+class Quarantined(NamedTuple):
+    """A row, or a sub-row of it (WHOLE_ROW: none), that is left out."""
+
+    row: int
+    sub: int
+    cause: str
+    names: Mapping[str, Any] = {}  # what the row is called (`StageContext.lost`); empty where nothing says it
+
 
 # the position of a part that is not at a sub-row
 WHOLE_ROW = -1  # at this row

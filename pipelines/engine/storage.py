@@ -19,6 +19,9 @@ import fsspec
 
 # libraries of object stores with errors that are not OSErrors: no credentials, no answer from an address
 _STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
+#: the folder for unfinished files within a run. It is removed whole, so its name must be one that nobody else gives
+SCRATCH = ".panoramix-unfinished"
+
 _REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room")
 _REMEDIES |= {errno.EROFS: "make it writable", **dict.fromkeys((errno.EACCES, errno.EPERM), "give access")}
 
@@ -62,8 +65,8 @@ class Store:
     def scratch(self) -> Iterator[str]:
         """A folder for unfinished files. On a local disk it is within the run, so that a rename publishes a file."""
         if self.local:
-            os.makedirs(self.path("tmp"), exist_ok=True)
-        parent = self.path("tmp") if self.local else None
+            os.makedirs(self.path(SCRATCH), exist_ok=True)
+        parent = self.path(SCRATCH) if self.local else None
         with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
             yield folder
 

@@ -134,6 +134,8 @@ class _Partition:
             raise RuntimeError(f"{len(self.urls) - len(self.rows)} of {len(self.urls)} URLs were never requested")
         places: dict[str, dict[str, int]] = {}
         end = 0
+        for i in self.quarantined:
+            self.ctx.lost(i, url=self.urls[i])
         rows = [self.rows[i] for i in range(len(self.urls)) if i not in self.quarantined]
         for row in rows:
             sha256 = row.get("sha256")

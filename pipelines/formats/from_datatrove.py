@@ -103,10 +103,13 @@ class FromDatatrove:
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         parts = enumerate(batch.to_pylist())
-        return batches((item for row, part in parts if ctx(row) for item in self._items(part, row, ctx)), self.tables)
+        return batches((item for row, part in parts for item in self._items(part, row, ctx)), self.tables)
 
     def _items(self, part: Row, row: int, ctx: StageContext) -> Iterator[tuple[str, Row]]:
         file = part["file"] if part["rank"] is None else f"{self.reader}/{part['rank']:05d}"
+        if not ctx(row):
+            ctx.lost(row, file=file)
+            return
         reading = _Reading(make(self.reader, dict(self.arguments)), file)
         with closing(reading.documents(part)) as read:
             for number, item in enumerate(islice(read, self.limit)):

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -109,12 +108,15 @@ def documents(
     """
     for index, part in enumerate(batch.to_pylist()):
         n_documents = 0
-        for number, row in _watched(read(part, choose, rows, header), part, partial(ctx, index)):
+        for number, row in _watched(read(part, choose, rows, header), part, index, ctx):
             if limit is not None and n_documents >= limit:
                 break
-            if not ctx(index, number):
-                continue
             place = Place(part, number)
+            if not ctx(index, number):
+                own = row.get("url") if isinstance(row, dict) else None
+                url = own if isinstance(own, str) else scheme and place.address(scheme)
+                ctx.lost(index, number, url=url, file=part["file"], offset=number)
+                continue
             try:
                 if isinstance(row, str):
                     raise RowError(row)
@@ -129,16 +131,17 @@ def documents(
 
 
 def _watched(
-    rows: Iterator[tuple[int, Row | str]], part: Row, at: Callable[[int], bool]
+    rows: Iterator[tuple[int, Row | str]], part: Row, index: int, ctx: StageContext
 ) -> Iterator[tuple[int, Row | str]]:
-    """The rows. at(FETCH + number) is called before a row is fetched; where it returns False, the file is broken."""
+    """The rows. The engine is told before a row is fetched; where it has quarantined that, the file is broken."""
     number = (part["first"] or 0) - 1
-    while at(FETCH + number + 1):
+    while ctx(index, FETCH + number + 1):
         item = next(rows, None)
         if item is None:
             return
         number, _ = item
         yield item
+    ctx.lost(index, FETCH + number + 1, file=part["file"], offset=number + 1)
     yield number + 1, "file_broken"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.html.urls import canonical
+from manifests.urls import canonical
 
 
 def sound(text: str) -> str:

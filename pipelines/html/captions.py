@@ -6,6 +6,7 @@ Tables by purpose, in many languages: such a line is no caption on any site. Wha
 import html
 import re
 
+from manifests.words import count_words
 from pipelines.html.hints import TABLES
 from pipelines.html.phrases import PHRASES
 
@@ -57,4 +58,4 @@ def is_credit(text: str) -> bool:
     if credit := _CREDIT.match(text):  # "Photo: " may also open a description, which has words that are no names
         return len([word for word in _LETTERS.findall(credit[1]) if word.islower() and len(word) > 3]) < PLAIN
     rest = _AGENCIES.sub("", text)
-    return rest != text and len(_LETTERS.findall(rest)) <= 2
+    return rest != text and sum(map(count_words, _LETTERS.findall(rest))) <= 2

@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urljoin
 
 from manifests.nodes import Page
-from pipelines.html.urls import absolute, canonical
+from manifests.urls import canonical
+from pipelines.html.urls import absolute
 
 _LANG = re.compile(r"\s*([A-Za-z]{2,3})(?:[-_][A-Za-z0-9-_]*)?\s*\Z")
 _DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?!\d)")

@@ -56,12 +56,14 @@ class Extract:
             for sub, item in enumerate(records(part["path"], part["offset"] or 0, part["length"])):
                 if self.limit is not None and n_documents >= self.limit:
                     break
-                if not ctx(row, sub):
-                    continue
+                allowed = ctx(row, sub)
                 origin = origins.get(item.offset)
                 if origins and origin is None and isinstance(item, Record):
                     continue
                 file, offset = origin or (part.get("file") or part["path"], item.offset)
+                if not allowed:
+                    ctx.lost(row, sub, url=item.url, file=file, offset=offset)
+                    continue
                 where = provenance(file, offset, item.length)
                 result = item.reason if isinstance(item, Refusal) else self._result(item, where)
                 if isinstance(result, str):

@@ -22,6 +22,7 @@ from filters.rules import Rule, RuleError, Rules, load
 from filters.scores import IMAGE_SIMILARITY, LEVELS
 from filters.text import SCORES
 from filters.vectors import ImageVectors, TextVectors
+from manifests.code import frozen_arguments
 from manifests.nearest import nearest
 from manifests.schema import DOCUMENT
 from pipelines.fetch.http import user_agent
@@ -57,10 +58,17 @@ class Resolved:
 
 
 def resolve(recipe: Recipe, list_inputs: bool = True) -> Resolved:
-    """The recipe with everything that it names. Raises RecipeError.
+    """The recipe with everything that it names. Raises RecipeError, which names the recipe's file.
 
     list_inputs: False for a finished run, whose input files may be gone; then the sources have no files.
     """
+    try:
+        return _resolve(recipe, list_inputs)
+    except RecipeError as e:
+        raise RecipeError(f"{recipe._file}: {e}" if recipe._file else str(e)) from None
+
+
+def _resolve(recipe: Recipe, list_inputs: bool) -> Resolved:
     if not recipe.sources:
         raise RecipeError("the recipe has no source; give it one: sources: {web: {kind: web, warc: pages.warc.gz}}")
     models, similarity = _image_models(recipe.images)
@@ -107,6 +115,9 @@ def _source(name: str, recipe: Recipe, compared: bool, list_inputs: bool) -> Sou
             key_function(table.duplicate_key)
     for i, output in enumerate(table.outputs):
         with fault_of(f"{name}.outputs.{i} ({output.name}): "):
+            if output.name in [earlier.name for earlier in table.outputs[:i]]:
+                raise ValueError("there is an output of this name already; give it another name")
+            frozen_arguments(output.arguments)
             writer(output.writer, output.arguments)
     scores, image_scores = _scores(name, table)
     image_names = [m.name for m in recipe.images.models] + [s.name for s in image_scores]
@@ -232,9 +243,10 @@ def _compared(recipe: Recipe) -> frozenset[str]:
 
 
 def _check_mixtures(recipe: Recipe) -> None:
+    tags = sorted({table.tag for table in recipe.sources.values() if table.tag is not None})
     for stage, given in recipe.mixtures.items():
         with fault_of(f"mixtures.{stage}: ", mixture.MixtureError, FileNotFoundError):
-            mixture.load(given).check(recipe.sources)
+            mixture.load(given).check(recipe.sources, tags)
 
 
 # --- scores of images -------------------------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ import functools
 import operator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from filters.onnx import DEVIATION, MEAN
 from pipelines.sources import KINDS
-from pipelines.sources.tables import Fetch, RecipeError, ScoreName, SourceTable, Strings, Table
+from pipelines.sources.tables import Fetch, FileName, PlainName, RecipeError, ScoreName, SourceTable, Strings, Table
 
 __all__ = ["Recipe", "RecipeError", "SourceTable"]
 
@@ -33,7 +33,7 @@ class Decontaminate(Table):
 
     files: Strings = Field(
         min_length=1,
-        description="JSON lines with image (a path relative to the file), question, answers: paths, globs, fsspec URLs",
+        description="JSON lines with image (relative to them), question, answers, choices: paths, globs, fsspec URLs",
     )
     words: int = Field(13, ge=1, description="words in a row that document and evaluation may not share (GPT-3: 13)")
     whole: int = Field(8, ge=1, description="shorter texts are matched whole, from this many words on (GPT-3: 8)")
@@ -104,9 +104,9 @@ class Dedup(Table):
 
 
 class Recipe(Table):
-    name: str = "run"
+    name: FileName = Field("run", description="of the dataset; the run's folder is runs/NAME if --out is not given")
     license: str = Field("other", description="the dataset's, in the Hub's names; a document keeps its page's licence")
-    sources: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")], AnySource] = Field(
+    sources: dict[PlainName, AnySource] = Field(
         {}, description="name -> {kind: web | pairs | pdf | conversations | text, ...}; the names are yours"
     )
     dedup: Dedup = Dedup()
@@ -115,7 +115,7 @@ class Recipe(Table):
     decontaminate: Decontaminate | None = None
     shards: Shards = Shards()
     tokenizer: str = Field("bytes", description="`bytes`, or the path of a tokenizer.json")
-    mixtures: dict[str, Any] = Field(
+    mixtures: dict[FileName, Any] = Field(
         {"stage1": "stage1", "stage2": "stage2"}, description="training stage -> preset, or a whole mixture"
     )
     seed: int = 0
@@ -123,13 +123,20 @@ class Recipe(Table):
         None, description="a block-list: ids, addresses, hosts, sha256 of images, one a line; none is fetched or packed"
     )
 
+    #: the file that it was read from, for messages; empty for the recipe of a manifest
+    _file: str = PrivateAttr("")
+
     @model_validator(mode="after")
     def _names_are_free(self) -> Recipe:
         for name in self.sources:
             if name in type(self).model_fields:
                 raise ValueError(f"sources.{name}: `{name}` is a key of recipes; give the source another name")
+            for split in ("train", "validation"):
+                if f"{name}-{split}" in self.sources:
+                    files = f"files of the ledger have this name, for the source `{name}`"
+                    raise ValueError(f"sources.{name}-{split}: {files}; give the source another name")
         return self
 
     def dump(self) -> dict[str, Any]:
         """The recipe as plain values, as the manifest stores it."""
-        return self.model_dump(by_alias=True)
+        return self.model_dump(mode="json", by_alias=True)

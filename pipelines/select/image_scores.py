@@ -33,7 +33,8 @@ class ScoreImages:
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
-        return {"scores": pa.schema([("key", pa.uint64()), ("sha256", pa.string()), *self.stage.tables["scores"]])}
+        scores = pa.schema([("key", pa.uint64()), ("sha256", pa.string()), *self.stage.tables["scores"]])
+        return {**self.stage.tables, "scores": scores}
 
     def programs(self) -> dict[str, str]:
         return {**versions_of(self.stage), **files_of(self.stage)}
@@ -47,7 +48,7 @@ class ScoreImages:
                 places = some.select(["part", "offset", "length"]).to_pylist()
                 data = [blobs.read(p["part"], p["offset"], p["length"]) for p in places]
                 batch = pa.RecordBatch.from_arrays([pa.array(data, pa.binary())], names=["image"])
-                yield "scores", _joined(some.select(["key", "sha256"]), self.stage(batch, _Shifted(ctx, first)), schema)
+                yield from _joined(some.select(["key", "sha256"]), self.stage(batch, _Shifted(ctx, first)), schema)
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,17 @@ class ScoreTexts:
         for first in range(0, texts.num_rows, STEP_ROWS):
             some = texts.slice(first, STEP_ROWS).combine_chunks()
             outputs = self.stage(some.select(["text"]).to_batches()[0], _Shifted(ctx, first))
-            yield "scores", _joined(some.select(["key"]), outputs, self.tables["scores"])
+            yield from _joined(some.select(["key"]), outputs, self.tables["scores"])
 
 
-def _joined(keys: pa.Table, outputs: Iterator[Output], schema: pa.Schema) -> pa.RecordBatch:
-    """The keys of some rows beside the scores that a stage yields for them."""
-    ((_, scores),) = outputs
-    assert isinstance(scores, pa.RecordBatch)
-    columns = [*(column.combine_chunks() for column in keys.columns), *scores.columns]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+def _joined(keys: pa.Table, outputs: Iterator[Output], schema: pa.Schema) -> Iterator[Output]:
+    """What a stage yields for some rows; its scores with the keys of the rows beside them."""
+    for name, rows in outputs:
+        if name == "scores":
+            assert isinstance(rows, pa.RecordBatch)
+            columns = [*(column.combine_chunks() for column in keys.columns), *rows.columns]
+            rows = pa.RecordBatch.from_arrays(columns, schema=schema)
+        yield name, rows
 
 
 @dataclass
@@ -95,6 +98,9 @@ class _Shifted:
 
     def __call__(self, row: int, sub: int = 0) -> bool:
         return self.ctx(self.first_row + row, sub)
+
+    def lost(self, row: int, sub: int = 0, **names: Any) -> None:
+        self.ctx.lost(self.first_row + row, sub, **names)
 
 
 def _new_rows(tables: Mapping[str, Any], table: str, by: str) -> pa.Table:

@@ -1,11 +1,13 @@
 """The last decision: which images stay, which documents have enough left, what is packed of them, why the rest left."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dedup.decontaminate import Evaluated
 from filters.image import image_columns
@@ -16,6 +18,7 @@ from manifests.ledger import DOCUMENTS, IMAGES, TEXTS
 from manifests.schema import DOCUMENT, IMAGE, SELECTED, STATUSES, TEXT, key64
 from manifests.sketch import SKETCH, sketch
 from manifests.stage import NO_ENGINE, Output, StageContext
+from manifests.words import count_words
 from pipelines.select.domain import split_of
 from pipelines.select.links import surviving_rows
 from pipelines.select.repeat import ANSWERS, Repeats
@@ -26,6 +29,9 @@ from shards.forget import Forgotten
 from shards.tokens import load
 
 Row = dict[str, Any]
+
+#: documents of an input file that left with one reason; null where kept
+OF_FILES = pa.schema({"file": pa.string(), "reason": pa.string(), "rows": pa.int64()})
 
 #: documents turned into Python at a time
 _CHUNK = 256
@@ -39,8 +45,8 @@ class Select:
 
     * `train` and `validation` (manifests.schema.SELECTED): what is packed;
     * the ledger's `documents` (a row a document), `texts` and `images` (a row for each that left);
-    * `sketches` (manifests.sketch.SKETCH), `samples` (pipelines.select.samples.SAMPLE) and, with `repeat`, `answers`
-      (pipelines.select.repeat.ANSWERS).
+    * `sketches` (manifests.sketch.SKETCH), `samples` (pipelines.select.samples.SAMPLE), `files` (OF_FILES: documents of
+      each input file by reason) and, with `repeat`, `answers` (pipelines.select.repeat.ANSWERS).
 
     Optional inputs:
 
@@ -73,7 +79,7 @@ class Select:
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
         tables = {"train": SELECTED, "validation": SELECTED, "documents": DOCUMENTS, "texts": TEXTS, "images": IMAGES}
-        tables |= {"sketches": SKETCH, "samples": SAMPLE}
+        tables |= {"sketches": SKETCH, "samples": SAMPLE, "files": OF_FILES}
         return tables if self.repeat is None else {**tables, "answers": ANSWERS}
 
     def __call__(self, tables: Mapping[str, pa.Table], ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
@@ -82,6 +88,7 @@ class Select:
         part = _Part(self, tables, tokenizer)
         samples, repeats = Samples(), Repeats(self.repeat, self.seed, tokenizer)
         measures: dict[str, list[float]] = {}
+        files: Counter[tuple[str, str | None]] = Counter()
         for start in range(0, documents.num_rows, _CHUNK):
             ledger: dict[str, list[Row]] = {"documents": [], "texts": [], "images": []}
             selected: dict[str, list[Row]] = {"train": [], "validation": []}
@@ -107,10 +114,18 @@ class Select:
                     selected[split].append({**copy, "page": pages[row - start] if pages else None})
                 if copies:
                     _measure(measures, copies[0])
+            names = pc.struct_field(documents["provenance"].slice(start, _CHUNK), "file").to_pylist()
+            files.update((name, entry.get("reason")) for name, entry in zip(names, ledger["documents"], strict=True))
             for name, rows in (*selected.items(), *ledger.items()):
                 yield name, pa.RecordBatch.from_pylist(rows, schema=self.tables[name])
         yield "sketches", sketch({name: np.array(values) for name, values in sorted(measures.items())})
         yield "samples", samples.batch()
+        yield (
+            "files",
+            pa.RecordBatch.from_pylist(
+                [dict(zip(OF_FILES.names, (*k, n), strict=True)) for k, n in files.items()], OF_FILES
+            ),
+        )
         if self.repeat is not None:
             yield "answers", repeats.batch()
 
@@ -262,7 +277,7 @@ def _measure(measures: dict[str, list[float]], selected: Row) -> None:
     """What the report draws of a kept document."""
     texts = [n["text"] or "" for n in selected["nodes"] if n["kind"] == TEXT]
     measures.setdefault("tokens", []).append(selected["tokens"])
-    measures.setdefault("words", []).append(sum(len(t.split()) for t in texts))
+    measures.setdefault("words", []).append(sum(map(count_words, texts)))
     measures.setdefault("images", []).append(len(selected["images"]))
     for image in selected["images"]:
         sides = sorted((image["width"] or 0, image["height"] or 0))

@@ -27,9 +27,18 @@ def list_files(names: Sequence[str], suffixes: str | tuple[str, ...] = "") -> li
     for name in names:
         matches = _matches(name, suffixes)
         if not matches:
-            raise ValueError(f"{name} matches no file")
+            raise ValueError(f"{name} matches no file{_locked(name)}")
         paths += matches
     return [file_row(path) for path in sorted(set(paths))]
+
+
+def _locked(name: str) -> str:
+    """Names the folder of a pattern that this user may not list, if there is one."""
+    folder = os.path.dirname(name.partition("*")[0])
+    while folder and not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    may = "://" in name or os.access(folder or ".", os.R_OK | os.X_OK)
+    return "" if may else f": {folder or '.'} may not be listed by this user"
 
 
 def file_row(path: str) -> Row:

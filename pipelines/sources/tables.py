@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from filters.rules import RulesTable
+from manifests.names import LONGEST, checked_name
+from manifests.strict_yaml import printable
 
 
 class RecipeError(Exception):
     """A recipe that cannot be run. The message is one line that names the key and what to do."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(printable(line))  # names and values of the recipe are part of it
 
 
 @contextmanager
@@ -29,15 +34,18 @@ def _as_list(value: Any) -> Any:
 
 
 Strings = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
+#: names that become parts of paths. The schema shows the pattern; `checked_name` refuses the rest
+FileName = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(checked_name)]
+PlainName = Annotated[FileName, Field(pattern="^[a-z0-9][a-z0-9_-]*$")]
 ScoreName = Annotated[
-    str, Field(pattern="^[a-z][a-z0-9_]*$", description="name of the score's column, in rules and in reasons")
+    FileName, Field(pattern="^[a-z][a-z0-9_]*$", description="name of the score's column, in rules and in reasons")
 ]
 
 
 class Table(BaseModel):
     # Defaults are validated, so that an integer default of a float field is a float: the manifest stores the recipe,
     # and fingerprints are computed from it.
-    model_config = ConfigDict(extra="forbid", strict=False, validate_default=True)
+    model_config = ConfigDict(extra="forbid", strict=False, validate_default=True, allow_inf_nan=False)
 
 
 class Near(Table):
@@ -78,7 +86,7 @@ class Score(Table):
 class Output(Table):
     """A file beside each shard, written by a class of your own (shards/output.py)."""
 
-    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$", description="folder below outputs/SOURCE/")]
+    name: PlainName = Field(description="folder below outputs/SOURCE/")
     writer: str = Field(description="import path of a class, such as my.module:Captions")
     arguments: dict[str, Any] = Field({}, description="its keyword arguments")
 

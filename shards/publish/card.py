@@ -12,10 +12,10 @@ import jinja2
 import yaml
 
 from manifests.report import answers
+from manifests.runfiles import RunFiles
 from shards import forget
 from shards.manifest import Manifest
 from shards.publish.front_matter import front_matter, indexed, ranked, samples
-from shards.runfiles import RunFiles
 
 Row = Mapping[str, Any]
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from manifests.parquet import read_parquet
+from manifests.runfiles import RunFiles
 from shards.layout import LAYOUTS
 from shards.manifest import Manifest
 from shards.publish.preview import FEATURES
-from shards.runfiles import RunFiles
 
 _PREVIEW = [("__key__", "string"), ("__url__", "string"), *FEATURES]
 #: the Hub's names of sizes, from below 10^3 samples, each up to ten times those of the one before

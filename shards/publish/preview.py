@@ -14,11 +14,11 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from manifests.parquet import read_parquet
+from manifests.runfiles import RunFiles
 from manifests.schema import key64
 from shards import tar
 from shards.image import ImageError, decode
 from shards.manifest import Manifest
-from shards.runfiles import RunFiles
 from shards.sample import Sample, parse
 
 #: samples of a source in the preview, and the number of shards from which they are chosen

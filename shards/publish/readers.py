@@ -11,11 +11,11 @@ from typing import Any
 import yaml
 
 from manifests.chart import sheet
+from manifests.runfiles import RunFiles
 from shards.layout import LAYOUTS
 from shards.manifest import Manifest
 from shards.publish.card import PLOTS, card
 from shards.publish.front_matter import samples
-from shards.runfiles import RunFiles
 
 Files = dict[str, bytes]  # path -> content
 

@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.parquet import read_parquet
+from manifests.runfiles import RunFiles
 from shards import manifest, tar
 from shards.fields import INDEX
-from shards.runfiles import RunFiles
 
 #: the kinds of problems
 KINDS = ("manifest", "missing", "truncated", "damaged", "count", "index", "extra", "reader")

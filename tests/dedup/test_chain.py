@@ -33,10 +33,10 @@ def reference(docs: list[Doc], sign: Sign, threshold: float) -> dict[str, tuple[
     In order of preference, each document is the duplicate of the first survivor of its cluster that it matches.
     """
     texts = ["" if not d.keep else " ".join(d.texts) for d in docs]
-    hashed, offsets = words(pa.array(texts, pa.string()))
-    lengths = np.diff(offsets)
+    hashed = words(pa.array(texts, pa.string()))
+    lengths = np.diff(hashed.offsets)
     size = sign.bands * sign.rows
-    signatures = minhash.signatures(*minhash.shingles(hashed, offsets, sign.shingle), size, sign.seed).reshape(
+    signatures = minhash.signatures(*minhash.shingles(hashed, sign.shingle), size, sign.seed).reshape(
         -1, sign.bands, sign.rows
     )
     live = [n for n, d in enumerate(docs) if d.keep]

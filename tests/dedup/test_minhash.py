@@ -22,7 +22,7 @@ def jaccard(a: set, b: set) -> float:
 
 
 def signatures_of(texts: list[str], count: int = 112, seed: int = 1) -> np.ndarray:
-    return minhash.signatures(*minhash.shingles(*words(pa.array(texts, pa.string()))), count, seed)
+    return minhash.signatures(*minhash.shingles(words(pa.array(texts, pa.string()))), count, seed)
 
 
 def test_the_estimate_is_as_good_as_datasketchs() -> None:
@@ -45,7 +45,7 @@ def test_the_estimate_is_as_good_as_datasketchs() -> None:
 
 def test_signatures_equal_those_of_a_plain_loop() -> None:
     texts = [prose(1, 9000), "", "one two three", prose(2, 5), "...", prose(3, 4200)]
-    grams, cuts = minhash.shingles(*words(pa.array(texts)))
+    grams, cuts = minhash.shingles(words(pa.array(texts)))
     a, b = minhash.permutations(16, 3)
     signatures = minhash.signatures(grams, cuts, 16, 3)
     assert np.diff(cuts).tolist() == [8996, 0, 1, 1, 0, 4196]
@@ -57,9 +57,9 @@ def test_signatures_equal_those_of_a_plain_loop() -> None:
 
 def test_shingles_of_a_text_do_not_depend_on_other_texts() -> None:
     texts = ["a b c d e f g", "b c d e f", "x", "", "a b c d e"]
-    grams, cuts = minhash.shingles(*words(pa.array(texts)))
+    grams, cuts = minhash.shingles(words(pa.array(texts)))
     shingles = [grams[cuts[n] : cuts[n + 1]].tolist() for n in range(len(texts))]
-    assert shingles == [minhash.shingles(*words(pa.array([t])))[0].tolist() for t in texts]
+    assert shingles == [minhash.shingles(words(pa.array([t])))[0].tolist() for t in texts]
     assert shingles[0][1] == shingles[1][0]
     assert shingles[0][0] == shingles[4][0]
 

@@ -17,7 +17,7 @@ from .prose import prose
 
 
 def word_lists(texts: list[str], **kw: bool) -> list[list[int]]:
-    hashes, offsets = words(pa.array(texts, pa.string()), **kw)
+    hashes, offsets, _ = words(pa.array(texts, pa.string()), **kw)
     assert offsets[0] == 0
     assert offsets[-1] == len(hashes)
     return [hashes[offsets[n] : offsets[n + 1]].tolist() for n in range(len(texts))]

@@ -7,6 +7,9 @@ import math
 import re
 import unicodedata
 from collections import Counter
+from itertools import pairwise
+
+from manifests.words import MARK, WORD, kinds
 
 EXTRA_SPACES = "\u200b\u2060\ufeff\ufffc"
 EMOJI_GLUE = "\u200d\ufe0e\ufe0f\u20e3"
@@ -25,24 +28,79 @@ def fold(word: str) -> str:
     return lower.replace("\u2019", "'").replace("\u02bc", "'")
 
 
+def letter(c: str) -> int:
+    """The weight of a letter of a script without blanks between words, else 0."""
+    kind = int(kinds()[ord(c)])
+    return 0 if kind == MARK else kind
+
+
+def pieces(text: str) -> list[str]:
+    """Runs without white space; a letter of a script without blanks, with its marks, is a piece of its own."""
+    out, inside, alone = [], False, False  # whether the last character was in a piece, and in that of a letter
+    for c in text:
+        if is_space(c):
+            inside = alone = False
+        elif letter(c):
+            out.append(c)
+            inside = alone = True
+        elif inside and (not alone or kinds()[ord(c)] == MARK):
+            out[-1] += c
+        else:
+            out.append(c)
+            inside, alone = True, False
+    return out
+
+
+def runs(text: str) -> list[str]:
+    return [p for p in "".join(" " if is_space(c) else c for c in text).split(" ") if p]
+
+
 def words(text: str) -> list[str]:
-    out, word = [], ""
-    for c in [*text, " "]:
-        if not is_space(c):
-            word += c
-            continue
+    out = []
+    for word in pieces(text):
         while word and is_special(word[0]):
             word = word[1:]
         while word and is_special(word[-1]):
             word = word[:-1]
         if word:
             out.append(fold(word))
-        word = ""
     return out
 
 
-def pieces(text: str) -> list[str]:
-    return [p for p in "".join(" " if is_space(c) else c for c in text).split(" ") if p]
+def weight(token: str) -> int:
+    return letter(token[0]) or WORD
+
+
+def count(tokens_: list[str]) -> float:
+    return sum(map(weight, tokens_)) / WORD
+
+
+def end(tokens_: list[str], start: int, n: int) -> int | None:
+    """One past the last of the tokens that are n words from ``start`` on; None where there are fewer."""
+    total = 0
+    for i in range(start, len(tokens_)):
+        total += weight(tokens_[i])
+        if total >= n * WORD:
+            return i + 1
+    return None
+
+
+def grams(tokens_: list[str], n: int) -> list[tuple[str, ...]]:
+    ends = [end(tokens_, i, n) for i in range(len(tokens_))]
+    return [tuple(tokens_[i:e]) for i, e in enumerate(ends) if e is not None]
+
+
+def joined(gram: tuple[str, ...]) -> str:
+    text = gram[0]
+    for before, token in pairwise(gram):
+        text += ("" if letter(before[0]) or letter(token[0]) else " ") + token
+    return text
+
+
+def without_blanks(text: str) -> bool:
+    """Whether more than half of the words are in scripts without blanks."""
+    ws = words(text)
+    return 2 * count([w for w in ws if letter(w[0])]) > count(ws)
 
 
 def terms(text: str) -> list[str]:
@@ -62,12 +120,12 @@ def top_gram(paragraphs: list[str], n: int) -> float:
     Of several n-grams with one count, the first one is used.
     """
     ts, text = terms("\n".join(paragraphs)), "\n".join(paragraphs)
-    counts = Counter(" ".join(ts[i : i + n]) for i in range(len(ts) - n + 1))
+    counts = Counter(grams(ts, n))
     if not counts:
         return 0.0
     most = max(counts.values())
     first = next(gram for gram, count in counts.items() if count == most)
-    return len(first) * most / len(text)
+    return len(joined(first)) * most / len(text)
 
 
 def duplicate_grams(paragraphs: list[str], n: int) -> float:
@@ -76,14 +134,14 @@ def duplicate_grams(paragraphs: list[str], n: int) -> float:
     The text is read from its start. After such an n-gram, reading goes on behind it.
     """
     ts, text = terms("\n".join(paragraphs)), "\n".join(paragraphs)
-    grams, duplicate_characters, i = set(), 0, 0
-    while i + n <= len(ts):
-        gram = tuple(ts[i : i + n])
-        if gram in grams:
+    earlier, duplicate_characters, i = set(), 0, 0
+    while i < len(ts) and (e := end(ts, i, n)):
+        gram = tuple(ts[i:e])
+        if gram in earlier:
             duplicate_characters += sum(map(len, gram))
-            i += n
+            i = e
         else:
-            grams.add(gram)
+            earlier.add(gram)
             i += 1
     return duplicate_characters / len(text) if text else 0.0
 
@@ -113,7 +171,7 @@ def char_repetition(text: str) -> float:
 
 def word_repetition(text: str) -> float:
     ws = words(text)
-    counts = Counter(tuple(ws[i : i + 5]) for i in range(len(ws) - 4))
+    counts = Counter(grams(ws, 5))
     return sum(c for c in counts.values() if c > 1) / sum(counts.values()) if counts else 0.0
 
 
@@ -123,7 +181,7 @@ def special_characters(text: str) -> float:
 
 def share_of_words(text: str, word_list: set[str]) -> float:
     ws = words(text)
-    return sum(w in word_list for w in ws) / len(ws) if ws else 0.0
+    return sum(w in word_list for w in ws) / count(ws) if ws else 0.0
 
 
 def tokens(text: str) -> list[str]:
@@ -137,4 +195,4 @@ def punctuation(text: str) -> float:
 
 def mean_word_length(text: str) -> float | None:
     ws = words(text)
-    return sum(map(len, ws)) / len(ws) if ws else None
+    return sum(map(len, ws)) / count(ws) if ws and not without_blanks(text) else None

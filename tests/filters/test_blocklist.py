@@ -16,7 +16,8 @@ from tests.filters.make import documents, zipped
 def blocklist(tmp_path: Path) -> str:
     path = tmp_path / "hosts.txt"
     path.write_text(
-        "# adult\nBad.Example\n0.0.0.0 ads.example # as in a hosts file\nhttps://forum.example/private/\nshop.example/?q=\n\n"
+        "# adult\nBad.Example\n0.0.0.0 ads.example # as in a hosts file\nhttps://forum.example/private/\nshop.example/?q=\n"
+        "HTTPS://me:secret@Maps.Example:443/./tiles/\nmünchen.example\n\n"
     )
     return str(path)
 
@@ -33,6 +34,8 @@ def blocklist(tmp_path: Path) -> str:
         ("http://forum.example/public/private/", None),
         ("http://www.forum.example/private/1.html", None),
         ("http://shop.example?q=1", "shop.example/?q="),
+        ("HTTP://maps.example/x/../tiles/1.png", "maps.example/tiles/"),
+        ("http://www.xn--mnchen-3ya.example/", "xn--mnchen-3ya.example"),
         ("http://[broken/", None),
         ("", None),
     ],

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from filters.decide import Decide
-from filters.own import Document, Image, OwnScore, failure, own_score
+from filters.own import Document, Image, OwnScore, own_score
 from filters.rules import load
 from manifests.code import program_digests
 from manifests.stage import DirectContext
@@ -111,9 +111,6 @@ def test_every_kind_of_failure_is_counted(caplog: pytest.LogCaptureFixture) -> N
     assert run(own_score("w", f"{HERE}:wrong"), batch) == ([None] * 4 + [2], [1, 1, 1, 1, 0])
     assert "`tests.filters.test_own:wrong` failed for a row: SystemExit: 3" in caplog.text
     assert own_score("w", f"{HERE}:wrong").count == {"scores": ("w_failed",)}
-    assert failure("w", f"{HERE}:wrong", 4, 5) is None and failure("w", f"{HERE}:wrong", 0, 0) is None
-    line = failure("w", f"{HERE}:wrong", 5.0, 5)
-    assert line is not None and line.startswith("w: `tests.filters.test_own:wrong` failed for all of 5 rows")
 
 
 def test_prints_of_a_score_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -160,7 +160,7 @@ def test_rules_on_own_scores() -> None:
         ({"node": {"images": {"min": 1}}}, "rules.node.images: no such score"),
         ({"document": {"words": 5}}, "rules.document.words: expected a table like {min: 1}, got `5`"),
         ({"document": {"words": {"minn": 5}}}, "rules.document.words.minn: no such key; did you mean `min`?"),
-        ({"document": {"words": {"min": "ten"}}}, "rules.document.words.min: expected a number, got `ten`"),
+        ({"document": {"words": {"min": "ten"}}}, "rules.document.words.min: expected a number, got the text 'ten'"),
         ({"document": {"words": {"min": True}}}, "rules.document.words.min: expected a number, got `True`"),
         ({"document": {"words": {"min": 5, "max": 4}}}, "rules.document.words: min 5 is above max 4"),
         (

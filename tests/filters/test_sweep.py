@@ -1,5 +1,6 @@
 """A sweep gives the counts that decisions give at each threshold."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -113,6 +114,20 @@ def test_thresholds_of_a_range() -> None:
     assert parse("node.words.min=2..8", RULES).thresholds == (2, 3, 4, 5, 6, 7, 8)
     assert parse("punctuation = 0..0.1", RULES).thresholds[:3] == (0, 0.01, 0.02)
     assert parse("punctuation=0.1..0.3:0.1", RULES).thresholds == (0.1, 0.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("text", "thresholds"),
+    [
+        ("punctuation.min=0.1..0.3:0.1", (0.03, 0.1, 0.2, 0.3)),
+        ("punctuation.min=0.01..0.05:0.02", (0.01, 0.03, 0.05)),  # on the grid
+        ("punctuation.max=0.1..0.3:0.1", (0.1, 0.2, 0.3, math.inf)),
+        ("document.uppercase.min=0..1:1", (-math.inf, 0, 1)),
+    ],
+)
+def test_the_present_limit_is_among_the_thresholds(text: str, thresholds: tuple[float, ...]) -> None:
+    rules = Rules(document=(Rule("punctuation", min=0.03),))
+    assert parse(text, rules).with_current(rules).thresholds == thresholds
 
 
 @pytest.mark.parametrize(

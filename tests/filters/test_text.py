@@ -34,14 +34,19 @@ def check(paragraphs: list[str]) -> None:
     flagged, spam = set(words("flagged_en")), set(words("spam_en"))
     text = "\n\n".join(paragraphs)
     assert split_words(text) == plain.terms(text)
-    assert row["gopher_words"] == len(plain.terms(text))
+    assert row["gopher_words"] == plain.count(plain.terms(text))
     for n in (2, 3, 4):
         assert row[f"top_{n}_gram"] == pytest.approx(plain.top_gram(paragraphs, n), abs=1e-6)
     for n in range(5, 11):
         assert row[f"duplicate_{n}_grams"] == pytest.approx(plain.duplicate_grams(paragraphs, n), abs=1e-6)
-    assert row["node_sentences"] == [plain.sentences(p) for p in paragraphs]
-    assert row["node_spaced_words"] == [len(plain.pieces(p)) for p in paragraphs]
-    assert row["node_longest_word"] == [max(map(len, plain.pieces(p)), default=0) for p in paragraphs]
+    for i, paragraph in enumerate(paragraphs):
+        if plain.without_blanks(paragraph):
+            assert row["node_sentences"][i] is row["node_longest_word"][i] is None
+            assert row["node_spaced_words"][i] == row["node_words"][i]
+        else:
+            assert row["node_sentences"][i] == plain.sentences(paragraph)
+            assert row["node_longest_word"][i] == max(map(len, plain.runs(paragraph)), default=0)
+            assert row["node_spaced_words"][i] == len(plain.runs(paragraph))
     for prefix, texts in (("", ["\n\n".join(paragraphs)]), ("node_", paragraphs)):
         for i, text in enumerate(texts):
 
@@ -49,10 +54,10 @@ def check(paragraphs: list[str]) -> None:
                 return row[f"{prefix}{name}"][i] if prefix else row[name]
 
             ws = plain.words(text)
-            assert value("words") == len(ws)
+            assert value("words") == plain.count(ws)
             ts = plain.terms(text)
             assert value("alpha_words") == pytest.approx(
-                sum(any(map(str.isalpha, t)) for t in ts) / len(ts) if ts else 0, abs=1e-6
+                plain.count([t for t in ts if any(map(str.isalpha, t))]) / plain.count(ts) if ts else 0, abs=1e-6
             )
             assert value("characters") == len(text) - (0 if prefix else 2 * max(len(paragraphs) - 1, 0))
             assert value("char_repetition") == pytest.approx(plain.char_repetition(text), abs=1e-6)
@@ -60,9 +65,11 @@ def check(paragraphs: list[str]) -> None:
             assert value("special_characters") == pytest.approx(plain.special_characters(text), abs=1e-6)
             assert value("flagged_words") == pytest.approx(plain.share_of_words(text, flagged), abs=1e-6)
             assert value("spam_words") == pytest.approx(plain.share_of_words(text, spam), abs=1e-6)
-            if row["language"] in (None, "en"):
+            if plain.without_blanks(text):
+                assert value("stop_words") is None
+            elif row["language"] in (None, "en"):
                 assert value("stop_words") == pytest.approx(plain.share_of_words(text, english), abs=1e-6)
-            if prefix and len(plain.tokens(text)) < 12:
+            if plain.without_blanks(text) or (prefix and len(plain.tokens(text)) < 12):
                 assert value("punctuation") is None
             else:
                 assert value("punctuation") == pytest.approx(plain.punctuation(text), abs=1e-6)
@@ -90,6 +97,40 @@ ODD = st.text(
 @given(PROSE)
 @example(["your ones yours one"])  # two bigrams of the same characters with the blank in another place
 def test_random_prose_has_the_plain_scores(paragraphs: list[str]) -> None:
+    check(paragraphs)
+
+
+MIXED = st.lists(
+    st.lists(
+        st.sampled_from(
+            [
+                *"天气很好的，。",
+                "人工",
+                "これは",
+                "ペン",
+                "です。",
+                "ประเทศ",
+                "ไทย",
+                "ມື້",
+                "GPT",
+                " the ",
+                " of ",
+                "2019",
+                " ",
+                "\u3099",
+            ]
+        ),
+        max_size=60,
+    ).map("".join),
+    max_size=4,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(MIXED)
+@example(["天天天天天天天天天天天天天天天天天天天天天天天天天天天天天天天天天天天天"])
+@example(["人工人工人工人工", "a 人 b a 人 b a 人 b a 人 b a 人 b"])
+def test_text_without_blanks_between_words_has_the_plain_scores(paragraphs: list[str]) -> None:
     check(paragraphs)
 
 

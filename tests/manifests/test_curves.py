@@ -4,6 +4,7 @@ import json
 
 from manifests.curves import chart, section
 from manifests.report import with_training
+from manifests.runfiles import RunFiles
 
 
 def line(step: int, **fields: object) -> dict:
@@ -19,22 +20,22 @@ def line(step: int, **fields: object) -> dict:
 
 
 def write(folder, stage: str, lines: list[dict]) -> None:
-    (folder / stage).mkdir(parents=True)
-    (folder / stage / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in lines))
+    (folder / "train" / stage).mkdir(parents=True)
+    (folder / "train" / stage / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in lines))
 
 
 def test_a_line_for_each_source_and_a_row_for_each_stage(tmp_path):
     write(tmp_path, "stage1", [line(1), line(2, source="ocr"), line(3), line(4, source="ocr", loss=float("nan"))])
     write(tmp_path, "stage2", [line(1, mfu=0.4), line(2, mfu=0.5)])
-    page = section(tmp_path)
+    page = section(RunFiles(tmp_path))
     assert page.index("<h3>stage1</h3>") < page.index("<h3>stage2</h3>")
     assert page.count("<figcaption>loss") == 2 and page.count("<figcaption>MFU") == 1
     assert ">pairs</text>" in page and ">ocr</text>" in page and "nan" not in page
-    assert with_training("<html>before</html>", tmp_path) == f"<html>before{page}</html>"
+    assert with_training("<html>before</html>", RunFiles(tmp_path)) == f"<html>before{page}</html>"
 
 
 def test_a_report_without_logs_is_unchanged(tmp_path):
-    assert with_training("<html>x</html>", tmp_path / "train") == "<html>x</html>"
+    assert with_training("<html>x</html>", RunFiles(tmp_path)) == "<html>x</html>"
 
 
 def test_the_highest_value_is_at_the_top_and_names_are_escaped():

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.urls import host_of, join_url, netloc_of, split_url
+from manifests.urls import as_stored, host_as_stored, host_of, join_url, netloc_of, split_url
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,54 @@ def test_no_text_raises_an_error(text: str) -> None:
     for url in (text, f"http://{text}", f"http://[{text}"):
         assert netloc_of(url).find("/") < 0 and isinstance(join_url(url, text), str)
         assert host_of(url) in netloc_of(url) or not host_of(url).isascii()
+
+
+SPELLINGS = [
+    "https://a.example/x/y?q=1",
+    " HTTPS://A.Example:443/x/./y?q=1#part ",
+    "https://user:secret@a.example./x/z/../y?q=1",
+]
+
+
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_each_spelling_of_an_address_has_the_form_that_runs_store(text: str) -> None:
+    assert as_stored(text) == SPELLINGS[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        (" conversations:a b/rows.jsonl/3#2", "conversations:a%20b/rows.jsonl/3"),
+        ("Text:in/x%20y.jsonl/0", "text:in/x%20y.jsonl/0"),
+        ("file:papers/x.pdf#page=3", "file:papers/x.pdf"),
+        ("file:", None),
+        ("ftp://a.example/x", None),
+        ("a.example/x", None),
+        ("", None),
+    ],
+)
+def test_addresses_of_rows_of_files(text: str, stored: str | None) -> None:
+    assert as_stored(text) == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        (" A.Example. ", "a.example"),
+        ("münchen.example", "xn--mnchen-3ya.example"),
+        ("a.example/x", None),
+        ("u@a.example", None),
+        ("a.example:80", None),
+        ("a b.example", None),
+        ("", None),
+    ],
+)
+def test_a_bare_host(text: str, host: str | None) -> None:
+    assert host_as_stored(text) == host
+
+
+@given(st.text(max_size=40))
+def test_the_stored_form_stays_as_it_is(text: str) -> None:
+    for form in (as_stored, host_as_stored):
+        if (stored := form(text)) is not None:
+            assert form(stored) == stored

@@ -4,20 +4,26 @@ import contextlib
 import fcntl
 import functools
 import json
+import logging
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
-from pipelines.recipe.load import read
+from pipelines.engine.storage import SCRATCH
+from pipelines.outputs import assemble
+from pipelines.recipe.load import parse, read
 from pipelines.sample import serve
 from pipelines.sample.inputs import write_inputs
+from tests.pipelines.conversation_sets import llava
+from tests.pipelines.counting import assert_every_row_is_counted
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "pipelines" / "recipes" / "sample.yaml"
@@ -80,13 +86,27 @@ class SampleRun:
     def copy(self, folder: pathlib.Path) -> pathlib.Path:
         """The run in another folder, by hard links, because a run replaces files and never changes them."""
         return pathlib.Path(
-            shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", "tmp"))
+            shutil.copytree(self.folder, folder, copy_function=os.link, ignore=shutil.ignore_patterns("lock", SCRATCH))
         )
 
 
 def without_proxies(patch: pytest.MonkeyPatch) -> None:
     for name in PROXIES:
         patch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_run_is_counted() -> Iterator[None]:
+    """In every run of these tests, each row of each source has a number."""
+
+    def checked(recipe: Any, planned: Any, outcome: Any, root: str) -> Row:
+        stats = assemble(recipe, planned, outcome, root)
+        assert_every_row_is_counted(stats, root)
+        return stats
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.commands.run.assemble", checked)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -108,3 +128,43 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
                 recipe = read(str(RECIPE), settings)
                 execute(recipe, str(folder), on="local", workers=2, progress=Progress(quiet=True))
     return SampleRun(folder, json.loads((base / "inputs" / "settings.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of a bucket."""
+    server = pytest.importorskip("moto.server", reason="needs moto[server] and s3fs").ThreadedMotoServer(
+        "127.0.0.1", 0, verbose=False
+    )
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line for each request would hide the output of a test
+    server.start()
+    host, port = server.get_host_and_port()
+    s3_class = fsspec.get_filesystem_class("s3")
+    s3_class.clear_instance_cache()  # fsspec caches connections by their arguments, not by the environment
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*PROXIES, "SSL_CERT_FILE", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+            patch.delenv(name, raising=False)
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        }.items():
+            patch.setenv(name, value)
+        fs = fsspec.filesystem("s3", use_listings_cache=False)
+        if not fs.exists("bucket"):  # the servers of one process share their contents
+            fs.mkdir("bucket")
+        yield "s3://bucket"
+    s3_class.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def chats(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The folder of a small finished run: 42 conversations. A test that changes it makes a copy."""
+    folder = tmp_path_factory.mktemp("chats")
+    file = llava(folder / "in", range(40))
+    source = {"kind": "conversations", "files": [str(file)]}
+    recipe = parse({"name": "chats", "sources": {"chat": source}, "shards": {"validation": 0.2}}, "test")
+    execute(recipe, str(folder / "run"), on="local", workers=1, progress=Progress(quiet=True))
+    return folder / "run"

@@ -338,7 +338,7 @@ def test_an_identical_second_run_does_nothing(sample_run: SampleRun, monkeypatch
     def refuse(*_: Any) -> Any:
         raise AssertionError("a backend was started")
 
-    monkeypatch.setattr("pipelines.commands.run._backend", refuse)
+    monkeypatch.setattr("pipelines.commands.run.backend", refuse)
     before = _files(sample_run.folder)
     with sample_run.exclusive():
         began = time.process_time()

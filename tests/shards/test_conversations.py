@@ -36,8 +36,8 @@ def test_turns_keep_their_speakers_and_images_their_places(tmp_path):
             "chats", "conversations", out["tar"][row["offset"] : row["offset"] + row["size"]], row["n_images"], "here"
         )
         samples[row["n_images"]] = sample.parts()
-        assert row["n_text_tokens"] == sum(
-            1 if p == END_OF_TOPIC else len(p) for p in sample.parts() if isinstance(p, str)
-        )
+        # as a model reads them: a line break before each turn, <end_of_utterance> after it
+        turns = [part for part in sample.parts() if isinstance(part, str) and part != END_OF_TOPIC]
+        assert row["n_text_tokens"] == sum(len(turn) + 2 for turn in turns)
     first = ["User: What is it?", END_OF_TOPIC, "Assistant: A mill.\n\nOf stone."]
     assert samples == {1: [0, *first, END_OF_TOPIC, "User: Where?", END_OF_TOPIC, "Assistant: By the river."], 0: first}

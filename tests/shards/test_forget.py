@@ -23,6 +23,10 @@ ID, HASH = "0123456789abcdef" * 2, "0123456789ABCDEF" * 4
         ("Example.COM.", ("host", "example.com")),
         ("münchen.example", ("host", "xn--mnchen-3ya.example")),
         ("localhost", ("host", "localhost")),
+        (f"sha256:{HASH}", ("hash", HASH.lower())),
+        (" HTTP://me:secret@A.Example:80/x/./y z/#top", ("url", "a.example/x/y%20z")),
+        ("conversations:a/rows.jsonl/3#2", ("url", "conversations:a/rows.jsonl/3")),
+        ("file:papers/x.pdf#page=3", ("url", "file:papers/x.pdf")),
     ],
 )
 def test_the_form_of_an_entry_gives_its_kind(text: str, expected: tuple[str, str]) -> None:
@@ -33,7 +37,7 @@ def test_the_form_of_an_entry_gives_its_kind(text: str, expected: tuple[str, str
     "text", ["", "word", "a b.example", "https://", "http://[", "0" * 40, "/a/path", "-", "a..example", "x" * 300]
 )
 def test_text_that_is_not_an_entry_is_one_clear_line(text: str) -> None:
-    with pytest.raises(ForgetError, match="neither an id"):
+    with pytest.raises(ForgetError, match="is none of these: an id"):
         entry(text)
 
 
@@ -52,6 +56,7 @@ def test_documents_and_images_that_a_list_covers() -> None:
         ("f" * 32, "https://a.example/x#page=7"),
         ("f" * 32, "https://www.b.example/any?thing"),
         ("f" * 32, "https://b.example:8443/"),
+        ("f" * 32, "HTTPS://A.example:443/./x"),
     ]:
         assert takedowns.document(id, url), url
     for id, url in [

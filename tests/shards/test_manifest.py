@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from manifests.runfiles import RunFiles
 from shards import manifest, tar
 from shards.loader import Loader, LoaderError
 from shards.manifest import ManifestError
-from shards.runfiles import RunFiles
 from shards.write import Pack
 from tests.shards import made
 

@@ -1,7 +1,9 @@
 """Mixtures: the presets, how entries become sources, and the errors of a wrong mixture."""
 
 import json
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -140,7 +142,16 @@ def test_shares_of_batches_are_those_of_the_schedule() -> None:
     [
         ({"wieght": 1}, "sources.pairs: unknown 'wieght'; did you mean 'weight'"),
         ({"weight": 0}, "sources.pairs: weight is 0, not a positive number"),
+        ({"weight": -1}, "weight is -1, not a positive number"),
+        ({"weight": float("nan")}, "weight is nan, not a positive number"),
+        ({"weight": float("inf")}, "weight is inf, not a positive number"),
+        ({"weight": 10**400}, "not a positive number up to 1e+09"),
+        ({"weight": 1e308}, "weight is 1e+308, not a positive number up to 1e+09"),
+        ({"weight": None}, "weight is None, not a positive number"),
         ({"weight": True}, "weight is True"),
+        ({"sequence_length": "64"}, "sequence_length is '64', not a positive whole number"),
+        ({"image": None}, "sources.pairs.image: None is no mapping"),
+        ({"match": {"layout": ["ocr"]}}, "give a layout, a tag or both, as strings"),
         ({"sequence_length": 1.5}, "sequence_length is 1.5, not a positive whole number"),
         ({"patches": 0}, "sources.pairs: patches is 0, not a positive whole number"),
         ({"long": "cut"}, "sources.pairs.long: 'cut' is not one of chunk, window, drop"),
@@ -155,3 +166,71 @@ def test_a_wrong_mixture_is_one_line_that_names_the_key(change: dict[str, object
     with pytest.raises(MixtureError) as caught:
         mixture.load({"sources": {"pairs": {"weight": 1, "sequence_length": 64, **change}}})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"sorces": {}}, "mixture: unknown 'sorces'; did you mean 'sources'"),
+        ({"sources": {}}, "mixture: sources is absent or empty"),
+        ({"sources": ["pairs"]}, "mixture: sources is absent or empty"),
+        ({"sources": {"pairs": 1}}, "mixture: sources.pairs: 1 is no mapping"),
+        ({"sources": {"pairs": None}}, "mixture: sources.pairs: None is no mapping"),
+        ({"seed": 1.5, "sources": {"a": {}}}, "mixture: seed is 1.5, not a whole number"),
+        ({"stage": False, "sources": {"a": {}}}, "mixture: stage is False, not text; put it in quotes"),
+        (None, "None: expected one of stage1, stage2, sft, a file, or a mixture"),
+        (7, "7: expected one of stage1"),
+        (["stage1"], "['stage1']: expected one of stage1"),
+    ],
+)
+def test_a_value_that_is_no_mixture_is_one_line(raw: Any, message: str) -> None:
+    with pytest.raises(MixtureError) as caught:
+        mixture.load(raw)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_whole_numbers_may_be_written_with_an_exponent() -> None:
+    raw = {"sources": {"a": {"weight": 7e-1, "sequence_length": 1e3}}, "batch_sequences": 64.0}
+    loaded = mixture.load(raw)
+    assert (loaded.sources["a"].sequence_length, loaded.batch_sequences) == (1000, 64)
+    assert loaded == mixture.load(json.loads(loaded.to_json()))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"{", "not JSON"),
+        (b"sources:\n  a: {}", "not JSON"),
+        (b'{"stage": "caf\xe9"}', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "[] is no mapping"),
+        (b'{"sources": {"a": {"weight": 1, "weight": 2}}}', "the key 'weight' stands twice"),
+        (b'{"sources": {"a": {"weight": NaN, "sequence_length": 1}}}', "weight is nan"),
+    ],
+)
+def test_a_file_that_is_no_mixture_is_one_line_that_names_the_file(tmp_path: Path, data: bytes, message: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_bytes(data)
+    with pytest.raises(MixtureError) as caught:
+        mixture.load(path)
+    assert message in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["stage11", "x" * 5000, "a\0b", ".", ""])
+def test_a_file_that_is_not_there_is_one_line(name: str) -> None:
+    with pytest.raises(FileNotFoundError, match="no such mixture file, and not one of stage1, stage2, sft"):
+        mixture.load(name)
+
+
+def test_a_file_may_have_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text(mixture.load("stage1").to_json(), "utf-8-sig")
+    assert mixture.load(tmp_path / "mine.json") == mixture.load("stage1")
+
+
+def test_a_tag_that_no_source_of_a_recipe_has_is_an_error() -> None:
+    raw = {"sources": {"x": {"match": {"tag": "claen"}, "weight": 1, "sequence_length": 64}}}
+    mixture.load(raw).check(["web"])  # a mixture for many runs may name tags of others
+    with pytest.raises(MixtureError, match=r"sources.x.match: no source has the tag 'claen'; did you mean 'clean'?"):
+        mixture.load(raw).check(["web"], ["clean"])
+    with pytest.raises(MixtureError, match="no source has the tag 'claen'; one of none"):
+        mixture.load(raw).check(["web"], [])

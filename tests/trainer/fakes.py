@@ -15,6 +15,7 @@ class Sample:
     source: str = "mine"
     epoch: int = 0
     views: int = 1
+    piece: tuple[int, int] | None = None
 
     def parts(self) -> list[str | int]:
         return self.content
@@ -27,6 +28,7 @@ class Batch:
     sequence_length: int
     image: dict[str, Any]
     sequences: list[list[Sample]]
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 class Loader:

@@ -59,8 +59,11 @@ def recipe(**train: object) -> Recipe:
 
 
 def main(out: Path, changes: dict) -> None:
-    stop, fusion, uneven, dtype = (changes.pop(key, None) for key in ("stop", "fusion", "uneven", "dtype"))
+    keys = ("stop", "fusion", "uneven", "dtype", "micro")
+    stop, fusion, uneven, dtype, micro = (changes.pop(key, None) for key in keys)
     spec = recipe(**changes)
+    if micro:
+        spec = spec.model_copy(update={"packing": schema.Packing(micro_sequences=micro)})
     if fusion:
         model = small.MODEL.model_copy(update={"fusion": fusion, "cross_every": 1})
         spec = spec.model_copy(update={"model": model})

@@ -55,9 +55,9 @@ def test_prompts_in_turns_have_the_same_text(tmp_path):
     shot, item = (Item(tmp_path / name, "How many?", (name,)) for name in ("two", "three"))
     n = small.LATENTS
     picture_of = f"{FAKE}{tokens.IMAGE * n}{FAKE}"
-    head = f"User:{picture_of}Question: How many? Give a very brief answer.{END_OF_UTTERANCE}\nAssistant: "
+    head = f"User:{picture_of} Question: How many? Give a very brief answer.{END_OF_UTTERANCE}\nAssistant:"
     ids = in_turns(item, [shot], small.collator())
-    assert small.TOKENIZER.decode(ids) == f"<s>{head}two{END_OF_UTTERANCE}\n{head}"
+    assert small.TOKENIZER.decode(ids) == f"<s>{head} two{END_OF_UTTERANCE}\n{head}"
     assert Item(tmp_path, None, ("a mill",)).turn == "Provide a one-sentence caption for the provided image."
 
 

@@ -176,7 +176,7 @@ def test_each_setting_of_backbones_trains_its_weights(fusion):
         < numbers["full"]["trained"]
         == numbers["full"]["all"]
     )
-    assert numbers["frozen"]["new_rows"] == 2 * 3 * 64
+    assert numbers["frozen"]["new_rows"] == 2 * len(small.SPECIALS.new) * 64
 
 
 @pytest.mark.parametrize("backbones", ["frozen", "lora"])

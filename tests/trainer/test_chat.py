@@ -8,14 +8,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import trainer
 from shards.tokens import END_OF_TOPIC as BREAK
 from shards.tokens import END_OF_UTTERANCE, EOS, FAKE, IMAGE
+from shards.turns import Exchange, conversation, count
 from tests.trainer import made, small
 from tests.trainer.fakes import Sample
 from tests.trainer.pictures import picture
-from trainer.chat import Exchange, conversation, indexed_tokens, lay_out_turns, shuffled
+from trainer.chat import lay_out_turns, shuffled
 from trainer.config import load
 from trainer.data import Run
 from trainer.data import collator as collator_of
@@ -39,17 +42,17 @@ def test_turns_without_a_partner_are_left_out():
     assert conversation(PARTS) == EXCHANGES
     assert conversation(PARTS[:-2]) == EXCHANGES[:1]
     assert conversation(PARTS[3:]) == EXCHANGES[1:]
-    assert conversation(["a page", 0, "about mills"]) is None
+    assert conversation(["a page", 0, "about mills"]) == []
 
 
 def test_the_template_and_the_loss_on_answers_alone():
     document = lay_out_turns(EXCHANGES, small.TOKENIZER, small.SPECIALS, 2)
     end, image = END_OF_UTTERANCE, f"{FAKE}{IMAGE}{IMAGE}{FAKE}"
-    first = f"User:{image}What is it?{end}\nAssistant: A mill.{end}"
+    first = f"User:{image} What is it?{end}\nAssistant: A mill.{end}"
     text = f"<s>{first}\nUser: And where?{end}\nAssistant: By the river.{end}{EOS}"
     assert small.TOKENIZER.decode(document.ids) == text
     predicted = small.TOKENIZER.decode([i for i in document.labels.tolist() if i != IGNORED])
-    assert predicted == f"A mill.{end}By the river.{end}"
+    assert predicted == f" A mill.{end} By the river.{end}"
     assert document.images == (0,) and (document.text == (document.labels != IGNORED)).all()
 
 
@@ -58,17 +61,29 @@ def test_a_split_image_gives_five_consecutive_images():
     assert document.images == (0, 1, 2, 3, 4) and (document.ids == small.SPECIALS.fake).sum() == 6
 
 
-def test_the_length_of_a_row_is_counted_without_the_template():
+def test_a_row_that_is_too_long_is_an_error_unless_a_piece_made_it_so():
     sample = Sample("c", "conversations", PARTS, [picture(1)[0]])
-    n_indexed = indexed_tokens(PARTS, small.TOKENIZER, small.LATENTS)
     collate = small.collator()
-    batch = collate([[sample, sample]], "square", 56, 56, 2 * n_indexed)
-    assert batch.ids.shape[1] > 2 * n_indexed
-    with pytest.raises(
-        ValueError,
-        match=f"documents c, c are {2 * n_indexed} tokens in a row of {2 * n_indexed - 1}: packed for another layout",
-    ):
-        collate([[sample, sample]], "square", 56, 56, 2 * n_indexed - 1)
+    length = collate([[sample, sample]], "square", 56, 56).ids.shape[1]
+    assert collate([[sample, sample]], "square", 56, 56, length).ids.shape[1] == length
+    with pytest.raises(ValueError, match=f"c, c are {length} tokens in a row of {length - 1}.*make the shards again"):
+        collate([[sample, sample]], "square", 56, 56, length - 1)
+    piece = replace(sample, piece=(0, 2))
+    assert collate([[piece, piece]], "square", 56, 56, length - 1).ids.shape[1] == length
+
+
+words = st.text(alphabet="ab \n", min_size=1, max_size=12).filter(str.strip)
+
+
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=5), st.booleans(), st.integers(0, 9))
+def test_a_conversation_is_at_most_as_long_as_the_index_counts(pairs, with_image, seed):
+    """In any order of its turns. The index adds 2 for <s> and </s>, and for an image its tokens and 2."""
+    slots = [slot for q, a in pairs for slot in (f"User: {q}", BREAK, f"Assistant: {a}", BREAK)]
+    parts = [*([0] if with_image else []), *slots]
+    n_indexed = count(slots, with_image, small.TOKENIZER) + 2 + (small.LATENTS + 2) * with_image
+    order = shuffled(conversation(parts), random.Random(seed))
+    n_tokens = len(lay_out_turns(order, small.TOKENIZER, small.SPECIALS, small.LATENTS).ids)
+    assert n_tokens <= n_indexed <= n_tokens + 4 * len(pairs)
 
 
 @pytest.mark.parametrize("split", [0.0, 1.0])
@@ -81,7 +96,8 @@ def test_sequences_of_the_loader_fit_their_rows(data, split):
     )
     collate = collator_of(run, recipe, 8, 14, 8)
     for batch in run.loader(run.mix(recipe, 8), 0):
-        assert collate(batch.sequences, **batch.image, length=batch.sequence_length).targets > 0
+        tensors = collate(batch.sequences, **batch.image, length=batch.sequence_length)
+        assert tensors.targets > 0 and tensors.ids.shape[1] <= batch.sequence_length
         if batch.step == 6:
             break
 
@@ -149,6 +165,8 @@ def test_fine_tuning_starts_from_stage_two_and_chat_from_fine_tuning(data, tmp_p
     evaluation = {"evaluate.answers": str(tmp_path / "asked.jsonl"), "evaluate.longest": 4}
     result = trainer.train("sft", data, tmp_path, overrides={**settings, **evaluation})["stages"][0]
     assert result["answers"]["items"] == 2 and 0 <= result["answers"]["anls"] <= 1
+    exported = json.loads((tmp_path / "sft" / "model" / "generation_config.json").read_text())
+    assert exported["eos_token_id"] == [small.SPECIALS.eos, small.SPECIALS.end]
     assert result["first_loss"] > 0 and 0 < result["weights"]["trained"] < result["weights"]["all"]
     chat = trainer.train(
         "chat", data, tmp_path, overrides={**settings, "train.lr": 1e-9, "image.split": 0, "train.neftune": 0}

@@ -6,6 +6,7 @@ import pytest
 
 from trainer.ablations import Finding
 from trainer.config import RECIPES, RecipeError, checked, load, settings
+from trainer.schema import Upscale
 
 STAGE = """
 stage: mine
@@ -53,6 +54,26 @@ def test_settings_are_read_as_yaml_reads_them():
         settings(["train"])
 
 
+@pytest.mark.parametrize(
+    "data", [b"", b"- stage1", b"stage1", "stage: gr\u00f6\u00dfe".encode("latin-1"), b"stage: \0"]
+)
+def test_a_file_that_is_no_recipe_is_one_line_that_names_the_file(tmp_path, data):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(data)
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ") and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "setting", ["=", "=1", "train.=1", "train..lr=1", "train={lr: 1, lr: 2}", "train.lr=.nan", "a=["]
+)
+def test_a_hostile_setting_is_one_line_that_names_the_setting(setting):
+    with pytest.raises(RecipeError) as caught:
+        settings([setting])
+    assert f"--set {setting}: " in str(caught.value) and str(caught.value).isprintable()
+
+
 def test_the_full_chain_is_the_papers_four_stages_each_from_the_one_before():
     stages = load("idefics2")
     assert [(s.stage, s.init_from) for s in stages] == [
@@ -68,6 +89,26 @@ def test_full_has_the_papers_numbers():
     (recipe,) = load("stage1", {"profile": "full"})
     assert recipe.packing.sequences == 2048 and recipe.train.lr == 1e-4 and recipe.model.perceiver.latents == 64
     assert recipe.image.mode is None and recipe.packing.sequence_length is None  # the value of the mixture
+
+
+def test_a_recipe_may_have_a_byte_order_mark_and_numbers_with_an_exponent(tmp_path):
+    (tmp_path / "mine.yaml").write_text(STAGE.replace("0.001", "1e-3"), "utf-8-sig")
+    assert load(tmp_path / "mine.yaml")[0].train.lr == 0.001
+
+
+@pytest.mark.parametrize("profile", ["smoke", "tiny", "full"])
+def test_stage_two_scales_images_up_at_random(profile):
+    """The paper, section 4.1: "Additionally, we randomly scale up images". The numbers are its authors' code's."""
+    assert load("stage2", {"profile": profile})[0].image.upscale == Upscale(chance=0.5, most=3.0)
+    assert load("stage1", {"profile": profile})[0].image.upscale.chance == 0
+
+
+def test_a_run_keeps_its_identity_on_other_devices_and_loses_it_with_another_rate():
+    digest = load("stage1")[0].digest
+    for same in ("device=cuda", "threads=4", "packing.micro_sequences=1", "train.checkpointing=true", "on_error=raise"):
+        assert load("stage1", settings([same]))[0].digest == digest, same
+    for other in ("train.lr=1e-5", "packing.sequences=4", "dtype=bfloat16", "seed=1", "image.split=0.5"):
+        assert load("stage1", settings([other]))[0].digest != digest, other
 
 
 def test_a_profile_has_priority_over_the_file_and_overrides_over_both(tmp_path):
@@ -97,6 +138,16 @@ def test_overrides_of_a_chain_reach_one_stage_or_all(tmp_path):
         (("  vision:", "  #"), "model: give pretrained, or backbones, or both text and vision"),
         (("profiles:", "profile: huge\nprofiles:"), "profile: no 'huge' here; there are smoke, long"),
         (("stage: mine", "stage: ["), "not YAML"),
+        (("stage: mine", "stage: mine\nstage: yours"), "line 3: stage: the key stands twice, first on line 2"),
+        (("lr: 0.001", "lr: .nan"), "train.lr: `.nan` is no number"),
+        (("lr: 0.001", "lr: inf"), "train.lr: Input should be a finite number"),
+        (("steps: 2", "steps: 2, steps: 3"), "profiles.smoke.train.steps: the key stands twice"),
+        (("mixture: stage1", "mixture: no"), "mixture: expected text, not False; put it in quotes"),
+        (("mixture: stage1", "mixture: 12:30"), "mixture: YAML 1.1 reads `12:30` as 750"),
+        (("stage: mine", "stage: ../../evil"), "stage: String should match pattern"),
+        (("stage: mine", "stage: con"), "stage: Windows allows no file of the name con"),
+        (("stage: mine", "stage: " + "x" * 300), "stage: a name has at most 100 bytes"),
+        (("stage: mine", "\tstage: mine"), "a tab; indent with spaces"),
     ],
 )
 def test_a_fault_is_one_line_that_names_file_and_key(tmp_path, change, message):

@@ -2,17 +2,21 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
+from shards.image import decode
 from tests.trainer import small
 from tests.trainer.fakes import Batch, Loader, Sample
 from tests.trainer.pictures import picture
-from trainer import schema
+from trainer import checkpoint, schema
 from trainer.checkpoint import CheckpointError
-from trainer.feed import prefetch
+from trainer.feed import collated, prefetch
+from trainer.images import ImageReader
 from trainer.loop import Fit, fit, learning_rate
+from trainer.parallel import ForwardModule, Ranks
 
 IDENTITY = {"recipe": "r", "data": "d"}
 
@@ -95,6 +99,51 @@ def test_the_log_has_every_step(tmp_path, samples, capsys):
     assert len(printed) == 8 and all(
         word in printed[-1] for word in ("loss", "lr", "gn", "tok/s", "img/s", "pad", "wait")
     )
+
+
+def test_images_are_decoded_a_micro_batch_at_a_time(samples):
+    decoded = []
+
+    class Reader(ImageReader):
+        def image(self, data, *args):
+            decoded.append(data)
+            return super().image(data, *args)
+
+    collate = replace(small.collator(), reader=Reader(decode))
+    loader = Loader({"pairs": samples["pairs"]}, {"pairs": 1.0}, 32, 60, small.LATENTS)
+    parts = collated(loader, collate, 1)
+    sizes = []
+    for count in range(1, 33):
+        part = next(parts)
+        sizes.append(part.tensors.images)
+        assert len(decoded) == sum(sizes) and (part.after is not None) == (count == 32)
+        assert part.places == 32 * 60
+
+
+def test_gradients_are_summed_over_the_ranks_once_a_step(tmp_path, samples, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ForwardModule, "synchronise", lambda self, now: asked.append(now))
+    for backbones in ("lora", "full"):
+        settings = recipe(backbones=backbones, steps=2, warmup=0)
+        run(tmp_path / backbones, samples, settings.model_copy(update={"packing": schema.Packing(micro_sequences=1)}))
+    # Without the sum, each rank holds all gradients, which is too much memory if all weights are trained.
+    assert asked == [False, True, False, True, True, True, True, True]
+
+
+def test_the_generator_of_a_gpu_is_saved_and_restored(tmp_path, monkeypatch):
+    state, given = torch.tensor([1, 2, 3], dtype=torch.uint8), []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: state)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda value, device: given.append((value, device)))
+    ranks = Ranks(0, 1, torch.device("cuda", 1))
+    model = torch.nn.Linear(2, 2)
+    optimiser = torch.optim.AdamW(model.parameters())
+    checkpoint.save(tmp_path, 1, IDENTITY, model, optimiser, ranks)
+    found = checkpoint.find(tmp_path, IDENTITY)
+    checkpoint.restore(found, model, optimiser, ranks)
+    ((value, device),) = given
+    assert torch.equal(value, state) and device == ranks.device
+    checkpoint.restore(found, model, optimiser, Ranks(0, 1, torch.device("cpu")))  # goes on without a GPU
+    assert len(given) == 1
 
 
 def test_padding_is_the_share_of_places_without_a_token(tmp_path, samples):

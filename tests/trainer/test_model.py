@@ -12,7 +12,10 @@ from transformers import (
     SiglipVisionModel,
 )
 
+from shards.tokens import END_OF_TOPIC, END_OF_UTTERANCE, EOS, FAKE
 from tests.trainer import small
+from tests.trainer.fakes import Sample
+from tests.trainer.pictures import picture
 from tests.trainer.test_packing import batch_of
 from trainer import schema
 from trainer.adapters import adapt, decay_groups, merged
@@ -86,6 +89,28 @@ def test_adapters_train_on_both_backbones_and_merge(kind):
     assert token_losses(expected, batch.labels).sum() < before
     torch.testing.assert_close(merged_logits, expected, atol=1e-6, rtol=1e-6)
     assert not any("lora" in name for name in plain.state_dict())
+
+
+@pytest.mark.parametrize("kind", ["lora", "frozen"])
+def test_the_rows_of_every_special_token_that_can_be_a_label_are_trained(kind):
+    turns = ["User: What?", END_OF_TOPIC, "Assistant: A mill."]
+    samples = [
+        Sample("p", "interleaved", ["one topic", END_OF_TOPIC, 0, "another"], [picture(1)[0]]),
+        Sample("c", "conversations", turns, []),
+    ]
+    batch = small.collator()([[sample] for sample in samples], "square", 56, 28)
+    specials = set(small.TOKENIZER.specials.values())
+    predicted = sorted(set(batch.labels.flatten().tolist()) & specials)
+    assert {small.TOKENIZER.specials[name] for name in (END_OF_TOPIC, END_OF_UTTERANCE, EOS, FAKE)} == set(predicted)
+    model = adapt(small.model(), TRAIN.model_copy(update={"backbones": kind}), small.SPECIALS.new)
+    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+    (token_losses(logits(model, batch), batch.labels).sum() / batch.targets).backward()
+    optimiser.step()
+    before, after = small.model(), merged(model)
+    read = [number for number in predicted if number != small.SPECIALS.eos]  # nothing is predicted from </s>
+    for layer, numbers in (("lm_head", predicted), ("model.text_model.embed_tokens", read)):
+        changed = before.get_submodule(layer).weight != after.get_submodule(layer).weight
+        assert changed[numbers].any(-1).all(), layer
 
 
 def test_with_frozen_backbones_the_connector_is_trained():

@@ -132,7 +132,7 @@ def test_an_error_names_documents_that_were_packed_for_other_settings():
 def test_the_cache_decodes_once_and_stays_within_its_limit():
     calls = []
 
-    def decode(data: bytes, mode: str, longest: int, shortest: int) -> np.ndarray:
+    def decode(data: bytes, mode: str, longest: int, shortest: int, *, multiple: int = 1) -> np.ndarray:
         calls.append(data)
         return np.zeros((100, 100, 3), np.uint8)
 

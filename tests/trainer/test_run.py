@@ -1,6 +1,7 @@
 """Stages on shards, as the command `train` runs them."""
 
 import json
+import os
 import re
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import trainer
 from tests.trainer import made
 from trainer.config import RecipeError
+from trainer.run import fingerprint
 
 SETTINGS = {"train.steps": 3, "train.warmup": 1, "evaluate.pairs": 8}
 
@@ -41,6 +43,38 @@ def test_a_finished_recipe_is_not_trained_again_and_another_recipe_is(data, tmp_
     assert other["last_loss"] != first["last_loss"] and other["stages"][0]["steps"] == 3
     with pytest.raises(ValueError, match="the recipe has changed"):
         trainer.train("stage1", data, tmp_path, overrides={**SETTINGS, "train.overwrite": False})
+
+
+def test_a_stage_that_stopped_in_its_evaluation_is_not_trained_or_exported_again(data, tmp_path, monkeypatch):
+    def killed(*args, **kwargs):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.finish.held_out", killed)
+        with pytest.raises(ZeroDivisionError):
+            trainer.train("stage1", data, tmp_path, overrides=SETTINGS)
+    result = json.loads((tmp_path / "stage1" / "result.json").read_text())
+    assert result["steps"] == 3 and "held_out" not in result
+    with monkeypatch.context() as patch:
+        for name in ("trainer.run.fit", "trainer.finish.export"):
+            patch.setattr(name, killed)
+        (stage,) = trainer.train("stage1", data, tmp_path, overrides=SETTINGS)["stages"]
+    assert stage == {**result, "held_out": stage["held_out"]} and stage["held_out"]["pairs"] == 8
+    (whole,) = trainer.train("stage1", data, tmp_path / "whole", overrides=SETTINGS)["stages"]
+    assert whole["held_out"]["normal"] == pytest.approx(stage["held_out"]["normal"], abs=1e-5)
+
+
+def test_a_copy_of_a_start_is_the_same_start_and_other_weights_are_not(tmp_path):
+    (tmp_path / "copy").mkdir()
+    file, copy = tmp_path / "model.safetensors", tmp_path / "copy" / "model.safetensors"
+    weights = bytes(i % 251 for i in range(300_000))
+    file.write_bytes(weights)
+    copy.write_bytes(weights)
+    os.utime(copy, (0, 0))
+    assert fingerprint(file) == fingerprint(copy)
+    for place in (0, 150_000, 299_999):
+        copy.write_bytes(weights[:place] + bytes([weights[place] ^ 1]) + weights[place + 1 :])
+        assert fingerprint(file) != fingerprint(copy)
 
 
 def test_a_chain_whose_last_stage_has_no_samples_does_not_start(data, tmp_path):

@@ -41,7 +41,7 @@ def test_a_split_image_gives_five_consecutive_images_in_the_text():
 
 def test_enlarging_is_bounded_and_depends_only_on_seed_epoch_and_sample():
     data, _ = picture(4)
-    reader = ImageReader(decode, seed=1, upscale=Upscale(chance=0.5, most=3.0))
+    reader = ImageReader(decode, 1, seed=1, upscale=Upscale(chance=0.5, most=3.0))
     sizes = [reader.image(data, ("native", 1200, 100), f"s{i}").shape[:2] for i in range(60)]
     plain = decode(data, "native", 1200, 100).shape[:2]
     larger = [size for size in sizes if size != plain]

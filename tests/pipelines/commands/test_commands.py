@@ -79,7 +79,7 @@ def test_a_folder_without_a_run_gives_one_line_that_names_it(
     (tmp_path / "empty").mkdir()
     result = call(command, "empty", *(["empty"] if command == "diff" else []), *RUN_COMMANDS[command])
     text = result.stdout + result.stderr
-    assert result.exit_code == (1 if command == "verify" else 2), text  # verify reports a problem with 1
+    assert result.exit_code == 2, text
     assert ("empty" in text and "manifest.json" in text) or "stats.json" in text
     assert "Traceback" not in text and len(" ".join(text.split())) < 300
     assert os.listdir(tmp_path) == ["empty"] and os.listdir(tmp_path / "empty") == []
@@ -117,7 +117,8 @@ def test_samples(sample_run: SampleRun) -> None:
     assert sample_run.packed("pairs")[0]["caption"] in table.stdout and table.exit_code == 0
     pages = rows(call("samples", sample_run.folder, "--json", "--source", "pdf", "-n", 10_000))
     assert [d["id"] for d in pages] == [d["id"] for d in sample_run.packed("pdf")]
-    wrong = call("samples", sample_run.folder, "--source", "paris")
+    assert call("samples", sample_run.folder, "pairs", "-n", 1).stdout == table.stdout
+    wrong = call("samples", sample_run.folder, "paris")
     assert (wrong.exit_code, wrong.stdout) == (2, "") and "pairs" in wrong.stderr
 
 
@@ -170,20 +171,39 @@ def test_explain_of_an_unknown_address_gives_exit_code_1(sample_run: SampleRun) 
     assert (result.exit_code, result.stdout) == (1, "") and "not among what the run read" in result.stderr
 
 
-def test_diff(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
+def test_diff_of_equal_runs_is_one_line(sample_run: SampleRun) -> None:
     same = call("diff", sample_run.folder, sample_run.folder, "--json")
-    assert (same.exit_code, json.loads(same.stdout)) == (0, [])
+    assert (same.exit_code, json.loads(same.stdout)) == (0, {"numbers": [], "documents": []})
+    line = call("diff", sample_run.folder, sample_run.folder)
+    assert (line.exit_code, line.stderr) == (0, "") and line.stdout.startswith("the runs are equal")
+
+
+def test_diff_of_a_run_without_a_ledger_compares_its_numbers(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
     other = json.loads(json.dumps(sample_run.stats))
     other["sources"]["web"]["dropped"]["words_low"] += 7
     del other["sources"]["pdf"]
     (tmp_path / "stats.json").write_text(json.dumps(other))
-    differences = {
-        (r["source"], r["what"]): r["second"] - r["first"]
-        for r in json.loads(call("diff", sample_run.folder, tmp_path, "--json").stdout)
-    }
+    result = call("diff", sample_run.folder, tmp_path, "--json")
+    assert "only numbers are compared" in result.stderr
+    differences = {(r["source"], r["what"]): r["second"] - r["first"] for r in json.loads(result.stdout)["numbers"]}
     assert differences[("web", "dropped: words_low")] == 7 and {s for s, _ in differences} == {"web", "pdf"}
     assert differences[("pdf", "samples")] == -sample_run.stats["sources"]["pdf"]["samples"]
     assert "words_low" in call("diff", sample_run.folder, tmp_path).stdout
+
+
+def test_stats_of_the_input_files(sample_run: SampleRun) -> None:
+    files = json.loads(call("stats", sample_run.folder, "--files", "--json").stdout)
+    numbers = ("kept", "dropped", "refused", "broken", "quarantined")
+    for name, s in sample_run.stats["sources"].items():
+        own = [row for row in files if row["source"] == name]
+        assert sum(row["in"] for row in own) == s["in"]
+        assert sum(row["kept"] for row in own) == sum(s["packed"].values())
+    assert all(row["in"] == sum(row[n] for n in numbers) for row in files)
+    shares = [row["kept"] / (row["in"] or 1) for row in files]
+    assert shares == sorted(shares)
+    table = call("stats", sample_run.folder, "--files").stdout
+    assert all(row["file"][-6:] in table for row in files[:20]) and "images_low" in table
+    assert max(map(len, table.splitlines())) <= 80
 
 
 def test_verify(sample_run: SampleRun, tmp_path: pathlib.Path) -> None:
@@ -211,7 +231,7 @@ def test_publish_without_sending(sample_run: SampleRun, tmp_path: pathlib.Path) 
 def test_plan_shows_the_state_of_each_step_and_starts_nothing(
     sample_run: SampleRun, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.commands.run._backend", None)
+    monkeypatch.setattr("pipelines.commands.run.backend", None)
     arguments = ["run", RECIPE, *sets(sample_run), "--plan", "--json"]
     unchanged = json.loads(call(*arguments, "--out", sample_run.folder).stdout)
     assert {r["state"] for r in unchanged} == {"done", "recorded"}

@@ -60,7 +60,11 @@ def test_exit_codes_are_those_of_python(main: str, result: tuple[int, str, str])
     assert _run(f"import sys\nfrom pipelines.commands.exit import leave\nleave({main})") == result
 
 
-def test_an_error_of_the_program_is_shown_with_its_traceback() -> None:
-    code, _, errors = _run("from pipelines.commands.exit import leave\nleave(lambda: 1 / 0)")
-    assert code == 1
-    assert errors.endswith("ZeroDivisionError: division by zero\n")
+def test_an_error_of_the_program_is_one_line_that_names_its_log(tmp_path: pathlib.Path) -> None:
+    code, _, errors = _run(
+        f"import tempfile; tempfile.tempdir = {str(tmp_path)!r}\n"
+        "from pipelines.commands.exit import leave\nleave(lambda: 1 / 0)"
+    )
+    (log,) = tmp_path.iterdir()
+    assert code == 3 and errors.count("\n") == 1 and "ZeroDivisionError: division by zero" in errors
+    assert str(log) in errors and log.read_text("utf-8").endswith("ZeroDivisionError: division by zero\n")

@@ -1,5 +1,6 @@
 """`panoramix sweep` on a finished run: at the limits of the run, the counts are those of the run."""
 
+import itertools
 import json
 import time
 
@@ -7,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from filters.rules import RuleError
+from manifests.runfiles import RunFilesError
 from pipelines.cli import app
 from pipelines.commands.sweep import sweep_run
 from tests.pipelines.conftest import SampleRun
@@ -36,6 +38,29 @@ def test_a_sweep_of_an_image_score(sample_run: SampleRun) -> None:
     assert current in kept
 
 
+@pytest.mark.parametrize(
+    ("rule", "at"),
+    [("words.min=20..80:30", 0), ("words.min=0..9:3", 4), ("side_min=100..400:60", 1), ("node.words.min=1..9:2", 2)],
+)
+def test_the_limit_of_the_run_has_a_row_off_the_grid(sample_run: SampleRun, rule: str, at: int) -> None:
+    _, _, current, rows = sweep_run(str(sample_run.folder), rule)
+    thresholds = [r["threshold"] for r in rows]
+    assert current is not None and thresholds == sorted(thresholds) and thresholds.index(current) == at
+    steps = {b - a for a, b in itertools.pairwise(t for t in thresholds if t != current)}
+    assert len(steps) == 1  # the grid without it
+    assert f"{current:g} (now)" in CliRunner().invoke(app, ["sweep", str(sample_run.folder), rule]).stdout
+
+
+def test_a_score_without_a_rule_has_a_row_without_limit(sample_run: SampleRun) -> None:
+    for rule, last in (("document.uppercase.max=0..1:0.5", -1), ("document.uppercase.min=0..1:0.5", 0)):
+        swept = json.loads(CliRunner().invoke(app, ["sweep", str(sample_run.folder), rule, "--json"]).stdout)
+        assert sorted(t for t in swept["thresholds"] if t is not None) == [0, 0.5, 1] and swept["current"] is None
+        assert swept["thresholds"][last] is None
+        funnel = dict(sample_run.stats["sources"]["web"]["funnel"])
+        assert swept["rows"][last]["kept"] == max(r["kept"] for r in swept["rows"]) == funnel["after text rules"]
+        assert "no limit (now)" in CliRunner().invoke(app, ["sweep", str(sample_run.folder), rule]).stdout
+
+
 def test_the_command(sample_run: SampleRun) -> None:
     result = CliRunner().invoke(app, ["sweep", str(sample_run.folder), "words.min=10..20:10"])
     assert result.exit_code == 0
@@ -47,5 +72,5 @@ def test_the_command(sample_run: SampleRun) -> None:
     assert "no rule on `wrods`; did you mean `words`?" in " ".join(wrong.stderr.split())
     with pytest.raises(RuleError, match="this run has no source `book`"):
         sweep_run(str(sample_run.folder), "words.min=1..2", "book")
-    with pytest.raises(FileNotFoundError, match="no finished run"):
+    with pytest.raises(RunFilesError, match="no finished run"):
         sweep_run(str(sample_run.folder / "shards"), "words.min=1..2")

@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
+from manifests.runfiles import RunFilesError
 from pipelines.engine.gc import collect
+from pipelines.engine.lock import hold
 from pipelines.engine.run import RunError
 from pipelines.engine.stage import Step, aligned
-from pipelines.engine.storage import Store
+from pipelines.engine.storage import SCRATCH, Store
 
 from .stops import killed_after
 from .test_run import PARTS, ROWS, WORLD, expected, files, go, plan, totals
@@ -124,7 +126,7 @@ def test_every_row_of_a_part_may_be_bad(tmp_path: pathlib.Path) -> None:
     outcome = go(tmp_path, _one_a_part(Score(bad=3)))
     scores = outcome.outputs["score"].read(Store(str(tmp_path)), "scores")["score"].to_pylist()
     assert scores == [0, 1, 2, None, 4, 5]
-    assert [(p, r) for p, r, _, _ in outcome.outputs["score"].quarantined] == [(3, 0)]
+    assert [(p, q.row) for p, q in outcome.outputs["score"].quarantined] == [(3, 0)]
 
 
 def _one_a_part(stage: Any) -> list[Step]:
@@ -236,8 +238,25 @@ def test_a_refresh_gets_the_files_of_the_recording_before_it(tmp_path: pathlib.P
     assert earlier(refresh=["world"]) == [[], []]  # gc or a user has removed them
 
 
+def test_a_run_removes_nothing_of_the_users(tmp_path: pathlib.Path) -> None:
+    """A run in a folder that holds other things, such as `--out .`."""
+    for name in ("tmp", "stages/mine", "lock.d"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").write_text("the user's")
+    go(tmp_path, plan())
+    assert all((tmp_path / name / "file").exists() for name in ("tmp", "stages/mine", "lock.d"))
+    assert not (tmp_path / SCRATCH).exists()
+
+
+@pytest.mark.parametrize("root", ["/", "", ".", "//", "/usr/.."])
+def test_the_root_of_the_disk_is_no_folder_of_a_run(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    with pytest.raises(RunError, match="a run needs a folder of its own"), hold(Store(root)):
+        pass
+
+
 def test_gc_removes_files_without_a_name_and_unused_stages(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(RunError, match="no finished run"):
+    with pytest.raises(RunFilesError, match="no finished run"):
         collect(str(tmp_path))
     old = go(tmp_path, plan(modulo=7))
     new = go(tmp_path, plan())
@@ -245,12 +264,23 @@ def test_gc_removes_files_without_a_name_and_unused_stages(tmp_path: pathlib.Pat
     (tmp_path / "manifest.json").write_text(json.dumps({"stages": stages}))
     orphan = tmp_path / new.outputs["sums"].folders[0] / "00000-sums-0123456789.arrow"
     orphan.write_bytes(b"of an attempt that lost the race")
-    (tmp_path / "tmp" / "left").mkdir(parents=True)
+    (tmp_path / SCRATCH / "left").mkdir(parents=True)
+    unfinished = tmp_path / "stages" / "earlier-0123456789ab"
+    unfinished.mkdir()
+    (unfinished / "00003.json").write_text("{}")
     removed = collect(str(tmp_path), dry_run=True)
+    why = {item.name: item.why for item in removed}
+    superseded, by = old.outputs["sums"].folders[0], new.outputs["sums"].folders[0]
+    assert why[superseded] == f"superseded by {by} (finished)"
+    assert why["stages/earlier-0123456789ab"] == (
+        "the last finished run has no step earlier (unfinished: 1 parts are committed)"
+    )
+    assert why[str(orphan.relative_to(tmp_path))].startswith("no record names it")
+    assert why[f"{by}/00000.json"].startswith("the record of one part")
     assert orphan.exists()
     assert collect(str(tmp_path)) == removed
-    assert not orphan.exists() and not (tmp_path / "tmp").exists()
+    assert not orphan.exists() and not (tmp_path / SCRATCH).exists()
     assert not (tmp_path / old.outputs["sums"].folders[0]).exists()
     assert go(tmp_path, plan(), lambda: None).parts == {}
     assert totals(tmp_path, go(tmp_path, plan())) == expected()
-    assert collect(str(tmp_path)) == {}
+    assert collect(str(tmp_path)) == []

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import os
 import pathlib
 import time
@@ -21,40 +20,6 @@ from .stops import killed_after
 from .test_run import expected, files, plan
 from .test_run import go as with_warm_children
 from .toys import Score
-
-PROXIES = (
-    "http_proxy",
-    "https_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "SSL_CERT_FILE",
-    "AWS_PROFILE",
-    "AWS_SESSION_TOKEN",
-)
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """The address of a bucket."""
-    server = pytest.importorskip("moto.server", reason="needs moto[server] and s3fs").ThreadedMotoServer(
-        "127.0.0.1", 0, verbose=False
-    )
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line for each request would hide the output of a test
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in PROXIES:
-            patch.delenv(name, raising=False)
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        }.items():
-            patch.setenv(name, value)
-        fsspec.filesystem("s3", use_listings_cache=False).mkdir("bucket")
-        yield "s3://bucket"
-    server.stop()
 
 
 def go(root: Any, steps: Any, start: Any = lambda: Local(2), **more: Any) -> Outcome:

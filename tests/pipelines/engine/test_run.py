@@ -160,7 +160,7 @@ def test_a_bad_sub_row_costs_that_sub_row(tmp_path: pathlib.Path) -> None:
     assert [(r["n"], r["page"]) for r in pages] == [
         (n, p) for n in range(PARTS * ROWS) for p in range(3) if (n, p) != (333, 2)
     ]
-    assert outcome.outputs["pages"].quarantined == [(1, 133, 2, "crash: SIGSEGV")]
+    assert outcome.outputs["pages"].quarantined == [(1, (133, 2, "crash: SIGSEGV", {}))]
 
 
 def test_the_number_of_slots_does_not_change_bytes(tmp_path: pathlib.Path) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.html.urls import MAX_URL, absolute, canonical
+from manifests.urls import MAX_URL, canonical
+from pipelines.html.urls import absolute
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from manifests.runfiles import RunFiles
 from shards import manifest
 from shards.publish import readers
-from shards.runfiles import RunFiles
 
 
 def with_readers(folder: Path, name: str = "me/demo") -> Path:

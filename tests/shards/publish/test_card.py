@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from manifests.runfiles import RunFiles
 from shards import forget, manifest, mixture
 from shards.publish import readers
-from shards.runfiles import RunFiles
 from tests.shards import made
 from tests.shards.publish.run import with_readers
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -14,12 +15,12 @@ import fsspec
 import pytest
 import yaml
 
+from manifests.runfiles import RunFiles
 from shards import forget, manifest
 from shards.loader import Loader
 from shards.publish import preview, staging
-from shards.publish.hub import PublishError, publish
+from shards.publish.hub import PublishError, RefusedError, publish
 from shards.publish.staging import staged
-from shards.runfiles import RunFiles
 from tests.shards import made
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -80,6 +81,64 @@ def test_a_run_with_a_missing_shard_is_not_published(run: Path) -> None:
     with pytest.raises(PublishError, match=r"pairs/train-000000\.tar: the manifest names it"):
         publish(run, "me/demo", dry_run=True)
     assert not list(run.glob(".publish-*"))
+
+
+@pytest.mark.parametrize("path", ["shards/pairs/train-000000.tar", "index/pairs-train-000000.parquet"])
+@pytest.mark.parametrize("to", ["me/demo", "memory://bucket/flipped"])
+def test_a_flipped_byte_is_refused_before_anything_is_sent(run: Path, path: str, to: str) -> None:
+    raw = json.loads((run / "manifest.json").read_text())
+    for source in raw["sources"].values():
+        for row in (row for rows in source["splits"].values() for row in rows):
+            row["index_sha256"] = hashlib.sha256((run / row["index"]).read_bytes()).hexdigest()
+    (run / "manifest.json").write_text(json.dumps(raw))
+    data = bytearray((run / path).read_bytes())
+    data[len(data) // 2] ^= 1
+    (run / path).write_bytes(data)
+    for dry_run in (True, False):
+        with pytest.raises(
+            RefusedError, match=rf"not published: {path}: its sha256 is not that of the manifest.*remove"
+        ):
+            publish(run, to, dry_run=dry_run, endpoint="http://127.0.0.1:9")
+    assert not fsspec.filesystem("memory").exists("/bucket/flipped")
+    assert not list(run.glob(".publish-*"))
+
+
+@pytest.mark.parametrize(
+    ("to", "options", "says"),
+    [
+        ("s3://bucket/x", {"tag": "v1", "squash": True}, "no repository of the Hub: it does not take --tag, --squash"),
+        ("memory://x", {"private": True, "create_pr": True}, "does not take --private, --pr"),
+        ("/tmp/folder", {}, "/tmp/folder is no name of a repository"),
+        ("me/a/b", {}, "no name of a repository"),
+        ("me/-x-", {}, "no name of a repository"),
+        ("me/" + "x" * 97, {}, "no name of a repository"),
+        ("", {}, "no name of a repository"),
+    ],
+)
+def test_a_target_that_cannot_be_is_one_line_also_in_a_dry_run(
+    run: Path, to: str, options: dict[str, Any], says: str
+) -> None:
+    for dry_run in (True, False):
+        with pytest.raises(PublishError, match=says) as error:
+            publish(run, to, dry_run=dry_run, **options)
+        assert "\n" not in str(error.value)
+
+
+def test_a_hub_that_does_not_answer_is_one_line(run: Path) -> None:
+    with pytest.raises(
+        PublishError, match=r"^me/demo: the Hub does not answer, or refuses: .*check the network"
+    ) as error:
+        publish(run, "me/demo", endpoint="http://127.0.0.1:9", token="t")
+    assert "\n" not in str(error.value) and not list(run.glob(".publish-*"))
+
+
+def test_a_read_only_run_is_published(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    before = sorted(run.rglob("*"))
+    publish(run, "memory://bucket/read-only")
+    assert sorted(run.rglob("*")) == before
+    shard = "shards/pairs/train-000000.tar"
+    assert fsspec.filesystem("memory").cat_file(f"/bucket/read-only/{shard}") == (run / shard).read_bytes()
 
 
 def test_the_preview_has_the_same_plain_columns_for_every_sample(run: Path, tmp_path: Path) -> None:

@@ -85,7 +85,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
         "extra",
         "does not name",
     ),
-    "no manifest": (lambda run: (run / "manifest.json").unlink(), "manifest.json", "manifest", "no such file"),
+    "no manifest": (
+        lambda run: (run / "manifest.json").unlink(),
+        "manifest.json",
+        "manifest",
+        "it has no manifest.json",
+    ),
     "a path outside": (
         lambda run: (run / "manifest.json").write_text((run / "manifest.json").read_text().replace(TAR, "../x.tar")),
         "manifest.json",

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shards.cache import Cache
+from manifests.cache import Cache
+from manifests.runfiles import RunFiles
 from shards.loader import Loader
-from shards.runfiles import RunFiles
 from tests.shards import made
 
 DATA = os.urandom(5000)
