@@ -1,4 +1,4 @@
-"""Decompression that gives every byte before a damaged place.
+"""Decompression that gives every byte before a damaged place (of bz2 and Zstandard, all but the last one).
 
 A decompressor checks what it has written only after the fact: one call may write thousands of good bytes, meet the
 damage, and return none of them. So where a call fails, the stream is opened again and read byte by byte to the place.
