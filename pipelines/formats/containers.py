@@ -91,10 +91,11 @@ class _Member:
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         unchecked = copy(info)
         del unchecked.CRC
-        self.stream, self.expected, self.crc = archive.open(unchecked), info.CRC, 0
+        self.stream: Any = archive.open(unchecked)
+        self.expected, self.crc = info.CRC, 0
 
     def read1(self, most: int) -> bytes:
-        data = self.stream.read1(most)
+        data: bytes = self.stream.read1(most)
         self.crc = zlib.crc32(data, self.crc)
         if not data and self.crc != self.expected:
             raise zipfile.BadZipFile("a wrong checksum")

@@ -175,6 +175,7 @@ def read(
             raise InputError(f"{part['path']}: cannot be read ({type(e).__name__}: {e}); run again when it can") from e
         if mine(number + 1):
             yield number + 1, "file_broken"
+        check = None  # the columns of a damaged file say nothing
     if check is not None:
         check.end()
 
