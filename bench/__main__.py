@@ -12,9 +12,14 @@ def main() -> None:
     parser.add_argument("name", choices=names)
     parser.add_argument("--json", action="store_true", help="print a JSON list of rows")
     parser.add_argument("--python", help="loader: Python of an environment with the peers that this one cannot hold")
-    options = parser.parse_args()
-    compare = importlib.import_module(f"bench.{options.name}").rows
-    rows = compare(options.python) if options.python else compare()
+    options, own = parser.parse_known_args()
+    module = importlib.import_module(f"bench.{options.name}")
+    if hasattr(module, "arguments"):  # a measurement with arguments of its own
+        rows = module.rows(module.arguments(f"python -m bench {options.name}").parse_args(own))
+    elif own:
+        parser.error(f"unrecognized arguments: {' '.join(own)}")
+    else:
+        rows = module.rows(options.python) if options.python else module.rows()
     if options.json:
         print(json.dumps(rows))
         return

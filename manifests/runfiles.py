@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import fsspec
@@ -81,10 +81,9 @@ class RunFiles:
             raise RunFilesError(f"{self.root}/{path} is damaged: it has no `{lacks[0]}`; {_REMEDY}")
         return table
 
-    def is_copy(self, manifest: Mapping[str, Any]) -> bool:
-        """Whether this is a published copy of a run, which has no ``stages/``. manifest: its `manifest.json`."""
-        folders = [folder for stage in manifest.get("stages", ()) for folder in stage["folders"]]
-        return not folders or not self.exists(f"{folders[0]}/manifest.json")
+    def is_copy(self) -> bool:
+        """Whether this is a published copy of a run, which has no ``stages/``."""
+        return not self.exists("stages")
 
     def range(self, path: str, start: int, end: int, version: str = "") -> bytes:
         """Bytes [start, end), fewer if the file is shorter. Raises FileNotFoundError.

@@ -41,6 +41,8 @@ class StageContext(Protocol):
     def lost(self, row: int, sub: int = 0, **names: Any) -> None:
         """Says what a quarantined row is called, after the call returned False for it: `id`, `url`, `file`, `offset`,
         `page`, as in `manifests.schema.DOCUMENT` and its provenance. The ledger tells the row by these names.
+
+        A map need not say it for a row of its input whose columns have these names, as those of files and documents do.
         """
 
 

@@ -23,6 +23,8 @@ _PLAIN = re.compile(r"https?://[a-z0-9.-]+\.[a-z]{2,}/(?:[A-Za-z0-9_~!$&'()*+,;=
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\Z")
 _CONTROL = re.compile(r"[\t\n\r]")
 _BLANKS = "".join(map(chr, range(33)))
+# most addresses; `urlsplit` finds the same host of these in five times the time
+_PLAIN_HOST = re.compile(r"https?://([a-z0-9.-]+)(?:[/?#]|\Z)")
 #: schemes of the addresses that readers give to rows without an address on the web
 OF_FILES = ("conversations", "text", "file")
 
@@ -43,6 +45,8 @@ def netloc_of(url: str | None) -> str:
 
 def host_of(url: str | None) -> str:
     """The host name or IP address in lower case, without port, brackets and user name; "" where there is none."""
+    if plain := _PLAIN_HOST.match(url or ""):
+        return plain[1]
     parts = split_url(url)
     return parts.hostname or "" if parts else ""
 

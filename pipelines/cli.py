@@ -64,8 +64,8 @@ def run(
     """Take raw web, image lists, PDFs, conversations and texts to shards, as a recipe says."""
     from pipelines.commands import show
     from pipelines.commands.interrupt import resumable
-    from pipelines.commands.run import execute, folder_of, shortfalls
-    from pipelines.engine.run import RunError, states
+    from pipelines.commands.run import execute, folder_of, plan_rows, shortfalls
+    from pipelines.engine.run import RunError
     from pipelines.recipe import load
     from pipelines.recipe.schema import RecipeError
 
@@ -73,15 +73,11 @@ def run(
         parsed = load.read(recipe, settings or ())
         root = folder_of(folder, parsed.name)
         if plan:
-            from pipelines.plan import plan as make_plan
-            from pipelines.recipe.resolve import resolve
-
-            planned = make_plan(resolve(parsed), root, limit)
-            rows = states(planned.steps, root, planned.partitions)
+            rows = plan_rows(parsed, root, limit)
             if as_json:
-                print(json.dumps([dataclasses.asdict(row) for row in rows]))
+                print(json.dumps(rows))
             else:
-                out.print(show.steps(rows))
+                out.print(show.steps(rows), *([show.costs(rows)] if "://" in root else []), sep="\n")
             return
         stats = execute(parsed, root, on=on, limit=limit, refresh=refresh or (), workers=workers)
         silent_sources, silent_files = shortfalls(parsed, root, stats)

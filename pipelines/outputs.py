@@ -18,6 +18,7 @@ from typing import Any
 from filters import language
 from filters.scores import LEVELS
 from manifests.code import source_digest
+from manifests.parquet import read_parquet
 from manifests.report import report
 from manifests.runfiles import RunFiles
 from manifests.sketch import merge
@@ -44,6 +45,9 @@ from shards.tokens import load
 
 #: recipe and limit of a run that is at work or was interrupted, from which the shards that it has finished are found
 UNFINISHED = "unfinished.json"
+
+#: folders in which every file belongs to the run: what it did not link there is removed
+OWN_FOLDERS = frozenset(("shards", "outputs", "index", "ledger"))
 
 Row = dict[str, Any]
 Outputs = Mapping[str, StepOutput]
@@ -234,11 +238,16 @@ def _ledger_links(run: Plan, outputs: Outputs) -> dict[str, str]:
     tables.append(("fetch", "outcomes", ["fetch"] if "fetch" in outputs else []))
     links = {}
     for label, table, steps in tables:
-        parts = [part for step in steps for part in outputs[step].parts]
-        for number, part in enumerate(parts):
-            if table in part.files and part.files[table].rows:
-                links[f"ledger/{label}-{table}-{number:05d}.parquet"] = part.files[table].name
+        for number, name in Parts.join([outputs[step].parts for step in steps]).files(table, least=1):
+            links[f"ledger/{label}-{table}-{number:05d}.parquet"] = name
     return links
+
+
+def shown_tables(planned: PlannedSource) -> dict[str, int]:
+    """Step of a source -> how many files of each of its parts get a name in the run's folder, at most."""
+    of_documents = 3 if planned.source.kind.has_images else 2  # documents, texts, images
+    ledger = {**dict.fromkeys((step.name for step in planned.documents.steps), 1), planned.step("select"): of_documents}
+    return ledger | {planned.step(split): 4 for split in SPLITS}  # tar, its index, the index of samples, refused
 
 
 # --- statistics -------------------------------------------------------------------------------------------------------
@@ -335,8 +344,17 @@ def _report(run: Plan, outputs: Outputs, stats: Row, store: Store) -> None:
 
 
 def _samples(select: StepOutput, store: Store) -> list[Row]:
-    """The documents that the report shows of a source: of the samples of all parts, those of smallest priority."""
-    rows = select.read(store, "samples").to_pylist()
+    """The documents that the report shows of a source: of the samples of all parts, those of smallest priority.
+
+    A part at a time: a part may hold a megabyte of samples, and there may be ten thousand parts.
+    """
+    shown: list[Row] = []
+    for data in store.read_all(name for _, name in select.parts.files("samples")):
+        shown = _first_of_each_reason([*shown, *read_parquet(data).to_pylist()])
+    return shown
+
+
+def _first_of_each_reason(rows: list[Row]) -> list[Row]:
     rows.sort(key=lambda r: (r["priority"], r["id"]))
     shown: dict[str, list[Row]] = {}
     for row in rows:

@@ -125,10 +125,13 @@ LAYOUTS = {
 }
 
 
+# one encoder for all samples: `json.dumps` with arguments makes one at each call
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def encode(fields: Row) -> bytes:
     """JSON with sorted keys and without spaces: equal fields give equal bytes."""
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "replace")
+    return _JSON.encode(fields).encode("utf-8", "replace")
 
 
 def _common(document: Row, n_images: int) -> dict[str, Any]:

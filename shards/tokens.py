@@ -60,8 +60,11 @@ class Bytes:
         return b"".join(pieces).decode("utf-8", "replace")
 
     def count(self, texts: pa.Array | Sequence[str]) -> np.ndarray:
-        encoded = (s if s is None or s == END_OF_TOPIC else s.encode("utf-8", "replace") for s in _strings(texts))
-        return np.fromiter((0 if s is None else 1 if s == END_OF_TOPIC else len(s) for s in encoded), np.int32)
+        lengths = [
+            0 if s is None else 1 if s == END_OF_TOPIC else len(s) if s.isascii() else len(s.encode("utf-8", "replace"))
+            for s in _strings(texts)
+        ]
+        return np.array(lengths, np.int32)
 
 
 class File:

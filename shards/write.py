@@ -12,11 +12,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, ClassVar
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.schema import IMAGE, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
@@ -59,6 +59,7 @@ class Pack:
 
     files: ClassVar[tuple[str, ...]] = ("tokenizer",)
     libraries: ClassVar[tuple[str, ...]] = ("pillow",)
+    raw_files: ClassVar[tuple[str, ...]] = ("tar", "tar.idx")
     tables: ClassVar[Mapping[str, pa.Schema]] = {"index": INDEX, "refused": REFUSED}
 
     def __post_init__(self) -> None:
@@ -74,12 +75,10 @@ class Pack:
             raise ValueError(f"part {ctx.part} of {self.source}: {documents.num_rows} documents; {limits}")
         if not documents.num_rows:
             return
-        documents = documents.sort_by([("key", "ascending"), ("id", "ascending")])
-        rows: list[dict[str, Any]] = []
-        refused: list[dict[str, Any]] = []
-        offset = 0
+        rows, refused = _Rows(INDEX), _Rows(REFUSED)
+        offsets = [0]
         with Blobs(tables["blobs"]) as blobs:
-            for row, document in enumerate(chain.from_iterable(b.to_pylist() for b in documents.to_batches(_BATCH))):
+            for row, document in enumerate(_in_order(documents)):
                 if not ctx(row):
                     where = {name: document["provenance"][name] for name in ("file", "offset", "page")}
                     ctx.lost(row, id=document["id"], url=document["url"], **where)
@@ -91,13 +90,13 @@ class Pack:
                     origin = {name: document[name] for name in ("url", "provenance")}
                     refused.append({**origin, "reason": error.args[0]})
                     continue
-                rows.append({**index, "sample_index": len(rows), "offset": offset})
-                offset += len(sample)
+                rows.append({**index, "sample_index": len(rows), "offset": offsets[-1]})
+                offsets.append(offsets[-1] + len(sample))
                 yield "tar", sample
         yield "tar", tar.END
-        yield "tar.idx", tar.index_bytes([*(row["offset"] for row in rows), offset])
-        yield "index", pa.RecordBatch.from_pylist(rows, schema=INDEX)
-        yield "refused", pa.RecordBatch.from_pylist(refused, schema=REFUSED)
+        yield "tar.idx", tar.index_bytes(offsets)
+        yield "index", rows.batch()
+        yield "refused", refused.batch()
 
     def _sample(self, key: str, document: Mapping[str, Any], blobs: Blobs) -> tuple[bytes, dict[str, Any]]:
         places = {place["node"]: place for place in document["images"] or []}
@@ -152,6 +151,37 @@ class Pack:
             return fit(data, self.longest_side)
         except ImageError as error:
             raise RefusedError("image_undecodable", place["url"]) from error
+
+
+def _in_order(documents: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows by (key, id), a few at a time: a sorted copy would need the memory of the part once more."""
+    order = pc.sort_indices(documents, [("key", "ascending"), ("id", "ascending")])
+    for first in range(0, len(order), _BATCH):
+        yield from documents.take(order.slice(first, _BATCH)).to_pylist()
+
+
+class _Rows:
+    """Rows that become one batch. They are kept as columns, because dicts need ten times the memory."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.schema, self.batches = schema, list[pa.RecordBatch]()
+        self.pending: list[dict[str, Any]] = []
+
+    def __len__(self) -> int:
+        return 1024 * len(self.batches) + len(self.pending)
+
+    def append(self, row: dict[str, Any]) -> None:
+        self.pending.append(row)
+        if len(self.pending) == 1024:
+            self._convert()
+
+    def _convert(self) -> None:
+        self.batches.append(pa.RecordBatch.from_pylist(self.pending, schema=self.schema))
+        self.pending = []
+
+    def batch(self) -> pa.RecordBatch:
+        self._convert()
+        return pa.concat_batches(self.batches)
 
 
 class Blobs(AbstractContextManager["Blobs"]):

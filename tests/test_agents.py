@@ -21,9 +21,8 @@ SKILL = (ROOT / "docs/skill/SKILL.md").read_text("utf-8")
 
 def commands(text: str) -> list[list[str]]:
     """The arguments of each `panoramix` command of a page: those of indented lines, and those in backticks."""
-    lines = re.findall(r"^ {4}(?:.*-- |\S*/)?panoramix ([^#\n]+)", text, re.M) + re.findall(
-        r"`panoramix ([^`]+)`", text
-    )
+    lines = re.findall(r"^ {4}(?:.*-- |\S*/)?panoramix ([^#\n]+)", text, re.M)
+    lines += re.findall(r"`panoramix ([^`]+)`", text)
     return [shlex.split(line.rstrip(" \\")) for line in lines]
 
 

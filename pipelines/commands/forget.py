@@ -46,7 +46,7 @@ def forget(
     store, files = Store(root), RunFiles(root)
     with store_errors(root):
         manifest = _last_finished(files)
-        if files.is_copy(manifest):
+        if files.is_copy():
             return _from_copy(root, entries)
         stats = files.json("stats.json", "sources")
         before = store.read(lists.NAME) if store.exists(lists.NAME) else None

@@ -1,5 +1,6 @@
 """One run from recipe to report, for the command line and for Python."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -12,9 +13,11 @@ from manifests.runfiles import RunFiles
 from pipelines.commands import files
 from pipelines.counts import read_files
 from pipelines.engine.progress import Progress
-from pipelines.engine.run import Outcome, RunError, run, store_errors
+from pipelines.engine.requests import requests
+from pipelines.engine.run import Outcome, RunError, run, states, store_errors
 from pipelines.engine.storage import Store
-from pipelines.outputs import UNFINISHED, assemble
+from pipelines.engine.usage import Meter
+from pipelines.outputs import OWN_FOLDERS, UNFINISHED, assemble, shown_tables
 from pipelines.plan import Plan, plan
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
@@ -50,13 +53,14 @@ def execute(
     on: local, ray, the address of a Ray cluster, or auto. limit: about so many inputs of each kind. refresh: names of
     recorded steps to run again. workers: partitions at a time. Raises RecipeError, RunError.
     """
-    began = time.time()
+    began, meter = time.time(), Meter()
     planned = plan(resolve(recipe), root, limit)
     recorded = {step.name for step in planned.steps if step.recorded}
     for name in refresh:
         if name not in recorded:
             names = ", ".join(sorted(recorded)) or "none"
             raise RunError(f"--refresh {name}: not a recorded step of this recipe; those are {names}")
+    _check_folder(root)
 
     def start() -> Any:
         unfinished = {"recipe": recipe.dump(), "limit": limit}
@@ -71,8 +75,35 @@ def execute(
             Store(root).remove(UNFINISHED)
         if outcome.parts:  # times are here alone, so that no hash depends on them
             times = {"began": began, "seconds": time.time() - began, "stages": outcome.seconds, "parts": outcome.parts}
+            usage = {name: vars(used) for name, used in outcome.usage.items()}
+            driver = meter.usage()  # without its bytes: those of its children that have ended would be among them
+            times |= {"usage": usage, "driver": {"cpu_s": driver.cpu_s, "peak_bytes": driver.peak_bytes}}
             Store(root).replace("run.json", json.dumps(times, indent=1).encode())
     return stats
+
+
+def _check_folder(root: str) -> None:
+    """Raises RunError for a folder that is no run's and holds folders of names that a run empties at its end."""
+    with store_errors(root):
+        there = set(Store(root).folders(""))
+    if "stages" not in there and (others := sorted(there & OWN_FOLDERS)):
+        names = ", ".join(f"{name}/" for name in others)
+        raise RunError(f"{root} holds {names}, which no run has made there; give a folder of the run's own with --out")
+
+
+def plan_rows(recipe: Recipe, root: str, limit: int | None) -> list[dict[str, Any]]:
+    """What `--plan` prints: for each step its `pipelines.engine.run.State`, and the requests to an object store that
+    are left to do, with their price. Where the run's folder is local, they are those that it would make at a URL.
+
+    Raises RecipeError, RunError.
+    """
+    resolved = resolve(recipe)
+    planned = plan(resolved, root, limit)
+    rows = states(planned.steps, root, planned.partitions)
+    shown = {step: tables for source in planned.sources for step, tables in shown_tables(source).items()}
+    counted = requests(planned.steps, rows, planned.partitions, resolved.input_bytes, shown)
+    costs = {stage: {"requests": vars(n), "dollars": round(n.dollars, 6)} for stage, n in counted.items()}
+    return [{**dataclasses.asdict(row), **costs[row.stage]} for row in rows]
 
 
 def shortfalls(recipe: Recipe, root: str, stats: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -118,16 +118,27 @@ def conversations(answers: dict[str, Row]) -> Table:
     return t
 
 
-def steps(states: list[Any]) -> Table:
-    """`panoramix run --plan`. states: `pipelines.engine.run.State`."""
+def steps(rows: list[Row]) -> Table:
+    """`panoramix run --plan`. rows: `pipelines.commands.run.plan_rows`."""
     t = Table("step", "reads", "state", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("parts", "done", "MB in", "MB out"):
         t.add_column(name, justify="right")
-    for s in states:
-        source = s.stage.partition(".")[0] + "."
-        reads = ", ".join(name.removeprefix(source) for name in s.reads)  # most steps read steps of their own source
-        sizes = [f"{n / 1e6:,.1f}" if n else "" for n in (s.bytes_in, s.bytes)]
-        t.add_row(s.stage, reads, s.state, str(s.parts or ""), str(s.done or ""), *sizes)
+    for s in rows:
+        source = s["stage"].partition(".")[0] + "."
+        reads = ", ".join(name.removeprefix(source) for name in s["reads"])  # most steps read steps of their own source
+        sizes = [f"{n / 1e6:,.1f}" if n else "" for n in (s["bytes_in"], s["bytes"])]
+        t.add_row(s["stage"], reads, s["state"], str(s["parts"] or ""), str(s["done"] or ""), *sizes)
+    return t
+
+
+def costs(rows: list[Row]) -> Table:
+    """`panoramix run --plan` where the run's folder is on an object store: the requests that are left, about."""
+    t = Table("requests of", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("PUT", "LIST", "GET", "HEAD", "dollars"):
+        t.add_column(name, justify="right", no_wrap=True)
+    for name, group in [*((row["stage"], [row]) for row in rows), ("all steps", rows)]:
+        numbers = [sum(row["requests"][kind] for row in group) for kind in ("put", "list", "get", "head")]
+        t.add_row(name, *(f"{n:,}" for n in numbers), f"{sum(row['dollars'] for row in group):,.4f}")
     return t
 
 

@@ -31,7 +31,7 @@ def sweep_run(root: str, text: str, name: str | None = None) -> tuple[str, Sweep
     if "steps" not in manifest:
         why = "was made by an older version; run its recipe again first, which fetches nothing"
         raise RuleError(f"sweep: {root} {why}")
-    if RunFiles(root).is_copy(manifest):
+    if RunFiles(root).is_copy():
         raise RuleError(f"sweep: {root} is a published copy, which has no scores (stages/): ask the run itself")
     sources = {source.name: source for source in resolve(of_manifest(manifest), list_inputs=False).sources}
     name = next(iter(sources)) if name is None else name

@@ -143,10 +143,7 @@ class Choose:
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         conditions = json.loads(self.where)
         for row, file in enumerate(batch.to_pylist()):
-            if not ctx(row):
-                ctx.lost(row, file=file["file"])
-                continue
-            if not wanted(file["path"], conditions):
+            if not ctx(row) or not wanted(file["path"], conditions):
                 continue
             left = self.limit
             for rows in self._read(file["path"], {c: v for c, v in conditions.items() if c not in PATH_COLUMNS}):

@@ -114,22 +114,25 @@ class _PartitionWriter:
         self.add = self.batches.append
 
     def close(self) -> Partitions:
-        table = pa.Table.from_batches(self.batches).unify_dictionaries().combine_chunks()
+        table = pa.Table.from_batches(self.batches).unify_dictionaries()
+        self.batches.clear()
+        table = table.combine_chunks()
         keys = table["key"].to_numpy().astype(np.uint64)
         if self.partitions == 1:
             keys = np.zeros_like(keys)
         elif self.partitions:  # the leading bits of the key
             keys = keys >> np.uint64(64 - (self.partitions.bit_length() - 1))
         order = np.argsort(keys, kind="stable")  # stable: the rows of one partition keep their order
-        table = table.take(pa.array(order))
         numbers, starts = np.unique(keys[order], return_index=True)
         ends = np.append(starts, len(order))[1:]
-        weights = table["weight"].to_numpy() if "weight" in table.schema.names else np.zeros(len(order), np.int64)
+        weighted = "weight" in table.schema.names
+        weights = table["weight"].to_numpy()[order] if weighted else np.zeros(len(order), np.int64)
         written = []
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         with pa.OSFile(self.path, "wb") as f, pa.ipc.new_file(f, table.schema, options=options) as w:
             for number, start, end in zip(numbers.tolist(), starts.tolist(), ends.tolist(), strict=True):
-                w.write_batch(table.slice(start, end - start).combine_chunks().to_batches()[0])
+                # a partition at a time: a sorted copy of the table would need its memory once more
+                w.write_batch(table.take(pa.array(order[start:end])).combine_chunks().to_batches()[0])
                 written.append((number, end - start, int(weights[start:end].sum())))
         return tuple(written)
 

@@ -33,7 +33,7 @@ def collect(root: str, dry_run: bool = False) -> list[Removed]:
     store, run = Store(root), RunFiles(root)
     with store_errors(root):
         manifest = run.json("manifest.json")
-    if run.is_copy(manifest):
+    if run.is_copy():
         raise RunError(f"{root}/manifest.json names no stages that are here, as in a published copy: nothing to remove")
     with store_errors(root), contextlib.nullcontext() if dry_run else hold(store):
         folders = {stage["node"]: stage["folders"] for stage in manifest["stages"]}

@@ -26,15 +26,19 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
+import pyarrow as pa
+
 from pipelines.engine.part import cause_of, fatal, run_part
 from pipelines.engine.retry import Kind, PartResult
 from pipelines.engine.stage import OUTSIDE, Task
 from pipelines.engine.storage import is_store_error, one_line
+from pipelines.engine.usage import Meter
 
 _POSITION = struct.Struct("<qqd")  # row, sub-row, monotonic seconds
 _PREFIX = f"panoramix-{socket.gethostname()}-"
 
 OUTSIDE_S = 3600.0  # deadline for reading, committing and loading a model
+_KEPT = 256 << 20  # bytes of memory that a child keeps between parts
 PARTS_PER_CHILD = 1000  # then a new child starts, against leaks of libraries
 
 
@@ -142,8 +146,10 @@ def _write_position(position: Any, row: int, sub: int) -> None:
 
 def attempt(task: Task, position: Any) -> PartResult:
     """Run a part in this process; an exception becomes the result."""
+    meter = Meter()
     try:
-        return PartResult(run_part(task, lambda row, sub: _write_position(position, row, sub)))
+        sidecar = run_part(task, lambda row, sub: _write_position(position, row, sub))
+        return PartResult(sidecar, usage=meter.usage())
     except Exception as e:
         row, sub, _ = _POSITION.unpack_from(position, 0)
         if fatal(e) and not isinstance(e, ImportError):  # its message says everything
@@ -168,6 +174,16 @@ def child(fd: int, position_path: str, parent: int) -> None:
         except Exception as e:  # a stage whose module this machine does not have
             result = PartResult(None, kind="fatal", cause=cause_of(e), detail=traceback.format_exc())
         pipe.send_bytes(pickle.dumps(result))
+        del result
+        _free_memory()
+
+
+def _free_memory() -> None:
+    """Give what the last part has freed back to the system: the next part may be of another stage."""
+    if _resident(os.getpid()) > _KEPT:
+        pa.default_memory_pool().release_unused()
+        with contextlib.suppress(OSError, AttributeError):  # a C library other than glibc
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _die_with(parent: int) -> None:

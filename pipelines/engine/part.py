@@ -115,10 +115,11 @@ class _Map:
                     if isinstance(piece, bytes):
                         self.ctx.ends[name] = self.ctx.ends.get(name, 0) + len(piece)
                 if run.stop < end:  # a bad row follows
-                    self.ctx.first = 0
-                    self.ctx.lost(run.stop, WHOLE_ROW, **_names(batch.slice(run.stop - first, 1)))
                     for table in step.same_rows:
                         self.writer.add_null_row(table)
+            for row, sub in self.quarantined:
+                if first <= row < end and (row, sub) not in self.ctx.names:  # the stage did not see it, or did not say
+                    self.ctx.names[row, sub] = _names(batch.slice(row - first, 1))
             self.ctx.mark(end, OUTSIDE)
         rows = [Quarantined(row, sub, cause) for (row, sub), cause in sorted(self.quarantined.items())]
         return self.writer.commit(end, dict.fromkeys(step.adds_up, end), self.ctx.named(rows))
@@ -176,7 +177,8 @@ def _names(row: pa.RecordBatch) -> dict[str, Any]:
     (values,) = row.select([name for name in _NAMES if name in row.schema.names]).to_pylist()
     path, place = values.pop("path", None), values.pop("provenance", None) or {}
     place = {name: place[name] for name in ("file", "offset", "page") if name in place}
-    return {**values, "file": values.get("file") or path, **place}
+    values = {**values, "file": values.get("file") or path, **place}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _input_batches(task: Task) -> Iterator[pa.RecordBatch]:

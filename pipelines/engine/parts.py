@@ -10,13 +10,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from manifests.flat import I64, lengths, within
 from manifests.parquet import read_parquet
 from pipelines.engine.commit import Counts, File, Sidecar
 from pipelines.engine.part import BrokenFileError
@@ -30,7 +32,18 @@ SCHEMA = pa.schema(
 )  # fmt: skip
 
 _CHUNK = 4096  # parts converted at a time
+_CHUNK_BATCHES = 1 << 18  # and record batches of keyed tables, which need 200 bytes each until then
 _REMEDY = "remove {} and run again to make that stage anew"
+
+
+class Partitions(NamedTuple):
+    """One item for each record batch of a keyed table. As arrays: at 10,000 files there are 160 million of them."""
+
+    file: npt.NDArray[np.int32]  # its place in `Parts.files`
+    batch: npt.NDArray[np.int32]  # its number in the file
+    partition: I64
+    rows: I64
+    weight: I64
 
 
 class Parts(Sequence[Sidecar]):
@@ -96,10 +109,19 @@ class Parts(Sequence[Sidecar]):
         """Bytes of one table, or of all."""
         return pc.sum((self.table if table is None else self._rows(table))["bytes"]).as_py() or 0
 
-    def files(self, table: str) -> Iterator[tuple[int, str]]:
-        """(part, file name) of one table."""
+    def files(self, table: str, least: int = 0) -> Iterator[tuple[int, str]]:
+        """(part, file name) of one table. least: rows of a file."""
         rows = self._rows(table)
+        rows = rows.filter(pc.greater_equal(rows["rows"], least))
         return zip(rows["part"].to_pylist(), rows["file"].to_pylist(), strict=True)
+
+    def partitions(self, table: str) -> Partitions:
+        """The record batches of a keyed table, file after file."""
+        lists = self._rows(table)["buckets"].combine_chunks()
+        sizes = lengths(lists)
+        numbers = lists.flatten().flatten().to_numpy().reshape(-1, 3)
+        file = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        return Partitions(file, within(sizes).astype(np.int32), *numbers.T)
 
     def content(self, table: str) -> str:
         """Digest of a table over all parts, for the fingerprints of its readers.
@@ -127,6 +149,7 @@ class Collector:
         self.quarantined: dict[int, tuple[Quarantined, ...]] = {}
         self.batches: list[pa.RecordBatch] = []
         self.pending: list[Sidecar] = []
+        self.pending_batches = 0  # record batches of their keyed tables
 
     def add(self, s: Sidecar) -> None:
         if self.have[s.part]:
@@ -138,7 +161,8 @@ class Collector:
         if s.quarantined:
             self.quarantined[s.part] = s.quarantined
         self.pending.append(s)
-        if len(self.pending) == _CHUNK:
+        self.pending_batches += sum(len(f.partitions) for f in s.files.values())
+        if len(self.pending) == _CHUNK or self.pending_batches > _CHUNK_BATCHES:
             self._flush()
 
     def missing(self) -> Iterator[int]:
@@ -154,7 +178,7 @@ class Collector:
         ]  # fmt: skip
         arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
         self.batches.append(pa.record_batch(arrays, schema=SCHEMA))
-        self.pending = []
+        self.pending, self.pending_batches = [], 0
 
     def parts(self) -> Parts:
         self._flush()

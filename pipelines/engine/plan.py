@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from manifests.parquet import read_parquet
@@ -231,11 +232,10 @@ def _rows_digest(table: pa.Table | pa.RecordBatch) -> str:
 
 def _exchange_parts(step: Step, outputs: Mapping[str, StepOutput], partitions: int) -> int:
     """The number of parts of an exchange: a function of what the parents committed, never of the workers."""
-    column = 1 if step.per_part[0] == "rows" else 2
     most = 0
     for i in (i for i in step.inputs.values() if i.how == "shuffle"):
-        files = [s.files[i.table] for n in i.steps for s in outputs[n].parts if i.table in s.files]
-        most = max(most, sum(p[column] for f in files for p in f.partitions))
+        tables = [outputs[n].parts.partitions(i.table) for n in i.steps]
+        most = max(most, sum(int(getattr(table, step.per_part[0]).sum()) for table in tables))
     return max(1, min(partitions, -(-most // step.per_part[1])))
 
 
@@ -260,20 +260,21 @@ def _reader(
     if i.how in ("paths", "broadcast"):
         complete = InputFiles(i.how, names, parts=tuple(n for n, _ in numbered) if i.how == "paths" else ())
         return lambda part: complete
-    places: dict[int, list[tuple[int, int]]] = {}  # partition -> (file, record batch)
-    for file, s in enumerate(s for s in union if i.table in s.files):
-        for batch, (partition, _, _) in enumerate(s.files[i.table].partitions):
-            places.setdefault(partition, []).append((file, batch))
+    table = union.partitions(i.table)
+    order = np.argsort(table.partition, kind="stable")
+    partition, file, batch = table.partition[order], table.file[order], table.batch[order]
 
     def keyed(part: int) -> InputFiles:
         if i.how == "by_part":
-            own = range(offset + part, offset + part + 1)
+            own = offset + part, offset + part + 1
         else:
-            own = range(part * partitions // count, (part + 1) * partitions // count)
-        batches: dict[int, list[int]] = {}
-        for file, batch in sorted(place for partition in own for place in places.get(partition, ())):
-            batches.setdefault(file, []).append(batch)
-        batches = batches or {0: []}  # no rows in this range: one file, for its columns
-        return InputFiles(i.how, tuple(names[f] for f in batches), tuple(tuple(b) for b in batches.values()))
+            own = part * partitions // count, (part + 1) * partitions // count
+        rows = slice(*np.searchsorted(partition, own))
+        if rows.start == rows.stop:  # no rows in this range: one file, for its columns
+            return InputFiles(i.how, names[:1], ((),))
+        by_file = np.lexsort((batch[rows], file[rows]))
+        files, starts = np.unique(file[rows][by_file], return_index=True)
+        batches = np.split(batch[rows][by_file], starts[1:])
+        return InputFiles(i.how, tuple(names[f] for f in files), tuple(tuple(b.tolist()) for b in batches))
 
     return keyed

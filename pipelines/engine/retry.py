@@ -15,11 +15,12 @@ A worker that SIGKILL ends counts as lost. After five times on the same part it 
 the kernel sends SIGKILL to a process that uses all memory.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pipelines.engine.commit import Sidecar
 from pipelines.engine.stage import BATCH, OUTSIDE, WHOLE_ROW, Quarantined, Task
+from pipelines.engine.usage import Usage
 
 Kind = Literal["exception", "crash", "hang", "memory", "lost", "fatal"]
 
@@ -43,6 +44,7 @@ class PartResult:
     kind: Kind = "exception"
     cause: str = ""
     detail: str = ""
+    usage: Usage = field(default_factory=Usage)  # of an attempt that committed
 
 
 def next_attempt(task: Task, result: PartResult) -> tuple[Task, str]:

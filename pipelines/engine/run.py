@@ -20,6 +20,7 @@ from pipelines.engine.progress import Progress
 from pipelines.engine.retry import PartResult, RunError, next_attempt
 from pipelines.engine.stage import Step, Task
 from pipelines.engine.storage import Store, is_store_error, one_line
+from pipelines.engine.usage import Usage
 
 __all__ = ["Backend", "Outcome", "RunError", "State", "committed", "run", "states", "store_errors"]
 
@@ -49,6 +50,7 @@ class _ActiveStep:
     retries: deque[Task] = field(default_factory=deque)
     running: int = 0
     parts: int = 0  # that this run committed
+    usage: Usage = field(default_factory=Usage)  # of those
 
     @property
     def complete(self) -> bool:
@@ -63,11 +65,12 @@ class _ActiveStep:
 
 @dataclass
 class Outcome:
-    """The output of every step of a run; seconds and parts of the steps that had parts to run."""
+    """The output of every step of a run; seconds, parts and usage of the steps that had parts to run."""
 
     outputs: dict[str, StepOutput]
     seconds: dict[str, float] = field(default_factory=dict)
     parts: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, Usage] = field(default_factory=dict)  # of the attempts that committed
 
 
 def run(
@@ -191,6 +194,7 @@ class _Driver:
             return
         active.committed.add(result.sidecar)
         active.parts += 1
+        active.usage += result.usage
         self.progress.part(task.step.name, result.sidecar)
         if result.sidecar.quarantined:
             _check_quarantine(active)
@@ -205,6 +209,7 @@ class _Driver:
         write_manifest(self.store, plan.folder, plan.about, parts, counts)
         self.outcome.seconds[name] = time.monotonic() - active.began
         self.outcome.parts[name] = active.parts
+        self.outcome.usage[name] = active.usage
         self._finish(plan, StepOutput(name, parts, counts, [plan.folder], plan.step.stage))
         self.progress.end(name)
 

@@ -6,6 +6,7 @@ import urllib.parse
 import tldextract
 
 from manifests.schema import key64
+from manifests.urls import host_of
 
 # the list that comes with the package: no network, and the same list everywhere
 _suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
@@ -25,6 +26,6 @@ def registered_domain(host: str) -> str:
 
 def split_of(url: str, share: float, seed: int) -> str:
     """``validation`` for a share (0 to 1) of registered domains, by hash; ``train`` for the others."""
-    parts = urllib.parse.urlsplit(url)
-    host = parts.hostname or parts.path  # a local file: by its path, so all pages of a PDF are together
+    # a local file has no host: it counts by its path, so all pages of a PDF are together
+    host = host_of(url) or urllib.parse.urlsplit(url).path
     return "validation" if key64(f"validation {seed} {registered_domain(host)}") < share * 2**64 else "train"

@@ -78,10 +78,10 @@ class Evaluation:
         """Why a file protects nothing."""
         keys = f"the keys that are read are {', '.join(KEYS)}"
         if lines == empty:
-            return f"no line has a question, an answer or a picture ({lines} lines); {keys}"
+            return f"no line has a question, an answer or a picture (lines: {lines}); {keys}"
         least = min(self.overlap.whole, self.overlap.words)
-        found = f"{lines} lines, {empty} of them empty"
-        return f"no text has {least} words or more, so the file protects nothing ({found}); {keys}"
+        found = f"(lines: {lines}, empty: {empty})"
+        return f"no text has {least} words or more, so the file protects nothing {found}; {keys}"
 
 
 def _read(where: str, line: Any) -> tuple[str | None, list[str]]:

@@ -3,6 +3,7 @@
 import pickle
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from filters.adapters import DatatroveScore, datatrove_score, raised
@@ -45,9 +46,11 @@ def test_gopher_with_its_own_tokenizer() -> None:
 def test_an_exception_of_a_filter_is_its_reason_and_a_quarantined_row_is_null() -> None:
     lambda_ = DatatroveScore("mine", "datatrove.pipeline.filters:LambdaFilter", (("filter_function", needs_two_words),))
     batch = documents(["two words"], ["one"], ["refused here"])
-    ((_, scores),) = lambda_(batch, DirectContext(skip=frozenset({(2, 0)})))
+    ((_, scores), (_, failures)) = lambda_(batch, DirectContext(skip=frozenset({(2, 0)})))
     assert scores["mine_passes"].to_pylist() == [1, 0, None]
     assert scores["mine_reason"].to_pylist() == [None, "raised_IndexError", None]
+    assert isinstance(failures, pa.RecordBatch)
+    assert failures.to_pylist() == [{"error": "IndexError: list index out of range", "rows": 1}]
     assert lambda_.count == {"scores": ("mine_reason",)}
     assert raised({"kept": 2, "raised_IndexError": 1, "raised_TypeError": 2}) == 3
 

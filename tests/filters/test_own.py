@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from filters.decide import Decide
-from filters.own import Document, Image, OwnScore, own_score
+from filters.own import FAILURES, Document, Image, OwnScore, own_score
 from filters.rules import load
 from manifests.code import program_digests
 from manifests.stage import DirectContext
@@ -74,7 +74,7 @@ long_enough = functools.partial(share, letter="a")
 
 
 def run(stage: OwnScore, batch: pa.RecordBatch, **context: Any) -> tuple[list[Any], list[Any]]:
-    ((table, scores),) = pickle.loads(pickle.dumps(stage))(batch, DirectContext(**context))
+    ((table, scores), *_) = pickle.loads(pickle.dumps(stage))(batch, DirectContext(**context))
     assert table == "scores" and scores.schema == stage.tables["scores"]
     return scores[stage.name].to_pylist(), scores[f"{stage.name}_failed"].to_pylist()
 
@@ -110,6 +110,11 @@ def test_every_kind_of_failure_is_counted(caplog: pytest.LogCaptureFixture) -> N
     batch = documents(["nan"], ["array"], ["text"], ["exit"], ["number"])
     assert run(own_score("w", f"{HERE}:wrong"), batch) == ([None] * 4 + [2], [1, 1, 1, 1, 0])
     assert "`tests.filters.test_own:wrong` failed for a row: SystemExit: 3" in caplog.text
+    _, (table, failures) = own_score("w", f"{HERE}:wrong")(batch)
+    assert isinstance(failures, pa.RecordBatch) and (table, failures.schema) == ("failures", FAILURES)
+    errors = failures.to_pylist()
+    assert sum(e["rows"] for e in errors) == 4
+    assert errors[-1] == {"error": "SystemExit: 3", "rows": 1}  # the last one
     assert own_score("w", f"{HERE}:wrong").count == {"scores": ("w_failed",)}
 
 

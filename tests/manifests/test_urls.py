@@ -42,6 +42,15 @@ def test_no_text_raises_an_error(text: str) -> None:
         assert host_of(url) in netloc_of(url) or not host_of(url).isascii()
 
 
+@given(
+    st.from_regex(r"(https?:)?/{0,2}[\[\]a-zA-Z0-9.:@\t\n \\?#/-]{0,20}", fullmatch=True)
+    | st.text(max_size=30).map(lambda text: f"http://{text}")
+)
+def test_the_host_of_a_plain_address_is_that_of_urlsplit(url: str) -> None:
+    parts = split_url(url)
+    assert host_of(url) == ((parts.hostname or "") if parts else "")
+
+
 SPELLINGS = [
     "https://a.example/x/y?q=1",
     " HTTPS://A.Example:443/x/./y?q=1#part ",

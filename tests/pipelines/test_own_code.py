@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from filters.decide import Decide
 from filters.own import own_score
-from filters.rules import load
+from filters.rules import Rule, Rules, load
 from manifests.inspect import samples
+from manifests.runfiles import RunFiles
 from pipelines.commands.run import execute
+from pipelines.commands.show import run_tables
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import RunError
 from pipelines.recipe.load import parse
@@ -194,10 +196,13 @@ def ledger(table: str) -> list[Row]:
 def test_a_score_that_fails_on_every_row_stops_the_run(here: Path, level: str, function: str) -> None:
     """Every row would pass its rule, because null passes. A second run says the same."""
     rules = {"image" if level == "image" else "document": {"own": {"min": 1}}}
+    told_of = "conversations" if level == "image" else "set"  # images are scored for all sources of a kind
     for _ in range(2):
         with pytest.raises(RunError) as error:
             run(scores=[score(function, level)], rules=rules)
-        assert f"own: `own_code:{function}` failed for all of {N} rows" in str(error.value)
+        why = {"raises": "RuntimeError: no", "as_text": "ValueError: could not convert string to float: 'high'"}
+        last = f"the last error: {why[function]}" if function in why else "ledger/quarantine.parquet has the causes"
+        assert str(error.value) == f"{told_of}: the function own_code:{function} failed on all {N} rows; {last}"
         assert "\n" not in str(error.value)
 
 
@@ -206,6 +211,13 @@ def test_a_score_that_fails_on_some_rows_keeps_them_unless_a_rule_asks(here: Pat
     failing = {f"{n}" for n in range(0, N, 2)}
     kept = run(scores=[score("half", level)], rules={"document": {"own": {"min": 1}}})
     assert (kept["samples"], kept["dropped"]) == (N, {})
+    stats = json.loads(Path("run/stats.json").read_text())
+    (told,) = stats["own_code"]
+    assert (told["step"], told["path"], told["failed"], told["rows"]) == ("set.score.own", "own_code:half", 3, N)
+    assert told["error"].startswith(("IndexError: ", "TypeError: "))
+    assert f"set: the function own_code:half failed on 3 of {N} rows; the last error: {told['error']}" in "".join(
+        line for line in run_tables(stats) if isinstance(line, str)
+    )
     asked = run(scores=[score("half", level)], rules={"document": {"own_failed": {"max": 0}}})
     assert (asked["samples"], asked["dropped"]) == (N - len(failing), {"own_failed_high": len(failing)})
     dropped = [row for row in ledger("documents") if row["reason"] == "own_failed_high"]
@@ -220,15 +232,15 @@ def test_an_image_score_that_fails_on_some_images_keeps_them_unless_a_rule_asks(
 
 
 def test_a_duplicate_key_that_fails_on_every_document_stops_the_run(here: Path) -> None:
-    with pytest.raises(RunError, match=rf"`own_code:raises` failed for all of {N} rows"):
+    with pytest.raises(RunError, match=rf"^set: the function own_code:raises failed on all {N} rows; "):
         run(duplicate_key="own_code:raises")
 
 
 def test_a_score_that_changes_a_document_changes_its_own_copy(here: Path) -> None:
     run()
-    before = [(s["id"], s["rendered"]) for s in samples("run", "set", 99)]
+    before = [(s["id"], s["rendered"]) for s in samples(RunFiles("run"), "set", 99)]
     assert run(scores=[score("vandal", "document"), score("share", "text", "hits")])["samples"] == len(before) == N
-    assert [(s["id"], s["rendered"]) for s in samples("run", "set", 99)] == before
+    assert [(s["id"], s["rendered"]) for s in samples(RunFiles("run"), "set", 99)] == before
 
 
 @pytest.mark.parametrize("error", ["runtime", "assertion", "value"])
@@ -277,14 +289,14 @@ def test_any_value_is_a_number_or_null(values: list[Any]) -> None:
     """A row has a number, or null without a failure (None), or null with one. Null passes every rule."""
     VALUES[:] = values
     batch = documents(*[[str(i)] for i in range(len(values))])
-    ((_, scores),) = own_score("own", f"{__name__}:any_value")(batch)
+    ((_, scores), *_) = own_score("own", f"{__name__}:any_value")(batch)
     rows = scores.to_pylist()
     assert len(rows) == len(values)
     for value, row in zip(values, rows, strict=True):
         assert row["own_failed"] in (0, 1)
         assert (row["own"] is None) == (value is None or row["own_failed"] == 1)
         assert row["own"] is None or not math.isnan(row["own"])
-    rules = load({"own": ["own", "own_failed"], "document": {"own": {"min": -math.inf, "max": math.inf}}})
+    rules = Rules(document=(Rule("own", -math.inf, math.inf),))
     ((_, decisions),) = Decide(rules)(zipped(batch, scores))
     assert all(decisions["keep"].to_pylist())
 

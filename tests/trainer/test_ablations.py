@@ -1,6 +1,7 @@
 """Ablations: the bundled findings are valid, and a small one runs from its bootstrap to its table."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import yaml
 import trainer
 from tests.trainer import made
 from trainer.ablations import FINDINGS, Finding, Question, answer, arm_recipes
-from trainer.config import RecipeError, checked, find, read
+from trainer.config import RECIPES, RecipeError, checked, find, read
 
 MINE = {
     "title": "Mine",
@@ -135,3 +136,13 @@ def test_a_difference_within_its_error_has_no_verdict():
         for first, second in (("a", "b"), ("b", "a"), ("a", "c"))
     ]
     assert verdicts == ["better", "worse", "not told apart"]
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_the_page_of_findings_cites_the_paper_as_the_recipes_do(name):
+    """Section, tables and scores; the recipe's text is printed above each table."""
+    spec = checked(Finding, read(RECIPES / "ablations" / f"{name}.yaml"), RECIPES)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "findings.md").read_text("utf-8")
+    assert f"Paper: {spec.paper.strip()}" in page and spec.title in page
+    tables = {"finding-4": "tables 3 and 4", "finding-6": "tables 9 and 15"}  # as a reader checked in the paper
+    assert tables.get(name, "") in spec.paper

@@ -156,7 +156,7 @@ def test_a_takedown_needs_neither_the_inputs_nor_the_folder_of_the_recipe(
     # a later run has nothing to do, and gives the same bytes
     (tmp_path / "gone").rename(tmp_path / "in")
     monkeypatch.chdir(tmp_path)
-    names = ("manifest.json", "stats.json", "report.html", "README.md")
+    names = ("manifest.json", "stats.json", "report.html", "README.md", "ledger/files.parquet")
     before = [(run / name).read_bytes() for name in names]
     times = (run / "run.json").read_bytes()
     assert _call("run", recipe, "--out", "run").exit_code == 0

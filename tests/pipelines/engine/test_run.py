@@ -17,7 +17,7 @@ from pipelines.engine.local import Local
 from pipelines.engine.progress import Progress
 from pipelines.engine.run import Outcome, RunError, State, run, states
 from pipelines.engine.stage import Step, aligned, by_part, shuffle
-from pipelines.engine.storage import Store
+from pipelines.engine.storage import SCRATCH, Store
 
 from .stops import killed_after
 from .toys import SCORES, Join, Keys, Numbers, Pages, Score, Sums, World
@@ -185,6 +185,16 @@ def test_a_second_driver_is_refused(tmp_path: pathlib.Path) -> None:
         fcntl.flock(f, fcntl.LOCK_EX)
         with pytest.raises(RunError, match="another driver"):
             go(tmp_path, plan())
+
+
+def test_a_run_in_a_folder_with_other_things_leaves_them_alone(tmp_path: pathlib.Path) -> None:
+    theirs = [tmp_path / name for name in ("tmp/a.txt", "scratch/b.txt", "notes.md")]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("not of this run")
+    go(tmp_path, plan())
+    assert all(path.read_text() == "not of this run" for path in theirs)
+    assert not (tmp_path / SCRATCH).exists()
 
 
 def test_states_show_what_is_done(tmp_path: pathlib.Path) -> None:

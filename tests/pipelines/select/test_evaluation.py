@@ -9,20 +9,24 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageOps
 
-from dedup.decontaminate import EVALUATED, Evaluated, hamming
+from dedup.decontaminate import EVALUATED, Evaluated, Overlap, hamming
 from manifests.stage import DirectContext
 from pipelines.fetch.image import look
-from pipelines.select.evaluation import INPUTS, Evaluation, EvaluationError
+from pipelines.select.evaluation import INPUTS, READ, Evaluation, EvaluationError
 from tests.trainer.pictures import picture
 
 PHOTOS = Path(__file__).resolve().parents[3].parent / "shared" / "realweb" / "photos"
 
 
-def read(path: Path, ctx: DirectContext | None = None) -> list[dict]:
+LONG = "the heron stood for nineteen minutes beside the broken weir before it caught a silver roach"
+
+
+def read(path: Path, ctx: DirectContext | None = None, table: str = "evaluated") -> list[dict]:
     file = {"path": str(path), "file": path.name, "size": 1, "changed": ""}
     batches = list(Evaluation()(pa.RecordBatch.from_pylist([file], INPUTS), ctx or DirectContext()))
-    assert all(name == "evaluated" and batch.schema == EVALUATED for name, batch in batches)
-    return [row for _, batch in batches for row in batch.to_pylist()]
+    schemas = {"evaluated": EVALUATED, "read": READ}
+    assert all(batch.schema == schemas[name] for name, batch in batches)
+    return [row for name, batch in batches for row in batch.to_pylist() if name == table]
 
 
 def test_evaluation_files_of_the_trainer_are_read(tmp_path: Path) -> None:
@@ -46,14 +50,68 @@ def test_evaluation_files_of_the_trainer_are_read(tmp_path: Path) -> None:
     ("line", "fault"),
     [
         ("{", r"line 2: not JSON$"),
-        ("{}", r"line 2: neither image, question nor answers$"),
-        ('["a"]', r"line 2: expected an object with image, question or answers"),
+        ("{}", r"line 2: none of the keys image, question, answers, choices$"),
+        ('{"id": 7}', r"line 2: none of the keys image, question, answers, choices$"),
+        ('["a"]', r"line 2: expected an object with image, question, answers, choices, not a list$"),
+        ('{"answer": "x"}', r"line 2: no such key `answer`; did you mean `answers`\?; the keys are image, question, "),
+        ('{"question": "x", "label": 1}', r"line 2: no such key `label`; .*the keys are image, question, "),
+        ('{"answers": {"text": ["x"]}}', r"line 2: answers: expected a text or a list of them, not a dict$"),
+        ('{"answers": [["x"]]}', r"line 2: answers: expected a text or a list of them, not a list$"),
+        ('{"question": ["x"]}', r"line 2: question: expected a text, not a list$"),
+        ('{"image": {"bytes": ""}}', r"line 2: image: expected a path, not a dict$"),
+        ("\udcff", r"line 2: not UTF-8$"),
+        ("[" * 100_000, r"line 2: not JSON$"),
         ('{"image": "9.jpg"}', r"line 2: .*/9\.jpg is no file$"),
         ('{"image": "e.jsonl"}', r"line 2: .*/e\.jsonl is no image that can be read \(not_image\)$"),
     ],
 )
 def test_a_mistake_names_the_line(tmp_path: Path, line: str, fault: str) -> None:
-    (tmp_path / "e.jsonl").write_text(f'{{"question": "one"}}\n{line}\n')
+    (tmp_path / "e.jsonl").write_bytes(f'{{"question": "one"}}\n{line}\n'.encode(errors="surrogateescape"))
+    with pytest.raises(EvaluationError, match=fault):
+        read(tmp_path / "e.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("row", "texts"),
+    [
+        ({"question": LONG}, (LONG,)),
+        ({"answers": LONG}, (LONG,)),
+        ({"answers": [LONG, None, ""]}, (LONG,)),
+        ({"question": "What?", "choices": ["It slept.", LONG], "answers": ["B"]}, (LONG,)),
+        ({"answers": [" ".join(map(str, range(20)))]}, (" ".join(map(str, range(20))),)),
+        ({"id": 3, "question": None, "answers": [12345, 2.5, LONG]}, (LONG,)),
+    ],
+)
+def test_every_text_of_a_line_is_kept_out(tmp_path: Path, row: dict, texts: tuple[str, ...]) -> None:
+    (tmp_path / "e.jsonl").write_text(json.dumps(row) + "\n")
+    expected = Overlap().evaluated(texts, ["e.jsonl:1"] * len(texts), [False] * len(texts))
+    assert read(tmp_path / "e.jsonl") == expected.to_pylist()
+
+
+def test_lines_of_nulls_are_passed_over_and_counted(tmp_path: Path) -> None:
+    rows = [{"question": None, "answers": None, "image": None}, {"question": LONG}, {"answers": []}, {"question": " "}]
+    (tmp_path / "e.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    (told,) = read(tmp_path / "e.jsonl", table="read")
+    words = len(LONG.split())
+    assert told == {"file": "e.jsonl", "lines": 5, "empty": 4, "texts": words - 12, "pictures": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "",
+            r"e\.jsonl: no line has a question, an answer or a picture \(lines: 0\); the keys that are read",
+        ),
+        ('{"question": null}\n', r"e\.jsonl: no line has a question, an answer or a picture \(lines: 1\); the keys"),
+        (
+            '{"question": "How many?", "answers": [3]}\n{"answers": null}\n',
+            r"e\.jsonl: no text has 8 words or more, so the file protects nothing \(lines: 2, empty: 1\)",
+        ),
+    ],
+)
+def test_a_file_that_protects_nothing_is_an_error(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "e.jsonl").write_text(text)
     with pytest.raises(EvaluationError, match=fault):
         read(tmp_path / "e.jsonl")
 
