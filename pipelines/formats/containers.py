@@ -4,11 +4,15 @@ import io
 import json
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
+from copy import copy
+from functools import partial
 from typing import Any
 
-from pipelines.formats.lines import MAX_LINE, Lines, json_lines, json_object
-from pipelines.formats.opened import BOM, STEP, Steps, of_contents
+from pipelines.formats.decompress import buffered, to_end
+from pipelines.formats.lines import MAX_LINE, Lines, is_json, json_lines, json_object
+from pipelines.formats.opened import BOM, of_contents
 
 Row = dict[str, Any]
 
@@ -27,9 +31,11 @@ def json_rows(
         if stream.peek(len(BOM)).startswith(BOM):
             stream.read(len(BOM))
         # a byte that is no UTF-8 becomes a surrogate, which makes its row a bad one
-        yield from _array(io.TextIOWrapper(stream, "utf-8", errors="surrogateescape"))
+        text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape")
+        yield from _array(text)
+        text.detach()  # leaves the stream open
     else:
-        lines = Lines(stream)
+        lines = Lines(stream, is_json)
         if start is not None and end is not None:
             lines.limit(start, end)
         yield from json_lines(lines)
@@ -79,14 +85,32 @@ def _object(row: Any, source: str) -> Row | str:
     return json_object(row, "\\ud" in source.lower())
 
 
-def zip_rows(stream: io.BufferedReader) -> Iterator[bytes | Row | str]:
+class _Member:
+    """A member of a zip. Its checksum is compared at its end; zipfile compares it with the last data, and loses it."""
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        unchecked = copy(info)
+        del unchecked.CRC
+        self.stream: Any = archive.open(unchecked)
+        self.expected, self.crc = info.CRC, 0
+
+    def read1(self, most: int) -> bytes:
+        data: bytes = self.stream.read1(most)
+        self.crc = zlib.crc32(data, self.crc)
+        if not data and self.crc != self.expected:
+            raise zipfile.BadZipFile("a wrong checksum")
+        return data
+
+
+def zip_rows(file: io.BufferedReader) -> Iterator[bytes | Row | str]:
     """Rows of all members, which hold JSON. A member that cannot be read to its end costs its rest."""
-    with zipfile.ZipFile(stream) as archive:
+    with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             if not info.is_dir():
                 try:
-                    with archive.open(info) as member:
-                        yield from json_rows(io.BufferedReader(Steps(member), STEP))
+                    with buffered(partial(_Member, archive, info)) as stream:
+                        yield from json_rows(stream)
+                        to_end(stream)
                 except Exception as e:
                     if not of_contents(e):
                         raise

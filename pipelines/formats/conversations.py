@@ -1,13 +1,12 @@
 """Published conversation datasets, from Parquet, JSON lines or a JSON array, as documents with the images they bring.
 
-An image is bytes in the file (Parquet), a path below a folder, or an address. Bytes and files become blobs here, each
-once in a partition, named by their hash (`sha256:...`). Addresses are fetched like any other. A changed image file is
-noticed only when the file that names it changes.
+An image is bytes in the file (Parquet, or base64), a path below a folder, or an address. Bytes and files become blobs
+here, each once in a partition, named by their hash (`sha256:...`). Addresses are fetched like any other. A changed
+image file is noticed only when the file that names it changes.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, ClassVar
 
-import fsspec
 import pyarrow as pa
 
 from manifests.document import batches, document
@@ -23,13 +21,16 @@ from manifests.schema import DOCUMENT, EMBEDDED, OUTCOME, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
 from pipelines.fetch.image import Looked, look
 from pipelines.formats import dialogue, pieces, rows
+from pipelines.formats.embedded import from_base64, is_base64, read_below
 from pipelines.formats.opened import file_kind
 from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import web_address
 
 KIND = "conversations"
 #: why a row became no document
-REASONS = ("bad_row", "bad_turns", "bad_images", "bad_image_path", "image_missing", "file_broken")
+REASONS = (
+    "bad_row", "bad_turns", "blank_turn", "bad_images", "bad_image_path", "image_missing", "no_medium", "file_broken",
+)  # fmt: skip
 #: input rows: those of `pieces`; `label` is the file's name in addresses, `images` the folder of its image paths
 INPUTS = pa.schema([*pieces.INPUTS, ("label", pa.string()), ("images", pa.string())])
 
@@ -59,9 +60,9 @@ class Conversations:
     A document is a row of the dataset. Its address is `conversations:LABEL/ROW`, with `#2` and so on where a row makes
     several; its id is a hash of the address and of the turns. most: independent questions in one document (rows of some
     datasets have hundreds; Hugging Face's training code takes 7, the paper names no number). max_bytes, max_pixels:
-    largest image. limit: documents of an input row.
+    largest image. limit: documents of an input row. A blank question or answer costs its exchange (`blank_turn`).
 
-    Raises InputError where a Parquet file has no known schema, OSError where a file cannot be read.
+    Raises InputError where no row of a file has a known schema.
     """
 
     most: int = 7
@@ -83,13 +84,17 @@ class Conversations:
             raise RowError("bad_row")
         images = [self._image(image, place.part["images"]) for image in dialogue.images(row, schema)]
         turns = dialogue.exchanges(row, schema, len(images))
+        for n, turn in enumerate(turns):
+            if turn.blank:
+                url = f"{place.address(KIND)}#exchange{n + 1}"
+                yield "refused", {"url": url, "reason": "blank_turn", "provenance": place.provenance}
         addresses = []
         for image in images:
             if isinstance(image, bytes):
                 address = f"{EMBEDDED}{hashlib.sha256(image).hexdigest()}"
                 yield from blobs.add(address, image)
             addresses.append(image if isinstance(image, str) else address)
-        for n, group in enumerate(dialogue.groups(turns, schema, self.most)):
+        for n, group in enumerate(dialogue.groups(dialogue.complete(turns), schema, self.most)):
             url = place.address(KIND) + (f"#{n + 1}" if n else "")
             nodes = dialogue.nodes(group, addresses)
             payload = "\0".join(node.text or node.image or "" for node in nodes)
@@ -98,26 +103,18 @@ class Conversations:
     def _image(self, image: Any, folder: str) -> bytes | str:
         """Its bytes, or its canonical address. Raises RowError."""
         if isinstance(image, dict):
-            if isinstance(image.get("bytes"), bytes) and image["bytes"]:
-                return bytes(image["bytes"])
-            image = image.get("path")
-        if not isinstance(image, str) or not image:
+            image = image.get("bytes") or image.get("path")
+        if isinstance(image, bytes):
+            return image
+        if not isinstance(image, str):
             raise RowError("bad_images")
-        if image.startswith(("http://", "https://")):
+        if image[:8].lower().startswith(("http://", "https://")):
             if (address := web_address(image)) is None:
                 raise RowError("bad_images")
             return address
-        # the path is data: it must not lead out of the folder
-        if image.startswith("/") or ":" in image or "\0" in image or ".." in image.split("/"):
-            raise RowError("bad_image_path")
-        try:
-            with fsspec.open(f"{folder or '.'}/{image}", "rb") as f:
-                return bytes(f.read(self.max_bytes + 1))
-        except OSError as e:
-            absent = isinstance(e, FileNotFoundError | IsADirectoryError | NotADirectoryError)
-            if absent or e.errno == errno.ENAMETOOLONG:
-                raise RowError("image_missing") from None
-            raise
+        if is_base64(image):
+            return from_base64(image)
+        return read_below(folder, image, self.max_bytes + 1)
 
 
 class _Blobs:
@@ -145,7 +142,5 @@ def _columns(names: Sequence[str], part: Row) -> Sequence[str]:
     schema = dialogue.schema(names)
     if schema is not None:
         return [c for c in dialogue.COLUMNS[schema] if c in names]
-    if file_kind(part["path"]) == "json":
-        return names  # those of one row; another may have a schema
-    columns = " and ".join(dialogue.SCHEMAS.values())
+    columns = ", ".join(dialogue.SCHEMAS.values())
     raise InputError(f"{part['path']}: none of the columns {columns}; is it a conversation dataset?")

@@ -1,6 +1,5 @@
 """Documents of a datatrove reader (JSONL, Parquet, CSV, Arrow, the Hub, or a class of the user's)."""
 
-import gzip
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
@@ -18,6 +17,7 @@ from manifests.nodes import Node, image_node, text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.formats import values
+from pipelines.formats.opened import of_contents
 from pipelines.formats.pieces import FILE, groups
 
 #: input rows: a file of a reader of files (`path` and `file`: its name below the data folder), or one of `world` shards
@@ -189,7 +189,7 @@ class _Reading:
                 end = None if self.reader.limit < 0 else self.reader.skip + self.reader.limit
                 yield from islice(self.reader.read_file(part["path"]), self.reader.skip, end)
         except Exception as e:
-            if isinstance(e, OSError | ImportError | MemoryError) and not isinstance(e, gzip.BadGzipFile):
+            if isinstance(e, OSError | ImportError | MemoryError) and not of_contents(e):
                 raise  # the fault of the machine or the network, not of the file
             logger.warning(f"{self.file}: {type(e).__name__}: {one_line(e)}")
             self.refuse("reader_failed", self.n_rows)

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pipelines.formats.opened import BOM
@@ -18,9 +18,11 @@ class LongLineError(ValueError):
 class Lines:
     """The lines of a stream of bytes, each with its end. An iterator that goes on after LongLineError."""
 
-    def __init__(self, stream: io.BufferedReader) -> None:
-        """stream: at its beginning. A byte order mark is left out."""
-        self.stream = stream
+    def __init__(self, stream: io.BufferedReader, whole: Callable[[bytes], bool] = lambda line: False) -> None:
+        """stream: at its beginning. A byte order mark is left out. whole: whether a last line before a damaged place is
+        a complete one although it has no end.
+        """
+        self.stream, self.whole = stream, whole
         self.at = len(stream.read(len(BOM))) if stream.peek(len(BOM)).startswith(BOM) else 0  # of the next line
         self.end: int | None = None
 
@@ -36,7 +38,14 @@ class Lines:
         line = b"" if self.at == self.end else self._read()
         if not line:
             raise StopIteration
-        if len(line) < MAX_LINE or line.endswith(b"\n"):
+        if line.endswith(b"\n"):
+            return line
+        if len(line) < MAX_LINE:
+            try:
+                self.stream.peek(1)  # raises where this is no end but a damaged place
+            except Exception:
+                if not self.whole(line):
+                    raise
             return line
         while len(line) == MAX_LINE and not line.endswith(b"\n"):
             line = self._read()
@@ -46,6 +55,14 @@ class Lines:
         line = self.stream.readline(MAX_LINE)
         self.at += len(line)
         return line
+
+
+def is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def json_lines(lines: Lines) -> Iterator[bytes | str]:
@@ -71,17 +88,18 @@ def json_object(row: Any, escapes: bool) -> dict[str, Any] | str:
 
 
 class Table:
-    """A CSV or TSV file with a header.
+    """A CSV or TSV file with a header, or with the column names of `header` where these are given.
 
-    In a TSV whose header has no quotes, a quote is a mere character. Raises EOFError where the header is no CSV.
+    In a TSV whose first line does not begin with a quote, a quote is a mere character. Raises EOFError where the header
+    is no CSV.
     """
 
-    def __init__(self, stream: io.BufferedReader, delimiter: str) -> None:
+    def __init__(self, stream: io.BufferedReader, delimiter: str, header: Sequence[str] = ()) -> None:
         self.lines, self.delimiter = Lines(stream), delimiter
         bare = delimiter == "\t" and not stream.peek(1).startswith(b'"')
         self.quoting = csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL
         try:
-            self.header: list[str] = next(self._reader(), [])
+            self.header: list[str] = list(header) or next(self._reader(), [])
         except (csv.Error, ValueError):
             raise EOFError("a header that is no CSV") from None
 

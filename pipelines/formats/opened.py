@@ -8,20 +8,22 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
 import fsspec
 import pyarrow as pa
+import zstandard
 
 from manifests.stage import InputError
+from pipelines.formats.decompress import STREAMS, buffered
 
 #: kind of a file by its ending; a delimiter stands for a table of text
 KINDS = {
     ".parquet": "parquet", ".jsonl": "json", ".json": "json", ".ndjson": "json", ".zip": "zip", ".tar": "tar",
     ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t",
 }  # fmt: skip
-COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+DELIMITERS = (",", "\t")
+COMPRESSIONS = tuple(STREAMS)
 #: endings of files of rows: Parquet and JSON
 SUFFIXES = (".parquet", *(e + c for e in (".jsonl", ".json", ".ndjson") for c in ("", *COMPRESSIONS)))
 #: endings of files whose rows are lines, so that a reader can begin in the middle
@@ -30,12 +32,11 @@ LINES = (".jsonl", ".ndjson", ".csv", ".txt", ".tsv", ".tab")
 #: what decompressors and parsers raise for the contents of a file, beside some kinds of OSError
 _OF_CONTENTS = (
     ValueError, ArithmeticError, LookupError, RuntimeError, TypeError, EOFError, pa.ArrowException, csv.Error,
-    struct.error, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile,
+    struct.error, zlib.error, lzma.LZMAError, zstandard.ZstdError, tarfile.TarError, zipfile.BadZipFile,
 )  # fmt: skip
 
 BOM = b"\xef\xbb\xbf"
 _BUFFER = 1 << 16  # bytes of a file that is not compressed
-STEP = 8192  # bytes that are decompressed at a time: what is lost before a damaged place is less than this
 
 
 def file_kind(path: str) -> str:
@@ -51,34 +52,14 @@ def file_kind(path: str) -> str:
 
 @contextmanager
 def opened(path: str, kind: str) -> Iterator[io.BufferedReader]:
-    """A file, decompressed as its ending says.
-
-    A damaged place raises an error only after all bytes before it were read (all but STEP). fsspec's own zst reader
-    ends silently at a cut, and after one frame.
-    """
-    zst = path.lower().endswith(".zst")
-    compressed = path.lower().endswith(COMPRESSIONS) and kind != "zip"
-    with fsspec.open(path, "rb", compression="infer" if compressed and not zst else None) as f:
-        stream = pa.CompressedInputStream(pa.PythonFile(f, mode="r"), "zstd") if zst else f
-        yield io.BufferedReader(Steps(stream), STEP) if compressed else io.BufferedReader(f, _BUFFER)
-
-
-class Steps(io.RawIOBase):
-    """A decompressing stream that is read in small steps.
-
-    `read` of Python's decompressors joins several steps, and loses them all when the last one fails.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self.read_step = getattr(stream, "read1", stream.read)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read_step(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+    """A file, decompressed as its ending says. For a damaged place see `decompress.Bytes`."""
+    stream = next((STREAMS[ending] for ending in STREAMS if path.lower().endswith(ending)), None)
+    if stream is None or kind == "zip":
+        with fsspec.open(path, "rb") as f:
+            yield io.BufferedReader(f, _BUFFER)
+        return
+    with ExitStack() as files:
+        yield buffered(lambda: stream(files.enter_context(fsspec.open(path, "rb"))))
 
 
 def check_encoding(head: bytes, path: str) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -58,8 +58,10 @@ class ByteRanges:
     A range begins with a row. So that rows keep their numbers in the file, and because a line of a CSV file may be in
     the middle of a quoted field, the file is read once: lines at about 1 GB/s, CSV at about 200 MB/s (one core), which
     is less than a fiftieth of the work on its rows. A JSON array has no ranges (null), for it cannot be read from the
-    middle.
+    middle. header: names of the columns of tables without a header.
     """
+
+    header: tuple[str, ...] = ()
 
     tables: ClassVar[Mapping[str, pa.Schema]] = {
         "ranges": pa.schema([("file", pa.string()), *(INPUTS.field(name) for name in ("start", "end", "first"))])
@@ -67,18 +69,18 @@ class ByteRanges:
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
         for index, part in enumerate(batch.to_pylist()):
-            items = (("ranges", {"file": part["file"], **found}) for found in _ranges(part, index, ctx))
+            items = (("ranges", {"file": part["file"], **found}) for found in _ranges(part, index, ctx, self.header))
             yield from batches(items, self.tables)
 
 
-def _ranges(part: Row, index: int, ctx: StageContext) -> list[Row]:
+def _ranges(part: Row, index: int, ctx: StageContext, header: Sequence[str]) -> list[Row]:
     kind, n = file_kind(part["path"]), part["pieces"]
     starts: list[tuple[int, int]] = []  # byte and number of the first row of each piece
     with opened(part["path"], kind) as stream:
         if kind == "json" and is_array(stream):
             return [dict.fromkeys(("start", "end", "first"))] * n
         try:
-            lines, items = _lines(stream, kind)
+            lines, items = _lines(stream, kind, header)
         except EOFError:  # no header: the reader of the rows says so
             return [dict.fromkeys(("start", "end", "first"))] * n
         number = 0
@@ -93,12 +95,12 @@ def _ranges(part: Row, index: int, ctx: StageContext) -> list[Row]:
     return [{"start": start, "end": end, "first": first} for (start, first), (end, _) in pairwise(starts)]
 
 
-def _lines(stream: io.BufferedReader, kind: str) -> tuple[Lines, Iterator[Any]]:
+def _lines(stream: io.BufferedReader, kind: str, header: Sequence[str]) -> tuple[Lines, Iterator[Any]]:
     """The lines of a file, and its rows, which are read from the lines one by one."""
     if kind == "json":
         lines = Lines(stream)
         return lines, json_lines(lines)
-    table = Table(stream, kind)
+    table = Table(stream, kind, header)
     return table.lines, table.rows(())
 
 

@@ -15,7 +15,7 @@ from manifests.nodes import text_node
 from manifests.schema import DOCUMENT, REFUSED
 from manifests.stage import NO_ENGINE, Output, StageContext
 from pipelines.formats import rows
-from pipelines.formats.rows import Place, Row, RowError
+from pipelines.formats.rows import Place, Row, RowError, plain
 from pipelines.formats.values import paragraphs, web_address
 
 REASONS = ("bad_row", "no_text", "file_broken")  # why a row became no document
@@ -49,11 +49,11 @@ class Texts:
         return columns
 
     def _document(self, row: Row, place: Place) -> Iterator[tuple[str, Row]]:
-        text = row.get(self.text_column)
+        text = plain(row.get(self.text_column))
         if not isinstance(text, str):
             raise RowError("bad_row")
         nodes = [text_node(paragraph) for paragraph in paragraphs(text)]
         if not nodes:
             raise RowError("no_text")
-        url = web_address(row.get(self.url_column or "url")) or place.address("text")
+        url = web_address(plain(row.get(self.url_column or "url"))) or place.address("text")
         yield "documents", document("text", url, text.encode(), nodes, place.provenance)

@@ -19,7 +19,9 @@ def lister(names: Sequence[str], suffixes: str | tuple[str, ...]) -> Callable[[]
 def list_files(names: Sequence[str], suffixes: str | tuple[str, ...] = "") -> list[Row]:
     """The files that paths, globs, folders and fsspec URLs name, sorted by path, each once.
 
-    suffixes: of the files that are taken from a folder. Raises ValueError where a name matches no file.
+    suffixes: of the files that are taken from a folder. Folders and globs pass over what Spark and Hadoop write beside
+    data (`_SUCCESS`, `_metadata`: files and folders whose name begins with `_` or a dot), unless the glob names it.
+    Raises ValueError where a name matches no file.
     """
     paths: list[str] = []
     for name in names:
@@ -52,11 +54,28 @@ def file_row(path: str) -> Row:
 
 def _matches(name: str, suffixes: str | tuple[str, ...]) -> list[str]:
     if "://" in name:
-        if "*" not in name:
-            return [name]
         fs, path = fsspec.core.url_to_fs(name)
-        return [fs.unstrip_protocol(p) for p in fs.glob(path)]
+        if "*" in name:
+            found = fs.glob(path)
+        elif path.endswith(suffixes) or not fs.isdir(path):
+            return [name]
+        else:
+            found = [p for p in fs.find(path) if p.endswith(suffixes)]
+        return [fs.unstrip_protocol(p) for p in found if not _beside(p, path)]
     if os.path.isdir(name):
         everything = glob.glob(os.path.join(glob.escape(name), "**"), recursive=True)
-        return [p for p in everything if p.endswith(suffixes) and os.path.isfile(p)]
-    return [p for p in glob.glob(name, recursive=True) if os.path.isfile(p)]
+        found = [p for p in everything if p.endswith(suffixes)]
+    else:
+        found = glob.glob(name, recursive=True)
+    return [p for p in found if os.path.isfile(p) and not _beside(p, name)]
+
+
+def _beside(path: str, name: str) -> bool:
+    """Whether a folder or a wildcard of `name` matched what stands beside data (see `list_files`)."""
+    named = name.split("/")
+
+    def meant(part: str) -> bool:
+        return any(n == part or (n[:1] == part[0] and glob.has_magic(n)) for n in named)
+
+    hidden = [part for part in path.split("/") if part.startswith(("_", ".")) and part not in (".", "..")]
+    return not all(map(meant, hidden))

@@ -25,6 +25,9 @@ class Pairs(SourceTable):
     urls: Strings = Field([], description="CSV, TSV, JSONL or Parquet files with the address and the text of an image")
     url_column: str | None = Field(None, description="column of the address; the usual names if not given")
     text_column: str | None = Field(None, description="column of the text; the usual names if not given")
+    columns: Strings = Field(
+        [], description="names of the columns of CSV and TSV files without a header: [text, url] for CC3M and CC12M"
+    )
     text_uses: int = Field(10, ge=0, description="pairs that may share a text; of more, all go (COYO: 10); 0: any")
     preset: str = "pairs"
 
@@ -45,9 +48,9 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
     if pages:
         steps.append(Step(source.step("pages"), PairsOfPages(), {"documents": aligned("documents", *pages)}))
     if files := choose_files(source.files["urls"], reading.limit):
-        stage = UrlList(pairs.url_column, pairs.text_column)
+        stage = UrlList(pairs.url_column, pairs.text_column, tuple(pairs.columns))
         listed = [piece for file in files for piece in pieces.pieces(file)]
-        steps += row_steps(source, "listed", stage, listed, pieces.INPUTS, reading)
+        steps += row_steps(source, "listed", stage, listed, pieces.INPUTS, reading, header=pairs.columns)
     return Documents(tuple(steps), tuple(step.name for step in steps if "documents" in step.stage.tables))
 
 

@@ -78,7 +78,7 @@ def test_an_image_is_stored_once_in_a_partition(tmp_path: Path) -> None:
         (ROW | {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": ""}]}, "bad_turns"),
         (ROW | {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": 3}]}, "bad_turns"),
         (ROW | {"conversations": []}, "bad_turns"),
-        ({"id": 1, "conversations": llava_row("images/0.png", 0)["conversations"]}, "bad_images"),
+        ({"id": 1, "conversations": llava_row("images/0.png", 0)["conversations"]}, "no_medium"),
         (llava_row("images/9.png", 0), "image_missing"),
         (llava_row("../secret.png", 0), "bad_image_path"),
         (llava_row("/etc/hostname", 0), "bad_image_path"),
@@ -147,7 +147,7 @@ def test_a_parquet_file_is_divided_by_rows(tmp_path: Path, monkeypatch: pytest.M
 def test_a_file_that_is_not_a_dataset_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"url": ["a"]}), path)
-    with pytest.raises(InputError, match=r"x\.parquet: none of the columns texts and conversations"):
+    with pytest.raises(InputError, match=r"x\.parquet: none of the columns texts, conversations, messages"):
         read(path)
 
 
@@ -233,6 +233,7 @@ anything = st.recursive(
 @given(st.lists(st.dictionaries(st.sampled_from(["images", "image", "texts", "conversations"]), anything), max_size=4))
 def test_any_json_is_a_document_or_a_refused_row(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
     path = tmp_path_factory.mktemp("any") / "a.jsonl"
+    rows = [*rows, {"conversations": []}]  # a file without one such column is refused as a whole
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = read(path)
     assert {r["provenance"]["offset"] for r in (*out["documents"], *out["refused"])} == set(range(len(rows)))

@@ -75,7 +75,7 @@ def test_columns_are_read_by_name_and_bad_lines_are_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("a.csv", "url,words\n"), ("a.tsv", "link\ttext\n"), ("a.jsonl", '{"a": 1}\n'), ("a.csv", "")]
+    ("name", "text"), [("a.csv", "url,words\n"), ("a.tsv", "link\ttext\n"), ("a.jsonl", '{"a": 1}\n')]
 )
 def test_a_missing_column_is_one_line(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
@@ -114,3 +114,43 @@ def test_row_groups_are_divided_among_parts(tmp_path: Path) -> None:
     outs = [run(UrlList(), [part], INPUTS)["documents"] for part in parts]
     assert all(outs) and [d["nodes"][0]["image"] for out in outs for d in out] == addresses
     assert len(read(path, UrlList(limit=3))["documents"]) == 3
+
+
+def test_a_table_without_a_header(tmp_path: Path) -> None:
+    rows = "".join(f"a boat {i}\thttps://e.com/{i}.jpg\n" for i in range(3))
+    (tmp_path / "a.tsv").write_text(rows)
+    with pytest.raises(InputError, match=r"no url column .* with the recipe key `columns`, as in \[text, url\]"):
+        read(tmp_path / "a.tsv")
+    out = read(tmp_path / "a.tsv", UrlList(columns=("text", "url")))
+    assert [d["nodes"][0]["image"] for d in out["documents"]] == [f"https://e.com/{i}.jpg" for i in range(3)]
+    (tmp_path / "a.csv").write_bytes(b"")
+    assert read(tmp_path / "a.csv") == {"documents": [], "refused": []}
+
+
+def test_cells_as_other_projects_store_them(tmp_path: Path) -> None:
+    urls = [f"https://e.com/{i}.jpg" for i in range(4)]
+    texts = [["one", "two"], [], ["", "three"], ["four"]]
+    pq.write_table(pa.table({"url": urls, "caption": texts}), tmp_path / "lists.parquet")
+    out = read(tmp_path / "lists.parquet")
+    assert [d["nodes"][1]["text"] for d in out["documents"]] == ["one", "three", "four"]
+    binary = [b"one", b"caf\xe9", "zwölf".encode(), None]
+    pq.write_table(pa.table({"url": [u.encode() for u in urls], "text": binary}), tmp_path / "bytes.parquet")
+    out = read(tmp_path / "bytes.parquet")
+    assert [d["nodes"][1]["text"] for d in out["documents"]] == ["one", "zwölf"]
+    assert [r["reason"] for r in out["refused"]] == ["bad_row", "no_text"]
+    pq.write_table(
+        pa.table({"url": ["https://e.com/page"], "image_url": urls[:1], "text": ["x"]}), tmp_path / "p.parquet"
+    )
+    assert read(tmp_path / "p.parquet")["documents"][0]["nodes"][0]["image"] == urls[0]
+
+
+def test_rows_of_a_json_file_may_lack_columns_but_not_all(tmp_path: Path) -> None:
+    rows: list[Any] = [
+        {"url": "https://e.com/a.jpg"},
+        {"url": "https://e.com/b.jpg", "caption": "x"},
+        {"url": [[1] * 9]},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)) + '\n{"url": ' + "[" * 99_999 + "\n")
+    out = read(tmp_path / "a.jsonl")
+    assert [d["provenance"]["offset"] for d in out["documents"]] == [1]
+    assert [r["reason"] for r in out["refused"]] == ["no_text", "bad_url", "bad_row"]
