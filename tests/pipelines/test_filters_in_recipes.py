@@ -10,6 +10,7 @@ from warcio.warcwriter import WARCWriter
 
 from filters.quality import train
 from manifests.inspect import samples
+from manifests.runfiles import RunFiles
 from pipelines.commands.run import execute
 from pipelines.recipe.load import read
 from pipelines.recipe.resolve import resolve
@@ -69,7 +70,7 @@ def test_from_the_recipe_to_the_shards(web: dict[str, Any], tmp_path: Path) -> N
     execute(read(str(recipe(tmp_path, web))), str(tmp_path / "run"), on="local", workers=1)
     reasons = {row["url"].split("//")[1].split("/")[0]: row["reason"] for row in ledger(tmp_path / "run")}
     assert reasons == {"kept.example": None, "www.bad.example": "blocked_host", "spam.example": "quality_low"}
-    (document,) = samples(str(tmp_path / "run"), "web", 9)
+    (document,) = samples(RunFiles(tmp_path / "run"), "web", 9)
     text = "\n".join(t for t in document["texts"] if t)
     assert "Write to the miller at [email] or call [phone] before you come." in text
     assert "miller@" not in (tmp_path / "run" / "report.html").read_text("utf-8")

@@ -14,6 +14,7 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from manifests.inspect import samples
+from manifests.runfiles import RunFiles
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
 from pipelines.recipe.load import read
@@ -90,7 +91,7 @@ def test_a_document_in_two_sources_is_kept_once(tmp_path: Path, webs: Row) -> No
     assert by_source[("early", "shared.example")] == "duplicate_url"
     assert by_source[("late", "shared.example")] is None
     assert {name: s["samples"] for name, s in stats["sources"].items()} == {"early": 3, "late": 3}
-    packed = [s for name in webs for s in samples(str(tmp_path / "run"), name, 99)]
+    packed = [s for name in webs for s in samples(RunFiles(tmp_path / "run"), name, 99)]
     assert len({s["id"] for s in packed}) == len(packed) == 6
     assert {s["source"] for s in packed} == set(webs)
 
@@ -142,5 +143,5 @@ def test_a_text_source_beside_web_sources(tmp_path: Path, webs: Row) -> None:
     texts = {"kind": "text", "files": str(tmp_path / "t.jsonl"), "rules": none_of("fineweb")}
     stats = run(tmp_path, {**webs, "plain": texts})
     assert stats["sources"]["plain"]["samples"] == 3 and stats["sources"]["plain"]["layout"] == "text"
-    (first, *_) = samples(str(tmp_path / "run"), "plain", 1)
+    (first, *_) = samples(RunFiles(tmp_path / "run"), "plain", 1)
     assert first["layout"] == "text" and first["n_images"] == 0

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import trainer
 from manifests.inspect import samples
+from manifests.runfiles import RunFiles
 from pipelines.cli import app
 from pipelines.commands.run import execute
 from pipelines.engine.progress import Progress
@@ -59,7 +60,7 @@ def test_from_published_files_to_fine_tuning(tmp_path: Path) -> None:
     assert sum(s["samples"] for s in numbers.values()) == 66 - duplicates
     assert list(verify(run)) == []
     by_split: dict[str, set[str]] = {}
-    packed = [s for name in sources for s in samples(str(run), name, 100)]
+    packed = [s for name in sources for s in samples(RunFiles(run), name, 100)]
     for row in ledger(run, "documents"):
         images = next((s["image_meta"] for s in packed if s["id"] == row["id"]), [])
         by_split.setdefault(row["split"], set()).update(m["sha256"] for m in images)
@@ -79,7 +80,7 @@ def test_fetched_images_and_embedded_ones_in_one_run(tmp_path: Path, served: str
     assert {name: s["samples"] for name, s in stats["sources"].items()} == {"embedded": 4, "linked": 2}
     assert stats["sources"]["linked"]["dropped"] == {"http_404": 1}
     assert stats["fetch"]["status"] == {"http_404": 1, "ok": 2}
-    packed = [s for name in sources for s in samples(str(run), name, 10)]
+    packed = [s for name in sources for s in samples(RunFiles(run), name, 10)]
     captions = {s["texts"][3].removeprefix("Assistant: ") for s in packed}
     assert captions == {f"{picture(s)[1]}." for s in (0, 1, 2, 3, 5, 7)}
     assert list(verify(run)) == []
@@ -117,7 +118,7 @@ def test_repeat_makes_copies_and_stats_prints_the_shares_of_answers(tmp_path: Pa
     }
     run, stats = run_of(tmp_path, recipe(tmp_path, sources, shards={"validation": 0.1}))
     answers = {name: s["answers"] for name, s in stats["sources"].items()}
-    packed = {name: samples(str(run), name, 500) for name in sources}
+    packed = {name: samples(RunFiles(run), name, 500) for name in sources}
     train = {row["id"] for row in ledger(run, "documents") if row["split"] == "train"}
     copies = {name: sum(s["id"] in train for s in rows) for name, rows in packed.items()}
     assert copies == {name: a["samples"] for name, a in answers.items()}
