@@ -19,7 +19,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines.formats.conversations import INPUTS, Conversations, pieces
+from pipelines.formats.conversations import INPUTS, Conversations, pieces_of
 from pipelines.sample import HOSTS, SEEDS, write_conversations, write_pairs, write_texts
 from pipelines.sample.articles import BADGE, BADGE_USES, library
 from pipelines.sample.drawing.canvas import COLOURS
@@ -298,7 +298,7 @@ def test_the_question_sets_have_both_layouts(tmp_path: Path) -> None:
     rows = [
         p
         for name, path in write_conversations(tmp_path).items()
-        for p in pieces({"path": str(path), "file": path.name, "size": 1, "changed": ""}, name, None)
+        for p in pieces_of({"path": str(path), "file": path.name, "size": 1, "changed": ""}, name, None)
     ]
     out = run(Conversations(), rows, INPUTS)
     pictures = {p.url: p for p in shelf()}
