@@ -5,7 +5,9 @@ each document as lines, with our words (`split_words`) and sentences as its toke
 datatrove's own words, which are spaCy's.
 """
 
+import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from filters.lines import line_scores
 from filters.rules import load
 from filters.text import TextScores
 from manifests.schema import DOCUMENT, TEXT
+from manifests.words import letters
 from pipelines.html.interleave import extract_files
 
 PRESETS = {
@@ -30,11 +33,17 @@ Verdict = tuple[bool, str]
 
 
 def documents() -> Iterator[list[str]]:
-    """The paragraphs of each real document."""
-    yield from reference_texts()
-    for page in extract_files([str(PAGES)]):
-        if texts := [t for t in page["texts"] if t]:
-            yield texts
+    """The paragraphs of each real document.
+
+    Documents that are mostly in scripts without blanks are left out: we count their words by their letters
+    (`manifests.words`), and datatrove's classes have no such count.
+    """
+    pages = ([t for t in page["texts"] if t] for page in extract_files([str(PAGES)]))
+    yield from (texts for texts in chain(reference_texts(), pages) if texts and not _without_blanks(" ".join(texts)))
+
+
+def _without_blanks(text: str) -> bool:
+    return 2 * len(re.findall(letters(), text)) > sum(map(str.isalpha, text))
 
 
 def ours(preset: str, texts: list[list[str]]) -> list[Verdict]:

@@ -12,6 +12,8 @@ from rich.table import Table
 from pipelines.engine.commit import Sidecar
 
 LINE_S = 30.0
+#: the table of the inputs of a reader that became no document
+REFUSED = "refused"
 
 
 class Progress:
@@ -42,7 +44,8 @@ class Progress:
         task.fields["rows"] += sidecar.rows
         task.fields["quarantined"] += len(sidecar.quarantined)
         for table, file in sidecar.files.items():
-            if file.rows == sidecar.rows_in:  # a table of input rows, not of something within them
+            # input rows, not something within them; the table of a reader has only the rows that it refused
+            if table == REFUSED or (file.rows == sidecar.rows_in and REFUSED not in sidecar.files):
                 reasons = sidecar.counts.get(table, {}).get("reason", {})
                 task.fields["dropped"] += sum(n for reason, n in reasons.items() if reason != "kept")
         self.bars.advance(task.id)

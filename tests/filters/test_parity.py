@@ -45,4 +45,4 @@ def test_real_documents(preset: str) -> None:
     assert len(texts) > 500
     same, lines = compare(preset, texts, tokenizer())
     assert same >= 0.995, lines
-    assert not [line for line in lines if "cause: not known" in line]
+    assert not [line for line in lines if "cause: unknown" in line]

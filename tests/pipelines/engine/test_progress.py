@@ -61,3 +61,16 @@ def test_a_run_without_work_prints_nothing() -> None:
     shown.tick()
     shown.close()
     assert output.getvalue() == ""
+
+
+def test_the_inputs_that_a_reader_refuses_are_dropped() -> None:
+    shown, output = Progress(), io.StringIO()
+    shown.console = Console(file=output, width=100)
+    shown.begin("t.read", 2, 0)
+    for part, refused in enumerate((3, 1)):  # a part is one input row, whatever it refuses
+        files = {"documents": File("d", 90, 1, ""), "refused": File("r", refused, 1, "")}
+        counts = {"refused": {"reason": {"bad_row": refused}}, "documents": {"lang": {"en": 90}}}
+        shown.part("t.read", Sidecar(part, 1, files, counts))
+    shown.close()
+    row = next(line.split() for line in output.getvalue().splitlines() if "t.read" in line)
+    assert row[1:6] == ["2", "of", "2", "180", "4"]
