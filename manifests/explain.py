@@ -82,7 +82,7 @@ def explain(run: RunFiles, what: str, most: int = MOST) -> Answer:
     answer.more["documents"] += found - len(shown)
     for row in shown:
         answer.add(row, _document(row))
-    columns = {"refused": ("url",), "pages": ("url",), "outcomes": ("url", "sha256")}
+    columns = {"refused": ("url", "provenance"), "pages": ("url",), "outcomes": ("url", "sha256")}
     for table, names in columns.items():
         matched = {name: tests[name] for name in names}
         others, number = _rows(run, ledger.get(table, []), matched, max(_LEAST, most - len(answer.rows)))
@@ -114,10 +114,10 @@ def _quarantine(run: RunFiles) -> pa.Table:
 
 
 def question(what: str) -> dict[str, list[Match]]:
-    """How the columns id, key, url and sha256 match a question. A question of no known form matches nothing."""
+    """How the columns id, key, url, sha256 and provenance match a question. A question of no known form matches nothing."""
     text = what.strip()
     digits = text.lower().removeprefix("sha256:")
-    tests: dict[str, list[Match]] = {"id": [], "key": [], "url": [], "sha256": []}
+    tests: dict[str, list[Match]] = {"id": [], "key": [], "url": [], "sha256": [], "provenance": []}
     if re.fullmatch("[0-9a-f]{4,64}", digits):
         if len(digits) <= 32:
             tests["id"].append(equals(digits) if len(digits) == 32 else begins(digits))
@@ -134,6 +134,7 @@ def question(what: str) -> dict[str, list[Match]]:
         spelled = (as_stored(f"{scheme}://{plain}") for scheme in ("http", "https"))
         tests["url"] += [address(stored, fragment) for stored in spelled if stored]
         tests["url"].append(row_of_file(plain))
+        tests["provenance"] += [came_from(*place) for place in [plain.rsplit("/", 1)] if place[1].isdigit()]
     return tests
 
 
@@ -162,6 +163,17 @@ def row_of_file(text: str) -> Match:
     """Addresses of rows of files (manifests.urls.OF_FILES) that end with FILE/ROW, and of files that end with FILE."""
     pattern = rf"^(?:{'|'.join(OF_FILES)}):(?:.*/)?{re.escape(quote(text, safe='/:%'))}(?:#.*)?$"
     return Match(lambda column: pc.match_substring_regex(column, pattern))
+
+
+def came_from(file: str, offset: str) -> Match:
+    """Provenances (manifests.schema.PROVENANCE) at this place of a file, which may be named without its folders."""
+
+    def test(column: pa.ChunkedArray) -> pa.ChunkedArray:
+        files = pc.struct_field(column, "file")
+        named = pc.or_(pc.equal(files, file), pc.ends_with(files, f"/{file}"))
+        return pc.and_(named, pc.equal(pc.struct_field(column, "offset"), int(offset)))
+
+    return Match(test)
 
 
 def address(stored: str, fragment: str = "") -> Match:
@@ -249,13 +261,14 @@ def _possible(group: Any, tests: Mapping[str, Sequence[Match]]) -> Iterator[tupl
     """The tests that some row of a row group may pass, by the least and greatest value of each column."""
     for i in range(group.num_columns):
         column = group.column(i)
-        if column.path_in_schema in tests:
+        name, _, field = column.path_in_schema.partition(".")  # the columns of a struct are its fields
+        if name in tests:
             low, high = None, None
-            if column.statistics is not None and column.statistics.has_min_max:
+            if not field and column.statistics is not None and column.statistics.has_min_max:
                 low, high = column.statistics.min, column.statistics.max
-            matches = [m for m in tests[column.path_in_schema] if _between(m, low, high)]
+            matches = [m for m in tests[name] if _between(m, low, high)]
             if matches:
-                yield column.path_in_schema, matches
+                yield name, matches
 
 
 def _between(match: Match, low: str | None, high: str | None) -> bool:
@@ -295,7 +308,9 @@ def _document(row: Row) -> str:
 
 def _other(table: str, row: Row) -> str:
     if table == "refused":
-        return f"{row['url']}: never became a document, {row['reason']}"
+        place = row.get("provenance") or {"file": "an input", "offset": None}
+        name = row["url"] or f"{place['file']}/{place['offset']}"
+        return f"{name}: never became a document, {row['reason']}"
     if table == "pages":
         return f"{row['url']}: crawled, {row['status']}"
     size = f", {row['width']}x{row['height']} {row['format']}, sha256 {row['sha256']}"

@@ -24,7 +24,8 @@ _IMAGES, _OTHER_MEDIA = ("image", "images"), ("video", "videos", "audio", "audio
 COLUMNS = {name: (*_IMAGES, *_OTHER_MEDIA, column) for name, column in SCHEMAS.items()}
 _HUMAN, _MODEL = ("human", "user"), ("gpt", "assistant", "model")
 _LIKE_MARK = re.compile(r"<ImageHere>|<\|image\|>")  # InternLM-XComposer's mark, and Llama's
-_OTHER_MARK = re.compile("<(?:video|audio)>")
+#: at an end of a line: within a line it is more likely a question about HTML
+_OTHER_MARK = re.compile(r"^\s*<(?:video|audio)>|<(?:video|audio)>\s*$", re.M)
 _TEXT_PARTS, _IMAGE_PARTS = ("text", "input_text"), ("image", "image_url", "input_image")
 
 

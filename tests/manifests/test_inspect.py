@@ -260,3 +260,16 @@ def test_a_published_copy_answers_from_its_index(run: pathlib.Path) -> None:
         assert answers(run, question) == [place]
     answer = explain(RunFiles(run), DUPLICATE)
     assert answer.rows == [] and "has no ledger, as a published copy" in (answer.lacks or "")
+
+
+def test_a_refused_row_by_its_file_and_its_number(run: pathlib.Path) -> None:
+    rows = [
+        {"url": None, "reason": "bad_row", "provenance": {"file": "lists/a.csv", "offset": 40}},
+        {"url": "ftp://x", "reason": "bad_url", "provenance": {"file": "lists/a.csv", "offset": 4}},
+        {"url": None, "reason": "file_broken", "provenance": {"file": "other/b.csv", "offset": 40}},
+    ]
+    table(run, "ledger/pairs-refused-00000.parquet", REFUSED, rows)
+    for question in ("a.csv/40", "lists/a.csv/40"):
+        assert answers(run, question) == ["lists/a.csv/40: never became a document, bad_row"]
+    assert answers(run, "a.csv/4") == ["ftp://x: never became a document, bad_url"]
+    assert answers(run, "csv/40") == answers(run, "a.csv/41") == []

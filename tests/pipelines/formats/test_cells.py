@@ -73,6 +73,11 @@ def test_an_empty_cell_beside_a_question_of_text_is_text_alone(folder: Path, cel
     assert result(folder, {"image": cell, "conversations": SHOWN}) == "no_medium"
 
 
+def test_a_question_about_the_tag_of_videos_is_text(folder: Path) -> None:
+    question = {"from": "human", "value": "How do I give a <video> a width, and an <audio> none?"}
+    assert result(folder, {"conversations": [question, ASKED[1]]}) == "user break assistant"
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
