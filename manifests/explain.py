@@ -114,7 +114,7 @@ def _quarantine(run: RunFiles) -> pa.Table:
 
 
 def question(what: str) -> dict[str, list[Match]]:
-    """How the columns id, key, url, sha256 and provenance match a question. A question of no known form matches nothing."""
+    """How the columns id, key, url, sha256 and provenance match a question; one of no known form matches nothing."""
     text = what.strip()
     digits = text.lower().removeprefix("sha256:")
     tests: dict[str, list[Match]] = {"id": [], "key": [], "url": [], "sha256": [], "provenance": []}
