@@ -18,7 +18,6 @@ from pipelines.formats.opened import BOM, of_contents
 Row = dict[str, Any]
 
 CHUNK = 1 << 20  # characters of a JSON array that are read at a time
-_BUFFER = 1 << 18  # bytes of a tar that are read at a time
 _BETWEEN = " \t\r\n,["  # what stands before the first object of an array and between two objects
 
 
@@ -127,9 +126,8 @@ class _Header(tarfile.TarInfo):
         try:
             header = super().fromtarfile(tarfile)
         except HeaderError as e:
-            at_end = isinstance(e, EmptyHeaderError) and tarfile.ended
-            tarfile.ended = isinstance(e, EOFHeaderError)
-            if at_end or tarfile.ended:
+            tarfile.ended = tarfile.ended if isinstance(e, EmptyHeaderError) else isinstance(e, EOFHeaderError)
+            if tarfile.ended:
                 raise
             raise ReadError(str(e)) from None
         tarfile.ended = False
@@ -147,7 +145,7 @@ def tar_members(stream: io.BufferedReader) -> Iterator[tuple[tarfile.TarInfo, Ca
     ends without the mark of its end.
     """
     options: dict[str, Any] = {"tarinfo": _Header, "ignore_zeros": True, "encoding": "utf-8"}
-    archive: Any = _Archive.open(fileobj=stream, mode="r|", bufsize=_BUFFER, **options)
+    archive: Any = _Archive.open(fileobj=stream, mode="r|", **options)
     with archive:
         while (member := archive.next()) is not None:
             archive.members = []  # tarfile keeps them all
@@ -156,7 +154,8 @@ def tar_members(stream: io.BufferedReader) -> Iterator[tuple[tarfile.TarInfo, Ca
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, most: int) -> bytes:
     file = archive.extractfile(member)
-    return b"" if file is None else file.read(most)
+    # a reader takes memory for as much as it is asked for
+    return b"" if file is None else file.read(min(most, member.size))
 
 
 def tar_rows(stream: io.BufferedReader) -> Iterator[bytes | str]:
