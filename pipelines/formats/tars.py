@@ -100,7 +100,8 @@ class Tars:
             raise RowError("text_too_long", url)
         image = address_of(sample["image"])
         yield from blobs.add(image, sample["image"])
-        yield "documents", pair(image_node(image, caption=text), text, url, place.provenance)
+        # the id and the search for duplicates (dedup.sign.Shown) take a pair for that of a list with its address
+        yield "documents", pair(image_node(image, caption=text), text, url, place.provenance, identity=address)
 
     def _text(self, fields: Row, members: Mapping[str, bytes]) -> str | None:
         """The text of a sample on one line; None without one. Raises RowError `bad_row`."""

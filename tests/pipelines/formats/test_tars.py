@@ -48,7 +48,7 @@ def test_img2datasets_samples_bring_their_images(tmp_path: Path) -> None:
         address = f"sha256:{hashlib.sha256(jpeg(seed)).hexdigest()}"
         assert document["nodes"][0]["image"] == outcome["url"] == address
         assert document["url"] == url_of(seed)
-        assert document["id"] == document_id("pairs", address, picture(seed)[1].encode())
+        assert document["id"] == document_id("pairs", url_of(seed), picture(seed)[1].encode())
         assert (document["provenance"]["file"], document["provenance"]["offset"]) == ("00000.tar", seed)
         assert outcome["status"] == "ok" and outcome["format"] == "jpeg"
         assert out["blobs"][outcome["offset"] : outcome["offset"] + outcome["length"]] == jpeg(seed)
