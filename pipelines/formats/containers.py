@@ -119,7 +119,7 @@ def zip_rows(file: io.BufferedReader) -> Iterator[bytes | Row | str]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header. tarfile takes a damaged one, or none, for the end of the archive; here only two blocks of zeros are."""
+    """A header. tarfile takes a damaged one, or none, for the end of the archive; here only zeros are."""
 
     @classmethod
     def fromtarfile(cls, tarfile: Any) -> Any:

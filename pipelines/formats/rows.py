@@ -163,7 +163,7 @@ def read(
 
     part: a row of INPUTS. choose: chooses columns of Parquet files and of tables; one JSON object of the piece must
     have them. rows: Parquet rows in memory at a time. header: names of the columns of tables without a header. items:
-    reads the rows of files that are not Parquet, where these are no JSON and no table.
+    reads the rows of a file, in place of this module's readers.
 
     Where the contents of the file cannot be read any further, the last row is `file_broken`; of several pieces, in the
     one that the next row belongs to. Raises InputError where the file is of no kind that is read, `choose` finds no
