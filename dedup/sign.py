@@ -5,7 +5,7 @@ defaults are FineWeb's: 14 bands of 8 rows over word 5-grams (Penedo et al. 2024
 documents that are at least 75 % similar.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from dedup.text import KeptNodes, kept_nodes, words
 from dedup.urls import canonical_page
 from manifests.flat import bools
 from manifests.hashing import U64, hash_strings, mix64
-from manifests.schema import IMAGE
+from manifests.schema import EMBEDDED, IMAGE
 from manifests.stage import NO_ENGINE, Output, StageContext
 
 #: kinds of key: of the address, the text, a MinHash band, an image with its text, and of the user's own
@@ -34,11 +34,11 @@ def signatures_schema(permutations: int) -> pa.Schema:
         [
             ("doc", pa.uint64()),  # partition << 32 | row
             ("id", pa.string()),
-            ("rank", pa.int32()),  # of the document's source; a lower one is preferred
+            ("rank", pa.int32()),  # a lower one is preferred: twice that of the source, and 1 where an image is fetched
             ("signature", pa.list_(pa.uint32(), permutations)),
             ("text_hash", pa.uint64()),  # of the kept text in lower case; null without text
             ("url_hash", pa.uint64()),  # of the canonical page address
-            ("pair_hash", pa.uint64()),  # of the kept images' addresses and the kept text, unchanged
+            ("pair_hash", pa.uint64()),  # of the kept images' addresses (see `Shown`) and the kept text, unchanged
             ("own_hash", pa.uint64()),  # of the column `duplicate_key`
             ("length", pa.int32()),  # words; letters of scripts without blanks between words
             ("fetched", pa.int64()),  # seconds since 1970, UTC
@@ -89,6 +89,7 @@ class Sign:
         length = np.diff(hashed.offsets).astype(np.int32)
         has_text = kept & (length > 0)
 
+        rank = np.full(rows, 2 * self.rank, np.int32)
         # by kind: the hashes, and which documents have one
         hashes = dict.fromkeys((EXACT, URL, PAIR, OWN), (np.zeros(rows, np.uint64), np.zeros(rows, bool)))
         if self.by_url:
@@ -96,7 +97,10 @@ class Sign:
         if self.by_text:
             hashes[EXACT] = hash_strings(pc.utf8_lower(texts).to_pylist()), has_text
         if self.by_pair:
-            hashes[PAIR] = pair_hashes(nodes, texts)
+            shown = shown_images(batch, nodes)
+            hashes[PAIR] = pair_hashes(shown, texts)
+            # of two equal pairs, the one that has its image is surer than one whose image is still to be fetched
+            rank += np.array([not pair.own for pair in shown], np.int32)
         if self.by_key:
             own = required(batch, ("duplicate_key",), "Sign")[0]
             hashes[OWN] = hash_strings(pc.fill_null(own, "").to_pylist()), bools(own.is_valid()) & kept
@@ -113,7 +117,7 @@ class Sign:
         columns = [
             doc,
             ids,
-            np.full(rows, self.rank, np.int32),
+            rank,
             pa.FixedSizeListArray.from_arrays(pa.array(signature.reshape(-1)), size, mask=unsigned),
             *(pa.array(values, mask=~has) for values, has in hashes.values()),
             pa.array(length, mask=~kept),
@@ -142,13 +146,33 @@ def page_hashes(batch: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> tuple[U64
     return hash_strings([canonical_page(url, page) if known else "" for url, page, known in rows]), has
 
 
-def pair_hashes(nodes: KeptNodes, texts: pa.Array) -> tuple[U64, npt.NDArray[np.bool_]]:
-    """Hash of each document's kept images' addresses and kept text, unchanged; and which documents have either."""
+@dataclass
+class Shown:
+    """The kept images of a document.
+
+    addresses: an image that came with a document of a web address (a pair of a tar) has that address, so that it meets
+    the same pair of a list of addresses. own: all images came with the document.
+    """
+
+    addresses: list[str]
+    own: bool = True
+
+
+def shown_images(batch: pa.RecordBatch, nodes: KeptNodes) -> list[Shown]:
+    """The kept images of each document."""
+    urls = required(batch, ("url",), "Sign")[0].to_pylist()
+    out = [Shown([]) for _ in urls]
     mask = nodes.of_kind(IMAGE)
-    shown: list[list[str]] = [[] for _ in range(len(texts))]
     for document, image in zip(nodes.document[mask].tolist(), nodes.field("image", mask).to_pylist(), strict=True):
-        shown[document].append(image or "")
-    pairs = ["\0".join([*images, text]) for images, text in zip(shown, texts.to_pylist(), strict=True)]
+        own, url = (image or "").startswith(EMBEDDED), urls[document] or ""
+        out[document].addresses.append(url if own and url.startswith(("http://", "https://")) else image or "")
+        out[document].own &= own
+    return out
+
+
+def pair_hashes(shown: Sequence[Shown], texts: pa.Array) -> tuple[U64, npt.NDArray[np.bool_]]:
+    """Hash of each document's kept images' addresses and kept text, unchanged; and which documents have either."""
+    pairs = ["\0".join([*images.addresses, text]) for images, text in zip(shown, texts.to_pylist(), strict=True)]
     return hash_strings(pairs), np.array([bool(p) for p in pairs], bool)
 
 

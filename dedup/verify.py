@@ -85,10 +85,10 @@ class GatherClusters:
 class Verify:
     """Exchange by key: ``clusters`` (of `GatherClusters`) -> ``duplicates`` (`DUPLICATES`), ascending by document.
 
-    The documents of a cluster are ordered by preference: the lowest rank of the source, then the newest fetch (an
-    unknown time is the oldest), then the longest, then the smallest id (so that the choice does not depend on how
-    inputs are partitioned), then the smallest document number. OBELICS (build_obelics/08, 11) and OmniCorpus keep the
-    newest too.
+    The documents of a cluster are ordered by preference: the lowest rank (of the source, then of a pair that has its
+    image), then the newest fetch (an unknown time is the oldest), then the longest, then the smallest id (so that the
+    choice does not depend on how inputs are partitioned), then the smallest document number. OBELICS (build_obelics/08,
+    11) and OmniCorpus keep the newest too.
 
     The first document survives. Every other one is compared with it, and is its duplicate if it has the same address,
     the same text (hash and number of words), the same pair, or an estimated similarity of at least ``threshold``. Of

@@ -26,7 +26,7 @@ _BLANKS = "".join(map(chr, range(33)))
 # most addresses; `urlsplit` finds the same host of these in five times the time
 _PLAIN_HOST = re.compile(r"https?://([a-z0-9.-]+)(?:[/?#]|\Z)")
 #: schemes of the addresses that readers give to rows without an address on the web
-OF_FILES = ("conversations", "text", "file")
+OF_FILES = ("conversations", "pairs", "text", "file")
 
 
 def split_url(url: str | None) -> SplitResult | None:
@@ -87,8 +87,8 @@ def canonical(url: str) -> str | None:
 def as_stored(text: str) -> str | None:
     """The form in which a run stores an address that a user writes in any spelling; None for what is no address.
 
-    Addresses of rows of files (``conversations:FILE/ROW``, ``text:FILE/ROW``, ``file:PDF``) are quoted as the readers
-    quote them. The fragment is left out.
+    Addresses of rows of files (``conversations:FILE/ROW``, ``pairs:FILE/KEY``, ``text:FILE/ROW``, ``file:PDF``) are
+    quoted as the readers quote them. The fragment is left out.
     """
     scheme, colon, rest = text.strip().partition(":")
     if colon and scheme.lower() in OF_FILES:

@@ -4,7 +4,7 @@ An entry is of one of four kinds, recognised by its form:
 
     0123456789abcdef0123456789abcdef        id     a document
     https://example.com/a/page              url    the page, pair or PDF of that address, and the image of that address
-    conversations:vqa.jsonl/17              url    what was made of that row of a file (text:, conversations:, file:)
+    conversations:vqa.jsonl/17              url    what was made of that row of a file (text:, pairs:, file:)
     example.com                             host   every page and every image of the host and its subdomains
     (64 hex digits)                         hash   every image whose original bytes have that sha256
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from manifests.schema import BREAK, IMAGE, TEXT
+from manifests.schema import BREAK, EMBEDDED, IMAGE, TEXT
 from shards.fields import INTERLEAVED, OCR, PAIRS
 from shards.fit import Fitted
 from shards.tokens import ASSISTANT, END_OF_TOPIC, USER
@@ -69,7 +69,9 @@ def pairs(key: str, document: Row, images: Mapping[int, Fitted], places: Mapping
     number = min(images)
     fitted, place, node = images[number], places[number], document["nodes"][number]
     caption = _text(document)
-    addresses = {"url": place["url"], "page_url": document["url"], "sha256": place["sha256"]}
+    # an image that came in a tar has the address of its pair, where its json has none
+    url = document["url"] if place["url"].startswith(EMBEDDED) else place["url"]
+    addresses = {"url": url, "page_url": document["url"], "sha256": place["sha256"]}
     texts = {"caption": caption, "alt": node["alt"], "exif": fitted.exif}
     fetched = {"key": key, "status": "success", "error_message": None}
     fields = {**_common(document, 1), **addresses, **texts, **fetched, **_sizes(fitted)}

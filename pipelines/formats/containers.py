@@ -5,9 +5,10 @@ import json
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from functools import partial
+from tarfile import EmptyHeaderError, EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
 from typing import Any
 
 from pipelines.formats.decompress import buffered, to_end
@@ -117,10 +118,48 @@ def zip_rows(file: io.BufferedReader) -> Iterator[bytes | Row | str]:
                     yield "file_broken"
 
 
+class _Header(tarfile.TarInfo):
+    """A header. tarfile takes a damaged one, or none, for the end of the archive; here only zeros are."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: Any) -> Any:
+        try:
+            header = super().fromtarfile(tarfile)
+        except HeaderError as e:
+            tarfile.ended = tarfile.ended if isinstance(e, EmptyHeaderError) else isinstance(e, EOFHeaderError)
+            if tarfile.ended:
+                raise
+            raise ReadError(str(e)) from None
+        tarfile.ended = False
+        return header
+
+
+class _Archive(tarfile.TarFile):
+    ended = False  # the last header that was read is an end of an archive
+
+
+def tar_members(stream: io.BufferedReader) -> Iterator[tuple[tarfile.TarInfo, Callable[[int], bytes]]]:
+    """The members of a tar, or of several in one file, in order, each with a function that reads its first bytes.
+
+    A member is read before the next one is asked for. Raises tarfile.ReadError for a damaged place, and where the file
+    ends without the mark of its end.
+    """
+    options: dict[str, Any] = {"tarinfo": _Header, "ignore_zeros": True, "encoding": "utf-8"}
+    archive: Any = _Archive.open(fileobj=stream, mode="r|", **options)
+    with archive:
+        while (member := archive.next()) is not None:
+            archive.members = []  # tarfile keeps them all
+            yield member, partial(_content, archive, member)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, most: int) -> bytes:
+    file = archive.extractfile(member)
+    # a reader takes memory for as much as it is asked for
+    return b"" if file is None else file.read(min(most, member.size))
+
+
 def tar_rows(stream: io.BufferedReader) -> Iterator[bytes | str]:
     """A row for each member `.json`."""
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for member in archive:
-            if member.isfile() and member.name.endswith(".json"):
-                file = archive.extractfile(member) if member.size <= MAX_LINE else None
-                yield file.read() if file is not None else "bad_row"
+    for member, content in tar_members(stream):
+        if member.isfile() and member.name.endswith(".json"):
+            yield content(MAX_LINE) if member.size <= MAX_LINE else "bad_row"

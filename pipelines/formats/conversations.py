@@ -7,7 +7,6 @@ image file is noticed only when the file that names it changes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +16,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from manifests.document import batches, document
-from manifests.schema import DOCUMENT, EMBEDDED, OUTCOME, REFUSED
+from manifests.schema import DOCUMENT, OUTCOME, REFUSED
 from manifests.stage import NO_ENGINE, InputError, Output, StageContext
-from pipelines.fetch.image import Looked, look
 from pipelines.formats import dialogue, pieces, rows
-from pipelines.formats.embedded import from_base64, is_base64, read_below
+from pipelines.formats.embedded import Blobs, address_of, from_base64, is_base64, read_below
 from pipelines.formats.opened import file_kind
 from pipelines.formats.rows import Place, Row, RowError
 from pipelines.formats.values import web_address
@@ -74,11 +72,11 @@ class Conversations:
     tables: ClassVar[Mapping[str, pa.Schema]] = {"documents": DOCUMENT, "outcomes": OUTCOME, "refused": REFUSED}
 
     def __call__(self, batch: pa.RecordBatch, ctx: StageContext = NO_ENGINE) -> Iterator[Output]:
-        convert = partial(self._documents, _Blobs(self, ctx))
+        convert = partial(self._documents, Blobs(ctx, self.max_bytes, self.max_pixels))
         items = rows.documents(batch, ctx, convert, scheme=KIND, choose=_columns, limit=self.limit, rows=ROWS)
         return batches(items, self.tables)
 
-    def _documents(self, blobs: _Blobs, row: Row, place: Place) -> Iterator[tuple[str, Row | bytes]]:
+    def _documents(self, blobs: Blobs, row: Row, place: Place) -> Iterator[tuple[str, Row | bytes]]:
         schema = dialogue.schema(row)
         if schema is None:
             raise RowError("bad_row")
@@ -91,7 +89,7 @@ class Conversations:
         addresses = []
         for image in images:
             if isinstance(image, bytes):
-                address = f"{EMBEDDED}{hashlib.sha256(image).hexdigest()}"
+                address = address_of(image)
                 yield from blobs.add(address, image)
             addresses.append(image if isinstance(image, str) else address)
         for n, group in enumerate(dialogue.groups(dialogue.complete(turns), schema, self.most)):
@@ -115,27 +113,6 @@ class Conversations:
         if is_base64(image):
             return from_base64(image)
         return read_below(folder, image, self.max_bytes + 1)
-
-
-class _Blobs:
-    """The images of one call of the stage. The bytes of a readable one are appended to the raw file `blobs`, once."""
-
-    def __init__(self, stage: Conversations, ctx: StageContext) -> None:
-        self.stage, self.part, self.end = stage, ctx.part, ctx.ends.get("blobs", 0)
-        self.addresses: set[str] = set()
-
-    def add(self, address: str, data: bytes) -> Iterator[tuple[str, Row | bytes]]:
-        if address in self.addresses:
-            return
-        self.addresses.add(address)
-        facts = Looked("too_large") if len(data) > self.stage.max_bytes else look(data, self.stage.max_pixels)
-        outcome: Row = {"url": address, "final_url": address, "bytes": len(data), "sha256": address[len(EMBEDDED) :]}
-        outcome |= {k: getattr(facts, k) for k in ("status", "format", "width", "height", "frames", "phash")}
-        if facts.status == "ok":
-            outcome |= {"part": self.part, "offset": self.end, "length": len(data)}
-            self.end += len(data)
-            yield "blobs", data
-        yield "outcomes", outcome
 
 
 def _columns(names: Sequence[str], part: Row) -> Sequence[str]:

@@ -1,17 +1,61 @@
-"""Images that come with a dataset: files below a folder, and base64 in a text."""
+"""Images that come with a dataset: their bytes as blobs, files below a folder, and base64 in a text."""
 
 import base64
 import binascii
 import errno
+import hashlib
 import os
 import re
+from collections.abc import Iterator
 
 import fsspec
 
-from pipelines.formats.rows import RowError
+from manifests.schema import EMBEDDED
+from manifests.stage import StageContext
+from pipelines.fetch.image import Looked, look
+from pipelines.formats.rows import Row, RowError
 
 #: how base64 of a JPEG, PNG, GIF, WebP, TIFF or BMP begins, and a data URI
 _BASE64 = re.compile(r"(?i:data:[\w/+.;=-]*,)|(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkq|TU0A|Qk)[A-Za-z0-9+/\s]{60}")
+
+
+def address_of(image: bytes) -> str:
+    """The address of an image that is never fetched: EMBEDDED and its sha256."""
+    return f"{EMBEDDED}{hashlib.sha256(image).hexdigest()}"
+
+
+class Blobs:
+    """The images of one call of a stage. The bytes of a readable one are appended to the raw file `blobs`, once.
+
+    max_bytes, max_pixels: the largest image.
+    """
+
+    def __init__(self, ctx: StageContext, max_bytes: int, max_pixels: float) -> None:
+        self.max_bytes, self.max_pixels = max_bytes, max_pixels
+        self.part, self.end = ctx.part, ctx.ends.get("blobs", 0)
+        self.addresses: set[str] = set()
+
+    def add(self, address: str, data: bytes) -> Iterator[tuple[str, Row | bytes]]:
+        """The row of `outcomes` of an image, and its bytes; nothing where it was added before.
+
+        address: `address_of` the image.
+        """
+        if address in self.addresses:
+            return
+        self.addresses.add(address)
+        facts = self._look(data)
+        outcome: Row = {"url": address, "final_url": address, "bytes": len(data), "sha256": address[len(EMBEDDED) :]}
+        outcome |= {k: getattr(facts, k) for k in ("status", "format", "width", "height", "frames", "phash")}
+        if facts.status == "ok":
+            outcome |= {"part": self.part, "offset": self.end, "length": len(data)}
+            self.end += len(data)
+            yield "blobs", data
+        yield "outcomes", outcome
+
+    def _look(self, data: bytes) -> Looked:
+        if not data:
+            return Looked("empty")
+        return Looked("too_large") if len(data) > self.max_bytes else look(data, self.max_pixels)
 
 
 def is_base64(text: str) -> bool:

@@ -31,6 +31,8 @@ _OPENING = re.compile(rb'\s*\{\s*("[^"\\]*"\s*:\s*[\[{]?)?\s*')  # a line that b
 
 #: (column names of a file, its input row) -> names of the columns to read; raises InputError where one is missing
 Choose = Callable[[Sequence[str], Row], Sequence[str]]
+#: (decompressed bytes of a file, its input row) -> its rows in order, or the reasons of those that cannot be read
+Items = Callable[[io.BufferedReader, Row], Iterator[Row | bytes | str]]
 
 
 class RowError(ValueError):
@@ -81,10 +83,14 @@ class Place(NamedTuple):
     def provenance(self) -> Row:
         return provenance(self.part["file"], self.number)
 
-    def address(self, scheme: str) -> str:
-        """`SCHEME:FILE/ROW`, for a row without an address. The column `label` names the file where there is one."""
+    def address(self, scheme: str, key: str | None = None) -> str:
+        """`SCHEME:FILE/ROW` or `SCHEME:FILE/KEY`, for a row without an address.
+
+        The column `label` names the file where there is one.
+        """
         name: str = self.part.get("label") or self.part["file"]
-        return f"{scheme}:{quote(name.encode('utf-8', 'surrogatepass'), safe='/:')}/{self.number}"
+        path = f"{name}/{self.number if key is None else key}"
+        return f"{scheme}:{quote(path.encode('utf-8', 'surrogatepass'), safe='/:')}"
 
 
 def documents(
@@ -97,18 +103,19 @@ def documents(
     limit: int | None = None,
     rows: int = BATCH,
     header: Sequence[str] = (),
+    items: Items | None = None,
 ) -> Iterator[tuple[str, Row | bytes]]:
     """(table, row) and (file, bytes) of all rows of a batch of INPUTS rows, for `manifests.document.batches`.
 
     convert: makes these of one row, or raises RowError, whose reason goes to `refused`. scheme: of the address of a
-    refused row. limit: documents of an input row. For choose, rows and header see `read`.
+    refused row. limit: documents of an input row. For choose, rows, header and items see `read`.
 
     The engine is told of each row twice: FETCH and its number before it is fetched, its number before it is converted.
     So a process that ends while a row is fetched costs the rest of the file (`file_broken`), and not the row before.
     """
     for index, part in enumerate(batch.to_pylist()):
         n_documents = 0
-        for number, row in _watched(read(part, choose, rows, header), part, index, ctx):
+        for number, row in _watched(read(part, choose, rows, header, items), part, index, ctx):
             if limit is not None and n_documents >= limit:
                 break
             place = Place(part, number)
@@ -120,12 +127,12 @@ def documents(
             try:
                 if isinstance(row, str):
                     raise RowError(row)
-                items = list(convert(row, place))
+                made = list(convert(row, place))
             except RowError as fault:
                 url = fault.url or (place.address(scheme) if scheme else None)
                 yield "refused", {"url": url, "reason": fault.reason, "provenance": place.provenance}
                 continue
-            for item in items:
+            for item in made:
                 n_documents += item[0] == "documents"
                 yield item
 
@@ -146,12 +153,17 @@ def _watched(
 
 
 def read(
-    part: Row, choose: Choose | None = None, rows: int = BATCH, header: Sequence[str] = ()
+    part: Row,
+    choose: Choose | None = None,
+    rows: int = BATCH,
+    header: Sequence[str] = (),
+    items: Items | None = None,
 ) -> Iterator[tuple[int, Row | str]]:
     """(number in the file, row or reason) of each row of a piece of a file. Text of JSON rows is valid Unicode.
 
     part: a row of INPUTS. choose: chooses columns of Parquet files and of tables; one JSON object of the piece must
-    have them. rows: Parquet rows in memory at a time. header: names of the columns of tables without a header.
+    have them. rows: Parquet rows in memory at a time. header: names of the columns of tables without a header. items:
+    reads the rows of a file, in place of this module's readers.
 
     Where the contents of the file cannot be read any further, the last row is `file_broken`; of several pieces, in the
     one that the next row belongs to. Raises InputError where the file is of no kind that is read, `choose` finds no
@@ -162,9 +174,9 @@ def read(
     number = (part["first"] or 0) - 1
     check = None if kind in ("parquet", *DELIMITERS) else _Check(part, choose)
     try:
-        for number, item in _numbered(part, kind, choose, rows, header):
+        for number, item in _numbered(part, kind, choose, rows, header, items):
             if mine(number):
-                row = _parsed(item) if isinstance(item, bytes) else item
+                row = parsed(item) if isinstance(item, bytes) else item
                 if check is not None and not check.passed:
                     check.see(number, item, row)
                 yield number, row
@@ -229,7 +241,7 @@ def _share(part: Row, kind: str) -> Callable[[int], bool]:
 
 
 def _numbered(
-    part: Row, kind: str, choose: Choose | None, rows: int, header: Sequence[str]
+    part: Row, kind: str, choose: Choose | None, rows: int, header: Sequence[str], items: Items | None
 ) -> Iterator[tuple[int, Row | bytes | str]]:
     """(number, item) of the rows of a piece that has a range, else of a file. A JSON item may be bytes, not parsed."""
 
@@ -240,7 +252,8 @@ def _numbered(
         yield from parquet_rows(part["path"], part["piece"], part["pieces"], chosen, rows)
         return
     with opened(part["path"], kind) as stream:
-        yield from enumerate(_items(stream, part, kind, chosen, header), part["first"] or 0)
+        found = items(stream, part) if items else _items(stream, part, kind, chosen, header)
+        yield from enumerate(found, part["first"] or 0)
         if part["first"] is None:
             to_end(stream)
 
@@ -266,7 +279,8 @@ def _items(
     yield from table.rows(columns)
 
 
-def _parsed(line: bytes) -> Row | str:
+def parsed(line: bytes) -> Row | str:
+    """The object of a JSON text, or `bad_row`."""
     try:
         return json_object(json.loads(line.decode()), b"\\ud" in line or b"\\uD" in line)
     except (ValueError, RecursionError):

@@ -17,13 +17,14 @@ _WORDS = ("caption", "alt", "title")  # the fields of an image node that may des
 _OF_PAGE = ("fetched_at", "lang", "license", "title", "optout")  # the fields that a pair takes over from its page
 
 
-def pair(image: Node, text: str, url: str, provenance: Row, **facts: Any) -> Row:
+def pair(image: Node, text: str, url: str, provenance: Row, *, identity: str | None = None, **facts: Any) -> Row:
     """A pair document: an image node and a text node. The id is a hash of the image's address and the text.
 
-    url: of the page, or of the image where no page is known. facts: further arguments of `document`.
+    url: of the page, or of the image where no page is known. identity: the image's address on the web, where the node
+    has another. facts: further arguments of `document`.
     """
     payload, nodes = text.encode("utf-8", "surrogatepass"), (image, text_node(text, "caption"))
-    return document("pairs", url, payload, nodes, provenance, identity=image.image, **facts)
+    return document("pairs", url, payload, nodes, provenance, identity=identity or image.image, **facts)
 
 
 @dataclass(frozen=True)

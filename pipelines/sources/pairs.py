@@ -1,30 +1,57 @@
-"""The kind `pairs`: image-text pairs, from the pages of other sources and from lists of addresses."""
+"""The kind `pairs`: image-text pairs, from the pages of other sources, lists of addresses, and tars with images."""
 
 from collections.abc import Mapping
-from typing import Literal
+from functools import partial
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from dedup.paragraphs import Paragraphs
 from dedup.sign import Sign
 from pipelines.engine.stage import Step, aligned
 from pipelines.formats import pieces
+from pipelines.formats.tars import IMAGE, JSON, TARS, TEXT, Tars
 from pipelines.formats.urllist import SUFFIXES, UrlList
 from pipelines.html.pairs import Pairs as PairsOfPages
-from pipelines.sources.base import Documents, Kind, Listing, Reading, Source, choose_files
-from pipelines.sources.files import lister
+from pipelines.sources.base import REFUSED, Documents, Kind, Listing, Reading, Row, Source, choose_files
+from pipelines.sources.files import list_files, lister
 from pipelines.sources.rows import row_steps
-from pipelines.sources.tables import RecipeError, SourceTable, Strings
+from pipelines.sources.tables import RecipeError, SourceTable, Strings, Table
+
+
+def _endings(names: list[str]) -> list[str]:
+    return [name.lower().removeprefix(".") for name in names]
+
+
+Endings = Annotated[Strings, AfterValidator(_endings)]
+
+
+class Members(Table):
+    """What the members of a sample are, by what follows the first dot of their names: `jpg`, or `left.jpg`."""
+
+    image: Endings = Field(list(IMAGE), min_length=1, description="endings of the image; a sample has one")
+    text: Endings = Field(list(TEXT), description="endings of the text, best first")
+    json_: Endings = Field(
+        list(JSON), alias="json", description="endings of an object with the image's url, and the text where no text is"
+    )
 
 
 class Pairs(SourceTable):
-    """Image-text pairs, from the pages of other sources and from lists of addresses."""
+    """Image-text pairs, from the pages of other sources, lists of addresses, and tars with images."""
 
     kind: Literal["pairs"]
     from_: Strings = Field([], alias="from", description="names of web sources whose pages pairs are taken from")
     urls: Strings = Field([], description="CSV, TSV, JSONL or Parquet files with the address and the text of an image")
-    url_column: str | None = Field(None, description="column of the address; the usual names if not given")
-    text_column: str | None = Field(None, description="column of the text; the usual names if not given")
+    url_column: str | None = Field(
+        None, description="column of the address (of tars, a field of the json); the usual names if not given"
+    )
+    tars: Strings = Field(
+        [], description="tars with images, as webdataset and img2dataset write them: paths, globs, folders, fsspec URLs"
+    )
+    members: Members = Field(Members(), description="what the members of a sample in a tar are")
+    text_column: str | None = Field(
+        None, description="column of the text; the usual names if not given; of tars, a field of the json, not the txt"
+    )
     columns: Strings = Field(
         [], description="names of the columns of CSV and TSV files without a header: [text, url] for CC3M and CC12M"
     )
@@ -33,12 +60,24 @@ class Pairs(SourceTable):
 
 
 def _listings(name: str, pairs: Pairs) -> list[Listing]:
-    if not pairs.urls and not pairs.from_:
+    if not pairs.urls and not pairs.from_ and not pairs.tars:
         raise RecipeError(
-            f"{name}: no input; give {name}.urls (a file with url and text columns), or {name}.from "
-            "(the name of a web source to take pairs from)"
+            f"{name}: no input; give {name}.urls (a file with url and text columns), {name}.tars (tars with images), "
+            f"or {name}.from (the name of a web source to take pairs from)"
         )
-    return [Listing("urls", lister(pairs.urls, SUFFIXES))]
+    members = pairs.members
+    endings = [*members.image, *members.text, *members.json_]
+    if twice := next((ending for ending in endings if endings.count(ending) > 1), None):
+        raise RecipeError(f"{name}.members: the ending {twice!r} stands twice; name it once")
+    return [Listing("urls", lister(pairs.urls, SUFFIXES)), Listing("tars", partial(_tars, pairs.tars))]
+
+
+def _tars(names: list[str]) -> list[Row]:
+    """The tars among files. Raises ValueError, one line, for another file."""
+    files = list_files(names, TARS)
+    if other := next((file["file"] for file in files if not file["file"].lower().endswith(TARS)), None):
+        raise ValueError(f"{other} is not named as a tar ({', '.join(TARS)}); lists of addresses go under `urls`")
+    return files
 
 
 def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) -> Documents:
@@ -51,7 +90,17 @@ def _steps(source: Source, reading: Reading, upstream: Mapping[str, Documents]) 
         stage = UrlList(pairs.url_column, pairs.text_column, tuple(pairs.columns))
         listed = [piece for file in files for piece in pieces.pieces(file)]
         steps += row_steps(source, "listed", stage, listed, pieces.INPUTS, reading, header=pairs.columns)
-    return Documents(tuple(steps), tuple(step.name for step in steps if "documents" in step.stage.tables))
+    images: tuple[str, ...] = ()
+    if files := choose_files(source.files["tars"], reading.limit):
+        of, fetch = pairs.members, reading.fetch
+        columns = pairs.url_column, pairs.text_column
+        tars = Tars(tuple(of.image), tuple(of.text), tuple(of.json_), *columns, fetch.max_bytes, fetch.max_pixels)
+        whole = [piece for file in files for piece in pieces.pieces(file, file["size"] or 1)]
+        count = {**REFUSED, "outcomes": ("status",)}
+        steps += row_steps(source, "tars", tars, whole, pieces.INPUTS, reading, count=count, deadline_s=60)
+        images = (source.step("tars"),)
+    documents = tuple(step.name for step in steps if "documents" in step.stage.tables)
+    return Documents(tuple(steps), documents, images=images)
 
 
 PAIRS = Kind(
