@@ -78,8 +78,8 @@ def explain(run: RunFiles, what: str, most: int = MOST) -> Answer:
         _samples(run, index, tests, most, answer)
         return answer
     matched = {"id": [*tests["id"], *_keys(run, index, tests["key"])], "url": tests["url"]}
-    shown, found = _of_each_source(run, ledger.get("documents", []), matched, most)
-    answer.more["documents"] += found - len(shown)
+    shown, total = _of_each_source(run, ledger.get("documents", []), matched, most)
+    answer.more["documents"] += total - len(shown)
     for row in shown:
         answer.add(row, _document(row))
     columns = {"refused": ("url", "provenance"), "pages": ("url",), "outcomes": ("url", "sha256")}
@@ -89,7 +89,7 @@ def explain(run: RunFiles, what: str, most: int = MOST) -> Answer:
         answer.more[_NAMES[table]] += number - len(others)
         for row in others:
             answer.add(row, _other(table, row))
-    ids = [row["id"] for row in shown] if found <= DETAILED else []
+    ids = [row["id"] for row in shown] if total <= DETAILED else []
     # of many documents, images are told by their own address alone, and texts not at all
     details = {"images": {"image": tests["url"], "id": one_of(ids)}, "texts": {"id": one_of(ids)}}
     for table, matched in details.items():
@@ -211,12 +211,12 @@ def _rows(
     if not tests or not files:
         return [], 0
     rows: list[Row] = []
-    found = 0
+    total = 0
     with ThreadPoolExecutor(min(_THREADS, len(files))) as pool:
         for number, some in pool.map(_of_file, repeat(run), files, repeat(tests), repeat(most), repeat(columns)):
-            found += number
+            total += number
             rows += some[: most - len(rows)]
-    return rows, found
+    return rows, total
 
 
 def _of_each_source(
@@ -230,7 +230,7 @@ def _of_each_source(
     rows: list[Row] = []
     for place, (some, _) in enumerate(matched):  # the smallest first; what it does not need is left for the others
         rows += some[: (most - len(rows)) // (len(matched) - place)]
-    return rows, sum(found for _, found in matched)
+    return rows, sum(total for _, total in matched)
 
 
 def _of_file(
@@ -238,7 +238,7 @@ def _of_file(
 ) -> tuple[int, list[Row]]:
     source: Any = run.paths([file])[0] if run.local else run.open(file)
     rows: list[Row] = []
-    found = 0
+    total = 0
     with pq.ParquetFile(source) as parquet:
         for group in range(parquet.num_row_groups):
             possible = dict(_possible(parquet.metadata.row_group(group), tests))
@@ -248,13 +248,13 @@ def _of_file(
             masks = [match.test(table[column]) for column, matches in possible.items() for match in matches]
             mask = reduce(pc.or_, (pc.fill_null(mask, False) for mask in masks))
             places = np.flatnonzero(mask.to_numpy())
-            found += len(places)
+            total += len(places)
             if len(places) and len(rows) < most:
                 full = parquet.read_row_group(group, columns and list(columns), use_threads=False)
                 rows += full.take(pa.array(places[: most - len(rows)])).to_pylist()
     if not run.local:
         source.close()
-    return found, rows
+    return total, rows
 
 
 def _possible(group: Any, tests: Mapping[str, Sequence[Match]]) -> Iterator[tuple[str, list[Match]]]:
@@ -287,8 +287,8 @@ def _samples(run: RunFiles, index: Sequence[str], tests: Mapping[str, list[Match
     """The answer of a published copy: its samples."""
     matched = {column: tests[column] for column in ("id", "key", "url")}
     columns = ["id", "key", "source", "split", "offset", "url", "n_images", "n_text_tokens"]
-    rows, found = _rows(run, index, matched, most, columns)
-    answer.more["samples"] += found - len(rows)
+    rows, total = _rows(run, index, matched, most, columns)
+    answer.more["samples"] += total - len(rows)
     for row in rows:
         size = f"{row['n_images']} images, {row['n_text_tokens']} tokens"
         answer.add(row, f"{row['source']} document {row['id']} ({row['url']}): {_place(row)}, {size}")

@@ -75,14 +75,14 @@ def auth_mode(address: str, seconds: int | None = None) -> str | None:
     mode, source = os.environ.get(MODE), token_source(os.environ)
     if mode == "token" and source is None:
         raise ClusterError(f"{address}: {MODE} is `token`, but this machine has no token; {_TOKEN_REMEDY}")
-    wanted = None
+    sent_mode = None
     reply = _ask(address, os.environ, seconds or ASK_S)
     if reply.get("fault") == "token" and mode is None and source is not None:
-        wanted = "token"
-        reply = _ask(address, {**os.environ, MODE: wanted}, seconds or ASK_S)
+        sent_mode = "token"
+        reply = _ask(address, {**os.environ, MODE: sent_mode}, seconds or ASK_S)
     if line := _fault(reply, address, mode, source):
         raise ClusterError(f"{address}: {line}")
-    return wanted
+    return sent_mode
 
 
 def token_source(environ: Mapping[str, str]) -> str | None:

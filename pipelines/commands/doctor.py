@@ -91,9 +91,9 @@ def _extras() -> Iterator[Row]:
     except importlib.metadata.PackageNotFoundError:
         yield Row("extras", "unknown", "panoramix is not installed as a package: pip install -e '.[pipeline]'")
         return
-    found = [re.match(r"([\w.-]+).*?extra\s*==\s*[\"'](\w+)", text) for text in requirements]
+    matches = [re.match(r"([\w.-]+).*?extra\s*==\s*[\"'](\w+)", text) for text in requirements]
     for extra, cost in EXTRAS.items():
-        packages = [match[1] for match in found if match and match[2] == extra]
+        packages = [match[1] for match in matches if match and match[2] == extra]
         missing = [name for name in packages if not _installed(name)]
         value = f"without {', '.join(missing)}" if missing else "installed"
         install = f"; pip install 'panoramix[{extra}]'"

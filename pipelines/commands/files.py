@@ -88,16 +88,16 @@ def silent_files(stats: Mapping[str, Row], files: Sequence[Row], run: str) -> li
     The only file of a source is named in the line of `silent`.
     """
     several = Counter(row["source"] for row in files)
-    found = [
+    silent_rows = [
         row for row in files if not row["kept"] and (several[row["source"]] > 1 or stats[row["source"]]["samples"])
     ]
     lines = []
-    for row in found[:MOST]:
+    for row in silent_rows[:MOST]:
         name = row["source"]
         why = _why(row["in"], row["reasons"], name, stats[name], run) if row["in"] else "it has no rows"
         lines.append(f"{name}: {row['file']} gave nothing: {why}")
-    if len(found) > MOST:
-        lines.append(f"{len(found) - MOST:,} more files gave nothing; `panoramix stats {run} --files` lists them")
+    if len(silent_rows) > MOST:
+        lines.append(f"{len(silent_rows) - MOST:,} more files gave nothing; `panoramix stats {run} --files` lists them")
     return lines
 
 

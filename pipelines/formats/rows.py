@@ -252,8 +252,8 @@ def _numbered(
         yield from parquet_rows(part["path"], part["piece"], part["pieces"], chosen, rows)
         return
     with opened(part["path"], kind) as stream:
-        found = items(stream, part) if items else _items(stream, part, kind, chosen, header)
-        yield from enumerate(found, part["first"] or 0)
+        in_file = items(stream, part) if items else _items(stream, part, kind, chosen, header)
+        yield from enumerate(in_file, part["first"] or 0)
         if part["first"] is None:
             to_end(stream)
 

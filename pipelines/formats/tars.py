@@ -187,7 +187,7 @@ class _Samples:
         if self.others and not self.has_image:
             remedy = "name those of the images with the recipe key `members`, as in {image: [jpg, png]}"
             others = ", ".join(ending[:40] for ending in self.others)
-            wanted = ", ".join(self.stage.image)
-            raise InputError(f"{self.part['path']}: no member ends in {wanted}, but there are {others}; {remedy}")
+            endings = ", ".join(self.stage.image)
+            raise InputError(f"{self.part['path']}: no member ends in {endings}, but there are {others}; {remedy}")
         if self.stage.text_column is not None and self.keys and not self.has_column:
             rows.column(self.fields, self.part, "text_column", (self.stage.text_column,))
