@@ -15,15 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filters import language
-from filters.scores import LEVELS
 from manifests.code import source_digest
 from manifests.parquet import read_parquet
 from manifests.report import report
 from manifests.runfiles import RunFiles
-from manifests.sketch import merge
 from pipelines import counts
-from pipelines.counts import counts_of
 from pipelines.engine.commit import Sidecar
 from pipelines.engine.parts import Parts
 from pipelines.engine.plan import StepOutput
@@ -36,6 +32,7 @@ from pipelines.recipe.resolve import resolve
 from pipelines.recipe.schema import Recipe
 from pipelines.select.failures import failures
 from pipelines.select.samples import KEPT, OF_A_REASON
+from pipelines.stats import statistics
 from shards import forget, mixture
 from shards import manifest as shard_manifest
 from shards.output import writer
@@ -85,7 +82,7 @@ def assemble(recipe: Recipe, run: Plan, outcome: Outcome, root: str, own_code: S
     store.replace("manifest.json", _json({**manifest, "mixtures": names}))
     if own_code is None:
         own_code = [vars(failure) for failure in failures(run.steps, outputs, store)]
-    stats = _stats(recipe, run, outputs, manifest, mixtures, own_code, store)
+    stats = statistics(recipe, run, outputs, manifest, mixtures, own_code, store)
     store.replace("stats.json", _json(stats))
     shards = RunFiles(root)
     for name, data in readers.files(shards, shard_manifest.read(shards), recipe.name, recipe.license).items():
@@ -248,75 +245,6 @@ def shown_tables(planned: PlannedSource) -> dict[str, int]:
     of_documents = 3 if planned.source.kind.has_images else 2  # documents, texts, images
     ledger = {**dict.fromkeys((step.name for step in planned.documents.steps), 1), planned.step("select"): of_documents}
     return ledger | {planned.step(split): 4 for split in SPLITS}  # tar, its index, the index of samples, refused
-
-
-# --- statistics -------------------------------------------------------------------------------------------------------
-
-
-def _stats(
-    recipe: Recipe,
-    run: Plan,
-    outputs: Outputs,
-    manifest: Mapping[str, Any],
-    mixtures: Mapping[str, mixture.Mixture | str],
-    own_code: Sequence[Row],
-    store: Store,
-) -> Row:
-    fetch = outputs["fetch"].counts.get("outcomes", {}) if "fetch" in outputs else {}
-    formats = {k: v for k, v in fetch.get("format", {}).items() if k != "kept"}
-    crawls = [step for planned in run.sources for step in planned.documents.crawls]
-    return {
-        "name": recipe.name,
-        "tokenizer": manifest["tokenizer"],
-        "sources": {p.name: _source_stats(p, outputs, manifest, store) for p in run.sources},
-        "fetch": {"status": fetch.get("status", {}), "format": formats},
-        "crawl": dict(sorted(counts_of(outputs, crawls, "pages", "status").items())),
-        "quarantined": {name: len(o.quarantined) for name, o in sorted(outputs.items()) if o.quarantined},
-        "own_code": own_code,
-        "evaluations": outputs["evaluated"].read(store, "read").to_pylist() if "evaluated" in outputs else [],
-        "mixtures": {name: json.loads(m.to_json()) for name, m in mixtures.items() if not isinstance(m, str)},
-    }
-
-
-def _source_stats(planned: PlannedSource, outputs: Outputs, manifest: Mapping[str, Any], store: Store) -> Row:
-    source, select, title = planned.source, outputs[planned.step("select")], planned.source.kind.title
-    own = counts.source_counts(planned, outputs, store)
-    after_rules = counts_of(outputs, [planned.step("decide")], "decisions", "reason")["kept"]
-    duplicates = sum(n for reason, n in own["dropped"].items() if reason.startswith(("duplicate_", "near_duplicate")))
-    dropped = {f"{t}_dropped": dict(counts_of(outputs, [select.name], t, "reason")) for t in ("texts", "images")}
-    splits = {
-        split: {k: sum(r[k] for r in rows) for k in ("samples", "bytes", "images", "tokens")} | {"shards": len(rows)}
-        for split, rows in manifest["sources"].get(source.name, {}).get("splits", {}).items()
-    }
-    total = {k: sum(s[k] for s in splits.values()) for k in ("samples", "images", "tokens", "bytes", "shards")}
-    stats: Row = {
-        "kind": source.kind.name,
-        "layout": source.layout,
-        "title": title if source.name in (source.kind.name, title.lower()) else f"{title}: {source.name}",
-        "funnel": [
-            ["read", own["in"]],
-            ["documents", own["documents"]],
-            ["after text rules", after_rules],
-            ["after dedup", after_rules - duplicates],
-            ["after image rules", own["kept"]],
-            ["packed", total["samples"]],
-        ],
-        **own,
-        **dropped,
-        "splits": splits,
-        **total,
-        "sketches": {
-            name: {str(bin_): n for bin_, n in bins.items()}
-            for name, bins in merge(select.read(store, "sketches")).items()
-        },
-        "rules": {level: [vars(rule) for rule in getattr(source.rules, level)] for level in LEVELS},
-        "language": language.name(source.table.text.language_model),
-    }
-    if "answers" in select.parts.tables():
-        answers = select.read(store, "answers")
-        sums = {name: sum(answers[name].to_pylist()) for name in answers.column_names}
-        stats["answers"] = {"repeat": source.table.repeat, **sums}
-    return stats
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
