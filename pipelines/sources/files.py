@@ -2,7 +2,8 @@
 
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -25,11 +26,23 @@ def list_files(names: Sequence[str], suffixes: str | tuple[str, ...] = "") -> li
     """
     paths: list[str] = []
     for name in names:
-        matches = _matches(name, suffixes)
+        with _reached(name):
+            matches = _matches(name, suffixes)
         if not matches:
             raise ValueError(f"{name} matches no file{_locked(name)}")
         paths += matches
     return [file_row(path) for path in sorted(set(paths))]
+
+
+@contextmanager
+def _reached(name: str) -> Iterator[None]:
+    """Raises ValueError where a store does not answer: its libraries raise exceptions of many kinds."""
+    try:
+        yield
+    except Exception as e:
+        if "://" not in name or isinstance(e, ValueError):
+            raise
+        raise ValueError(f"{name} cannot be read ({type(e).__name__}: {' '.join(str(e).split())})") from e
 
 
 def _locked(name: str) -> str:
@@ -46,8 +59,9 @@ def file_row(path: str) -> Row:
     if "://" not in path:
         stat = os.stat(path)
         return {"path": os.path.abspath(path), "file": path, "size": stat.st_size, "changed": str(stat.st_mtime_ns)}
-    fs, name = fsspec.core.url_to_fs(path)
-    info = fs.info(name)
+    with _reached(path):
+        fs, name = fsspec.core.url_to_fs(path)
+        info = fs.info(name)
     changed = str(info.get("ETag") or info.get("mtime") or "")
     return {"path": path, "file": path, "size": info["size"], "changed": changed}
 

@@ -54,3 +54,9 @@ def test_a_folder_with_nothing_but_marks_matches_no_file(tmp_path: Path) -> None
     (tmp_path / "_SUCCESS").write_bytes(b"")
     with pytest.raises(ValueError, match="matches no file"):
         list_files([str(tmp_path)], (".parquet",))
+
+
+def test_a_store_that_does_not_answer_is_one_line() -> None:
+    for name in ("http://127.0.0.1:9/a.jsonl", "http://127.0.0.1:9/folder"):
+        with pytest.raises(ValueError, match=r"http://127.0.0.1:9/\w+(.jsonl)? cannot be read \(\w+: [^\n]*\)$"):
+            list_files([name], (".jsonl",))
