@@ -67,8 +67,8 @@ def _grams(slices: Spans, n: int, weights: Weights) -> Ints:
     if weights.totals is None:
         return np.maximum(slices.size - n + 1, 0)
     ends = weights.ends(np.arange(len(weights.totals) - 1), n)  # ascending
-    whole: Ints = np.searchsorted(ends, slices.end, "right") - slices.start
-    return np.maximum(whole, 0)
+    complete_grams: Ints = np.searchsorted(ends, slices.end, "right") - slices.start
+    return np.maximum(complete_grams, 0)
 
 
 def salted_grams(symbols: Running, n: int, documents: Spans, weights: Weights) -> UInt64s:

@@ -211,8 +211,8 @@ def test_the_yield_of_each_file_and_its_order(folder: Path) -> None:
     shares = [row["kept"] / (row["in"] or 1) for row in rows.values()]
     assert shares == sorted(shares) and len(rows) == 5
     result = call("run", "recipe.yaml", "--out", "run", "--on", "local")
-    said = {line.split()[2] for line in result.stderr.splitlines() if " gave nothing: " in line}
-    assert said == {name for name, row in rows.items() if not row["kept"]} and len(said) >= 3
+    messages = {line.split()[2] for line in result.stderr.splitlines() if " gave nothing: " in line}
+    assert messages == {name for name, row in rows.items() if not row["kept"]} and len(messages) >= 3
     assert result.exit_code == 0  # the source has given something
 
 
@@ -222,8 +222,8 @@ def test_many_files_that_gave_nothing_are_said_in_a_few_lines(folder: Path) -> N
         Path(f"many/{n:02d}.jsonl").write_text("{\n")
     write_recipe({"books": {**BOOKS, "files": [texts("good.jsonl", range(3)), "many/*.jsonl"]}})
     result = call("run", "recipe.yaml", "--out", "run", "--on", "local")
-    said = [line for line in result.stderr.splitlines() if line.startswith("panoramix: ")]
-    assert len(said) == 11 and "20 more files gave nothing; `panoramix stats run --files`" in said[-1]
+    messages = [line for line in result.stderr.splitlines() if line.startswith("panoramix: ")]
+    assert len(messages) == 11 and "20 more files gave nothing; `panoramix stats run --files`" in messages[-1]
 
 
 def test_the_counts_of_files_are_made_again_only_if_something_changed(folder: Path) -> None:

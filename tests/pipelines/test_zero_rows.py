@@ -523,9 +523,9 @@ def test_all_sources_that_keep_nothing_together(folder: Path) -> None:
     result = CliRunner().invoke(app, ["run", str(recipe), "--out", "run", "--on", "local", "--workers", "2"])
     assert result.exit_code == 1, result.output + repr(result.exception)
     assert "not kept, by reason" in result.stdout and "image_missing" in result.stdout  # the table of the run
-    said = [line for line in result.stderr.splitlines() if line.startswith("panoramix: ")]
+    messages = [line for line in result.stderr.splitlines() if line.startswith("panoramix: ")]
     for name, (_, by_reason) in inputs.items():
-        (line,) = (line for line in said if line.startswith((f"panoramix: {name} gave", f"panoramix: {name} (")))
+        (line,) = (line for line in messages if line.startswith((f"panoramix: {name} gave", f"panoramix: {name} (")))
         assert any(f"{n} {reason}" in line for reason, n in by_reason.items()) or "no row was read" in line, line
     stats = json.loads((folder / "run" / "stats.json").read_text())
     assert_nothing_is_kept(folder, stats, {name: by_reason for name, (_, by_reason) in inputs.items()})

@@ -32,17 +32,17 @@ def bare(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
 
 def rows() -> dict[str, dict[str, Any]]:
     result = CliRunner().invoke(app, ["doctor", "--json"])
-    found = {row["name"]: row for row in json.loads(result.stdout)}
-    assert result.exit_code == int(any(row["needed"] and row["lack"] for row in found.values()))
-    return found
+    checks = {row["name"]: row for row in json.loads(result.stdout)}
+    assert result.exit_code == int(any(row["needed"] and row["lack"] for row in checks.values()))
+    return checks
 
 
 def test_each_subject_has_a_row_and_a_lack_its_cost() -> None:
-    found = rows()
-    assert {"Python", "Tesseract", "fonts", "GPU", "Ray", "Ray cluster", "disk here", "temporary folder"} < set(found)
-    assert {"/dev/shm", "memory", "cores", "open files", "proxy", "S3", "Hugging Face"} < set(found)
+    checks = rows()
+    assert {"Python", "Tesseract", "fonts", "GPU", "Ray", "Ray cluster", "disk here", "temporary folder"} < set(checks)
+    assert {"/dev/shm", "memory", "cores", "open files", "proxy", "S3", "Hugging Face"} < set(checks)
     table = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"})
-    assert all(name in table.stdout for name in found)
+    assert all(name in table.stdout for name in checks)
 
 
 def test_nothing_heavy_is_imported() -> None:
@@ -109,9 +109,9 @@ def test_a_cluster_that_is_named_but_does_not_answer(monkeypatch: pytest.MonkeyP
 
 def test_a_full_disk_and_a_small_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(10**9, 10**9, 64_000_000))
-    found = rows()
-    assert found["disk here"]["value"].startswith("0.1 GB free in ") and "--out" in found["disk here"]["lack"]
-    assert "--shm-size" in found["/dev/shm"]["lack"]
+    checks = rows()
+    assert checks["disk here"]["value"].startswith("0.1 GB free in ") and "--out" in checks["disk here"]["lack"]
+    assert "--shm-size" in checks["/dev/shm"]["lack"]
 
 
 def test_a_temporary_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, bare: pathlib.Path) -> None:
@@ -142,11 +142,11 @@ def test_a_temporary_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPat
 def test_limits_of_a_container(monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cores: str, memory: str) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(16)))
     monkeypatch.setattr(doctor, "_cgroup", lambda controller, name: iter([files[name]] if name in files else []))
-    found = rows()
-    assert cores in found["cores"]["value"] and bool(found["cores"]["lack"]) == bool(cores)
-    assert memory in found["memory"]["value"]
+    checks = rows()
+    assert cores in checks["cores"]["value"] and bool(checks["cores"]["lack"]) == bool(cores)
+    assert memory in checks["memory"]["value"]
     if "limited" in memory:
-        assert "--workers 1" in found["memory"]["lack"]
+        assert "--workers 1" in checks["memory"]["lack"]
 
 
 def test_the_limit_of_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,10 +167,10 @@ def test_no_secret_is_printed(monkeypatch: pytest.MonkeyPatch, bare: pathlib.Pat
     assert "hf auth login" in rows()["Hugging Face"]["lack"]
     for name in ("HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN"):
         monkeypatch.setenv(name, SECRET)
-    found = rows()
-    assert (found["Hugging Face"]["value"], found["Hugging Face"]["lack"]) == ("HF_TOKEN", "")
-    assert found["Ray token"]["value"] == "RAY_AUTH_TOKEN"
-    assert SECRET not in json.dumps(found)
+    checks = rows()
+    assert (checks["Hugging Face"]["value"], checks["Hugging Face"]["lack"]) == ("HF_TOKEN", "")
+    assert checks["Ray token"]["value"] == "RAY_AUTH_TOKEN"
+    assert SECRET not in json.dumps(checks)
 
 
 def test_a_server_that_is_not_ray(monkeypatch: pytest.MonkeyPatch) -> None:
